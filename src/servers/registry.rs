@@ -1,0 +1,221 @@
+//! Which connections there are and how far each is: the state plane of the console.
+//!
+//! The servers write here and never wait; a reader takes a snapshot when the version has moved.
+//! Unlike the transcript, nothing here is ever dropped for want of room.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::event::ConnectionName;
+
+/// How long a closed connection is still listed.
+pub const CLOSED_LISTED_FOR: Duration = Duration::from_secs(30);
+
+/// Closed connections listed at most; of more, the oldest go first.
+pub const CLOSED_LISTED: usize = 200;
+
+/// Octets of a begun and unended line that are kept to be shown.
+pub const PARTIAL_KEPT: usize = 256;
+
+/// All connections of a process: the open ones, and for a short while the closed ones.
+#[derive(Debug, Default)]
+pub struct Registry {
+    connections: Mutex<Connections>,
+    /// Moves whenever anything changed that a snapshot would show.
+    version: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    by_id: BTreeMap<u64, Arc<Connection>>,
+    /// The closed ones among them, in the order they closed.
+    closed: VecDeque<(u64, Instant)>,
+    opened: u64,
+}
+
+/// One connection, written by its task.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name in the transcript.
+    pub name: ConnectionName,
+    /// Who connected, or whom the relay connected to.
+    pub peer: SocketAddr,
+    /// Closes the connection, with its farewell, at the operator's word.
+    pub close: CancellationToken,
+    octets_in: AtomicU64,
+    octets_out: AtomicU64,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    state: Cow<'static, str>,
+    heard: Instant,
+    closed: Option<Instant>,
+    partial: Vec<u8>,
+    partial_since: Instant,
+}
+
+/// A connection at one moment.
+#[derive(Debug, Clone)]
+pub struct ConnectionView {
+    /// Its name in the transcript.
+    pub name: ConnectionName,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The protocol's state in the RFC's words: `DATA`, `TRANSACTION linhphan`.
+    pub state: Cow<'static, str>,
+    /// When something last came from the peer.
+    pub heard: Instant,
+    /// When it ended, if it has.
+    pub closed: Option<Instant>,
+    /// Octets that came from the peer.
+    pub octets_in: u64,
+    /// Octets that went to it.
+    pub octets_out: u64,
+    /// What the peer has begun and not ended, at most [`PARTIAL_KEPT`] octets, not escaped.
+    pub partial: Vec<u8>,
+    /// Since when.
+    pub partial_since: Instant,
+}
+
+/// What the registry holds at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryView {
+    /// Oldest first.
+    pub connections: Vec<ConnectionView>,
+    /// How many there have ever been.
+    pub opened: u64,
+}
+
+impl Registry {
+    /// Moves whenever a new [`view`](Self::view) would differ from the last.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Relaxed)
+    }
+
+    /// Lists a connection; [`Connection::closed`] ends it.
+    pub fn opened(&self, name: ConnectionName, peer: SocketAddr) -> Arc<Connection> {
+        let now = Instant::now();
+        let progress = Progress {
+            state: Cow::Borrowed(""),
+            heard: now,
+            closed: None,
+            partial: Vec::new(),
+            partial_since: now,
+        };
+        let connection = Arc::new(Connection {
+            name,
+            peer,
+            close: CancellationToken::new(),
+            octets_in: AtomicU64::new(0),
+            octets_out: AtomicU64::new(0),
+            progress: Mutex::new(progress),
+        });
+        let mut connections = self.lock();
+        connections.opened += 1;
+        connections.by_id.insert(name.id, Arc::clone(&connection));
+        self.changed();
+        connection
+    }
+
+    /// Says that a connection has ended.
+    pub fn closed(&self, connection: &Connection) {
+        let now = Instant::now();
+        connection.lock().closed = Some(now);
+        let mut connections = self.lock();
+        connections.closed.push_back((connection.name.id, now));
+        connections.forget_old_ones();
+        self.changed();
+    }
+
+    /// Says that something worth showing has happened on a connection.
+    pub fn changed(&self) {
+        self.version.fetch_add(1, Relaxed);
+    }
+
+    /// The connections as they are now.
+    #[must_use]
+    pub fn view(&self) -> RegistryView {
+        let mut connections = self.lock();
+        connections.forget_old_ones();
+        RegistryView {
+            connections: connections
+                .by_id
+                .values()
+                .map(|connection| connection.view())
+                .collect(),
+            opened: connections.opened,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connections {
+    fn forget_old_ones(&mut self) {
+        while let Some(&(id, at)) = self.closed.front() {
+            if self.closed.len() <= CLOSED_LISTED && at.elapsed() <= CLOSED_LISTED_FOR {
+                return;
+            }
+            self.closed.pop_front();
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+impl Connection {
+    /// Notes what has come, and the unfinished line that is left of it.
+    pub fn received(&self, octets: usize, partial: &[u8]) {
+        self.octets_in.fetch_add(octets as u64, Relaxed);
+        let mut progress = self.lock();
+        let now = Instant::now();
+        progress.heard = now;
+        if progress.partial.is_empty() {
+            progress.partial_since = now;
+        }
+        progress.partial.clear();
+        let kept = partial.get(..PARTIAL_KEPT).unwrap_or(partial);
+        progress.partial.extend_from_slice(kept);
+    }
+
+    /// Notes what has gone out.
+    pub fn sent(&self, octets: usize) {
+        self.octets_out.fetch_add(octets as u64, Relaxed);
+    }
+
+    /// Notes the protocol's state.
+    pub fn state(&self, state: Cow<'static, str>) {
+        self.lock().state = state;
+    }
+
+    fn view(&self) -> ConnectionView {
+        let progress = self.lock();
+        ConnectionView {
+            name: self.name,
+            peer: self.peer,
+            state: progress.state.clone(),
+            heard: progress.heard,
+            closed: progress.closed,
+            octets_in: self.octets_in.load(Relaxed),
+            octets_out: self.octets_out.load(Relaxed),
+            partial: progress.partial.clone(),
+            partial_since: progress.partial_since,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,205 @@
+//! The border where bytes become text that a terminal may be shown. Everything a peer, a file or
+//! a name server says is hostile until it has passed here.
+
+use std::fmt::{self, Write};
+
+use unicode_width::UnicodeWidthChar;
+
+/// Columns of one shown line; what is beyond is cut, with a note.
+pub const MOST_COLUMNS: usize = 1_000;
+
+/// Combining marks shown on one base character; more would pile up over the lines above.
+const MOST_COMBINING: usize = 4;
+
+/// Text that holds no control character, nothing invisible and no bidirectional override, and is
+/// at most [`MOST_COLUMNS`] wide (and the note behind it).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct DisplayText(String);
+
+impl DisplayText {
+    /// Escapes `bytes`: control bytes and bytes that are not UTF-8 as `\x1b`, invisible and
+    /// direction-changing characters as `\u{202e}`.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        Self::cut(bytes, 0)
+    }
+
+    /// As [`new`](Self::new), for bytes of which `omitted` more were not kept.
+    #[must_use]
+    pub fn cut(bytes: &[u8], omitted: u64) -> Self {
+        let mut escaper = Escaper {
+            text: String::with_capacity(bytes.len()),
+            columns: 0,
+            marks: 0,
+        };
+        let shown = escaper.take(bytes);
+        let left_out = omitted.saturating_add((bytes.len() - shown) as u64);
+        let mut text = escaper.text;
+        if left_out > 0 {
+            let _ = write!(text, " … ({left_out} more octets)");
+        }
+        Self(text)
+    }
+
+    /// Text put together from escaped parts and words of our own.
+    pub(crate) const fn already_safe(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Gives the text away.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl From<&str> for DisplayText {
+    fn from(text: &str) -> Self {
+        Self::new(text.as_bytes())
+    }
+}
+
+impl fmt::Display for DisplayText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+struct Escaper {
+    text: String,
+    columns: usize,
+    marks: usize,
+}
+
+impl Escaper {
+    /// Appends as much as fits; returns how many of the bytes that was.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut shown = 0;
+        for chunk in bytes.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if !self.character(character) {
+                    return shown;
+                }
+                shown += character.len_utf8();
+            }
+            for &byte in chunk.invalid() {
+                if !self.escape(format_args!("\\x{byte:02x}"), 4) {
+                    return shown;
+                }
+                shown += 1;
+            }
+        }
+        shown
+    }
+
+    fn character(&mut self, character: char) -> bool {
+        if character.is_ascii_control() {
+            return self.escape(format_args!("\\x{:02x}", u32::from(character)), 4);
+        }
+        let columns = character.width().unwrap_or(0);
+        self.marks = if columns == 0 { self.marks + 1 } else { 0 };
+        if is_treacherous(character) || self.marks > MOST_COMBINING {
+            return self.escape(format_args!("\\u{{{:x}}}", u32::from(character)), 8);
+        }
+        if self.columns + columns > MOST_COLUMNS {
+            return false;
+        }
+        self.text.push(character);
+        self.columns += columns;
+        true
+    }
+
+    fn escape(&mut self, escape: fmt::Arguments<'_>, columns: usize) -> bool {
+        if self.columns + columns > MOST_COLUMNS {
+            return false;
+        }
+        self.columns += columns;
+        self.text.write_fmt(escape).is_ok()
+    }
+}
+
+/// Whether a character changes what is around it, or cannot be seen: C1 controls, line and
+/// paragraph separators, bidirectional controls, zero-width characters, tags and noncharacters.
+///
+/// The zero-width joiner is among them: in an emoji sequence it is harmless, but terminals do not
+/// agree how wide such a sequence is, and a wrong width spoils the row.
+fn is_treacherous(character: char) -> bool {
+    matches!(u32::from(character),
+        0x80..=0x9f                     // C1
+        | 0xad                          // soft hyphen
+        | 0x61c | 0x180e                // Arabic letter mark, Mongolian vowel separator
+        | 0x200b..=0x200f               // zero width, directional marks
+        | 0x2028..=0x202e               // separators, embeddings, overrides
+        | 0x2060..=0x206f               // joiner, isolates, deprecated controls
+        | 0xfeff                        // byte order mark
+        | 0xfff0..=0xfffb               // specials, interlinear annotation
+        | 0xe0000..=0xe0fff) // tags, variation selectors supplement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn shows(bytes: &[u8], text: &str) {
+        assert_eq!(DisplayText::new(bytes).as_str(), text);
+    }
+
+    #[test]
+    fn printable_text_is_shown_as_it_is() {
+        shows(
+            "ECHO naïve 日本語 ✉ \\x".as_bytes(),
+            "ECHO naïve 日本語 ✉ \\x",
+        );
+    }
+
+    #[test]
+    fn control_bytes_and_broken_utf8_are_escaped() {
+        shows(
+            b"\x1b]52;c;x\x07\t\0\r\x7f",
+            "\\x1b]52;c;x\\x07\\x09\\x00\\x0d\\x7f",
+        );
+        shows(b"a\x9b2J\xff\xc3", "a\\x9b2J\\xff\\xc3");
+        shows(
+            "\u{9b}\u{202e}\u{200b}\u{feff}".as_bytes(),
+            "\\u{9b}\\u{202e}\\u{200b}\\u{feff}",
+        );
+    }
+
+    #[test]
+    fn a_pile_of_combining_marks_is_cut_down() {
+        let text = format!("a{}", "\u{301}".repeat(9));
+        let shown = DisplayText::new(text.as_bytes());
+        assert_eq!(shown.as_str().matches('\u{301}').count(), MOST_COMBINING);
+    }
+
+    #[test]
+    fn a_line_over_a_thousand_columns_is_cut_with_a_count() {
+        let shown = DisplayText::new(&[b'x'; 1_500]);
+        assert_eq!(
+            shown.as_str(),
+            format!("{} … (500 more octets)", "x".repeat(1_000))
+        );
+        shows(&[b'x'; 1_000], &"x".repeat(1_000));
+        assert_eq!(DisplayText::cut(b"ab", 7).as_str(), "ab … (7 more octets)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_yield_anything_a_terminal_obeys(
+            bytes in prop::collection::vec(any::<u8>(), 0..3_000),
+        ) {
+            let shown = DisplayText::new(&bytes);
+            prop_assert!(!shown.as_str().chars().any(|c| c.is_control() || is_treacherous(c)));
+            let columns: usize = shown.as_str().chars().filter_map(UnicodeWidthChar::width).sum();
+            prop_assert!(columns <= MOST_COLUMNS + 30);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What happens on the connections, as values, and the one function that makes a transcript line
+//! of it. Knows neither who observes nor where the lines go.
+
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::wire::display::DisplayText;
+
+/// Octets of one line that an event keeps; a transcript line shows fewer columns than this.
+const LINE_KEPT: usize = 4_096;
+
+/// The protocol that a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// The echo server.
+    Echo,
+    /// The SMTP server.
+    Smtp,
+    /// The POP3 server.
+    Pop3,
+    /// The relay, an SMTP client.
+    Relay,
+}
+
+impl Service {
+    /// The name as options and screens spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One connection, as the transcript names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionName {
+    /// Never used again while the process lives.
+    pub id: u64,
+    /// The file descriptor: the N of `[N]`. Used again once the connection is closed.
+    pub number: i32,
+    /// What is spoken on it.
+    pub service: Service,
+}
+
+/// Who said a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The side that connected. In the relay's conversations that is the relay.
+    Client,
+    /// The side that accepted.
+    Server,
+}
+
+impl Side {
+    const fn letter(self) -> char {
+        match self {
+            Self::Client => 'C',
+            Self::Server => 'S',
+        }
+    }
+}
+
+/// Something that happened on a connection.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Where it happened.
+    pub connection: ConnectionName,
+    /// When.
+    pub at: SystemTime,
+    /// What.
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The connection began.
+    Opened {
+        /// Who connected, or whom the relay connected to.
+        peer: SocketAddr,
+    },
+    /// A whole command or reply line.
+    Line(Side, KeptLine),
+    /// A line of message text; only where the observer asks for message text.
+    TextLine(Side, KeptLine),
+    /// What stands for message text that is not shown line by line.
+    Text {
+        /// Length of the text as it is on the wire without dot stuffing.
+        octets: u64,
+    },
+    /// A word of our own about the connection, such as why it was closed.
+    Note(String),
+    /// The connection ended.
+    Closed,
+}
+
+/// A line without its CRLF, cut to what a transcript can show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLine {
+    bytes: Box<[u8]>,
+    omitted: u64,
+}
+
+impl KeptLine {
+    /// Keeps the beginning of a whole line.
+    #[must_use]
+    pub fn new(line: &[u8]) -> Self {
+        Self::beginning(line, line.len() as u64)
+    }
+
+    /// Keeps `beginning` of a line that was `octets` long.
+    #[must_use]
+    pub fn beginning(beginning: &[u8], octets: u64) -> Self {
+        let bytes = beginning.get(..LINE_KEPT).unwrap_or(beginning);
+        Self {
+            bytes: bytes.into(),
+            omitted: octets.saturating_sub(bytes.len() as u64),
+        }
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Whether a transcript line shows the password of a `PASS` command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Passwords {
+    /// As `PASS ******`: the screen, until its user asks.
+    #[default]
+    Masked,
+    /// As it was sent: headless `-v`, which testers compare.
+    Shown,
+}
+
+/// The transcript line of an event: `[N] C: …`, without a line end.
+#[must_use]
+pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
+    let mut text = format!("[{}] ", event.connection.number);
+    match &event.kind {
+        Kind::Opened { .. } => text.push_str("New connection"),
+        Kind::Line(side, line) | Kind::TextLine(side, line) => {
+            let _ = write!(text, "{}: ", side.letter());
+            text.push_str(shown(*side, line, passwords).as_str());
+        }
+        Kind::Text { octets } => {
+            let _ = write!(text, ".. {octets} octets of message text");
+        }
+        Kind::Note(note) => {
+            let _ = write!(text, ".. {}", DisplayText::from(note.as_str()));
+        }
+        Kind::Closed => text.push_str("Connection closed"),
+    }
+    DisplayText::already_safe(text)
+}
+
+fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
+    match (side, passwords) {
+        (Side::Client, Passwords::Masked) => match masked(&line.bytes) {
+            Some(masked) => DisplayText::new(&masked),
+            None => DisplayText::cut(&line.bytes, line.omitted),
+        },
+        _ => DisplayText::cut(&line.bytes, line.omitted),
+    }
+}
+
+/// `PASS ******` for a line (whole, overlong or unfinished) that begins like a PASS command.
+#[must_use]
+pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
+    let blanks = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    let keyword = line.get(blanks..blanks + 4)?;
+    if !keyword.eq_ignore_ascii_case(b"PASS") || line.len() == blanks + 4 {
+        return None;
+    }
+    let mut masked = line.get(..blanks + 4)?.to_vec();
+    masked.extend_from_slice(b" ******");
+    Some(masked)
+}
+
+/// Takes events in. Called from many tasks at once, and never waits: what cannot be taken at
+/// once is the observer's to count.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+
+    /// Whether message text is wanted line by line.
+    fn wants_text(&self) -> bool;
+}
+
+/// Where the events of the servers go. Where nobody observes, making one costs nothing.
+#[derive(Clone, Default)]
+pub struct Transcript(Option<Arc<dyn Observer>>);
+
+impl Transcript {
+    /// Nobody observes.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// `observer` observes.
+    #[must_use]
+    pub fn to(observer: Arc<dyn Observer>) -> Self {
+        Self(Some(observer))
+    }
+
+    /// Whether anybody observes.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether message text is wanted line by line.
+    #[must_use]
+    pub fn wants_text(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|observer| observer.wants_text())
+    }
+
+    /// Makes and hands over an event, if anybody observes.
+    pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
+        if let Some(observer) = &self.0 {
+            observer.observe(Event {
+                connection,
+                at: SystemTime::now(),
+                kind: kind(),
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transcript").field(&self.is_on()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line_of(kind: Kind, passwords: Passwords) -> String {
+        let connection = ConnectionName {
+            id: 1,
+            number: 7,
+            service: Service::Pop3,
+        };
+        let event = Event {
+            connection,
+            at: SystemTime::UNIX_EPOCH,
+            kind,
+        };
+        transcript_line(&event, passwords).into_string()
+    }
+
+    fn client(line: &[u8]) -> Kind {
+        Kind::Line(Side::Client, KeptLine::new(line))
+    }
+
+    #[test]
+    fn lines_have_the_form_that_testers_compare() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert_eq!(
+            line_of(Kind::Opened { peer }, Passwords::Shown),
+            "[7] New connection"
+        );
+        assert_eq!(line_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT");
+        let reply = Kind::Line(Side::Server, KeptLine::new(b"+OK 1 264"));
+        assert_eq!(line_of(reply, Passwords::Shown), "[7] S: +OK 1 264");
+        let text = Kind::Text { octets: 264 };
+        assert_eq!(
+            line_of(text, Passwords::Shown),
+            "[7] .. 264 octets of message text"
+        );
+        assert_eq!(
+            line_of(Kind::Closed, Passwords::Shown),
+            "[7] Connection closed"
+        );
+    }
+
+    #[test]
+    fn control_bytes_reach_no_terminal() {
+        assert_eq!(
+            line_of(client(b"a\x1b[2J\n"), Passwords::Shown),
+            "[7] C: a\\x1b[2J\\x0a"
+        );
+    }
+
+    #[test]
+    fn a_password_is_masked_however_it_is_typed() {
+        for line in [&b"PASS cis505"[..], b"pass  cis505", b"PASS\tx", b"PASSx"] {
+            let shown = line_of(client(line), Passwords::Masked);
+            assert!(shown.eq_ignore_ascii_case("[7] C: PASS ******"), "{shown}");
+        }
+        assert_eq!(
+            line_of(client(b"  PaSs a b"), Passwords::Masked),
+            "[7] C:   PaSs ******"
+        );
+        assert_eq!(line_of(client(b"PASS"), Passwords::Masked), "[7] C: PASS");
+        assert_eq!(
+            line_of(client(b"PASS x"), Passwords::Shown),
+            "[7] C: PASS x"
+        );
+    }
+
+    #[test]
+    fn nothing_is_made_where_nobody_observes() {
+        let connection = ConnectionName {
+            id: 1,
+            number: 7,
+            service: Service::Echo,
+        };
+        Transcript::off().tell(connection, || unreachable!("an event was made for nobody"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Bytes to protocol units and back, pure: lines, dot transparency, transcript text.
+//! Knows no socket, no file and no clock.
+
+pub mod display;
+pub mod dot;
+pub mod event;
+pub mod line;
