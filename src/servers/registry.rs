@@ -147,19 +147,13 @@ impl Registry {
         let mut connections = self.lock();
         connections.forget_old_ones();
         RegistryView {
-            connections: connections
-                .by_id
-                .values()
-                .map(|connection| connection.view())
-                .collect(),
+            connections: connections.by_id.values().map(|connection| connection.view()).collect(),
             opened: connections.opened,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,16 @@
 //! What lies on disk: mailboxes and the relay queue, as mbox files in one directory.
 //! Knows no protocol and no screen.
 
+pub mod append;
+pub mod committer;
+pub mod directory;
+pub mod files;
+pub mod index;
+pub mod journal;
+pub mod lock;
+pub mod maildrop;
+pub mod mbox;
 pub mod overview;
+pub mod queue;
+pub mod rewrite;
+pub mod text;

@@ -27,11 +27,8 @@ impl DisplayText {
     /// As [`new`](Self::new), for bytes of which `omitted` more were not kept.
     #[must_use]
     pub fn cut(bytes: &[u8], omitted: u64) -> Self {
-        let mut escaper = Escaper {
-            text: String::with_capacity(bytes.len()),
-            columns: 0,
-            marks: 0,
-        };
+        let mut escaper =
+            Escaper { text: String::with_capacity(bytes.len()), columns: 0, marks: 0 };
         let shown = escaper.take(bytes);
         let left_out = omitted.saturating_add((bytes.len() - shown) as u64);
         let mut text = escaper.text;
@@ -154,23 +151,14 @@ mod tests {
 
     #[test]
     fn printable_text_is_shown_as_it_is() {
-        shows(
-            "ECHO naïve 日本語 ✉ \\x".as_bytes(),
-            "ECHO naïve 日本語 ✉ \\x",
-        );
+        shows("ECHO naïve 日本語 ✉ \\x".as_bytes(), "ECHO naïve 日本語 ✉ \\x");
     }
 
     #[test]
     fn control_bytes_and_broken_utf8_are_escaped() {
-        shows(
-            b"\x1b]52;c;x\x07\t\0\r\x7f",
-            "\\x1b]52;c;x\\x07\\x09\\x00\\x0d\\x7f",
-        );
+        shows(b"\x1b]52;c;x\x07\t\0\r\x7f", "\\x1b]52;c;x\\x07\\x09\\x00\\x0d\\x7f");
         shows(b"a\x9b2J\xff\xc3", "a\\x9b2J\\xff\\xc3");
-        shows(
-            "\u{9b}\u{202e}\u{200b}\u{feff}".as_bytes(),
-            "\\u{9b}\\u{202e}\\u{200b}\\u{feff}",
-        );
+        shows("\u{9b}\u{202e}\u{200b}\u{feff}".as_bytes(), "\\u{9b}\\u{202e}\\u{200b}\\u{feff}");
     }
 
     #[test]
@@ -183,10 +171,7 @@ mod tests {
     #[test]
     fn a_line_over_a_thousand_columns_is_cut_with_a_count() {
         let shown = DisplayText::new(&[b'x'; 1_500]);
-        assert_eq!(
-            shown.as_str(),
-            format!("{} … (500 more octets)", "x".repeat(1_000))
-        );
+        assert_eq!(shown.as_str(), format!("{} … (500 more octets)", "x".repeat(1_000)));
         shows(&[b'x'; 1_000], &"x".repeat(1_000));
         assert_eq!(DisplayText::cut(b"ab", 7).as_str(), "ab … (7 more octets)");
     }

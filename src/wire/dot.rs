@@ -93,9 +93,7 @@ pub struct Stuffer {
 
 impl Default for Stuffer {
     fn default() -> Self {
-        Self {
-            at_line_start: true,
-        }
+        Self { at_line_start: true }
     }
 }
 
@@ -197,14 +195,9 @@ mod tests {
 
     /// Text with CRLF line ends, rich in dots.
     fn text() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(
-            prop::sample::select(vec!["a", ".", "\r\n", "..", "\r"]),
-            0..60,
-        )
-        .prop_map(|parts| parts.concat().into_bytes())
-        .prop_filter("ends a line", |text| {
-            text.is_empty() || text.ends_with(b"\r\n")
-        })
+        prop::collection::vec(prop::sample::select(vec!["a", ".", "\r\n", "..", "\r"]), 0..60)
+            .prop_map(|parts| parts.concat().into_bytes())
+            .prop_filter("ends a line", |text| text.is_empty() || text.ends_with(b"\r\n"))
     }
 
     proptest! {

@@ -124,10 +124,7 @@ impl KeptLine {
     #[must_use]
     pub fn beginning(beginning: &[u8], octets: u64) -> Self {
         let bytes = beginning.get(..LINE_KEPT).unwrap_or(beginning);
-        Self {
-            bytes: bytes.into(),
-            omitted: octets.saturating_sub(bytes.len() as u64),
-        }
+        Self { bytes: bytes.into(), omitted: octets.saturating_sub(bytes.len() as u64) }
     }
 
     /// What was kept.
@@ -181,10 +178,7 @@ fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
 /// `PASS ******` for a line (whole, overlong or unfinished) that begins like a PASS command.
 #[must_use]
 pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
-    let blanks = line
-        .iter()
-        .take_while(|byte| byte.is_ascii_whitespace())
-        .count();
+    let blanks = line.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let keyword = line.get(blanks..blanks + 4)?;
     if !keyword.eq_ignore_ascii_case(b"PASS") || line.len() == blanks + 4 {
         return None;
@@ -230,19 +224,13 @@ impl Transcript {
     /// Whether message text is wanted line by line.
     #[must_use]
     pub fn wants_text(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|observer| observer.wants_text())
+        self.0.as_ref().is_some_and(|observer| observer.wants_text())
     }
 
     /// Makes and hands over an event, if anybody observes.
     pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
         if let Some(observer) = &self.0 {
-            observer.observe(Event {
-                connection,
-                at: SystemTime::now(),
-                kind: kind(),
-            });
+            observer.observe(Event { connection, at: SystemTime::now(), kind: kind() });
         }
     }
 }
@@ -258,16 +246,8 @@ mod tests {
     use super::*;
 
     fn line_of(kind: Kind, passwords: Passwords) -> String {
-        let connection = ConnectionName {
-            id: 1,
-            number: 7,
-            service: Service::Pop3,
-        };
-        let event = Event {
-            connection,
-            at: SystemTime::UNIX_EPOCH,
-            kind,
-        };
+        let connection = ConnectionName { id: 1, number: 7, service: Service::Pop3 };
+        let event = Event { connection, at: SystemTime::UNIX_EPOCH, kind };
         transcript_line(&event, passwords).into_string()
     }
 
@@ -278,30 +258,18 @@ mod tests {
     #[test]
     fn lines_have_the_form_that_testers_compare() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        assert_eq!(
-            line_of(Kind::Opened { peer }, Passwords::Shown),
-            "[7] New connection"
-        );
+        assert_eq!(line_of(Kind::Opened { peer }, Passwords::Shown), "[7] New connection");
         assert_eq!(line_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT");
         let reply = Kind::Line(Side::Server, KeptLine::new(b"+OK 1 264"));
         assert_eq!(line_of(reply, Passwords::Shown), "[7] S: +OK 1 264");
         let text = Kind::Text { octets: 264 };
-        assert_eq!(
-            line_of(text, Passwords::Shown),
-            "[7] .. 264 octets of message text"
-        );
-        assert_eq!(
-            line_of(Kind::Closed, Passwords::Shown),
-            "[7] Connection closed"
-        );
+        assert_eq!(line_of(text, Passwords::Shown), "[7] .. 264 octets of message text");
+        assert_eq!(line_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
     }
 
     #[test]
     fn control_bytes_reach_no_terminal() {
-        assert_eq!(
-            line_of(client(b"a\x1b[2J\n"), Passwords::Shown),
-            "[7] C: a\\x1b[2J\\x0a"
-        );
+        assert_eq!(line_of(client(b"a\x1b[2J\n"), Passwords::Shown), "[7] C: a\\x1b[2J\\x0a");
     }
 
     #[test]
@@ -310,24 +278,14 @@ mod tests {
             let shown = line_of(client(line), Passwords::Masked);
             assert!(shown.eq_ignore_ascii_case("[7] C: PASS ******"), "{shown}");
         }
-        assert_eq!(
-            line_of(client(b"  PaSs a b"), Passwords::Masked),
-            "[7] C:   PaSs ******"
-        );
+        assert_eq!(line_of(client(b"  PaSs a b"), Passwords::Masked), "[7] C:   PaSs ******");
         assert_eq!(line_of(client(b"PASS"), Passwords::Masked), "[7] C: PASS");
-        assert_eq!(
-            line_of(client(b"PASS x"), Passwords::Shown),
-            "[7] C: PASS x"
-        );
+        assert_eq!(line_of(client(b"PASS x"), Passwords::Shown), "[7] C: PASS x");
     }
 
     #[test]
     fn nothing_is_made_where_nobody_observes() {
-        let connection = ConnectionName {
-            id: 1,
-            number: 7,
-            service: Service::Echo,
-        };
+        let connection = ConnectionName { id: 1, number: 7, service: Service::Echo };
         Transcript::off().tell(connection, || unreachable!("an event was made for nobody"));
     }
 }

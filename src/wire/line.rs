@@ -85,18 +85,12 @@ impl LineBuffer {
         let length = end - from;
         if let Some(overlong) = self.overlong.take() {
             let octets = overlong.octets.saturating_add(length as u64);
-            return Some(Line::Overlong {
-                beginning: &self.beginning,
-                octets,
-            });
+            return Some(Line::Overlong { beginning: &self.beginning, octets });
         }
         let line = self.bytes.get(from..end)?;
         if length > self.limit {
             let beginning = line.get(..OVERLONG_KEPT).unwrap_or(line);
-            return Some(Line::Overlong {
-                beginning,
-                octets: length as u64,
-            });
+            return Some(Line::Overlong { beginning, octets: length as u64 });
         }
         Some(Line::Whole(line))
     }
@@ -157,9 +151,7 @@ impl LineBuffer {
                 0
             }
         };
-        self.overlong = Some(Overlong {
-            octets: discarded.saturating_add(length as u64),
-        });
+        self.overlong = Some(Overlong { octets: discarded.saturating_add(length as u64) });
         self.bytes.clear();
         if ends_in_cr {
             self.bytes.push(b'\r');
@@ -226,10 +218,7 @@ mod tests {
     #[test]
     fn a_line_of_exactly_the_limit_is_whole_and_one_more_is_overlong() {
         assert_eq!(lines_of(&[b"12345\r\n"], 5).0, [whole(b"12345")]);
-        assert_eq!(
-            lines_of(&[b"123456\r\n"], 5).0,
-            [Owned::Overlong(b"123456".to_vec(), 6)]
-        );
+        assert_eq!(lines_of(&[b"123456\r\n"], 5).0, [Owned::Overlong(b"123456".to_vec(), 6)]);
         assert_eq!(lines_of(&[b"12345\r", b"\n"], 5).0, [whole(b"12345")]);
     }
 

@@ -1,0 +1,365 @@
+//! Appending deliveries to locked files: journal, append, sync, answer. For every recipient of a
+//! message or for none.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::libc;
+use tokio::sync::oneshot;
+
+use crate::store::committer::FileName;
+use crate::store::directory::{Durability, Shared};
+use crate::store::files::Stamp;
+use crate::store::journal::{self, Journal, Piece, Record};
+use crate::store::lock::LockedFile;
+use crate::store::mbox;
+use crate::store::text::Finished;
+
+/// What ends every message in an mbox: the empty line of the separator.
+const END_OF_MESSAGE: &[u8] = b"\n";
+
+/// The files of a batch, by name.
+pub type Locked = BTreeMap<FileName, LockedFile>;
+
+/// One message and the files it goes to.
+#[derive(Debug)]
+pub struct Delivery {
+    parts: Vec<Part>,
+    text: Finished,
+    answer: oneshot::Sender<Result<(), DeliverError>>,
+    /// Since when it waits.
+    pub since: Instant,
+}
+
+/// What of a delivery goes to one file: all but the text.
+#[derive(Debug)]
+pub struct Part {
+    /// The file.
+    pub file: FileName,
+    /// What stands before the text: the From_ line, and in the queue the envelope.
+    pub head: String,
+}
+
+/// Why a message was not stored. Nothing of it is in any file then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliverError {
+    /// The disk, a quota or the limit of a file's size is full.
+    #[error("there is no space left")]
+    NoSpace,
+    /// Another program has had a file locked for 30 s.
+    #[error("another program keeps a mailbox locked")]
+    Busy,
+    /// A mailbox was removed since its user was looked up.
+    #[error("a mailbox has disappeared")]
+    Missing,
+    /// The system says why.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+}
+
+impl From<io::Error> for DeliverError {
+    fn from(error: io::Error) -> Self {
+        if is_no_space(&error) { Self::NoSpace } else { Self::Io(Arc::new(error)) }
+    }
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
+    error.raw_os_error().is_some_and(|code| full.contains(&code))
+}
+
+impl Delivery {
+    /// A delivery, and where its answer will come.
+    pub(super) fn new(
+        parts: Vec<Part>,
+        text: Finished,
+    ) -> (Self, oneshot::Receiver<Result<(), DeliverError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { parts, text, answer, since: Instant::now() }, answered)
+    }
+
+    /// The files it goes to, each once.
+    #[must_use]
+    pub fn files(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Octets that are written for it, in all files together.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.parts.iter().map(|part| self.octets_of(part)).sum()
+    }
+
+    fn octets_of(&self, part: &Part) -> u64 {
+        part.head.len() as u64 + self.text.octets + END_OF_MESSAGE.len() as u64
+    }
+
+    fn answer(self, result: Result<(), DeliverError>) {
+        // A client that is gone is told nothing; the message stays.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// Deliveries that are on disk, to be answered.
+#[derive(Debug)]
+pub struct Stored(Vec<Delivery>);
+
+impl Stored {
+    /// Answers that they are.
+    pub fn answer(self) {
+        self.0.into_iter().for_each(|delivery| delivery.answer(Ok(())));
+    }
+}
+
+/// Answers that nothing was stored.
+pub fn refuse(deliveries: Vec<Delivery>, error: &io::Error) {
+    let full = is_no_space(error);
+    let error = Arc::new(io::Error::new(error.kind(), error.to_string()));
+    for delivery in deliveries {
+        let why = if full { DeliverError::NoSpace } else { DeliverError::Io(Arc::clone(&error)) };
+        delivery.answer(Err(why));
+    }
+}
+
+/// Answers that a foreign lock was waited for in vain.
+pub fn refuse_busy(deliveries: Vec<Delivery>) {
+    for delivery in deliveries {
+        delivery.answer(Err(DeliverError::Busy));
+    }
+}
+
+/// Writes batches to the files it holds.
+pub struct Writer<'a> {
+    shared: &'a Arc<Shared>,
+    files: BTreeMap<FileName, Target>,
+}
+
+/// A locked file and its journal.
+struct Target {
+    locked: LockedFile,
+    journal: Option<Journal>,
+}
+
+/// What went wrong with a batch.
+enum Fault {
+    /// Before anything was synced: a smaller batch may fit.
+    Write(io::Error),
+    /// A sync failed: the kernel has forgotten what it could not write, so that trying again would
+    /// succeed without anything being on disk.
+    Sync(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl<'a> Writer<'a> {
+    /// A writer for files that stay locked while it lives.
+    #[must_use]
+    pub fn new(shared: &'a Arc<Shared>, locked: Locked) -> Self {
+        let target = |(file, locked)| (file, Target { locked, journal: None });
+        Self { shared, files: locked.into_iter().map(target).collect() }
+    }
+
+    /// Writes the deliveries and syncs; those that failed are answered at once, those that are on
+    /// disk are returned.
+    #[must_use]
+    pub fn write(&mut self, deliveries: Vec<Delivery>) -> Stored {
+        let (deliveries, lost): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| {
+            delivery.files().iter().all(|part| self.files.contains_key(&part.file))
+        });
+        for delivery in lost {
+            delivery.answer(Err(DeliverError::Missing));
+        }
+        match self.append(&deliveries) {
+            Ok(()) => Stored(deliveries),
+            Err(Fault::Write(error)) if is_no_space(&error) && deliveries.len() > 1 => {
+                // One large message must not take the others down with it.
+                let one_by_one = deliveries.into_iter().map(|delivery| self.write(vec![delivery]));
+                Stored(one_by_one.flat_map(|Stored(deliveries)| deliveries).collect())
+            }
+            Err(Fault::Write(error) | Fault::Sync(error)) => {
+                tracing::error!("a delivery failed: {error}");
+                refuse(deliveries, &error);
+                Stored(Vec::new())
+            }
+        }
+    }
+
+    /// All of the deliveries, or nothing.
+    fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
+        let mut begun = Vec::new();
+        let appended = self.append_to_all(deliveries, &mut begun);
+        if appended.is_err() {
+            for (file, before) in &begun {
+                self.undo(file, *before);
+            }
+        }
+        appended
+    }
+
+    fn append_to_all(
+        &mut self,
+        deliveries: &[Delivery],
+        begun: &mut Vec<(FileName, Stamp)>,
+    ) -> Result<(), Fault> {
+        let durability = self.shared.durability;
+        for (file, target) in &mut self.files {
+            let append = Append::of(file, deliveries);
+            if append.messages.is_empty() {
+                continue;
+            }
+            let before = Stamp::of_file(target.locked.file())?;
+            target.journal(self.shared, file)?;
+            begun.push((Arc::clone(file), before));
+            target.append(&append, before, durability)?;
+        }
+        for (file, before) in begun {
+            let Some(target) = self.files.get(file) else {
+                continue;
+            };
+            durability.sync(target.locked.file()).map_err(Fault::Sync)?;
+            self.shared.indexes.appended(file, *before, Stamp::of_file(target.locked.file())?);
+        }
+        Ok(())
+    }
+
+    /// Takes away what was appended. Should that fail too, the journal stays, and whoever opens
+    /// the file next does it.
+    fn undo(&mut self, file: &FileName, before: Stamp) {
+        let Some(target) = self.files.get_mut(file) else {
+            return;
+        };
+        let locked = target.locked.file();
+        let undone = locked.set_len(before.size).and_then(|()| self.shared.durability.sync(locked));
+        if let Err(error) = undone {
+            tracing::error!("{file}: cannot take a failed delivery back yet: {error}");
+            target.journal = None;
+        }
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        for (file, target) in &mut self.files {
+            let removed = target.journal.take().map(Journal::remove);
+            if let Some(Err(error)) = removed {
+                tracing::warn!("{file}: cannot remove the journal: {error}");
+            }
+        }
+    }
+}
+
+impl Target {
+    fn journal(&mut self, shared: &Shared, file: &str) -> io::Result<&Journal> {
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => Journal::open(&shared.files, file, shared.durability)?,
+        };
+        Ok(self.journal.insert(journal))
+    }
+
+    fn append(
+        &mut self,
+        append: &Append<'_>,
+        before: Stamp,
+        durability: Durability,
+    ) -> io::Result<()> {
+        let file = self.locked.file();
+        let separation = mbox::separation(&journal::last_octets(file, before.size)?);
+        let blob = append.blob(separation);
+        let record = Record {
+            identity: before.identity,
+            old_size: before.size,
+            pieces: append.pieces(separation),
+            blob,
+        };
+        if let Some(journal) = &self.journal {
+            journal.write(&record, durability)?;
+        }
+        match &record.blob {
+            Some(blob) => file.write_all_at(blob, before.size),
+            None => append.stream(separation, file, before.size),
+        }
+    }
+}
+
+/// What of a batch goes to one file.
+struct Append<'a> {
+    messages: Vec<(&'a str, &'a Finished)>,
+}
+
+impl<'a> Append<'a> {
+    fn of(file: &FileName, deliveries: &'a [Delivery]) -> Self {
+        let messages = deliveries.iter().filter_map(|delivery| {
+            let part = delivery.parts.iter().find(|part| part.file == *file)?;
+            Some((part.head.as_str(), &delivery.text))
+        });
+        Self { messages: messages.collect() }
+    }
+
+    /// Each message with what separates it from the one before, which is nothing but for the
+    /// first: ours end in an empty line.
+    fn with_separation(
+        &self,
+        separation: &'static [u8],
+    ) -> impl Iterator<Item = (&'static [u8], &'a str, &'a Finished)> {
+        let separations = std::iter::once(separation).chain(std::iter::repeat(&b""[..]));
+        separations.zip(&self.messages).map(|(separation, &(head, text))| (separation, head, text))
+    }
+
+    fn pieces(&self, separation: &'static [u8]) -> Vec<Piece> {
+        let piece = |(separation, head, text): (&[u8], &str, &Finished)| {
+            let mut checksum = crc32fast::Hasher::new();
+            checksum.update(separation);
+            checksum.update(head.as_bytes());
+            checksum.combine(&text.checksum);
+            checksum.update(END_OF_MESSAGE);
+            let octets = separation.len() + head.len() + END_OF_MESSAGE.len();
+            Piece { octets: octets as u64 + text.octets, checksum: checksum.finalize() }
+        };
+        self.with_separation(separation).map(piece).collect()
+    }
+
+    /// All octets in one piece, if they are few and none of them are in a file.
+    fn blob(&self, separation: &'static [u8]) -> Option<Vec<u8>> {
+        let octets: usize =
+            self.messages.iter().map(|(head, text)| head.len() + text.memory.len() + 1).sum();
+        let spooled = self.messages.iter().any(|(_, text)| text.spool.is_some());
+        if spooled || octets > journal::BLOB_MOST {
+            return None;
+        }
+        let mut blob = Vec::with_capacity(octets + separation.len());
+        for (separation, head, text) in self.with_separation(separation) {
+            for part in [separation, head.as_bytes(), &text.memory, END_OF_MESSAGE] {
+                blob.extend_from_slice(part);
+            }
+        }
+        Some(blob)
+    }
+
+    fn stream(&self, separation: &'static [u8], mut file: &File, at: u64) -> io::Result<()> {
+        file.seek(SeekFrom::Start(at))?;
+        for (separation, head, text) in self.with_separation(separation) {
+            file.write_all(&[separation, head.as_bytes()].concat())?;
+            if let Some((spool, octets)) = &text.spool {
+                copy(spool, *octets, file)?;
+            }
+            file.write_all(&[&text.memory, END_OF_MESSAGE].concat())?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies a spooled text, inside the kernel where it can.
+fn copy(mut spool: &File, octets: u64, mut file: &File) -> io::Result<()> {
+    spool.seek(SeekFrom::Start(0))?;
+    let copied = io::copy(&mut spool.take(octets), &mut file)?;
+    if copied == octets { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}

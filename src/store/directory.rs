@@ -1,0 +1,293 @@
+//! The directory that holds the mailboxes: which users there are, and what can be done for them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::Local;
+
+use crate::store::append::{DeliverError, Delivery, Part};
+use crate::store::committer::{self, Committer, FileName};
+use crate::store::files::{Access, Creation, Files};
+use crate::store::index::Indexes;
+use crate::store::lock;
+use crate::store::maildrop::{Maildrop, MaildropError, Sessions};
+use crate::store::mbox;
+use crate::store::queue;
+use crate::store::text::Text;
+
+/// Octets of a user name at most (RFC 5321 section 4.5.3.1.1).
+pub const USER_MOST: usize = 64;
+
+/// Mailboxes that a directory may list; more are served and not listed.
+pub const LISTED_MOST: usize = 10_000;
+
+/// What ends the name of every mailbox.
+const SUFFIX: &str = ".mbox";
+
+/// Whether a message is on disk before it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// It is (RFC 5321 sections 4.2.5 and 6.1).
+    #[default]
+    Synced,
+    /// Only the kernel has it: it survives the death of the process, not that of the machine.
+    Unsynced,
+}
+
+impl Durability {
+    pub(super) fn sync(self, file: &File) -> io::Result<()> {
+        match self {
+            Self::Synced => file.sync_data(),
+            Self::Unsynced => Ok(()),
+        }
+    }
+}
+
+/// A directory of mailboxes. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    shared: Arc<Shared>,
+}
+
+/// What all users of one directory share.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) files: Arc<Files>,
+    pub(super) durability: Durability,
+    pub(super) committer: Committer,
+    pub(super) indexes: Indexes,
+    pub(super) sessions: Sessions,
+    queue: FileName,
+}
+
+impl Shared {
+    pub(super) fn is_queue(&self, file: &FileName) -> bool {
+        *file == self.queue
+    }
+}
+
+/// Somebody whose mailbox existed when last looked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct User {
+    name: Arc<str>,
+}
+
+impl User {
+    /// The name, which is the local part of the user's address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn file(&self) -> FileName {
+        format!("{}{SUFFIX}", self.name).into()
+    }
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is nothing of that name.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// It is something else.
+    #[error("{} is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    /// The system says why.
+    #[error("cannot open the directory {path}: {1}", path = .0.display())]
+    Io(PathBuf, #[source] io::Error),
+}
+
+/// Why a mailbox was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The name cannot be that of a mailbox.
+    #[error(
+        "{0:?} cannot be the name of a mailbox: use 1 to 64 letters, digits, inner dots and any of \
+         !#$%&'*+=?^_{{|}}~-, but not mqueue"
+    )]
+    BadName(String),
+    /// Something else has that name.
+    #[error("{0} is there and is not a regular file")]
+    NotRegular(String),
+    /// The system says why.
+    #[error("cannot make {0}: {1}")]
+    Io(String, #[source] io::Error),
+}
+
+/// Who sent a message and who is to get it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse-path without its brackets; empty for the null reverse-path.
+    pub reverse_path: String,
+    /// Recipients with a mailbox here.
+    pub local: Vec<User>,
+    /// Recipients elsewhere, as `user@domain`.
+    pub remote: Vec<String>,
+}
+
+impl Directory {
+    /// Opens the directory at `path`.
+    pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
+        lock::note_start();
+        let files = Files::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
+            io::ErrorKind::NotADirectory => OpenError::NotDirectory(path.to_owned()),
+            _ => OpenError::Io(path.to_owned(), error),
+        })?;
+        let shared = Shared {
+            files: Arc::new(files),
+            durability,
+            committer: Committer::default(),
+            indexes: Indexes::default(),
+            sessions: Sessions::default(),
+            queue: queue::FILE.into(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The path it was opened at.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.shared.files.path()
+    }
+
+    /// The user whose address has this local part. A name that could not be a mailbox's looks
+    /// like one that has none; so does a mailbox that cannot be looked up.
+    #[must_use]
+    pub fn user(&self, local_part: &[u8]) -> Option<User> {
+        let user = User { name: well_formed(local_part)?.into() };
+        self.shared.files.regular(&user.file()).ok()??;
+        Some(user)
+    }
+
+    /// Makes an empty mailbox, unless there is one.
+    pub fn create(&self, name: &str) -> Result<User, CreateError> {
+        let bad = || CreateError::BadName(name.to_owned());
+        let user = User { name: well_formed(name.as_bytes()).ok_or_else(bad)?.into() };
+        let file = user.file();
+        let failed = |error| CreateError::Io(file.to_string(), error);
+        if self.user(name.as_bytes()).is_some() {
+            return Ok(user);
+        }
+        match self.shared.files.open_file(&file, Access::Write, Creation::Always) {
+            Ok(_) => self.shared.files.sync().map_err(failed)?,
+            // Somebody else was quicker, or it is no mailbox.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let not_regular = || CreateError::NotRegular(file.to_string());
+                self.user(name.as_bytes()).ok_or_else(not_regular)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(user)
+    }
+
+    /// All users, by name; [`LISTED_MOST`] at most.
+    pub fn users(&self) -> io::Result<Vec<User>> {
+        let names = self.shared.files.names(LISTED_MOST)?;
+        let local_parts = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
+        let mut users: Vec<User> = local_parts.filter_map(|n| self.user(n.as_bytes())).collect();
+        users.sort_unstable();
+        Ok(users)
+    }
+
+    /// Room for the text of a message that is about to arrive.
+    #[must_use]
+    pub fn new_text(&self) -> Text {
+        Text::new(Arc::clone(&self.shared.files))
+    }
+
+    /// Stores a message for all its recipients or for none; when this returns it is on disk.
+    ///
+    /// What has begun is finished also if the returned future is dropped.
+    pub async fn deliver(&self, envelope: Envelope, text: Text) -> Result<(), DeliverError> {
+        let parts = self.parts(&envelope);
+        let (delivery, answered) = Delivery::new(parts, text.finish()?);
+        committer::deliver(&self.shared, delivery);
+        answered.await.map_err(|gone| DeliverError::from(io::Error::other(gone)))?
+    }
+
+    fn parts(&self, envelope: &Envelope) -> Vec<Part> {
+        let from_line = mbox::from_line(&envelope.reverse_path, Local::now());
+        let mut parts: Vec<Part> = envelope
+            .local
+            .iter()
+            .map(|user| Part { file: user.file(), head: from_line.clone() })
+            .collect();
+        if !envelope.remote.is_empty() {
+            let block = queue::envelope_block(&envelope.reverse_path, &envelope.remote);
+            parts.push(Part { file: Arc::clone(&self.shared.queue), head: from_line + &block });
+        }
+        // Every program that locks several files must do so in one order.
+        parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
+        parts.dedup_by(|a, b| a.file == b.file);
+        parts
+    }
+
+    /// Opens a user's maildrop for a POP3 session: locks it against other sessions and lists its
+    /// messages.
+    pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
+        Maildrop::open(&self.shared, user).await
+    }
+}
+
+/// The name of a mailbox, if it may be one: letters, digits, the other characters of an atom
+/// (RFC 5321 section 4.1.2) but `/` and `` ` ``, and inner dots.
+fn well_formed(local_part: &[u8]) -> Option<&str> {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+=?^_{|}~-".contains(byte);
+    let atoms = |mut atoms: std::slice::Split<'_, u8, _>| {
+        atoms.all(|atom: &[u8]| !atom.is_empty() && atom.iter().all(allowed))
+    };
+    let fits = local_part.len() <= USER_MOST && local_part != queue::FILE.as_bytes();
+    (fits && atoms(local_part.split(|&byte| byte == b'.')))
+        .then(|| str::from_utf8(local_part).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_plain_file_name_or_no_user() {
+        for name in ["linhphan", "a.b", "a-b_c+d", "0", "{|}~"] {
+            assert_eq!(well_formed(name.as_bytes()), Some(name));
+        }
+        let long = "x".repeat(65);
+        for name in [
+            "", ".", "..", ".a", "a.", "a..b", "a/b", "../a", "a b", "a\0", "\u{e9}", "mqueue",
+            "a`", "a@b", "a\\b", "a:b", &long,
+        ] {
+            assert_eq!(well_formed(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_somebody_with_a_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path(), Durability::Synced).unwrap();
+        assert!(directory.user(b"u").is_none());
+        directory.create("u").unwrap();
+        assert_eq!(directory.user(b"u").unwrap().name(), "u");
+        assert!(directory.user(b"U").is_none());
+        std::os::unix::fs::symlink("u.mbox", dir.path().join("link.mbox")).unwrap();
+        std::fs::create_dir(dir.path().join("dir.mbox")).unwrap();
+        assert!(directory.user(b"link").is_none());
+        assert!(matches!(directory.create("dir"), Err(CreateError::NotRegular(_))));
+        let names: Vec<_> =
+            directory.users().unwrap().iter().map(|user| user.name().to_owned()).collect();
+        assert_eq!(names, ["u"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_none_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let open = |path: &Path| Directory::open(path, Durability::Synced).unwrap_err();
+        assert!(matches!(open(&file), OpenError::NotDirectory(_)));
+        assert!(matches!(open(&dir.path().join("none")), OpenError::Missing(_)));
+    }
+}

@@ -1,0 +1,214 @@
+//! Files by name in one directory that is held open, so that no name from the network can lead
+//! out of it and a renamed directory is still the same. Knows no mbox.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+
+/// Mode of the files we make: mail is its owner's.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Octets of a [`Window`].
+const WINDOW: usize = 1024 * 1024;
+
+/// A directory, open.
+#[derive(Debug)]
+pub struct Files {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device and inode: which file.
+    pub identity: (u64, u64),
+    /// Octets.
+    pub size: u64,
+    /// Last modification, in nanoseconds since 1970.
+    modified: i128,
+    /// Last change of the inode, which nobody can set back.
+    changed: i128,
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        let nanoseconds =
+            |seconds: i64, rest: u64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Self {
+            identity: (stat.st_dev, stat.st_ino),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            changed: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// The state of an open file.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&rustix::fs::fstat(file)?))
+    }
+}
+
+impl Files {
+    /// Opens the directory at `path`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// The path it was opened at, for words to people.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The state of the regular file `name`; `None` if there is no file of that name, or it is
+    /// something else (a link, a directory, a FIFO).
+    pub fn regular(&self, name: &str) -> io::Result<Option<Stamp>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                Ok(Some(Stamp::of(&stat)))
+            }
+            Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the file `name`, made if it is missing where `creation` says so. Follows no link and
+    /// waits for no FIFO.
+    pub fn open_file(&self, name: &str, access: Access, creation: Creation) -> io::Result<File> {
+        let flags = access.flags() | creation.flags() | FLAGS;
+        Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
+    }
+
+    /// A file that has no name and is gone with its last descriptor.
+    pub fn nameless(&self) -> io::Result<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.fd, ".", flags, PRIVATE)?))
+    }
+
+    /// Gives a nameless file a name that must be free.
+    pub fn name(&self, file: &File, name: &str) -> io::Result<()> {
+        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, nameless, &self.fd, name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    /// Gives a file a second name that must be free.
+    pub fn link(&self, old: &str, new: &str) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.fd, old, &self.fd, new, AtFlags::empty())?)
+    }
+
+    /// Puts the file `old` in the place of `new`.
+    pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.fd, old, &self.fd, new)?)
+    }
+
+    /// Removes the file `name`; there being none is no error.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the names in the directory durable.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.fd.as_fd())?)
+    }
+
+    /// The names in the directory that are UTF-8, `most` at most.
+    pub fn names(&self, most: usize) -> io::Result<Vec<String>> {
+        let entries = rustix::fs::Dir::read_from(&self.fd)?;
+        let mut names = Vec::new();
+        for entry in entries {
+            if let Ok(name) = entry?.file_name().to_str()
+                && names.len() < most
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// Whether a missing file is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It must exist.
+    Never,
+    /// It is made, empty, if it is missing.
+    IfMissing,
+    /// What it held is gone.
+    Emptied,
+    /// It must not exist.
+    Always,
+}
+
+const FLAGS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+
+impl Access {
+    const fn flags(self) -> OFlags {
+        match self {
+            Self::Read => OFlags::RDONLY,
+            Self::Write => OFlags::RDWR,
+        }
+    }
+}
+
+impl Creation {
+    const fn flags(self) -> OFlags {
+        match self {
+            Self::Never => OFlags::empty(),
+            Self::IfMissing => OFlags::CREATE,
+            Self::Emptied => OFlags::CREATE.union(OFlags::TRUNC),
+            Self::Always => OFlags::CREATE.union(OFlags::EXCL),
+        }
+    }
+}
+
+/// A view of a file that is read front to back, a mebibyte at a time.
+#[derive(Debug)]
+pub struct Window<'a> {
+    file: &'a File,
+    buffer: Vec<u8>,
+    /// What is in the buffer: where it begins in the file, and how many octets.
+    start: u64,
+    filled: usize,
+}
+
+impl<'a> Window<'a> {
+    /// A view of `file`.
+    #[must_use]
+    pub fn new(file: &'a File) -> Self {
+        Self { file, buffer: vec![0; WINDOW], start: 0, filled: 0 }
+    }
+
+    /// Some octets at `at`, not beyond `end`; there is at least one, or it is an error.
+    pub fn at(&mut self, at: u64, end: u64) -> io::Result<&[u8]> {
+        if at < self.start || at >= self.start + self.filled as u64 {
+            self.filled = self.file.read_at(&mut self.buffer, at)?;
+            self.start = at;
+        }
+        let from = usize::try_from(at - self.start).unwrap_or(usize::MAX);
+        let to = usize::try_from(end - self.start).unwrap_or(usize::MAX).min(self.filled);
+        let octets = self.buffer.get(from..to).unwrap_or_default();
+        if octets.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(octets)
+    }
+}

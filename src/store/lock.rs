@@ -1,0 +1,361 @@
+//! The locks of one mbox file: the dotlock, the OFD lock, and the question whether the path
+//! still names the inode that was locked. Only ever tried, never waited for.
+//!
+//! All three are needed. Programs that take only the fcntl lock, or only the dotlock, or take them
+//! in the other order, are all kept out; and whoever locks a file that another program has
+//! meanwhile replaced by a rename must notice it, or what it appends goes to a file nobody sees.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::store::files::{Access, Creation, Files, Stamp};
+
+/// Age at which a dotlock whose holder cannot be asked is taken to be left over.
+const STALE_AFTER: Duration = Duration::from_mins(5);
+
+/// Octets of a dotlock that are read; it holds a process id.
+const DOTLOCK_READ: u64 = 32;
+
+/// When this process began to use locks: a dotlock that names our own process id and is older
+/// belongs to an earlier process with the same id, as in a restarted container.
+static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
+
+/// What came of trying to lock a file.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The file is ours until the value is dropped.
+    Locked(LockedFile),
+    /// Somebody else has it, or it was replaced under our hands: try again shortly.
+    Busy,
+    /// There is no regular file of that name.
+    Missing,
+}
+
+/// A file that this process alone may read and write, until the value is dropped.
+#[derive(Debug)]
+pub struct LockedFile {
+    // Released in this order: the OFD lock goes with the descriptor, then the dotlock.
+    file: File,
+    _dotlock: Option<Dotlock>,
+}
+
+impl LockedFile {
+    /// The open file.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Why a file is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read it. Possible where nothing can be written.
+    Read,
+    /// To append to it or replace it.
+    Write,
+    /// To append to it, and to make it if it is missing.
+    Create,
+}
+
+/// Tries to lock the file `name`.
+pub fn try_lock(files: &Arc<Files>, name: &str, purpose: Purpose) -> io::Result<Attempt> {
+    let dotlock = match Dotlock::try_take(files, name) {
+        Ok(Taken::Ours(dotlock)) => Some(dotlock),
+        Ok(Taken::Busy) => return Ok(Attempt::Busy),
+        // The directory forbids it, or the disk is full and we only want to read: go on without.
+        Err(error) if is_forbidden(&error) || purpose == Purpose::Read => None,
+        Err(error) => return Err(error),
+    };
+    let Some((file, lock)) = open(files, name, purpose)? else {
+        return Ok(Attempt::Missing);
+    };
+    if !try_ofd_lock(&file, lock)? {
+        return Ok(Attempt::Busy);
+    }
+    let held = Stamp::of_file(&file)?;
+    if files.regular(name)?.is_none_or(|named| named.identity != held.identity) {
+        return Ok(Attempt::Busy);
+    }
+    Ok(Attempt::Locked(LockedFile { file, _dotlock: dotlock }))
+}
+
+/// Opens the file, and says which kind of lock its descriptor can carry.
+fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File, OfdLock)>> {
+    let creation = match purpose {
+        Purpose::Create => Creation::IfMissing,
+        Purpose::Read | Purpose::Write => Creation::Never,
+    };
+    let opened = match files.open_file(name, Access::Write, creation) {
+        Err(error) if purpose == Purpose::Read && is_forbidden(&error) => {
+            files.open_file(name, Access::Read, creation).map(|file| (file, OfdLock::Shared))
+        }
+        opened => opened.map(|file| (file, OfdLock::Exclusive)),
+    };
+    match opened {
+        Ok((file, lock)) if file.metadata()?.is_file() => Ok(Some((file, lock))),
+        Ok(_) => Ok(None),
+        Err(error) if is_no_such_file(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Missing, a symbolic link (`ELOOP`), a directory, or a FIFO nobody reads: no mailbox.
+fn is_no_such_file(error: &io::Error) -> bool {
+    let no_mailbox = [libc::ENOENT, libc::ELOOP, libc::EISDIR, libc::ENXIO, libc::ENOTDIR];
+    error.raw_os_error().is_some_and(|code| no_mailbox.contains(&code))
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    let forbidden = [libc::EACCES, libc::EPERM, libc::EROFS];
+    error.raw_os_error().is_some_and(|code| forbidden.contains(&code))
+}
+
+/// Whom an OFD lock keeps out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfdLock {
+    /// Writers.
+    Shared,
+    /// Everybody.
+    Exclusive,
+}
+
+impl OfdLock {
+    fn of_whole_file(self) -> libc::flock {
+        let kind = match self {
+            Self::Shared => libc::F_RDLCK,
+            Self::Exclusive => libc::F_WRLCK,
+        };
+        // The constants are C ints that fit the C short they are meant for.
+        #[expect(clippy::cast_possible_truncation, reason = "the constants are 0, 1 and 2")]
+        let (kind, whence) = (kind as i16, libc::SEEK_SET as i16);
+        libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 }
+    }
+}
+
+/// Takes an open-file-description lock on the whole file, if nobody holds one against it. It goes
+/// with the last descriptor, however the process ends.
+pub fn try_ofd_lock(file: &File, lock: OfdLock) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock.of_whole_file())) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether somebody holds an OFD or fcntl lock on the file.
+pub fn is_ofd_locked(file: &File) -> io::Result<bool> {
+    let mut lock = OfdLock::Exclusive.of_whole_file();
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// `user.mbox.lock`, ours until dropped.
+#[derive(Debug)]
+struct Dotlock {
+    files: Arc<Files>,
+    name: String,
+}
+
+enum Taken {
+    Ours(Dotlock),
+    Busy,
+}
+
+impl Dotlock {
+    fn try_take(files: &Arc<Files>, mailbox: &str) -> io::Result<Taken> {
+        let name = format!("{mailbox}.lock");
+        if Self::make(files, &name)? {
+            return Ok(Taken::Ours(Self { files: Arc::clone(files), name }));
+        }
+        // A left-over one is removed now and taken at the next attempt, in fair competition.
+        remove_if_stale(files, &name)?;
+        Ok(Taken::Busy)
+    }
+
+    /// Makes the lock file with our process id in it from the first moment: made empty and filled
+    /// later, it would block the mailbox for ever if we died in between.
+    fn make(files: &Files, name: &str) -> io::Result<bool> {
+        let id = format!("{}\n", std::process::id());
+        let made = match files.nameless() {
+            Ok(mut file) => {
+                file.write_all(id.as_bytes())?;
+                files.name(&file, name)
+            }
+            Err(error) if is_unsupported(&error) => Self::make_by_link(files, name, &id),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For file systems that know no nameless files.
+    fn make_by_link(files: &Files, name: &str, id: &str) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let draft = format!(".{name}.{}.{number}", std::process::id());
+        let mut file = files.open_file(&draft, Access::Write, Creation::Always)?;
+        let linked = file.write_all(id.as_bytes()).and_then(|()| files.link(&draft, name));
+        files.remove(&draft)?;
+        linked
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [libc::EOPNOTSUPP, libc::EISDIR, libc::EINVAL];
+    error.raw_os_error().is_some_and(|code| unsupported.contains(&code))
+}
+
+impl Drop for Dotlock {
+    fn drop(&mut self) {
+        if let Err(error) = self.files.remove(&self.name) {
+            tracing::warn!("cannot remove {}: {error}; remove it by hand", self.name);
+        }
+    }
+}
+
+/// Removes a dotlock whose holder is gone.
+fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
+    let Some(seen) = files.regular(name)? else {
+        return Ok(());
+    };
+    let mut file = match files.open_file(name, Access::Read, Creation::Never) {
+        Ok(file) => file,
+        Err(error) if is_no_such_file(&error) || is_forbidden(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let modified = file.metadata()?.modified()?;
+    let mut holder = Vec::new();
+    (&mut file).take(DOTLOCK_READ).read_to_end(&mut holder)?;
+    if !is_stale(&holder, modified) {
+        return Ok(());
+    }
+    // Somebody may have removed it and made a new one since.
+    if files.regular(name)? == Some(seen) {
+        tracing::info!("removing {name}, left over by a process that is gone");
+        files.remove(name)?;
+    }
+    Ok(())
+}
+
+/// Whether the holder named in a dotlock cannot be there any more.
+fn is_stale(holder: &[u8], modified: SystemTime) -> bool {
+    let old = modified.elapsed().is_ok_and(|age| age > STALE_AFTER);
+    // With a host's name behind it, the id may be another machine's.
+    let id = str::from_utf8(holder).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(id) = id.filter(|&id| id > 0) else {
+        return old;
+    };
+    if u32::try_from(id) == Ok(std::process::id()) {
+        return modified < *STARTED;
+    }
+    old || kill(Pid::from_raw(id), None) == Err(Errno::ESRCH)
+}
+
+/// Notes when the process began; a later dotlock with our own process id is ours.
+pub fn note_start() {
+    LazyLock::force(&STARTED);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailbox() -> (tempfile::TempDir, Arc<Files>) {
+        note_start();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("u.mbox"), b"").unwrap();
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        (dir, files)
+    }
+
+    fn lock(files: &Arc<Files>) -> Attempt {
+        try_lock(files, "u.mbox", Purpose::Write).unwrap()
+    }
+
+    #[test]
+    fn a_locked_file_is_busy_until_it_is_dropped_and_leaves_nothing() {
+        let (dir, files) = mailbox();
+        let held = lock(&files);
+        assert!(matches!(held, Attempt::Locked(_)));
+        let pid = std::fs::read_to_string(dir.path().join("u.mbox.lock")).unwrap();
+        assert_eq!(pid, format!("{}\n", std::process::id()));
+        assert!(matches!(lock(&files), Attempt::Busy));
+        drop(held);
+        assert!(matches!(lock(&files), Attempt::Locked(_)));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_fcntl_lock_of_another_descriptor_is_respected() {
+        let (dir, files) = mailbox();
+        let other = File::options().write(true).open(dir.path().join("u.mbox")).unwrap();
+        assert!(try_ofd_lock(&other, OfdLock::Exclusive).unwrap());
+        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(!dir.path().join("u.mbox.lock").exists(), "the dotlock is held while waiting");
+        drop(other);
+        assert!(matches!(lock(&files), Attempt::Locked(_)));
+    }
+
+    #[test]
+    fn a_dotlock_is_stale_when_its_process_is_gone_or_it_is_old() {
+        let now = SystemTime::now();
+        let old = now - STALE_AFTER - Duration::from_secs(1);
+        let gone = {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            child.wait().unwrap();
+            child.id().to_string()
+        };
+        assert!(is_stale(gone.as_bytes(), now));
+        assert!(!is_stale(b"1\n", now));
+        assert!(!is_stale(b"", now));
+        assert!(!is_stale(format!("{gone}:otherhost").as_bytes(), now));
+        assert!(is_stale(b"", old));
+        assert!(is_stale(std::process::id().to_string().as_bytes(), old));
+    }
+
+    #[test]
+    fn a_stale_dotlock_is_removed_and_a_fresh_one_is_not() {
+        let (dir, files) = mailbox();
+        let dotlock = dir.path().join("u.mbox.lock");
+        std::fs::write(&dotlock, b"").unwrap();
+        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(dotlock.exists());
+        let old = SystemTime::now() - STALE_AFTER - Duration::from_secs(1);
+        File::options().write(true).open(&dotlock).unwrap().set_modified(old).unwrap();
+        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(matches!(lock(&files), Attempt::Locked(_)));
+    }
+
+    #[test]
+    fn links_directories_and_fifos_are_no_mailboxes() {
+        let (dir, files) = mailbox();
+        std::os::unix::fs::symlink("u.mbox", dir.path().join("link.mbox")).unwrap();
+        std::fs::create_dir(dir.path().join("dir.mbox")).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("fifo.mbox"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for name in ["link.mbox", "dir.mbox", "fifo.mbox", "none.mbox"] {
+            let attempt = try_lock(&files, name, Purpose::Write).unwrap();
+            assert!(matches!(attempt, Attempt::Missing), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_made_where_that_is_asked_for() {
+        let (dir, files) = mailbox();
+        let attempt = try_lock(&files, "mqueue", Purpose::Create).unwrap();
+        assert!(matches!(attempt, Attempt::Locked(_)));
+        assert!(dir.path().join("mqueue").exists());
+    }
+}

@@ -1,0 +1,526 @@
+//! A mailbox as a POP3 session sees it: locked against other sessions, its messages numbered as
+//! they were when it was opened, while deliveries go on behind them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::{ReadWriteFlags, preadv2};
+
+use crate::store::committer::{self, FileName, LockError};
+use crate::store::directory::{Shared, User};
+use crate::store::files::{Access, Creation, Files, Stamp, Window};
+use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId, read_text};
+use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
+use crate::store::mbox::{Span, Unquoter};
+use crate::store::rewrite;
+
+/// Octets of a message that are read at once.
+const READ_AT_ONCE: u64 = 64 * 1024;
+
+/// A locked maildrop.
+#[derive(Debug)]
+pub struct Maildrop {
+    shared: Arc<Shared>,
+    name: FileName,
+    file: Arc<File>,
+    /// The file's state at which what the index says was last known to be so.
+    seen: Mutex<Stamp>,
+    index: Arc<Index>,
+    octets: Arc<[u64]>,
+    _session: SessionLock,
+}
+
+/// Why a maildrop was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MaildropError {
+    /// Another session has it.
+    #[error("the maildrop is in use by another session")]
+    InUse,
+    /// The file is no mbox; it is left as it is.
+    #[error("the mailbox is not an mbox file: it does not begin with a From line")]
+    NotMbox,
+    /// The mailbox was removed since its user was looked up.
+    #[error("there is no such mailbox")]
+    Missing,
+    /// Another program has had the file locked for 30 s.
+    #[error("another program keeps the mailbox locked")]
+    Busy,
+    /// The system says why.
+    #[error("the mailbox cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<LockError> for MaildropError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Busy,
+            LockError::Missing => Self::Missing,
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<IndexError> for MaildropError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NotMbox(_) => Self::NotMbox,
+            IndexError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// Why messages were not removed. All of them are still there then.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// Another program has changed the mailbox, and what was to be removed cannot be told from
+    /// what was not.
+    #[error("another program has changed the mailbox")]
+    Changed,
+    /// The mailbox was removed.
+    #[error("the mailbox has disappeared")]
+    Missing,
+    /// Another program has had the file locked for 30 s.
+    #[error("another program keeps the mailbox locked")]
+    Busy,
+    /// The system says why.
+    #[error("the mailbox cannot be written: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<LockError> for UpdateError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Busy,
+            LockError::Missing => Self::Missing,
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<IndexError> for UpdateError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NotMbox(_) => Self::Changed,
+            IndexError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<ReadError> for UpdateError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::Changed | ReadError::Missing => Self::Changed,
+        }
+    }
+}
+
+impl Maildrop {
+    pub(super) async fn open(shared: &Arc<Shared>, user: &User) -> Result<Self, MaildropError> {
+        let name = user.file();
+        let session = SessionLock::take(shared, &name)?;
+        let open = {
+            let (shared, name) = (Arc::clone(shared), Arc::clone(&name));
+            move |locked| Opened::from(&shared, &name, &locked)
+        };
+        let opened = committer::with_locked(shared, &name, Purpose::Read, open).await?;
+        let Opened { file, stamp, index } = opened?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            name,
+            file: Arc::new(file),
+            seen: Mutex::new(stamp),
+            octets: index.messages.iter().map(|message| message.span.octets).collect(),
+            index,
+            _session: session,
+        })
+    }
+
+    /// Length of each message in octets, with CRLF line ends, as RETR sends it.
+    #[must_use]
+    pub fn octets(&self) -> Arc<[u64]> {
+        Arc::clone(&self.octets)
+    }
+
+    /// The unique-ids of all messages.
+    pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
+        let known: Option<Vec<UniqueId>> =
+            self.index.messages.iter().map(Message::known_unique_id).collect();
+        if let Some(known) = known {
+            return Ok(known.into());
+        }
+        let (file, index) = (Arc::clone(&self.file), Arc::clone(&self.index));
+        let ids = tokio::task::spawn_blocking(move || index.unique_ids(&file));
+        Ok(ids.await.map_err(io::Error::other)??.into())
+    }
+
+    /// The unique-id of one message.
+    pub async fn unique_id(&self, index: usize) -> Result<UniqueId, ReadError> {
+        let message = self.index.messages.get(index).ok_or(ReadError::Missing)?;
+        if let Some(known) = message.known_unique_id() {
+            return Ok(known);
+        }
+        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
+        let id = tokio::task::spawn_blocking(move || {
+            let message = all.messages.get(index).ok_or(ReadError::Missing)?;
+            message.unique_id(&mut Window::new(&file))
+        });
+        id.await.map_err(io::Error::other)?
+    }
+
+    /// A message, to be read piece by piece. It is what it was when the maildrop was opened, or
+    /// this is an error.
+    pub async fn message(&self, index: usize) -> Result<MessageReader, ReadError> {
+        let message = self.index.messages.get(index).ok_or(ReadError::Missing)?;
+        self.make_sure_of(index).await?;
+        Ok(MessageReader::new(Arc::clone(&self.file), message.span))
+    }
+
+    /// Looks at a message again if anything has happened to the file.
+    async fn make_sure_of(&self, index: usize) -> Result<(), ReadError> {
+        let now = Stamp::of_file(&self.file)?;
+        if now == *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(());
+        }
+        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
+        let checked = tokio::task::spawn_blocking(move || {
+            let message = all.messages.get(index).ok_or(ReadError::Missing)?;
+            is_unchanged(message, &file)
+        });
+        checked.await.map_err(io::Error::other)?
+    }
+
+    /// Removes messages, by their indexes, from the mailbox as it is now: whatever has arrived
+    /// since stays. On an error all messages are still there.
+    pub async fn update(self, deleted: Vec<usize>) -> Result<(), UpdateError> {
+        if deleted.is_empty() {
+            return Ok(());
+        }
+        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
+        let update = move |locked| {
+            let result = Update { maildrop: &self, deleted: &deleted }.run(&locked);
+            drop(self);
+            result
+        };
+        committer::with_locked(&shared, &name, Purpose::Write, update).await?
+    }
+}
+
+/// What a session keeps of the moment at which it began.
+struct Opened {
+    file: File,
+    stamp: Stamp,
+    index: Arc<Index>,
+}
+
+impl Opened {
+    fn from(shared: &Shared, name: &FileName, locked: &LockedFile) -> Result<Self, MaildropError> {
+        let index = shared.indexes.of(name, locked.file())?;
+        let stamp = Stamp::of_file(locked.file())?;
+        // A descriptor of its own: the lock goes with the other one.
+        let file = shared.files.open_file(name, Access::Read, Creation::Never)?;
+        if Stamp::of_file(&file)?.identity != stamp.identity {
+            return Err(MaildropError::Busy);
+        }
+        Ok(Self { file, stamp, index })
+    }
+}
+
+fn is_unchanged(message: &Message, file: &File) -> Result<(), ReadError> {
+    let mut window = Window::new(file);
+    let mut from_line = Vec::new();
+    let mut at = message.span.start;
+    while at < message.span.text {
+        let octets = window.at(at, message.span.text).map_err(ReadError::at_end_of_file)?;
+        at += octets.len() as u64;
+        from_line.extend_from_slice(octets);
+    }
+    if !from_line.starts_with(b"From ") || !from_line.ends_with(b"\n") {
+        return Err(ReadError::Changed);
+    }
+    match message.known_unique_id() {
+        Some(known) if message.unique_id_now(&mut window)? != known => Err(ReadError::Changed),
+        Some(_) => Ok(()),
+        None => read_text(&message.span, &mut window, |_| {}),
+    }
+}
+
+/// A message on its way out.
+#[derive(Debug)]
+pub struct MessageReader {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    unquoter: Unquoter,
+    /// Octets that are still to come.
+    left: u64,
+    finished: bool,
+}
+
+impl MessageReader {
+    pub(super) fn new(file: Arc<File>, span: Span) -> Self {
+        Self {
+            file,
+            at: span.text,
+            end: span.text_end,
+            unquoter: Unquoter::default(),
+            left: span.octets,
+            finished: false,
+        }
+    }
+
+    /// Appends the next piece, at most some 128 KiB, with CRLF line ends and without dot
+    /// stuffing; returns how many octets it was, 0 at the end.
+    ///
+    /// An error also if the message turns out shorter or longer than it was: then what has been
+    /// sent of it must not be taken for whole.
+    pub async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, ReadError> {
+        let before = out.len();
+        while out.len() == before && !self.finished {
+            if self.at < self.end {
+                let raw = self.next_raw().await?;
+                self.at += raw.len() as u64;
+                self.unquoter.push(&raw, |text| out.extend_from_slice(text));
+            } else {
+                self.finished = true;
+                self.unquoter.finish(|text| out.extend_from_slice(text));
+            }
+        }
+        let octets = out.len() - before;
+        self.left = self.left.checked_sub(octets as u64).ok_or(ReadError::Changed)?;
+        if self.finished && self.left > 0 {
+            return Err(ReadError::Changed);
+        }
+        Ok(octets)
+    }
+
+    /// The next octets of the file: at once if the kernel has them in memory, and by another
+    /// thread if the disk must be waited for.
+    async fn next_raw(&self) -> Result<Vec<u8>, ReadError> {
+        let wanted = usize::try_from((self.end - self.at).min(READ_AT_ONCE)).unwrap_or(0);
+        let mut raw = vec![0; wanted];
+        let there = {
+            let buffers = &mut [IoSliceMut::new(&mut raw)];
+            preadv2(&self.file, buffers, self.at, ReadWriteFlags::NOWAIT).unwrap_or(0)
+        };
+        if there > 0 {
+            raw.truncate(there);
+            return Ok(raw);
+        }
+        let (file, at) = (Arc::clone(&self.file), self.at);
+        let read = tokio::task::spawn_blocking(move || {
+            file.read_exact_at(&mut raw, at)?;
+            Ok(raw)
+        });
+        read.await.map_err(io::Error::other)?.map_err(ReadError::at_end_of_file)
+    }
+}
+
+/// POP3's UPDATE state (RFC 1939 section 6).
+struct Update<'a> {
+    maildrop: &'a Maildrop,
+    deleted: &'a [usize],
+}
+
+impl Update<'_> {
+    fn run(&self, locked: &LockedFile) -> Result<(), UpdateError> {
+        let Maildrop { shared, name, index: then, .. } = self.maildrop;
+        let file = locked.file();
+        let now = shared.indexes.of(name, file)?;
+        let gone = if now.continues(then) {
+            self.by_position(now.messages.len())?
+        } else {
+            self.by_content(&now, file)?
+        };
+        if !gone.contains(&true) {
+            return Ok(());
+        }
+        let kept = |nth: usize| !gone.get(nth).copied().unwrap_or(false);
+        let stamp = self.rewrite(file, &now, kept)?;
+        match stamp {
+            Some(stamp) => shared.indexes.replaced(name, stamp, &now, kept),
+            None => shared.indexes.forget(name),
+        }
+        Ok(())
+    }
+
+    /// Which messages go, when the file begins as it did.
+    fn by_position(&self, messages: usize) -> Result<Vec<bool>, UpdateError> {
+        let mut gone = vec![false; messages];
+        for &nth in self.deleted {
+            *gone.get_mut(nth).ok_or(UpdateError::Changed)? = true;
+        }
+        Ok(gone)
+    }
+
+    /// Which messages go, when another program has rewritten the file: those with the content of
+    /// the deleted ones, the first of them where there are several.
+    fn by_content(&self, now: &Index, file: &File) -> Result<Vec<bool>, UpdateError> {
+        let mut wanted: HashMap<UniqueId, usize> = HashMap::new();
+        for id in self.deleted_ids(file)? {
+            *wanted.entry(id).or_default() += 1;
+        }
+        let take = |id| match wanted.get_mut(&id) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        };
+        Ok(now.unique_ids(file)?.into_iter().map(take).collect())
+    }
+
+    /// The unique-ids of the deleted messages as they were. They may be read now only if another
+    /// file took the place of ours, which our descriptor still shows as it was.
+    fn deleted_ids(&self, file: &File) -> Result<Vec<UniqueId>, UpdateError> {
+        let ours = Stamp::of_file(&self.maildrop.file)?;
+        let replaced = ours.identity != Stamp::of_file(file)?.identity;
+        let mut window = Window::new(&self.maildrop.file);
+        let id = |&nth: &usize| {
+            let message = self.maildrop.index.messages.get(nth).ok_or(UpdateError::Changed)?;
+            match message.known_unique_id() {
+                Some(known) => Ok(known),
+                None if replaced => Ok(message.unique_id(&mut window)?),
+                None => Err(UpdateError::Changed),
+            }
+        };
+        self.deleted.iter().map(id).collect()
+    }
+
+    /// Puts a file without the removed messages in the place of the mailbox; its state, if nobody
+    /// got in between.
+    fn rewrite(
+        &self,
+        file: &File,
+        now: &Index,
+        kept: impl Fn(usize) -> bool,
+    ) -> io::Result<Option<Stamp>> {
+        let Maildrop { shared, name, .. } = self.maildrop;
+        let mut draft = rewrite::Draft::begin(&shared.files, name, file)?;
+        let size = Stamp::of_file(file)?.size;
+        draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;
+        let octets = draft.octets()?;
+        draft.replace()?;
+        Ok(shared.files.regular(name)?.filter(|stamp| stamp.size == octets))
+    }
+}
+
+/// What is left of a file without the removed messages, in as few stretches as possible.
+fn kept_stretches(
+    messages: &[Message],
+    size: u64,
+    kept: impl Fn(usize) -> bool,
+) -> Vec<Range<u64>> {
+    let mut stretches = Vec::new();
+    let mut from = 0;
+    for (nth, message) in messages.iter().enumerate() {
+        if kept(nth) {
+            continue;
+        }
+        if from < message.span.start {
+            stretches.push(from..message.span.start);
+        }
+        from = message.span.end;
+    }
+    if from < size {
+        stretches.push(from..size);
+    }
+    stretches
+}
+
+/// The lock of a POP3 session: an OFD lock on a file beside the mailbox, so that deliveries go on,
+/// and gone the moment its holder dies.
+#[derive(Debug)]
+struct SessionLock {
+    shared: Arc<Shared>,
+    name: FileName,
+    /// None where the directory allows no new file: then only this process keeps to it.
+    file: Option<File>,
+}
+
+impl SessionLock {
+    fn take(shared: &Arc<Shared>, name: &FileName) -> Result<Self, MaildropError> {
+        if !shared.sessions.begin(name) {
+            return Err(MaildropError::InUse);
+        }
+        // From here on it is given back by dropping it.
+        let mut lock = Self { shared: Arc::clone(shared), name: Arc::clone(name), file: None };
+        lock.file = lock_side_file(&shared.files, &side_file(name))?;
+        Ok(lock)
+    }
+}
+
+fn side_file(mailbox: &str) -> String {
+    format!(".{mailbox}.pop")
+}
+
+/// Makes and locks the side file; `None` if the directory forbids it.
+fn lock_side_file(files: &Files, side: &str) -> Result<Option<File>, MaildropError> {
+    loop {
+        let file = match files.open_file(side, Access::Write, Creation::IfMissing) {
+            Ok(file) => file,
+            Err(error) if is_read_only(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
+            return Err(MaildropError::InUse);
+        }
+        // Its last holder may have removed it between our opening and our locking it.
+        let named = files.regular(side)?;
+        if named.map(|stamp| stamp.identity) == Some(Stamp::of_file(&file)?.identity) {
+            return Ok(Some(file));
+        }
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+impl Drop for SessionLock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
+        if self.file.is_some()
+            && let Err(error) = self.shared.files.remove(&side_file(&self.name))
+        {
+            tracing::warn!("{}: cannot remove the session lock: {error}", self.name);
+        }
+        self.file = None;
+        self.shared.sessions.end(&self.name);
+    }
+}
+
+/// Whether a POP3 session of any process has a mailbox locked.
+pub(super) fn is_in_session(shared: &Shared, name: &FileName) -> bool {
+    if shared.sessions.is_open(name) {
+        return true;
+    }
+    let side = shared.files.open_file(&side_file(name), Access::Read, Creation::Never);
+    side.is_ok_and(|file| lock::is_ofd_locked(&file).unwrap_or(false))
+}
+
+/// The maildrops that sessions of this process have open.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<std::collections::HashSet<FileName>>);
+
+impl Sessions {
+    fn begin(&self, name: &FileName) -> bool {
+        self.open().insert(Arc::clone(name))
+    }
+
+    fn end(&self, name: &FileName) {
+        self.open().remove(name);
+    }
+
+    fn is_open(&self, name: &FileName) -> bool {
+        self.open().contains(name)
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<FileName>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,896 @@
+//! mbox text and what it means (RFC 4155, with mboxrd quoting), pure: the From_ line, quoting on
+//! the way in, unquoting and CRLF line ends on the way out. Knows no file.
+//!
+//! Written is `From <sender@domain> Wed Sep 17 11:00:00 2025` LF, the text with its line ends as
+//! they came, and an empty line. Read is whatever mutt, Dovecot, procmail and Python write.
+
+use chrono::{DateTime, Local};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
+
+/// What begins a separator line, and a line of text that must be quoted.
+pub const FROM: &[u8] = b"From ";
+
+/// Octets of a From_ line at most, without its line end; a longer line is message text.
+///
+/// A reverse-path has at most 256 octets (RFC 5321 section 4.5.3.1.3) and a date has 30.
+pub const FROM_LINE_MOST: usize = 1_000;
+
+/// Who sent a message that has no sender, or one that a From_ line cannot carry.
+const NOBODY: &str = "MAILER-DAEMON";
+
+/// The From_ line of a message that was sent from `reverse_path` (empty for the null
+/// reverse-path), with its LF.
+#[must_use]
+pub fn from_line(reverse_path: &str, at: DateTime<Local>) -> String {
+    let sender = if fits_from_line(reverse_path) { reverse_path } else { NOBODY };
+    format!("From <{sender}> {}\n", at.format("%a %b %e %H:%M:%S %Y"))
+}
+
+fn fits_from_line(reverse_path: &str) -> bool {
+    let odd = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>');
+    !reverse_path.is_empty() && reverse_path.len() <= 256 && !reverse_path.bytes().any(odd)
+}
+
+/// Whether a line (without its line end) separates two messages: `From `, anything, and a date
+/// such as `Wed Sep 17 11:00:00 2025`, with or without seconds and a time zone.
+#[must_use]
+pub fn is_from_line(line: &[u8]) -> bool {
+    if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
+        return false;
+    }
+    let words: Vec<&[u8]> =
+        line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|w| !w.is_empty()).collect();
+    (1..words.len()).any(|at| words.get(at..).is_some_and(is_date))
+}
+
+/// `weekday month day hh:mm[:ss] [zone…] year [zone]`, and nothing behind it.
+fn is_date(words: &[&[u8]]) -> bool {
+    let [weekday, month, day, time, rest @ ..] = words else {
+        return false;
+    };
+    let year = rest.iter().position(|word| is_year(word));
+    is_one_of(weekday, &WEEKDAYS)
+        && is_one_of(month, &MONTHS)
+        && number(day).is_some_and(|day| (1..=31).contains(&day))
+        && is_time(time)
+        && year.is_some_and(|year| {
+            let (before, after) = rest.split_at(year);
+            let after = after.get(1..).unwrap_or_default();
+            // "MET DST 2025" and "2025 +0200" are both seen.
+            before.len() <= 2 && after.len() <= 1 && before.iter().chain(after).all(|w| is_zone(w))
+        })
+}
+
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn is_one_of(word: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// One or two digits.
+fn number(word: &[u8]) -> Option<u8> {
+    if word.is_empty() || word.len() > 2 || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(word).ok()?.parse().ok()
+}
+
+fn is_time(word: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = word.split(|&byte| byte == b':').collect();
+    (2..=3).contains(&parts.len())
+        && parts
+            .iter()
+            .zip([23, 59, 60])
+            .all(|(part, most)| number(part).is_some_and(|n| n <= most))
+}
+
+fn is_year(word: &[u8]) -> bool {
+    word.len() == 4 && word.iter().all(u8::is_ascii_digit)
+}
+
+fn is_zone(word: &[u8]) -> bool {
+    match word {
+        [b'+' | b'-', digits @ ..] => digits.len() == 4 && digits.iter().all(u8::is_ascii_digit),
+        letters => (1..=5).contains(&letters.len()) && letters.iter().all(u8::is_ascii_alphabetic),
+    }
+}
+
+/// What has to stand before the next From_ line, so that it does not sink into what a file ends
+/// with: nothing behind an empty line or at the start, else the line ends that are missing.
+#[must_use]
+pub fn separation(end_of_file: &[u8]) -> &'static [u8] {
+    match end_of_file {
+        [] | [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n'] | [b'\n'] | [b'\r', b'\n'] => b"",
+        [.., b'\n'] => b"\n",
+        _ => b"\n\n",
+    }
+}
+
+/// Length of the empty line that ends a message and belongs to the separator behind it.
+#[must_use]
+pub fn trailing_empty_line(text: &[u8]) -> usize {
+    match text {
+        [.., b'\n', b'\r', b'\n'] | [b'\r', b'\n'] => 2,
+        [.., b'\n', b'\n'] | [b'\n'] => 1,
+        _ => 0,
+    }
+}
+
+/// Where in a line a text stands, as far as `>*From ` is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prefix {
+    /// At the start of a line, or behind nothing but `>`; whether there was one.
+    Quotes(bool),
+    /// Behind so many octets of `From `; whether a `>` stood before them.
+    Matching(bool, usize),
+    /// Somewhere else.
+    Decided,
+}
+
+/// What one more octet makes of a [`Prefix`].
+enum Verdict {
+    /// Not known yet.
+    Open(Prefix),
+    /// The line begins with `>*From `; whether with a `>`.
+    Quoted(bool),
+    /// It does not.
+    Plain,
+}
+
+impl Prefix {
+    const LINE_START: Self = Self::Quotes(false);
+
+    fn next(self, byte: u8) -> Verdict {
+        let (quoted, matched) = match self {
+            Self::Quotes(_) if byte == b'>' => return Verdict::Open(Self::Quotes(true)),
+            Self::Quotes(quoted) => (quoted, 0),
+            Self::Matching(quoted, matched) => (quoted, matched),
+            Self::Decided => return Verdict::Plain,
+        };
+        if FROM.get(matched) != Some(&byte) {
+            return Verdict::Plain;
+        }
+        if matched + 1 == FROM.len() {
+            return Verdict::Quoted(quoted);
+        }
+        Verdict::Open(Self::Matching(quoted, matched + 1))
+    }
+}
+
+/// Quotes message text on its way into a mailbox: a line that begins with `>*From ` gets one `>`
+/// more. A lone LF starts a line here too, else `a\nFrom x` would become two messages.
+#[derive(Debug, Clone)]
+pub struct Quoter {
+    prefix: Prefix,
+}
+
+impl Default for Quoter {
+    fn default() -> Self {
+        Self { prefix: Prefix::LINE_START }
+    }
+}
+
+impl Quoter {
+    /// Appends the next piece of text to `mbox`, quoted.
+    pub fn push(&mut self, piece: &[u8], mbox: &mut Vec<u8>) {
+        let mut rest = piece;
+        while let Some(&byte) = rest.first() {
+            if self.prefix == Prefix::Decided {
+                let line = self.rest_of_line(rest);
+                mbox.extend_from_slice(line);
+                rest = rest.get(line.len()..).unwrap_or_default();
+                continue;
+            }
+            match self.prefix.next(byte) {
+                // Where the extra ">" stands among others makes no difference; it goes last.
+                Verdict::Open(prefix) => {
+                    if prefix == Prefix::Quotes(true) {
+                        mbox.push(b'>');
+                    }
+                    self.prefix = prefix;
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+                Verdict::Quoted(_) => {
+                    mbox.push(b'>');
+                    self.give_withheld(mbox);
+                }
+                Verdict::Plain => self.give_withheld(mbox),
+            }
+        }
+    }
+
+    /// Ends the text: appends what was withheld because it might have become `From `.
+    pub fn finish(&mut self, mbox: &mut Vec<u8>) {
+        self.give_withheld(mbox);
+        self.prefix = Prefix::LINE_START;
+    }
+
+    /// As much of `rest` as can be taken at once: up to a line end behind which something that
+    /// may have to be quoted begins.
+    fn rest_of_line<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        for at in memchr_iter(b'\n', rest) {
+            match rest.get(at + 1) {
+                Some(b'F' | b'>') | None => {
+                    self.prefix = Prefix::LINE_START;
+                    return rest.get(..=at).unwrap_or(rest);
+                }
+                Some(_) => {}
+            }
+        }
+        rest
+    }
+
+    fn give_withheld(&mut self, mbox: &mut Vec<u8>) {
+        if let Prefix::Matching(_, matched) = self.prefix {
+            mbox.extend_from_slice(FROM.get(..matched).unwrap_or_default());
+        }
+        self.prefix = Prefix::Decided;
+    }
+}
+
+/// Turns the text of a message as it lies in an mbox, in pieces, into what was sent: quoting is
+/// undone and every line ends in CRLF.
+#[derive(Debug, Clone)]
+pub struct Unquoter {
+    prefix: Prefix,
+    /// The last octet that was taken.
+    last: u8,
+}
+
+impl Default for Unquoter {
+    fn default() -> Self {
+        Self { prefix: Prefix::LINE_START, last: b'\n' }
+    }
+}
+
+impl Unquoter {
+    /// Hands the next piece to `text`, in as few slices as possible.
+    pub fn push(&mut self, piece: &[u8], mut text: impl FnMut(&[u8])) {
+        let mut rest = piece;
+        while let Some(&byte) = rest.first() {
+            if self.prefix == Prefix::Decided {
+                let used = self.plain_run(rest, &mut text);
+                rest = rest.get(used..).unwrap_or_default();
+                continue;
+            }
+            match self.prefix.next(byte) {
+                // The first ">" is withheld; those behind it look the same.
+                Verdict::Open(prefix) => {
+                    if matches!((self.prefix, prefix), (Prefix::Quotes(true), Prefix::Quotes(_))) {
+                        text(b">");
+                    }
+                    self.prefix = prefix;
+                    self.last = byte;
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+                Verdict::Quoted(true) => {
+                    self.give_withheld(false, &mut text);
+                }
+                Verdict::Quoted(false) | Verdict::Plain => self.give_withheld(true, &mut text),
+            }
+        }
+    }
+
+    /// Ends the text: gives out what was withheld and completes an unfinished last line.
+    pub fn finish(&mut self, mut text: impl FnMut(&[u8])) {
+        self.give_withheld(true, &mut text);
+        match self.last {
+            b'\n' => {}
+            b'\r' => text(b"\n"),
+            _ => text(b"\r\n"),
+        }
+        *self = Self::default();
+    }
+
+    /// Gives out text up to a line end that needs a CR, or behind which quoting may have to be
+    /// undone; returns how many octets of `rest` that used.
+    fn plain_run(&mut self, rest: &[u8], text: &mut impl FnMut(&[u8])) -> usize {
+        for at in memchr_iter(b'\n', rest) {
+            let before = if at == 0 { self.last } else { rest.get(at - 1).copied().unwrap_or(0) };
+            let complete = before == b'\r';
+            if complete && !matches!(rest.get(at + 1), Some(b'>') | None) {
+                continue;
+            }
+            if complete {
+                text(rest.get(..=at).unwrap_or_default());
+            } else {
+                text(rest.get(..at).unwrap_or_default());
+                text(b"\r\n");
+            }
+            self.last = b'\n';
+            self.prefix = Prefix::LINE_START;
+            return at + 1;
+        }
+        text(rest);
+        self.last = rest.last().copied().unwrap_or(self.last);
+        rest.len()
+    }
+
+    fn give_withheld(&mut self, with_quote: bool, text: &mut impl FnMut(&[u8])) {
+        let (quoted, matched) = match self.prefix {
+            Prefix::Quotes(quoted) => (quoted, 0),
+            Prefix::Matching(quoted, matched) => (quoted, matched),
+            Prefix::Decided => return,
+        };
+        if quoted && with_quote {
+            text(b">");
+        }
+        if matched > 0 {
+            text(FROM.get(..matched).unwrap_or_default());
+        }
+        self.prefix = Prefix::Decided;
+    }
+}
+
+/// Counts, without making it, what [`Unquoter`] makes of a text that passes in pieces.
+#[derive(Debug, Clone)]
+pub struct OctetCount {
+    octets: u64,
+    prefix: Prefix,
+    last: u8,
+}
+
+impl Default for OctetCount {
+    fn default() -> Self {
+        Self { octets: 0, prefix: Prefix::LINE_START, last: b'\n' }
+    }
+}
+
+impl OctetCount {
+    /// Takes the next piece of text, as it lies in the mbox.
+    pub fn push(&mut self, piece: &[u8]) {
+        let Some(&last) = piece.last() else { return };
+        self.octets += piece.len() as u64 + lone_line_feeds(self.last, piece);
+        let rest = self.line_begun_before(piece);
+        self.lines_begun_in(rest);
+        self.last = last;
+    }
+
+    /// What the text is long, in octets, as POP3 counts them.
+    #[must_use]
+    pub fn finish(&self) -> u64 {
+        let missing = match self.last {
+            b'\n' => 0,
+            b'\r' => 1,
+            _ => 2,
+        };
+        self.octets + missing
+    }
+
+    /// Goes on with a line that earlier pieces began; returns what follows its decision.
+    fn line_begun_before<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
+        for (at, &byte) in piece.iter().enumerate() {
+            match self.prefix.next(byte) {
+                Verdict::Open(prefix) => self.prefix = prefix,
+                Verdict::Quoted(quoted) => {
+                    self.octets -= u64::from(quoted);
+                    self.prefix = Prefix::Decided;
+                }
+                Verdict::Plain => self.prefix = Prefix::Decided,
+            }
+            if self.prefix == Prefix::Decided {
+                return piece.get(at..).unwrap_or_default();
+            }
+        }
+        &[]
+    }
+
+    /// Finds the quoted lines that begin and are decided inside `rest`, then the state of its
+    /// last line.
+    fn lines_begun_in(&mut self, rest: &[u8]) {
+        for at in memmem::find_iter(rest, b">From ") {
+            let before = rest.get(..at).unwrap_or_default();
+            let quotes = before.iter().rev().take_while(|&&byte| byte == b'>').count();
+            if before.len() > quotes && before.get(before.len() - quotes - 1) == Some(&b'\n') {
+                self.octets -= 1;
+            }
+        }
+        let Some(end) = memrchr(b'\n', rest) else {
+            return;
+        };
+        let mut prefix = Prefix::LINE_START;
+        for &byte in rest.get(end + 1..).unwrap_or_default() {
+            match prefix.next(byte) {
+                Verdict::Open(next) => prefix = next,
+                // Counted above.
+                Verdict::Quoted(_) | Verdict::Plain => {
+                    prefix = Prefix::Decided;
+                    break;
+                }
+            }
+        }
+        self.prefix = prefix;
+    }
+}
+
+/// How many LFs of `piece` no CR stands before; `before` is the octet ahead of the piece.
+///
+/// Written so that the compiler makes vector code of it: this loop and the search for `From `
+/// are all that a first visit of a mailbox does with each of its octets.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a lazy operator would keep it from being vector code"
+)]
+fn lone_line_feeds(before: u8, piece: &[u8]) -> u64 {
+    let Some(&first) = piece.first() else {
+        return 0;
+    };
+    let mut count = u64::from(first == b'\n' && before != b'\r');
+    let mut previous = piece;
+    let mut current = piece.get(1..).unwrap_or_default();
+    while !current.is_empty() {
+        // 255 ones fit an octet, which is what lets sixteen of them be summed at once.
+        let (now, later) = current.split_at(current.len().min(255));
+        let sum: u8 = now
+            .iter()
+            .zip(previous)
+            .map(|(&byte, &before)| u8::from((byte == b'\n') & (before != b'\r')))
+            .sum();
+        count += u64::from(sum);
+        previous = previous.get(now.len()..).unwrap_or_default();
+        current = later;
+    }
+    count
+}
+
+/// A stretch of an mbox that holds one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Where its From_ line begins.
+    pub start: u64,
+    /// Where its text begins.
+    pub text: u64,
+    /// Where its text ends; the separator's empty line is not part of it.
+    pub text_end: u64,
+    /// Where the next From_ line begins, or the file ends.
+    pub end: u64,
+    /// Length of the text as POP3 counts it: unquoted, with CRLF line ends.
+    pub octets: u64,
+}
+
+impl Span {
+    /// The same message in a file in which so many octets ahead of it are gone.
+    #[must_use]
+    pub const fn moved_down(self, octets: u64) -> Self {
+        Self {
+            start: self.start - octets,
+            text: self.text - octets,
+            text_end: self.text_end - octets,
+            end: self.end - octets,
+            octets: self.octets,
+        }
+    }
+}
+
+/// Finds the messages of an mbox that passes through a window.
+#[derive(Debug)]
+pub struct Scanner {
+    /// Where in the file the window begins.
+    offset: u64,
+    current: Option<Current>,
+    /// Whether `offset` is at the start of a line.
+    at_line_start: bool,
+}
+
+/// The message whose end has not been seen.
+#[derive(Debug)]
+struct Current {
+    start: u64,
+    text: u64,
+    count: OctetCount,
+    /// The last octets of the text, at most three, to see whether it ends in an empty line.
+    tail: Vec<u8>,
+}
+
+/// The file does not begin with a From_ line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it does not begin with a From line")]
+pub struct NotMbox;
+
+impl Scanner {
+    /// A scanner that begins at `offset` of a file, at the start of a line.
+    #[must_use]
+    pub const fn at(offset: u64) -> Self {
+        Self { offset, current: None, at_line_start: true }
+    }
+
+    /// Looks at a window of the file and hands each message whose end is known to `found`.
+    ///
+    /// Returns how many octets of it have been dealt with; the next window begins behind them.
+    /// All but [`FROM_LINE_MOST`] octets at most are.
+    pub fn window(
+        &mut self,
+        window: &[u8],
+        end: End,
+        mut found: impl FnMut(Span),
+    ) -> Result<usize, NotMbox> {
+        let mut used = 0;
+        // Text up to a From_ line, then that line, until there is none.
+        loop {
+            let rest = window.get(used..).unwrap_or_default();
+            let (at, length) = match self.next_from_line(rest, end)? {
+                Next::FromLine { at, length } => (at, length),
+                Next::Undecided { from } => {
+                    self.text(rest.get(..from).unwrap_or_default());
+                    return Ok(used + from);
+                }
+            };
+            self.text(rest.get(..at).unwrap_or_default());
+            if let Some(message) = self.current.take() {
+                found(message.ended(self.offset));
+            }
+            self.current = Some(Current::new(self.offset, self.offset + length as u64));
+            self.offset += length as u64;
+            self.at_line_start = true;
+            used += at + length;
+        }
+    }
+
+    /// Ends the file: the last message ends here.
+    #[must_use]
+    pub fn finish(self) -> Option<Span> {
+        let end = self.offset;
+        self.current.map(|last| last.ended(end))
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let Some(&last) = text.last() else { return };
+        self.offset += text.len() as u64;
+        self.at_line_start = last == b'\n';
+        if let Some(current) = &mut self.current {
+            current.text(text);
+        }
+    }
+
+    /// The next From_ line in `rest`, or how far there certainly is none.
+    fn next_from_line(&self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
+        let mut from = 0;
+        loop {
+            let Some(at) = self.next_candidate(rest, from) else {
+                return self.no_candidate(rest, end);
+            };
+            let line = rest.get(at..).unwrap_or_default();
+            let (length, full) = match memchr(b'\n', line) {
+                Some(length) => (length, length + 1),
+                // Its end may be in the next piece.
+                None if end == End::More && line.len() <= FROM_LINE_MOST => {
+                    return self.undecided(rest, at);
+                }
+                None => (line.len(), line.len()),
+            };
+            let first = self.current.is_none();
+            if first || is_from_line(line.get(..length).unwrap_or_default()) {
+                return Ok(Next::FromLine { at, length: full });
+            }
+            from = at + 1;
+        }
+    }
+
+    /// Where a line that begins with `From ` begins, at or behind `from`.
+    fn next_candidate(&self, rest: &[u8], from: usize) -> Option<usize> {
+        let mut from = from;
+        loop {
+            let at = from + memmem::find(rest.get(from..)?, FROM)?;
+            let starts_line =
+                if at == 0 { self.at_line_start } else { rest.get(at - 1) == Some(&b'\n') };
+            if starts_line && (self.current.is_some() || only_line_ends(rest.get(..at)?)) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+    }
+
+    fn no_candidate(&self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
+        // "From " may have begun.
+        let withheld = match end {
+            End::More => FROM.len().min(rest.len()),
+            End::Here => 0,
+        };
+        self.undecided(rest, rest.len() - withheld)
+    }
+
+    fn undecided(&self, rest: &[u8], from: usize) -> Result<Next, NotMbox> {
+        let before = rest.get(..from).unwrap_or_default();
+        if self.current.is_none() && !only_line_ends(before) {
+            return Err(NotMbox);
+        }
+        Ok(Next::Undecided { from })
+    }
+}
+
+/// Whether the file goes on behind a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It does.
+    More,
+    /// It ends with the window.
+    Here,
+}
+
+enum Next {
+    FromLine { at: usize, length: usize },
+    Undecided { from: usize },
+}
+
+/// Empty lines before the first From_ line are no reason to refuse a file.
+fn only_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+impl Current {
+    fn new(start: u64, text: u64) -> Self {
+        Self { start, text, count: OctetCount::default(), tail: Vec::with_capacity(6) }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.count.push(text);
+        let last = text.len().saturating_sub(3);
+        self.tail.extend_from_slice(text.get(last..).unwrap_or_default());
+        let surplus = self.tail.len().saturating_sub(3);
+        self.tail.drain(..surplus);
+    }
+
+    fn ended(self, end: u64) -> Span {
+        let empty_line = trailing_empty_line(&self.tail);
+        // An empty line, LF or CRLF, counts as CRLF.
+        let surplus = if empty_line == 0 { 0 } else { 2 };
+        Span {
+            start: self.start,
+            text: self.text,
+            text_end: end - empty_line as u64,
+            end,
+            octets: self.count.finish() - surplus,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+    use proptest::prelude::*;
+
+    fn quoted(text: &[u8], cut: usize) -> Vec<u8> {
+        let mut mbox = Vec::new();
+        let mut quoter = Quoter::default();
+        let (head, tail) = text.split_at(cut.min(text.len()));
+        quoter.push(head, &mut mbox);
+        quoter.push(tail, &mut mbox);
+        quoter.finish(&mut mbox);
+        mbox
+    }
+
+    fn unquoted(mbox: &[u8], cut: usize) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut unquoter = Unquoter::default();
+        let (head, tail) = mbox.split_at(cut.min(mbox.len()));
+        unquoter.push(head, |piece| text.extend_from_slice(piece));
+        unquoter.push(tail, |piece| text.extend_from_slice(piece));
+        unquoter.finish(|piece| text.extend_from_slice(piece));
+        text
+    }
+
+    fn spans(mbox: &[u8], piece: usize) -> Result<Vec<Span>, NotMbox> {
+        let mut spans = Vec::new();
+        let mut scanner = Scanner::at(0);
+        let (mut from, mut to) = (0, 0);
+        while to < mbox.len() {
+            to = mbox.len().min(to + piece);
+            let end = if to == mbox.len() { End::Here } else { End::More };
+            from += scanner.window(&mbox[from..to], end, |span| spans.push(span))?;
+        }
+        spans.extend(scanner.finish());
+        Ok(spans)
+    }
+
+    fn texts(mbox: &[u8]) -> Vec<String> {
+        let slice = |span: &Span| {
+            let range =
+                usize::try_from(span.text).unwrap()..usize::try_from(span.text_end).unwrap();
+            let text = unquoted(&mbox[range], 0);
+            assert_eq!(text.len() as u64, span.octets);
+            String::from_utf8(text).unwrap()
+        };
+        spans(mbox, mbox.len().max(1)).unwrap().iter().map(slice).collect()
+    }
+
+    #[test]
+    fn a_from_line_is_what_ctime_writes() {
+        let at = Local.with_ymd_and_hms(2025, 9, 7, 11, 0, 5).unwrap();
+        assert_eq!(from_line("a@b.org", at), "From <a@b.org> Sun Sep  7 11:00:05 2025\n");
+        for odd in ["", "a b@c", "a\n@b", "a<b>@c", "\u{e9}@b"] {
+            assert!(from_line(odd, at).starts_with("From <MAILER-DAEMON> Sun"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_from_line_has_a_date_with_or_without_an_address() {
+        for line in [
+            "From <a@b.org> Wed Sep 17 11:00:00 2025",
+            "From a@b.org Wed Sep 17 11:00:00 2025",
+            "From a@b.org  Wed Sep  7 11:00 2025",
+            "From Wed Sep 17 11:00:00 2025",
+            "From - Wed Sep 17 11:00:00 2025",
+            "From a@b.org Wed Sep 17 11:00:00 +0200 2025",
+            "From a@b.org Wed Sep 17 11:00:00 2025 +0200",
+            "From a@b.org Wed Sep 17 11:00:00 MET DST 2025",
+            "From a@b.org Wed Sep 17 11:00:00 2025\r",
+            "From a@b.org wed sep 17 11:00:00 2025",
+        ] {
+            assert!(is_from_line(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "From the beginning of a line",
+            "From a@b.org",
+            "From a@b.org Wed Sep 17 11:00:00 2025 and more words",
+            "From a@b.org Wed Sep 32 11:00:00 2025",
+            "From a@b.org Wed Sep 17 25:00:00 2025",
+            "From a@b.org Wed 17 Sep 2025 11:00:00",
+            ">From a@b.org Wed Sep 17 11:00:00 2025",
+            " From a@b.org Wed Sep 17 11:00:00 2025",
+        ] {
+            assert!(!is_from_line(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_look_like_from_lines_are_quoted_and_others_are_not() {
+        let text = b"From x\n>From y\r\n From z\nFromage\n>>From \nFrom";
+        let mbox = b">From x\n>>From y\r\n From z\nFromage\n>>>From \nFrom";
+        for cut in 0..=text.len() {
+            assert_eq!(quoted(text, cut), mbox, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn unquoting_gives_crlf_line_ends_and_completes_the_last() {
+        let mbox = b">From x\n>>From y\r\n>not\nlast\r";
+        for cut in 0..=mbox.len() {
+            assert_eq!(unquoted(mbox, cut), b"From x\r\n>From y\r\n>not\r\nlast\r\n", "cut {cut}");
+        }
+        assert_eq!(unquoted(b"a", 0), b"a\r\n");
+        assert_eq!(unquoted(b"", 0), b"");
+    }
+
+    #[test]
+    fn messages_are_found_in_files_of_every_writer() {
+        let ours = "From <a@b> Wed Sep 17 11:00:00 2025\nS: 1\r\n\r\nx\r\n\n\
+                    From <a@b> Wed Sep 17 11:00:00 2025\nS: 2\r\n\r\n\r\n\n";
+        assert_eq!(texts(ours.as_bytes()), ["S: 1\r\n\r\nx\r\n", "S: 2\r\n\r\n\r\n"]);
+        let lf = ours.replace('\r', "");
+        assert_eq!(texts(lf.as_bytes()), ["S: 1\r\n\r\nx\r\n", "S: 2\r\n\r\n\r\n"]);
+        let crlf = lf.replace('\n', "\r\n");
+        assert_eq!(texts(crlf.as_bytes()), ["S: 1\r\n\r\nx\r\n", "S: 2\r\n\r\n\r\n"]);
+        let unseparated = "From Wed Sep 17 11:00:00 2025\na\r\nFrom Wed Sep 17 11:00:00 2025\nb";
+        assert_eq!(texts(unseparated.as_bytes()), ["a\r\n", "b\r\n"]);
+    }
+
+    #[test]
+    fn a_line_that_begins_with_from_but_has_no_date_is_text() {
+        let mbox = b"From a@b Wed Sep 17 11:00:00 2025\nx\nFrom here on\n\n";
+        assert_eq!(texts(mbox), ["x\r\nFrom here on\r\n"]);
+        // At the start of a file a date is not asked for.
+        assert_eq!(texts(b"From somebody\nx\n\n"), ["x\r\n"]);
+    }
+
+    #[test]
+    fn empty_messages_and_empty_files_are_what_they_are() {
+        assert_eq!(texts(b""), [""; 0]);
+        let mbox = b"From a Wed Sep 17 11:00:00 2025\n\nFrom a Wed Sep 17 11:00:00 2025\n\r\n";
+        assert_eq!(texts(mbox), ["", ""]);
+        assert_eq!(texts(b"\n\r\nFrom a\nx\n\n"), ["x\r\n"]);
+        assert_eq!(texts(b"From a"), [""]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_mbox_is_refused() {
+        for mbox in
+            [&b"x"[..], b"Subject: x\n\nFrom a Wed Sep 17 11:00:00 2025\n", b"\0\0\0\0\0\0\0"]
+        {
+            assert_eq!(spans(mbox, 1), Err(NotMbox));
+            assert_eq!(spans(mbox, 100), Err(NotMbox));
+        }
+    }
+
+    #[test]
+    fn what_ends_without_an_empty_line_is_completed_before_an_append() {
+        assert_eq!(separation(b""), b"");
+        assert_eq!(separation(b"x\n\n"), b"");
+        assert_eq!(separation(b"x\r\n\r\n"), b"");
+        assert_eq!(separation(b"x\r\n"), b"\n");
+        assert_eq!(separation(b"x\n"), b"\n");
+        assert_eq!(separation(b"x"), b"\n\n");
+    }
+
+    #[test]
+    fn a_from_line_may_fall_on_any_border_of_two_pieces() {
+        let mbox = b"From a Wed Sep 17 11:00:00 2025\r\na\r\n>From b\r\n\r\n\
+                     From a Wed Sep 17 11:00:00 2025\nb\n";
+        let whole = spans(mbox, mbox.len()).unwrap();
+        assert_eq!(whole.len(), 2);
+        for piece in 1..mbox.len() {
+            assert_eq!(spans(mbox, piece).unwrap(), whole, "pieces of {piece}");
+        }
+    }
+
+    /// Text rich in what could be mistaken for structure.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let parts = vec![
+            "From ",
+            ">",
+            "F",
+            "\r\n",
+            "\n",
+            "\r",
+            "x",
+            "From a Wed Sep 17 11:00:00 2025",
+            "\n\n",
+            "\0",
+        ];
+        prop::collection::vec(prop::sample::select(parts), 0..30)
+            .prop_map(|parts| parts.concat().into_bytes())
+    }
+
+    /// The text as a client may have sent it: ended by CRLF.
+    fn sent() -> impl Strategy<Value = Vec<u8>> {
+        text().prop_map(|mut text| {
+            if !text.is_empty() {
+                text.extend_from_slice(b"\r\n");
+            }
+            text
+        })
+    }
+
+    /// What POP3 makes of a text: every LF that has no CR gets one.
+    fn with_crlf(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (at, &byte) in text.iter().enumerate() {
+            if byte == b'\n' && (at == 0 || text[at - 1] != b'\r') {
+                out.push(b'\r');
+            }
+            out.push(byte);
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_was_sent(sent in prop::collection::vec(sent(), 0..5), piece in 1usize..40) {
+            let mut mbox = Vec::new();
+            for text in &sent {
+                mbox.extend_from_slice(separation(&mbox));
+                mbox.extend_from_slice(b"From <a@b> Wed Sep 17 11:00:00 2025\n");
+                mbox.extend_from_slice(&quoted(text, 7));
+                mbox.extend_from_slice(b"\n");
+            }
+            let spans = spans(&mbox, piece).unwrap();
+            prop_assert_eq!(spans.len(), sent.len());
+            for (span, sent) in spans.iter().zip(&sent) {
+                let raw = &mbox[usize::try_from(span.text).unwrap()..usize::try_from(span.text_end).unwrap()];
+                let text = unquoted(raw, piece);
+                prop_assert_eq!(&text, &with_crlf(sent));
+                prop_assert_eq!(text.len() as u64, span.octets);
+            }
+        }
+
+        #[test]
+        fn counting_and_making_agree_on_any_text(text in text(), a in 0usize..60, b in 0usize..60) {
+            let mut count = OctetCount::default();
+            let (head, tail) = text.split_at(a.min(text.len()));
+            count.push(head);
+            count.push(tail);
+            prop_assert_eq!(count.finish(), unquoted(&text, b).len() as u64);
+        }
+
+        #[test]
+        fn no_bytes_make_the_scanner_panic(mbox in prop::collection::vec(any::<u8>(), 0..200), piece in 1usize..50) {
+            let _ = spans(&mbox, piece);
+            let mut begun = b"From ".to_vec();
+            begun.extend_from_slice(&mbox);
+            let spans = spans(&begun, piece);
+            prop_assert!(spans.is_ok());
+        }
+    }
+}

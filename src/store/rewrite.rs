@@ -1,0 +1,109 @@
+//! Replaces an mbox file by another, so that at every moment the path names the old file or the
+//! new one, whole: a draft beside it, synced, then renamed over it, then the directory synced.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use rustix::fs::{Gid, Mode, Uid};
+
+use crate::store::files::{Access, Creation, Files, Window};
+
+/// Octets gathered before they are written.
+const GATHERED: usize = 256 * 1024;
+
+/// The file that is to take another's place. Dropped without [`replace`](Self::replace), it is
+/// removed.
+#[derive(Debug)]
+pub struct Draft {
+    files: Arc<Files>,
+    /// The name it is to take.
+    name: String,
+    file: io::BufWriter<File>,
+    done: bool,
+}
+
+/// A fixed name: left over by a crash, it is used again by the next rewrite.
+fn draft_name(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+impl Draft {
+    /// Begins a file that is to replace `name`, whose lock the caller holds, with the owner and
+    /// mode of `old`.
+    pub fn begin(files: &Arc<Files>, name: &str, old: &File) -> io::Result<Self> {
+        let file = files.open_file(&draft_name(name), Access::Write, Creation::Emptied)?;
+        let draft = Self {
+            files: Arc::clone(files),
+            name: name.to_owned(),
+            file: io::BufWriter::with_capacity(GATHERED, file),
+            done: false,
+        };
+        draft.take_after(old)?;
+        Ok(draft)
+    }
+
+    fn take_after(&self, old: &File) -> io::Result<()> {
+        let (old, new) = (old.metadata()?, self.file.get_ref());
+        if (old.uid(), old.gid()) != (new.metadata()?.uid(), new.metadata()?.gid()) {
+            let (owner, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
+            rustix::fs::fchown(new, Some(owner), Some(group))?;
+        }
+        Ok(rustix::fs::fchmod(new, Mode::from_raw_mode(old.mode() & 0o7777))?)
+    }
+
+    /// Appends octets.
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)
+    }
+
+    /// Appends a stretch of the file that is to be replaced.
+    pub fn copy(&mut self, old: &File, stretch: Range<u64>) -> io::Result<()> {
+        self.copy_all(old, std::iter::once(stretch))
+    }
+
+    /// Appends ascending stretches of the file that is to be replaced. Stretches that lie close
+    /// to each other are read together: there may be 50,000 of a kilobyte each.
+    pub fn copy_all(
+        &mut self,
+        old: &File,
+        stretches: impl IntoIterator<Item = Range<u64>>,
+    ) -> io::Result<()> {
+        let mut window = Window::new(old);
+        for stretch in stretches {
+            let mut at = stretch.start;
+            while at < stretch.end {
+                let octets = window.at(at, stretch.end)?;
+                self.file.write_all(octets)?;
+                at += octets.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many octets have been appended.
+    pub fn octets(&mut self) -> io::Result<u64> {
+        self.file.stream_position()
+    }
+
+    /// Makes the draft durable, puts it in the place of the old file and makes that durable too.
+    pub fn replace(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        self.files.rename(&draft_name(&self.name), &self.name)?;
+        self.done = true;
+        self.files.sync()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.done
+            && let Err(error) = self.files.remove(&draft_name(&self.name))
+        {
+            tracing::warn!("cannot remove the draft of {}: {error}", self.name);
+        }
+    }
+}

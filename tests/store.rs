@@ -1,0 +1,334 @@
+//! The store through its front door: what is delivered is on disk and is what a session reads,
+//! also beside other programs that work on the same files.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use mailconsole::store::append::DeliverError;
+use mailconsole::store::directory::{Directory, Durability, Envelope};
+use mailconsole::store::index::ReadError;
+use mailconsole::store::lock::{OfdLock, try_ofd_lock};
+use mailconsole::store::maildrop::{Maildrop, MaildropError, UpdateError};
+
+struct Store {
+    directory: Directory,
+    dir: tempfile::TempDir,
+}
+
+impl Store {
+    fn with_users(users: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open(dir.path(), Durability::Synced).unwrap();
+        for user in users {
+            directory.create(user).unwrap();
+        }
+        Self { directory, dir }
+    }
+
+    /// As another process sees the directory.
+    fn other(&self) -> Directory {
+        Directory::open(self.dir.path(), Durability::Synced).unwrap()
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    fn content(&self, file: &str) -> String {
+        String::from_utf8(std::fs::read(self.path(file)).unwrap()).unwrap()
+    }
+
+    async fn deliver(&self, users: &[&str], text: &[u8]) -> Result<(), DeliverError> {
+        deliver(&self.directory, users, text).await
+    }
+
+    async fn open(&self, user: &str) -> Result<Maildrop, MaildropError> {
+        self.directory.open_maildrop(&self.directory.user(user.as_bytes()).unwrap()).await
+    }
+
+    /// All texts of a mailbox, as a new session reads them.
+    async fn texts(&self, user: &str) -> Vec<String> {
+        let maildrop = self.open(user).await.unwrap();
+        let mut texts = Vec::new();
+        for index in 0..maildrop.octets().len() {
+            texts.push(text(&maildrop, index).await.unwrap());
+        }
+        texts
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+async fn deliver(directory: &Directory, users: &[&str], text: &[u8]) -> Result<(), DeliverError> {
+    let mut spool = directory.new_text();
+    for piece in text.chunks(100_000) {
+        spool.push(piece);
+        if spool.wants_spill() {
+            spool.spill().await;
+        }
+    }
+    let local = users.iter().map(|user| directory.user(user.as_bytes()).unwrap()).collect();
+    let envelope = Envelope { reverse_path: "a@b.org".into(), local, remote: Vec::new() };
+    directory.deliver(envelope, spool).await
+}
+
+async fn text(maildrop: &Maildrop, index: usize) -> Result<String, ReadError> {
+    let mut reader = maildrop.message(index).await?;
+    let mut text = Vec::new();
+    while reader.read(&mut text).await? > 0 {}
+    assert_eq!(text.len() as u64, maildrop.octets()[index]);
+    Ok(String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn what_is_delivered_is_read_to_the_byte_and_leaves_only_the_mailbox() {
+    let store = Store::with_users(&["u"]);
+    let sent = "Subject: x\r\n\r\nFrom here\r\n>From there\r\n.\r\n\u{e9}\0\r\n";
+    store.deliver(&["u"], sent.as_bytes()).await.unwrap();
+    store.deliver(&["u"], b"").await.unwrap();
+    assert_eq!(store.texts("u").await, [sent, ""]);
+    let stored = store.content("u.mbox");
+    assert!(stored.starts_with("From <a@b.org> "), "{stored}");
+    assert!(stored.contains("\r\n>From here\r\n>>From there\r\n"), "{stored}");
+    assert_eq!(store.files(), ["u.mbox"]);
+}
+
+#[tokio::test]
+async fn a_large_message_passes_through_a_spool_and_is_whole() {
+    let store = Store::with_users(&["u", "v"]);
+    let line = "From a line that must be quoted, some seventy octets of it\r\n";
+    let sent = line.repeat(60_000);
+    store.deliver(&["u", "v"], sent.as_bytes()).await.unwrap();
+    store.deliver(&["u"], b"small\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, [sent.as_str(), "small\r\n"]);
+    assert_eq!(store.texts("v").await, [sent]);
+    assert_eq!(store.files(), ["u.mbox", "v.mbox"]);
+}
+
+#[tokio::test]
+async fn mail_for_elsewhere_is_queued_with_its_envelope() {
+    let store = Store::with_users(&["u"]);
+    let mut spool = store.directory.new_text();
+    spool.push(b"Subject: x\r\n");
+    let envelope = Envelope {
+        reverse_path: String::new(),
+        local: vec![store.directory.user(b"u").unwrap()],
+        remote: vec!["b@example.org".into(), "c@example.net".into()],
+    };
+    store.directory.deliver(envelope, spool).await.unwrap();
+    assert_eq!(store.texts("u").await, ["Subject: x\r\n"]);
+    let queue = store.content("mqueue");
+    assert!(queue.starts_with("From <MAILER-DAEMON> "), "{queue}");
+    assert!(queue.contains("\nX-MC-From: <>\n"), "{queue}");
+    assert!(queue.contains("\nX-MC-Rcpt: P 0 0 <b@example.org>\n"), "{queue}");
+    assert!(queue.ends_with("\nX-MC-End:\nSubject: x\r\n\n"), "{queue}");
+}
+
+#[tokio::test]
+async fn a_mailbox_that_has_gone_fails_the_message_for_all() {
+    let store = Store::with_users(&["u", "v"]);
+    let users = [b"u", b"v"].map(|user| store.directory.user(user).unwrap());
+    std::fs::remove_file(store.path("v.mbox")).unwrap();
+    let mut spool = store.directory.new_text();
+    spool.push(b"x\r\n");
+    let envelope = Envelope { local: users.to_vec(), ..Envelope::default() };
+    let refused = store.directory.deliver(envelope, spool).await;
+    assert!(matches!(refused, Err(DeliverError::Missing)), "{refused:?}");
+    assert_eq!(store.content("u.mbox"), "");
+    assert_eq!(store.files(), ["u.mbox"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_and_many_senders_lose_and_mix_nothing() {
+    const EACH: usize = 100;
+    let store = Store::with_users(&["u", "v"]);
+    let mut senders = tokio::task::JoinSet::new();
+    for (process, directory) in [store.directory.clone(), store.other()].into_iter().enumerate() {
+        for nth in 0..EACH {
+            let directory = directory.clone();
+            senders.spawn(async move {
+                let users: &[&str] = if nth % 3 == 0 { &["u", "v"] } else { &["u"] };
+                let text = format!("Subject: {process}-{nth}\r\n\r\n{}\r\n", "x".repeat(nth));
+                deliver(&directory, users, text.as_bytes()).await.unwrap();
+                text
+            });
+        }
+    }
+    let mut sent = senders.join_all().await;
+    let mut stored = store.texts("u").await;
+    sent.sort_unstable();
+    stored.sort_unstable();
+    assert_eq!(stored, sent);
+    assert_eq!(store.texts("v").await.len(), 2 * EACH.div_ceil(3));
+    assert_eq!(store.files(), ["u.mbox", "v.mbox"]);
+}
+
+#[tokio::test]
+async fn a_delivery_waits_for_a_foreign_lock_and_others_do_not() {
+    let store = Store::with_users(&["u", "v"]);
+    let foreign = File::options().write(true).open(store.path("u.mbox")).unwrap();
+    assert!(try_ofd_lock(&foreign, OfdLock::Exclusive).unwrap());
+    let directory = store.directory.clone();
+    let waiting = tokio::spawn(async move { deliver(&directory, &["u"], b"x\r\n").await });
+    store.deliver(&["v"], b"y\r\n").await.unwrap();
+    assert_eq!(store.content("u.mbox"), "");
+    assert!(!waiting.is_finished());
+    drop(foreign);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(store.texts("u").await, ["x\r\n"]);
+}
+
+#[tokio::test]
+async fn a_second_session_is_refused_until_the_first_ends_also_across_processes() {
+    let store = Store::with_users(&["u"]);
+    let first = store.open("u").await.unwrap();
+    assert!(matches!(store.open("u").await, Err(MaildropError::InUse)));
+    let other = store.other();
+    let user = other.user(b"u").unwrap();
+    assert!(matches!(other.open_maildrop(&user).await, Err(MaildropError::InUse)));
+    store.deliver(&["u"], b"x\r\n").await.unwrap();
+    drop(first);
+    assert_eq!(other.open_maildrop(&user).await.unwrap().octets().len(), 1);
+}
+
+#[tokio::test]
+async fn update_removes_what_was_deleted_and_keeps_what_arrived() {
+    let store = Store::with_users(&["u"]);
+    for text in ["a\r\n", "b\r\n", "c\r\n"] {
+        store.deliver(&["u"], text.as_bytes()).await.unwrap();
+    }
+    let maildrop = store.open("u").await.unwrap();
+    store.deliver(&["u"], b"arrived\r\n").await.unwrap();
+    let mut by_hand = File::options().append(true).open(store.path("u.mbox")).unwrap();
+    by_hand.write_all(b"From x Wed Sep 17 11:00:00 2025\nby hand\n\n").unwrap();
+    maildrop.update(vec![0, 2]).await.unwrap();
+    assert_eq!(store.texts("u").await, ["b\r\n", "arrived\r\n", "by hand\r\n"]);
+    let maildrop = store.open("u").await.unwrap();
+    maildrop.update(vec![0, 1, 2]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), "");
+    assert_eq!(store.files(), ["u.mbox"]);
+}
+
+#[tokio::test]
+async fn update_without_deletions_touches_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let store = Store::with_users(&["u"]);
+    store.deliver(&["u"], b"a\r\n").await.unwrap();
+    let before = std::fs::metadata(store.path("u.mbox")).unwrap();
+    store.open("u").await.unwrap().update(Vec::new()).await.unwrap();
+    let after = std::fs::metadata(store.path("u.mbox")).unwrap();
+    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
+}
+
+#[tokio::test]
+async fn update_keeps_owner_and_mode_and_every_kept_byte() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::with_users(&[]);
+    let kept = "From x Wed Sep 17 11:00:00 2025\r\nkept\n\nFrom y Wed Sep 17 11:00 2025\nlast";
+    let path = store.path("u.mbox");
+    std::fs::write(&path, format!("From d Wed Sep 17 11:00:00 2025\ngone\n\n{kept}")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), kept);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[tokio::test]
+async fn a_mailbox_rewritten_under_a_session_loses_only_what_was_deleted() {
+    const ENTRY: &str = "From x Wed Sep 17 11:00:00 2025\n";
+    let store = Store::with_users(&[]);
+    let path = store.path("u.mbox");
+    let mbox = |texts: &[&str]| {
+        texts.iter().fold(String::new(), |mbox, text| mbox + ENTRY + text + "\n\n")
+    };
+    std::fs::write(&path, mbox(&["a", "b", "c", "b"])).unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    maildrop.unique_ids().await.unwrap();
+    // In place: the first message is gone, another has come.
+    std::fs::write(&path, mbox(&["b", "c", "b", "new"])).unwrap();
+    maildrop.update(vec![0, 1]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), mbox(&["c", "b", "new"]));
+
+    // Replaced: what was deleted can still be read from the old file.
+    let maildrop = store.open("u").await.unwrap();
+    std::fs::write(store.path("new"), mbox(&["new", "c"])).unwrap();
+    std::fs::rename(store.path("new"), &path).unwrap();
+    maildrop.update(vec![0]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), mbox(&["new"]));
+
+    // In place, and nobody ever asked what the message was: nothing is removed.
+    std::fs::write(&path, mbox(&["p", "q", "r"])).unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    std::fs::write(&path, mbox(&["x", "y"])).unwrap();
+    assert!(matches!(maildrop.update(vec![0]).await, Err(UpdateError::Changed)));
+    assert_eq!(store.content("u.mbox"), mbox(&["x", "y"]));
+}
+
+#[tokio::test]
+async fn a_message_that_was_changed_under_a_session_is_not_sent() {
+    let store = Store::with_users(&["u"]);
+    store.deliver(&["u"], b"aaaa\r\n").await.unwrap();
+    store.deliver(&["u"], b"bbbb\r\n").await.unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    maildrop.unique_ids().await.unwrap();
+    let content = store.content("u.mbox");
+    std::fs::write(store.path("u.mbox"), content.replace("bbbb", "cccc")).unwrap();
+    assert_eq!(text(&maildrop, 0).await.unwrap(), "aaaa\r\n");
+    assert!(matches!(text(&maildrop, 1).await, Err(ReadError::Changed)));
+    std::fs::write(store.path("u.mbox"), "").unwrap();
+    assert!(matches!(text(&maildrop, 0).await, Err(ReadError::Changed)));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_vanishes_under_a_session_does_not_come_back() {
+    let store = Store::with_users(&["u"]);
+    store.deliver(&["u"], b"a\r\n").await.unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    std::fs::remove_file(store.path("u.mbox")).unwrap();
+    assert_eq!(text(&maildrop, 0).await.unwrap(), "a\r\n");
+    assert!(matches!(maildrop.update(vec![0]).await, Err(UpdateError::Missing)));
+    assert_eq!(store.files(), [""; 0]);
+}
+
+#[tokio::test]
+async fn unique_ids_are_the_md5_of_what_is_sent_whatever_the_line_ends() {
+    let store = Store::with_users(&["u"]);
+    let lf = b"From x Wed Sep 17 11:00:00 2025\n>From me\nx\n\nFrom x Wed Sep 17 11:00:00 2025\r\n>From me\r\nx\r\n\r\n";
+    std::fs::write(store.path("u.mbox"), lf).unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    let ids = maildrop.unique_ids().await.unwrap();
+    // printf 'From me\r\nx\r\n' | md5sum
+    assert_eq!(ids[0].to_string(), "916dd23202107316307ad97543c49ff9");
+    assert_eq!(maildrop.unique_id(1).await.unwrap(), ids[0]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_mbox_is_refused_and_left_alone() {
+    let store = Store::with_users(&["u"]);
+    std::fs::write(store.path("u.mbox"), "not an mbox\n").unwrap();
+    assert!(matches!(store.open("u").await, Err(MaildropError::NotMbox)));
+    assert_eq!(store.content("u.mbox"), "not an mbox\n");
+    assert_eq!(store.files(), ["u.mbox"]);
+}
+
+#[tokio::test]
+async fn sessions_see_what_others_appended_or_changed_between_them() {
+    let store = Store::with_users(&["u"]);
+    store.deliver(&["u"], b"a\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n"]);
+    deliver(&store.other(), &["u"], b"b\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "b\r\n"]);
+    store.deliver(&["u"], b"c\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "b\r\n", "c\r\n"]);
+    let content = store.content("u.mbox").replace("b\r\n", "longer\r\n");
+    std::fs::write(store.path("u.mbox"), content).unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "longer\r\n", "c\r\n"]);
+}
