@@ -4,11 +4,19 @@
 //! Written is `From <sender@domain> Wed Sep 17 11:00:00 2025` LF, the text with its line ends as
 //! they came, and an empty line. Read is whatever mutt, Dovecot, procmail and Python write.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Local};
-use memchr::{memchr, memchr_iter, memmem, memrchr};
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// What begins a separator line, and a line of text that must be quoted.
 pub const FROM: &[u8] = b"From ";
+
+/// Searchers for what may begin a message and for what may have to be unquoted. Making one costs
+/// more than searching a kilobyte with it.
+static FROM_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(FROM));
+static QUOTED_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b">From "));
 
 /// Octets of a From_ line at most, without its line end; a longer line is message text.
 ///
@@ -38,9 +46,21 @@ pub fn is_from_line(line: &[u8]) -> bool {
     if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
         return false;
     }
+    if ends_in_asctime(line) {
+        return true;
+    }
     let words: Vec<&[u8]> =
         line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|w| !w.is_empty()).collect();
     (1..words.len()).any(|at| words.get(at..).is_some_and(is_date))
+}
+
+/// Whether a line ends as nearly every From_ line does, so that the rest need not be looked at.
+fn ends_in_asctime(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let Some((_, [b' ', date @ ..])) = line.split_last_chunk::<25>() else { return false };
+    let (weekday, month, day) = (&date[..3], &date[4..7], date[8..10].trim_ascii_start());
+    [date[3], date[7], date[10], date[19]] == *b"    "
+        && is_date(&[weekday, month, day, &date[11..19], &date[20..]])
 }
 
 /// `weekday month day hh:mm[:ss] [zone…] year [zone]`, and nothing behind it.
@@ -380,7 +400,7 @@ impl OctetCount {
     /// Finds the quoted lines that begin and are decided inside `rest`, then the state of its
     /// last line.
     fn lines_begun_in(&mut self, rest: &[u8]) {
-        for at in memmem::find_iter(rest, b">From ") {
+        for at in QUOTED_FINDER.find_iter(rest) {
             let before = rest.get(..at).unwrap_or_default();
             let quotes = before.iter().rev().take_while(|&&byte| byte == b'>').count();
             if before.len() > quotes && before.get(before.len() - quotes - 1) == Some(&b'\n') {
@@ -572,7 +592,7 @@ impl Scanner {
     fn next_candidate(&self, rest: &[u8], from: usize) -> Option<usize> {
         let mut from = from;
         loop {
-            let at = from + memmem::find(rest.get(from..)?, FROM)?;
+            let at = from + FROM_FINDER.find(rest.get(from..)?)?;
             let starts_line =
                 if at == 0 { self.at_line_start } else { rest.get(at - 1) == Some(&b'\n') };
             if starts_line && (self.current.is_some() || only_line_ends(rest.get(..at)?)) {
