@@ -4,7 +4,6 @@
 //!
 //! `cargo bench --bench store`
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -332,3 +332,24 @@ async fn sessions_see_what_others_appended_or_changed_between_them() {
     std::fs::write(store.path("u.mbox"), content).unwrap();
     assert_eq!(store.texts("u").await, ["a\r\n", "longer\r\n", "c\r\n"]);
 }
+
+#[tokio::test]
+async fn a_picture_of_the_directory_follows_whoever_changes_it() {
+    let store = Store::with_users(&["u"]);
+    let mut overview = mailconsole::store::survey::follow(&store.directory);
+    let seen = |overview: &std::sync::Arc<mailconsole::store::overview::Overview>| {
+        let mailbox = |m: &mailconsole::store::overview::MailboxView| (m.name.clone(), m.messages);
+        overview.mailboxes.iter().map(mailbox).collect::<Vec<_>>()
+    };
+    let u = |messages| ("u".to_owned(), Some(messages));
+    overview.wait_for(|overview| seen(overview) == [u(0)]).await.unwrap();
+    deliver(&store.other(), &["u"], b"x\r\n").await.unwrap();
+    overview.wait_for(|overview| seen(overview) == [u(1)]).await.unwrap();
+    let session = store.open("u").await.unwrap();
+    overview.wait_for(|overview| overview.mailboxes[0].locked).await.unwrap();
+    drop(session);
+    std::fs::write(store.path("v.mbox"), "rubbish").unwrap();
+    overview.wait_for(|overview| seen(overview) == [u(1), ("v".to_owned(), None)]).await.unwrap();
+    let trouble = overview.borrow().mailboxes[1].trouble.clone().unwrap();
+    assert_eq!(trouble, "it does not begin with a From line");
+}

@@ -104,32 +104,29 @@ impl Delivery {
     }
 }
 
-/// Deliveries that are on disk, to be answered.
-#[derive(Debug)]
-pub struct Stored(Vec<Delivery>);
+/// Deliveries and what became of them.
+#[derive(Debug, Default)]
+pub struct Answers(Vec<(Delivery, Result<(), DeliverError>)>);
 
-impl Stored {
-    /// Answers that they are.
-    pub fn answer(self) {
-        self.0.into_iter().for_each(|delivery| delivery.answer(Ok(())));
+impl Answers {
+    fn of(deliveries: Vec<Delivery>, result: &Result<(), DeliverError>) -> Self {
+        Self(deliveries.into_iter().map(|delivery| (delivery, result.clone())).collect())
+    }
+
+    fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Answers each.
+    pub fn give(self) {
+        self.0.into_iter().for_each(|(delivery, result)| delivery.answer(result));
     }
 }
 
 /// Answers that nothing was stored.
-pub fn refuse(deliveries: Vec<Delivery>, error: &io::Error) {
-    let full = is_no_space(error);
-    let error = Arc::new(io::Error::new(error.kind(), error.to_string()));
-    for delivery in deliveries {
-        let why = if full { DeliverError::NoSpace } else { DeliverError::Io(Arc::clone(&error)) };
-        delivery.answer(Err(why));
-    }
-}
-
-/// Answers that a foreign lock was waited for in vain.
-pub fn refuse_busy(deliveries: Vec<Delivery>) {
-    for delivery in deliveries {
-        delivery.answer(Err(DeliverError::Busy));
-    }
+pub fn refuse(deliveries: Vec<Delivery>, why: &DeliverError) {
+    Answers::of(deliveries, &Err(why.clone())).give();
 }
 
 /// Writes batches to the files it holds.
@@ -167,27 +164,26 @@ impl<'a> Writer<'a> {
         Self { shared, files: locked.into_iter().map(target).collect() }
     }
 
-    /// Writes the deliveries and syncs; those that failed are answered at once, those that are on
-    /// disk are returned.
+    /// Writes the deliveries and syncs.
     #[must_use]
-    pub fn write(&mut self, deliveries: Vec<Delivery>) -> Stored {
+    pub fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
         let (deliveries, lost): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| {
             delivery.files().iter().all(|part| self.files.contains_key(&part.file))
         });
-        for delivery in lost {
-            delivery.answer(Err(DeliverError::Missing));
-        }
+        self.write_present(deliveries).and(Answers::of(lost, &Err(DeliverError::Missing)))
+    }
+
+    fn write_present(&mut self, deliveries: Vec<Delivery>) -> Answers {
         match self.append(&deliveries) {
-            Ok(()) => Stored(deliveries),
+            Ok(()) => Answers::of(deliveries, &Ok(())),
             Err(Fault::Write(error)) if is_no_space(&error) && deliveries.len() > 1 => {
                 // One large message must not take the others down with it.
-                let one_by_one = deliveries.into_iter().map(|delivery| self.write(vec![delivery]));
-                Stored(one_by_one.flat_map(|Stored(deliveries)| deliveries).collect())
+                let one_by_one = deliveries.into_iter().map(|one| self.write_present(vec![one]));
+                one_by_one.fold(Answers::default(), Answers::and)
             }
             Err(Fault::Write(error) | Fault::Sync(error)) => {
                 tracing::error!("a delivery failed: {error}");
-                refuse(deliveries, &error);
-                Stored(Vec::new())
+                Answers::of(deliveries, &Err(error.into()))
             }
         }
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::store::append::{self, Delivery};
+use crate::store::append::{self, DeliverError, Delivery};
 use crate::store::directory::Shared;
 use crate::store::journal::{self, Recovered};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
@@ -111,11 +111,8 @@ pub async fn with_locked<R: Send + 'static>(
     let mut work = work;
     let since = Instant::now();
     loop {
-        let turn = turn(shared, file).await;
-        let tried = tokio::task::spawn_blocking(move || turn.attempt(purpose, work));
-        match tried.await.map_err(io::Error::other)?? {
+        match attempt(shared, file, purpose, work).await? {
             Tried::Done(result) => return Ok(result),
-            Tried::Missing => return Err(LockError::Missing),
             Tried::Busy(_) if since.elapsed() > LOCK_WAIT => return Err(LockError::Busy),
             Tried::Busy(again) => work = again,
         }
@@ -123,24 +120,39 @@ pub async fn with_locked<R: Send + 'static>(
     }
 }
 
+/// As [`with_locked`], but other programs are not waited for.
+pub async fn with_locked_at_once<R: Send + 'static>(
+    shared: &Arc<Shared>,
+    file: &FileName,
+    purpose: Purpose,
+    work: impl FnOnce(LockedFile) -> R + Send + 'static,
+) -> Result<R, LockError> {
+    match attempt(shared, file, purpose, work).await? {
+        Tried::Done(result) => Ok(result),
+        Tried::Busy(_) => Err(LockError::Busy),
+    }
+}
+
+/// What came of one attempt: a result, or the work that could not be done yet.
 enum Tried<R, W> {
     Done(R),
     Busy(W),
-    Missing,
 }
 
-impl Turn {
-    fn attempt<R, W: FnOnce(LockedFile) -> R>(
-        self,
-        purpose: Purpose,
-        work: W,
-    ) -> io::Result<Tried<R, W>> {
-        Ok(match acquire(&self.shared, &self.file, purpose)? {
-            Attempt::Locked(locked) => Tried::Done(work(locked)),
-            Attempt::Busy => Tried::Busy(work),
-            Attempt::Missing => Tried::Missing,
-        })
-    }
+async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>(
+    shared: &Arc<Shared>,
+    file: &FileName,
+    purpose: Purpose,
+    work: W,
+) -> Result<Tried<R, W>, LockError> {
+    let turn = turn(shared, file).await;
+    let tried =
+        tokio::task::spawn_blocking(move || match acquire(&turn.shared, &turn.file, purpose)? {
+            Attempt::Locked(locked) => Ok(Tried::Done(work(locked))),
+            Attempt::Busy => Ok(Tried::Busy(work)),
+            Attempt::Missing => Err(LockError::Missing),
+        });
+    tried.await.map_err(io::Error::other)?
 }
 
 /// Tries to lock a file, and repairs what a crash left of it.
@@ -355,7 +367,7 @@ fn write(shared: &Arc<Shared>, batch: Batch) {
     match lock_all(shared, &batch) {
         Ok(Some(locked)) => write_locked(shared, batch, locked),
         Ok(None) => try_again_later(shared, batch.deliveries),
-        Err(error) => append::refuse(batch.deliveries, &error),
+        Err(error) => append::refuse(batch.deliveries, &error.into()),
     }
 }
 
@@ -390,25 +402,25 @@ fn write_locked(shared: &Arc<Shared>, batch: Batch, locked: append::Locked) {
     let since = Instant::now();
     let Batch { files, deliveries } = batch;
     let mut writer = append::Writer::new(shared, locked);
-    let mut stored = writer.write(deliveries);
+    let mut answers = writer.write(deliveries);
     while since.elapsed() < BURST {
         let more = shared.committer.lock().more(&files);
         if more.is_empty() {
             break;
         }
-        stored.answer();
-        stored = writer.write(more);
+        answers.give();
+        answers = writer.write(more);
     }
-    // Whoever is told that a message is stored finds neither lock nor journal beside it.
+    // Whoever is told what became of a message finds neither lock nor journal beside it.
     drop(writer);
-    stored.answer();
+    answers.give();
 }
 
 /// Puts deliveries back after a pause; those that have waited too long fail.
 fn try_again_later(shared: &Arc<Shared>, deliveries: Vec<Delivery>) {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
-    append::refuse_busy(late);
+    append::refuse(late, &DeliverError::Busy);
     if waiting.is_empty() {
         return;
     }

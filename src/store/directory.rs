@@ -231,6 +231,10 @@ impl Directory {
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         Maildrop::open(&self.shared, user).await
     }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
 }
 
 /// The name of a mailbox, if it may be one: letters, digits, the other characters of an atom

@@ -13,4 +13,5 @@ pub mod mbox;
 pub mod overview;
 pub mod queue;
 pub mod rewrite;
+pub mod survey;
 pub mod text;

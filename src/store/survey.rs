@@ -1,0 +1,247 @@
+//! Looks over the directory and keeps a picture of it up to date, told by the kernel when
+//! something has changed: the state plane of the console for what lies on disk.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, watch};
+
+use crate::store::committer::{self, FileName, LockError};
+use crate::store::directory::{Directory, Shared};
+use crate::store::files::Stamp;
+use crate::store::index::{Index, IndexError};
+use crate::store::lock::{LockedFile, Purpose};
+use crate::store::maildrop;
+use crate::store::overview::{MailboxView, Overview, QueueView};
+use crate::store::queue;
+
+/// Time between two looks at least, however much happens.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Until the next look when the last one found a file locked by another program, whose unlocking
+/// the kernel does not tell.
+const PAUSE_WHEN_LOCKED: Duration = Duration::from_secs(1);
+
+/// Time between two looks where the kernel cannot tell of changes.
+const PAUSE_UNTOLD: Duration = Duration::from_secs(2);
+
+/// Recipients of the queue that are listed.
+const QUEUE_LISTED: usize = 10_000;
+
+/// Begins to watch a directory; the picture is renewed until nobody has its receiver any more.
+#[must_use]
+pub fn follow(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
+    let (sender, receiver) = watch::channel(Arc::default());
+    tokio::spawn(keep_up(Survey::new(directory.clone()), sender));
+    receiver
+}
+
+async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
+    let changes = Changes::of(survey.directory.path());
+    if let Err(error) = &changes {
+        tracing::warn!("the kernel does not tell of changes ({error}); looking every 2 s instead");
+    }
+    let changes = changes.ok();
+    loop {
+        // What changes while we look is seen in the next look.
+        let overview = survey.look().await;
+        sender.send_if_modified(|shown| {
+            let is_news = **shown != overview;
+            if is_news {
+                *shown = Arc::new(overview);
+            }
+            is_news
+        });
+        tokio::select! {
+            () = sender.closed() => return,
+            () = survey.reason_to_look(changes.as_ref()) => {}
+        }
+    }
+}
+
+/// A directory and what was last seen in it.
+#[derive(Debug)]
+pub struct Survey {
+    directory: Directory,
+    mailboxes: HashMap<FileName, Seen<MailboxView>>,
+    queue: Option<Seen<Vec<QueueView>>>,
+    /// Whether a file could not be looked at because another program has it locked.
+    locked_out: bool,
+}
+
+/// What a file held when it was in a certain state.
+#[derive(Debug, Clone)]
+struct Seen<T> {
+    stamp: Stamp,
+    value: T,
+}
+
+impl Survey {
+    /// A survey that has seen nothing yet.
+    #[must_use]
+    pub fn new(directory: Directory) -> Self {
+        Self { directory, mailboxes: HashMap::new(), queue: None, locked_out: false }
+    }
+
+    /// The directory as it is now. Files that have not changed are not opened.
+    pub async fn look(&mut self) -> Overview {
+        self.locked_out = false;
+        let users = self.directory.users().unwrap_or_else(|error| {
+            tracing::warn!("cannot list {}: {error}", self.directory.path().display());
+            Vec::new()
+        });
+        let shared = Arc::clone(self.directory.shared());
+        let mut mailboxes = Vec::with_capacity(users.len());
+        let mut names = HashSet::new();
+        for user in users {
+            let name = user.file();
+            if let Some(view) = self.mailbox(&shared, &name, user.name()).await {
+                mailboxes.push(view);
+                names.insert(name);
+            }
+        }
+        self.mailboxes.retain(|name, _| names.contains(name));
+        let queue = self.queue(&shared).await;
+        Overview { mailboxes, queue }
+    }
+
+    async fn mailbox(
+        &mut self,
+        shared: &Arc<Shared>,
+        name: &FileName,
+        user: &str,
+    ) -> Option<MailboxView> {
+        let stamp = shared.files.regular(name).ok()??;
+        let locked = maildrop::is_in_session(shared, name);
+        let before = self.mailboxes.get(name);
+        if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
+            return Some(MailboxView { locked, ..seen.value.clone() });
+        }
+        let counted = count(shared, name).await;
+        let (messages, trouble) = match counted {
+            Ok(index) => (Some(index.messages.len() as u64), None),
+            Err(Trouble::Locked) => {
+                self.locked_out = true;
+                let before = before.map(|seen| seen.value.clone());
+                return Some(before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size)));
+            }
+            Err(Trouble::Other(why)) => (None, Some(why)),
+        };
+        let value =
+            MailboxView { name: user.to_owned(), messages, octets: stamp.size, locked, trouble };
+        self.mailboxes.insert(Arc::clone(name), Seen { stamp, value: value.clone() });
+        Some(value)
+    }
+
+    async fn queue(&mut self, shared: &Arc<Shared>) -> Vec<QueueView> {
+        let name: FileName = queue::FILE.into();
+        let Ok(Some(stamp)) = shared.files.regular(&name) else { return Vec::new() };
+        if let Some(seen) = self.queue.as_ref().filter(|seen| seen.stamp == stamp) {
+            return seen.value.clone();
+        }
+        match list_queue(shared, &name).await {
+            Ok(value) => {
+                self.queue = Some(Seen { stamp, value: value.clone() });
+                value
+            }
+            Err(trouble) => {
+                self.locked_out |= matches!(trouble, Trouble::Locked);
+                self.queue.as_ref().map(|seen| seen.value.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    async fn reason_to_look(&self, changes: Option<&Changes>) {
+        let Some(changes) = changes else { return tokio::time::sleep(PAUSE_UNTOLD).await };
+        tokio::time::sleep(PAUSE).await;
+        if self.locked_out {
+            let _ = tokio::time::timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
+        } else {
+            changes.next().await;
+        }
+    }
+}
+
+impl MailboxView {
+    fn unknown(user: &str, octets: u64) -> Self {
+        Self { name: user.to_owned(), messages: None, octets, locked: false, trouble: None }
+    }
+}
+
+/// Why a file could not be looked at.
+enum Trouble {
+    Locked,
+    Other(String),
+}
+
+impl From<LockError> for Trouble {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Locked,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<IndexError> for Trouble {
+    fn from(error: IndexError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+async fn count(shared: &Arc<Shared>, name: &FileName) -> Result<Arc<Index>, Trouble> {
+    let index = indexed(shared, name);
+    Ok(committer::with_locked_at_once(shared, name, Purpose::Read, index).await??)
+}
+
+fn indexed(
+    shared: &Arc<Shared>,
+    name: &FileName,
+) -> impl FnOnce(LockedFile) -> Result<Arc<Index>, IndexError> + Send + 'static {
+    let (shared, name) = (Arc::clone(shared), Arc::clone(name));
+    move |locked| shared.indexes.of(&name, locked.file())
+}
+
+async fn list_queue(shared: &Arc<Shared>, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
+    let index = indexed(shared, name);
+    let list = move |locked: LockedFile| {
+        let file = locked.file().try_clone()?;
+        let index = index(locked)?;
+        let spans = index.messages.iter().map(|message| message.span);
+        Ok(queue::views(&file, spans, QUEUE_LISTED)?)
+    };
+    let listed: Result<_, IndexError> =
+        committer::with_locked_at_once(shared, name, Purpose::Read, list).await?;
+    Ok(listed?)
+}
+
+/// The kernel's word that something in a directory has changed.
+struct Changes {
+    /// Watches as long as it lives.
+    _watcher: RecommendedWatcher,
+    /// Holds one word, however many changes there were.
+    told: Arc<Notify>,
+}
+
+impl Changes {
+    fn of(directory: &Path) -> notify::Result<Self> {
+        let told = Arc::new(Notify::new());
+        let tell = Arc::clone(&told);
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // That somebody opened a file changes nothing; we do it ourselves at every look.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                tell.notify_one();
+            }
+        })?;
+        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        Ok(Self { _watcher: watcher, told })
+    }
+
+    /// Until something has changed since the last call.
+    async fn next(&self) {
+        self.told.notified().await;
+    }
+}
