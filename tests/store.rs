@@ -353,3 +353,75 @@ async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     let trouble = overview.borrow().mailboxes[1].trouble.clone().unwrap();
     assert_eq!(trouble, "it does not begin with a From line");
 }
+
+/// Queues a message for each list of recipients.
+async fn queue(store: &Store, messages: &[&[&str]]) {
+    for (nth, recipients) in messages.iter().enumerate() {
+        let mut spool = store.directory.new_text();
+        spool.push(format!("Subject: {nth}\r\n\r\nFrom me\r\n").as_bytes());
+        let remote = recipients.iter().map(|&recipient| recipient.to_owned()).collect();
+        let envelope = Envelope { reverse_path: "a@b".into(), local: Vec::new(), remote };
+        store.directory.deliver(envelope, spool).await.unwrap();
+    }
+}
+
+/// The letter and path of every recipient in the queue file.
+fn recipients(store: &Store) -> Vec<String> {
+    let lines = store.content("mqueue");
+    let lines = lines.lines().filter_map(|line| line.strip_prefix("X-MC-Rcpt: "));
+    lines.map(|line| line.replace(" 0 0 <", " ").replace('>', "")).collect()
+}
+
+#[tokio::test]
+async fn a_delivered_recipient_is_marked_in_place_and_gone_after_the_edit() {
+    use mailconsole::store::overview::RecipientState;
+    use mailconsole::store::queue::Edit;
+    let store = Store::with_users(&[]);
+    let remote = store.directory.queue();
+    assert_eq!(remote.entries().await.unwrap(), []);
+    queue(&store, &[&["a@x", "b@x"], &["c@y"], &["d@z"]]).await;
+    std::fs::File::options()
+        .append(true)
+        .open(store.path("mqueue"))
+        .unwrap()
+        .write_all(b"From x Wed Sep 17 11:00:00 2025\nno envelope\n\n")
+        .unwrap();
+    let entries = remote.entries().await.unwrap();
+    assert_eq!(entries.len(), 3);
+    assert_eq!(entries[0].octets, 23);
+    remote.mark_delivered(&entries[0], vec![1]).await.unwrap();
+    remote.mark_delivered(&entries[2], vec![0]).await.unwrap();
+    assert_eq!(recipients(&store), ["P a@x", "D b@x", "P c@y", "D d@z"]);
+    let left = remote.edit(|block| {
+        let before = block.recipients.len();
+        block.recipients.retain(|recipient| recipient.state != RecipientState::Delivered);
+        match block.recipients.len() {
+            0 => Edit::Removed,
+            after if after == before => Edit::Unchanged,
+            _ => Edit::Changed,
+        }
+    });
+    assert_eq!(left.await.unwrap().len(), 2);
+    assert_eq!(recipients(&store), ["P a@x", "P c@y"]);
+    assert!(store.content("mqueue").contains("\nno envelope\n"));
+    // What was listed before is found where it is now, and its text is what was sent.
+    let mut reader = remote.text(&entries[1]).await.unwrap();
+    let mut text = Vec::new();
+    while reader.read(&mut text).await.unwrap() > 0 {}
+    assert_eq!(text, b"Subject: 1\r\n\r\nFrom me\r\n");
+    remote.mark_delivered(&entries[1], vec![0]).await.unwrap();
+    assert_eq!(recipients(&store), ["P a@x", "D c@y"]);
+    assert!(remote.mark_delivered(&entries[2], vec![0]).await.is_err());
+    assert_eq!(store.files(), ["mqueue"]);
+}
+
+#[tokio::test]
+async fn one_relay_run_has_the_queue_at_a_time() {
+    let store = Store::with_users(&[]);
+    let first = store.directory.queue().begin_run().unwrap();
+    assert!(first.is_some());
+    assert!(store.other().queue().begin_run().unwrap().is_none());
+    drop(first);
+    assert!(store.other().queue().begin_run().unwrap().is_some());
+    assert_eq!(store.files(), [""; 0]);
+}

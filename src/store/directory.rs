@@ -14,7 +14,7 @@ use crate::store::index::Indexes;
 use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError, Sessions};
 use crate::store::mbox;
-use crate::store::queue;
+use crate::store::queue::{self, Queue};
 use crate::store::text::Text;
 
 /// Octets of a user name at most (RFC 5321 section 4.5.3.1.1).
@@ -230,6 +230,12 @@ impl Directory {
     /// messages.
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         Maildrop::open(&self.shared, user).await
+    }
+
+    /// The relay queue.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        Queue::of(&self.shared)
     }
 
     pub(super) const fn shared(&self) -> &Arc<Shared> {

@@ -433,7 +433,7 @@ impl OctetCount {
     clippy::needless_bitwise_bool,
     reason = "a lazy operator would keep it from being vector code"
 )]
-fn lone_line_feeds(before: u8, piece: &[u8]) -> u64 {
+pub(super) fn lone_line_feeds(before: u8, piece: &[u8]) -> u64 {
     let Some(&first) = piece.first() else {
         return 0;
     };

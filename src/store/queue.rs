@@ -21,15 +21,26 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::files::Window;
-use crate::store::mbox::Span;
+use crate::store::committer::{self, FileName, LockError};
+use crate::store::directory::Shared;
+use crate::store::files::{Access, Creation, Files, Stamp, Window};
+use crate::store::index::{IndexError, Message};
+use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
+use crate::store::maildrop::MessageReader;
+use crate::store::mbox::{self, Span};
 use crate::store::overview::{QueueView, RecipientState};
+use crate::store::rewrite::Draft;
 
 /// The name of the queue file.
 pub const FILE: &str = "mqueue";
+
+/// What a relay run keeps locked, so that there is one at a time.
+const RUN_LOCK: &str = ".mqueue.relay";
 
 /// Octets of an envelope block at most: 1,000 recipients of 256 octets, with a reply each.
 const BLOCK_MOST: u64 = 1024 * 1024;
@@ -115,6 +126,12 @@ impl Block {
     /// octets; `None` if it begins with none.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<(Self, usize)> {
+        let mut letters = Vec::new();
+        Self::parse_noting(text, &mut letters)
+    }
+
+    /// As [`parse`](Self::parse); notes where the letter of each recipient stands.
+    fn parse_noting(text: &[u8], letters: &mut Vec<usize>) -> Option<(Self, usize)> {
         let mut lines = Lines { rest: text, used: 0 };
         let mut block = Self {
             id: lines.field(ID)?.to_owned(),
@@ -123,6 +140,7 @@ impl Block {
             recipients: Vec::new(),
         };
         loop {
+            letters.push(lines.used + RECIPIENT.len());
             let line = lines.next()?;
             if line.trim_end() == END {
                 return Some((block, lines.used));
@@ -197,7 +215,9 @@ impl<'a> Lines<'a> {
         let (line, rest) = self.rest.split_at_checked(end + 1)?;
         self.rest = rest;
         self.used += line.len();
-        str::from_utf8(line.get(..end)?).ok()
+        // A program that rewrote the file may have given it CRLF line ends.
+        let line = line.get(..end)?;
+        str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()
     }
 
     fn field(&mut self, name: &str) -> Option<&'a str> {
@@ -205,21 +225,50 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The block of the message at `span`, and its length; `None` if it has none and is not ours.
-pub fn read_block(span: &Span, window: &mut Window<'_>) -> io::Result<Option<(Block, u64)>> {
-    let most = span.text_end.min(span.text + BLOCK_MOST);
-    let mut text = Vec::new();
-    let mut at = span.text;
-    while at < most && !text.windows(END.len()).any(|window| window == END.as_bytes()) {
-        let octets = window.at(at, most.min(at + 4096))?;
-        at += octets.len() as u64;
-        text.extend_from_slice(octets);
-    }
-    Ok(Block::parse(&text).map(|(block, length)| (block, length as u64)))
+/// A queued message and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its envelope.
+    pub block: Block,
+    /// Octets of the message text, with CRLF line ends.
+    pub octets: u64,
+    /// The message with its block.
+    span: Span,
+    /// Where, from the beginning of the block, the letter of each recipient stands.
+    letters: Vec<usize>,
+    /// Where the text behind the block begins.
+    text: u64,
 }
 
-/// The recipients of the message at `span`, as a list shows them.
-pub fn views(
+impl Entry {
+    /// The queued message at `span`; `None` if it has no envelope and is not ours.
+    fn read(span: Span, window: &mut Window<'_>) -> io::Result<Option<Self>> {
+        let most = span.text_end.min(span.text + BLOCK_MOST);
+        let mut text = Vec::new();
+        let mut at = span.text;
+        let mut letters = Vec::new();
+        let mut parsed = None;
+        while at < most && parsed.is_none() {
+            let octets = window.at(at, most)?;
+            at += octets.len() as u64;
+            text.extend_from_slice(octets);
+            if !text.starts_with(ID.as_bytes()) && text.len() >= ID.len() {
+                return Ok(None);
+            }
+            letters.clear();
+            parsed = Block::parse_noting(&text, &mut letters);
+        }
+        let Some((block, length)) = parsed else { return Ok(None) };
+        // POP3 counts an LF as CRLF.
+        let header = text.get(..length).unwrap_or_default();
+        let counted = length as u64 + mbox::lone_line_feeds(b'\n', header);
+        let octets = span.octets.saturating_sub(counted);
+        Ok(Some(Self { block, octets, span, letters, text: span.text + length as u64 }))
+    }
+}
+
+/// The recipients of the messages at `spans`, as a list shows them; `most` at most.
+pub(super) fn views(
     file: &File,
     spans: impl Iterator<Item = Span>,
     most: usize,
@@ -227,13 +276,9 @@ pub fn views(
     let mut window = Window::new(file);
     let mut views = Vec::new();
     for span in spans {
-        let Some((block, length)) = read_block(&span, &mut window)? else {
-            continue;
-        };
-        // Each line of the block counts one octet more than it has: LF is counted as CRLF.
-        let lines = block.recipients.len() as u64 + 4;
-        let octets = span.octets.saturating_sub(length + lines);
-        views.extend(block.recipients.iter().map(|recipient| view(&block, recipient, octets)));
+        let Some(entry) = Entry::read(span, &mut window)? else { continue };
+        let Entry { block, octets, .. } = &entry;
+        views.extend(block.recipients.iter().map(|recipient| view(block, recipient, *octets)));
         if views.len() >= most {
             views.truncate(most);
             break;
@@ -254,6 +299,226 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
         attempts: recipient.attempts,
         last_reply: recipient.last_reply.clone(),
         next_attempt: (recipient.next_attempt > 0).then(|| at(recipient.next_attempt)).flatten(),
+    }
+}
+
+/// The relay queue of a directory.
+///
+/// Nothing here is held while a network is waited for: a run takes a list of the entries, and says
+/// afterwards, by their ids, what has become of them. What is queued meanwhile stays.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+    name: FileName,
+}
+
+/// Why the queue cannot be read or changed. It is as it was then.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Another program has had it locked for 30 s.
+    #[error("another program keeps the relay queue locked")]
+    Busy,
+    /// The file is no mbox; it is left as it is.
+    #[error("the relay queue is not an mbox file: it does not begin with a From line")]
+    NotMbox,
+    /// The entry is not there any more.
+    #[error("the entry is no longer in the relay queue")]
+    Gone,
+    /// The system says why.
+    #[error("the relay queue cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<LockError> for QueueError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Busy,
+            LockError::Missing => Self::Gone,
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<IndexError> for QueueError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NotMbox(_) => Self::NotMbox,
+            IndexError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// What an edit has made of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// Nothing: it stays as it lies there.
+    Unchanged,
+    /// Its block was changed.
+    Changed,
+    /// It is to be removed, with its message.
+    Removed,
+}
+
+impl Queue {
+    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), name: FILE.into() }
+    }
+
+    /// The entries as they are now, in the order of the file. Messages without an envelope are
+    /// not among them.
+    pub async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
+        let queue = self.clone();
+        let list = move |locked: LockedFile| queue.list(locked.file());
+        match committer::with_locked(&self.shared, &self.name, Purpose::Read, list).await {
+            Ok(listed) => listed,
+            // Nothing has ever been queued.
+            Err(LockError::Missing) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn list(&self, file: &File) -> Result<Vec<Entry>, QueueError> {
+        let index = self.shared.indexes.of(&self.name, file)?;
+        let mut window = Window::new(file);
+        let read = |message: &Message| Entry::read(message.span, &mut window).transpose();
+        Ok(index.messages.iter().filter_map(read).collect::<io::Result<_>>()?)
+    }
+
+    /// Opens the text of an entry, as it was sent. What is read of it stays what it is now, also
+    /// if the queue is compacted meanwhile.
+    pub async fn text(&self, entry: &Entry) -> Result<MessageReader, QueueError> {
+        let (queue, entry) = (self.clone(), entry.clone());
+        let open = move |locked: LockedFile| {
+            let entry = queue.find(locked.file(), &entry)?;
+            let file = queue.shared.files.open_file(FILE, Access::Read, Creation::Never)?;
+            let text = Span { text: entry.text, octets: entry.octets, ..entry.span };
+            Ok(MessageReader::new(Arc::new(file), text))
+        };
+        committer::with_locked(&self.shared, &self.name, Purpose::Read, open).await?
+    }
+
+    /// Marks recipients of an entry (by their place in its block) as delivered: one small write
+    /// for each, and one sync. To be called right after the remote's 250, before anything else: what
+    /// is not marked when the machine dies is sent again.
+    pub async fn mark_delivered(
+        &self,
+        entry: &Entry,
+        recipients: Vec<usize>,
+    ) -> Result<(), QueueError> {
+        let (queue, entry) = (self.clone(), entry.clone());
+        let mark = move |locked: LockedFile| queue.mark(locked.file(), &entry, &recipients);
+        committer::with_locked(&self.shared, &self.name, Purpose::Write, mark).await?
+    }
+
+    fn mark(&self, file: &File, entry: &Entry, recipients: &[usize]) -> Result<(), QueueError> {
+        let before = Stamp::of_file(file)?;
+        let entry = self.find(file, entry)?;
+        for nth in recipients {
+            let letter = entry.letters.get(*nth).ok_or(QueueError::Gone)?;
+            file.write_all_at(b"D", entry.span.text + *letter as u64)?;
+        }
+        self.shared.durability.sync(file)?;
+        // The marks move nothing, so that what is known of the file still holds.
+        self.shared.indexes.appended(&self.name, before, Stamp::of_file(file)?);
+        Ok(())
+    }
+
+    /// The entry where it is now: usually where it was.
+    fn find(&self, file: &File, entry: &Entry) -> Result<Entry, QueueError> {
+        let is_same = |there: &Entry| there.block.id == entry.block.id;
+        let there = Entry::read(entry.span, &mut Window::new(file)).ok().flatten();
+        match there.filter(is_same) {
+            Some(there) => Ok(there),
+            None => self.list(file)?.into_iter().find(is_same).ok_or(QueueError::Gone),
+        }
+    }
+
+    /// Passes every entry to `edit`, in one pass, and puts a file with the changes in the place of
+    /// the old one, if there are any. Returns the entries that are left.
+    pub async fn edit(
+        &self,
+        edit: impl FnMut(&mut Block) -> Edit + Send + 'static,
+    ) -> Result<Vec<Block>, QueueError> {
+        let queue = self.clone();
+        let rewrite = move |locked: LockedFile| queue.rewrite(locked.file(), edit);
+        match committer::with_locked(&self.shared, &self.name, Purpose::Write, rewrite).await {
+            Ok(left) => left,
+            Err(LockError::Missing) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn rewrite(
+        &self,
+        file: &File,
+        mut edit: impl FnMut(&mut Block) -> Edit,
+    ) -> Result<Vec<Block>, QueueError> {
+        let mut left = Vec::new();
+        let mut edited = Vec::new();
+        for mut entry in self.list(file)? {
+            let verdict = edit(&mut entry.block);
+            if verdict != Edit::Removed {
+                left.push(entry.block.clone());
+            }
+            if verdict != Edit::Unchanged {
+                edited.push((entry, verdict));
+            }
+        }
+        if !edited.is_empty() {
+            self.replace(file, &edited)?;
+        }
+        Ok(left)
+    }
+
+    fn replace(&self, file: &File, edited: &[(Entry, Edit)]) -> Result<(), QueueError> {
+        let mut draft = Draft::begin(&self.shared.files, &self.name, file)?;
+        let mut copied = 0;
+        for (entry, edit) in edited {
+            let kept_until =
+                if *edit == Edit::Removed { entry.span.start } else { entry.span.text };
+            draft.copy(file, copied..kept_until)?;
+            copied = if *edit == Edit::Removed {
+                entry.span.end
+            } else {
+                draft.write(entry.block.render().as_bytes())?;
+                entry.text
+            };
+        }
+        draft.copy(file, copied..Stamp::of_file(file)?.size)?;
+        draft.replace()?;
+        self.shared.indexes.forget(&self.name);
+        Ok(())
+    }
+
+    /// Takes the right to run the relay on this queue, which one process has at a time; `None` if
+    /// another has it. It goes with the value, or with the process.
+    pub fn begin_run(&self) -> io::Result<Option<RunLock>> {
+        let file = self.shared.files.open_file(RUN_LOCK, Access::Write, Creation::IfMissing)?;
+        if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
+            return Ok(None);
+        }
+        // Its last holder may have removed it between our opening and our locking it.
+        let named = self.shared.files.regular(RUN_LOCK)?.map(|stamp| stamp.identity);
+        if named != Some(Stamp::of_file(&file)?.identity) {
+            return self.begin_run();
+        }
+        Ok(Some(RunLock { files: Arc::clone(&self.shared.files), _file: file }))
+    }
+}
+
+/// The right to run the relay on a queue.
+#[derive(Debug)]
+pub struct RunLock {
+    files: Arc<Files>,
+    _file: File,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
+        if let Err(error) = self.files.remove(RUN_LOCK) {
+            tracing::warn!("cannot remove {RUN_LOCK}: {error}");
+        }
     }
 }
 
