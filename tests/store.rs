@@ -58,7 +58,9 @@ impl Store {
         texts
     }
 
-    fn files(&self) -> Vec<String> {
+    /// What is in the directory once nothing more is delivered.
+    async fn files(&self) -> Vec<String> {
+        self.directory.close().await;
         let entries = std::fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -98,7 +100,7 @@ async fn what_is_delivered_is_read_to_the_byte_and_leaves_only_the_mailbox() {
     let stored = store.content("u.mbox");
     assert!(stored.starts_with("From <a@b.org> "), "{stored}");
     assert!(stored.contains("\r\n>From here\r\n>>From there\r\n"), "{stored}");
-    assert_eq!(store.files(), ["u.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox"]);
 }
 
 #[tokio::test]
@@ -110,7 +112,7 @@ async fn a_large_message_passes_through_a_spool_and_is_whole() {
     store.deliver(&["u"], b"small\r\n").await.unwrap();
     assert_eq!(store.texts("u").await, [sent.as_str(), "small\r\n"]);
     assert_eq!(store.texts("v").await, [sent]);
-    assert_eq!(store.files(), ["u.mbox", "v.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox", "v.mbox"]);
 }
 
 #[tokio::test]
@@ -143,7 +145,7 @@ async fn a_mailbox_that_has_gone_fails_the_message_for_all() {
     let refused = store.directory.deliver(envelope, spool).await;
     assert!(matches!(refused, Err(DeliverError::Missing)), "{refused:?}");
     assert_eq!(store.content("u.mbox"), "");
-    assert_eq!(store.files(), ["u.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +170,7 @@ async fn two_processes_and_many_senders_lose_and_mix_nothing() {
     stored.sort_unstable();
     assert_eq!(stored, sent);
     assert_eq!(store.texts("v").await.len(), 2 * EACH.div_ceil(3));
-    assert_eq!(store.files(), ["u.mbox", "v.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox", "v.mbox"]);
 }
 
 #[tokio::test]
@@ -214,7 +216,7 @@ async fn update_removes_what_was_deleted_and_keeps_what_arrived() {
     let maildrop = store.open("u").await.unwrap();
     maildrop.update(vec![0, 1, 2]).await.unwrap();
     assert_eq!(store.content("u.mbox"), "");
-    assert_eq!(store.files(), ["u.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox"]);
 }
 
 #[tokio::test]
@@ -295,7 +297,7 @@ async fn a_mailbox_that_vanishes_under_a_session_does_not_come_back() {
     std::fs::remove_file(store.path("u.mbox")).unwrap();
     assert_eq!(text(&maildrop, 0).await.unwrap(), "a\r\n");
     assert!(matches!(maildrop.update(vec![0]).await, Err(UpdateError::Missing)));
-    assert_eq!(store.files(), [""; 0]);
+    assert_eq!(store.files().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -316,7 +318,7 @@ async fn a_file_that_is_no_mbox_is_refused_and_left_alone() {
     std::fs::write(store.path("u.mbox"), "not an mbox\n").unwrap();
     assert!(matches!(store.open("u").await, Err(MaildropError::NotMbox)));
     assert_eq!(store.content("u.mbox"), "not an mbox\n");
-    assert_eq!(store.files(), ["u.mbox"]);
+    assert_eq!(store.files().await, ["u.mbox"]);
 }
 
 #[tokio::test]
@@ -412,7 +414,7 @@ async fn a_delivered_recipient_is_marked_in_place_and_gone_after_the_edit() {
     remote.mark_delivered(&entries[1], vec![0]).await.unwrap();
     assert_eq!(recipients(&store), ["P a@x", "D c@y"]);
     assert!(remote.mark_delivered(&entries[2], vec![0]).await.is_err());
-    assert_eq!(store.files(), ["mqueue"]);
+    assert_eq!(store.files().await, ["mqueue"]);
 }
 
 #[tokio::test]
@@ -423,5 +425,5 @@ async fn one_relay_run_has_the_queue_at_a_time() {
     assert!(store.other().queue().begin_run().unwrap().is_none());
     drop(first);
     assert!(store.other().queue().begin_run().unwrap().is_some());
-    assert_eq!(store.files(), [""; 0]);
+    assert_eq!(store.files().await, [""; 0]);
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::iter;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use nix::libc;
 use tokio::sync::oneshot;
 
 use crate::store::committer::FileName;
-use crate::store::directory::{Durability, Shared};
+use crate::store::directory::Shared;
 use crate::store::files::Stamp;
 use crate::store::journal::{self, Journal, Piece, Record};
 use crate::store::lock::LockedFile;
@@ -141,19 +142,10 @@ struct Target {
     journal: Option<Journal>,
 }
 
-/// What went wrong with a batch.
-enum Fault {
-    /// Before anything was synced: a smaller batch may fit.
-    Write(io::Error),
-    /// A sync failed: the kernel has forgotten what it could not write, so that trying again would
-    /// succeed without anything being on disk.
-    Sync(io::Error),
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
-    }
+/// What went wrong with a batch, and with which file.
+struct Fault {
+    file: FileName,
+    error: io::Error,
 }
 
 impl<'a> Writer<'a> {
@@ -176,62 +168,81 @@ impl<'a> Writer<'a> {
     fn write_present(&mut self, deliveries: Vec<Delivery>) -> Answers {
         match self.append(&deliveries) {
             Ok(()) => Answers::of(deliveries, &Ok(())),
-            Err(Fault::Write(error)) if is_no_space(&error) && deliveries.len() > 1 => {
-                // One large message must not take the others down with it.
-                let one_by_one = deliveries.into_iter().map(|one| self.write_present(vec![one]));
-                one_by_one.fold(Answers::default(), Answers::and)
-            }
-            Err(Fault::Write(error) | Fault::Sync(error)) => {
-                tracing::error!("a delivery failed: {error}");
-                Answers::of(deliveries, &Err(error.into()))
-            }
+            Err(fault) => self.write_innocent(deliveries, fault),
         }
+    }
+
+    /// One message must not take others down with it: where a file failed, those that go to other
+    /// files are tried again, and where it was full, also those that may be small enough.
+    ///
+    /// After any other failure the file is not tried again: what a failed sync could not write the
+    /// kernel has forgotten, so that the next one would succeed without anything being on disk.
+    fn write_innocent(&mut self, deliveries: Vec<Delivery>, fault: Fault) -> Answers {
+        let Fault { file, error } = fault;
+        tracing::error!("{file}: a delivery failed: {error}");
+        let full = is_no_space(&error);
+        let alone = deliveries.len() == 1;
+        let goes_there = |delivery: &Delivery| delivery.parts.iter().any(|part| part.file == file);
+        let (guilty, others): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|one| alone || (goes_there(one) && !full));
+        let one_by_one = others.into_iter().map(|one| self.write_present(vec![one]));
+        let answers = one_by_one.fold(Answers::default(), Answers::and);
+        answers.and(Answers::of(guilty, &Err(error.into())))
     }
 
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
         let mut begun = Vec::new();
         let appended = self.append_to_all(deliveries, &mut begun);
-        if appended.is_err() {
-            for (file, before) in &begun {
+        for (file, before) in &begun {
+            if appended.is_err() {
                 self.undo(file, *before);
             }
+            self.settle(file);
         }
         appended
     }
 
+    /// Three rounds over the files, so that each journal is on disk before its append begins and
+    /// every sync has as much to do as there is.
     fn append_to_all(
         &mut self,
         deliveries: &[Delivery],
         begun: &mut Vec<(FileName, Stamp)>,
     ) -> Result<(), Fault> {
         let durability = self.shared.durability;
+        let mut appends = Vec::new();
         for (file, target) in &mut self.files {
-            let append = Append::of(file, deliveries);
-            if append.messages.is_empty() {
+            let at = |error| Fault { file: Arc::clone(file), error };
+            let messages = Append::of(file, deliveries);
+            if messages.is_empty() {
                 continue;
             }
-            let before = Stamp::of_file(target.locked.file())?;
-            target.journal(self.shared, file)?;
+            let before = Stamp::of_file(target.locked.file()).map_err(at)?;
+            let end = journal::last_octets(target.locked.file(), before.size).map_err(at)?;
+            let append = Append { messages, separation: mbox::separation(&end) };
             begun.push((Arc::clone(file), before));
-            target.append(&append, before, durability)?;
+            let record = append.record(before);
+            target.journal(self.shared, file, &record).map_err(at)?;
+            appends.push((file, target, append, record));
         }
-        for (file, before) in begun {
-            let Some(target) = self.files.get(file) else {
-                continue;
-            };
-            durability.sync(target.locked.file()).map_err(Fault::Sync)?;
-            self.shared.indexes.appended(file, *before, Stamp::of_file(target.locked.file())?);
+        for (file, target, append, record) in &appends {
+            let at = |error| Fault { file: Arc::clone(file), error };
+            append.write(record, target.locked.file()).map_err(at)?;
+        }
+        for ((file, target, ..), (_, before)) in appends.iter().zip(begun) {
+            let at = |error| Fault { file: Arc::clone(file), error };
+            durability.sync(target.locked.file()).map_err(at)?;
+            let after = Stamp::of_file(target.locked.file()).map_err(at)?;
+            self.shared.indexes.appended(file, *before, after);
         }
         Ok(())
     }
 
-    /// Takes away what was appended. Should that fail too, the journal stays, and whoever opens
-    /// the file next does it.
+    /// Takes away what was appended. Should that fail too, the journal stays as it is, and whoever
+    /// opens the file next does it.
     fn undo(&mut self, file: &FileName, before: Stamp) {
-        let Some(target) = self.files.get_mut(file) else {
-            return;
-        };
+        let Some(target) = self.files.get_mut(file) else { return };
         let locked = target.locked.file();
         let undone = locked.set_len(before.size).and_then(|()| self.shared.durability.sync(locked));
         if let Err(error) = undone {
@@ -239,78 +250,66 @@ impl<'a> Writer<'a> {
             target.journal = None;
         }
     }
-}
 
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        for (file, target) in &mut self.files {
-            let removed = target.journal.take().map(Journal::remove);
-            if let Some(Err(error)) = removed {
-                tracing::warn!("{file}: cannot remove the journal: {error}");
-            }
+    fn settle(&self, file: &FileName) {
+        let journal = self.files.get(file).and_then(|target| target.journal.as_ref());
+        if let Some(Err(error)) = journal.map(Journal::settle) {
+            tracing::warn!("{file}: cannot settle the journal: {error}");
         }
+        self.shared.journals.used(file);
     }
 }
 
 impl Target {
-    fn journal(&mut self, shared: &Shared, file: &str) -> io::Result<&Journal> {
+    fn journal(&mut self, shared: &Shared, file: &str, record: &Record) -> io::Result<()> {
         let journal = match self.journal.take() {
             Some(journal) => journal,
             None => Journal::open(&shared.files, file, shared.durability)?,
         };
-        Ok(self.journal.insert(journal))
-    }
-
-    fn append(
-        &mut self,
-        append: &Append<'_>,
-        before: Stamp,
-        durability: Durability,
-    ) -> io::Result<()> {
-        let file = self.locked.file();
-        let separation = mbox::separation(&journal::last_octets(file, before.size)?);
-        let blob = append.blob(separation);
-        let record = Record {
-            identity: before.identity,
-            old_size: before.size,
-            pieces: append.pieces(separation),
-            blob,
-        };
-        if let Some(journal) = &self.journal {
-            journal.write(&record, durability)?;
-        }
-        match &record.blob {
-            Some(blob) => file.write_all_at(blob, before.size),
-            None => append.stream(separation, file, before.size),
-        }
+        self.journal.insert(journal).write(record, shared.durability)
     }
 }
 
 /// What of a batch goes to one file.
 struct Append<'a> {
     messages: Vec<(&'a str, &'a Finished)>,
+    /// What separates the first message from the one before it. Ours end in an empty line, so
+    /// that nothing is needed between them.
+    separation: &'static [u8],
 }
 
 impl<'a> Append<'a> {
-    fn of(file: &FileName, deliveries: &'a [Delivery]) -> Self {
+    fn of(file: &FileName, deliveries: &'a [Delivery]) -> Vec<(&'a str, &'a Finished)> {
         let messages = deliveries.iter().filter_map(|delivery| {
             let part = delivery.parts.iter().find(|part| part.file == *file)?;
             Some((part.head.as_str(), &delivery.text))
         });
-        Self { messages: messages.collect() }
+        messages.collect()
     }
 
-    /// Each message with what separates it from the one before, which is nothing but for the
-    /// first: ours end in an empty line.
-    fn with_separation(
-        &self,
-        separation: &'static [u8],
-    ) -> impl Iterator<Item = (&'static [u8], &'a str, &'a Finished)> {
-        let separations = std::iter::once(separation).chain(std::iter::repeat(&b""[..]));
+    fn record(&self, before: Stamp) -> Record {
+        Record {
+            identity: before.identity,
+            old_size: before.size,
+            pieces: self.pieces(),
+            blob: self.blob(),
+        }
+    }
+
+    fn write(&self, record: &Record, file: &File) -> io::Result<()> {
+        match &record.blob {
+            Some(blob) => file.write_all_at(blob, record.old_size),
+            None => self.stream(file, record.old_size),
+        }
+    }
+
+    /// Each message with what stands ahead of it.
+    fn separated(&self) -> impl Iterator<Item = (&'static [u8], &'a str, &'a Finished)> {
+        let separations = iter::once(self.separation).chain(iter::repeat(&b""[..]));
         separations.zip(&self.messages).map(|(separation, &(head, text))| (separation, head, text))
     }
 
-    fn pieces(&self, separation: &'static [u8]) -> Vec<Piece> {
+    fn pieces(&self) -> Vec<Piece> {
         let piece = |(separation, head, text): (&[u8], &str, &Finished)| {
             let mut checksum = crc32fast::Hasher::new();
             checksum.update(separation);
@@ -320,19 +319,19 @@ impl<'a> Append<'a> {
             let octets = separation.len() + head.len() + END_OF_MESSAGE.len();
             Piece { octets: octets as u64 + text.octets, checksum: checksum.finalize() }
         };
-        self.with_separation(separation).map(piece).collect()
+        self.separated().map(piece).collect()
     }
 
     /// All octets in one piece, if they are few and none of them are in a file.
-    fn blob(&self, separation: &'static [u8]) -> Option<Vec<u8>> {
+    fn blob(&self) -> Option<Vec<u8>> {
         let octets: usize =
             self.messages.iter().map(|(head, text)| head.len() + text.memory.len() + 1).sum();
         let spooled = self.messages.iter().any(|(_, text)| text.spool.is_some());
         if spooled || octets > journal::BLOB_MOST {
             return None;
         }
-        let mut blob = Vec::with_capacity(octets + separation.len());
-        for (separation, head, text) in self.with_separation(separation) {
+        let mut blob = Vec::with_capacity(octets + self.separation.len());
+        for (separation, head, text) in self.separated() {
             for part in [separation, head.as_bytes(), &text.memory, END_OF_MESSAGE] {
                 blob.extend_from_slice(part);
             }
@@ -340,9 +339,9 @@ impl<'a> Append<'a> {
         Some(blob)
     }
 
-    fn stream(&self, separation: &'static [u8], mut file: &File, at: u64) -> io::Result<()> {
+    fn stream(&self, mut file: &File, at: u64) -> io::Result<()> {
         file.seek(SeekFrom::Start(at))?;
-        for (separation, head, text) in self.with_separation(separation) {
+        for (separation, head, text) in self.separated() {
             file.write_all(&[separation, head.as_bytes()].concat())?;
             if let Some((spool, octets)) = &text.spool {
                 copy(spool, *octets, file)?;

@@ -29,8 +29,18 @@ const RETRY_MILLISECONDS: std::ops::Range<u64> = 10..40;
 /// Deliveries written together at most.
 const BATCH_MOST: usize = 1_000;
 
-/// Octets written together at most, unless one message alone has more.
+/// Octets written together at most.
 const BATCH_OCTETS_MOST: u64 = 16 * 1024 * 1024;
+
+/// Octets from which on a delivery is written by itself, so that small ones need not wait for it.
+const LARGE: u64 = 512 * 1024;
+
+/// Batches of small deliveries that are written at once. Few, so that while one is being synced
+/// the next grows: a sync costs the same for one message and for a hundred.
+const WRITERS_MOST: usize = 1;
+
+/// How long a journal is kept for the next delivery.
+const JOURNAL_KEPT: Duration = Duration::from_secs(1);
 
 /// How long the locks are kept while more and more deliveries arrive; then other programs must
 /// have their chance.
@@ -51,6 +61,8 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// How many of those waiting want each file.
     wanted: HashMap<FileName, usize>,
+    /// Batches of small deliveries that are being written.
+    writers: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +72,11 @@ enum Waiting {
 }
 
 impl Waiting {
+    /// Whether it is a delivery that may share a batch with others.
+    fn is_small(&self) -> bool {
+        matches!(self, Self::Delivery(delivery) if delivery.octets() < LARGE)
+    }
+
     fn files(&self) -> impl Iterator<Item = &FileName> {
         let (files, one) = match self {
             Self::Delivery(delivery) => (delivery.files(), None),
@@ -78,7 +95,7 @@ pub struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        release(&self.shared, std::slice::from_ref(&self.file));
+        release(&self.shared, [&self.file], 0);
     }
 }
 
@@ -185,7 +202,7 @@ async fn turn(shared: &Arc<Shared>, file: &FileName) -> Turn {
 fn enqueue(shared: &Arc<Shared>, waiting: Waiting) {
     let start = {
         let mut state = shared.committer.lock();
-        if waiting.files().any(|file| state.is_taken(file)) {
+        if state.must_wait(&waiting) {
             state.wait(waiting);
             return;
         }
@@ -194,12 +211,17 @@ fn enqueue(shared: &Arc<Shared>, waiting: Waiting) {
     start.run(shared);
 }
 
-fn release(shared: &Arc<Shared>, files: &[FileName]) {
+fn release<'a>(
+    shared: &Arc<Shared>,
+    files: impl IntoIterator<Item = &'a FileName>,
+    writers: usize,
+) {
     let starts = {
         let mut state = shared.committer.lock();
         for file in files {
             state.busy.remove(file);
         }
+        state.writers -= writers;
         state.startable()
     };
     for start in starts {
@@ -214,9 +236,11 @@ impl Committer {
 }
 
 impl State {
-    /// Whether somebody works on the file, or waits for it and was here before.
-    fn is_taken(&self, file: &FileName) -> bool {
-        self.busy.contains(file) || self.wanted.contains_key(file)
+    /// Whether somebody works on one of the files, or waits for it and was here before; or enough
+    /// is being written already.
+    fn must_wait(&self, waiting: &Waiting) -> bool {
+        let taken = |file| self.busy.contains(file) || self.wanted.contains_key(file);
+        waiting.files().any(taken) || (waiting.is_small() && self.writers >= WRITERS_MOST)
     }
 
     fn wait(&mut self, waiting: Waiting) {
@@ -240,105 +264,104 @@ impl State {
     /// Marks the files as worked on.
     fn start(&mut self, waiting: Waiting) -> Start {
         self.busy.extend(waiting.files().map(Arc::clone));
+        let small = waiting.is_small();
         match waiting {
             Waiting::Turn(file, ready) => Start::Turn(file, ready),
-            Waiting::Delivery(delivery) => Start::Batch(Batch::of(delivery)),
+            Waiting::Delivery(delivery) => {
+                self.writers += usize::from(small);
+                Start::Batch(Batch::of(delivery, small))
+            }
         }
     }
 
     /// All that can begin now, first come, first served: who comes later does not overtake
-    /// somebody who waits for the same file.
+    /// somebody who waits for the same file. Small deliveries join one batch.
     fn startable(&mut self) -> Vec<Start> {
-        let mut claimed = self.busy.clone();
+        let mut taken = self.busy.clone();
         let mut starts = Vec::new();
-        let waiting = mem::take(&mut self.waiting);
-        for waiting in waiting {
-            if waiting.files().any(|file| claimed.contains(file)) {
-                claimed.extend(waiting.files().map(Arc::clone));
+        let mut batch: Option<Batch> = None;
+        for waiting in mem::take(&mut self.waiting) {
+            let joins = batch.as_ref().is_some_and(|batch| batch.admits(&waiting, &taken));
+            let is_taken = |file| taken.contains(file) || self.busy.contains(file);
+            let starts_now = !waiting.files().any(is_taken)
+                && (!waiting.is_small() || (batch.is_none() && self.writers < WRITERS_MOST));
+            if !joins && !starts_now {
+                taken.extend(waiting.files().map(Arc::clone));
                 self.waiting.push_back(waiting);
                 continue;
             }
             self.no_longer_waits(&waiting);
-            claimed.extend(waiting.files().map(Arc::clone));
-            starts.push(self.start(waiting));
-        }
-        for start in &mut starts {
-            if let Start::Batch(batch) = start {
-                self.join(batch);
+            let small = waiting.is_small();
+            if !small {
+                taken.extend(waiting.files().map(Arc::clone));
+            }
+            match (&mut batch, waiting) {
+                (Some(batch), Waiting::Delivery(delivery)) if joins => {
+                    self.busy.extend(batch.take(delivery));
+                }
+                (_, waiting) => match self.start(waiting) {
+                    Start::Batch(first) if small => batch = Some(first),
+                    start => starts.push(start),
+                },
             }
         }
+        starts.extend(batch.map(Start::Batch));
         starts
     }
 
-    /// Lets the deliveries that want no other file than the batch has come along.
-    fn join(&mut self, batch: &mut Batch) {
-        let mut room = batch.room();
-        let waiting = mem::take(&mut self.waiting);
-        for waiting in waiting {
-            match waiting {
-                Waiting::Delivery(delivery) if batch.admits(&delivery, room) => {
-                    let waiting = Waiting::Delivery(delivery);
-                    self.no_longer_waits(&waiting);
-                    if let Waiting::Delivery(delivery) = waiting {
-                        room = room.after(&delivery);
-                        batch.deliveries.push(delivery);
-                    }
+    /// What has come for the files of a batch meanwhile, unless somebody else is first in line.
+    fn more(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
+        let mut batch = Batch { files: files.clone(), small: true, ..Batch::default() };
+        let mut taken = HashSet::new();
+        for waiting in mem::take(&mut self.waiting) {
+            let known = waiting.files().all(|file| files.contains(file));
+            if known && batch.admits(&waiting, &taken) {
+                self.no_longer_waits(&waiting);
+                if let Waiting::Delivery(delivery) = waiting {
+                    batch.take(delivery);
                 }
-                other => self.waiting.push_back(other),
+            } else {
+                taken.extend(waiting.files().map(Arc::clone));
+                self.waiting.push_back(waiting);
             }
         }
-    }
-
-    /// What has come for the batch's files meanwhile, unless somebody else is first in line.
-    fn more(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
-        let first = self.waiting.iter().find(|waiting| waiting.files().any(|f| files.contains(f)));
-        if !matches!(first, Some(Waiting::Delivery(_))) {
-            return Vec::new();
-        }
-        let mut batch = Batch { files: files.clone(), deliveries: Vec::new() };
-        self.join(&mut batch);
         batch.deliveries
     }
 }
 
 /// Deliveries that are written together, and the files they go to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Batch {
     files: BTreeSet<FileName>,
     deliveries: Vec<Delivery>,
-}
-
-/// What a batch can still take.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    deliveries: usize,
     octets: u64,
-}
-
-impl Room {
-    fn after(self, delivery: &Delivery) -> Self {
-        Self {
-            deliveries: self.deliveries.saturating_sub(1),
-            octets: self.octets.saturating_sub(delivery.octets()),
-        }
-    }
+    /// Whether it is one of those that more deliveries may join.
+    small: bool,
 }
 
 impl Batch {
-    fn of(delivery: Delivery) -> Self {
-        let files = delivery.files().iter().map(|part| Arc::clone(&part.file)).collect();
-        Self { files, deliveries: vec![delivery] }
+    fn of(delivery: Delivery, small: bool) -> Self {
+        let mut batch = Self { small, ..Self::default() };
+        batch.take(delivery);
+        batch
     }
 
-    fn room(&self) -> Room {
-        let room = Room { deliveries: BATCH_MOST, octets: BATCH_OCTETS_MOST };
-        self.deliveries.iter().fold(room, Room::after)
+    /// Whether a delivery may join, where files are `taken` by others.
+    fn admits(&self, waiting: &Waiting, taken: &HashSet<FileName>) -> bool {
+        self.small
+            && waiting.is_small()
+            && self.deliveries.len() < BATCH_MOST
+            && self.octets < BATCH_OCTETS_MOST
+            && !waiting.files().any(|file| taken.contains(file))
     }
 
-    fn admits(&self, delivery: &Delivery, room: Room) -> bool {
-        room.deliveries > 0
-            && delivery.octets() <= room.octets
-            && delivery.files().iter().all(|part| self.files.contains(&part.file))
+    /// Takes a delivery in; the files that it goes to.
+    fn take(&mut self, delivery: Delivery) -> Vec<FileName> {
+        let files: Vec<_> = delivery.files().iter().map(|part| Arc::clone(&part.file)).collect();
+        self.files.extend(files.iter().map(Arc::clone));
+        self.octets += delivery.octets();
+        self.deliveries.push(delivery);
+        files
     }
 }
 
@@ -354,7 +377,12 @@ impl Start {
             Self::Turn(file, ready) => drop(ready.send(Turn { shared: Arc::clone(shared), file })),
             Self::Batch(batch) => {
                 let shared = Arc::clone(shared);
-                tokio::task::spawn_blocking(move || write(&shared, batch));
+                tokio::task::spawn_blocking(move || {
+                    write(&shared, batch);
+                    if shared.journals.needs_sweeper() {
+                        tokio::spawn(sweep(shared));
+                    }
+                });
             }
         }
     }
@@ -363,10 +391,15 @@ impl Start {
 /// Writes a batch and what arrives for its files meanwhile.
 fn write(shared: &Arc<Shared>, batch: Batch) {
     let files: Vec<FileName> = batch.files.iter().map(Arc::clone).collect();
-    let _released = Release { shared, files: &files };
-    match lock_all(shared, &batch) {
-        Ok(Some(locked)) => write_locked(shared, batch, locked),
-        Ok(None) => try_again_later(shared, batch.deliveries),
+    let _released = Release { shared, files: &files, writers: usize::from(batch.small) };
+    match lock_all(shared, &batch.files) {
+        Ok((locked, busy)) => {
+            let blocked =
+                |delivery: &Delivery| delivery.files().iter().any(|part| busy.contains(&part.file));
+            let (later, now) = batch.deliveries.into_iter().partition(blocked);
+            try_again_later(shared, later);
+            write_locked(shared, now, locked);
+        }
         Err(error) => append::refuse(batch.deliveries, &error.into()),
     }
 }
@@ -375,32 +408,37 @@ fn write(shared: &Arc<Shared>, batch: Batch) {
 struct Release<'a> {
     shared: &'a Arc<Shared>,
     files: &'a [FileName],
+    writers: usize,
 }
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        release(self.shared, self.files);
+        release(self.shared, self.files, self.writers);
     }
 }
 
-/// Locks every file of the batch, in the order of their names; `None` if one of them is busy.
-/// Missing ones are left out: deliveries to them fail.
-fn lock_all(shared: &Arc<Shared>, batch: &Batch) -> io::Result<Option<append::Locked>> {
+/// Locks the files in the order of their names; also says which are busy. Missing ones are in
+/// neither: deliveries to them fail.
+fn lock_all(
+    shared: &Arc<Shared>,
+    files: &BTreeSet<FileName>,
+) -> io::Result<(append::Locked, HashSet<FileName>)> {
     let mut locked = append::Locked::new();
-    for file in &batch.files {
+    let mut busy = HashSet::new();
+    for file in files {
         let purpose = if shared.is_queue(file) { Purpose::Create } else { Purpose::Write };
         match acquire(shared, file, purpose)? {
-            Attempt::Locked(one) => locked.insert(Arc::clone(file), one),
-            Attempt::Busy => return Ok(None),
-            Attempt::Missing => None,
-        };
+            Attempt::Locked(one) => drop(locked.insert(Arc::clone(file), one)),
+            Attempt::Busy => drop(busy.insert(Arc::clone(file))),
+            Attempt::Missing => {}
+        }
     }
-    Ok(Some(locked))
+    Ok((locked, busy))
 }
 
-fn write_locked(shared: &Arc<Shared>, batch: Batch, locked: append::Locked) {
+fn write_locked(shared: &Arc<Shared>, deliveries: Vec<Delivery>, locked: append::Locked) {
     let since = Instant::now();
-    let Batch { files, deliveries } = batch;
+    let files = locked.keys().map(Arc::clone).collect();
     let mut writer = append::Writer::new(shared, locked);
     let mut answers = writer.write(deliveries);
     while since.elapsed() < BURST {
@@ -411,7 +449,7 @@ fn write_locked(shared: &Arc<Shared>, batch: Batch, locked: append::Locked) {
         answers.give();
         answers = writer.write(more);
     }
-    // Whoever is told what became of a message finds neither lock nor journal beside it.
+    // Whoever is told what became of a message finds no lock beside it.
     drop(writer);
     answers.give();
 }
@@ -431,6 +469,77 @@ fn try_again_later(shared: &Arc<Shared>, deliveries: Vec<Delivery>) {
             deliver(&shared, delivery);
         }
     });
+}
+
+/// The journals that are kept for the next delivery, and when each was last of use.
+#[derive(Debug, Default)]
+pub struct Journals(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    used: HashMap<FileName, Instant>,
+    /// Whether somebody is on the way to remove those that are no longer of use.
+    swept: bool,
+}
+
+impl Journals {
+    /// Says that the journal of a file has just been of use.
+    pub fn used(&self, file: &FileName) {
+        self.lock().used.insert(Arc::clone(file), Instant::now());
+    }
+
+    /// Those that have not been of use for so long, and no others any more.
+    fn unused_for(&self, age: Duration) -> Vec<FileName> {
+        let unused = |_: &FileName, used: &mut Instant| used.elapsed() >= age;
+        self.lock().used.extract_if(unused).map(|(file, _)| file).collect()
+    }
+
+    /// Whether the caller is to sweep: nobody else does, and there is something to.
+    fn needs_sweeper(&self) -> bool {
+        let mut kept = self.lock();
+        let needed = !kept.swept && !kept.used.is_empty();
+        kept.swept |= needed;
+        needed
+    }
+
+    /// Whether the sweeper may go home.
+    fn is_swept(&self) -> bool {
+        let mut kept = self.lock();
+        kept.swept = !kept.used.is_empty();
+        !kept.swept
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes journals once they are no longer of use; there is one such task at a time, and none
+/// while there are no journals.
+async fn sweep(shared: Arc<Shared>) {
+    while !shared.journals.is_swept() {
+        tokio::time::sleep(JOURNAL_KEPT).await;
+        remove_journals(&shared, JOURNAL_KEPT).await;
+    }
+}
+
+/// Removes the journals that have not been of use for so long.
+pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
+    for file in shared.journals.unused_for(unused_for) {
+        let (files, name) = (Arc::clone(&shared.files), Arc::clone(&file));
+        let remove = move |_locked| journal::remove(&files, &name);
+        let removed = match with_locked_at_once(shared, &file, Purpose::Write, remove).await {
+            Ok(removed) => removed,
+            // Without a mailbox there is nothing to recover.
+            Err(LockError::Missing) => journal::remove(&shared.files, &file),
+            // Another time.
+            Err(LockError::Busy) => Ok(shared.journals.used(&file)),
+            Err(LockError::Io(error)) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!("{file}: cannot remove the journal: {error}");
+        }
+    }
 }
 
 fn retry_delay() -> Duration {

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Local;
 
 use crate::store::append::{DeliverError, Delivery, Part};
-use crate::store::committer::{self, Committer, FileName};
+use crate::store::committer::{self, Committer, FileName, Journals};
 use crate::store::files::{Access, Creation, Files};
 use crate::store::index::Indexes;
 use crate::store::lock;
@@ -57,6 +58,7 @@ pub struct Shared {
     pub(super) files: Arc<Files>,
     pub(super) durability: Durability,
     pub(super) committer: Committer,
+    pub(super) journals: Journals,
     pub(super) indexes: Indexes,
     pub(super) sessions: Sessions,
     queue: FileName,
@@ -141,6 +143,7 @@ impl Directory {
             files: Arc::new(files),
             durability,
             committer: Committer::default(),
+            journals: Journals::default(),
             indexes: Indexes::default(),
             sessions: Sessions::default(),
             queue: queue::FILE.into(),
@@ -224,6 +227,12 @@ impl Directory {
         parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
         parts.dedup_by(|a, b| a.file == b.file);
         parts
+    }
+
+    /// Removes what is only there to make the next delivery quick. To be called when there will be
+    /// none.
+    pub async fn close(&self) {
+        committer::remove_journals(&self.shared, Duration::ZERO).await;
     }
 
     /// Opens a user's maildrop for a POP3 session: locks it against other sessions and lists its

@@ -31,6 +31,9 @@ const SEPARATION_MOST: usize = 2;
 
 const MAGIC: &[u8; 8] = b"mcwal\0\0\x01";
 
+/// What stands in the place of the magic number when there is nothing to recover.
+const SETTLED: [u8; 8] = [0; 8];
+
 /// What is appended for one message: how long it is, and its checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
@@ -60,14 +63,12 @@ fn file_name(mailbox: &str) -> String {
 /// The journal of one locked file, open for writing.
 #[derive(Debug)]
 pub struct Journal {
-    files: Arc<Files>,
-    name: String,
     file: File,
 }
 
 impl Journal {
     /// Opens the journal of `mailbox`, which the caller has locked; its name is durable then.
-    pub fn open(files: &Arc<Files>, mailbox: &str, durability: Durability) -> io::Result<Self> {
+    pub fn open(files: &Files, mailbox: &str, durability: Durability) -> io::Result<Self> {
         let name = file_name(mailbox);
         let file = match files.open_file(&name, Access::Write, Creation::Never) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -79,7 +80,7 @@ impl Journal {
             }
             opened => opened?,
         };
-        Ok(Self { files: Arc::clone(files), name, file })
+        Ok(Self { file })
     }
 
     /// Writes the record down, durably.
@@ -88,10 +89,19 @@ impl Journal {
         durability.sync(&self.file)
     }
 
-    /// Forgets the record: the append is complete, or has been undone.
-    pub fn remove(self) -> io::Result<()> {
-        self.files.remove(&self.name)
+    /// Says that the append is complete, or has been undone. Not synced: a record that comes back
+    /// after a power failure describes an append that is found whole.
+    pub fn settle(&self) -> io::Result<()> {
+        self.file.write_all_at(&SETTLED, 0)
     }
+}
+
+/// Removes the journal of `mailbox`, whose lock the caller holds and which is whole.
+///
+/// A journal is kept between appends that follow each other closely: making a file and removing
+/// it again costs more than the append.
+pub fn remove(files: &Files, mailbox: &str) -> io::Result<()> {
+    files.remove(&file_name(mailbox))
 }
 
 /// What [`recover`] left.
@@ -112,6 +122,10 @@ pub fn recover(files: &Arc<Files>, mailbox: &str, locked: &LockedFile) -> io::Re
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
+    (&journal).take(SETTLED.len() as u64).read_to_end(&mut bytes)?;
+    if bytes == SETTLED {
+        return Ok(Recovered::Whole);
+    }
     journal.take(RECORD_MOST).read_to_end(&mut bytes)?;
     let recovered = match Record::decode(&bytes) {
         Some(record) => undo_torn_append(files, mailbox, locked, &record)?,
