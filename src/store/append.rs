@@ -7,13 +7,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use nix::libc;
 use tokio::sync::oneshot;
 
 use crate::store::committer::FileName;
-use crate::store::directory::Shared;
+use crate::store::directory::{Durability, Shared};
 use crate::store::files::Stamp;
 use crate::store::journal::{self, Journal, Piece, Record};
 use crate::store::lock::LockedFile;
@@ -22,6 +23,9 @@ use crate::store::text::Finished;
 
 /// What ends every message in an mbox: the empty line of the separator.
 const END_OF_MESSAGE: &[u8] = b"\n";
+
+/// Files that are synced at once.
+const SYNCED_AT_ONCE: usize = 8;
 
 /// The files of a batch, by name.
 pub type Locked = BTreeMap<FileName, LockedFile>;
@@ -148,6 +152,34 @@ struct Fault {
     error: io::Error,
 }
 
+impl Fault {
+    fn at(file: &FileName) -> impl FnOnce(io::Error) -> Self {
+        |error| Self { file: Arc::clone(file), error }
+    }
+}
+
+/// Syncs files, several at once: each sync is mostly waiting, for the same disk.
+fn sync_all(durability: Durability, files: &[(&FileName, &File)]) -> Result<(), Fault> {
+    let sync = |(file, open): &(&FileName, &File)| durability.sync(open).map_err(Fault::at(file));
+    if files.len() < 2 || durability == Durability::Unsynced {
+        return files.iter().try_for_each(sync);
+    }
+    let share = files.len().div_ceil(SYNCED_AT_ONCE);
+    thread::scope(|scope| {
+        let (mine, others) = files.split_at(share);
+        let others: Vec<_> = others
+            .chunks(share)
+            .map(|files| scope.spawn(|| files.iter().try_for_each(sync)))
+            .collect();
+        let mut synced = mine.iter().try_for_each(sync);
+        for other in others {
+            let panicked = |_| Err(Fault::at(files[0].0)(io::Error::other("a sync panicked")));
+            synced = synced.and(other.join().unwrap_or_else(panicked));
+        }
+        synced
+    })
+}
+
 impl<'a> Writer<'a> {
     /// A writer for files that stay locked while it lives.
     #[must_use]
@@ -192,9 +224,9 @@ impl<'a> Writer<'a> {
 
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
-        let mut begun = Vec::new();
-        let appended = self.append_to_all(deliveries, &mut begun);
-        for (file, before) in &begun {
+        let mut before = Vec::new();
+        let appended = self.append_to_all(deliveries, &mut before);
+        for (file, before) in &before {
             if appended.is_err() {
                 self.undo(file, *before);
             }
@@ -203,38 +235,33 @@ impl<'a> Writer<'a> {
         appended
     }
 
-    /// Three rounds over the files, so that each journal is on disk before its append begins and
-    /// every sync has as much to do as there is.
+    /// Each journal is on disk before its append begins; the files are synced side by side.
     fn append_to_all(
         &mut self,
         deliveries: &[Delivery],
-        begun: &mut Vec<(FileName, Stamp)>,
+        before: &mut Vec<(FileName, Stamp)>,
     ) -> Result<(), Fault> {
-        let durability = self.shared.durability;
+        let shared = self.shared;
         let mut appends = Vec::new();
         for (file, target) in &mut self.files {
-            let at = |error| Fault { file: Arc::clone(file), error };
             let messages = Append::of(file, deliveries);
             if messages.is_empty() {
                 continue;
             }
-            let before = Stamp::of_file(target.locked.file()).map_err(at)?;
-            let end = journal::last_octets(target.locked.file(), before.size).map_err(at)?;
-            let append = Append { messages, separation: mbox::separation(&end) };
-            begun.push((Arc::clone(file), before));
-            let record = append.record(before);
-            target.journal(self.shared, file, &record).map_err(at)?;
-            appends.push((file, target, append, record));
+            let begun = target.begin(shared, file, messages).map_err(Fault::at(file))?;
+            before.push((Arc::clone(file), begun.before));
+            appends.push(begun);
         }
-        for (file, target, append, record) in &appends {
-            let at = |error| Fault { file: Arc::clone(file), error };
-            append.write(record, target.locked.file()).map_err(at)?;
+        let journals = appends.iter().map(|begun| (begun.file, begun.journal.file()));
+        sync_all(shared.durability, &journals.collect::<Vec<_>>())?;
+        for begun in &appends {
+            begun.write().map_err(Fault::at(begun.file))?;
         }
-        for ((file, target, ..), (_, before)) in appends.iter().zip(begun) {
-            let at = |error| Fault { file: Arc::clone(file), error };
-            durability.sync(target.locked.file()).map_err(at)?;
-            let after = Stamp::of_file(target.locked.file()).map_err(at)?;
-            self.shared.indexes.appended(file, *before, after);
+        let mailboxes = appends.iter().map(|begun| (begun.file, begun.mailbox));
+        sync_all(shared.durability, &mailboxes.collect::<Vec<_>>())?;
+        for begun in &appends {
+            let after = Stamp::of_file(begun.mailbox).map_err(Fault::at(begun.file))?;
+            shared.indexes.appended(begun.file, begun.before, after);
         }
         Ok(())
     }
@@ -260,13 +287,45 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// An append of which everything is known and nothing is written.
+struct Begun<'a> {
+    file: &'a FileName,
+    mailbox: &'a File,
+    journal: &'a Journal,
+    before: Stamp,
+    append: Append<'a>,
+    record: Record,
+}
+
 impl Target {
-    fn journal(&mut self, shared: &Shared, file: &str, record: &Record) -> io::Result<()> {
+    /// Writes down, not yet durably, what is to be appended.
+    fn begin<'a>(
+        &'a mut self,
+        shared: &Shared,
+        file: &'a FileName,
+        messages: Vec<(&'a str, &'a Finished)>,
+    ) -> io::Result<Begun<'a>> {
+        let mailbox = self.locked.file();
+        let before = Stamp::of_file(mailbox)?;
+        let end = journal::last_octets(mailbox, before.size)?;
+        let append = Append { messages, separation: mbox::separation(&end) };
+        let record = append.record(before);
         let journal = match self.journal.take() {
             Some(journal) => journal,
             None => Journal::open(&shared.files, file, shared.durability)?,
         };
-        self.journal.insert(journal).write(record, shared.durability)
+        let journal = self.journal.insert(journal);
+        journal.write(&record)?;
+        Ok(Begun { file, mailbox, journal, before, append, record })
+    }
+}
+
+impl Begun<'_> {
+    fn write(&self) -> io::Result<()> {
+        match &self.record.blob {
+            Some(blob) => self.mailbox.write_all_at(blob, self.before.size),
+            None => self.append.stream(self.mailbox, self.before.size),
+        }
     }
 }
 
@@ -293,13 +352,6 @@ impl<'a> Append<'a> {
             old_size: before.size,
             pieces: self.pieces(),
             blob: self.blob(),
-        }
-    }
-
-    fn write(&self, record: &Record, file: &File) -> io::Result<()> {
-        match &record.blob {
-            Some(blob) => file.write_all_at(blob, record.old_size),
-            None => self.stream(file, record.old_size),
         }
     }
 

@@ -533,7 +533,10 @@ pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
             // Without a mailbox there is nothing to recover.
             Err(LockError::Missing) => journal::remove(&shared.files, &file),
             // Another time.
-            Err(LockError::Busy) => Ok(shared.journals.used(&file)),
+            Err(LockError::Busy) => {
+                shared.journals.used(&file);
+                Ok(())
+            }
             Err(LockError::Io(error)) => Err(error),
         };
         if let Err(error) = removed {

@@ -83,10 +83,15 @@ impl Journal {
         Ok(Self { file })
     }
 
-    /// Writes the record down, durably.
-    pub fn write(&self, record: &Record, durability: Durability) -> io::Result<()> {
-        self.file.write_all_at(&record.encode(), 0)?;
-        durability.sync(&self.file)
+    /// Writes the record down. The append may begin once the [`file`](Self::file) is synced.
+    pub fn write(&self, record: &Record) -> io::Result<()> {
+        self.file.write_all_at(&record.encode(), 0)
+    }
+
+    /// The journal's own file.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
     }
 
     /// Says that the append is complete, or has been undone. Not synced: a record that comes back
@@ -376,7 +381,7 @@ mod tests {
                 blob: keep_blob.then(|| pieces.concat()),
             };
             let journal = Journal::open(&self.files, "u.mbox", Durability::Synced).unwrap();
-            journal.write(&record, Durability::Synced).unwrap();
+            journal.write(&record).unwrap();
             assert_eq!(Record::decode(&record.encode()), Some(record));
             std::fs::write(&self.path, [OLD, there].concat()).unwrap();
         }
