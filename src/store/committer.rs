@@ -309,23 +309,23 @@ impl State {
         starts
     }
 
-    /// What has come for the files of a batch meanwhile, unless somebody else is first in line.
+    /// What has come for the files of a batch meanwhile; nothing if anybody waits for another file,
+    /// or for one of these but not to deliver: then it is their turn.
     fn more(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
-        let mut batch = Batch { files: files.clone(), small: true, ..Batch::default() };
-        let mut taken = HashSet::new();
+        let fits = |waiting: &Waiting| {
+            waiting.is_small() && waiting.files().all(|file| files.contains(file))
+        };
+        if self.waiting.len() > BATCH_MOST || !self.waiting.iter().all(fits) {
+            return Vec::new();
+        }
+        let mut deliveries = Vec::new();
         for waiting in mem::take(&mut self.waiting) {
-            let known = waiting.files().all(|file| files.contains(file));
-            if known && batch.admits(&waiting, &taken) {
-                self.no_longer_waits(&waiting);
-                if let Waiting::Delivery(delivery) = waiting {
-                    batch.take(delivery);
-                }
-            } else {
-                taken.extend(waiting.files().map(Arc::clone));
-                self.waiting.push_back(waiting);
+            self.no_longer_waits(&waiting);
+            if let Waiting::Delivery(delivery) = waiting {
+                deliveries.push(delivery);
             }
         }
-        batch.deliveries
+        deliveries
     }
 }
 
