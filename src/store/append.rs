@@ -1,5 +1,5 @@
-//! Appending deliveries to locked files: journal, append, sync, answer. For every recipient of a
-//! message or for none.
+//! Appending deliveries to locked files: journal, append, sync. For every recipient of a message
+//! or for none.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,16 +7,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use nix::libc;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::store::committer::FileName;
 use crate::store::directory::{Durability, Shared};
 use crate::store::files::Stamp;
-use crate::store::journal::{self, Journal, Piece, Record};
+use crate::store::journal::{self, Journal, Piece};
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::text::Finished;
@@ -24,8 +24,8 @@ use crate::store::text::Finished;
 /// What ends every message in an mbox: the empty line of the separator.
 const END_OF_MESSAGE: &[u8] = b"\n";
 
-/// Files that are synced at once.
-const SYNCED_AT_ONCE: usize = 8;
+/// Threads that sync the files of a batch, the writer's own among them.
+const SYNCED_AT_ONCE: usize = 4;
 
 /// The files of a batch, by name.
 pub type Locked = BTreeMap<FileName, LockedFile>;
@@ -87,20 +87,21 @@ impl Delivery {
         (Self { parts, text, answer, since: Instant::now() }, answered)
     }
 
-    /// The files it goes to, each once.
+    /// What goes to each of its files, each of which is named once.
     #[must_use]
-    pub fn files(&self) -> &[Part] {
+    pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
     /// Octets that are written for it, in all files together.
     #[must_use]
     pub fn octets(&self) -> u64 {
-        self.parts.iter().map(|part| self.octets_of(part)).sum()
+        let of_part = |part: &Part| part.head.len() + END_OF_MESSAGE.len();
+        self.parts.iter().map(|part| of_part(part) as u64 + self.text.octets).sum()
     }
 
-    fn octets_of(&self, part: &Part) -> u64 {
-        part.head.len() as u64 + self.text.octets + END_OF_MESSAGE.len() as u64
+    fn part_for(&self, file: &FileName) -> Option<&Part> {
+        self.parts.iter().find(|part| part.file == *file)
     }
 
     fn answer(self, result: Result<(), DeliverError>) {
@@ -134,19 +135,17 @@ pub fn refuse(deliveries: Vec<Delivery>, why: &DeliverError) {
     Answers::of(deliveries, &Err(why.clone())).give();
 }
 
-/// Writes batches to the files it holds.
+/// Writes batches to files that stay locked while it lives.
+#[derive(Debug)]
 pub struct Writer<'a> {
-    shared: &'a Arc<Shared>,
-    files: BTreeMap<FileName, Target>,
-}
-
-/// A locked file and its journal.
-struct Target {
-    locked: LockedFile,
+    shared: &'a Shared,
+    files: Locked,
+    /// Once something has been written; taken over from the writer before, if it left one.
     journal: Option<Journal>,
 }
 
 /// What went wrong with a batch, and with which file.
+#[derive(Debug)]
 struct Fault {
     file: FileName,
     error: io::Error,
@@ -158,42 +157,32 @@ impl Fault {
     }
 }
 
-/// Syncs files, several at once: each sync is mostly waiting, for the same disk.
-fn sync_all(durability: Durability, files: &[(&FileName, &File)]) -> Result<(), Fault> {
-    let sync = |(file, open): &(&FileName, &File)| durability.sync(open).map_err(Fault::at(file));
-    if files.len() < 2 || durability == Durability::Unsynced {
-        return files.iter().try_for_each(sync);
-    }
-    let share = files.len().div_ceil(SYNCED_AT_ONCE);
-    thread::scope(|scope| {
-        let (mine, others) = files.split_at(share);
-        let others: Vec<_> = others
-            .chunks(share)
-            .map(|files| scope.spawn(|| files.iter().try_for_each(sync)))
-            .collect();
-        let mut synced = mine.iter().try_for_each(sync);
-        for other in others {
-            let panicked = |_| Err(Fault::at(files[0].0)(io::Error::other("a sync panicked")));
-            synced = synced.and(other.join().unwrap_or_else(panicked));
-        }
-        synced
-    })
-}
-
 impl<'a> Writer<'a> {
-    /// A writer for files that stay locked while it lives.
+    /// A writer to `files`.
     #[must_use]
-    pub fn new(shared: &'a Arc<Shared>, locked: Locked) -> Self {
-        let target = |(file, locked)| (file, Target { locked, journal: None });
-        Self { shared, files: locked.into_iter().map(target).collect() }
+    pub const fn new(shared: &'a Shared, files: Locked, journal: Option<Journal>) -> Self {
+        Self { shared, files, journal }
+    }
+
+    /// The journal, for the next writer; the files are no longer locked.
+    #[must_use]
+    pub fn finish(self) -> Option<Journal> {
+        self.journal
+    }
+
+    /// Ends without a next writer. A journal that cannot be removed is settled and harmless.
+    pub fn remove_journal(self) {
+        if let Some(Err(error)) = self.journal.map(Journal::remove) {
+            tracing::warn!("cannot remove the journal: {error}");
+        }
     }
 
     /// Writes the deliveries and syncs.
     #[must_use]
     pub fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
-        let (deliveries, lost): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| {
-            delivery.files().iter().all(|part| self.files.contains_key(&part.file))
-        });
+        let there = |part: &Part| self.files.contains_key(&part.file);
+        let (deliveries, lost): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| delivery.parts.iter().all(there));
         self.write_present(deliveries).and(Answers::of(lost, &Err(DeliverError::Missing)))
     }
 
@@ -212,11 +201,10 @@ impl<'a> Writer<'a> {
     fn write_innocent(&mut self, deliveries: Vec<Delivery>, fault: Fault) -> Answers {
         let Fault { file, error } = fault;
         tracing::error!("{file}: a delivery failed: {error}");
-        let full = is_no_space(&error);
-        let alone = deliveries.len() == 1;
-        let goes_there = |delivery: &Delivery| delivery.parts.iter().any(|part| part.file == file);
-        let (guilty, others): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|one| alone || (goes_there(one) && !full));
+        let (alone, full) = (deliveries.len() == 1, is_no_space(&error));
+        let is_guilty =
+            |delivery: &Delivery| alone || (!full && delivery.part_for(&file).is_some());
+        let (guilty, others): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(is_guilty);
         let one_by_one = others.into_iter().map(|one| self.write_present(vec![one]));
         let answers = one_by_one.fold(Answers::default(), Answers::and);
         answers.and(Answers::of(guilty, &Err(error.into())))
@@ -224,134 +212,130 @@ impl<'a> Writer<'a> {
 
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
-        let mut before = Vec::new();
-        let appended = self.append_to_all(deliveries, &mut before);
-        for (file, before) in &before {
-            if appended.is_err() {
-                self.undo(file, *before);
-            }
-            self.settle(file);
+        let kept = self.journal.take();
+        let wanted =
+            |file: &FileName| deliveries.iter().any(|delivery| delivery.part_for(file).is_some());
+        let files = self.files.iter().filter(|(file, _)| wanted(file));
+        let appends: Vec<_> = files
+            .map(|(file, locked)| Append::to(file, locked, deliveries).map_err(Fault::at(file)))
+            .collect::<Result<_, _>>()?;
+        let Some(first) = appends.first() else { return Ok(()) };
+        let journal = begin(self.shared, &appends, kept).map_err(Fault::at(first.file))?;
+        let appended = write_all(self.shared, &appends);
+        let whole = appended.is_ok() || undo_all(self.shared.durability, &appends);
+        // What could not be undone whoever opens the file next undoes, by the journal.
+        if whole {
+            self.journal = Some(settled(journal));
         }
         appended
     }
-
-    /// Each journal is on disk before its append begins; the files are synced side by side.
-    fn append_to_all(
-        &mut self,
-        deliveries: &[Delivery],
-        before: &mut Vec<(FileName, Stamp)>,
-    ) -> Result<(), Fault> {
-        let shared = self.shared;
-        let mut appends = Vec::new();
-        for (file, target) in &mut self.files {
-            let messages = Append::of(file, deliveries);
-            if messages.is_empty() {
-                continue;
-            }
-            let begun = target.begin(shared, file, messages).map_err(Fault::at(file))?;
-            before.push((Arc::clone(file), begun.before));
-            appends.push(begun);
-        }
-        let journals = appends.iter().map(|begun| (begun.file, begun.journal.file()));
-        sync_all(shared.durability, &journals.collect::<Vec<_>>())?;
-        for begun in &appends {
-            begun.write().map_err(Fault::at(begun.file))?;
-        }
-        let mailboxes = appends.iter().map(|begun| (begun.file, begun.mailbox));
-        sync_all(shared.durability, &mailboxes.collect::<Vec<_>>())?;
-        for begun in &appends {
-            let after = Stamp::of_file(begun.mailbox).map_err(Fault::at(begun.file))?;
-            shared.indexes.appended(begun.file, begun.before, after);
-        }
-        Ok(())
-    }
-
-    /// Takes away what was appended. Should that fail too, the journal stays as it is, and whoever
-    /// opens the file next does it.
-    fn undo(&mut self, file: &FileName, before: Stamp) {
-        let Some(target) = self.files.get_mut(file) else { return };
-        let locked = target.locked.file();
-        let undone = locked.set_len(before.size).and_then(|()| self.shared.durability.sync(locked));
-        if let Err(error) = undone {
-            tracing::error!("{file}: cannot take a failed delivery back yet: {error}");
-            target.journal = None;
-        }
-    }
-
-    fn settle(&self, file: &FileName) {
-        let journal = self.files.get(file).and_then(|target| target.journal.as_ref());
-        if let Some(Err(error)) = journal.map(Journal::settle) {
-            tracing::warn!("{file}: cannot settle the journal: {error}");
-        }
-        self.shared.journals.used(file);
-    }
 }
 
-/// An append of which everything is known and nothing is written.
-struct Begun<'a> {
-    file: &'a FileName,
-    mailbox: &'a File,
-    journal: &'a Journal,
-    before: Stamp,
-    append: Append<'a>,
-    record: Record,
+/// Writes down, durably, what is to be appended; in the journal that was `kept`, if it can be.
+fn begin(shared: &Shared, appends: &[Append<'_>], kept: Option<Journal>) -> io::Result<Journal> {
+    let Shared { files, durability, .. } = shared;
+    let mailboxes = appends.iter().map(|append| append.file);
+    let journal = Journal::beside(files, mailboxes, kept, *durability)?;
+    journal.write(appends.iter().map(|append| &append.record), *durability)?;
+    Ok(journal)
 }
 
-impl Target {
-    /// Writes down, not yet durably, what is to be appended.
-    fn begin<'a>(
-        &'a mut self,
-        shared: &Shared,
-        file: &'a FileName,
-        messages: Vec<(&'a str, &'a Finished)>,
-    ) -> io::Result<Begun<'a>> {
-        let mailbox = self.locked.file();
-        let before = Stamp::of_file(mailbox)?;
-        let end = journal::last_octets(mailbox, before.size)?;
-        let append = Append { messages, separation: mbox::separation(&end) };
-        let record = append.record(before);
-        let journal = match self.journal.take() {
-            Some(journal) => journal,
-            None => Journal::open(&shared.files, file, shared.durability)?,
-        };
-        let journal = self.journal.insert(journal);
-        journal.write(&record)?;
-        Ok(Begun { file, mailbox, journal, before, append, record })
+fn settled(journal: Journal) -> Journal {
+    if let Err(error) = journal.settle() {
+        tracing::warn!("cannot settle the journal: {error}");
     }
+    journal
 }
 
-impl Begun<'_> {
-    fn write(&self) -> io::Result<()> {
-        match &self.record.blob {
-            Some(blob) => self.mailbox.write_all_at(blob, self.before.size),
-            None => self.append.stream(self.mailbox, self.before.size),
+fn write_all(shared: &Shared, appends: &[Append<'_>]) -> Result<(), Fault> {
+    for append in appends {
+        append.write().map_err(Fault::at(append.file))?;
+    }
+    sync_all(shared.durability, appends)?;
+    for append in appends {
+        let after = Stamp::of_file(append.locked.file()).map_err(Fault::at(append.file))?;
+        shared.indexes.appended(append.file, append.before, after);
+    }
+    Ok(())
+}
+
+/// Syncs several files at once: each sync is mostly waiting, for the same disk.
+fn sync_all(durability: Durability, appends: &[Append<'_>]) -> Result<(), Fault> {
+    let to_sync = |append: &Append<'_>| (Arc::clone(append.file), append.locked.share());
+    let mut shares = appends
+        .chunks(appends.len().div_ceil(SYNCED_AT_ONCE).max(1))
+        .map(|share| share.iter().map(to_sync).collect::<Vec<_>>());
+    let mine = shares.next().unwrap_or_default();
+    let sync = move |share: Vec<(FileName, Arc<File>)>| {
+        share.iter().try_for_each(|(name, file)| durability.sync(file).map_err(Fault::at(name)))
+    };
+    let runtime = Handle::current();
+    let others: Vec<_> = shares.map(|share| runtime.spawn_blocking(move || sync(share))).collect();
+    let mut synced = sync(mine);
+    for (other, append) in others.into_iter().zip(appends) {
+        let gone = |error| Err(Fault::at(append.file)(io::Error::other(error)));
+        // Every one is waited for, also after a fault: none may sync what is being undone.
+        synced = synced.and(runtime.block_on(other).unwrap_or_else(gone));
+    }
+    synced
+}
+
+/// Takes away what was appended; whether that worked everywhere.
+fn undo_all(durability: Durability, appends: &[Append<'_>]) -> bool {
+    let undo = |append: &Append<'_>| {
+        let file = append.locked.file();
+        let undone = file.set_len(append.before.size).and_then(|()| durability.sync(file));
+        if let Err(error) = &undone {
+            let name = append.file;
+            tracing::error!("{name}: cannot take a failed delivery back yet: {error}");
         }
-    }
+        undone.is_ok()
+    };
+    // All of them, also after one failed.
+    let failed = appends.iter().filter(|append| !undo(append)).count();
+    failed == 0
 }
 
 /// What of a batch goes to one file.
 struct Append<'a> {
+    file: &'a FileName,
+    locked: &'a LockedFile,
+    before: Stamp,
     messages: Vec<(&'a str, &'a Finished)>,
     /// What separates the first message from the one before it. Ours end in an empty line, so
     /// that nothing is needed between them.
     separation: &'static [u8],
+    record: journal::Append,
 }
 
 impl<'a> Append<'a> {
-    fn of(file: &FileName, deliveries: &'a [Delivery]) -> Vec<(&'a str, &'a Finished)> {
-        let messages = deliveries.iter().filter_map(|delivery| {
-            let part = delivery.parts.iter().find(|part| part.file == *file)?;
-            Some((part.head.as_str(), &delivery.text))
-        });
-        messages.collect()
-    }
-
-    fn record(&self, before: Stamp) -> Record {
-        Record {
+    fn to(
+        file: &'a FileName,
+        locked: &'a LockedFile,
+        deliveries: &'a [Delivery],
+    ) -> io::Result<Self> {
+        let before = Stamp::of_file(locked.file())?;
+        let end = journal::last_octets(locked.file(), before.size)?;
+        let message =
+            |delivery: &'a Delivery| Some((delivery.part_for(file)?.head.as_str(), &delivery.text));
+        let record = journal::Append {
             identity: before.identity,
             old_size: before.size,
-            pieces: self.pieces(),
-            blob: self.blob(),
+            pieces: Vec::new(),
+            blob: None,
+        };
+        let messages = deliveries.iter().filter_map(message).collect();
+        let separation = mbox::separation(&end);
+        let mut append = Self { file, locked, before, messages, separation, record };
+        append.record.pieces = append.pieces();
+        append.record.blob = append.blob();
+        Ok(append)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        match &self.record.blob {
+            Some(blob) => self.locked.file().write_all_at(blob, self.before.size),
+            None => self.stream(),
         }
     }
 
@@ -376,13 +360,13 @@ impl<'a> Append<'a> {
 
     /// All octets in one piece, if they are few and none of them are in a file.
     fn blob(&self) -> Option<Vec<u8>> {
-        let octets: usize =
-            self.messages.iter().map(|(head, text)| head.len() + text.memory.len() + 1).sum();
+        let octets: u64 = self.record.pieces.iter().map(|piece| piece.octets).sum();
         let spooled = self.messages.iter().any(|(_, text)| text.spool.is_some());
-        if spooled || octets > journal::BLOB_MOST {
+        let octets = usize::try_from(octets).ok().filter(|&octets| octets <= journal::BLOB_MOST)?;
+        if spooled {
             return None;
         }
-        let mut blob = Vec::with_capacity(octets + self.separation.len());
+        let mut blob = Vec::with_capacity(octets);
         for (separation, head, text) in self.separated() {
             for part in [separation, head.as_bytes(), &text.memory, END_OF_MESSAGE] {
                 blob.extend_from_slice(part);
@@ -391,8 +375,9 @@ impl<'a> Append<'a> {
         Some(blob)
     }
 
-    fn stream(&self, mut file: &File, at: u64) -> io::Result<()> {
-        file.seek(SeekFrom::Start(at))?;
+    fn stream(&self) -> io::Result<()> {
+        let mut file = self.locked.file();
+        file.seek(SeekFrom::Start(self.before.size))?;
         for (separation, head, text) in self.separated() {
             file.write_all(&[separation, head.as_bytes()].concat())?;
             if let Some((spool, octets)) = &text.spool {

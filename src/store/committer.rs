@@ -1,14 +1,14 @@
-//! Who may work on which file of the directory, and when; and deliveries, gathered so that many
-//! of them share one write and one sync.
+//! Work on the files of a directory, one user of a file at a time: deliveries, gathered so that
+//! many of them share one write and one sync, and whatever else needs a file locked.
 //!
-//! Inside this process each file has one user at a time, in the order they came: nobody polls.
-//! Deliveries that wait for a file are written together by whoever gets it next (group commit).
-//! Against other processes there are the locks of [`lock`](crate::store::lock), which can only be
-//! tried again; only those who want that very file wait.
+//! Inside this process nobody polls: [`turns`](crate::store::turns) says who is next. Against
+//! other processes there are the locks of [`lock`](crate::store::lock), which can only be tried
+//! again; only those who want that very file wait.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::mem;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,74 +16,29 @@ use tokio::sync::oneshot;
 
 use crate::store::append::{self, DeliverError, Delivery};
 use crate::store::directory::Shared;
-use crate::store::journal::{self, Recovered};
+use crate::store::journal::{self, Journal, Recovered};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
+use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
+
+pub use crate::store::turns::FileName;
 
 /// How long a foreign lock is waited for.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// Between two attempts to lock: 10 to 40 ms, at random, so that two who wait do not meet again
-/// and again.
-const RETRY_MILLISECONDS: std::ops::Range<u64> = 10..40;
-
-/// Deliveries written together at most.
-const BATCH_MOST: usize = 1_000;
-
-/// Octets written together at most.
-const BATCH_OCTETS_MOST: u64 = 16 * 1024 * 1024;
-
-/// Octets from which on a delivery is written by itself, so that small ones need not wait for it.
-const LARGE: u64 = 512 * 1024;
-
-/// Batches of small deliveries that are written at once. Few, so that while one is being synced
-/// the next grows: a sync costs the same for one message and for a hundred.
-const WRITERS_MOST: usize = 1;
-
-/// How long a journal is kept for the next delivery.
-const JOURNAL_KEPT: Duration = Duration::from_secs(1);
+/// Between two attempts to lock, at random, so that two who wait do not meet again and again.
+const RETRY_MILLISECONDS: Range<u64> = 10..40;
 
 /// How long the locks are kept while more and more deliveries arrive; then other programs must
 /// have their chance.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A file of the directory, by its name.
-pub type FileName = Arc<str>;
+/// How long a journal is kept for the next delivery.
+const JOURNAL_KEPT: Duration = Duration::from_secs(1);
 
 /// The queue of those who want to work on files.
 #[derive(Debug, Default)]
 pub struct Committer {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    busy: HashSet<FileName>,
-    waiting: VecDeque<Waiting>,
-    /// How many of those waiting want each file.
-    wanted: HashMap<FileName, usize>,
-    /// Batches of small deliveries that are being written.
-    writers: usize,
-}
-
-#[derive(Debug)]
-enum Waiting {
-    Delivery(Delivery),
-    Turn(FileName, oneshot::Sender<Turn>),
-}
-
-impl Waiting {
-    /// Whether it is a delivery that may share a batch with others.
-    fn is_small(&self) -> bool {
-        matches!(self, Self::Delivery(delivery) if delivery.octets() < LARGE)
-    }
-
-    fn files(&self) -> impl Iterator<Item = &FileName> {
-        let (files, one) = match self {
-            Self::Delivery(delivery) => (delivery.files(), None),
-            Self::Turn(file, _) => (&[][..], Some(file)),
-        };
-        files.iter().map(|part| &part.file).chain(one)
-    }
+    turns: Mutex<Turns<oneshot::Sender<Turn>>>,
 }
 
 /// The right to be the only one in this process who works on a file; passed on when dropped.
@@ -95,14 +50,14 @@ pub struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        release(&self.shared, [&self.file], 0);
+        release(&self.shared, [&self.file], None);
     }
 }
 
-/// What [`with_locked`] could not do.
+/// Why a file could not be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another program has had the file locked for [`LOCK_WAIT`].
+    /// Another program has it locked: for [`LOCK_WAIT`], or at all if nobody was to wait.
     #[error("another program keeps it locked")]
     Busy,
     /// There is no regular file of that name.
@@ -115,7 +70,7 @@ pub enum LockError {
 
 /// Hands a delivery over; its answer comes through its own channel, when it is on disk.
 pub fn deliver(shared: &Arc<Shared>, delivery: Delivery) {
-    enqueue(shared, Waiting::Delivery(delivery));
+    enter(shared, Waiting::Delivery(delivery));
 }
 
 /// Locks a file and does `work` with it, away from the async threads.
@@ -175,9 +130,7 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
 /// Tries to lock a file, and repairs what a crash left of it.
 fn acquire(shared: &Arc<Shared>, file: &str, purpose: Purpose) -> io::Result<Attempt> {
     let attempt = lock::try_lock(&shared.files, file, purpose)?;
-    let Attempt::Locked(locked) = attempt else {
-        return Ok(attempt);
-    };
+    let Attempt::Locked(locked) = attempt else { return Ok(attempt) };
     match journal::recover(&shared.files, file, &locked) {
         Ok(Recovered::Whole) => Ok(Attempt::Locked(locked)),
         Ok(Recovered::Replaced) => Ok(Attempt::Busy),
@@ -191,7 +144,7 @@ fn acquire(shared: &Arc<Shared>, file: &str, purpose: Purpose) -> io::Result<Att
 async fn turn(shared: &Arc<Shared>, file: &FileName) -> Turn {
     loop {
         let (ready, turn) = oneshot::channel();
-        enqueue(shared, Waiting::Turn(Arc::clone(file), ready));
+        enter(shared, Waiting::Turn(Arc::clone(file), ready));
         // The sender is dropped unanswered only if nobody can answer any more.
         if let Ok(turn) = turn.await {
             return turn;
@@ -199,221 +152,65 @@ async fn turn(shared: &Arc<Shared>, file: &FileName) -> Turn {
     }
 }
 
-fn enqueue(shared: &Arc<Shared>, waiting: Waiting) {
-    let start = {
-        let mut state = shared.committer.lock();
-        if state.must_wait(&waiting) {
-            state.wait(waiting);
-            return;
-        }
-        state.start(waiting)
-    };
-    start.run(shared);
+fn enter(shared: &Arc<Shared>, waiting: Waiting<oneshot::Sender<Turn>>) {
+    let start = shared.committer.lock().enter(waiting);
+    if let Some(start) = start {
+        run(shared, start);
+    }
 }
 
 fn release<'a>(
     shared: &Arc<Shared>,
     files: impl IntoIterator<Item = &'a FileName>,
-    writers: usize,
+    size: Option<Size>,
 ) {
-    let starts = {
-        let mut state = shared.committer.lock();
-        for file in files {
-            state.busy.remove(file);
-        }
-        state.writers -= writers;
-        state.startable()
-    };
+    let starts = shared.committer.lock().leave(files, size);
     for start in starts {
-        start.run(shared);
+        run(shared, start);
     }
 }
 
 impl Committer {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Turns<oneshot::Sender<Turn>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Whether somebody works on one of the files, or waits for it and was here before; or enough
-    /// is being written already.
-    fn must_wait(&self, waiting: &Waiting) -> bool {
-        let taken = |file| self.busy.contains(file) || self.wanted.contains_key(file);
-        waiting.files().any(taken) || (waiting.is_small() && self.writers >= WRITERS_MOST)
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
-        for file in waiting.files() {
-            *self.wanted.entry(Arc::clone(file)).or_default() += 1;
-        }
-        self.waiting.push_back(waiting);
-    }
-
-    fn no_longer_waits(&mut self, waiting: &Waiting) {
-        for file in waiting.files() {
-            if let Some(count) = self.wanted.get_mut(file) {
-                *count -= 1;
-                if *count == 0 {
-                    self.wanted.remove(file);
-                }
-            }
-        }
-    }
-
-    /// Marks the files as worked on.
-    fn start(&mut self, waiting: Waiting) -> Start {
-        self.busy.extend(waiting.files().map(Arc::clone));
-        let small = waiting.is_small();
-        match waiting {
-            Waiting::Turn(file, ready) => Start::Turn(file, ready),
-            Waiting::Delivery(delivery) => {
-                self.writers += usize::from(small);
-                Start::Batch(Batch::of(delivery, small))
-            }
-        }
-    }
-
-    /// All that can begin now, first come, first served: who comes later does not overtake
-    /// somebody who waits for the same file. Small deliveries join one batch.
-    fn startable(&mut self) -> Vec<Start> {
-        let mut taken = self.busy.clone();
-        let mut starts = Vec::new();
-        let mut batch: Option<Batch> = None;
-        for waiting in mem::take(&mut self.waiting) {
-            let joins = batch.as_ref().is_some_and(|batch| batch.admits(&waiting, &taken));
-            let is_taken = |file| taken.contains(file) || self.busy.contains(file);
-            let starts_now = !waiting.files().any(is_taken)
-                && (!waiting.is_small() || (batch.is_none() && self.writers < WRITERS_MOST));
-            if !joins && !starts_now {
-                taken.extend(waiting.files().map(Arc::clone));
-                self.waiting.push_back(waiting);
-                continue;
-            }
-            self.no_longer_waits(&waiting);
-            let small = waiting.is_small();
-            if !small {
-                taken.extend(waiting.files().map(Arc::clone));
-            }
-            match (&mut batch, waiting) {
-                (Some(batch), Waiting::Delivery(delivery)) if joins => {
-                    self.busy.extend(batch.take(delivery));
-                }
-                (_, waiting) => match self.start(waiting) {
-                    Start::Batch(first) if small => batch = Some(first),
-                    start => starts.push(start),
-                },
-            }
-        }
-        starts.extend(batch.map(Start::Batch));
-        starts
-    }
-
-    /// What has come for the files of a batch meanwhile; nothing if anybody waits for another file,
-    /// or for one of these but not to deliver: then it is their turn.
-    fn more(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
-        let fits = |waiting: &Waiting| {
-            waiting.is_small() && waiting.files().all(|file| files.contains(file))
-        };
-        if self.waiting.len() > BATCH_MOST || !self.waiting.iter().all(fits) {
-            return Vec::new();
-        }
-        let mut deliveries = Vec::new();
-        for waiting in mem::take(&mut self.waiting) {
-            self.no_longer_waits(&waiting);
-            if let Waiting::Delivery(delivery) = waiting {
-                deliveries.push(delivery);
-            }
-        }
-        deliveries
-    }
-}
-
-/// Deliveries that are written together, and the files they go to.
-#[derive(Debug, Default)]
-struct Batch {
-    files: BTreeSet<FileName>,
-    deliveries: Vec<Delivery>,
-    octets: u64,
-    /// Whether it is one of those that more deliveries may join.
-    small: bool,
-}
-
-impl Batch {
-    fn of(delivery: Delivery, small: bool) -> Self {
-        let mut batch = Self { small, ..Self::default() };
-        batch.take(delivery);
-        batch
-    }
-
-    /// Whether a delivery may join, where files are `taken` by others.
-    fn admits(&self, waiting: &Waiting, taken: &HashSet<FileName>) -> bool {
-        self.small
-            && waiting.is_small()
-            && self.deliveries.len() < BATCH_MOST
-            && self.octets < BATCH_OCTETS_MOST
-            && !waiting.files().any(|file| taken.contains(file))
-    }
-
-    /// Takes a delivery in; the files that it goes to.
-    fn take(&mut self, delivery: Delivery) -> Vec<FileName> {
-        let files: Vec<_> = delivery.files().iter().map(|part| Arc::clone(&part.file)).collect();
-        self.files.extend(files.iter().map(Arc::clone));
-        self.octets += delivery.octets();
-        self.deliveries.push(delivery);
-        files
-    }
-}
-
-enum Start {
-    Turn(FileName, oneshot::Sender<Turn>),
-    Batch(Batch),
-}
-
-impl Start {
-    fn run(self, shared: &Arc<Shared>) {
-        match self {
-            // Who no longer listens drops the turn at once, and the next one gets it.
-            Self::Turn(file, ready) => drop(ready.send(Turn { shared: Arc::clone(shared), file })),
-            Self::Batch(batch) => {
-                let shared = Arc::clone(shared);
-                tokio::task::spawn_blocking(move || {
-                    write(&shared, batch);
-                    if shared.journals.needs_sweeper() {
-                        tokio::spawn(sweep(shared));
-                    }
-                });
-            }
-        }
+fn run(shared: &Arc<Shared>, start: Start<oneshot::Sender<Turn>>) {
+    let shared = Arc::clone(shared);
+    match start {
+        // Who no longer listens drops the turn at once, and the next one gets it.
+        Start::Turn(file, ready) => drop(ready.send(Turn { shared, file })),
+        Start::Batch(batch) => drop(tokio::task::spawn_blocking(move || write(&shared, batch))),
     }
 }
 
 /// Writes a batch and what arrives for its files meanwhile.
 fn write(shared: &Arc<Shared>, batch: Batch) {
-    let files: Vec<FileName> = batch.files.iter().map(Arc::clone).collect();
-    let _released = Release { shared, files: &files, writers: usize::from(batch.small) };
-    match lock_all(shared, &batch.files) {
+    let Batch { files, deliveries, size, .. } = batch;
+    let _released = Release { shared, files: &files, size };
+    match lock_all(shared, &files) {
         Ok((locked, busy)) => {
             let blocked =
-                |delivery: &Delivery| delivery.files().iter().any(|part| busy.contains(&part.file));
-            let (later, now) = batch.deliveries.into_iter().partition(blocked);
+                |delivery: &Delivery| delivery.parts().iter().any(|part| busy.contains(&part.file));
+            let (later, now) = deliveries.into_iter().partition(blocked);
             try_again_later(shared, later);
-            write_locked(shared, now, locked);
+            write_locked(shared, now, locked, size);
         }
-        Err(error) => append::refuse(batch.deliveries, &error.into()),
+        Err(error) => append::refuse(deliveries, &error.into()),
     }
 }
 
 /// Passes the files on, also should writing panic.
 struct Release<'a> {
     shared: &'a Arc<Shared>,
-    files: &'a [FileName],
-    writers: usize,
+    files: &'a BTreeSet<FileName>,
+    size: Size,
 }
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        release(self.shared, self.files, self.writers);
+        release(self.shared, self.files, Some(self.size));
     }
 }
 
@@ -436,13 +233,20 @@ fn lock_all(
     Ok((locked, busy))
 }
 
-fn write_locked(shared: &Arc<Shared>, deliveries: Vec<Delivery>, locked: append::Locked) {
+fn write_locked(
+    shared: &Arc<Shared>,
+    deliveries: Vec<Delivery>,
+    locked: append::Locked,
+    size: Size,
+) {
     let since = Instant::now();
-    let files = locked.keys().map(Arc::clone).collect();
-    let mut writer = append::Writer::new(shared, locked);
+    let files: BTreeSet<FileName> = locked.keys().map(Arc::clone).collect();
+    // There is one writer of small batches at a time, which gets the journal of the one before.
+    let kept = if size == Size::Small { shared.journals.take() } else { None };
+    let mut writer = append::Writer::new(shared, locked, kept);
     let mut answers = writer.write(deliveries);
-    while since.elapsed() < BURST {
-        let more = shared.committer.lock().more(&files);
+    while size == Size::Small && since.elapsed() < BURST {
+        let more = shared.committer.lock().more_for(&files);
         if more.is_empty() {
             break;
         }
@@ -450,7 +254,10 @@ fn write_locked(shared: &Arc<Shared>, deliveries: Vec<Delivery>, locked: append:
         answers = writer.write(more);
     }
     // Whoever is told what became of a message finds no lock beside it.
-    drop(writer);
+    match size {
+        Size::Small => keep_journal(shared, writer.finish(), files),
+        Size::Large => writer.remove_journal(),
+    }
     answers.give();
 }
 
@@ -471,42 +278,34 @@ fn try_again_later(shared: &Arc<Shared>, deliveries: Vec<Delivery>) {
     });
 }
 
-/// The journals that are kept for the next delivery, and when each was last of use.
+fn retry_delay() -> Duration {
+    let random = RandomState::new().hash_one(0);
+    let Range { start, end } = RETRY_MILLISECONDS;
+    Duration::from_millis(start + random % (end - start))
+}
+
+/// The journal that is kept for the next delivery, and beside which mailboxes it has stood.
 #[derive(Debug, Default)]
 pub struct Journals(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    journal: Option<Journal>,
+    /// When it was last of use to each mailbox.
     used: HashMap<FileName, Instant>,
-    /// Whether somebody is on the way to remove those that are no longer of use.
-    swept: bool,
+    /// Whether somebody is on the way to remove what is no longer of use.
+    sweeping: bool,
 }
 
 impl Journals {
-    /// Says that the journal of a file has just been of use.
-    pub fn used(&self, file: &FileName) {
-        self.lock().used.insert(Arc::clone(file), Instant::now());
+    fn take(&self) -> Option<Journal> {
+        self.lock().journal.take()
     }
 
-    /// Those that have not been of use for so long, and no others any more.
+    /// The mailboxes to which it has not been of use for so long; they are forgotten.
     fn unused_for(&self, age: Duration) -> Vec<FileName> {
         let unused = |_: &FileName, used: &mut Instant| used.elapsed() >= age;
         self.lock().used.extract_if(unused).map(|(file, _)| file).collect()
-    }
-
-    /// Whether the caller is to sweep: nobody else does, and there is something to.
-    fn needs_sweeper(&self) -> bool {
-        let mut kept = self.lock();
-        let needed = !kept.swept && !kept.used.is_empty();
-        kept.swept |= needed;
-        needed
-    }
-
-    /// Whether the sweeper may go home.
-    fn is_swept(&self) -> bool {
-        let mut kept = self.lock();
-        kept.swept = !kept.used.is_empty();
-        !kept.swept
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -514,16 +313,32 @@ impl Journals {
     }
 }
 
-/// Removes journals once they are no longer of use; there is one such task at a time, and none
-/// while there are no journals.
-async fn sweep(shared: Arc<Shared>) {
-    while !shared.journals.is_swept() {
-        tokio::time::sleep(JOURNAL_KEPT).await;
-        remove_journals(&shared, JOURNAL_KEPT).await;
+fn keep_journal(shared: &Arc<Shared>, journal: Option<Journal>, files: BTreeSet<FileName>) {
+    let now = Instant::now();
+    let mut kept = shared.journals.lock();
+    kept.journal = journal;
+    kept.used.extend(files.into_iter().map(|file| (file, now)));
+    if !kept.sweeping {
+        kept.sweeping = true;
+        tokio::spawn(sweep(Arc::clone(shared)));
     }
 }
 
-/// Removes the journals that have not been of use for so long.
+/// Removes journals once they are no longer of use. There is one such task at a time, and none
+/// while there are no journals.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(JOURNAL_KEPT).await;
+        remove_journals(&shared, JOURNAL_KEPT).await;
+        let mut kept = shared.journals.lock();
+        if kept.used.is_empty() {
+            kept.sweeping = false;
+            return;
+        }
+    }
+}
+
+/// Removes the journals beside mailboxes to which they have not been of use for so long.
 pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
     for file in shared.journals.unused_for(unused_for) {
         let (files, name) = (Arc::clone(&shared.files), Arc::clone(&file));
@@ -534,7 +349,7 @@ pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
             Err(LockError::Missing) => journal::remove(&shared.files, &file),
             // Another time.
             Err(LockError::Busy) => {
-                shared.journals.used(&file);
+                shared.journals.lock().used.insert(Arc::clone(&file), Instant::now());
                 Ok(())
             }
             Err(LockError::Io(error)) => Err(error),
@@ -543,11 +358,4 @@ pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
             tracing::warn!("{file}: cannot remove the journal: {error}");
         }
     }
-}
-
-fn retry_delay() -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0);
-    let span = RETRY_MILLISECONDS.end - RETRY_MILLISECONDS.start;
-    Duration::from_millis(RETRY_MILLISECONDS.start + random % span)
 }

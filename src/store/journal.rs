@@ -1,10 +1,14 @@
-//! The journal of appends to one mbox file: what is about to be written, durable before the first
-//! octet of it is, so that whoever opens the file after a crash can take a torn piece away.
+//! The journal of appends: what is about to be written to which file, durable before the first
+//! octet of it is, so that whoever opens a file after a crash can take a torn piece away.
+//!
+//! One record covers all files of a batch. Each of them has a name for it, `.user.mbox.wal`: links
+//! to one file, so that there is one sync, and whoever locks a mailbox finds the record beside it,
+//! whichever process wrote it.
 //!
 //! Nobody was told that a message in the journal is stored, so it may be dropped; but a message
 //! that another program appended behind a torn one may not.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -13,18 +17,19 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
+use crate::store::committer::FileName;
 use crate::store::directory::Durability;
 use crate::store::files::{Access, Creation, Files, Stamp};
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::rewrite;
 
-/// Octets of an append that the journal repeats. Of a longer one it keeps only lengths and
+/// Octets of an append to one file that the journal repeats. Of a longer one it keeps only lengths and
 /// checksums, and a foreign message behind a torn piece is then found by its From_ line.
 pub const BLOB_MOST: usize = 256 * 1024;
 
-/// Octets of a journal that are believed; far more than one batch writes.
-const RECORD_MOST: u64 = 4 * 1024 * 1024;
+/// Octets of a record that are believed; more than one batch has.
+const RECORD_MOST: u64 = 64 * 1024 * 1024;
 
 /// Octets that may stand ahead of the first From_ line of an append.
 const SEPARATION_MOST: usize = 2;
@@ -45,7 +50,7 @@ pub struct Piece {
 
 /// One append of one or more messages, in one write, to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Append {
     /// Which file: device and inode.
     pub identity: (u64, u64),
     /// Its size before, in octets.
@@ -60,48 +65,99 @@ fn file_name(mailbox: &str) -> String {
     format!(".{mailbox}.wal")
 }
 
-/// The journal of one locked file, open for writing.
+/// A journal, open for writing.
 #[derive(Debug)]
 pub struct Journal {
+    files: Arc<Files>,
     file: File,
+    /// Names that it has been given; others may have removed them since.
+    names: BTreeSet<String>,
 }
 
 impl Journal {
-    /// Opens the journal of `mailbox`, which the caller has locked; its name is durable then.
-    pub fn open(files: &Files, mailbox: &str, durability: Durability) -> io::Result<Self> {
-        let name = file_name(mailbox);
-        let file = match files.open_file(&name, Access::Write, Creation::Never) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let file = files.open_file(&name, Access::Write, Creation::Always)?;
-                if durability == Durability::Synced {
-                    files.sync()?;
-                }
-                file
+    /// A journal beside each of the mailboxes, whose locks the caller holds; `kept` is used again
+    /// if it can be. Its names are durable.
+    pub fn beside<'a>(
+        files: &Arc<Files>,
+        mailboxes: impl Iterator<Item = &'a FileName> + Clone,
+        kept: Option<Self>,
+        durability: Durability,
+    ) -> io::Result<Self> {
+        if let Some(mut kept) = kept
+            && kept.stand_beside(mailboxes.clone(), durability).is_ok()
+        {
+            return Ok(kept);
+        }
+        // All its names are gone, and a file without a name cannot be given one again.
+        let mut journal =
+            Self { files: Arc::clone(files), file: files.nameless()?, names: BTreeSet::new() };
+        journal.stand_beside(mailboxes, durability)?;
+        Ok(journal)
+    }
+
+    fn stand_beside<'a>(
+        &mut self,
+        mailboxes: impl Iterator<Item = &'a FileName>,
+        durability: Durability,
+    ) -> io::Result<()> {
+        let identity = Stamp::of_file(&self.file)?.identity;
+        let mut new_names = false;
+        for mailbox in mailboxes {
+            let name = file_name(mailbox);
+            if self.files.regular(&name)?.is_none_or(|there| there.identity != identity) {
+                self.files.remove(&name)?;
+                self.take_name(name, identity)?;
+                new_names = true;
             }
-            opened => opened?,
-        };
-        Ok(Self { file })
+        }
+        if new_names && durability == Durability::Synced {
+            self.files.sync()?;
+        }
+        Ok(())
     }
 
-    /// Writes the record down. The append may begin once the [`file`](Self::file) is synced.
-    pub fn write(&self, record: &Record) -> io::Result<()> {
-        self.file.write_all_at(&record.encode(), 0)
+    fn take_name(&mut self, name: String, identity: (u64, u64)) -> io::Result<()> {
+        if self.names.is_empty() {
+            self.files.name(&self.file, &name)?;
+            self.names.insert(name);
+            return Ok(());
+        }
+        while let Some(known) = self.names.pop_last() {
+            let linked = self.files.link(&known, &name);
+            // Meanwhile it may have become the name of another process's journal.
+            let named = self.files.regular(&name)?;
+            if linked.is_ok() && named.is_some_and(|there| there.identity == identity) {
+                self.names.extend([known, name]);
+                return Ok(());
+            }
+            self.files.remove(&name)?;
+        }
+        Err(io::ErrorKind::NotFound.into())
     }
 
-    /// The journal's own file.
-    #[must_use]
-    pub const fn file(&self) -> &File {
-        &self.file
+    /// Writes the record down, durably: the appends may begin.
+    pub fn write<'a>(
+        &self,
+        appends: impl Iterator<Item = &'a Append>,
+        durability: Durability,
+    ) -> io::Result<()> {
+        self.file.write_all_at(&encode(appends), 0)?;
+        durability.sync(&self.file)
     }
 
-    /// Says that the append is complete, or has been undone. Not synced: a record that comes back
-    /// after a power failure describes an append that is found whole.
+    /// Says that the appends are complete, or have been undone. Not synced: a record that comes
+    /// back after a power failure describes appends that are found whole.
     pub fn settle(&self) -> io::Result<()> {
         self.file.write_all_at(&SETTLED, 0)
     }
+
+    /// Gives up all its names, which stand beside mailboxes whose locks the caller holds.
+    pub fn remove(self) -> io::Result<()> {
+        self.names.iter().try_for_each(|name| self.files.remove(name))
+    }
 }
 
-/// Removes the journal of `mailbox`, whose lock the caller holds and which is whole.
+/// Removes the journal beside `mailbox`, whose lock the caller holds and which is whole.
 ///
 /// A journal is kept between appends that follow each other closely: making a file and removing
 /// it again costs more than the append.
@@ -126,33 +182,40 @@ pub fn recover(files: &Arc<Files>, mailbox: &str, locked: &LockedFile) -> io::Re
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Whole),
         Err(error) => return Err(error),
     };
-    let mut bytes = Vec::new();
-    (&journal).take(SETTLED.len() as u64).read_to_end(&mut bytes)?;
-    if bytes == SETTLED {
+    let identity = Stamp::of_file(locked.file())?.identity;
+    // Torn itself: the appends it was to describe had not begun, or are to other files and it is
+    // just being written.
+    let appends = read(journal)?.unwrap_or_default();
+    let Some(append) = appends.into_iter().find(|append| append.identity == identity) else {
         return Ok(Recovered::Whole);
-    }
-    journal.take(RECORD_MOST).read_to_end(&mut bytes)?;
-    let recovered = match Record::decode(&bytes) {
-        Some(record) => undo_torn_append(files, mailbox, locked, &record)?,
-        // Torn itself: the append it was to describe had not begun.
-        None => Recovered::Whole,
     };
+    let recovered = undo_torn_append(files, mailbox, locked, &append)?;
     files.remove(&name)?;
     Ok(recovered)
+}
+
+fn read(mut journal: File) -> io::Result<Option<Vec<Append>>> {
+    let mut bytes = Vec::new();
+    (&mut journal).take(MAGIC.len() as u64).read_to_end(&mut bytes)?;
+    if bytes != MAGIC {
+        return Ok(None);
+    }
+    journal.take(RECORD_MOST).read_to_end(&mut bytes)?;
+    Ok(decode(&bytes))
 }
 
 fn undo_torn_append(
     files: &Arc<Files>,
     mailbox: &str,
     locked: &LockedFile,
-    record: &Record,
+    append: &Append,
 ) -> io::Result<Recovered> {
     let file = locked.file();
     let stamp = Stamp::of_file(file)?;
-    if stamp.identity != record.identity || stamp.size <= record.old_size {
+    if stamp.size <= append.old_size {
         return Ok(Recovered::Whole);
     }
-    let Some(torn) = record.torn(file, stamp.size)? else {
+    let Some(torn) = append.torn(file, stamp.size)? else {
         return Ok(Recovered::Whole);
     };
     tracing::warn!(
@@ -181,7 +244,7 @@ pub fn last_octets(file: &File, end: u64) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-impl Record {
+impl Append {
     /// The stretch of a file of `size` octets that a torn append left; `None` if every piece is
     /// there and whole.
     fn torn(&self, file: &File, size: u64) -> io::Result<Option<Range<u64>>> {
@@ -228,46 +291,58 @@ impl Record {
         self.pieces.iter().map(place).collect()
     }
 
-    fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        for number in [self.identity.0, self.identity.1, self.old_size, self.pieces.len() as u64] {
-            body.extend_from_slice(&number.to_le_bytes());
-        }
+    fn encode(&self, body: &mut Vec<u8>) {
+        let blob = self.blob.as_deref().unwrap_or_default();
+        let numbers = [
+            self.identity.0,
+            self.identity.1,
+            self.old_size,
+            self.pieces.len() as u64,
+            blob.len() as u64,
+        ];
+        body.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         for piece in &self.pieces {
             body.extend_from_slice(&piece.octets.to_le_bytes());
             body.extend_from_slice(&piece.checksum.to_le_bytes());
         }
-        if let Some(blob) = &self.blob {
-            body.extend_from_slice(blob);
-        }
-        let mut record = MAGIC.to_vec();
-        record.extend_from_slice(&(body.len() as u64).to_le_bytes());
-        record.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        record.extend_from_slice(&body);
-        record
+        body.extend_from_slice(blob);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Fields(bytes);
-        if reader.take(MAGIC.len())? != MAGIC {
-            return None;
-        }
-        let length = usize::try_from(reader.u64()?).ok()?;
-        let checksum = reader.u32()?;
-        let body = reader.take(length)?;
-        if crc32fast::hash(body) != checksum {
-            return None;
-        }
-        let mut reader = Fields(body);
-        let identity = (reader.u64()?, reader.u64()?);
-        let old_size = reader.u64()?;
-        let mut pieces = Vec::new();
-        for _ in 0..reader.u64()? {
-            pieces.push(Piece { octets: reader.u64()?, checksum: reader.u32()? });
-        }
-        let blob = (!reader.0.is_empty()).then(|| reader.0.to_vec());
+    fn decode(body: &mut Fields<'_>) -> Option<Self> {
+        let identity = (body.u64()?, body.u64()?);
+        let old_size = body.u64()?;
+        let (pieces, blob) = (body.u64()?, usize::try_from(body.u64()?).ok()?);
+        let piece = |_| Some(Piece { octets: body.u64()?, checksum: body.u32()? });
+        let pieces = (0..pieces).map(piece).collect::<Option<_>>()?;
+        let blob = (blob > 0).then_some(body.take(blob)?.to_vec());
         Some(Self { identity, old_size, pieces, blob })
     }
+}
+
+fn encode<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<u8> {
+    let mut body = Vec::new();
+    appends.for_each(|append| append.encode(&mut body));
+    let mut record = MAGIC.to_vec();
+    record.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    record.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    record.append(&mut body);
+    record
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<Append>> {
+    let mut header = Fields(bytes.strip_prefix(MAGIC)?);
+    let length = usize::try_from(header.u64()?).ok()?;
+    let checksum = header.u32()?;
+    let body = header.take(length)?;
+    if crc32fast::hash(body) != checksum {
+        return None;
+    }
+    let mut body = Fields(body);
+    let mut appends = Vec::new();
+    while !body.0.is_empty() {
+        appends.push(Append::decode(&mut body)?);
+    }
+    Some(appends)
 }
 
 /// Little-endian numbers in a byte string.
@@ -368,7 +443,7 @@ mod tests {
         /// Journals an append of `pieces`, then leaves the file as `there`.
         fn crash(&self, pieces: &[&[u8]], keep_blob: bool, there: &[u8]) {
             let locked = self.lock();
-            let record = Record {
+            let append = Append {
                 identity: Stamp::of_file(locked.file()).unwrap().identity,
                 old_size: OLD.len() as u64,
                 pieces: pieces
@@ -380,16 +455,19 @@ mod tests {
                     .collect(),
                 blob: keep_blob.then(|| pieces.concat()),
             };
-            let journal = Journal::open(&self.files, "u.mbox", Durability::Synced).unwrap();
-            journal.write(&record).unwrap();
-            assert_eq!(Record::decode(&record.encode()), Some(record));
+            let other = Append { identity: (0, 0), ..append.clone() };
+            let appends = [other, append];
+            assert_eq!(decode(&encode(appends.iter())).as_ref(), Some(&appends.to_vec()));
+            let name: FileName = "u.mbox".into();
+            let mailboxes = std::iter::once(&name);
+            let journal = Journal::beside(&self.files, mailboxes, None, Durability::Synced);
+            journal.unwrap().write(appends.iter(), Durability::Synced).unwrap();
             std::fs::write(&self.path, [OLD, there].concat()).unwrap();
         }
 
         /// What is behind the old message after recovery.
         fn recovered(&self) -> Vec<u8> {
             while recover(&self.files, "u.mbox", &self.lock()).unwrap() == Recovered::Replaced {}
-            assert!(!self.path.with_file_name(".u.mbox.wal").exists());
             let content = std::fs::read(&self.path).unwrap();
             content.strip_prefix(OLD).unwrap().to_vec()
         }
@@ -460,8 +538,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_a_journal_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            prop_assert!(Record::decode(&bytes).is_none());
-            prop_assert!(Record::decode(&[MAGIC.as_slice(), &bytes].concat()).is_none());
+            prop_assert!(decode(&bytes).is_none());
+            prop_assert!(decode(&[MAGIC.as_slice(), &bytes].concat()).is_none());
+            let _ = Append::decode(&mut Fields(&bytes));
         }
     }
 }

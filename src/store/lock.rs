@@ -44,15 +44,22 @@ pub enum Attempt {
 #[derive(Debug)]
 pub struct LockedFile {
     // Released in this order: the OFD lock goes with the descriptor, then the dotlock.
-    file: File,
+    file: Arc<File>,
     _dotlock: Option<Dotlock>,
 }
 
 impl LockedFile {
     /// The open file.
     #[must_use]
-    pub const fn file(&self) -> &File {
+    pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// The open file, for another thread that has done with it before the lock is to go: the lock
+    /// lasts as long as anybody holds the descriptor.
+    #[must_use]
+    pub fn share(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 }
 
@@ -86,7 +93,7 @@ pub fn try_lock(files: &Arc<Files>, name: &str, purpose: Purpose) -> io::Result<
     if files.regular(name)?.is_none_or(|named| named.identity != held.identity) {
         return Ok(Attempt::Busy);
     }
-    Ok(Attempt::Locked(LockedFile { file, _dotlock: dotlock }))
+    Ok(Attempt::Locked(LockedFile { file: Arc::new(file), _dotlock: dotlock }))
 }
 
 /// Opens the file, and says which kind of lock its descriptor can carry.

@@ -15,3 +15,4 @@ pub mod queue;
 pub mod rewrite;
 pub mod survey;
 pub mod text;
+pub mod turns;

@@ -1,0 +1,323 @@
+//! Whose turn it is: who may work on which file, in this process. Pure: knows no file and no lock.
+//!
+//! Each file has one user at a time, first come, first served. Small deliveries do not wait for
+//! each other: they gather in one batch while another is being written, since a sync costs the same
+//! for one message and for a hundred.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+
+use crate::store::append::Delivery;
+
+/// A file of the directory, by its name.
+pub type FileName = Arc<str>;
+
+/// Octets from which on a delivery is written by itself, so that small ones need not wait for it.
+const LARGE: u64 = 512 * 1024;
+
+/// Deliveries in one batch at most.
+const BATCH_MOST: usize = 1_000;
+
+/// Octets in one batch at most, and a delivery.
+const BATCH_OCTETS_MOST: u64 = 16 * 1024 * 1024;
+
+/// Who works, and who waits.
+///
+/// `R` is how somebody who wants a file to himself is told that he has it.
+#[derive(Debug)]
+pub struct Turns<R> {
+    busy: HashSet<FileName>,
+    waiting: VecDeque<Waiting<R>>,
+    /// How many of those waiting want each file.
+    wanted: HashMap<FileName, usize>,
+    /// Whether a batch of small deliveries is being written.
+    writing_small: bool,
+}
+
+/// Somebody who wants to work.
+#[derive(Debug)]
+pub enum Waiting<R> {
+    /// A message is to be written to its files.
+    Delivery(Delivery),
+    /// A file is wanted for something else.
+    Turn(FileName, R),
+}
+
+/// Somebody whose turn it is.
+#[derive(Debug)]
+pub enum Start<R> {
+    /// These messages may be written.
+    Batch(Batch),
+    /// This file may be worked on.
+    Turn(FileName, R),
+}
+
+/// Whether other deliveries may join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// They may.
+    Small,
+    /// It is so large that it is written by itself.
+    Large,
+}
+
+/// Deliveries that are written together, and the files they go to.
+#[derive(Debug)]
+pub struct Batch {
+    /// The files.
+    pub files: BTreeSet<FileName>,
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Whether it is a batch of small ones.
+    pub size: Size,
+    octets: u64,
+}
+
+impl<R> Default for Turns<R> {
+    fn default() -> Self {
+        Self {
+            busy: HashSet::new(),
+            waiting: VecDeque::new(),
+            wanted: HashMap::new(),
+            writing_small: false,
+        }
+    }
+}
+
+impl<R> Turns<R> {
+    /// Somebody new: begins at once, or is put in line.
+    pub fn enter(&mut self, waiting: Waiting<R>) -> Option<Start<R>> {
+        let taken = |file| self.busy.contains(file) || self.wanted.contains_key(file);
+        if waiting.files().any(taken) || (waiting.is_small() && self.writing_small) {
+            waiting.files().for_each(|f| *self.wanted.entry(Arc::clone(f)).or_default() += 1);
+            self.waiting.push_back(waiting);
+            return None;
+        }
+        Some(self.start(waiting))
+    }
+
+    /// Somebody has finished with files, and with a batch of `size` if it was one; who can begin
+    /// now.
+    pub fn leave<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = &'a FileName>,
+        size: Option<Size>,
+    ) -> Vec<Start<R>> {
+        for file in files {
+            self.busy.remove(file);
+        }
+        if size == Some(Size::Small) {
+            self.writing_small = false;
+        }
+        self.call_in()
+    }
+
+    /// Small deliveries that came for the files of a batch while it was written; none if anybody
+    /// waits for another file, or for one of these but not to deliver: then it is their turn.
+    pub fn more_for(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
+        let fits = |one: &Waiting<R>| one.is_small() && one.files().all(|f| files.contains(f));
+        if self.waiting.len() > BATCH_MOST || !self.waiting.iter().all(fits) {
+            return Vec::new();
+        }
+        self.wanted.clear();
+        let delivery = |waiting| match waiting {
+            Waiting::Delivery(delivery) => Some(delivery),
+            Waiting::Turn(..) => None,
+        };
+        mem::take(&mut self.waiting).into_iter().filter_map(delivery).collect()
+    }
+
+    /// All whose turn it is. Who comes later does not overtake somebody who waits for the same
+    /// file; all small deliveries that can begin are one batch.
+    fn call_in(&mut self) -> Vec<Start<R>> {
+        let mut passed_over: HashSet<FileName> = HashSet::new();
+        let mut starts = Vec::new();
+        let mut batch: Option<Batch> = None;
+        for waiting in mem::take(&mut self.waiting) {
+            let free = |file: &FileName| {
+                let ours = batch.as_ref().is_some_and(|batch| batch.files.contains(file));
+                !passed_over.contains(file)
+                    && (!self.busy.contains(file) || (ours && waiting.is_small()))
+            };
+            if !waiting.files().all(free) || !self.has_room_for(&waiting, batch.as_ref()) {
+                passed_over.extend(waiting.files().map(Arc::clone));
+                self.waiting.push_back(waiting);
+                continue;
+            }
+            self.no_longer_waits(&waiting);
+            match (&mut batch, waiting) {
+                (Some(batch), Waiting::Delivery(delivery)) if delivery.octets() < LARGE => {
+                    self.busy.extend(batch.add(delivery));
+                }
+                (batch, waiting) => match self.start(waiting) {
+                    Start::Batch(first) if first.size == Size::Small => *batch = Some(first),
+                    start => starts.push(start),
+                },
+            }
+        }
+        starts.extend(batch.map(Start::Batch));
+        starts
+    }
+
+    fn has_room_for(&self, waiting: &Waiting<R>, batch: Option<&Batch>) -> bool {
+        !waiting.is_small() || batch.map_or(!self.writing_small, Batch::has_room)
+    }
+
+    fn start(&mut self, waiting: Waiting<R>) -> Start<R> {
+        self.busy.extend(waiting.files().map(Arc::clone));
+        match waiting {
+            Waiting::Turn(file, ready) => Start::Turn(file, ready),
+            Waiting::Delivery(delivery) => {
+                let batch = Batch::of(delivery);
+                self.writing_small |= batch.size == Size::Small;
+                Start::Batch(batch)
+            }
+        }
+    }
+
+    fn no_longer_waits(&mut self, waiting: &Waiting<R>) {
+        for file in waiting.files() {
+            if let Some(count) = self.wanted.get_mut(file) {
+                *count -= 1;
+                if *count == 0 {
+                    self.wanted.remove(file);
+                }
+            }
+        }
+    }
+}
+
+impl<R> Waiting<R> {
+    fn is_small(&self) -> bool {
+        matches!(self, Self::Delivery(delivery) if delivery.octets() < LARGE)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileName> {
+        let (parts, one) = match self {
+            Self::Delivery(delivery) => (delivery.parts(), None),
+            Self::Turn(file, _) => (&[][..], Some(file)),
+        };
+        parts.iter().map(|part| &part.file).chain(one)
+    }
+}
+
+impl Batch {
+    fn of(delivery: Delivery) -> Self {
+        let size = if delivery.octets() < LARGE { Size::Small } else { Size::Large };
+        let mut batch = Self { files: BTreeSet::new(), deliveries: Vec::new(), size, octets: 0 };
+        batch.add(delivery);
+        batch
+    }
+
+    const fn has_room(&self) -> bool {
+        self.deliveries.len() < BATCH_MOST && self.octets < BATCH_OCTETS_MOST
+    }
+
+    /// Takes a delivery in; returns the files that it goes to.
+    fn add(&mut self, delivery: Delivery) -> Vec<FileName> {
+        let files: Vec<_> = delivery.parts().iter().map(|part| Arc::clone(&part.file)).collect();
+        self.files.extend(files.iter().map(Arc::clone));
+        self.octets += delivery.octets();
+        self.deliveries.push(delivery);
+        files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::append::Part;
+    use crate::store::text::Finished;
+
+    fn delivery(files: &[&str], octets: u64) -> Waiting<u8> {
+        let text = Finished::pretend(octets);
+        let part = |file: &&str| Part { file: (*file).into(), head: String::new() };
+        Waiting::Delivery(Delivery::new(files.iter().map(part).collect(), text).0)
+    }
+
+    fn small(files: &[&str]) -> Waiting<u8> {
+        delivery(files, 1_000)
+    }
+
+    fn turn(file: &str, who: u8) -> Waiting<u8> {
+        Waiting::Turn(file.into(), who)
+    }
+
+    /// What began: the files of a batch with its number of messages, or who has which file.
+    fn told(start: &Start<u8>) -> String {
+        match start {
+            Start::Batch(batch) => {
+                let files: Vec<&str> = batch.files.iter().map(AsRef::as_ref).collect();
+                format!("{} to {}", batch.deliveries.len(), files.join(" "))
+            }
+            Start::Turn(file, who) => format!("{who} has {file}"),
+        }
+    }
+
+    fn names(files: &[&str]) -> Vec<FileName> {
+        files.iter().map(|&file| file.into()).collect()
+    }
+
+    fn leave(turns: &mut Turns<u8>, files: &[&str], size: Option<Size>) -> Vec<String> {
+        turns.leave(&names(files), size).iter().map(told).collect()
+    }
+
+    #[test]
+    fn deliveries_gather_while_a_batch_is_written_whatever_their_mailboxes() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.enter(small(&["u"])).as_ref().map(told), Some("1 to u".into()));
+        for files in [&["u"][..], &["v"], &["u", "w"]] {
+            assert!(turns.enter(small(files)).is_none());
+        }
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), ["3 to u v w"]);
+        assert_eq!(leave(&mut turns, &["u", "v", "w"], Some(Size::Small)), [""; 0]);
+        assert_eq!(turns.enter(small(&["u"])).as_ref().map(told), Some("1 to u".into()));
+    }
+
+    #[test]
+    fn nobody_overtakes_who_waits_for_the_same_file() {
+        let mut turns = Turns::default();
+        turns.enter(small(&["u"]));
+        assert!(turns.enter(turn("u", 1)).is_none());
+        assert!(turns.enter(small(&["u"])).is_none());
+        assert!(turns.enter(turn("v", 2)).is_some());
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), ["1 has u"]);
+        assert_eq!(leave(&mut turns, &["u"], None), ["1 to u"]);
+    }
+
+    #[test]
+    fn a_large_delivery_holds_up_only_its_own_mailbox() {
+        let mut turns = Turns::default();
+        assert!(turns.enter(delivery(&["u"], LARGE)).is_some());
+        assert!(turns.enter(small(&["u"])).is_none());
+        assert_eq!(turns.enter(small(&["v"])).as_ref().map(told), Some("1 to v".into()));
+        assert!(turns.enter(delivery(&["w"], LARGE)).is_some());
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Large)), [""; 0]);
+        assert_eq!(leave(&mut turns, &["v"], Some(Size::Small)), ["1 to u"]);
+    }
+
+    #[test]
+    fn a_burst_goes_on_only_while_nobody_waits_for_anything_else() {
+        let mut turns = Turns::default();
+        turns.enter(small(&["u"]));
+        turns.enter(small(&["u"]));
+        let files: BTreeSet<_> = names(&["u"]).into_iter().collect();
+        assert_eq!(turns.more_for(&files).len(), 1);
+        turns.enter(small(&["u"]));
+        turns.enter(small(&["v"]));
+        assert_eq!(turns.more_for(&files).len(), 0);
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), ["2 to u v"]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_the_rest_is_the_next() {
+        let mut turns = Turns::default();
+        turns.enter(small(&["u"]));
+        for _ in 0..=BATCH_MOST {
+            turns.enter(small(&["u"]));
+        }
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), [format!("{BATCH_MOST} to u")]);
+        assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), ["1 to u"]);
+    }
+}
