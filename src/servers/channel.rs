@@ -1,0 +1,232 @@
+//! The transmission channel of one connection: waiting for input, replies gathered and sent,
+//! the orderly end. Knows limits and watchers; knows no protocol.
+
+use std::future::{Future, poll_fn};
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::servers::limits::{
+    LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
+    WRITE_STALL,
+};
+use crate::servers::presence::Presence;
+use crate::servers::session::{Farewell, Reply};
+use crate::wire::event::Side;
+use crate::wire::line::LineBuffer;
+
+/// A stream of bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Waits until reading brings something, without a buffer: ten thousand idle connections
+    /// hold none. A stream that cannot tell says so at once, and waits in the read.
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        async { Ok(()) }
+    }
+}
+
+impl Stream for TcpStream {
+    async fn readable(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_read_ready(context)).await
+    }
+}
+
+impl Stream for DuplexStream {}
+
+/// Why a conversation has ended.
+#[derive(Debug)]
+pub enum End {
+    /// The session has said its last word.
+    Said,
+    /// The peer has closed its side.
+    Hangup,
+    /// The peer has been silent for too long.
+    Idle,
+    /// The servers end.
+    Shutdown,
+    /// The operator closes this connection.
+    Operator,
+    /// The peer takes nothing of what is sent to it.
+    Stalled,
+    /// The connection is broken.
+    Lost(io::Error),
+    /// What was being sent cannot be finished, for this reason of our own; the peer must not
+    /// take it for whole.
+    Torn(String),
+}
+
+impl End {
+    /// What the session is to say about it, if the peer is still there to hear it.
+    #[must_use]
+    pub const fn farewell(&self) -> Option<Farewell> {
+        match self {
+            Self::Idle => Some(Farewell::Idle),
+            Self::Shutdown => Some(Farewell::Shutdown),
+            Self::Operator => Some(Farewell::Operator),
+            Self::Said | Self::Hangup | Self::Stalled | Self::Lost(_) | Self::Torn(_) => None,
+        }
+    }
+
+    /// Whether it is we who end it, in good order, so that the peer is owed our last word.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Said) || self.farewell().is_some()
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Channel<T> {
+    // First, so that it is dropped first: the descriptor is free for the next connection only
+    // after this one has been said to be closed.
+    presence: Presence,
+    stream: T,
+    /// What has been said and not yet sent.
+    replies: Vec<u8>,
+    ending: CancellationToken,
+    /// When the last word must be out, once the servers end.
+    deadline: Option<Instant>,
+}
+
+impl<T: Stream> Channel<T> {
+    /// A channel over `stream`; `ending` is cancelled when the servers shut down.
+    #[must_use]
+    pub const fn new(stream: T, presence: Presence, ending: CancellationToken) -> Self {
+        Self {
+            presence,
+            stream,
+            replies: Vec::new(),
+            ending,
+            deadline: None,
+        }
+    }
+
+    /// Who watches this connection.
+    #[must_use]
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Waits for input and appends it to `input`; returns how many octets came.
+    ///
+    /// Only here, and while the peer does not take what is sent, is a shutdown heard: an effect
+    /// that has begun is finished and answered first.
+    pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
+        input.release();
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => Err(End::Shutdown),
+            () = self.presence.close_requested() => Err(End::Operator),
+            arrived = read(&mut self.stream, input, octets) => match arrived {
+                Ok(0) => Err(End::Hangup),
+                Ok(octets) => Ok(octets),
+                Err(error) => Err(End::Lost(error)),
+            },
+        }
+    }
+
+    /// Says a reply. It is sent before the next wait for input, with all others said by then, so
+    /// that the replies to pipelined commands leave in one packet.
+    pub fn say(&mut self, reply: &Reply) {
+        self.say_line(|line| line.extend_from_slice(reply.bytes()));
+    }
+
+    /// Says the line that `write` appends.
+    pub fn say_line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.replies.len();
+        write(&mut self.replies);
+        let line = self.replies.get(from..).unwrap_or_default();
+        self.presence.line(Side::Server, line);
+        self.replies.extend_from_slice(b"\r\n");
+    }
+
+    /// Where message text goes, which the transcript does not show as lines of ours.
+    pub const fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.replies
+    }
+
+    /// Waits for the peer to take some, if much is waiting for it.
+    pub async fn make_room(&mut self) -> Result<(), End> {
+        if self.replies.len() < REPLIES_OCTETS {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Sends all that has been said.
+    pub async fn flush(&mut self) -> Result<(), End> {
+        let mut sent = 0;
+        while sent < self.replies.len() {
+            sent += self.send_from(sent).await?;
+        }
+        self.presence.sent(sent);
+        self.replies.clear();
+        if self.replies.capacity() > REPLIES_KEPT {
+            self.replies = Vec::new();
+        }
+        Ok(())
+    }
+
+    async fn send_from(&mut self, from: usize) -> Result<usize, End> {
+        let rest = self.replies.get(from..).unwrap_or_default();
+        tokio::select! {
+            biased;
+            written = self.stream.write(rest) => match written {
+                Ok(0) => Err(End::Lost(io::ErrorKind::WriteZero.into())),
+                Ok(octets) => Ok(octets),
+                Err(error) => Err(End::Lost(error)),
+            },
+            () = patience(&self.ending, &mut self.deadline) => Err(End::Stalled),
+        }
+    }
+
+    /// Sends the last word, then waits a moment for the peer to close its side.
+    pub async fn part(&mut self) {
+        if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = drain(&mut self.stream) => {}
+            () = linger(&self.ending) => {}
+        }
+    }
+}
+
+async fn read<T: Stream>(
+    stream: &mut T,
+    input: &mut LineBuffer,
+    octets: usize,
+) -> io::Result<usize> {
+    stream.readable().await?;
+    stream.read_buf(input.space(octets)).await
+}
+
+/// Ends when the peer has had its time to take something.
+async fn patience(ending: &CancellationToken, deadline: &mut Option<Instant>) {
+    if deadline.is_none() {
+        tokio::select! {
+            () = sleep(WRITE_STALL) => return,
+            () = ending.cancelled() => {}
+        }
+    }
+    let deadline = *deadline.get_or_insert_with(|| Instant::now() + SHUTDOWN_GRACE);
+    sleep_until(deadline).await;
+}
+
+/// Ends when the peer has had its time to close its side.
+async fn linger(ending: &CancellationToken) {
+    tokio::select! {
+        () = sleep(LINGER) => {}
+        () = ending.cancelled() => sleep(LINGER_AT_SHUTDOWN).await,
+    }
+}
+
+/// Reads what still comes, and forgets it, until the peer has closed its side.
+async fn drain<T: Stream>(stream: &mut T) {
+    let mut ignored = Vec::with_capacity(READ_OCTETS);
+    while let Ok(1..) = stream.read_buf(&mut ignored).await {
+        ignored.clear();
+    }
+}

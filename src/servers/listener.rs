@@ -1,0 +1,268 @@
+//! Sockets that listen, and the connections that come of them: how many at once, and what
+//! happens when the machine is short of something. Knows no protocol.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::servers::channel::Channel;
+use crate::servers::limits::{
+    ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS,
+};
+use crate::servers::presence::Presence;
+use crate::servers::registry::Registry;
+use crate::servers::serve::{Service, refuse, serve};
+use crate::servers::session::{Farewell, Session};
+use crate::wire::event::{self, ConnectionName, Transcript};
+
+/// A protocol that can be served.
+pub trait Server: Send + Sync + 'static {
+    /// Its rules.
+    type Session: Session + 'static;
+    /// What carries out its effects.
+    type Service: Service<
+            Effect = <Self::Session as Session>::Effect,
+            Outcome = <Self::Session as Session>::Outcome,
+        > + 'static;
+    /// Its name.
+    const PROTOCOL: event::Service;
+
+    /// Begins a conversation with `peer`.
+    fn open(&self, peer: SocketAddr) -> (Self::Session, Self::Service);
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addresses {
+    /// 127.0.0.1 and, where the machine has it, `::1`: clients resolve `localhost` to either.
+    Loopback,
+    /// Exactly these.
+    Only(Vec<IpAddr>),
+}
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}: {source}")]
+pub struct BindError {
+    /// Which address.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Listens on `port` of all the addresses. Port 0 lets the system choose one that is free on all
+/// of them.
+pub fn bind(addresses: &Addresses, port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let mut outcome = bind_all(addresses, port);
+    for _ in 1..PORT_CHOICES {
+        match &outcome {
+            Err(error) if port == 0 && error.source.kind() == io::ErrorKind::AddrInUse => {
+                outcome = bind_all(addresses, port);
+            }
+            _ => break,
+        }
+    }
+    outcome
+}
+
+fn bind_all(addresses: &Addresses, port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let Addresses::Only(addresses) = addresses else {
+        return bind_loopback(port);
+    };
+    let mut port = port;
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = bind_one(SocketAddr::new(address, port))?;
+        port = chosen_port(&listener, port);
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn bind_loopback(port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let ipv4 = bind_one((Ipv4Addr::LOCALHOST, port).into())?;
+    let port = chosen_port(&ipv4, port);
+    match bind_one((Ipv6Addr::LOCALHOST, port).into()) {
+        Ok(ipv6) => Ok(vec![ipv4, ipv6]),
+        Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
+        // A machine without IPv6.
+        Err(_) => Ok(vec![ipv4]),
+    }
+}
+
+fn chosen_port(listener: &TcpListener, asked: u16) -> u16 {
+    listener.local_addr().map_or(asked, |address| address.port())
+}
+
+fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
+    listen(address).map_err(|source| BindError { address, source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Without it, connections of a process that has just ended would keep the port taken.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What all connections of a process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where events go.
+    pub transcript: Transcript,
+    /// Where connections are listed, if anybody looks.
+    pub registry: Option<Arc<Registry>>,
+    /// Cancelled when the servers shut down.
+    pub ending: CancellationToken,
+    /// Every task of the servers; who shuts down waits for them.
+    pub tasks: TaskTracker,
+    room: Room,
+    ids: AtomicU64,
+}
+
+impl Shared {
+    /// Room for `connections` at once, in a process that may open `descriptors` descriptors.
+    #[must_use]
+    pub fn new(
+        transcript: Transcript,
+        registry: Option<Arc<Registry>>,
+        connections: usize,
+        descriptors: usize,
+    ) -> Self {
+        Self {
+            transcript,
+            registry,
+            ending: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            room: Room::new(connections, descriptors),
+            ids: AtomicU64::new(1),
+        }
+    }
+}
+
+/// How many connections there may be.
+#[derive(Debug)]
+struct Room {
+    /// Accepting waits for one of these, so that files can still be opened for those who are in.
+    descriptors: Arc<Semaphore>,
+    /// Who gets none of these is told to come again later.
+    connections: Arc<Semaphore>,
+    /// Who gets none of these either is not even lingered for.
+    refusals: Arc<Semaphore>,
+}
+
+impl Room {
+    fn new(connections: usize, descriptors: usize) -> Self {
+        let for_connections = descriptors
+            .saturating_sub(RESERVED_DESCRIPTORS)
+            .max(descriptors / 2);
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        Self {
+            descriptors: semaphore(for_connections),
+            connections: semaphore(connections),
+            refusals: semaphore(REFUSALS),
+        }
+    }
+}
+
+/// One protocol on one listening socket.
+#[derive(Debug)]
+pub struct Listener<S> {
+    /// The socket.
+    pub socket: tokio::net::TcpListener,
+    /// The protocol.
+    pub server: Arc<S>,
+    /// How long a peer may be silent, if there is a limit.
+    pub idle: Option<Duration>,
+    /// What it shares with all others.
+    pub shared: Arc<Shared>,
+}
+
+impl<S: Server> Listener<S> {
+    /// Accepts connections until the servers shut down.
+    pub async fn run(self) {
+        tokio::select! {
+            () = self.shared.ending.cancelled() => {}
+            never = self.accept() => match never {},
+        }
+    }
+
+    async fn accept(&self) -> Infallible {
+        loop {
+            let descriptors = Arc::clone(&self.shared.room.descriptors);
+            let descriptor = descriptors.acquire_owned().await.ok();
+            match self.socket.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer, descriptor),
+                Err(error) => pause_after(&error).await,
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, descriptor: Option<OwnedSemaphorePermit>) {
+        // Replies leave when they are complete; there is nothing to wait for.
+        let _ = stream.set_nodelay(true);
+        let (session, service) = self.server.open(peer);
+        let room = &self.shared.room;
+        if let Ok(place) = Arc::clone(&room.connections).try_acquire_owned() {
+            let conversation = serve(self.channel(stream, peer), session, service, self.idle);
+            self.shared.tasks.spawn(async move {
+                conversation.await;
+                drop((place, descriptor));
+            });
+        } else if let Ok(place) = Arc::clone(&room.refusals).try_acquire_owned() {
+            let refusal = refuse(self.channel(stream, peer), session);
+            self.shared.tasks.spawn(async move {
+                refusal.await;
+                drop((place, descriptor));
+            });
+        } else if let Some(reply) = session.farewell(Farewell::Busy) {
+            let _ = stream.try_write(&[reply.bytes(), b"\r\n"].concat());
+        }
+    }
+
+    fn channel(&self, stream: TcpStream, peer: SocketAddr) -> Channel<TcpStream> {
+        let shared = &self.shared;
+        let name = ConnectionName {
+            id: shared.ids.fetch_add(1, Relaxed),
+            number: stream.as_raw_fd(),
+            service: S::PROTOCOL,
+        };
+        let transcript = shared.transcript.clone();
+        let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
+        // A token of its own: ten thousand connections that wait on one would queue for its lock.
+        Channel::new(stream, presence, shared.ending.child_token())
+    }
+}
+
+/// Lets the moment pass in which nothing can be accepted. A peer that has gone before it was
+/// accepted is no such moment.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+        return;
+    }
+    tracing::warn!("cannot accept connections for the moment: {error}");
+    sleep(ACCEPT_PAUSE).await;
+}

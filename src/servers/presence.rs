@@ -1,0 +1,103 @@
+//! A connection as its watchers see it, from `New connection` to `Connection closed`: the
+//! transcript and, where there is a console, the registry. Knows neither bytes' way nor protocol.
+
+use std::borrow::Cow;
+use std::future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::servers::registry::{Connection, Registry};
+use crate::wire::event::{ConnectionName, Kind, KeptLine, Side, Transcript};
+
+/// Tells the watchers what happens on one connection. Dropping it says that the connection is
+/// closed, so that this is said even of one whose task has panicked.
+#[derive(Debug)]
+pub struct Presence {
+    name: ConnectionName,
+    transcript: Transcript,
+    listed: Option<Listed>,
+}
+
+/// A connection's place in the registry.
+#[derive(Debug)]
+struct Listed {
+    registry: Arc<Registry>,
+    connection: Arc<Connection>,
+}
+
+impl Presence {
+    /// Says that a connection has begun.
+    #[must_use]
+    pub fn opened(
+        name: ConnectionName,
+        peer: SocketAddr,
+        transcript: Transcript,
+        registry: Option<Arc<Registry>>,
+    ) -> Self {
+        transcript.tell(name, || Kind::Opened { peer });
+        let listed = registry.map(|registry| Listed {
+            connection: registry.opened(name, peer),
+            registry,
+        });
+        Self {
+            name,
+            transcript,
+            listed,
+        }
+    }
+
+    /// Tells the transcript, if anybody observes.
+    pub fn tell(&self, kind: impl FnOnce() -> Kind) {
+        self.transcript.tell(self.name, kind);
+    }
+
+    /// A whole line, without its CRLF.
+    pub fn line(&self, side: Side, line: &[u8]) {
+        self.tell(|| Kind::Line(side, KeptLine::new(line)));
+    }
+
+    /// Whether anybody wants message text line by line.
+    #[must_use]
+    pub fn wants_text(&self) -> bool {
+        self.transcript.wants_text()
+    }
+
+    /// Octets have come, and `partial` is the unfinished line that is left of them.
+    pub fn received(&self, octets: usize, partial: &[u8]) {
+        if let Some(listed) = &self.listed {
+            listed.connection.received(octets, partial);
+        }
+    }
+
+    /// Octets have gone out.
+    pub fn sent(&self, octets: usize) {
+        if let Some(listed) = &self.listed {
+            listed.connection.sent(octets);
+        }
+    }
+
+    /// A batch of work is done, and the conversation is now in `state`.
+    pub fn changed(&self, state: impl FnOnce() -> Cow<'static, str>) {
+        if let Some(listed) = &self.listed {
+            listed.connection.state(state());
+            listed.registry.changed();
+        }
+    }
+
+    /// Waits for the operator to close this connection.
+    pub async fn close_requested(&self) {
+        match &self.listed {
+            Some(listed) => listed.connection.close.cancelled().await,
+            None => future::pending().await,
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.tell(|| Kind::Closed);
+        if let Some(listed) = &self.listed {
+            listed.registry.closed(&listed.connection);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The loop that drives every session: bytes in, lines to the session, its verdict carried out.
+//! Knows no protocol.
+
+use std::convert::Infallible;
+use std::future::{self, Future};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::limits::{LINE_OCTETS, READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
+use crate::servers::presence::Presence;
+use crate::servers::session::{Farewell, Session, Step};
+use crate::servers::text::TextLog;
+use crate::wire::dot::Unstuffer;
+use crate::wire::event::{Kind, KeptLine, Side};
+use crate::wire::line::{Line, LineBuffer};
+
+/// What carries out the effects of a session: the part that touches the disk.
+pub trait Service: Send {
+    /// What the session wants done.
+    type Effect;
+    /// How that went.
+    type Outcome;
+
+    /// Carries out an effect to its end. What the effect itself has to say (a listing, a
+    /// message) goes to `channel` as it comes, at the pace at which the peer takes it.
+    fn perform<T: Stream>(
+        &mut self,
+        effect: Self::Effect,
+        channel: &mut Channel<T>,
+    ) -> impl Future<Output = Result<Self::Outcome, End>> + Send;
+
+    /// Takes the next piece of message text, without dot stuffing. Only SMTP's service gets any.
+    fn take_text(&mut self, _piece: &[u8]) {}
+
+    /// Whether the message text taken so far should leave the memory.
+    fn wants_spill(&self) -> bool {
+        false
+    }
+
+    /// Moves the message text taken so far out of the memory. A failure is kept, and is the
+    /// failure of the effect that needs the text.
+    fn spill(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Holds one conversation, from the greeting to the end of the connection.
+///
+/// `idle` is how long the peer may be silent, if there is a limit.
+pub async fn serve<T, S, V>(
+    mut channel: Channel<T>,
+    session: S,
+    service: V,
+    idle: Option<Duration>,
+) where
+    T: Stream,
+    S: Session,
+    V: Service<Effect = S::Effect, Outcome = S::Outcome>,
+{
+    let end = {
+        let mut conversation = Conversation {
+            channel: &mut channel,
+            session,
+            service,
+            input: LineBuffer::new(LINE_OCTETS),
+            mode: Mode::Commands,
+            idle: Idle::new(idle),
+        };
+        let Err(end) = conversation.hold().await;
+        conversation.last_word(&end);
+        end
+        // What the session holds (a maildrop's lock) is let go before the peer is waited for.
+    };
+    if end.is_ours() {
+        channel.part().await;
+    }
+}
+
+/// Tells a peer that there are too many connections for it.
+pub async fn refuse<T: Stream, S: Session>(mut channel: Channel<T>, session: S) {
+    if let Some(reply) = session.farewell(Farewell::Busy) {
+        channel.say(&reply);
+    }
+    channel.part().await;
+}
+
+struct Conversation<'a, T, S: Session, V> {
+    channel: &'a mut Channel<T>,
+    session: S,
+    service: V,
+    input: LineBuffer,
+    mode: Mode<S::Effect>,
+    idle: Idle,
+}
+
+/// What the next byte is a part of.
+enum Mode<Effect> {
+    Commands,
+    Text(Box<Incoming<Effect>>),
+}
+
+/// Message text that is being received.
+struct Incoming<Effect> {
+    unstuffer: Unstuffer,
+    log: TextLog,
+    /// Octets that have come since the idle period was last renewed.
+    pace: usize,
+    /// What is to be done with the text.
+    then: Effect,
+}
+
+impl<Effect> Incoming<Effect> {
+    fn new(then: Effect, presence: &Presence) -> Box<Self> {
+        Box::new(Self {
+            unstuffer: Unstuffer::default(),
+            log: TextLog::new(Side::Client, presence),
+            pace: 0,
+            then,
+        })
+    }
+}
+
+impl<T, S, V> Conversation<'_, T, S, V>
+where
+    T: Stream,
+    S: Session,
+    V: Service<Effect = S::Effect, Outcome = S::Outcome>,
+{
+    async fn hold(&mut self) -> Result<Infallible, End> {
+        self.channel.say(&self.session.greeting());
+        loop {
+            self.channel.flush().await?;
+            self.channel.presence().changed(|| self.session.state());
+            let octets = self.wait().await?;
+            self.answer().await?;
+            self.channel.presence().received(octets, self.input.unread());
+        }
+    }
+
+    async fn wait(&mut self) -> Result<usize, End> {
+        let octets = match self.mode {
+            Mode::Commands => READ_OCTETS,
+            Mode::Text(_) => TEXT_READ_OCTETS,
+        };
+        let arrived = tokio::select! {
+            biased;
+            arrived = self.channel.arrival(&mut self.input, octets) => arrived?,
+            () = self.idle.passed() => return Err(End::Idle),
+        };
+        if let Mode::Text(incoming) = &mut self.mode {
+            incoming.pace += arrived;
+            if incoming.pace >= TEXT_PACE_OCTETS {
+                incoming.pace = 0;
+                self.idle.renew();
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// Answers everything that has arrived whole.
+    async fn answer(&mut self) -> Result<(), End> {
+        while let Some(step) = self.next_step() {
+            self.follow(step).await?;
+            self.idle.renew();
+            self.channel.make_room().await?;
+        }
+        if self.service.wants_spill() {
+            self.service.spill().await;
+        }
+        Ok(())
+    }
+
+    fn next_step(&mut self) -> Option<Step<S::Effect>> {
+        match self.mode {
+            Mode::Commands => self.next_command(),
+            Mode::Text(_) => self.next_text(),
+        }
+    }
+
+    fn next_command(&mut self) -> Option<Step<S::Effect>> {
+        let presence = self.channel.presence();
+        Some(match self.input.next_line()? {
+            Line::Whole(line) => {
+                presence.line(Side::Client, line);
+                self.session.line(line)
+            }
+            Line::Overlong { beginning, octets } => {
+                presence.tell(|| Kind::Line(Side::Client, KeptLine::beginning(beginning, octets)));
+                Step::Reply(self.session.overlong())
+            }
+        })
+    }
+
+    /// Takes message text; at its end, the step is what is to be done with it.
+    fn next_text(&mut self) -> Option<Step<S::Effect>> {
+        let Mode::Text(incoming) = &mut self.mode else {
+            return None;
+        };
+        let presence = self.channel.presence();
+        let piece = self.input.unread();
+        let used = incoming.unstuffer.push(piece, |text| {
+            self.service.take_text(text);
+            incoming.log.push(text, presence);
+        });
+        self.input.consume(used.unwrap_or(piece.len()));
+        used?;
+        let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
+            return None;
+        };
+        incoming.log.end(presence);
+        Some(Step::Perform(incoming.then))
+    }
+
+    async fn follow(&mut self, mut step: Step<S::Effect>) -> Result<(), End> {
+        loop {
+            match step {
+                Step::Reply(reply) => self.channel.say(&reply),
+                Step::Close(reply) => {
+                    self.channel.say(&reply);
+                    return Err(End::Said);
+                }
+                Step::Text(reply, then) => {
+                    self.channel.say(&reply);
+                    self.mode = Mode::Text(Incoming::new(then, self.channel.presence()));
+                }
+                Step::Perform(effect) => {
+                    let outcome = self.service.perform(effect, self.channel).await?;
+                    step = self.session.resume(outcome);
+                    continue;
+                }
+                Step::Quiet => {}
+            }
+            return Ok(());
+        }
+    }
+
+    /// Says why the conversation ends, to the watchers and to the peer.
+    fn last_word(&mut self, end: &End) {
+        if let Some(note) = self.note(end) {
+            self.channel.presence().tell(|| Kind::Note(note));
+        }
+        if let Some(reply) = end.farewell().and_then(|why| self.session.farewell(why)) {
+            self.channel.say(&reply);
+        }
+    }
+
+    /// Why the connection ends, where what was said does not tell.
+    fn note(&self, end: &End) -> Option<String> {
+        Some(match end {
+            End::Said | End::Shutdown => return None,
+            End::Hangup => match self.mode {
+                Mode::Text(_) => "closed by the client in the middle of message text".into(),
+                Mode::Commands if self.input.is_empty() => return None,
+                Mode::Commands => "closed by the client in the middle of a line".into(),
+            },
+            End::Idle => format!("idle for {} s", self.idle.seconds()),
+            End::Operator => "closed by the operator".into(),
+            End::Stalled => "the client does not read".into(),
+            End::Lost(error) => format!("connection lost: {error}"),
+            End::Torn(reason) => format!("cut off: {reason}"),
+        })
+    }
+}
+
+/// How long the peer may still be silent.
+struct Idle(Option<Deadline>);
+
+struct Deadline {
+    limit: Duration,
+    at: Instant,
+    /// Set anew only when it goes off too early: moving a timer at every line costs more than
+    /// the line.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(limit: Option<Duration>) -> Self {
+        Self(limit.map(|limit| {
+            let at = Instant::now() + limit;
+            Deadline {
+                limit,
+                at,
+                alarm: Box::pin(sleep_until(at)),
+            }
+        }))
+    }
+
+    fn renew(&mut self) {
+        if let Some(deadline) = &mut self.0 {
+            deadline.at = Instant::now() + deadline.limit;
+        }
+    }
+
+    /// Ends when the peer has been silent for too long.
+    async fn passed(&mut self) {
+        let Some(deadline) = &mut self.0 else {
+            return future::pending().await;
+        };
+        loop {
+            deadline.alarm.as_mut().await;
+            if deadline.at <= Instant::now() {
+                return;
+            }
+            deadline.alarm.as_mut().reset(deadline.at);
+        }
+    }
+
+    fn seconds(&self) -> u64 {
+        self.0.as_ref().map_or(0, |deadline| deadline.limit.as_secs())
+    }
+}
