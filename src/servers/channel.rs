@@ -94,13 +94,7 @@ impl<T: Stream> Channel<T> {
     /// A channel over `stream`; `ending` is cancelled when the servers shut down.
     #[must_use]
     pub const fn new(stream: T, presence: Presence, ending: CancellationToken) -> Self {
-        Self {
-            presence,
-            stream,
-            replies: Vec::new(),
-            ending,
-            deadline: None,
-        }
+        Self { presence, stream, replies: Vec::new(), ending, deadline: None }
     }
 
     /// Who watches this connection.

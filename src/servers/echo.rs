@@ -126,10 +126,7 @@ mod tests {
 
     fn peer() -> Peer<EchoSession, impl FnMut(Infallible) -> Infallible> {
         let session = EchoSession::new("Ada Lovelace / ada".into());
-        assert_eq!(
-            session.greeting().bytes(),
-            b"+OK Server ready (Author: Ada Lovelace / ada)"
-        );
+        assert_eq!(session.greeting().bytes(), b"+OK Server ready (Author: Ada Lovelace / ada)");
         Peer::new(session, |effect| match effect {})
     }
 
@@ -137,8 +134,7 @@ mod tests {
     fn text_comes_back_byte_for_byte() {
         let mut peer = peer();
         peer.send("ECHO Hello world!").expect("+OK Hello world!");
-        peer.send("echo  two  blanks\t ")
-            .expect("+OK  two  blanks\t ");
+        peer.send("echo  two  blanks\t ").expect("+OK  two  blanks\t ");
         peer.send("Echo naïve \0").expect("+OK naïve \0");
         let step = peer.session.line(b"ECHO \xff\x80");
         assert_eq!(step, Step::Reply(b"+OK \xff\x80".to_vec().into()));
@@ -159,9 +155,7 @@ mod tests {
     #[test]
     fn anything_else_is_unknown() {
         let mut peer = peer();
-        for line in [
-            "", " ", "BLAH", "ECHOfoo", "QUIT x", "QUIT ", " ECHO x", "ECHO\tx",
-        ] {
+        for line in ["", " ", "BLAH", "ECHOfoo", "QUIT x", "QUIT ", " ECHO x", "ECHO\tx"] {
             assert!(!peer.send(line).expect("-ERR Unknown command").closed);
         }
     }

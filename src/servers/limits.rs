@@ -26,17 +26,17 @@ pub const MESSAGE_OCTETS: u64 = 64 * 1_024 * 1_024;
 pub const LOGIN_FAILURES: u32 = 10;
 
 /// How long an SMTP client may be silent (RFC 5321 section 4.5.3.2.7).
-pub const SMTP_IDLE: Duration = Duration::from_secs(5 * 60);
+pub const SMTP_IDLE: Duration = Duration::from_mins(5);
 
 /// How long a POP3 client may be silent (RFC 1939 section 3).
-pub const POP3_IDLE: Duration = Duration::from_secs(10 * 60);
+pub const POP3_IDLE: Duration = Duration::from_mins(10);
 
 /// Octets of message text that every idle period must bring; a client that trickles less holds
 /// its place for nothing.
 pub const TEXT_PACE_OCTETS: usize = 1_024;
 
 /// How long a peer may take nothing of what is sent to it.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
+pub const WRITE_STALL: Duration = Duration::from_mins(1);
 
 /// How long what is under way to a peer may still take once the servers shut down. A hundred
 /// clients must be gone within a second.

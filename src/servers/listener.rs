@@ -17,9 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::servers::channel::Channel;
-use crate::servers::limits::{
-    ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS,
-};
+use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
 use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
 use crate::servers::serve::{Service, refuse, serve};
@@ -111,11 +109,7 @@ fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it, connections of a process that has just ended would keep the port taken.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -175,10 +169,9 @@ struct Room {
 
 impl Room {
     fn new(connections: usize, descriptors: usize) -> Self {
-        let for_connections = descriptors
-            .saturating_sub(RESERVED_DESCRIPTORS)
-            .max(descriptors / 2);
-        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        let for_connections = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2);
+        let semaphore =
+            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         Self {
             descriptors: semaphore(for_connections),
             connections: semaphore(connections),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::servers::registry::{Connection, Registry};
-use crate::wire::event::{ConnectionName, Kind, KeptLine, Side, Transcript};
+use crate::wire::event::{ConnectionName, KeptLine, Kind, Side, Transcript};
 
 /// Tells the watchers what happens on one connection. Dropping it says that the connection is
 /// closed, so that this is said even of one whose task has panicked.
@@ -35,15 +35,9 @@ impl Presence {
         registry: Option<Arc<Registry>>,
     ) -> Self {
         transcript.tell(name, || Kind::Opened { peer });
-        let listed = registry.map(|registry| Listed {
-            connection: registry.opened(name, peer),
-            registry,
-        });
-        Self {
-            name,
-            transcript,
-            listed,
-        }
+        let listed =
+            registry.map(|registry| Listed { connection: registry.opened(name, peer), registry });
+        Self { name, transcript, listed }
     }
 
     /// Tells the transcript, if anybody observes.

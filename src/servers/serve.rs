@@ -14,7 +14,7 @@ use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Session, Step};
 use crate::servers::text::TextLog;
 use crate::wire::dot::Unstuffer;
-use crate::wire::event::{Kind, KeptLine, Side};
+use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// What carries out the effects of a session: the part that touches the disk.
@@ -50,12 +50,8 @@ pub trait Service: Send {
 /// Holds one conversation, from the greeting to the end of the connection.
 ///
 /// `idle` is how long the peer may be silent, if there is a limit.
-pub async fn serve<T, S, V>(
-    mut channel: Channel<T>,
-    session: S,
-    service: V,
-    idle: Option<Duration>,
-) where
+pub async fn serve<T, S, V>(mut channel: Channel<T>, session: S, service: V, idle: Option<Duration>)
+where
     T: Stream,
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
@@ -113,13 +109,13 @@ struct Incoming<Effect> {
 }
 
 impl<Effect> Incoming<Effect> {
-    fn new(then: Effect, presence: &Presence) -> Box<Self> {
-        Box::new(Self {
+    fn new(then: Effect, presence: &Presence) -> Self {
+        Self {
             unstuffer: Unstuffer::default(),
             log: TextLog::new(Side::Client, presence),
             pace: 0,
             then,
-        })
+        }
     }
 }
 
@@ -224,7 +220,7 @@ where
                 }
                 Step::Text(reply, then) => {
                     self.channel.say(&reply);
-                    self.mode = Mode::Text(Incoming::new(then, self.channel.presence()));
+                    self.mode = Mode::Text(Box::new(Incoming::new(then, self.channel.presence())));
                 }
                 Step::Perform(effect) => {
                     let outcome = self.service.perform(effect, self.channel).await?;
@@ -280,11 +276,7 @@ impl Idle {
     fn new(limit: Option<Duration>) -> Self {
         Self(limit.map(|limit| {
             let at = Instant::now() + limit;
-            Deadline {
-                limit,
-                at,
-                alarm: Box::pin(sleep_until(at)),
-            }
+            Deadline { limit, at, alarm: Box::pin(sleep_until(at)) }
         }))
     }
 

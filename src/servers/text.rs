@@ -7,7 +7,7 @@ use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::limits::LINE_OCTETS;
 use crate::servers::presence::Presence;
 use crate::wire::dot::Stuffer;
-use crate::wire::event::{Kind, KeptLine, Side};
+use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// What the transcript shows of one message text: how long it was, or all its lines.
@@ -23,14 +23,8 @@ impl TextLog {
     /// The log of a text that `side` sends.
     #[must_use]
     pub fn new(side: Side, presence: &Presence) -> Self {
-        let lines = presence
-            .wants_text()
-            .then(|| LineBuffer::new(LINE_OCTETS));
-        Self {
-            side,
-            octets: 0,
-            lines,
-        }
+        let lines = presence.wants_text().then(|| LineBuffer::new(LINE_OCTETS));
+        Self { side, octets: 0, lines }
     }
 
     /// Takes note of a piece of the text, without its dot stuffing.
@@ -54,9 +48,7 @@ impl TextLog {
                 presence.tell(|| Kind::TextLine(self.side, KeptLine::new(lines.unread())));
             }
             Some(_) => {}
-            None => presence.tell(|| Kind::Text {
-                octets: self.octets,
-            }),
+            None => presence.tell(|| Kind::Text { octets: self.octets }),
         }
         presence.line(self.side, b".");
     }

@@ -1,1 +1,6 @@
-//! The POP3 server.
+//! The POP3 server (RFC 1939): the grammar, the session's rules, and what it reads from disk.
+
+pub mod command;
+pub mod maildrop;
+mod reply;
+pub mod session;

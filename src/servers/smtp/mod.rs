@@ -1,1 +1,6 @@
-//! The SMTP server.
+//! The SMTP server (RFC 821): the grammar, the session's rules, and the deliveries.
+
+pub mod address;
+pub mod command;
+mod reply;
+pub mod session;

@@ -1,0 +1,46 @@
+//! What the POP3 server says (RFC 1939).
+
+use crate::servers::pop3::command::Refusal;
+use crate::servers::pop3::maildrop::Absent;
+use crate::servers::session::Reply;
+
+pub(super) const OK: Reply = Reply::fixed("+OK");
+pub(super) const READY: Reply = Reply::fixed("+OK POP3 ready [localhost]");
+pub(super) const SEND_PASS: Reply = Reply::fixed("+OK send PASS");
+pub(super) const DELETED: Reply = Reply::fixed("+OK message deleted");
+pub(super) const GOODBYE: Reply = Reply::fixed("+OK Goodbye!");
+
+pub(super) const NOT_SUPPORTED: Reply = Reply::fixed("-ERR Not supported");
+pub(super) const TOO_LONG: Reply = Reply::fixed("-ERR Line too long");
+pub(super) const LOG_IN_FIRST: Reply = Reply::fixed("-ERR log in first, with USER and PASS");
+pub(super) const LOGGED_IN: Reply = Reply::fixed("-ERR already logged in");
+pub(super) const USER_FIRST: Reply = Reply::fixed("-ERR USER first");
+pub(super) const LOGIN_REFUSED: Reply = Reply::fixed("-ERR invalid user name or password");
+pub(super) const IN_USE: Reply =
+    Reply::fixed("-ERR [IN-USE] maildrop is locked by another POP3 session");
+pub(super) const BUSY: Reply =
+    Reply::fixed("-ERR [SYS/TEMP] mailbox in use by another program, try again later");
+pub(super) const NO_MAILDROP: Reply = Reply::fixed("-ERR mailbox cannot be read");
+pub(super) const UNREADABLE: Reply =
+    Reply::fixed("-ERR message cannot be read, the mailbox has changed or is damaged");
+pub(super) const NOT_REMOVED: Reply = Reply::fixed("-ERR some deleted messages not removed");
+pub(super) const SHUTTING_DOWN: Reply = Reply::fixed("-ERR Server shutting down");
+pub(super) const TOO_MANY: Reply = Reply::fixed("-ERR Too many connections, try again later");
+pub(super) const OPERATOR: Reply = Reply::fixed("-ERR Closed by the operator");
+
+pub(super) const fn refusal(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::NotSupported => NOT_SUPPORTED,
+        Refusal::ArgumentMissing => Reply::fixed("-ERR argument missing"),
+        Refusal::ArgumentNotTaken => Reply::fixed("-ERR this command takes no argument"),
+        Refusal::NotANumber => Reply::fixed("-ERR not a message number"),
+        Refusal::NotPrintable => Reply::fixed("-ERR argument is not printable ASCII"),
+    }
+}
+
+pub(super) const fn absent(absent: Absent) -> Reply {
+    match absent {
+        Absent::NoSuchMessage => Reply::fixed("-ERR no such message"),
+        Absent::Deleted => Reply::fixed("-ERR message is deleted"),
+    }
+}

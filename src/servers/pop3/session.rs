@@ -1,0 +1,439 @@
+//! The rules of a POP3 session (RFC 1939 sections 4 to 6): which command is right in which state,
+//! and what the maildrop looks like to the client. Knows neither files nor sockets.
+
+use std::borrow::Cow;
+use std::mem;
+use std::sync::Arc;
+
+use crate::servers::limits::LOGIN_FAILURES;
+use crate::servers::pop3::command::{Command, MessageNumber};
+use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
+use crate::servers::pop3::reply;
+use crate::servers::session::{Farewell, Reply, Session, Step};
+
+/// What the session wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Lock and open the maildrop of `user`, if the password is right.
+    Login {
+        /// Whose.
+        user: String,
+        /// What the client says the password is.
+        password: Vec<u8>,
+    },
+    /// Say `status`, a line of number and octets for each message, and the lone dot.
+    List {
+        /// The first line of the reply.
+        status: Reply,
+        /// What is listed.
+        messages: Remaining,
+    },
+    /// The same with number and unique-id.
+    UniqueIds {
+        /// The first line of the reply.
+        status: Reply,
+        /// What is listed.
+        messages: Remaining,
+    },
+    /// Say the number and unique-id of one message.
+    UniqueId {
+        /// Its place in the maildrop.
+        index: usize,
+    },
+    /// Say `status`, the text of one message, and the lone dot.
+    Retrieve {
+        /// The first line of the reply.
+        status: Reply,
+        /// The message's place in the maildrop.
+        index: usize,
+    },
+    /// Enter the UPDATE state: remove these messages, let go of the maildrop.
+    Update {
+        /// Their places in the maildrop, in order.
+        deleted: Vec<usize>,
+    },
+}
+
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The maildrop is open and locked; it holds messages of these lengths.
+    Opened(Arc<[u64]>),
+    /// There is no such user, or the password is wrong.
+    LoginRefused,
+    /// Another session has the maildrop locked.
+    InUse,
+    /// Another program would not let go of the mailbox.
+    Busy,
+    /// The mailbox is none, or cannot be read.
+    NoMaildrop,
+    /// Everything has been said.
+    Said,
+    /// The text of the message is no longer what it was, or cannot be read.
+    Unreadable,
+    /// The maildrop is updated.
+    Updated,
+    /// Nothing has been removed.
+    NotUpdated,
+}
+
+/// One POP3 session.
+#[derive(Debug)]
+pub struct Pop3Session {
+    state: State,
+    login_failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// AUTHORIZATION, before USER.
+    Anonymous,
+    /// AUTHORIZATION, after USER.
+    Named(String),
+    /// TRANSACTION.
+    Transaction { user: String, maildrop: Maildrop },
+    /// UPDATE.
+    Update,
+}
+
+impl Pop3Session {
+    /// A session in the AUTHORIZATION state.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Anonymous, login_failures: 0 }
+    }
+
+    fn authorization(&mut self, command: Command) -> Step<Effect> {
+        match command {
+            // Whether there is such a user is not told before PASS.
+            Command::User(name) => {
+                self.state = State::Named(name);
+                Step::Reply(reply::SEND_PASS)
+            }
+            Command::Pass(password) => self.pass(password),
+            Command::Quit => Step::Close(reply::GOODBYE),
+            _ => Step::Reply(reply::LOG_IN_FIRST),
+        }
+    }
+
+    fn pass(&self, password: Vec<u8>) -> Step<Effect> {
+        let State::Named(user) = &self.state else {
+            return Step::Reply(reply::USER_FIRST);
+        };
+        Step::Perform(Effect::Login { user: user.clone(), password })
+    }
+
+    /// RFC 1939 section 4: after a failed PASS, USER is needed again.
+    fn login_failed(&mut self, reply: Reply) -> Step<Effect> {
+        self.state = State::Anonymous;
+        self.login_failures += 1;
+        if self.login_failures < LOGIN_FAILURES {
+            return Step::Reply(reply);
+        }
+        Step::Close(reply)
+    }
+
+    fn logged_in(&mut self, octets: Arc<[u64]>) -> Reply {
+        let user = match mem::replace(&mut self.state, State::Update) {
+            State::Named(user) => user,
+            State::Anonymous | State::Transaction { .. } | State::Update => String::new(),
+        };
+        let maildrop = Maildrop::new(octets);
+        let reply = summary(&maildrop);
+        self.state = State::Transaction { user, maildrop };
+        reply
+    }
+}
+
+/// A command in the TRANSACTION state.
+fn transaction(maildrop: &mut Maildrop, command: &Command) -> Step<Effect> {
+    match *command {
+        Command::User(_) | Command::Pass(_) => Step::Reply(reply::LOGGED_IN),
+        Command::Stat => Step::Reply(stat(maildrop)),
+        Command::List(None) => Step::Perform(Effect::List {
+            status: summary(maildrop),
+            messages: maildrop.remaining(),
+        }),
+        Command::List(Some(number)) => Step::Reply(list_one(maildrop, number)),
+        Command::Uidl(None) => Step::Perform(Effect::UniqueIds {
+            status: summary(maildrop),
+            messages: maildrop.remaining(),
+        }),
+        Command::Uidl(Some(number)) => with(maildrop.message(number), |message| {
+            Step::Perform(Effect::UniqueId { index: message.index })
+        }),
+        Command::Retr(number) => with(maildrop.message(number), |message| {
+            Step::Perform(Effect::Retrieve {
+                status: format!("+OK {} octets", message.octets).into(),
+                index: message.index,
+            })
+        }),
+        Command::Dele(number) => with(maildrop.delete(number), |()| Step::Reply(reply::DELETED)),
+        Command::Noop => Step::Reply(reply::OK),
+        Command::Rset => {
+            maildrop.reset();
+            Step::Reply(summary(maildrop))
+        }
+        Command::Quit => Step::Perform(Effect::Update { deleted: maildrop.deleted() }),
+    }
+}
+
+fn with<T>(found: Result<T, Absent>, step: impl FnOnce(T) -> Step<Effect>) -> Step<Effect> {
+    match found {
+        Ok(found) => step(found),
+        Err(absent) => Step::Reply(reply::absent(absent)),
+    }
+}
+
+fn stat(maildrop: &Maildrop) -> Reply {
+    format!("+OK {} {}", maildrop.count(), maildrop.octets()).into()
+}
+
+fn list_one(maildrop: &Maildrop, number: MessageNumber) -> Reply {
+    match maildrop.message(number) {
+        Ok(Message { octets, .. }) => format!("+OK {number} {octets}").into(),
+        Err(absent) => reply::absent(absent),
+    }
+}
+
+fn summary(maildrop: &Maildrop) -> Reply {
+    let (count, octets) = (maildrop.count(), maildrop.octets());
+    format!("+OK {count} messages ({octets} octets)").into()
+}
+
+impl Session for Pop3Session {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    fn greeting(&self) -> Reply {
+        reply::READY
+    }
+
+    fn line(&mut self, line: &[u8]) -> Step<Effect> {
+        let command = match Command::parse(line) {
+            Ok(command) => command,
+            Err(refusal) => return Step::Reply(reply::refusal(refusal)),
+        };
+        match &mut self.state {
+            State::Anonymous | State::Named(_) => self.authorization(command),
+            State::Transaction { maildrop, .. } => {
+                let step = transaction(maildrop, &command);
+                if matches!(step, Step::Perform(Effect::Update { .. })) {
+                    self.state = State::Update;
+                }
+                step
+            }
+            State::Update => Step::Reply(reply::LOG_IN_FIRST),
+        }
+    }
+
+    fn overlong(&self) -> Reply {
+        reply::TOO_LONG
+    }
+
+    fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
+        match outcome {
+            Outcome::Opened(octets) => Step::Reply(self.logged_in(octets)),
+            Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
+            Outcome::InUse => self.login_failed(reply::IN_USE),
+            Outcome::Busy => self.login_failed(reply::BUSY),
+            Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
+            Outcome::Said => Step::Quiet,
+            Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
+            Outcome::Updated => Step::Close(reply::GOODBYE),
+            Outcome::NotUpdated => Step::Close(reply::NOT_REMOVED),
+        }
+    }
+
+    /// An idle session is closed without a word (RFC 1939 section 3).
+    fn farewell(&self, why: Farewell) -> Option<Reply> {
+        match why {
+            Farewell::Shutdown => Some(reply::SHUTTING_DOWN),
+            Farewell::Idle => None,
+            Farewell::Busy => Some(reply::TOO_MANY),
+            Farewell::Operator => Some(reply::OPERATOR),
+        }
+    }
+
+    fn state(&self) -> Cow<'static, str> {
+        match &self.state {
+            State::Anonymous => "AUTHORIZATION".into(),
+            State::Named(user) => format!("AUTHORIZATION {user}").into(),
+            State::Transaction { user, .. } => format!("TRANSACTION {user}").into(),
+            State::Update => "UPDATE".into(),
+        }
+    }
+}
+
+impl Default for Pop3Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::session::script::Peer;
+
+    /// A server on which linhphan, whose password is cis505, has messages of 120 and 200 octets;
+    /// zives' maildrop is locked, damaged's cannot be read.
+    fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
+        Peer::new(Pop3Session::new(), |effect| match effect {
+            Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
+                "linhphan" => Outcome::Opened([120, 200].into()),
+                "zives" => Outcome::InUse,
+                "damaged" => Outcome::NoMaildrop,
+                _ => Outcome::LoginRefused,
+            },
+            Effect::Login { .. } => Outcome::LoginRefused,
+            Effect::Update { deleted } if deleted.len() == 2 => Outcome::NotUpdated,
+            Effect::Update { .. } => Outcome::Updated,
+            _ => Outcome::Said,
+        })
+    }
+
+    fn logged_in() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
+        let mut peer = peer();
+        peer.send("USER linhphan").expect("+OK*");
+        peer.send("PASS cis505").expect("+OK 2 messages (320 octets)");
+        peer
+    }
+
+    #[test]
+    fn the_greeting_is_exactly_this() {
+        assert_eq!(Pop3Session::new().greeting().bytes(), b"+OK POP3 ready [localhost]");
+    }
+
+    #[test]
+    fn user_tells_nobody_who_exists_and_pass_needs_user() {
+        let mut peer = peer();
+        peer.send("PASS cis505").expect("-ERR*");
+        peer.send("USER nobody").expect("+OK send PASS");
+        peer.send("USER linhphan").expect("+OK send PASS");
+        peer.send("PASS wrong").expect("-ERR invalid user name or password");
+        peer.send("PASS cis505").expect("-ERR USER first");
+        peer.send("USER linhphan").expect("+OK*");
+        peer.send("PASS cis505").expect("+OK*");
+        peer.send("USER linhphan").expect("-ERR*");
+        peer.send("PASS cis505").expect("-ERR*");
+    }
+
+    #[test]
+    fn an_unknown_user_and_a_wrong_password_sound_the_same() {
+        let mut peer = peer();
+        for (user, password) in [("nobody", "cis505"), ("linhphan", "x"), ("../etc", "cis505")] {
+            peer.send(format!("USER {user}")).expect("+OK send PASS");
+            peer.send(format!("PASS {password}")).expect("-ERR invalid user name or password");
+        }
+        peer.send("USER zives").expect("+OK*");
+        peer.send("PASS cis505").expect("-ERR [IN-USE]*");
+        peer.send("USER damaged").expect("+OK*");
+        peer.send("PASS cis505").expect("-ERR mailbox cannot be read");
+        peer.send("USER linhphan").expect("+OK*");
+        peer.send("PASS cis505").expect("+OK*");
+    }
+
+    #[test]
+    fn the_tenth_failed_login_closes_the_connection() {
+        let mut peer = peer();
+        for _ in 1..10 {
+            peer.send("USER linhphan").expect("+OK*");
+            assert!(!peer.send("PASS x").expect("-ERR*").closed);
+        }
+        peer.send("USER linhphan").expect("+OK*");
+        peer.send("PASS x").expect("-ERR*").and_close();
+    }
+
+    #[test]
+    fn before_the_login_there_is_no_maildrop() {
+        let mut peer = peer();
+        for line in ["STAT", "LIST", "UIDL", "RETR 1", "DELE 1", "NOOP", "RSET"] {
+            peer.send(line).expect("-ERR log in first*");
+        }
+        peer.send("QUIT").expect("+OK*").and_close();
+    }
+
+    #[test]
+    fn what_is_not_supported_is_not_supported_in_any_state() {
+        let mut stranger = peer();
+        let mut user = logged_in();
+        for line in ["CAPA", "TOP 1 0", "APOP a b", "AUTH", "STLS", "LAST", ""] {
+            stranger.send(line).expect("-ERR Not supported");
+            user.send(line).expect("-ERR Not supported");
+        }
+    }
+
+    #[test]
+    fn a_deleted_message_is_out_of_everything_until_rset() {
+        let mut peer = logged_in();
+        peer.send("STAT").expect("+OK 2 320");
+        peer.send("LIST 2").expect("+OK 2 200");
+        peer.send("DELE 1").expect("+OK*");
+        peer.send("STAT").expect("+OK 1 200");
+        for line in ["DELE 1", "LIST 1", "UIDL 1", "RETR 1"] {
+            peer.send(line).expect("-ERR message is deleted");
+        }
+        peer.send("LIST 2").expect("+OK 2 200");
+        peer.send("RSET").expect("+OK*");
+        peer.send("STAT").expect("+OK 2 320");
+        peer.send("LIST 1").expect("+OK 1 120");
+    }
+
+    #[test]
+    fn numbers_beyond_the_maildrop_are_refused() {
+        let mut peer = logged_in();
+        for number in ["3", "4294967297", "18446744073709551617", "18446744073709551615"] {
+            for keyword in ["LIST", "UIDL", "RETR", "DELE"] {
+                peer.send(format!("{keyword} {number}")).expect("-ERR no such message");
+            }
+        }
+        peer.send("RETR 0").expect("-ERR*");
+        peer.send("RETR").expect("-ERR*");
+        peer.send("STAT").expect("+OK 2 320");
+    }
+
+    #[test]
+    fn listings_leave_out_what_is_deleted() {
+        let mut session = Pop3Session::new();
+        session.line(b"USER linhphan");
+        session.resume(Outcome::Opened([120, 200, 7].into()));
+        session.line(b"DELE 2");
+        let Step::Perform(Effect::List { status, messages }) = session.line(b"LIST") else {
+            panic!("LIST lists nothing");
+        };
+        assert_eq!(status.bytes(), b"+OK 2 messages (127 octets)");
+        let listed: Vec<_> = messages.map(|m| (m.index, m.octets)).collect();
+        assert_eq!(listed, [(0, 120), (2, 7)]);
+        let retrieve = Effect::Retrieve { status: Reply::fixed("+OK 7 octets"), index: 2 };
+        assert_eq!(session.line(b"RETR 3"), Step::Perform(retrieve));
+        let update = Effect::Update { deleted: vec![1] };
+        assert_eq!(session.line(b"QUIT"), Step::Perform(update));
+    }
+
+    #[test]
+    fn quit_answers_when_the_maildrop_is_updated() {
+        let mut peer = logged_in();
+        peer.send("DELE 2").expect("+OK*");
+        peer.send("QUIT").expect("+OK*").and_close();
+        let mut peer = logged_in();
+        peer.send("DELE 1").expect("+OK*");
+        peer.send("DELE 2").expect("+OK*");
+        peer.send("QUIT").expect("-ERR some deleted messages not removed").and_close();
+    }
+
+    #[test]
+    fn an_argument_too_many_has_no_effect() {
+        let mut peer = logged_in();
+        peer.send("DELE 1").expect("+OK*");
+        for line in ["STAT 1", "NOOP x", "RSET x", "QUIT x"] {
+            assert!(!peer.send(line).expect("-ERR*").closed);
+        }
+        peer.send("STAT").expect("+OK 1 200");
+    }
+
+    #[test]
+    fn an_idle_session_ends_without_a_word() {
+        assert_eq!(Pop3Session::new().farewell(Farewell::Idle), None);
+    }
+}

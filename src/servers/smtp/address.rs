@@ -1,0 +1,441 @@
+//! Paths, mailboxes and domains (RFC 821 section 4.1.2, RFC 5321 section 4.1.2). Knows neither
+//! which users exist nor which domain is ours.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::servers::limits::{DOMAIN_OCTETS, LOCAL_PART_OCTETS, PATH_OCTETS};
+
+/// The text is not what the grammar allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Who sent a message, and is told if it cannot be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>`: nobody; such a message is a notification itself.
+    Null,
+    /// A mailbox. A source route in front of it has been dropped.
+    Mailbox(Mailbox),
+}
+
+/// Who is to get a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardPath {
+    /// `<Postmaster>`, the one mailbox that needs no domain (RFC 5321 section 4.5.1).
+    Postmaster,
+    /// A mailbox. A source route in front of it has been dropped.
+    Mailbox(Mailbox),
+}
+
+/// `local-part@domain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Whose mailbox, at the domain.
+    pub local_part: LocalPart,
+    /// Where.
+    pub domain: Domain,
+}
+
+/// A user's name at a domain, without quotes: `"user"` and `user` are the same. Printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPart(String);
+
+/// Where a mailbox is.
+#[derive(Debug, Clone)]
+pub enum Domain {
+    /// `example.org`, as it was written; it compares without case.
+    Name(String),
+    /// `[127.0.0.1]`, `[IPv6:::1]`.
+    Literal(IpAddr),
+    /// `#123` (RFC 821 only).
+    Number(String),
+}
+
+impl ReversePath {
+    /// Takes a reverse-path off the beginning of `text`; returns also what follows it.
+    pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
+        if let Some(rest) = text.strip_prefix("<>") {
+            return Ok((Self::Null, rest));
+        }
+        let (mailbox, rest) = take_path(text)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+}
+
+impl ForwardPath {
+    /// Takes a forward-path off the beginning of `text`; returns also what follows it.
+    pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
+        const POSTMASTER: &str = "<postmaster>";
+        if let Some((path, rest)) = text.split_at_checked(POSTMASTER.len())
+            && path.eq_ignore_ascii_case(POSTMASTER)
+        {
+            return Ok((Self::Postmaster, rest));
+        }
+        let (mailbox, rest) = take_path(text)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+}
+
+impl LocalPart {
+    /// The name.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Domain {
+    /// A domain, if the whole text is one.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        if text.len() > DOMAIN_OCTETS {
+            return Err(Malformed);
+        }
+        if let Some(literal) = text.strip_prefix('[') {
+            let address = literal.strip_suffix(']').ok_or(Malformed)?;
+            return parse_literal(address).map(Self::Literal);
+        }
+        if let Some(digits) = text.strip_prefix('#') {
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            return is_number.then(|| Self::Number(digits.into())).ok_or(Malformed);
+        }
+        // The dot of the root may be written. It makes another name of it for us.
+        let labels = text.strip_suffix('.').unwrap_or(text);
+        let is_name = labels.split('.').all(is_label);
+        is_name.then(|| Self::Name(text.into())).ok_or(Malformed)
+    }
+}
+
+/// `<@a,@b:local@domain>`; the route is checked and dropped (RFC 5321 section 4.1.1.3).
+fn take_path(text: &str) -> Result<(Mailbox, &str), Malformed> {
+    let inside = text.strip_prefix('<').ok_or(Malformed)?;
+    let (local_part, rest) = take_local_part(skip_route(inside)?)?;
+    let rest = rest.strip_prefix('@').ok_or(Malformed)?;
+    let (domain, rest) = take_domain(rest)?;
+    let rest = rest.strip_prefix('>').ok_or(Malformed)?;
+    if text.len() - rest.len() > PATH_OCTETS {
+        return Err(Malformed);
+    }
+    Ok((Mailbox { local_part, domain }, rest))
+}
+
+fn skip_route(text: &str) -> Result<&str, Malformed> {
+    let Some(mut route) = text.strip_prefix('@') else {
+        return Ok(text);
+    };
+    loop {
+        let (_, rest) = take_domain(route)?;
+        if let Some(local_part) = rest.strip_prefix(':') {
+            return Ok(local_part);
+        }
+        route = rest.strip_prefix(",@").ok_or(Malformed)?;
+    }
+}
+
+/// A literal ends with its bracket, because an IPv6 address has colons of its own.
+fn take_domain(text: &str) -> Result<(Domain, &str), Malformed> {
+    let end = if text.starts_with('[') {
+        text.find(']').map(|at| at + 1)
+    } else {
+        text.find([',', ':', '>'])
+    };
+    let (domain, rest) = end.and_then(|end| text.split_at_checked(end)).ok_or(Malformed)?;
+    Ok((Domain::parse(domain)?, rest))
+}
+
+fn take_local_part(text: &str) -> Result<(LocalPart, &str), Malformed> {
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(quoted) => take_quoted(quoted)?,
+        None => take_dot_string(text)?,
+    };
+    if name.len() > LOCAL_PART_OCTETS {
+        return Err(Malformed);
+    }
+    Ok((LocalPart(name), rest))
+}
+
+/// What stands between quotes, in which only `\` and `"` mean something.
+fn take_quoted(text: &str) -> Result<(String, &str), Malformed> {
+    let mut name = String::new();
+    let mut characters = text.chars();
+    loop {
+        match characters.next().ok_or(Malformed)? {
+            '"' => return Ok((name, characters.as_str())),
+            '\\' => name.push(
+                characters.next().filter(|&character| is_printable(character)).ok_or(Malformed)?,
+            ),
+            character if is_printable(character) => name.push(character),
+            _ => return Err(Malformed),
+        }
+    }
+}
+
+/// Atoms joined by single dots; `\` makes an ordinary character of any (RFC 821 only).
+fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
+    let mut name = String::new();
+    let mut atom_begins = true;
+    let mut characters = text.chars();
+    loop {
+        let rest = characters.as_str();
+        match characters.next().ok_or(Malformed)? {
+            '\\' => name.push(
+                characters.next().filter(|&character| is_printable(character)).ok_or(Malformed)?,
+            ),
+            '.' if !atom_begins => {
+                name.push('.');
+                atom_begins = true;
+                continue;
+            }
+            character if is_atext(character) => name.push(character),
+            _ if atom_begins => return Err(Malformed),
+            _ => return Ok((name, rest)),
+        }
+        atom_begins = false;
+    }
+}
+
+fn parse_literal(address: &str) -> Result<IpAddr, Malformed> {
+    const TAG: &str = "IPv6:";
+    if let Some((tag, address)) = address.split_at_checked(TAG.len())
+        && tag.eq_ignore_ascii_case(TAG)
+    {
+        return address.parse().map(Ipv6Addr::into).map_err(|_| Malformed);
+    }
+    address.parse().map(Ipv4Addr::into).map_err(|_| Malformed)
+}
+
+fn is_label(label: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(is_inner)
+}
+
+/// RFC 5321 section 4.1.2: a control character is part of no address, not even quoted.
+const fn is_printable(character: char) -> bool {
+    matches!(character, ' '..='~')
+}
+
+/// RFC 5322 section 3.2.3.
+fn is_atext(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(one), Self::Name(other)) => one.eq_ignore_ascii_case(other),
+            (Self::Literal(one), Self::Literal(other)) => one == other,
+            (Self::Number(one), Self::Number(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Domain {}
+
+impl fmt::Display for ReversePath {
+    /// With its angle brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("<>"),
+            Self::Mailbox(mailbox) => write!(f, "<{mailbox}>"),
+        }
+    }
+}
+
+impl fmt::Display for ForwardPath {
+    /// With its angle brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("<Postmaster>"),
+            Self::Mailbox(mailbox) => write!(f, "<{mailbox}>"),
+        }
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local_part, self.domain)
+    }
+}
+
+impl fmt::Display for LocalPart {
+    /// Quoted where the name needs it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_dot_string =
+            self.0.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext));
+        if is_dot_string {
+            return f.write_str(&self.0);
+        }
+        let escaped = self.0.replace('\\', "\\\\").replace('"', "\\\"");
+        write!(f, "\"{escaped}\"")
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Literal(IpAddr::V4(address)) => write!(f, "[{address}]"),
+            Self::Literal(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
+            Self::Number(digits) => write!(f, "#{digits}"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn is(path: &str, mailbox: &str) {
+        let (parsed, rest) = ForwardPath::take(path).unwrap();
+        assert_eq!(parsed.to_string(), format!("<{mailbox}>"));
+        assert_eq!(rest, "");
+    }
+
+    #[track_caller]
+    fn is_malformed(path: &str) {
+        assert_eq!(ForwardPath::take(path), Err(Malformed), "{path}");
+    }
+
+    #[test]
+    fn plain_mailboxes() {
+        is("<linhphan@localhost>", "linhphan@localhost");
+        is("<a.b+c@Example.ORG>", "a.b+c@Example.ORG");
+        is("<x@a-b.c1>", "x@a-b.c1");
+        is("<x@localhost.>", "x@localhost.");
+    }
+
+    #[test]
+    fn a_source_route_is_dropped() {
+        is("<@a,@b.c:user@localhost>", "user@localhost");
+        is("<@[IPv6:::1],@b:user@localhost>", "user@localhost");
+        for path in ["<@a,b:u@c>", "<@a:>", "<@a>", "<@:u@c>", "<@a,@:u@c>", "<@a u@c>"] {
+            is_malformed(path);
+        }
+    }
+
+    #[test]
+    fn quotes_are_no_part_of_the_name() {
+        is("<\"user\"@localhost>", "user@localhost");
+        is("<\"us\\er\"@localhost>", "user@localhost");
+        is("<\"a b\"@localhost>", "\"a b\"@localhost");
+        is("<\"a>b@c\"@localhost>", "\"a>b@c\"@localhost");
+        is("<\"a\\\"b\\\\\"@localhost>", "\"a\\\"b\\\\\"@localhost");
+        is("<\"\"@localhost>", "\"\"@localhost");
+        is_malformed("<\"user@localhost>");
+        is_malformed("<\"user\"x@localhost>");
+    }
+
+    #[test]
+    fn a_backslash_makes_an_ordinary_character_outside_quotes_too() {
+        is("<a\\@b@localhost>", "\"a@b\"@localhost");
+        is("<\\u\\s\\e\\r@localhost>", "user@localhost");
+    }
+
+    #[test]
+    fn address_literals_and_numbers_are_domains() {
+        is("<u@[127.0.0.1]>", "u@[127.0.0.1]");
+        is("<u@[ipv6:::1]>", "u@[IPv6:::1]");
+        is("<u@#123>", "u@#123");
+        for domain in
+            ["[]", "[127.0.0]", "[256.0.0.1]", "[::1]", "[IPv6:x]", "[127.0.0.1", "#", "#1a"]
+        {
+            is_malformed(&format!("<u@{domain}>"));
+        }
+    }
+
+    #[test]
+    fn postmaster_needs_no_domain_and_is_the_only_one() {
+        for path in ["<Postmaster>", "<postmaster>", "<POSTMASTER>"] {
+            assert_eq!(ForwardPath::take(path), Ok((ForwardPath::Postmaster, "")));
+        }
+        is_malformed("<linhphan>");
+        is_malformed("<>");
+    }
+
+    #[test]
+    fn what_the_grammar_does_not_allow_is_malformed() {
+        for path in [
+            "",
+            "<",
+            "u@localhost",
+            "<u@localhost",
+            "u@localhost>",
+            "<@>",
+            "<u@>",
+            "<@localhost>",
+            "<.u@localhost>",
+            "<u.@localhost>",
+            "<u..v@localhost>",
+            "<u v@localhost>",
+            "<u@a..b>",
+            "<u@.a>",
+            "<u@.>",
+            "<u@-a>",
+            "<u@a->",
+            "<u@a_b>",
+            "<u@a b>",
+            "<u@a@b>",
+            "<<u@localhost>",
+            "<(u)@localhost>",
+            "<u@local\nhost>",
+            "<\"u\n\"@localhost>",
+        ] {
+            is_malformed(path);
+        }
+    }
+
+    #[test]
+    fn lengths_are_limited() {
+        let local = |octets| format!("<{}@localhost>", "u".repeat(octets));
+        is(&local(64), &local(64)[1..local(64).len() - 1]);
+        is_malformed(&local(65));
+        let path = |octets: usize| format!("<u@{}>", "d".repeat(octets - "<u@>".len()));
+        assert!(ForwardPath::take(&path(256)).is_ok());
+        is_malformed(&path(257));
+    }
+
+    #[test]
+    fn what_follows_the_path_is_given_back() {
+        let (path, rest) = ReversePath::take("<> SIZE=1").unwrap();
+        assert_eq!((path, rest), (ReversePath::Null, " SIZE=1"));
+    }
+
+    #[test]
+    fn domains_compare_without_case_and_to_the_last_dot() {
+        let domain = |text| Domain::parse(text).unwrap();
+        assert_eq!(domain("LocalHost"), domain("localhost"));
+        assert_ne!(domain("localhost."), domain("localhost"));
+        assert_ne!(domain("localhost.example.org"), domain("localhost"));
+    }
+
+    pub(crate) fn any_mailbox() -> impl Strategy<Value = Mailbox> {
+        let domain = prop_oneof![
+            "[a-z0-9]{1,9}(\\.[A-Z0-9]{1,9}){0,3}\\.?".prop_map(Domain::Name),
+            any::<IpAddr>().prop_map(Domain::Literal),
+            "[0-9]{1,9}".prop_map(Domain::Number),
+        ];
+        ("[ -~]{0,64}", domain)
+            .prop_map(|(local_part, domain)| Mailbox { local_part: LocalPart(local_part), domain })
+    }
+
+    proptest! {
+        #[test]
+        fn a_rendered_mailbox_parses_to_itself(mailbox in any_mailbox()) {
+            let path = ForwardPath::Mailbox(mailbox);
+            let text = path.to_string();
+            prop_assert_eq!(ForwardPath::take(&text), Ok((path, "")));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[<@\"\\\\a.,:>\\[\\]# ]{0,40}|.{0,40}") {
+            let _ = ForwardPath::take(&text);
+            let _ = ReversePath::take(&text);
+        }
+    }
+}

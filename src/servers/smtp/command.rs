@@ -1,0 +1,325 @@
+//! SMTP command lines (RFC 821 section 4.1). Knows no state: whether a command comes at the right
+//! moment is the session's to judge.
+
+use std::fmt;
+
+use crate::servers::smtp::address::{Domain, ForwardPath, Malformed, ReversePath};
+
+/// A command that the server carries out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `HELO <domain>`, with the name under which the client presents itself.
+    Helo(String),
+    /// `MAIL FROM:<reverse-path>`.
+    Mail(ReversePath),
+    /// `RCPT TO:<forward-path>`.
+    Rcpt(ForwardPath),
+    /// `DATA`.
+    Data,
+    /// `RSET`.
+    Rset,
+    /// `NOOP`; what follows it is ignored.
+    Noop,
+    /// `QUIT`.
+    Quit,
+}
+
+/// A line that is no such command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A verb that nobody knows.
+    Unrecognized,
+    /// A verb of SMTP or ESMTP that this server does not offer.
+    NotImplemented,
+    /// An argument that is missing, malformed or too much.
+    Argument,
+    /// A parameter behind a path: nothing was advertised that would allow one.
+    Parameter,
+}
+
+/// What is made of a verb's argument.
+type Parse = fn(&str) -> Result<Command, Refusal>;
+
+/// The verbs that are known, the most frequent ones first.
+const VERBS: [(&str, Parse); 17] = [
+    ("MAIL", mail),
+    ("RCPT", rcpt),
+    ("DATA", |argument| without_argument(argument, Command::Data)),
+    ("HELO", helo),
+    ("RSET", |argument| without_argument(argument, Command::Rset)),
+    ("NOOP", |_| Ok(Command::Noop)),
+    ("QUIT", |argument| without_argument(argument, Command::Quit)),
+    // A client that is refused EHLO falls back to HELO.
+    ("EHLO", not_implemented),
+    ("VRFY", not_implemented),
+    ("EXPN", not_implemented),
+    ("HELP", not_implemented),
+    ("SEND", not_implemented),
+    ("SOML", not_implemented),
+    ("SAML", not_implemented),
+    ("TURN", not_implemented),
+    ("AUTH", not_implemented),
+    ("STARTTLS", not_implemented),
+];
+
+impl Command {
+    /// Parses a line, given without its CRLF.
+    pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
+        let line = trim_end(line);
+        let blank = line.iter().position(|&byte| byte == b' ');
+        let (verb, argument) = line.split_at(blank.unwrap_or(line.len()));
+        let (_, parse) = VERBS
+            .iter()
+            .find(|(known, _)| verb.eq_ignore_ascii_case(known.as_bytes()))
+            .ok_or(Refusal::Unrecognized)?;
+        parse(printable(argument)?.trim_start_matches(' '))
+    }
+}
+
+/// RFC 5321 section 4.1.1: trailing white space is tolerated.
+fn trim_end(line: &[u8]) -> &[u8] {
+    let blanks = line.iter().rev().take_while(|&&byte| matches!(byte, b' ' | b'\t'));
+    line.get(..line.len() - blanks.count()).unwrap_or(line)
+}
+
+/// RFC 5321 section 4.1.2: a byte that is no printable ASCII spoils the whole line. Cutting it
+/// there would be the worse answer.
+fn printable(argument: &[u8]) -> Result<&str, Refusal> {
+    match std::str::from_utf8(argument) {
+        Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) => Ok(text),
+        _ => Err(Refusal::Argument),
+    }
+}
+
+fn not_implemented(_: &str) -> Result<Command, Refusal> {
+    Err(Refusal::NotImplemented)
+}
+
+fn without_argument(argument: &str, command: Command) -> Result<Command, Refusal> {
+    if argument.is_empty() {
+        return Ok(command);
+    }
+    Err(Refusal::Argument)
+}
+
+/// Nothing depends on the name, so that an underscore in it, which host names of containers have,
+/// is let pass.
+fn helo(argument: &str) -> Result<Command, Refusal> {
+    Domain::parse(&argument.replace('_', "x"))?;
+    Ok(Command::Helo(argument.into()))
+}
+
+fn mail(argument: &str) -> Result<Command, Refusal> {
+    let (path, rest) = ReversePath::take(path_behind("FROM:", argument)?)?;
+    no_parameters(rest)?;
+    Ok(Command::Mail(path))
+}
+
+fn rcpt(argument: &str) -> Result<Command, Refusal> {
+    let (path, rest) = ForwardPath::take(path_behind("TO:", argument)?)?;
+    no_parameters(rest)?;
+    Ok(Command::Rcpt(path))
+}
+
+fn path_behind<'a>(keyword: &str, argument: &'a str) -> Result<&'a str, Refusal> {
+    match argument.split_at_checked(keyword.len()) {
+        Some((found, path)) if found.eq_ignore_ascii_case(keyword) => {
+            Ok(path.trim_start_matches(' '))
+        }
+        _ => Err(Refusal::Argument),
+    }
+}
+
+fn no_parameters(rest: &str) -> Result<(), Refusal> {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let parameters = rest.strip_prefix(' ').ok_or(Refusal::Argument)?;
+    if parameters.split_ascii_whitespace().all(is_parameter) {
+        return Err(Refusal::Parameter);
+    }
+    Err(Refusal::Argument)
+}
+
+/// `keyword` or `keyword=value` (RFC 5321 section 4.1.2).
+fn is_parameter(text: &str) -> bool {
+    let keyword = text.split('=').next().unwrap_or_default();
+    !keyword.is_empty() && keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::Argument
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Helo(domain) => write!(f, "HELO {domain}"),
+            Self::Mail(path) => write!(f, "MAIL FROM:{path}"),
+            Self::Rcpt(path) => write!(f, "RCPT TO:{path}"),
+            Self::Data => f.write_str("DATA"),
+            Self::Rset => f.write_str("RSET"),
+            Self::Noop => f.write_str("NOOP"),
+            Self::Quit => f.write_str("QUIT"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::smtp::address::tests::any_mailbox;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn reads(line: &str, command: &str) {
+        let parsed = Command::parse(line.as_bytes());
+        assert_eq!(parsed.map(|parsed| parsed.to_string()), Ok(command.into()));
+    }
+
+    #[track_caller]
+    fn refuses(refusal: Refusal, lines: &[&[u8]]) {
+        for line in lines {
+            let line_shown = String::from_utf8_lossy(line);
+            assert_eq!(Command::parse(line), Err(refusal), "{line_shown}");
+        }
+    }
+
+    #[test]
+    fn verbs_and_keywords_are_read_without_case() {
+        reads("helo tester", "HELO tester");
+        reads("mAiL fRoM:<A@b>", "MAIL FROM:<A@b>");
+        reads("rcpt to:<A@b>", "RCPT TO:<A@b>");
+        reads("data", "DATA");
+    }
+
+    #[test]
+    fn blanks_are_tolerated_after_the_verb_the_colon_and_the_line() {
+        reads("MAIL   FROM:   <a@b>  \t", "MAIL FROM:<a@b>");
+        reads("RCPT TO: <a@b> ", "RCPT TO:<a@b>");
+        reads("DATA \t ", "DATA");
+        reads("QUIT ", "QUIT");
+        reads("HELO  [127.0.0.1] ", "HELO [127.0.0.1]");
+    }
+
+    #[test]
+    fn a_wrong_argument_is_refused() {
+        refuses(
+            Refusal::Argument,
+            &[
+                b"HELO",
+                b"HELO ",
+                b"HELO a b",
+                b"HELO <x>",
+                b"HELO a..b",
+                b"MAIL",
+                b"MAIL FROM",
+                b"MAIL FROM:",
+                b"MAIL FROM:a@b",
+                b"MAIL <a@b>",
+                b"MAIL FROM :<a@b>",
+                b"MAIL FROM:<a@b>x",
+                b"MAIL FROM:<a@b> <c@d>",
+                b"MAIL TO:<a@b>",
+                b"RCPT",
+                b"RCPT TO:",
+                b"RCPT TO:<>",
+                b"RCPT TO:<a>",
+                b"DATA x",
+                b"RSET x",
+                b"QUIT x",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_parameter_is_refused_as_such() {
+        refuses(
+            Refusal::Parameter,
+            &[
+                b"MAIL FROM:<a@b> SIZE=100",
+                b"MAIL FROM:<> BODY=8BITMIME SIZE=1",
+                b"RCPT TO:<a@b> NOTIFY=NEVER",
+            ],
+        );
+    }
+
+    #[test]
+    fn nul_and_eight_bit_bytes_spoil_the_line() {
+        refuses(
+            Refusal::Argument,
+            &[
+                b"MAIL FROM:<a@b>\0",
+                b"MAIL FROM:<a\0@b>",
+                b"RCPT TO:<\xe9@b>",
+                b"NOOP \0",
+                b"NOOP \xff",
+                b"HELO a\0b",
+                b"DATA \0",
+                b"RSET \x80",
+                b"NOOP a\nQUIT",
+                b"NOOP a\r",
+            ],
+        );
+        refuses(
+            Refusal::Unrecognized,
+            &[b"QUIT\0", b"\0QUIT", b"NOOP\xff", b"QUIT\r", b"NOOP\nQUIT", b"DATA\x0c"],
+        );
+    }
+
+    #[test]
+    fn verbs_that_are_not_offered_and_verbs_that_nobody_knows() {
+        refuses(
+            Refusal::NotImplemented,
+            &[
+                b"EHLO x",
+                b"vrfy",
+                b"EXPN a",
+                b"HELP",
+                b"SEND",
+                b"SOML",
+                b"SAML",
+                b"TURN",
+                b"AUTH PLAIN",
+                b"STARTTLS",
+            ],
+        );
+        refuses(
+            Refusal::Unrecognized,
+            &[b"", b" ", b" NOOP", b"BDAT 1", b"NOOPX", b"MAIL\tFROM:<a@b>", b"MAILFROM:<a@b>"],
+        );
+    }
+
+    #[test]
+    fn noop_may_have_an_argument() {
+        reads("NOOP whatever it is", "NOOP");
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            "[a-z0-9]{1,20}(\\.[a-z_]{1,9}){0,3}".prop_map(Command::Helo),
+            Just(Command::Mail(ReversePath::Null)),
+            any_mailbox().prop_map(|mailbox| Command::Mail(ReversePath::Mailbox(mailbox))),
+            any_mailbox().prop_map(|mailbox| Command::Rcpt(ForwardPath::Mailbox(mailbox))),
+            Just(Command::Rcpt(ForwardPath::Postmaster)),
+            Just(Command::Data),
+            Just(Command::Rset),
+            Just(Command::Noop),
+            Just(Command::Quit),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_rendered_command_parses_to_itself(command in any_command()) {
+            prop_assert_eq!(Command::parse(command.to_string().as_bytes()), Ok(command));
+        }
+
+        #[test]
+        fn no_line_makes_the_parser_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Command::parse(&line);
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The rules of an SMTP session (RFC 821 section 4.1.4): which command is right when, and what a
+//! transaction has gathered. Knows neither files nor sockets.
+
+use std::borrow::Cow;
+use std::mem;
+use std::sync::Arc;
+
+use crate::servers::limits::RECIPIENTS;
+use crate::servers::session::{Farewell, Reply, Session, Step};
+use crate::servers::smtp::address::{Domain, ForwardPath, Mailbox, ReversePath};
+use crate::servers::smtp::command::{Command, Refusal};
+use crate::servers::smtp::reply;
+
+/// Whether a client may send to other domains through us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relaying {
+    /// Its mail goes to the relay queue.
+    Allowed,
+    /// Only local users can be reached.
+    Denied,
+}
+
+/// What the session wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Look whether a mailbox exists.
+    Verify(String),
+    /// Store the message text that has come for all recipients, or for none.
+    Deliver(Transaction),
+}
+
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The mailbox exists.
+    Verified(String),
+    /// It does not, or is none that mail may go to.
+    NoSuchUser,
+    /// What became of the message.
+    Delivery(Delivery),
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is on the disk, for every recipient.
+    Stored,
+    /// It is longer than the operator allows.
+    TooLarge,
+    /// There is no room for it.
+    NoSpace,
+    /// Another program would not let go of a mailbox.
+    Busy,
+    /// Something else went wrong.
+    Failed,
+}
+
+/// A mail transaction: the envelope, as far as it has come.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Who sends.
+    pub reverse_path: ReversePath,
+    /// Local users who are to get the message, each once.
+    pub users: Vec<String>,
+    /// Mailboxes at other domains, each once.
+    pub remote: Vec<Mailbox>,
+    /// RCPT commands accepted, repeated recipients included.
+    accepted: usize,
+}
+
+/// One SMTP session.
+#[derive(Debug)]
+pub struct SmtpSession {
+    domain: Arc<str>,
+    relaying: Relaying,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Before HELO.
+    Greeted,
+    /// After HELO, between transactions.
+    Ready,
+    /// After MAIL.
+    Transaction(Transaction),
+    /// Message text is coming, or is being delivered.
+    Data,
+}
+
+impl SmtpSession {
+    /// A session with the server of `domain`.
+    #[must_use]
+    pub const fn new(domain: Arc<str>, relaying: Relaying) -> Self {
+        Self { domain, relaying, state: State::Greeted }
+    }
+
+    fn command(&mut self, command: Command) -> Step<Effect> {
+        match command {
+            Command::Helo(_) => self.helo(),
+            Command::Mail(reverse_path) => Step::Reply(self.mail(reverse_path)),
+            Command::Rcpt(forward_path) => self.rcpt(forward_path),
+            Command::Data => self.data(),
+            Command::Rset => self.reset(),
+            Command::Noop => Step::Reply(reply::OK),
+            Command::Quit => Step::Close(self.say("221", "Service closing transmission channel")),
+        }
+    }
+
+    fn helo(&mut self) -> Step<Effect> {
+        self.state = State::Ready;
+        Step::Reply(format!("250 {}", self.domain).into())
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath) -> Reply {
+        match self.state {
+            State::Greeted => reply::HELO_FIRST,
+            State::Transaction(_) | State::Data => reply::NESTED_MAIL,
+            State::Ready => {
+                self.state = State::Transaction(Transaction::from(reverse_path));
+                reply::OK
+            }
+        }
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath) -> Step<Effect> {
+        let State::Transaction(transaction) = &mut self.state else {
+            return Step::Reply(reply::MAIL_FIRST);
+        };
+        if transaction.accepted >= RECIPIENTS {
+            return Step::Reply(reply::TOO_MANY_RECIPIENTS);
+        }
+        let mailbox = match forward_path {
+            ForwardPath::Postmaster => return Step::Perform(Effect::Verify("postmaster".into())),
+            ForwardPath::Mailbox(mailbox) => mailbox,
+        };
+        if is_local(&mailbox.domain, &self.domain) {
+            return Step::Perform(Effect::Verify(mailbox.local_part.into_string()));
+        }
+        Step::Reply(match self.relaying {
+            Relaying::Allowed => transaction.add_remote(mailbox),
+            Relaying::Denied => reply::RELAYING_DENIED,
+        })
+    }
+
+    fn data(&mut self) -> Step<Effect> {
+        match mem::replace(&mut self.state, State::Data) {
+            State::Transaction(transaction) if transaction.accepted > 0 => {
+                Step::Text(reply::START_MAIL_INPUT, Effect::Deliver(transaction))
+            }
+            state => {
+                self.state = state;
+                Step::Reply(match self.state {
+                    State::Transaction(_) => reply::RCPT_FIRST,
+                    State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
+                })
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Step<Effect> {
+        if !matches!(self.state, State::Greeted) {
+            self.state = State::Ready;
+        }
+        Step::Reply(reply::OK)
+    }
+
+    fn verified(&mut self, user: String) -> Reply {
+        match &mut self.state {
+            State::Transaction(transaction) => transaction.add_user(user),
+            State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
+        }
+    }
+
+    fn say(&self, code: &str, text: &str) -> Reply {
+        format!("{code} {} {text}", self.domain).into()
+    }
+}
+
+impl Session for SmtpSession {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    fn greeting(&self) -> Reply {
+        self.say("220", "mailconsole service ready")
+    }
+
+    fn line(&mut self, line: &[u8]) -> Step<Effect> {
+        match Command::parse(line) {
+            Ok(command) => self.command(command),
+            Err(refusal) => Step::Reply(match refusal {
+                Refusal::Unrecognized => reply::UNRECOGNIZED,
+                Refusal::NotImplemented => reply::NOT_IMPLEMENTED,
+                Refusal::Argument => reply::WRONG_ARGUMENT,
+                Refusal::Parameter => reply::PARAMETER,
+            }),
+        }
+    }
+
+    fn overlong(&self) -> Reply {
+        reply::TOO_LONG
+    }
+
+    fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
+        Step::Reply(match outcome {
+            Outcome::Verified(user) => self.verified(user),
+            Outcome::NoSuchUser => reply::NO_SUCH_USER,
+            Outcome::Delivery(delivery) => {
+                self.state = State::Ready;
+                verdict(delivery)
+            }
+        })
+    }
+
+    fn farewell(&self, why: Farewell) -> Option<Reply> {
+        Some(self.say(
+            "421",
+            match why {
+                Farewell::Shutdown => "Server shutting down",
+                Farewell::Idle => "Idle for too long, closing transmission channel",
+                Farewell::Busy => "Too many connections, try again later",
+                Farewell::Operator => "Closed by the operator",
+            },
+        ))
+    }
+
+    fn state(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match &self.state {
+            State::Greeted => "greeted",
+            State::Ready => "HELO",
+            State::Transaction(transaction) if transaction.accepted == 0 => "MAIL",
+            State::Transaction(_) => "RCPT",
+            State::Data => "DATA",
+        })
+    }
+}
+
+impl From<ReversePath> for Transaction {
+    fn from(reverse_path: ReversePath) -> Self {
+        Self { reverse_path, users: Vec::new(), remote: Vec::new(), accepted: 0 }
+    }
+}
+
+impl Transaction {
+    fn add_user(&mut self, user: String) -> Reply {
+        self.accepted += 1;
+        if !self.users.contains(&user) {
+            self.users.push(user);
+        }
+        reply::OK
+    }
+
+    fn add_remote(&mut self, mailbox: Mailbox) -> Reply {
+        self.accepted += 1;
+        if !self.remote.contains(&mailbox) {
+            self.remote.push(mailbox);
+        }
+        reply::OK
+    }
+}
+
+/// Our own domain, or an address of the machine that needs no name to be ours.
+fn is_local(domain: &Domain, ours: &str) -> bool {
+    match domain {
+        Domain::Name(name) => name.eq_ignore_ascii_case(ours),
+        Domain::Literal(address) => address.is_loopback(),
+        Domain::Number(_) => false,
+    }
+}
+
+const fn verdict(delivery: Delivery) -> Reply {
+    match delivery {
+        Delivery::Stored => reply::OK,
+        Delivery::TooLarge => reply::TOO_LARGE,
+        Delivery::NoSpace => reply::NO_SPACE,
+        Delivery::Busy => reply::MAILBOX_BUSY,
+        Delivery::Failed => reply::LOCAL_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::session::script::Peer;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    type Delivered = Rc<RefCell<Vec<Transaction>>>;
+
+    /// A server on which linhphan, zives and postmaster have mailboxes.
+    fn peer(
+        relaying: Relaying,
+        delivery: Delivery,
+    ) -> (Peer<SmtpSession, impl FnMut(Effect) -> Outcome>, Delivered) {
+        let delivered = Delivered::default();
+        let deliveries = Rc::clone(&delivered);
+        let perform = move |effect| match effect {
+            Effect::Verify(user) => match user.as_str() {
+                "linhphan" | "zives" | "postmaster" => Outcome::Verified(user),
+                _ => Outcome::NoSuchUser,
+            },
+            Effect::Deliver(transaction) => {
+                deliveries.borrow_mut().push(transaction);
+                Outcome::Delivery(delivery)
+            }
+        };
+        let session = SmtpSession::new("localhost".into(), relaying);
+        (Peer::new(session, perform), delivered)
+    }
+
+    /// The same, after HELO, for a client that may relay.
+    fn greeted() -> Peer<SmtpSession, impl FnMut(Effect) -> Outcome> {
+        let (mut peer, _) = peer(Relaying::Allowed, Delivery::Stored);
+        peer.send("HELO tester").expect("250 localhost");
+        peer
+    }
+
+    #[test]
+    fn a_message_for_two_users() {
+        let (mut peer, delivered) = peer(Relaying::Denied, Delivery::Stored);
+        peer.send("HELO tester").expect("250 localhost");
+        peer.send("MAIL FROM:<ben@localhost>").expect("250 OK");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("250 OK");
+        peer.send("RCPT TO:<nobody@localhost>").expect("550 *");
+        peer.send("RCPT TO:<zives@LOCALHOST>").expect("250 OK");
+        peer.send("RCPT TO:<\"linhphan\"@localhost>").expect("250 OK");
+        peer.send("DATA").expect("250 OK");
+        assert_eq!(delivered.borrow()[0].users, ["linhphan", "zives"]);
+        assert_eq!(delivered.borrow()[0].reverse_path.to_string(), "<ben@localhost>");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("503 *");
+        peer.send("MAIL FROM:<>").expect("250 OK");
+        peer.send("QUIT").expect("221 localhost Service closing transmission channel").and_close();
+    }
+
+    #[test]
+    fn greeting_and_farewells() {
+        let session = SmtpSession::new("mail.example".into(), Relaying::Denied);
+        assert_eq!(session.greeting().bytes(), b"220 mail.example mailconsole service ready");
+        assert_eq!(
+            session.farewell(Farewell::Shutdown),
+            Some("421 mail.example Server shutting down".to_owned().into())
+        );
+    }
+
+    #[test]
+    fn mail_and_rcpt_and_data_come_in_this_order() {
+        let (mut peer, _) = peer(Relaying::Denied, Delivery::Stored);
+        for line in ["MAIL FROM:<a@b>", "RCPT TO:<linhphan@localhost>", "DATA"] {
+            peer.send(line).expect("503 *");
+        }
+        peer.send("HELO x").expect("250 localhost");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("503 *");
+        peer.send("DATA").expect("503 *");
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        peer.send("MAIL FROM:<c@d>").expect("503 *");
+        peer.send("DATA").expect("503 *");
+        peer.send("RCPT TO:<nobody@localhost>").expect("550 *");
+        peer.send("DATA").expect("503 *");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("250 OK");
+        peer.send("MAIL FROM:<c@d>").expect("503 *");
+        peer.send("DATA").expect("250 OK");
+    }
+
+    #[test]
+    fn noop_rset_and_quit_are_accepted_at_any_time() {
+        let (mut peer, _) = peer(Relaying::Denied, Delivery::Stored);
+        peer.send("NOOP").expect("250 OK");
+        peer.send("RSET").expect("250 OK");
+        peer.send("MAIL FROM:<a@b>").expect("503 *");
+        peer.send("QUIT").expect("221 *").and_close();
+    }
+
+    #[test]
+    fn rset_and_helo_forget_the_transaction() {
+        for verb in ["RSET", "HELO again"] {
+            let mut peer = greeted();
+            peer.send("MAIL FROM:<a@b>").expect("250 OK");
+            peer.send("RCPT TO:<linhphan@localhost>").expect("250 OK");
+            peer.send(verb).expect("250 *");
+            peer.send("DATA").expect("503 *");
+            peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        }
+    }
+
+    #[test]
+    fn a_refused_command_changes_nothing() {
+        let mut peer = greeted();
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("250 OK");
+        for (line, code) in [
+            ("HELO", "501 *"),
+            ("EHLO x", "502 Command not implemented"),
+            ("BLAH", "500 Syntax error, command unrecognized"),
+            ("", "500 *"),
+            ("MAIL FROM:<c@d> SIZE=1", "555 *"),
+            ("RCPT TO:<a@b> X=Y", "555 *"),
+            ("RSET x", "501 *"),
+            ("DATA x", "501 *"),
+        ] {
+            peer.send(line).expect(code);
+        }
+        peer.send("DATA").expect("250 OK");
+    }
+
+    #[test]
+    fn a_transaction_ends_with_whatever_data_was_answered() {
+        for (delivery, code) in [
+            (Delivery::TooLarge, "552 *"),
+            (Delivery::NoSpace, "452 *"),
+            (Delivery::Busy, "451 *"),
+            (Delivery::Failed, "451 *"),
+        ] {
+            let (mut peer, _) = peer(Relaying::Denied, delivery);
+            peer.send("HELO x").expect("250 *");
+            peer.send("MAIL FROM:<a@b>").expect("250 OK");
+            peer.send("RCPT TO:<linhphan@localhost>").expect("250 OK");
+            peer.send("DATA").expect(code);
+            peer.send("DATA").expect("503 *");
+            peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        }
+    }
+
+    #[test]
+    fn other_domains_are_for_those_who_may_relay() {
+        let (mut stranger, _) = peer(Relaying::Denied, Delivery::Stored);
+        stranger.send("HELO x").expect("250 *");
+        stranger.send("MAIL FROM:<a@b>").expect("250 OK");
+        stranger.send("RCPT TO:<friend@example.org>").expect("550 Relaying denied");
+        stranger.send("RCPT TO:<linhphan@localhost.>").expect("550 Relaying denied");
+
+        let (mut neighbour, delivered) = peer(Relaying::Allowed, Delivery::Stored);
+        neighbour.send("HELO x").expect("250 *");
+        neighbour.send("MAIL FROM:<a@b>").expect("250 OK");
+        neighbour.send("RCPT TO:<friend@example.org>").expect("250 OK");
+        neighbour.send("RCPT TO:<friend@EXAMPLE.org>").expect("250 OK");
+        neighbour.send("RCPT TO:<linhphan@localhost.example.org>").expect("250 OK");
+        neighbour.send("DATA").expect("250 OK");
+        let remote: Vec<String> =
+            delivered.borrow()[0].remote.iter().map(Mailbox::to_string).collect();
+        assert_eq!(remote, ["friend@example.org", "linhphan@localhost.example.org"]);
+        assert!(delivered.borrow()[0].users.is_empty());
+    }
+
+    #[test]
+    fn a_loopback_address_is_this_machine() {
+        let (mut peer, delivered) = peer(Relaying::Denied, Delivery::Stored);
+        peer.send("HELO x").expect("250 *");
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        peer.send("RCPT TO:<linhphan@[127.0.0.1]>").expect("250 OK");
+        peer.send("RCPT TO:<linhphan@[IPv6:::1]>").expect("250 OK");
+        peer.send("RCPT TO:<linhphan@[192.0.2.1]>").expect("550 Relaying denied");
+        peer.send("RCPT TO:<Postmaster>").expect("250 OK");
+        peer.send("DATA").expect("250 OK");
+        assert_eq!(delivered.borrow()[0].users, ["linhphan", "postmaster"]);
+    }
+
+    #[test]
+    fn the_local_part_is_taken_as_it_is_written() {
+        let mut peer = greeted();
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        peer.send("RCPT TO:<Linhphan@localhost>").expect("550 *");
+    }
+
+    #[test]
+    fn the_recipient_after_the_thousandth_is_one_too_many() {
+        let mut peer = greeted();
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        for number in 0..1_000 {
+            peer.send(format!("RCPT TO:<u{number}@example.org>")).expect("250 OK");
+        }
+        peer.send("RCPT TO:<linhphan@localhost>").expect("452 *");
+        peer.send("RCPT TO:<u0@example.org>").expect("452 *");
+        peer.send("DATA").expect("250 OK");
+    }
+}
