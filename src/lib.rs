@@ -1,5 +1,6 @@
 //! mailconsole: echo, SMTP and POP3 servers over plain mbox files, and a console that shows them.
 
+pub mod app;
 pub mod servers;
 pub mod store;
 pub mod wire;

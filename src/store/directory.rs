@@ -83,6 +83,12 @@ impl User {
         &self.name
     }
 
+    /// A user of whom tests need only the name.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.into() }
+    }
+
     pub(super) fn file(&self) -> FileName {
         format!("{}{SUFFIX}", self.name).into()
     }

@@ -3,4 +3,5 @@
 pub mod command;
 pub mod maildrop;
 mod reply;
+pub mod service;
 pub mod session;

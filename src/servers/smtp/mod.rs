@@ -3,4 +3,5 @@
 pub mod address;
 pub mod command;
 mod reply;
+pub mod service;
 pub mod session;

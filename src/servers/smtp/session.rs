@@ -10,6 +10,7 @@ use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::servers::smtp::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::servers::smtp::command::{Command, Refusal};
 use crate::servers::smtp::reply;
+use crate::store::directory::User;
 
 /// Whether a client may send to other domains through us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum Effect {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The mailbox exists.
-    Verified(String),
+    Verified(User),
     /// It does not, or is none that mail may go to.
     NoSuchUser,
     /// What became of the message.
@@ -61,7 +62,7 @@ pub struct Transaction {
     /// Who sends.
     pub reverse_path: ReversePath,
     /// Local users who are to get the message, each once.
-    pub users: Vec<String>,
+    pub users: Vec<User>,
     /// Mailboxes at other domains, each once.
     pub remote: Vec<Mailbox>,
     /// RCPT commands accepted, repeated recipients included.
@@ -165,7 +166,7 @@ impl SmtpSession {
         Step::Reply(reply::OK)
     }
 
-    fn verified(&mut self, user: String) -> Reply {
+    fn verified(&mut self, user: User) -> Reply {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_user(user),
             State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
@@ -242,7 +243,7 @@ impl From<ReversePath> for Transaction {
 }
 
 impl Transaction {
-    fn add_user(&mut self, user: String) -> Reply {
+    fn add_user(&mut self, user: User) -> Reply {
         self.accepted += 1;
         if !self.users.contains(&user) {
             self.users.push(user);
@@ -296,7 +297,7 @@ mod tests {
         let deliveries = Rc::clone(&delivered);
         let perform = move |effect| match effect {
             Effect::Verify(user) => match user.as_str() {
-                "linhphan" | "zives" | "postmaster" => Outcome::Verified(user),
+                "linhphan" | "zives" | "postmaster" => Outcome::Verified(User::named(&user)),
                 _ => Outcome::NoSuchUser,
             },
             Effect::Deliver(transaction) => {
@@ -325,7 +326,7 @@ mod tests {
         peer.send("RCPT TO:<zives@LOCALHOST>").expect("250 OK");
         peer.send("RCPT TO:<\"linhphan\"@localhost>").expect("250 OK");
         peer.send("DATA").expect("250 OK");
-        assert_eq!(delivered.borrow()[0].users, ["linhphan", "zives"]);
+        assert_eq!(delivered.borrow()[0].users, ["linhphan", "zives"].map(User::named));
         assert_eq!(delivered.borrow()[0].reverse_path.to_string(), "<ben@localhost>");
         peer.send("RCPT TO:<linhphan@localhost>").expect("503 *");
         peer.send("MAIL FROM:<>").expect("250 OK");
@@ -451,7 +452,7 @@ mod tests {
         peer.send("RCPT TO:<linhphan@[192.0.2.1]>").expect("550 Relaying denied");
         peer.send("RCPT TO:<Postmaster>").expect("250 OK");
         peer.send("DATA").expect("250 OK");
-        assert_eq!(delivered.borrow()[0].users, ["linhphan", "postmaster"]);
+        assert_eq!(delivered.borrow()[0].users, ["linhphan", "postmaster"].map(User::named));
     }
 
     #[test]

@@ -1,0 +1,336 @@
+//! The command line and its words. Knows no defaults and decides nothing.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::FalseyValueParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do.
+///
+/// Without a sub-command all three servers run on one directory of mailboxes, on a full-screen
+/// console or, with --no-tui, without a screen.
+#[derive(Debug, Parser)]
+#[command(name = "mailconsole", version, args_conflicts_with_subcommands = false)]
+#[command(after_help = AFTER_HELP)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// Which part of the program is meant; all of it, if none is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What may stand before and after the sub-command.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+const AFTER_HELP: &str = "\
+Every option may also stand in the environment (MAILCONSOLE_SMTP_PORT=2525) and in the config \
+file (smtp-port = 2525); a flag counts before the environment, and the environment before the \
+file.
+
+Examples:
+  mailconsole --dir mailtest --user linhphan          the console, with a mailbox to begin with
+  mailconsole --dir mailtest --no-tui -v              the same servers, transcript on stderr
+  mailconsole smtp -p 2525 mailtest                   the SMTP server alone";
+
+/// A part of the program.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The echo server alone
+    Echo {
+        /// Port to listen on; 0 lets the system choose [default: 10000]
+        #[arg(short, long)]
+        port: Option<u16>,
+    },
+    /// The SMTP server alone
+    Smtp {
+        /// Port to listen on; 0 lets the system choose [default: 2500]
+        #[arg(short, long)]
+        port: Option<u16>,
+        /// The directory of the mailboxes
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// The POP3 server alone
+    Pop3 {
+        /// Port to listen on; 0 lets the system choose [default: 11000]
+        #[arg(short, long)]
+        port: Option<u16>,
+        /// The directory of the mailboxes
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Play a fixed conversation against any server, and say what is off
+    Check(Check),
+}
+
+/// What `check` is to check.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The conversation to play
+    pub protocol: Protocol,
+    /// The server's port [default: 10000, 2500 or 11000]
+    pub port: Option<u16>,
+    /// The server's host
+    #[arg(long, default_value = "localhost")]
+    pub host: String,
+}
+
+/// A protocol that `check` speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// The echo protocol.
+    Echo,
+    /// SMTP.
+    Smtp,
+    /// POP3.
+    Pop3,
+}
+
+/// Everything that can be set, by a flag, in the environment or in the config file.
+#[derive(Debug, Default, Args, Deserialize)]
+#[expect(clippy::doc_markdown, reason = "these sentences are the help text")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// The directory of the mailboxes
+    #[arg(long, value_name = "DIR", env = "MAILCONSOLE_DIR", global = true)]
+    #[arg(help_heading = MAILBOXES)]
+    pub dir: Option<PathBuf>,
+    /// Make NAME.mbox if it is missing, and the directory too; may be given several times
+    #[arg(long, value_name = "NAME", env = "MAILCONSOLE_USER", global = true)]
+    #[arg(value_delimiter = ',', help_heading = MAILBOXES)]
+    pub user: Vec<String>,
+    /// The password of every user [default: cis505]
+    #[arg(long, env = "MAILCONSOLE_PASSWORD", global = true, help_heading = MAILBOXES)]
+    pub password: Option<String>,
+    /// The domain whose mailboxes these are [default: localhost]
+    #[arg(long, env = "MAILCONSOLE_DOMAIN", global = true, help_heading = MAILBOXES)]
+    pub domain: Option<String>,
+    /// Acknowledge messages before they are on the disk: fast, and lost with the power
+    #[arg(long, env = "MAILCONSOLE_NO_SYNC", global = true, help_heading = MAILBOXES)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub no_sync: bool,
+
+    /// Port of the echo server; 0 lets the system choose [default: 10000]
+    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_ECHO_PORT", global = true)]
+    #[arg(help_heading = LISTENING)]
+    pub echo_port: Option<u16>,
+    /// Port of the SMTP server; 0 lets the system choose [default: 2500]
+    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_SMTP_PORT", global = true)]
+    #[arg(help_heading = LISTENING)]
+    pub smtp_port: Option<u16>,
+    /// Port of the POP3 server; 0 lets the system choose [default: 11000]
+    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_POP3_PORT", global = true)]
+    #[arg(help_heading = LISTENING)]
+    pub pop3_port: Option<u16>,
+    /// Address to listen on; may be given several times [default: 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDR", env = "MAILCONSOLE_BIND", global = true)]
+    #[arg(value_delimiter = ',', help_heading = LISTENING)]
+    pub bind: Vec<IpAddr>,
+    /// Network whose mail for other domains is taken, besides this machine's; may be given
+    /// several times
+    #[arg(long, value_name = "CIDR", env = "MAILCONSOLE_RELAY_FROM", global = true)]
+    #[arg(value_delimiter = ',', help_heading = LISTENING)]
+    pub relay_from: Vec<Network>,
+
+    /// How long a client may be silent, 0 for ever [default: SMTP 300, POP3 600, echo 0]
+    #[arg(long, value_name = "SECONDS", env = "MAILCONSOLE_IDLE", global = true)]
+    #[arg(help_heading = LIMITS)]
+    pub idle: Option<u64>,
+    /// Connections at once, of all servers together [default: 20000]
+    #[arg(long, value_name = "COUNT", env = "MAILCONSOLE_MAX_CONNECTIONS", global = true)]
+    #[arg(help_heading = LIMITS)]
+    pub max_connections: Option<usize>,
+    /// Size of a message; K, M and G are understood [default: 64M]
+    #[arg(long, value_name = "SIZE", env = "MAILCONSOLE_MAX_MESSAGE", global = true)]
+    #[arg(help_heading = LIMITS)]
+    pub max_message: Option<Size>,
+    /// Transcript lines that the console keeps [default: 50000]
+    #[arg(long, value_name = "LINES", env = "MAILCONSOLE_SCROLLBACK", global = true)]
+    #[arg(help_heading = LIMITS)]
+    pub scrollback: Option<usize>,
+
+    /// No screen: serve until Ctrl+C
+    #[arg(long, env = "MAILCONSOLE_NO_TUI", global = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub no_tui: bool,
+    /// Write the transcript to stderr; twice, with message text
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Show the author on stderr, and end
+    #[arg(short = 'a', long, global = true)]
+    #[serde(skip)]
+    pub show_author: bool,
+    /// Who is shown by -a and in the greeting of the echo server
+    /// [default: Mail Console / mailconsole]
+    #[arg(long, value_name = "FULL NAME / LOGIN", env = "MAILCONSOLE_AUTHOR", global = true)]
+    pub author: Option<String>,
+    /// The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]
+    #[arg(long, value_name = "FILE", env = "MAILCONSOLE_CONFIG", global = true)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+const MAILBOXES: &str = "Mailboxes";
+const LISTENING: &str = "Listening";
+const LIMITS: &str = "Limits";
+
+/// A number of octets: `1048576`, `64M`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenSize")]
+pub struct Size(pub u64);
+
+/// A size as a config file may have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenSize {
+    Octets(u64),
+    Text(String),
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "" => 1,
+            "k" | "K" => 1 << 10,
+            "m" | "M" => 1 << 20,
+            "g" | "G" => 1 << 30,
+            _ => return Err("write a number, and K, M or G behind it if you like".into()),
+        };
+        let number: u64 = digits.parse().map_err(|_| "write a number such as 64M".to_owned())?;
+        number.checked_mul(unit).map(Self).ok_or_else(|| "that is more than fits".into())
+    }
+}
+
+impl TryFrom<WrittenSize> for Size {
+    type Error = String;
+
+    fn try_from(size: WrittenSize) -> Result<Self, String> {
+        match size {
+            WrittenSize::Octets(octets) => Ok(Self(octets)),
+            WrittenSize::Text(text) => text.parse(),
+        }
+    }
+}
+
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| "write an address or a network such as 192.0.2.0/24".into())
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What a command line comes to that is not to be carried out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Help or the version, for stdout; all is well.
+    Information(String),
+    /// One sentence about what is wrong with it.
+    WrongUse(String),
+}
+
+impl Cli {
+    /// Reads a command line, the program's name included.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
+        Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Stop::Information(error.render().to_string())
+            }
+            _ => Stop::WrongUse(sentence(&error.render().to_string())),
+        })
+    }
+}
+
+/// The first paragraph of clap's report as one line: what follows it are hints and the usage.
+fn sentence(report: &str) -> String {
+    let paragraph = report.split("\n\n").next().unwrap_or(report);
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, Stop> {
+        Cli::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_and_behind_a_sub_command() {
+        let cli = read("mailconsole -v smtp -p 25 --domain example.org DIR -v").unwrap();
+        assert!(matches!(cli.command, Some(Command::Smtp { port: Some(25), directory: Some(_) })));
+        assert_eq!(cli.options.domain.as_deref(), Some("example.org"));
+        for line in
+            ["mailconsole -a", "mailconsole smtp -a", "mailconsole -a pop3", "mailconsole echo -a"]
+        {
+            assert!(read(line).unwrap().options.show_author, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_sentence() {
+        for line in [
+            "mailconsole --bogus",
+            "mailconsole smtp -p 65536 DIR",
+            "mailconsole smtp -p x DIR",
+            "mailconsole bogus",
+            "mailconsole --bind here",
+            "mailconsole --relay-from 1.2.3.4/33",
+            "mailconsole --max-message 1T",
+            "mailconsole check",
+            "mailconsole --dir",
+        ] {
+            let Err(Stop::WrongUse(sentence)) = read(line) else {
+                panic!("{line} is taken");
+            };
+            assert!(!sentence.contains('\n') && !sentence.contains("error"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let octets = |text: &str| text.parse::<Size>().map(|size| size.0);
+        assert_eq!(octets("1048576"), Ok(1 << 20));
+        assert_eq!(octets("64M"), Ok(64 << 20));
+        assert_eq!(octets("1k"), Ok(1_024));
+        for text in ["", "M", "1T", "-1", "1.5M", "99999999999G"] {
+            assert!(octets(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_single_address_is_a_network() {
+        assert_eq!("192.0.2.1".parse::<Network>().unwrap().0.to_string(), "192.0.2.1/32");
+        assert_eq!("::1".parse::<Network>().unwrap().0.to_string(), "::1/128");
+    }
+}

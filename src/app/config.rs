@@ -1,0 +1,440 @@
+//! Flag over environment over file over default: what is to be run. The only place with
+//! defaults.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::app::cli::{Check, Cli, Command, Options, Protocol};
+use crate::servers::limits;
+use crate::servers::listener::Addresses;
+use crate::store::directory::Durability;
+use crate::wire::event::Service;
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Task {
+    /// Say who the author is.
+    ShowAuthor(Arc<str>),
+    /// Run servers on the console.
+    Console(Config),
+    /// Run servers without a screen.
+    Headless(Config),
+    /// Play a conversation against somebody's server.
+    Check(Target),
+}
+
+/// What `check` is to check, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The conversation to play.
+    pub protocol: Protocol,
+    /// The server's host, a name or an address.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+}
+
+/// The servers to run, and how.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The servers, each with its port.
+    pub servers: Vec<(Service, Port)>,
+    /// Where they listen.
+    pub addresses: Addresses,
+    /// The mailboxes. Only an echo server alone has none.
+    pub mailboxes: Option<Mailboxes>,
+    /// Our domain.
+    pub domain: Arc<str>,
+    /// The password of every user.
+    pub password: Arc<str>,
+    /// `FULL NAME / LOGIN`.
+    pub author: Arc<str>,
+    /// Whose mail for other domains is taken, besides that of this machine.
+    pub relay_from: Vec<IpNet>,
+    /// How long clients may be silent.
+    pub idle: Idle,
+    /// Connections at once.
+    pub connections_most: usize,
+    /// Octets of message text at most.
+    pub message_most: u64,
+    /// What the transcript shows.
+    pub verbosity: Verbosity,
+    /// Transcript lines that the console keeps.
+    pub scrollback: usize,
+}
+
+/// A port, and how it is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// 0 lets the system choose.
+    pub number: u16,
+    /// What on the command line changes it.
+    pub flag: &'static str,
+}
+
+/// Where the mailboxes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailboxes {
+    /// The directory that holds them.
+    pub directory: PathBuf,
+    /// Users whose mailbox is made if it is missing.
+    pub users: Vec<String>,
+    /// Whether a message is on the disk before it is acknowledged.
+    pub durability: Durability,
+}
+
+/// How long clients may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// As long as each protocol's RFC says.
+    AsTheProtocolSays,
+    /// For ever.
+    Unlimited,
+    /// So long, whatever the protocol.
+    Limited(Duration),
+}
+
+impl Idle {
+    /// The limit for one server.
+    #[must_use]
+    pub const fn of(self, service: Service) -> Option<Duration> {
+        match (self, service) {
+            (Self::AsTheProtocolSays, Service::Smtp) => Some(limits::SMTP_IDLE),
+            (Self::AsTheProtocolSays, Service::Pop3) => Some(limits::POP3_IDLE),
+            (Self::AsTheProtocolSays, Service::Echo | Service::Relay) | (Self::Unlimited, _) => {
+                None
+            }
+            (Self::Limited(limit), _) => Some(limit),
+        }
+    }
+}
+
+/// What the transcript shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Nothing.
+    Quiet,
+    /// Commands and replies.
+    Lines,
+    /// Message text too.
+    Text,
+}
+
+/// Why it cannot be told what to run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No directory was named.
+    #[error("no directory of mailboxes is named: name it with {0}")]
+    NoDirectory(&'static str),
+    /// The config file cannot be read.
+    #[error("cannot read the config file {0}: {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// The config file cannot be understood.
+    #[error("the config file {0} cannot be understood: {1}")]
+    NotUnderstood(PathBuf, String),
+    /// A word that goes into replies holds something that must not be there.
+    #[error("{flag} is to be {expected}")]
+    Unfit {
+        /// Which option.
+        flag: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+/// The port that a server listens on unless told otherwise.
+const fn default_port(service: Service) -> u16 {
+    match service {
+        Service::Echo => 10_000,
+        Service::Smtp => 2_500,
+        Service::Pop3 => 11_000,
+        Service::Relay => 25,
+    }
+}
+
+impl Task {
+    /// Decides what to do, with the config file read.
+    pub fn new(cli: Cli) -> Result<Self, ConfigError> {
+        let file = read_file(cli.options.config.as_deref())?;
+        let options = cli.options.or(file);
+        if options.show_author {
+            return Ok(Self::ShowAuthor(author(options.author)?));
+        }
+        let (service, port, directory) = match cli.command {
+            None => return all_servers(options),
+            Some(Command::Check(check)) => return Ok(Self::Check(Target::from(check))),
+            Some(Command::Echo { port }) => (Service::Echo, port, None),
+            Some(Command::Smtp { port, directory }) => (Service::Smtp, port, directory),
+            Some(Command::Pop3 { port, directory }) => (Service::Pop3, port, directory),
+        };
+        let number = port.or(options.port(service)).unwrap_or(default_port(service));
+        let servers = vec![(service, Port { number, flag: "-p" })];
+        let mailboxes = match service {
+            Service::Echo => None,
+            _ => Some(options.mailboxes(directory, "DIR behind the sub-command")?),
+        };
+        Ok(Self::Headless(config(options, servers, mailboxes)?))
+    }
+}
+
+fn all_servers(options: Options) -> Result<Task, ConfigError> {
+    let port = |service, flag| {
+        let number = options.port(service).unwrap_or(default_port(service));
+        (service, Port { number, flag })
+    };
+    let servers = vec![
+        port(Service::Echo, "--echo-port"),
+        port(Service::Smtp, "--smtp-port"),
+        port(Service::Pop3, "--pop3-port"),
+    ];
+    let mailboxes = Some(options.mailboxes(None, "--dir DIR")?);
+    let no_tui = options.no_tui;
+    let config = config(options, servers, mailboxes)?;
+    Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
+}
+
+fn config(
+    options: Options,
+    servers: Vec<(Service, Port)>,
+    mailboxes: Option<Mailboxes>,
+) -> Result<Config, ConfigError> {
+    Ok(Config {
+        servers,
+        mailboxes,
+        addresses: match options.bind {
+            addresses if addresses.is_empty() => Addresses::Loopback,
+            addresses => Addresses::Only(addresses),
+        },
+        domain: domain(options.domain)?,
+        password: options.password.unwrap_or_else(|| "cis505".into()).into(),
+        author: author(options.author)?,
+        relay_from: options.relay_from.into_iter().map(|network| network.0).collect(),
+        idle: match options.idle {
+            None => Idle::AsTheProtocolSays,
+            Some(0) => Idle::Unlimited,
+            Some(seconds) => Idle::Limited(Duration::from_secs(seconds)),
+        },
+        connections_most: options.max_connections.unwrap_or(limits::CONNECTIONS),
+        message_most: options.max_message.map_or(limits::MESSAGE_OCTETS, |size| size.0),
+        verbosity: match options.verbose {
+            0 => Verbosity::Quiet,
+            1 => Verbosity::Lines,
+            2.. => Verbosity::Text,
+        },
+        scrollback: options.scrollback.unwrap_or(50_000),
+    })
+}
+
+/// The domain stands in replies and is compared with those of addresses.
+fn domain(given: Option<String>) -> Result<Arc<str>, ConfigError> {
+    let domain = given.unwrap_or_else(|| "localhost".into());
+    match crate::servers::smtp::address::Domain::parse(&domain) {
+        Ok(crate::servers::smtp::address::Domain::Name(_)) => Ok(domain.into()),
+        _ => Err(ConfigError::Unfit {
+            flag: "--domain",
+            expected: "a domain name such as localhost or example.org",
+        }),
+    }
+}
+
+/// The author stands in a reply, which is one line.
+fn author(given: Option<String>) -> Result<Arc<str>, ConfigError> {
+    let author = given.unwrap_or_else(|| "Mail Console / mailconsole".into());
+    if author.chars().any(char::is_control) || author.len() > 400 {
+        return Err(ConfigError::Unfit {
+            flag: "--author",
+            expected: "one line of at most 400 octets such as \"Ada Lovelace / ada\"",
+        });
+    }
+    Ok(author.into())
+}
+
+impl Options {
+    /// These options, and where they are silent, those of `file`.
+    fn or(self, file: Self) -> Self {
+        Self {
+            dir: self.dir.or(file.dir),
+            user: first_of(self.user, file.user),
+            password: self.password.or(file.password),
+            domain: self.domain.or(file.domain),
+            no_sync: self.no_sync || file.no_sync,
+            echo_port: self.echo_port.or(file.echo_port),
+            smtp_port: self.smtp_port.or(file.smtp_port),
+            pop3_port: self.pop3_port.or(file.pop3_port),
+            bind: first_of(self.bind, file.bind),
+            relay_from: first_of(self.relay_from, file.relay_from),
+            idle: self.idle.or(file.idle),
+            max_connections: self.max_connections.or(file.max_connections),
+            max_message: self.max_message.or(file.max_message),
+            scrollback: self.scrollback.or(file.scrollback),
+            no_tui: self.no_tui || file.no_tui,
+            verbose: self.verbose.max(file.verbose),
+            show_author: self.show_author,
+            author: self.author.or(file.author),
+            config: self.config,
+        }
+    }
+
+    const fn port(&self, service: Service) -> Option<u16> {
+        match service {
+            Service::Echo => self.echo_port,
+            Service::Smtp => self.smtp_port,
+            Service::Pop3 => self.pop3_port,
+            Service::Relay => None,
+        }
+    }
+
+    /// `how` is what on the command line names the directory.
+    fn mailboxes(
+        &self,
+        named: Option<PathBuf>,
+        how: &'static str,
+    ) -> Result<Mailboxes, ConfigError> {
+        let directory = named.or_else(|| self.dir.clone());
+        Ok(Mailboxes {
+            directory: directory.ok_or(ConfigError::NoDirectory(how))?,
+            users: self.user.clone(),
+            durability: if self.no_sync { Durability::Unsynced } else { Durability::Synced },
+        })
+    }
+}
+
+fn first_of<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    if first.is_empty() { second } else { first }
+}
+
+impl From<Check> for Target {
+    fn from(check: Check) -> Self {
+        let service = match check.protocol {
+            Protocol::Echo => Service::Echo,
+            Protocol::Smtp => Service::Smtp,
+            Protocol::Pop3 => Service::Pop3,
+        };
+        Self {
+            protocol: check.protocol,
+            host: check.host,
+            port: check.port.unwrap_or(default_port(service)),
+        }
+    }
+}
+
+/// The options in the config file. Only one that was named must exist.
+fn read_file(named: Option<&Path>) -> Result<Options, ConfigError> {
+    let Some(path) = named.map(Path::to_owned).or_else(usual_file) else {
+        return Ok(Options::default());
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse_file(&text).map_err(|why| ConfigError::NotUnderstood(path, why)),
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            Ok(Options::default())
+        }
+        Err(error) => Err(ConfigError::Unreadable(path, error)),
+    }
+}
+
+fn usual_file() -> Option<PathBuf> {
+    let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+    let home = set("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = home.or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(home.join("mailconsole").join("config.toml"))
+}
+
+/// The error is one line: which of the file's, and what is wrong with it.
+fn parse_file(text: &str) -> Result<Options, String> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        format!("line {line}: {}", error.message().replace('\n', ", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    fn task(line: &str) -> Result<Task, ConfigError> {
+        Task::new(Cli::read(line.split(' ').map(OsString::from)).unwrap())
+    }
+
+    fn headless(line: &str) -> Config {
+        match task(line) {
+            Ok(Task::Headless(config)) => config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_servers_have_their_usual_ports() {
+        let config = headless("mailconsole --dir d --no-tui");
+        let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
+        assert_eq!(ports, [10_000, 2_500, 11_000]);
+        assert_eq!(config.addresses, Addresses::Loopback);
+        assert_eq!(config.message_most, 64 << 20);
+        assert_eq!(&*config.password, "cis505");
+        assert!(matches!(task("mailconsole --dir d"), Ok(Task::Console(_))));
+    }
+
+    #[test]
+    fn a_server_alone_is_headless_and_takes_its_port_from_p() {
+        let config = headless("mailconsole smtp -p 25 -v d");
+        assert_eq!(config.servers, [(Service::Smtp, Port { number: 25, flag: "-p" })]);
+        assert_eq!(config.verbosity, Verbosity::Lines);
+        assert_eq!(config.mailboxes.unwrap().directory, Path::new("d"));
+        assert!(headless("mailconsole echo").mailboxes.is_none());
+        assert_eq!(headless("mailconsole --pop3-port 7 pop3 d").servers[0].1.number, 7);
+    }
+
+    #[test]
+    fn mail_needs_a_directory() {
+        for line in ["mailconsole", "mailconsole smtp", "mailconsole pop3 -v"] {
+            assert!(matches!(task(line), Err(ConfigError::NoDirectory(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_author_is_shown_wherever_it_is_asked_for() {
+        for line in ["mailconsole -a", "mailconsole smtp -a", "mailconsole check echo -a"] {
+            assert!(matches!(task(line), Ok(Task::ShowAuthor(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_flag_counts_before_the_file_and_the_file_before_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        let text = "dir = \"d\"\nsmtp-port = 1\npop3-port = 2\nmax-message = \"1K\"\nno-tui = true\n\
+                    bind = [\"127.0.0.1\"]\nrelay-from = [\"192.0.2.0/24\"]\nuser = [\"linhphan\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let config = headless(&format!("mailconsole --config {} --smtp-port 3", file.display()));
+        let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
+        assert_eq!(ports, [10_000, 3, 2]);
+        assert_eq!(config.message_most, 1_024);
+        assert_eq!(config.mailboxes.unwrap().users, ["linhphan"]);
+    }
+
+    #[test]
+    fn a_config_file_is_understood_or_the_line_is_named() {
+        let message = parse_file("dir = \"d\"\nbogus = 1\n").unwrap_err();
+        assert!(message.starts_with("line 2: unknown field `bogus`"), "{message}");
+        assert!(!message.contains('\n'));
+        let missing = task("mailconsole --config /nonexistent --dir d");
+        assert!(matches!(missing, Err(ConfigError::Unreadable(..))));
+    }
+
+    #[test]
+    fn idle_limits_are_the_protocols_unless_set() {
+        let idle = |line: &str, service| headless(line).idle.of(service);
+        let usual = "mailconsole --dir d --no-tui";
+        assert_eq!(idle(usual, Service::Echo), None);
+        assert_eq!(idle(usual, Service::Smtp), Some(Duration::from_mins(5)));
+        assert_eq!(idle(usual, Service::Pop3), Some(Duration::from_mins(10)));
+        let set = "mailconsole --dir d --no-tui --idle 7";
+        assert_eq!(idle(set, Service::Echo), Some(Duration::from_secs(7)));
+    }
+}

@@ -1,0 +1,337 @@
+//! The transcript on stderr: nothing is lost while somebody reads it, however slowly, and nobody
+//! who does not read it stops the servers. Knows neither servers nor sessions.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write as _};
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::wire::event::{Event, Observer, Passwords, transcript_line};
+
+/// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
+const WAITING_MOST: usize = 64 * 1_024 * 1_024;
+
+/// How long the reader may take nothing at the end, before what is left is given up.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait for a reader whose pipe is full and was set not to block.
+const NOT_YET: Duration = Duration::from_millis(10);
+
+/// Whether message text is written line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageText {
+    /// `-v`: its length stands for it.
+    Summed,
+    /// `-vv`.
+    Shown,
+}
+
+/// Takes the events of all connections, and has a line written for each.
+#[derive(Debug)]
+pub struct Headless {
+    text: MessageText,
+    shared: Arc<Shared>,
+}
+
+/// What the servers' tasks and the writing thread share.
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// The writer waits here for a line.
+    filled: Condvar,
+    /// Who wants to end waits here for the writer.
+    drained: Condvar,
+}
+
+#[derive(Debug)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    octets: usize,
+    octets_most: usize,
+    writer: Writer,
+    /// Entries written so far.
+    written: u64,
+    /// Whether anybody waits for the queue to be drained.
+    ending: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Line(String),
+    /// So many lines would have stood here.
+    Dropped(u64),
+}
+
+/// What the writing thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Parked,
+    Writing,
+    /// Nothing will ever be read again.
+    Gone,
+}
+
+impl Headless {
+    /// Begins to write to `out`, in a thread of its own: one write for each line.
+    pub fn start(text: MessageText, out: impl Write + Send + 'static) -> io::Result<Self> {
+        Self::start_bounded(WAITING_MOST, text, out)
+    }
+
+    fn start_bounded(
+        octets_most: usize,
+        text: MessageText,
+        out: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(octets_most)),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new().name("transcript".into()).spawn(move || writer.write_to(out))?;
+        Ok(Self { text, shared })
+    }
+
+    /// Waits until everything is written, as long as the reader takes anything at all.
+    pub fn finish(&self) {
+        let mut queue = self.shared.lock();
+        queue.ending = true;
+        while !queue.is_drained() {
+            let before = queue.written;
+            let waits = |queue: &mut Queue| queue.written == before && !queue.is_drained();
+            let waited = self.shared.drained.wait_timeout_while(queue, LAST_PATIENCE, waits);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if queue.written == before {
+                return;
+            }
+        }
+    }
+}
+
+impl Observer for Headless {
+    fn observe(&self, event: Event) {
+        let mut line = transcript_line(&event, Passwords::Shown).into_string();
+        line.push('\n');
+        self.shared.push(line);
+    }
+
+    fn wants_text(&self) -> bool {
+        self.text == MessageText::Shown
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: String) {
+        let mut queue = self.lock();
+        queue.push(line);
+        // Waking is a system call: not for a writer that is awake.
+        if queue.writer == Writer::Parked {
+            self.filled.notify_one();
+        }
+    }
+
+    fn write_to(&self, mut out: impl Write) {
+        loop {
+            let entry = self.next_entry();
+            if write_whole(&mut out, entry.to_string().as_bytes()).is_err() {
+                return self.give_up();
+            }
+            self.note_written();
+        }
+    }
+
+    fn next_entry(&self) -> Entry {
+        let mut queue = self.lock();
+        loop {
+            if let Some(entry) = queue.pop() {
+                queue.writer = Writer::Writing;
+                return entry;
+            }
+            queue.writer = Writer::Parked;
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn note_written(&self) {
+        let mut queue = self.lock();
+        queue.written += 1;
+        queue.writer = Writer::Parked;
+        if queue.ending {
+            self.drained.notify_all();
+        }
+    }
+
+    fn give_up(&self) {
+        let mut queue = self.lock();
+        queue.writer = Writer::Gone;
+        queue.entries = VecDeque::new();
+        self.drained.notify_all();
+    }
+}
+
+impl Queue {
+    const fn new(octets_most: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            octets: 0,
+            octets_most,
+            writer: Writer::Parked,
+            written: 0,
+            ending: false,
+        }
+    }
+
+    fn push(&mut self, line: String) {
+        if self.writer == Writer::Gone {
+            return;
+        }
+        let octets = self.octets + cost(&line);
+        if octets <= self.octets_most {
+            self.octets = octets;
+            self.entries.push_back(Entry::Line(line));
+        } else if let Some(Entry::Dropped(lines)) = self.entries.back_mut() {
+            *lines += 1;
+        } else {
+            self.entries.push_back(Entry::Dropped(1));
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        if let Entry::Line(line) = &entry {
+            self.octets -= cost(line);
+        }
+        Some(entry)
+    }
+
+    fn is_drained(&self) -> bool {
+        self.entries.is_empty() && self.writer != Writer::Writing
+    }
+}
+
+/// Octets that a waiting line takes.
+const fn cost(line: &str) -> usize {
+    line.len() + size_of::<Entry>()
+}
+
+impl fmt::Display for Entry {
+    /// With its line end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Dropped(lines) => {
+                write!(f, ".. {lines} lines dropped")?;
+                f.write_char('\n')
+            }
+        }
+    }
+}
+
+fn write_whole(out: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(octets) => rest = rest.get(octets..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(NOT_YET),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::event::{ConnectionName, Kind, Service};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::SystemTime;
+
+    /// A reader that takes one line at a time, when it is asked to.
+    struct Pipe(SyncSender<String>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let line = String::from_utf8(bytes.to_vec()).unwrap();
+            self.0.send(line).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn pipe() -> (Pipe, Receiver<String>) {
+        let (writer, reader) = sync_channel(0);
+        (Pipe(writer), reader)
+    }
+
+    fn note(text: &str) -> Event {
+        Event {
+            connection: ConnectionName { id: 1, number: 7, service: Service::Echo },
+            at: SystemTime::UNIX_EPOCH,
+            kind: Kind::Note(text.into()),
+        }
+    }
+
+    #[test]
+    fn one_line_is_one_write_and_nothing_is_lost() {
+        let (writer, reader) = pipe();
+        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        for number in 0..1_000 {
+            headless.observe(note(&number.to_string()));
+        }
+        for number in 0..1_000 {
+            assert_eq!(reader.recv().unwrap(), format!("[7] .. {number}\n"));
+        }
+        headless.finish();
+    }
+
+    #[test]
+    fn past_the_bound_lines_are_dropped_and_the_count_stands_in_their_place() {
+        let line = "[7] .. x\n".to_owned();
+        let mut queue = Queue::new(3 * cost(&line));
+        for _ in 0..5 {
+            queue.push(line.clone());
+        }
+        for _ in 0..3 {
+            assert_eq!(queue.pop(), Some(Entry::Line(line.clone())));
+        }
+        queue.push(line.clone());
+        assert_eq!(queue.pop().unwrap().to_string(), ".. 2 lines dropped\n");
+        assert_eq!(queue.pop(), Some(Entry::Line(line)));
+        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.octets, 0);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_not_waited_for() {
+        let (writer, reader) = pipe();
+        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        drop(reader);
+        for _ in 0..100 {
+            headless.observe(note("x"));
+        }
+        headless.finish();
+        assert!(headless.shared.lock().entries.is_empty());
+    }
+
+    #[test]
+    fn the_end_waits_for_a_slow_reader() {
+        let (writer, reader) = pipe();
+        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        for _ in 0..100 {
+            headless.observe(note("x"));
+        }
+        let slow = thread::spawn(move || reader.iter().take(100).count());
+        headless.finish();
+        assert_eq!(slow.join().unwrap(), 100);
+    }
+}

@@ -1,0 +1,6 @@
+//! The composition root: what was asked for is decided, wired, run and ended here.
+
+pub mod cli;
+pub mod config;
+pub mod headless;
+pub mod run;

@@ -1,0 +1,392 @@
+//! Binds everything, serves, waits for the end. Whoever shows what happens (stderr here, the
+//! console beside it) only looks on.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{AccessFlags, access};
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::config::{Config, Mailboxes, Port, Verbosity};
+use crate::app::headless::{Headless, MessageText};
+use crate::servers::echo::EchoServer;
+use crate::servers::listener::{BindError, Listener, Server, Shared, bind};
+use crate::servers::pop3::service::Pop3Server;
+use crate::servers::registry::Registry;
+use crate::servers::smtp::service::SmtpServer;
+use crate::store::directory::{CreateError, Directory, OpenError};
+use crate::wire::event::{Service, Transcript};
+
+/// Why the servers do not run: a sentence that names the thing, the reason and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory is not there, and nobody asked for it to be made.
+    #[error("{path} does not exist: name a --user to have it made, or create it", path = .0.display())]
+    DirectoryMissing(PathBuf),
+    /// It is not what was meant.
+    #[error("{0}. Name a directory of mailboxes, or a new one and a --user to have it made")]
+    NotDirectory(OpenError),
+    /// It cannot be opened.
+    #[error("{0}. Check its permissions, or name another directory")]
+    DirectoryClosed(OpenError),
+    /// It cannot be made.
+    #[error("cannot make the directory {path}: {1}. Name another, or create it", path = .0.display())]
+    DirectoryNotMade(PathBuf, #[source] io::Error),
+    /// It can be read only.
+    #[error(
+        "{path} is not writable: mail could be neither received nor removed. Change its \
+         permissions, or name another directory", path = .0.display()
+    )]
+    NotWritable(PathBuf),
+    /// A name for a mailbox that cannot be one.
+    #[error("{0}. Name another with --user")]
+    BadUser(CreateError),
+    /// A mailbox cannot be made.
+    #[error("{0}. Check the directory, or leave out the --user")]
+    MailboxNotMade(CreateError),
+    /// An address cannot be listened on.
+    #[error("{}", cannot_listen(.error, .port))]
+    CannotListen {
+        /// Which, and why not.
+        error: BindError,
+        /// How its port was chosen.
+        port: Port,
+    },
+    /// The console has no screen to be on.
+    #[error("there is no terminal for the console: run it in one, or without a screen by --no-tui")]
+    NoTerminal,
+    /// The system lacks something that every program needs.
+    #[error("cannot start: {0}. Free some memory or processes, and try again")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether the command line is wrong, rather than the world.
+    #[must_use]
+    pub const fn is_wrong_use(&self) -> bool {
+        matches!(self, Self::BadUser(_) | Self::NoTerminal)
+    }
+}
+
+/// The servers of this process: everything is bound, and nothing runs yet.
+#[derive(Debug)]
+pub struct Servers {
+    config: Config,
+    directory: Option<Directory>,
+    sockets: Vec<(Service, TcpListener)>,
+    shared: Arc<Shared>,
+}
+
+impl Servers {
+    /// Opens the directory and binds every address, or does nothing.
+    ///
+    /// `registry` lists the connections for whoever shows them.
+    pub fn bind(
+        config: Config,
+        transcript: Transcript,
+        registry: Option<Arc<Registry>>,
+    ) -> Result<Self, StartError> {
+        let descriptors = raise_descriptor_limit();
+        let directory = config.mailboxes.as_ref().map(open).transpose()?;
+        let mut sockets = Vec::new();
+        for &(service, port) in &config.servers {
+            let listeners = bind(&config.addresses, port.number)
+                .map_err(|error| StartError::CannotListen { error, port })?;
+            sockets.extend(listeners.into_iter().map(|listener| (service, listener)));
+        }
+        let shared = Shared::new(transcript, registry, config.connections_most, descriptors);
+        Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
+    }
+
+    /// Who listens where.
+    #[must_use]
+    pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
+        let address = |(service, socket): &(Service, TcpListener)| {
+            socket.local_addr().ok().map(|address| (*service, address))
+        };
+        self.sockets.iter().filter_map(address).collect()
+    }
+
+    /// The mailboxes, if there are any.
+    #[must_use]
+    pub const fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// Begins to serve, in the runtime in which this is called.
+    pub fn serve(self) -> io::Result<Running> {
+        let Self { config, directory, sockets, shared } = self;
+        let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
+        let mail = directory.map(|directory| Mail::new(&config, directory));
+        for (service, socket) in sockets {
+            let listening = Listening { socket, config: &config, shared: &shared };
+            match (service, &mail) {
+                (Service::Echo, _) => listening.start(&echo)?,
+                (Service::Smtp, Some(mail)) => listening.start(&mail.smtp)?,
+                (Service::Pop3, Some(mail)) => listening.start(&mail.pop3)?,
+                (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => {}
+            }
+        }
+        Ok(Running { shared })
+    }
+}
+
+/// The two servers that share the mailboxes.
+struct Mail {
+    smtp: Arc<SmtpServer>,
+    pop3: Arc<Pop3Server>,
+}
+
+impl Mail {
+    fn new(config: &Config, directory: Directory) -> Self {
+        let pop3 =
+            Pop3Server { directory: directory.clone(), password: Arc::clone(&config.password) };
+        let smtp = SmtpServer {
+            directory,
+            domain: Arc::clone(&config.domain),
+            relay_from: config.relay_from.clone(),
+            message_most: config.message_most,
+        };
+        Self { smtp: Arc::new(smtp), pop3: Arc::new(pop3) }
+    }
+}
+
+/// A socket about to be served.
+struct Listening<'a> {
+    socket: TcpListener,
+    config: &'a Config,
+    shared: &'a Arc<Shared>,
+}
+
+impl Listening<'_> {
+    fn start<S: Server>(self, server: &Arc<S>) -> io::Result<()> {
+        let listener = Listener {
+            socket: tokio::net::TcpListener::from_std(self.socket)?,
+            server: Arc::clone(server),
+            idle: self.config.idle.of(S::PROTOCOL),
+            shared: Arc::clone(self.shared),
+        };
+        self.shared.tasks.spawn(listener.run());
+        Ok(())
+    }
+}
+
+/// Servers that run.
+#[derive(Debug)]
+pub struct Running {
+    shared: Arc<Shared>,
+}
+
+impl Running {
+    /// Ends them: no new connections, a farewell to those that are open. Returns when the last
+    /// one is gone and everything that had begun is on the disk.
+    pub async fn end(&self) {
+        self.shared.ending.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+/// The signals that end the program. While this lives, none of them does so by itself, and a
+/// write beyond `RLIMIT_FSIZE` fails instead of killing.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+    _file_too_large: Signal,
+}
+
+impl Signals {
+    /// Begins to listen for them.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
+            _file_too_large: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}
+
+/// Whether `nohup` asked for SIGHUP to be ignored.
+fn is_hangup_ignored() -> bool {
+    let status = Process::myself().and_then(|process| process.status());
+    status.is_ok_and(|status| status.sigign & (1 << (libc::SIGHUP - 1)) != 0)
+}
+
+/// Refuses to draw a console into a file or a pipe.
+pub fn make_sure_of_terminal() -> Result<(), StartError> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(StartError::NoTerminal)
+}
+
+/// Runs the servers without a screen until a signal ends them.
+pub fn headless(config: Config) -> Result<ExitCode, StartError> {
+    let observer = observer(config.verbosity)?.map(Arc::new);
+    let transcript = match &observer {
+        Some(observer) => Transcript::to(Arc::clone(observer) as _),
+        None => Transcript::off(),
+    };
+    let servers = Servers::bind(config, transcript, None)?;
+    if let Some(directory) = servers.directory() {
+        warn_of_no_mailbox(directory);
+    }
+    let runtime = Runtime::new()?;
+    let code = runtime.block_on(serve_until_signal(servers));
+    // What a second signal cut short is not waited for.
+    runtime.shutdown_background();
+    if let Some(observer) = observer {
+        observer.finish();
+    }
+    code
+}
+
+fn observer(verbosity: Verbosity) -> io::Result<Option<Headless>> {
+    let text = match verbosity {
+        Verbosity::Quiet => return Ok(None),
+        Verbosity::Lines => MessageText::Summed,
+        Verbosity::Text => MessageText::Shown,
+    };
+    Headless::start(text, io::stderr()).map(Some)
+}
+
+async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::new()?;
+    let listening = servers.listening();
+    let running = servers.serve()?;
+    print_listening(&listening);
+    signals.next().await;
+    tokio::select! {
+        () = running.end() => Ok(ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// 128 and the number of SIGINT, as shells report it.
+const INTERRUPTED: u8 = 130;
+
+/// One line for each listener, in one write. Nobody has to be there to read it.
+fn print_listening(listening: &[(Service, SocketAddr)]) {
+    let mut lines = Vec::new();
+    for (service, address) in listening {
+        let _ = writeln!(lines, "{service}: listening on {address}");
+    }
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
+}
+
+/// Mailboxes may come later, so that this is no failure.
+fn warn_of_no_mailbox(directory: &Directory) {
+    if directory.users().is_ok_and(|users| users.is_empty()) {
+        let path = directory.path().display();
+        eprintln!(
+            "mailconsole: warning: there is no mailbox in {path}, so that nobody can receive \
+             mail: make one with --user NAME, or create {path}/NAME.mbox"
+        );
+    }
+}
+
+/// Opens the directory, and makes what is to be made.
+fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
+    let path = &mailboxes.directory;
+    if !mailboxes.users.is_empty() && !path.exists() {
+        std::fs::create_dir_all(path)
+            .map_err(|error| StartError::DirectoryNotMade(path.clone(), error))?;
+    }
+    let directory = Directory::open(path, mailboxes.durability).map_err(|error| match error {
+        OpenError::Missing(path) => StartError::DirectoryMissing(path),
+        OpenError::NotDirectory(_) => StartError::NotDirectory(error),
+        OpenError::Io(..) => StartError::DirectoryClosed(error),
+    })?;
+    make_sure_of_writable(path)?;
+    for user in &mailboxes.users {
+        directory.create(user).map_err(|error| match error {
+            CreateError::BadName(_) => StartError::BadUser(error),
+            CreateError::NotRegular(_) | CreateError::Io(..) => StartError::MailboxNotMade(error),
+        })?;
+    }
+    Ok(directory)
+}
+
+fn make_sure_of_writable(path: &Path) -> Result<(), StartError> {
+    access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|_| StartError::NotWritable(path.to_owned()))
+}
+
+/// Raises the soft limit to the hard one; returns how many descriptors the process may have.
+fn raise_descriptor_limit() -> usize {
+    const USUAL: u64 = 1_024;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    usize::try_from(limit.unwrap_or(USUAL)).unwrap_or(usize::MAX)
+}
+
+fn cannot_listen(error: &BindError, port: &Port) -> String {
+    let BindError { address, source } = error;
+    let (number, flag) = (address.port(), port.flag);
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            let holder = holder_of(*address).map(|holder| format!(" by {holder}"));
+            let holder = holder.unwrap_or_default();
+            format!("cannot listen on port {number}: in use{holder}. Choose another with {flag}")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot listen on port {number}: not permitted. Choose one above 1023 with {flag}"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "cannot listen on {}: no address of this machine. Choose another with --bind",
+            address.ip()
+        ),
+        _ => format!("cannot listen on {address}: {source}. Choose another with {flag} or --bind"),
+    }
+}
+
+/// `pid 812 (postfix)`, if the process that listens there can be found.
+fn holder_of(address: SocketAddr) -> Option<String> {
+    let sockets = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
+    let inodes: Vec<u64> = sockets
+        .filter(|socket| socket.state == TcpState::Listen)
+        .filter(|socket| socket.local_address.port() == address.port())
+        .map(|socket| socket.inode)
+        .collect();
+    let mut processes = procfs::process::all_processes().ok()?.flatten();
+    let holder = processes.find(|process| holds_any(process, &inodes))?;
+    let stat = holder.stat().ok()?;
+    Some(format!("pid {} ({})", stat.pid, stat.comm))
+}
+
+fn holds_any(process: &Process, inodes: &[u64]) -> bool {
+    let Ok(descriptors) = process.fd() else { return false };
+    descriptors.flatten().any(|descriptor| match descriptor.target {
+        FDTarget::Socket(inode) => inodes.contains(&inode),
+        _ => false,
+    })
+}

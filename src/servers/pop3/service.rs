@@ -1,0 +1,217 @@
+//! What a POP3 session wants done, done: maildrops opened, listed, read and updated. Knows no
+//! rules of the protocol.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::listener::Server;
+use crate::servers::pop3::maildrop::{Message, Remaining};
+use crate::servers::pop3::session::{Effect, Outcome, Pop3Session};
+use crate::servers::serve::Service;
+use crate::servers::session::Reply;
+use crate::servers::text::{self, TextSource};
+use crate::store::directory::Directory;
+use crate::store::index::ReadError;
+use crate::store::maildrop::{Maildrop, MaildropError, MessageReader};
+use crate::wire::event::{self, Kind};
+
+/// What ends a listing.
+const END: Reply = Reply::fixed(".");
+
+/// The POP3 server.
+#[derive(Debug)]
+pub struct Pop3Server {
+    /// Where the mailboxes are.
+    pub directory: Directory,
+    /// The password of every user.
+    pub password: Arc<str>,
+}
+
+impl Server for Pop3Server {
+    type Session = Pop3Session;
+    type Service = Pop3Service;
+    const PROTOCOL: event::Service = event::Service::Pop3;
+
+    fn open(&self, _: SocketAddr) -> (Pop3Session, Pop3Service) {
+        let service = Pop3Service {
+            directory: self.directory.clone(),
+            password: Arc::clone(&self.password),
+            maildrop: None,
+        };
+        (Pop3Session::new(), service)
+    }
+}
+
+/// Carries out what one POP3 session wants done.
+#[derive(Debug)]
+pub struct Pop3Service {
+    directory: Directory,
+    password: Arc<str>,
+    /// Open, and locked, from PASS to QUIT.
+    maildrop: Option<Maildrop>,
+}
+
+impl Pop3Service {
+    /// The user is looked up whether or not the password is right: both refusals take as long.
+    async fn login(&mut self, user: &str, password: &[u8]) -> Result<Outcome, MaildropError> {
+        let user = self.directory.user(user.as_bytes());
+        let (Some(user), true) = (user, password == self.password.as_bytes()) else {
+            return Ok(Outcome::LoginRefused);
+        };
+        let maildrop = self.directory.open_maildrop(&user).await?;
+        Ok(Outcome::Opened(self.maildrop.insert(maildrop).octets()))
+    }
+
+    fn maildrop(&self) -> Result<&Maildrop, NotDone> {
+        self.maildrop.as_ref().ok_or(NotDone::Unreadable(ReadError::Missing))
+    }
+
+    async fn unique_ids<T: Stream>(
+        &self,
+        status: &Reply,
+        messages: Remaining,
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, NotDone> {
+        let ids = self.maildrop()?.unique_ids().await?;
+        let line = |message: Message, line: &mut Vec<u8>| {
+            if let Some(id) = ids.get(message.index) {
+                let _ = write!(line, "{} {id}", message.index + 1);
+            }
+        };
+        list(status, messages, line, channel).await
+    }
+
+    async fn unique_id<T: Stream>(
+        &self,
+        index: usize,
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, NotDone> {
+        let id = self.maildrop()?.unique_id(index).await?;
+        channel.say(&format!("+OK {} {id}", index + 1).into());
+        Ok(Outcome::Said)
+    }
+
+    async fn retrieve<T: Stream>(
+        &self,
+        status: &Reply,
+        index: usize,
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, NotDone> {
+        let mut message = self.maildrop()?.message(index).await?;
+        channel.say(status);
+        text::send(&mut message, channel).await?;
+        Ok(Outcome::Said)
+    }
+
+    async fn update(&mut self, deleted: Vec<usize>) -> Result<Outcome, NotDone> {
+        if let Some(maildrop) = self.maildrop.take() {
+            maildrop
+                .update(deleted)
+                .await
+                .map_err(|error| NotDone::NotUpdated(error.to_string()))?;
+        }
+        Ok(Outcome::Updated)
+    }
+
+    async fn do_it<T: Stream>(
+        &mut self,
+        effect: Effect,
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, NotDone> {
+        match effect {
+            Effect::Login { user, password } => Ok(self.login(&user, &password).await?),
+            Effect::List { status, messages } => list(&status, messages, list_line, channel).await,
+            Effect::UniqueIds { status, messages } => {
+                self.unique_ids(&status, messages, channel).await
+            }
+            Effect::UniqueId { index } => self.unique_id(index, channel).await,
+            Effect::Retrieve { status, index } => self.retrieve(&status, index, channel).await,
+            Effect::Update { deleted } => self.update(deleted).await,
+        }
+    }
+}
+
+impl Service for Pop3Service {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    async fn perform<T: Stream>(
+        &mut self,
+        effect: Effect,
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, End> {
+        // Boxed, because an idle session should not keep the room that the work needs.
+        let (note, outcome) = match Box::pin(self.do_it(effect, channel)).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(NotDone::Ended(end)) => return Err(end),
+            Err(NotDone::Unreadable(error)) => (error.to_string(), Outcome::Unreadable),
+            Err(NotDone::NotUpdated(reason)) => (reason, Outcome::NotUpdated),
+            Err(NotDone::NotOpened(error)) => (error.to_string(), not_opened(&error)),
+        };
+        channel.presence().tell(|| Kind::Note(note));
+        Ok(outcome)
+    }
+}
+
+/// Why an effect has not come to its good end.
+enum NotDone {
+    NotOpened(MaildropError),
+    Unreadable(ReadError),
+    NotUpdated(String),
+    Ended(End),
+}
+
+impl From<MaildropError> for NotDone {
+    fn from(error: MaildropError) -> Self {
+        Self::NotOpened(error)
+    }
+}
+
+impl From<ReadError> for NotDone {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl From<End> for NotDone {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
+}
+
+const fn not_opened(error: &MaildropError) -> Outcome {
+    match error {
+        MaildropError::InUse => Outcome::InUse,
+        MaildropError::Missing => Outcome::LoginRefused,
+        MaildropError::Busy => Outcome::Busy,
+        MaildropError::NotMbox | MaildropError::Io(_) => Outcome::NoMaildrop,
+    }
+}
+
+fn list_line(message: Message, line: &mut Vec<u8>) {
+    let _ = write!(line, "{} {}", message.index + 1, message.octets);
+}
+
+/// Says `status`, what `write` makes of each message, and the lone dot.
+async fn list<T: Stream>(
+    status: &Reply,
+    messages: Remaining,
+    write: impl Fn(Message, &mut Vec<u8>),
+    channel: &mut Channel<T>,
+) -> Result<Outcome, NotDone> {
+    channel.say(status);
+    for message in messages {
+        channel.say_line(|line| write(message, line));
+        channel.make_room().await?;
+    }
+    channel.say(&END);
+    Ok(Outcome::Said)
+}
+
+impl TextSource for MessageReader {
+    async fn next_piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, String> {
+        self.read(piece).await.map(|octets| octets > 0).map_err(|error| error.to_string())
+    }
+}
