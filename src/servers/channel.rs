@@ -3,9 +3,12 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -20,19 +23,37 @@ use crate::wire::line::LineBuffer;
 
 /// A stream of bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Waits until reading brings something, without a buffer: ten thousand idle connections
-    /// hold none. A stream that cannot tell says so at once, and waits in the read.
-    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        async { Ok(()) }
+    /// Waits for input and appends it to `input`; returns how many octets came, 0 at the end.
+    fn read_into(
+        &mut self,
+        input: &mut LineBuffer,
+        octets: usize,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        async move { self.read_buf(input.space(octets)).await }
     }
 }
 
 impl Stream for TcpStream {
-    async fn readable(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.poll_read_ready(context)).await
+    /// Waits without a buffer, so that ten thousand idle connections hold none.
+    async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
+        loop {
+            poll_fn(|context| self.poll_read_ready(context)).await?;
+            if let Poll::Ready(read) = once(self.read_buf(input.space(octets))).await {
+                return read;
+            }
+            // It was not ready after all.
+            input.release();
+        }
     }
 }
 
+/// What the future comes to if it need not be waited for.
+async fn once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// Pipes in memory, for tests.
 impl Stream for DuplexStream {}
 
 /// Why a conversation has ended.
@@ -76,6 +97,15 @@ impl End {
     }
 }
 
+/// What a connection takes up of what there is for all of them.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// One of the connections, or refusals, that there may be.
+    pub connection: Option<OwnedSemaphorePermit>,
+    /// One of the descriptors that connections may have.
+    pub descriptor: Option<OwnedSemaphorePermit>,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Channel<T> {
@@ -83,6 +113,8 @@ pub struct Channel<T> {
     // after this one has been said to be closed.
     presence: Presence,
     stream: T,
+    /// Given back when the connection is gone.
+    _place: Place,
     /// What has been said and not yet sent.
     replies: Vec<u8>,
     ending: CancellationToken,
@@ -93,8 +125,13 @@ pub struct Channel<T> {
 impl<T: Stream> Channel<T> {
     /// A channel over `stream`; `ending` is cancelled when the servers shut down.
     #[must_use]
-    pub const fn new(stream: T, presence: Presence, ending: CancellationToken) -> Self {
-        Self { presence, stream, replies: Vec::new(), ending, deadline: None }
+    pub const fn new(
+        stream: T,
+        presence: Presence,
+        place: Place,
+        ending: CancellationToken,
+    ) -> Self {
+        Self { presence, stream, _place: place, replies: Vec::new(), ending, deadline: None }
     }
 
     /// Who watches this connection.
@@ -113,7 +150,7 @@ impl<T: Stream> Channel<T> {
             biased;
             () = self.ending.cancelled() => Err(End::Shutdown),
             () = self.presence.close_requested() => Err(End::Operator),
-            arrived = read(&mut self.stream, input, octets) => match arrived {
+            arrived = self.stream.read_into(input, octets) => match arrived {
                 Ok(0) => Err(End::Hangup),
                 Ok(octets) => Ok(octets),
                 Err(error) => Err(End::Lost(error)),
@@ -186,15 +223,6 @@ impl<T: Stream> Channel<T> {
             () = linger(&self.ending) => {}
         }
     }
-}
-
-async fn read<T: Stream>(
-    stream: &mut T,
-    input: &mut LineBuffer,
-    octets: usize,
-) -> io::Result<usize> {
-    stream.readable().await?;
-    stream.read_buf(input.space(octets)).await
 }
 
 /// Ends when the peer has had its time to take something.

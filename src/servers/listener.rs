@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::servers::channel::Channel;
+use crate::servers::channel::{Channel, Place};
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
 use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
@@ -218,24 +218,24 @@ impl<S: Server> Listener<S> {
         let _ = stream.set_nodelay(true);
         let (session, service) = self.server.open(peer);
         let room = &self.shared.room;
-        if let Ok(place) = Arc::clone(&room.connections).try_acquire_owned() {
-            let conversation = serve(self.channel(stream, peer), session, service, self.idle);
-            self.shared.tasks.spawn(async move {
-                conversation.await;
-                drop((place, descriptor));
-            });
-        } else if let Ok(place) = Arc::clone(&room.refusals).try_acquire_owned() {
-            let refusal = refuse(self.channel(stream, peer), session);
-            self.shared.tasks.spawn(async move {
-                refusal.await;
-                drop((place, descriptor));
-            });
+        if let Ok(connection) = Arc::clone(&room.connections).try_acquire_owned() {
+            let channel = self.channel(stream, peer, connection, descriptor);
+            self.shared.tasks.spawn(serve(channel, session, service, self.idle));
+        } else if let Ok(refusal) = Arc::clone(&room.refusals).try_acquire_owned() {
+            let channel = self.channel(stream, peer, refusal, descriptor);
+            self.shared.tasks.spawn(refuse(channel, session));
         } else if let Some(reply) = session.farewell(Farewell::Busy) {
             let _ = stream.try_write(&[reply.bytes(), b"\r\n"].concat());
         }
     }
 
-    fn channel(&self, stream: TcpStream, peer: SocketAddr) -> Channel<TcpStream> {
+    fn channel(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        connection: OwnedSemaphorePermit,
+        descriptor: Option<OwnedSemaphorePermit>,
+    ) -> Channel<TcpStream> {
         let shared = &self.shared;
         let name = ConnectionName {
             id: shared.ids.fetch_add(1, Relaxed),
@@ -244,8 +244,9 @@ impl<S: Server> Listener<S> {
         };
         let transcript = shared.transcript.clone();
         let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
+        let place = Place { connection: Some(connection), descriptor };
         // A token of its own: ten thousand connections that wait on one would queue for its lock.
-        Channel::new(stream, presence, shared.ending.child_token())
+        Channel::new(stream, presence, place, shared.ending.child_token())
     }
 }
 
@@ -258,4 +259,47 @@ async fn pause_after(error: &io::Error) {
     }
     tracing::warn!("cannot accept connections for the moment: {error}");
     sleep(ACCEPT_PAUSE).await;
+}
+#[cfg(test)]
+mod size {
+    use super::*;
+    #[tokio::test]
+    async fn sizes() {
+        let l = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let c = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let directory = crate::store::directory::Directory::open(
+            dir.path(),
+            crate::store::directory::Durability::Unsynced,
+        )
+        .unwrap();
+        let smtp = crate::servers::smtp::service::SmtpServer {
+            directory: directory.clone(),
+            domain: "x".into(),
+            relay_from: vec![],
+            message_most: 1,
+        };
+        let pop3 = crate::servers::pop3::service::Pop3Server { directory, password: "x".into() };
+        let shared = Shared::new(Transcript::off(), None, 10, 100);
+        let addr = l.local_addr().unwrap();
+        let name = ConnectionName { id: 1, number: 1, service: event::Service::Smtp };
+        let ch = || Presence::opened(name, addr, Transcript::off(), None);
+        let (s, v) = smtp.open(addr);
+        println!(
+            "smtp session {} service {} channel {}",
+            size_of_val(&s),
+            size_of_val(&v),
+            size_of::<Channel<TcpStream>>()
+        );
+        println!("text {}", size_of::<crate::store::text::Text>());
+        let f =
+            serve(Channel::new(c, ch(), Place::default(), shared.ending.child_token()), s, v, None);
+        println!("smtp serve {}", size_of_val(&f));
+        let (s, v) = pop3.open(addr);
+        println!("pop3 session {} service {}", size_of_val(&s), size_of_val(&v));
+        let c = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
+        let f =
+            serve(Channel::new(c, ch(), Place::default(), shared.ending.child_token()), s, v, None);
+        println!("pop3 serve {}", size_of_val(&f));
+    }
 }

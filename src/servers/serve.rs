@@ -50,28 +50,34 @@ pub trait Service: Send {
 /// Holds one conversation, from the greeting to the end of the connection.
 ///
 /// `idle` is how long the peer may be silent, if there is a limit.
-pub async fn serve<T, S, V>(mut channel: Channel<T>, session: S, service: V, idle: Option<Duration>)
+// No async fn: its arguments would be kept twice, and ten thousand idle connections keep them.
+pub fn serve<T, S, V>(
+    channel: Channel<T>,
+    session: S,
+    service: V,
+    idle: Option<Duration>,
+) -> impl Future<Output = ()> + Send
 where
     T: Stream,
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
-    let end = {
-        let mut conversation = Conversation {
-            channel: &mut channel,
-            session,
-            service,
-            input: LineBuffer::new(LINE_OCTETS),
-            mode: Mode::Commands,
-            idle: Idle::new(idle),
-        };
+    let mut conversation = Conversation {
+        channel,
+        session,
+        service,
+        input: LineBuffer::new(LINE_OCTETS),
+        mode: Mode::Commands,
+        idle: Idle::new(idle),
+    };
+    async move {
         let Err(end) = conversation.hold().await;
         conversation.last_word(&end);
-        end
         // What the session holds (a maildrop's lock) is let go before the peer is waited for.
-    };
-    if end.is_ours() {
-        channel.part().await;
+        drop((conversation.session, conversation.service));
+        if end.is_ours() {
+            conversation.channel.part().await;
+        }
     }
 }
 
@@ -83,8 +89,8 @@ pub async fn refuse<T: Stream, S: Session>(mut channel: Channel<T>, session: S) 
     channel.part().await;
 }
 
-struct Conversation<'a, T, S: Session, V> {
-    channel: &'a mut Channel<T>,
+struct Conversation<T, S: Session, V> {
+    channel: Channel<T>,
     session: S,
     service: V,
     input: LineBuffer,
@@ -119,7 +125,7 @@ impl<Effect> Incoming<Effect> {
     }
 }
 
-impl<T, S, V> Conversation<'_, T, S, V>
+impl<T, S, V> Conversation<T, S, V>
 where
     T: Stream,
     S: Session,
@@ -223,7 +229,7 @@ where
                     self.mode = Mode::Text(Box::new(Incoming::new(then, self.channel.presence())));
                 }
                 Step::Perform(effect) => {
-                    let outcome = self.service.perform(effect, self.channel).await?;
+                    let outcome = self.service.perform(effect, &mut self.channel).await?;
                     step = self.session.resume(outcome);
                     continue;
                 }

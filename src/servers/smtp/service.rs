@@ -96,7 +96,8 @@ impl Service for SmtpService {
             Effect::Verify(local_part) => return Ok(self.verify(&local_part)),
             Effect::Deliver(transaction) => transaction,
         };
-        let Err(reason) = self.deliver(transaction).await else {
+        // Boxed, because an idle session should not keep the room that the work needs.
+        let Err(reason) = Box::pin(self.deliver(transaction)).await else {
             return Ok(Outcome::Delivery(Delivery::Stored));
         };
         channel.presence().tell(|| Kind::Note(reason.to_string()));
