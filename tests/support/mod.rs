@@ -1,0 +1,232 @@
+//! The words in which the servers' tests are written: a peer at the other end of a stream, and
+//! servers for it to talk to.
+#![allow(dead_code, reason = "every test file uses some of it")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mailconsole::servers::channel::{Channel, Place, Stream};
+use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, bind};
+use mailconsole::servers::pop3::service::Pop3Server;
+use mailconsole::servers::presence::Presence;
+use mailconsole::servers::serve::serve;
+use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
+use mailconsole::servers::smtp::session::SmtpSession;
+use mailconsole::store::directory::{Directory, Durability};
+use mailconsole::wire::event::{
+    self, ConnectionName, Event, Observer, Passwords, Transcript, transcript_line,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// Octets that a pipe in memory takes before its writer must wait.
+const PIPE: usize = 64 * 1024;
+
+/// Somebody who talks to a server.
+pub(crate) struct Peer<T> {
+    pub(crate) stream: T,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next line, with its CRLF.
+    pub(crate) async fn line_bytes(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            match self.stream.read_u8().await {
+                Ok(byte) => line.push(byte),
+                Err(error) => panic!("{error} behind {:?}", String::from_utf8_lossy(&line)),
+            }
+        }
+        line
+    }
+
+    /// The next line, with its CRLF, as text.
+    pub(crate) async fn line(&mut self) -> String {
+        String::from_utf8_lossy(&self.line_bytes().await).into_owned()
+    }
+
+    /// Reads a line and compares it; `*` at the end stands for anything.
+    pub(crate) async fn expect(&mut self, pattern: &str) {
+        let line = self.line().await;
+        assert!(fits(&line, pattern), "{line:?} came, not {pattern:?}");
+    }
+
+    /// Sends a command, and compares the reply.
+    pub(crate) async fn says(&mut self, command: &str, pattern: &str) {
+        self.send(format!("{command}\r\n")).await;
+        let line = self.line().await;
+        assert!(fits(&line, pattern), "{command}: {line:?} came, not {pattern:?}");
+    }
+
+    /// Everything that still comes until the server closes.
+    pub(crate) async fn rest_bytes(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    }
+
+    /// The same as text.
+    pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest_bytes().await).into_owned()
+    }
+
+    /// The server closes, and says nothing before.
+    pub(crate) async fn expect_end(&mut self) {
+        assert_eq!(self.rest().await, "");
+    }
+}
+
+/// Whether a line with its CRLF is what `pattern` says without it.
+pub(crate) fn fits(line: &str, pattern: &str) -> bool {
+    let Some(line) = line.strip_suffix("\r\n") else { return false };
+    match pattern.strip_suffix('*') {
+        Some(beginning) => line.starts_with(beginning),
+        None => line == pattern,
+    }
+}
+
+/// Keeps the transcript of all connections.
+#[derive(Default)]
+pub(crate) struct Recorder(Mutex<Vec<String>>);
+
+impl Recorder {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Recorder {
+    fn observe(&self, event: Event) {
+        let line = transcript_line(&event, Passwords::Shown).into_string();
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn wants_text(&self) -> bool {
+        false
+    }
+}
+
+/// A connection to `server` through a pipe in memory.
+pub(crate) struct Held {
+    pub(crate) peer: Peer<DuplexStream>,
+    pub(crate) ending: CancellationToken,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) ended: tokio::task::JoinHandle<()>,
+}
+
+/// Begins a conversation through a pipe in memory.
+pub(crate) fn hold<S: Server>(server: &S, idle: Option<Duration>) -> Held {
+    let (ours, theirs) = duplex(PIPE);
+    let (recorder, ending) = (Arc::new(Recorder::default()), CancellationToken::new());
+    let transcript = Transcript::to(Arc::clone(&recorder) as _);
+    let channel = channel::<S, _>(theirs, transcript, &ending);
+    let (session, service) = server.open(stranger());
+    let ended = tokio::spawn(serve(channel, session, service, idle));
+    Held { peer: Peer { stream: ours }, ending, recorder, ended }
+}
+
+fn channel<S: Server, T: Stream>(
+    stream: T,
+    transcript: Transcript,
+    ending: &CancellationToken,
+) -> Channel<T> {
+    let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
+    let presence = Presence::opened(name, stranger(), transcript, None);
+    Channel::new(stream, presence, Place::default(), ending.clone())
+}
+
+fn stranger() -> SocketAddr {
+    ([192, 0, 2, 1], 1).into()
+}
+
+/// Mailboxes in a directory of their own.
+pub(crate) struct Mail {
+    pub(crate) smtp: SmtpServer,
+    pub(crate) pop3: Pop3Server,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Mail {
+    pub(crate) fn with_users(users: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = open(dir.path());
+        for user in users {
+            directory.create(user).unwrap();
+        }
+        let smtp = SmtpServer {
+            directory: directory.clone(),
+            domain: "localhost".into(),
+            relay_from: Vec::new(),
+            message_most: 1 << 20,
+        };
+        let pop3 = Pop3Server { directory, password: "cis505".into() };
+        Self { smtp, pop3, dir }
+    }
+
+    pub(crate) fn content(&self, file: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.path().join(file)).unwrap()).into_owned()
+    }
+}
+
+fn open(path: &Path) -> Directory {
+    Directory::open(path, Durability::Unsynced).unwrap()
+}
+
+/// The SMTP server as those see it who may not relay.
+pub(crate) struct Stranger(pub(crate) SmtpServer);
+
+impl Server for Stranger {
+    type Session = SmtpSession;
+    type Service = SmtpService;
+    const PROTOCOL: event::Service = event::Service::Smtp;
+
+    fn open(&self, _: SocketAddr) -> (SmtpSession, SmtpService) {
+        self.0.open(stranger())
+    }
+}
+
+/// Servers on sockets of their own.
+pub(crate) struct Sockets {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Sockets {
+    pub(crate) fn new(connections: usize) -> Self {
+        Self { shared: Arc::new(Shared::new(Transcript::off(), None, connections, 1_000)) }
+    }
+
+    /// Serves `server`, and says where.
+    pub(crate) fn serve<S: Server>(&self, server: S) -> SocketAddr {
+        let server = Arc::new(server);
+        let mut address = None;
+        for socket in bind(&Addresses::Loopback, 0).unwrap() {
+            address.get_or_insert(socket.local_addr().unwrap());
+            let listener = Listener {
+                socket: tokio::net::TcpListener::from_std(socket).unwrap(),
+                server: Arc::clone(&server),
+                idle: None,
+                shared: Arc::clone(&self.shared),
+            };
+            self.shared.tasks.spawn(listener.run());
+        }
+        address.unwrap()
+    }
+
+    pub(crate) async fn end(&self) {
+        self.shared.ending.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+/// A connection over a real socket.
+pub(crate) async fn connect(address: SocketAddr) -> Peer<TcpStream> {
+    Peer { stream: TcpStream::connect(address).await.unwrap() }
+}
