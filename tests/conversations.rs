@@ -8,7 +8,7 @@ use std::path::Path;
 
 use mailconsole::servers::echo::EchoServer;
 use mailconsole::wire::event::Service;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use support::{Mail, Peer, Sockets, connect, hold};
 

@@ -261,45 +261,54 @@ async fn pause_after(error: &io::Error) {
     sleep(ACCEPT_PAUSE).await;
 }
 #[cfg(test)]
-mod size {
+mod tests {
     use super::*;
-    #[tokio::test]
-    async fn sizes() {
-        let l = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let c = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
+    use crate::servers::pop3::service::Pop3Server;
+    use crate::servers::smtp::service::SmtpServer;
+    use crate::store::directory::{Directory, Durability};
+    use tokio::io::duplex;
+
+    /// Octets of the task that holds a conversation.
+    fn task_of<S: Server>(server: &S) -> usize {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
+        let presence = Presence::opened(name, peer, Transcript::off(), None);
+        let (stream, _) = duplex(1);
+        let ending = CancellationToken::new();
+        let channel = Channel::new(stream, presence, Place::default(), ending);
+        let (session, service) = server.open(peer);
+        size_of_val(&serve(channel, session, service, None))
+    }
+
+    #[test]
+    fn an_idle_connection_is_a_task_of_little_more_than_a_kilobyte() {
         let dir = tempfile::tempdir().unwrap();
-        let directory = crate::store::directory::Directory::open(
-            dir.path(),
-            crate::store::directory::Durability::Unsynced,
-        )
-        .unwrap();
-        let smtp = crate::servers::smtp::service::SmtpServer {
+        let directory = Directory::open(dir.path(), Durability::Synced).unwrap();
+        let smtp = SmtpServer {
             directory: directory.clone(),
-            domain: "x".into(),
-            relay_from: vec![],
-            message_most: 1,
+            domain: "localhost".into(),
+            relay_from: Vec::new(),
+            message_most: 0,
         };
-        let pop3 = crate::servers::pop3::service::Pop3Server { directory, password: "x".into() };
-        let shared = Shared::new(Transcript::off(), None, 10, 100);
-        let addr = l.local_addr().unwrap();
-        let name = ConnectionName { id: 1, number: 1, service: event::Service::Smtp };
-        let ch = || Presence::opened(name, addr, Transcript::off(), None);
-        let (s, v) = smtp.open(addr);
-        println!(
-            "smtp session {} service {} channel {}",
-            size_of_val(&s),
-            size_of_val(&v),
-            size_of::<Channel<TcpStream>>()
-        );
-        println!("text {}", size_of::<crate::store::text::Text>());
-        let f =
-            serve(Channel::new(c, ch(), Place::default(), shared.ending.child_token()), s, v, None);
-        println!("smtp serve {}", size_of_val(&f));
-        let (s, v) = pop3.open(addr);
-        println!("pop3 session {} service {}", size_of_val(&s), size_of_val(&v));
-        let c = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
-        let f =
-            serve(Channel::new(c, ch(), Place::default(), shared.ending.child_token()), s, v, None);
-        println!("pop3 serve {}", size_of_val(&f));
+        let pop3 = Pop3Server { directory, password: "cis505".into() };
+        assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));
+        assert!(task_of(&pop3) <= 1_536, "{}", task_of(&pop3));
+    }
+
+    #[test]
+    fn a_chosen_port_is_the_same_on_every_address() {
+        let listeners = bind(&Addresses::Loopback, 0).unwrap();
+        let ports: Vec<u16> = listeners.iter().map(|one| chosen_port(one, 0)).collect();
+        assert!(ports.iter().all(|&port| port != 0 && port == ports[0]));
+        let taken = bind(&Addresses::Loopback, ports[0]).unwrap_err();
+        assert_eq!(taken.source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(taken.address.port(), ports[0]);
+    }
+
+    #[test]
+    fn connections_leave_some_descriptors_to_files() {
+        let room = |descriptors| Room::new(9, descriptors).descriptors.available_permits();
+        assert_eq!(room(20_000), 20_000 - RESERVED_DESCRIPTORS);
+        assert_eq!(room(64), 32);
     }
 }

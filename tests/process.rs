@@ -1,0 +1,442 @@
+//! The program as a user meets it: what it prints, how it ends, what it says when it cannot run.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mailconsole");
+
+/// The program, without what the user of this machine has configured.
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+/// The program says one sentence with all of `words`, and ends with `status`.
+#[track_caller]
+fn refuses(arguments: &[&str], status: i32, words: &[&str]) {
+    let output = run(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert!(stderr.starts_with("mailconsole: "), "{stderr}");
+    assert_eq!(stderr.matches('\n').count(), 1, "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{word} is missing: {stderr}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+/// A running program.
+struct Servers {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    ports: Vec<(String, u16)>,
+}
+
+impl Servers {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout, ports: Vec::new() }
+    }
+
+    /// All three, on ports that the system chooses, with a mailbox.
+    fn on(dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = program();
+        command.args(["--no-tui", "--user", "linhphan", "--dir"]).arg(dir).args(arguments);
+        command.args(["--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0"]);
+        command.args(["--bind", "127.0.0.1"]).stderr(Stdio::piped());
+        Self::start(command).listening(3)
+    }
+
+    fn listening(mut self, listeners: usize) -> Self {
+        for _ in 0..listeners {
+            let mut line = String::new();
+            self.stdout.read_line(&mut line).unwrap();
+            let (service, address) = line.trim_end().split_once(": listening on ").unwrap();
+            let (_, port) = address.rsplit_once(':').unwrap();
+            self.ports.push((service.to_owned(), port.parse().unwrap()));
+        }
+        self
+    }
+
+    fn port(&self, service: &str) -> u16 {
+        self.ports.iter().find(|(name, _)| name == service).unwrap().1
+    }
+
+    /// A client that has heard the greeting.
+    fn connect(&self, service: &str) -> Client {
+        let mut client = Client::connect(self.port(service));
+        client.line();
+        client
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until the transcript, one line after the other, comes to `line`.
+    fn wait_for(&mut self, line: &str) {
+        let stderr = self.child.stderr.as_mut().unwrap();
+        let mut transcript = Vec::new();
+        while !transcript.ends_with(format!("] {line}\n").as_bytes()) {
+            let mut byte = [0];
+            stderr.read_exact(&mut byte).unwrap();
+            transcript.extend(byte);
+        }
+    }
+
+    /// How it ended, and what it had written to stderr.
+    fn wait(mut self) -> (ExitStatus, String) {
+        let mut stderr = String::new();
+        if let Some(pipe) = &mut self.child.stderr {
+            pipe.read_to_string(&mut stderr).unwrap();
+        }
+        (self.child.wait().unwrap(), stderr)
+    }
+}
+
+/// Somebody who talks to a server over a socket.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn says(&mut self, command: &str, reply: &str) {
+        self.send(&format!("{command}\r\n"));
+        let line = self.line();
+        assert!(line.starts_with(reply), "{command}: {line}");
+    }
+
+    /// Begins a message to linhphan, up to the last line of its text.
+    fn begin_message(&mut self) {
+        self.says("HELO tester", "250");
+        self.says("MAIL FROM:<a@b>", "250");
+        self.says("RCPT TO:<linhphan@localhost>", "250");
+        self.says("DATA", "354");
+        self.send("Hello\r\n");
+    }
+
+    fn rest(mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+#[test]
+fn wrong_use_is_one_sentence_and_status_2() {
+    refuses(&[], 2, &["no directory", "--dir"]);
+    refuses(&["--no-tui"], 2, &["no directory", "--dir"]);
+    refuses(&["smtp"], 2, &["no directory", "DIR"]);
+    refuses(&["--bogus"], 2, &["--bogus", "--help"]);
+    refuses(&["smtp", "-p", "65536", "x"], 2, &["65536"]);
+    refuses(&["echo", "DIR"], 2, &["DIR"]);
+    refuses(&["--config", "/nonexistent/config.toml"], 2, &["/nonexistent/config.toml"]);
+    refuses(&["echo", "--author", "a\nb"], 2, &["--author"]);
+    refuses(&["--domain", "a b", "smtp", "x"], 2, &["--domain"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_named_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing");
+    refuses(&["smtp", missing.to_str().unwrap()], 1, &["missing does not exist", "--user"]);
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    refuses(&["pop3", file.to_str().unwrap()], 1, &["file is not a directory"]);
+    refuses(&["smtp", "--user", "../x", dir.path().to_str().unwrap()], 2, &["../x", "--user"]);
+    refuses(&["smtp", "--user", "mqueue", dir.path().to_str().unwrap()], 2, &["mqueue"]);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_holder_and_the_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let holder = format!("pid {}", std::process::id());
+    refuses(&["echo", "-p", &port], 1, &[&port, "in use", &holder, "-p"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let arguments = ["--no-tui", "--dir", path, "--echo-port", "0", "--smtp-port", &port];
+    refuses(&arguments, 1, &[&port, &holder, "--smtp-port"]);
+    refuses(&["echo", "--bind", "192.0.2.1"], 1, &["192.0.2.1", "--bind"]);
+}
+
+#[test]
+fn the_console_needs_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    refuses(&["--dir", dir.path().to_str().unwrap()], 2, &["terminal", "--no-tui"]);
+}
+
+#[test]
+fn the_author_is_shown_and_nothing_else_done() {
+    for arguments in [&["-a"][..], &["echo", "-a"], &["smtp", "-a"], &["-a", "pop3", "DIR"]] {
+        let output = run(arguments);
+        assert_eq!(output.stderr, b"Mail Console / mailconsole\n");
+        assert!(output.stdout.is_empty() && output.status.success());
+    }
+    let output = run(&["smtp", "--author", "Ada Lovelace / ada", "-a"]);
+    assert_eq!(output.stderr, b"Ada Lovelace / ada\n");
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let help = run(&["--help"]);
+    assert!(help.status.success() && help.stderr.is_empty());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for word in ["echo", "smtp", "pop3", "check", "--smtp-port", "2500", "cis505", "--no-tui"] {
+        assert!(help.contains(word), "{word} is missing");
+    }
+    assert!(run(&["--version"]).stdout.starts_with(b"mailconsole "));
+}
+
+#[test]
+fn a_directory_and_mailboxes_are_made_for_named_users() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mailboxes = dir.path().join("new");
+    let servers = Servers::on(&mailboxes, &["--user", "zives"]);
+    for name in ["linhphan.mbox", "zives.mbox"] {
+        let permissions = std::fs::metadata(mailboxes.join(name)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
+    }
+    servers.signal(Signal::SIGINT);
+    assert_eq!(servers.wait().1, "");
+}
+
+#[test]
+fn a_directory_without_a_mailbox_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["smtp", "-p", "0", "--bind", "127.0.0.1"]).arg(dir.path());
+    let servers = Servers::start({
+        command.stderr(Stdio::piped());
+        command
+    })
+    .listening(1);
+    servers.signal(Signal::SIGTERM);
+    let (status, stderr) = servers.wait();
+    assert!(status.success());
+    assert!(stderr.starts_with("mailconsole: warning: there is no mailbox in "), "{stderr}");
+    assert!(stderr.contains("--user"), "{stderr}");
+}
+
+#[test]
+fn every_ending_signal_is_a_clean_end_and_the_port_is_free_at_once() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let dir = tempfile::tempdir().unwrap();
+        let servers = Servers::on(dir.path(), &[]);
+        let port = servers.port("echo");
+        let client = servers.connect("echo");
+        let begun = Instant::now();
+        servers.signal(signal);
+        assert_eq!(client.rest(), "-ERR Server shutting down\r\n");
+        assert!(servers.wait().0.success());
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        let mut command = program();
+        command.args(["echo", "--bind", "127.0.0.1", "-p", &port.to_string()]);
+        let again = Servers::start(command).listening(1);
+        again.signal(Signal::SIGINT);
+        assert!(again.wait().0.success());
+    }
+}
+
+#[test]
+fn the_transcript_has_the_form_that_testers_compare() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &["-v"]);
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    client.says("\x1b[2J\r\n.", "250");
+    client.says("QUIT", "221");
+    client.rest();
+    let mut client = servers.connect("pop3");
+    client.says("USER linhphan", "+OK");
+    client.says("PASS cis505", "+OK");
+    drop(client);
+    servers.signal(Signal::SIGINT);
+    let (_, stderr) = servers.wait();
+    let (number, _) = stderr.split_once(" New connection\n").unwrap();
+    let lines = stderr.lines().filter(|line| line.starts_with(number));
+    let expected = [
+        "New connection",
+        "S: 220 localhost mailconsole service ready",
+        "C: HELO tester",
+        "S: 250 localhost",
+        "C: MAIL FROM:<a@b>",
+        "S: 250 OK",
+        "C: RCPT TO:<linhphan@localhost>",
+        "S: 250 OK",
+        "C: DATA",
+        "S: 354 Start mail input; end with <CRLF>.<CRLF>",
+        ".. 13 octets of message text",
+        "C: .",
+        "S: 250 OK",
+        "C: QUIT",
+        "S: 221 localhost Service closing transmission channel",
+        "Connection closed",
+    ];
+    let lines: Vec<&str> = lines.take(expected.len()).collect();
+    assert_eq!(lines, expected.map(|line| format!("{number} {line}")));
+    assert!(stderr.contains("] C: PASS cis505\n"), "{stderr}");
+    assert!(stderr.ends_with("] Connection closed\n"), "{stderr}");
+}
+
+#[test]
+fn twice_verbose_shows_message_text_escaped() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &["-vv"]);
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    client.says("\x1b[2J\r\n.", "250");
+    drop(client);
+    servers.signal(Signal::SIGINT);
+    let (_, stderr) = servers.wait();
+    assert!(stderr.contains("] C: Hello\n"), "{stderr}");
+    assert!(stderr.contains("] C: \\x1b[2J\n"), "{stderr}");
+    assert!(stderr.contains("] C: .\n") && !stderr.contains(" octets of message text"));
+}
+
+#[test]
+fn a_reader_that_stops_reading_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing reads this stderr until the end, and its pipe holds 64 KiB.
+    let servers = Servers::on(dir.path(), &["-v"]);
+    let mut client = servers.connect("echo");
+    for number in 0..5_000 {
+        client.says(&format!("ECHO {number}"), &format!("+OK {number}"));
+    }
+    drop(client);
+    servers.signal(Signal::SIGINT);
+    let (status, stderr) = servers.wait();
+    assert!(status.success());
+    assert_eq!(stderr.lines().count(), 10_003);
+}
+
+#[test]
+fn a_delivery_that_has_begun_is_finished_and_answered_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut servers = Servers::on(dir.path(), &["-v"]);
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    let lock = dir.path().join("linhphan.mbox.lock");
+    std::fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
+    let mut other = servers.connect("smtp");
+    client.send(".\r\n");
+    servers.wait_for("C: .");
+    servers.signal(Signal::SIGINT);
+    assert_eq!(other.line(), "421 localhost Server shutting down");
+    std::fs::remove_file(&lock).unwrap();
+    assert_eq!(client.line(), "250 OK");
+    assert_eq!(client.rest(), "421 localhost Server shutting down\r\n");
+    assert!(servers.wait().0.success());
+    let mailbox = std::fs::read_to_string(dir.path().join("linhphan.mbox")).unwrap();
+    assert!(mailbox.contains("\nHello\r\n"), "{mailbox}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut servers = Servers::on(dir.path(), &["-v"]);
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    let lock = dir.path().join("linhphan.mbox.lock");
+    std::fs::write(&lock, format!("{}\n", std::process::id())).unwrap();
+    let mut other = servers.connect("smtp");
+    client.send(".\r\n");
+    servers.wait_for("C: .");
+    servers.signal(Signal::SIGINT);
+    assert_eq!(other.line(), "421 localhost Server shutting down");
+    let begun = Instant::now();
+    servers.signal(Signal::SIGINT);
+    assert_eq!(servers.wait().0.code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn out_of_descriptors_accepting_pauses_and_resumes() {
+    let mut command = Command::new("sh");
+    command.env("XDG_CONFIG_HOME", "/nonexistent").args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]);
+    command.args([PROGRAM, "echo", "--bind", "127.0.0.1", "-p", "0"]);
+    let servers = Servers::start(command).listening(1);
+    let mut clients: Vec<Client> =
+        (0..100).map(|_| Client::connect(servers.port("echo"))).collect();
+    for mut client in clients.drain(..) {
+        assert!(client.line().starts_with("+OK Server ready"));
+    }
+    servers.signal(Signal::SIGINT);
+    assert!(servers.wait().0.success());
+}
+
+#[test]
+fn separate_processes_work_on_one_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let alone = |service: &str| {
+        let mut command = program();
+        command.args([service, "-p", "0", "--bind", "127.0.0.1", "--user", "linhphan"]);
+        Servers::start({
+            command.arg(dir.path());
+            command
+        })
+        .listening(1)
+    };
+    let (smtp, pop3, other) = (alone("smtp"), alone("pop3"), alone("pop3"));
+    let mut client = smtp.connect("smtp");
+    client.begin_message();
+    client.says(".", "250 OK");
+    let mut reader = pop3.connect("pop3");
+    reader.says("USER linhphan", "+OK");
+    reader.says("PASS cis505", "+OK");
+    reader.says("STAT", "+OK 1 7");
+    let mut second = other.connect("pop3");
+    second.says("USER linhphan", "+OK");
+    second.says("PASS cis505", "-ERR");
+    reader.says("DELE 1", "+OK");
+    reader.says("QUIT", "+OK");
+    second.says("USER linhphan", "+OK");
+    second.says("PASS cis505", "+OK");
+    second.says("STAT", "+OK 0 0");
+    for servers in [smtp, pop3, other] {
+        servers.signal(Signal::SIGINT);
+        assert!(servers.wait().0.success());
+    }
+}
+
+#[test]
+fn the_environment_counts_after_flags() {
+    let mut command = program();
+    let dir = tempfile::tempdir().unwrap();
+    command.env("MAILCONSOLE_DOMAIN", "example.org").env("MAILCONSOLE_SMTP_PORT", "1");
+    command.args(["smtp", "-p", "0", "--bind", "127.0.0.1", "--user", "u"]).arg(dir.path());
+    let servers = Servers::start(command).listening(1);
+    let mut client = Client::connect(servers.port("smtp"));
+    assert_eq!(client.line(), "220 example.org mailconsole service ready");
+    servers.signal(Signal::SIGINT);
+    assert_eq!(client.rest(), "421 example.org Server shutting down\r\n");
+    assert!(servers.wait().0.success());
+}
