@@ -1,0 +1,150 @@
+//! Plays the steps of a script and writes the transcript. Knows neither the scripts nor what
+//! makes a line right.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::Duration;
+
+use super::judge::{Remark, judge, shown};
+use super::peer::{Heard, Peer};
+use super::script::Step;
+use super::{CheckError, Pace, Verdict};
+
+/// A conversation under way.
+#[derive(Debug)]
+pub(super) struct Player<'a, W> {
+    peer: Peer,
+    pace: Pace,
+    out: &'a mut W,
+    /// Who said the transcript's last line. It stays unfinished until the next step, because
+    /// octets that come behind it belong in its brackets.
+    unfinished: Option<Speaker>,
+    /// What is off with that line.
+    remarks: Vec<Remark>,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Client,
+    Server,
+}
+
+impl<'a, W: Write> Player<'a, W> {
+    pub(super) const fn new(peer: Peer, pace: Pace, out: &'a mut W) -> Self {
+        Self {
+            peer,
+            pace,
+            out,
+            unfinished: None,
+            remarks: Vec::new(),
+            verdict: Verdict::Right,
+        }
+    }
+
+    /// Plays all steps, or those before the one where the tester cannot go on.
+    pub(super) fn play(mut self, steps: &[Step]) -> Result<Verdict, CheckError> {
+        let played = steps.iter().try_for_each(|&step| self.step(step));
+        self.finish_line()?;
+        played.map(|()| self.verdict)
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), CheckError> {
+        match step {
+            Step::Send(text) => self.send(text, self.pace.hush),
+            Step::SendLater(text) => self.send(text, self.pace.pause),
+            Step::SendEach(lines) => lines
+                .iter()
+                .try_for_each(|line| self.send(&format!("{line}\r\n"), self.pace.hush)),
+            Step::Expect(expected) => self.expect(expected),
+            Step::ExpectEach(lines) => lines.iter().try_for_each(|line| self.expect(line)),
+            Step::Close => self.expect_close(),
+        }
+    }
+
+    /// Writes `text` once the server has been silent for as long as `silence`.
+    fn send(&mut self, text: &str, silence: Duration) -> Result<(), CheckError> {
+        if self.listen(silence)? == Heard::End {
+            return Err(CheckError::ClosedEarly);
+        }
+        self.begin_line(Speaker::Client, text.as_bytes())?;
+        self.peer.send(text.as_bytes(), self.pace.answer)
+    }
+
+    fn expect(&mut self, expected: &'static str) -> Result<(), CheckError> {
+        match self.peer.line(expected, self.pace.answer) {
+            Ok(line) => {
+                self.begin_line(Speaker::Server, &line)?;
+                self.remarks = judge(&line, expected);
+                Ok(())
+            }
+            Err(error) => {
+                self.show_broken_line(expected)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Shows what there is of a line that does not end.
+    fn show_broken_line(&mut self, expected: &'static str) -> Result<(), CheckError> {
+        let (beginning, _) = self.peer.stray();
+        if !beginning.is_empty() {
+            self.begin_line(Speaker::Server, &beginning)?;
+            self.remarks = vec![Remark::Expected(expected)];
+        }
+        Ok(())
+    }
+
+    fn expect_close(&mut self) -> Result<(), CheckError> {
+        match self.listen(self.pace.answer)? {
+            Heard::End => Ok(()),
+            Heard::Silence => Err(CheckError::NotClosed {
+                limit: self.pace.answer,
+            }),
+        }
+    }
+
+    /// Notes what comes although nothing should.
+    fn listen(&mut self, window: Duration) -> Result<Heard, CheckError> {
+        let heard = self.peer.listen(window)?;
+        let (octets, omitted) = self.peer.stray();
+        if !octets.is_empty() {
+            self.remarks.push(Remark::Unexpected { octets, omitted });
+        }
+        Ok(heard)
+    }
+
+    fn begin_line(&mut self, speaker: Speaker, octets: &[u8]) -> Result<(), CheckError> {
+        self.finish_line()?;
+        let letter = match speaker {
+            Speaker::Client => 'C',
+            Speaker::Server => 'S',
+        };
+        self.unfinished = Some(speaker);
+        self.write(&format!("{letter}: {}", shown(octets)))
+    }
+
+    /// Writes the brackets of the last line, and its end.
+    fn finish_line(&mut self) -> Result<(), CheckError> {
+        let Some(speaker) = self.unfinished.take() else {
+            return Ok(());
+        };
+        let mut end = String::new();
+        if speaker == Speaker::Server && self.remarks.is_empty() {
+            end.push_str(" [OK]");
+        }
+        for remark in self.remarks.drain(..) {
+            self.verdict = Verdict::Off;
+            let _ = write!(end, " [{remark}]");
+        }
+        end.push('\n');
+        self.write(&end)
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), CheckError> {
+        self.out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+            .map_err(CheckError::Output)
+    }
+}
