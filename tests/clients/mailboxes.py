@@ -1,0 +1,391 @@
+"""Programs that read and write mbox files themselves: each reads what mailconsole wrote, and
+mailconsole serves what each has written, changed or is just writing.
+
+They do not agree on quoting. mailconsole and mutt's copies are mboxrd. procmail and Python quote
+`From ` and leave `>From ` (mboxo), Dovecot quotes nothing; what mailconsole then cannot know is
+not tested.
+"""
+
+import mailbox
+import os
+import poplib
+import pty
+import pwd
+import re
+import select
+import signal
+import smtplib
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from checks import PATIENCE, Check, Failure, Skip, crlf, find, lf, run, same
+from console import PASSWORD, delete_from, fetched_from, free_ports, quoted
+from letters import LETTERS, PLAIN
+
+SENDER = "sender@example.org"
+# Header fields in which programs keep their notes about a message.
+NOTES = re.compile(
+    rb"(?m)^(Status|X-Status|X-Keywords|X-UID|X-IMAPbase|X-IMAP|Content-Length|Lines):[^\n]*\n"
+)
+
+
+def readable():
+    """Letters that a mail reader takes for messages."""
+    return [each for each in LETTERS if each.has_headers() and each.is_text()]
+
+
+def mboxo():
+    """Letters that survive a writer that does not quote `>From `."""
+    return [each for each in readable() if not re.search(rb"(?m)^>+From ", each.text)]
+
+
+def unquotable():
+    """Letters that survive a writer that quotes nothing."""
+    return [each for each in mboxo() if not re.search(rb"(?m)^From .*\d{4}\r$", each.text)]
+
+
+def texts_of(letters):
+    return [letter.text for letter in letters]
+
+
+def without_notes(text):
+    head, blank, body = text.partition(b"\n\r\n")
+    return NOTES.sub(b"", head + b"\n")[:-1] + blank + body
+
+
+def served(console, user):
+    return [without_notes(text) for text in console.fetched(user)]
+
+
+def filled(console, letters):
+    user = console.new_user()
+    for letter in letters:
+        console.send([user], letter.text, SENDER)
+    return user
+
+
+# Python
+
+
+def python_reads(console):
+    letters = [*LETTERS]
+    user = filled(console, letters)
+    box = mailbox.mbox(console.mailbox(user), create=False)
+    want = [quoted(ended(letter.text)) for letter in letters]
+    same([box.get_bytes(key) for key in box.keys()], want, "Python's mailbox.mbox")
+
+
+def ended(text):
+    return text if not text or text.endswith(b"\r\n") else text + b"\r\n"
+
+
+def python_writes(console):
+    user = console.new_user()
+    box = mailbox.mbox(console.mailbox(user), create=False)
+    box.lock()
+    for letter in mboxo():
+        box.add(lf(letter.text))
+    box.close()
+    same(console.fetched(user), texts_of(mboxo()), "RETR")
+
+
+# mutt
+
+
+def mutt(console, user, *functions):
+    """Runs mutt on a mailbox, in a terminal of its own, and has it perform its functions."""
+    keys = "".join(functions)
+    with tempfile.TemporaryDirectory() as home:
+        rc = os.path.join(home, "muttrc")
+        with open(rc, "w", encoding="ascii") as file:
+            file.write(
+                "set mbox_type=mbox copy=yes delete=yes quit=yes\n"
+                "set confirmappend=no confirmcreate=no move=no mark_old=no beep=no\n"
+                f"set folder={console.directory}\n"
+            )
+        command = [find("mutt"), "-n", "-F", rc, "-f", console.mailbox(user), "-e", f'push "{keys}"']
+        in_a_terminal(command, {**os.environ, "HOME": home, "TERM": "xterm"})
+
+
+def in_a_terminal(command, environment):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    )
+    os.close(theirs)
+    screen, deadline = b"", time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < deadline and process.poll() is None:
+            if select.select([ours], [], [], 0.1)[0]:
+                screen += os.read(ours, 65_536)
+    except OSError:  # the terminal is gone because the program has ended
+        pass
+    finally:
+        os.close(ours)
+    if process.poll() is None and deadline < time.monotonic():
+        process.kill()
+        raise Failure(f"{command[0]} did not end; its screen ends in {screen[-200:]!r}")
+    if process.wait() != 0:
+        raise Failure(f"{command[0]} exited with {process.returncode}: {screen[-200:]!r}")
+
+
+def mutt_copies(console):
+    """What mutt copies to a new mailbox is what lay in ours; we serve the copy at once."""
+    user, copy = filled(console, readable()), console.new_user()
+    os.unlink(console.mailbox(copy))
+    everything = "<tag-pattern>~A<enter><tag-prefix>"
+    mutt(console, user, everything, f"<copy-message>={copy}.mbox<enter><exit>")
+    same(served(console, copy), texts_of(readable()), "RETR of the copy")
+    same(served(console, user), texts_of(readable()), "RETR of the original")
+
+
+def mutt_deletes(console):
+    letters = readable()
+    user = filled(console, letters)
+    mutt(console, user, "<delete-pattern>~s dots<enter><sync-mailbox><exit>")
+    left = [each.text for each in letters if b"Subject: dots" not in each.text]
+    same(served(console, user), left, "RETR of what is left")
+    console.send([user], PLAIN.text)
+    same(served(console, user), [*left, PLAIN.text], "RETR with new mail")
+
+
+def mutt_keeps_a_copy_of_what_it_sends(console):
+    user = console.new_user()
+    record = f"set record={console.mailbox(user)} copy=yes sendmail=/bin/true"
+    body = b"first\n.\nFrom the start of a line\nlast\n"
+    command = ["mutt", "-n", "-F", "/dev/null", "-e", record, "-s", "kept", "someone@example.org"]
+    run(*command, data=body)
+    (text,) = console.fetched(user)
+    head, _, got = text.partition(b"\r\n\r\n")
+    if b"\r\nSubject: kept" not in head:
+        raise Failure(f"no subject in the header: {head!r}")
+    same(got, crlf(body), "the body")
+
+
+# procmail
+
+
+def procmail(console, user, text):
+    recipe = f"DEFAULT={console.mailbox(user)}\n:0:\n{console.mailbox(user)}\n"
+    with tempfile.NamedTemporaryFile("w") as rc:
+        rc.write(recipe)
+        rc.flush()
+        run("procmail", "-f", SENDER, "-m", rc.name, data=lf(text))
+
+
+def procmail_writes(console):
+    """procmail takes a blank line at the end of the text for the one that ends a message."""
+    texts = [text for text in texts_of(mboxo()) if not text.endswith(b"\r\n\r\n")]
+    user = console.new_user()
+    for text in texts:
+        procmail(console, user, text)
+    same(console.fetched(user), texts, "RETR")
+
+
+def procmail_and_smtp(console):
+    """Two programs deliver into one mailbox at once, a third deletes: nothing else is lost."""
+    user = filled(console, [PLAIN])
+    texts = [numbered(number) for number in range(200)]
+
+    def deliver(number):
+        if number % 2:
+            procmail(console, user, texts[number])
+        else:
+            with smtplib.SMTP("127.0.0.1", console.smtp_port, timeout=60) as server:
+                server.sendmail(SENDER, f"{user}@localhost", texts[number])
+        if number == 100:
+            console.delete(user, 1)
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(deliver, range(200)))
+    got = console.fetched(user)
+    if PLAIN.text in got:
+        raise Failure("the deleted message is still there")
+    same(sorted(got), sorted(texts), "RETR")
+
+
+def numbered(number):
+    return b"Subject: %d\r\n\r\n%s\r\n" % (number, b"%d " % number * 50)
+
+
+# Dovecot
+
+
+class Dovecot:
+    """Dovecot on the mailboxes of a console, with a configuration and a POP3 port of its own.
+
+    It reads and writes mail as `nobody`, because it refuses to do so as root.
+    """
+
+    def __init__(self, console):
+        if os.geteuid() != 0:
+            raise Skip("Dovecot's own users need root")
+        self.console = console
+        (self.port,) = free_ports(1)
+
+    def __enter__(self):
+        self.home = tempfile.TemporaryDirectory(prefix="mailconsole-dovecot-")
+        home = self.home.name
+        os.chmod(home, 0o755)
+        for name in ("base", "state", "users"):
+            os.mkdir(os.path.join(home, name))
+        os.chown(os.path.join(home, "users"), *nobody())
+        self.config = os.path.join(home, "dovecot.conf")
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write(self.settings(home))
+        self.process = subprocess.Popen(
+            [find("dovecot"), "-F", "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.wait_until_it_listens()
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        self.home.cleanup()
+
+    def settings(self, home):
+        return f"""
+            base_dir = {home}/base
+            state_dir = {home}/state
+            log_path = {home}/log
+            protocols = pop3
+            listen = 127.0.0.1
+            ssl = no
+            disable_plaintext_auth = no
+            default_internal_user = nobody
+            default_internal_group = nogroup
+            default_login_user = nobody
+            first_valid_uid = 1
+            mail_privileged_group =
+            mail_location = mbox:{home}/users/%u:INBOX={self.console.directory}/%u.mbox
+            passdb {{
+              driver = static
+              args = password={PASSWORD}
+            }}
+            userdb {{
+              driver = static
+              args = uid=nobody gid=nogroup home={home}/users/%u
+            }}
+            service pop3-login {{
+              chroot =
+              inet_listener pop3 {{
+                port = {self.port}
+              }}
+              inet_listener pop3s {{
+                port = 0
+              }}
+            }}
+            service anvil {{
+              chroot =
+            }}
+            service stats {{
+              chroot =
+            }}
+        """
+
+    def wait_until_it_listens(self):
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                poplib.POP3("127.0.0.1", self.port, timeout=10).quit()
+                return
+            except (OSError, poplib.error_proto):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise Failure(f"Dovecot does not listen: {self.last_words()}") from None
+                time.sleep(0.05)
+
+    def last_words(self):
+        log = os.path.join(self.home.name, "log")
+        if not os.path.exists(log):
+            return "it wrote no log"
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return file.read()[-300:]
+
+    def fetched(self, user):
+        _, texts = fetched_from(self.port, user)
+        return texts
+
+    def delete(self, user, number):
+        delete_from(self.port, user, number)
+
+    def deliver(self, user, text):
+        run("dovecot-lda", "-c", self.config, "-d", user, "-f", SENDER, data=lf(text))
+
+
+def nobody():
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
+def of_nobody(console, user):
+    os.chown(console.mailbox(user), *nobody())
+    return user
+
+
+def dovecot_reads(console):
+    """Dovecot does not unquote."""
+    with Dovecot(console) as dovecot:
+        user = of_nobody(console, filled(console, readable()))
+        want = [quoted(text) for text in texts_of(readable())]
+        same(dovecot.fetched(user), want, "RETR from Dovecot")
+        # Now with Dovecot's notes in the file.
+        same(served(console, user), texts_of(readable()), "RETR")
+
+
+def dovecot_writes(console):
+    with Dovecot(console) as dovecot:
+        user = of_nobody(console, console.new_user())
+        for letter in unquotable():
+            dovecot.deliver(user, letter.text)
+    same(served(console, user), texts_of(unquotable()), "RETR")
+
+
+def dovecot_and_mailconsole_delete(console):
+    """Each deletes a message from the mailbox that both serve; it stays the same user's file."""
+    with Dovecot(console) as dovecot:
+        texts = [numbered(number) for number in range(4)]
+        user = of_nobody(console, console.new_user())
+        for text in texts:
+            console.send([user], text)
+        dovecot.delete(user, 2)
+        same(served(console, user), [texts[0], *texts[2:]], "RETR")
+        console.delete(user, 1)
+        console.send([user], PLAIN.text)
+        same(dovecot.fetched(user), [*texts[2:], PLAIN.text], "RETR from Dovecot")
+    if os.stat(console.mailbox(user)).st_uid != nobody()[0]:
+        raise Failure("the mailbox has another owner now")
+
+
+def dovecot_and_smtp(console):
+    """Two programs deliver into one mailbox at once."""
+    texts = [numbered(number) for number in range(60)]
+    with Dovecot(console) as dovecot:
+        user = of_nobody(console, console.new_user())
+
+        def deliver(number):
+            if number % 2:
+                dovecot.deliver(user, texts[number])
+            else:
+                console.send([user], texts[number])
+
+        with ThreadPoolExecutor(6) as crowd:
+            list(crowd.map(deliver, range(60)))
+    same(sorted(served(console, user)), sorted(texts), "RETR")
+
+
+def checks():
+    yield Check("Python's mailbox reads ours", (), python_reads)
+    yield Check("Python's mailbox writes one that we serve", (), python_writes)
+    yield Check("mutt copies ours to one that we serve", ("mutt",), mutt_copies)
+    yield Check("mutt deletes from ours", ("mutt",), mutt_deletes)
+    yield Check("mutt writes one that we serve", ("mutt",), mutt_keeps_a_copy_of_what_it_sends)
+    yield Check("procmail writes one that we serve", ("procmail",), procmail_writes)
+    yield Check("procmail and SMTP deliver at once", ("procmail",), procmail_and_smtp)
+    dovecot = ("dovecot", "dovecot-lda")
+    yield Check("Dovecot serves ours", dovecot, dovecot_reads)
+    yield Check("Dovecot writes one that we serve", dovecot, dovecot_writes)
+    yield Check("Dovecot and mailconsole delete in turn", dovecot, dovecot_and_mailconsole_delete)
+    yield Check("Dovecot and SMTP deliver at once", dovecot, dovecot_and_smtp)
