@@ -1,10 +1,6 @@
 //! `mailconsole check` against right servers and deliberately wrong ones: each wrong one fails,
 //! for the right reason, in the right bracket.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -97,10 +93,7 @@ const QUICK: Pace = Pace {
 };
 
 /// For servers that keep silent: how long is not what is tested.
-const IMPATIENT: Pace = Pace {
-    answer: Duration::from_millis(200),
-    ..QUICK
-};
+const IMPATIENT: Pace = Pace { answer: Duration::from_millis(200), ..QUICK };
 
 /// What a conversation with a server that performs `acts` showed.
 struct Played {
@@ -112,11 +105,7 @@ impl Played {
     /// The one line of the transcript that is off.
     #[track_caller]
     fn only_line_off(&self) -> &str {
-        assert!(
-            matches!(self.outcome, Ok(Verdict::Off)),
-            "{}",
-            self.transcript
-        );
+        assert!(matches!(self.outcome, Ok(Verdict::Off)), "{}", self.transcript);
         let mut off = self.transcript.lines().filter(|line| is_off(line));
         match (off.next(), off.next()) {
             (Some(line), None) => line,
@@ -167,10 +156,7 @@ fn play(script: Script, acts: Vec<Act>, pace: Pace) -> Played {
     let outcome = run_at(pace, script, "localhost", port, &mut transcript);
     // Its client may have left in the middle of an act: that is no failure of the test.
     let _ = server.join().expect("the tester sent something else");
-    Played {
-        transcript: String::from_utf8(transcript).unwrap(),
-        outcome,
-    }
+    Played { transcript: String::from_utf8(transcript).unwrap(), outcome }
 }
 
 /// The right server, but for the acts that say `right`.
@@ -292,25 +278,15 @@ fn a_right_pop3_server_passes() {
 fn a_wrong_text_is_told_and_the_conversation_goes_on() {
     let acts = with(ECHO, "+OK blah\r\n", "+OK Blah\x1b[2J\r\n");
     let played = play(Script::Echo, acts, QUICK);
-    assert_eq!(
-        played.only_line_off(),
-        "S: +OK Blah\\x1b[2J<CR><LF> [Expected: '+OK blah']"
-    );
-    assert!(
-        played
-            .transcript
-            .ends_with("S: +OK Goodbye!<CR><LF> [OK]\n")
-    );
+    assert_eq!(played.only_line_off(), "S: +OK Blah\\x1b[2J<CR><LF> [Expected: '+OK blah']");
+    assert!(played.transcript.ends_with("S: +OK Goodbye!<CR><LF> [OK]\n"));
 }
 
 #[test]
 fn a_wrong_beginning_is_told_with_its_star() {
     let acts = with(SMTP, "550 no such user here\r\n", "250 OK\r\n");
     let played = play(Script::Smtp, acts, QUICK);
-    assert_eq!(
-        played.only_line_off(),
-        "S: 250 OK<CR><LF> [Expected: '550 *']"
-    );
+    assert_eq!(played.only_line_off(), "S: 250 OK<CR><LF> [Expected: '550 *']");
 }
 
 #[test]
@@ -325,10 +301,7 @@ fn other_octets_than_264_are_wrong() {
 fn a_line_that_ends_in_lf_alone_is_told() {
     let acts = with(ECHO, "+OK Hello world!\r\n", "+OK Hello world!\n");
     let played = play(Script::Echo, acts, QUICK);
-    assert_eq!(
-        played.only_line_off(),
-        "S: +OK Hello world!<LF> [Terminated by LF, not by CRLF]"
-    );
+    assert_eq!(played.only_line_off(), "S: +OK Hello world!<LF> [Terminated by LF, not by CRLF]");
 }
 
 #[test]
@@ -344,10 +317,7 @@ fn a_line_may_be_off_in_every_way_at_once() {
 
 #[test]
 fn octets_behind_a_reply_are_told() {
-    for (wrong, shown) in [
-        ("+OK blah\r\n\0", "\\x00"),
-        ("+OK blah\r\n+OK \r\n", "+OK <CR><LF>"),
-    ] {
+    for (wrong, shown) in [("+OK blah\r\n\0", "\\x00"), ("+OK blah\r\n+OK \r\n", "+OK <CR><LF>")] {
         let played = play(Script::Echo, with(ECHO, "+OK blah\r\n", wrong), QUICK);
         assert_eq!(
             played.only_line_off(),
@@ -360,22 +330,14 @@ fn octets_behind_a_reply_are_told() {
 fn octets_behind_the_reply_to_quit_are_told() {
     let acts = with(ECHO, "+OK Goodbye!\r\n", "+OK Goodbye!\r\n\r\n");
     let played = play(Script::Echo, acts, QUICK);
-    assert_eq!(
-        played.only_line_off(),
-        "S: +OK Goodbye!<CR><LF> [Unexpected data: <CR><LF>]"
-    );
+    assert_eq!(played.only_line_off(), "S: +OK Goodbye!<CR><LF> [Unexpected data: <CR><LF>]");
 }
 
 #[test]
 fn a_server_that_answers_half_a_command_is_found_out() {
     let acts = [
         &until(ECHO, "BLAH\r\n", &[Say("-ERR Unknown command\r\n")])[..],
-        &[
-            Hear("ECH"),
-            Say("-ERR Unknown command\r\n"),
-            Hear("O blah\r\nEC"),
-            Stay,
-        ],
+        &[Hear("ECH"), Say("-ERR Unknown command\r\n"), Hear("O blah\r\nEC"), Stay],
     ]
     .concat();
     let pace = Pace {
@@ -385,9 +347,7 @@ fn a_server_that_answers_half_a_command_is_found_out() {
     };
     let played = play(Script::Echo, acts, pace);
     assert!(
-        played
-            .transcript
-            .contains("C: ECH [Unexpected data: -ERR Unknown command<CR><LF>]\n"),
+        played.transcript.contains("C: ECH [Unexpected data: -ERR Unknown command<CR><LF>]\n"),
         "{}",
         played.transcript
     );
@@ -413,10 +373,7 @@ fn a_reply_during_message_text_is_told() {
     let played = play(Script::Smtp, acts, QUICK);
     let line = played.only_line_off();
     assert!(line.starts_with("C: "), "{line}");
-    assert!(
-        line.ends_with("<CR><LF> [Unexpected data: 250 OK<CR><LF>]"),
-        "{line}"
-    );
+    assert!(line.ends_with("<CR><LF> [Unexpected data: 250 OK<CR><LF>]"), "{line}");
 }
 
 #[test]
@@ -451,10 +408,7 @@ fn a_line_cut_off_by_the_close_is_shown() {
     let acts = until(ECHO, "BLAH\r\n", &[Say("-ERR Unk")]);
     let played = play(Script::Echo, acts, QUICK);
     assert!(matches!(played.outcome, Err(CheckError::ClosedEarly)));
-    assert_eq!(
-        played.stopped().0,
-        "S: -ERR Unk [Expected: '-ERR Unknown command']"
-    );
+    assert_eq!(played.stopped().0, "S: -ERR Unk [Expected: '-ERR Unknown command']");
 }
 
 #[test]
@@ -464,10 +418,7 @@ fn a_silent_server_stops_the_tester() {
     assert!(matches!(played.outcome, Err(CheckError::NoAnswer { .. })));
     let (last, sentence) = played.stopped();
     assert_eq!(last, "C: DATA<CR><LF>");
-    assert_eq!(
-        sentence,
-        "the server did not answer within 0.2 s: expected '354 *'."
-    );
+    assert_eq!(sentence, "the server did not answer within 0.2 s: expected '354 *'.");
 }
 
 #[test]
@@ -498,10 +449,7 @@ fn a_server_that_does_not_close_after_quit_is_told() {
     assert!(matches!(played.outcome, Err(CheckError::NotClosed { .. })));
     let (last, sentence) = played.stopped();
     assert_eq!(last, "S: 221 bye<CR><LF> [OK]");
-    assert_eq!(
-        sentence,
-        "the server did not close the connection within 0.2 s after QUIT."
-    );
+    assert_eq!(sentence, "the server did not close the connection within 0.2 s after QUIT.");
 }
 
 #[test]

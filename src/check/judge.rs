@@ -78,14 +78,7 @@ mod tests {
     #[test]
     fn a_line_is_compared_exactly() {
         assert_eq!(judge(b"250 OK\r\n", "250 OK"), []);
-        for other in [
-            "250 ok\r\n",
-            "250 OK \r\n",
-            "250 O\r\n",
-            "250\r\n",
-            "\r\n",
-            "250 OK\r\r\n",
-        ] {
+        for other in ["250 ok\r\n", "250 OK \r\n", "250 O\r\n", "250\r\n", "\r\n", "250 OK\r\r\n"] {
             let remarks = judge(other.as_bytes(), "250 OK");
             assert_eq!(remarks, [Remark::Expected("250 OK")], "{other:?}");
         }

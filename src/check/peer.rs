@@ -44,13 +44,9 @@ pub(super) enum Heard {
 impl Peer {
     /// Connects to the first address of `host` that accepts, each within `limit`.
     pub(super) fn connect(host: &str, port: u16, limit: Duration) -> Result<Self, CheckError> {
-        let addresses =
-            (host, port)
-                .to_socket_addrs()
-                .map_err(|reason| CheckError::NoSuchHost {
-                    host: host.to_owned(),
-                    reason,
-                })?;
+        let addresses = (host, port)
+            .to_socket_addrs()
+            .map_err(|reason| CheckError::NoSuchHost { host: host.to_owned(), reason })?;
         let mut reason = io::Error::from(ErrorKind::AddrNotAvailable);
         for address in addresses {
             match TcpStream::connect_timeout(&address, limit) {
@@ -58,21 +54,13 @@ impl Peer {
                 Err(error) => reason = error,
             }
         }
-        Err(CheckError::NotConnected {
-            host: host.to_owned(),
-            port,
-            reason,
-        })
+        Err(CheckError::NotConnected { host: host.to_owned(), port, reason })
     }
 
     fn over(stream: TcpStream) -> io::Result<Self> {
         // Each write of a script is to leave at once, as a segment of its own.
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            unread: Vec::new(),
-            omitted: 0,
-        })
+        Ok(Self { stream, unread: Vec::new(), omitted: 0 })
     }
 
     /// One write.
@@ -101,10 +89,7 @@ impl Peer {
                 Arrival::Octets => {}
                 Arrival::End => return Err(CheckError::ClosedEarly),
                 Arrival::Nothing => {
-                    return Err(CheckError::NoAnswer {
-                        expected: expected.to_owned(),
-                        limit,
-                    });
+                    return Err(CheckError::NoAnswer { expected: expected.to_owned(), limit });
                 }
             }
         }

@@ -32,14 +32,7 @@ enum Speaker {
 
 impl<'a, W: Write> Player<'a, W> {
     pub(super) const fn new(peer: Peer, pace: Pace, out: &'a mut W) -> Self {
-        Self {
-            peer,
-            pace,
-            out,
-            unfinished: None,
-            remarks: Vec::new(),
-            verdict: Verdict::Right,
-        }
+        Self { peer, pace, out, unfinished: None, remarks: Vec::new(), verdict: Verdict::Right }
     }
 
     /// Plays all steps, or those before the one where the tester cannot go on.
@@ -53,9 +46,9 @@ impl<'a, W: Write> Player<'a, W> {
         match step {
             Step::Send(text) => self.send(text, self.pace.hush),
             Step::SendLater(text) => self.send(text, self.pace.pause),
-            Step::SendEach(lines) => lines
-                .iter()
-                .try_for_each(|line| self.send(&format!("{line}\r\n"), self.pace.hush)),
+            Step::SendEach(lines) => {
+                lines.iter().try_for_each(|line| self.send(&format!("{line}\r\n"), self.pace.hush))
+            }
             Step::Expect(expected) => self.expect(expected),
             Step::ExpectEach(lines) => lines.iter().try_for_each(|line| self.expect(line)),
             Step::Close => self.expect_close(),
@@ -98,9 +91,7 @@ impl<'a, W: Write> Player<'a, W> {
     fn expect_close(&mut self) -> Result<(), CheckError> {
         match self.listen(self.pace.answer)? {
             Heard::End => Ok(()),
-            Heard::Silence => Err(CheckError::NotClosed {
-                limit: self.pace.answer,
-            }),
+            Heard::Silence => Err(CheckError::NotClosed { limit: self.pace.answer }),
         }
     }
 

@@ -143,9 +143,7 @@ mod tests {
 
     #[test]
     fn the_letter_is_the_one_that_everybody_else_tests_with() {
-        let text = LETTER
-            .iter()
-            .fold(String::new(), |text, line| text + line + "\r\n");
+        let text = LETTER.iter().fold(String::new(), |text, line| text + line + "\r\n");
         assert_eq!(text.len(), 264);
         let unique_id = 0x01a8_b60a_be99_fa80_6a5b_559f_4af4_6234_u128;
         assert_eq!(Md5::digest(text.as_bytes())[..], unique_id.to_be_bytes());
