@@ -58,9 +58,8 @@ def same(got, want, what):
     at = next((i for i, pair in enumerate(zip(got, want)) if pair[0] != pair[1]), None)
     at = min(len(got), len(want)) if at is None else at
     around = slice(max(at - 20, 0), at + 40)
-    raise Failure(
-        f"{what}: {len(got)} octets, not {len(want)}; at octet {at} {got[around]!r}, not {want[around]!r}"
-    )
+    sizes = f"{len(got)} octets, not {len(want)}"
+    raise Failure(f"{what}: {sizes}; at octet {at} {got[around]!r}, not {want[around]!r}")
 
 
 def lf(text):

@@ -30,7 +30,7 @@ def poplib_fetches(console):
     server.pass_(PASSWORD)
     same(server.stat(), (len(texts), sum(map(len, texts))), "STAT")
     same([int(line.split()[1]) for line in server.list()[1]], [*map(len, texts)], "LIST")
-    same([line.split()[0] for line in server.uidl()[1]], [b"%d" % n for n in numbers(texts)], "UIDL")
+    same([int(line.split()[0]) for line in server.uidl()[1]], [*numbers(texts)], "UIDL")
     for number, text in enumerate(texts, 1):
         got = b"".join(line + b"\r\n" for line in server.retr(number)[1])
         same(got, text, letters[number - 1].name)
@@ -92,8 +92,8 @@ def mpop_fetches(console):
             "uidls_file": os.path.join(home, "uidls"),
             "delivery": f"maildir {home}",
         }
-        config = write(home, "mpoprc", "".join(f"{key} {value}\n" for key, value in settings.items()))
-        run("mpop", "--quiet", "-C", config)
+        lines = "".join(f"{key} {value}\n" for key, value in settings.items())
+        run("mpop", "--quiet", "-C", write(home, "mpoprc", lines))
         got = [read(path) for path in glob.glob(os.path.join(home, "new", "*"))]
     same(sorted(got), sorted(map(lf, texts)), "the maildir")
     same(console.contents(user), b"", "the mailbox")

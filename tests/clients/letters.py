@@ -44,7 +44,7 @@ LETTERS = [
     letter("a dot at its end", b"text", b"."),
     letter("From lines", b"From me", b" From x", b"From", b"from me", b"From "),
     letter("quoted From lines", b">From you", b">>From us", b">From me Wed Sep 17 11:00:00 2025"),
-    letter("a whole From_ line", b"", b"From me@example.org Wed Sep 17 11:00:00 2025", b"Subject: no", b"", b"x"),
+    letter("a From_ line", b"", b"From me@x.org Wed Sep 17 11:00:00 2025", b"To: x", b"", b"x"),
     letter("8-bit", bytes(range(0x80, 0x100)), "naïve 日本語 ✉".encode(), b"\x1b[2J\x7f\t"),
     letter("998 octets", b"x" * 998, b"." + b"y" * 997, b"From " + b"z" * 993),
     letter("blank lines at its end", b"text", b"", b"", b""),

@@ -105,8 +105,9 @@ def mutt(console, user, *functions):
                 "set confirmappend=no confirmcreate=no move=no mark_old=no beep=no\n"
                 f"set folder={console.directory}\n"
             )
-        command = [find("mutt"), "-n", "-F", rc, "-f", console.mailbox(user), "-e", f'push "{keys}"']
-        in_a_terminal(command, {**os.environ, "HOME": home, "TERM": "xterm"})
+        command = [find("mutt"), "-n", "-F", rc, "-f", console.mailbox(user)]
+        environment = {**os.environ, "HOME": home, "TERM": "xterm"}
+        in_a_terminal([*command, "-e", f'push "{keys}"'], environment)
 
 
 def in_a_terminal(command, environment):
@@ -124,11 +125,13 @@ def in_a_terminal(command, environment):
         pass
     finally:
         os.close(ours)
-    if process.poll() is None and deadline < time.monotonic():
+    try:
+        status = process.wait(5)
+    except subprocess.TimeoutExpired:
         process.kill()
-        raise Failure(f"{command[0]} did not end; its screen ends in {screen[-200:]!r}")
-    if process.wait() != 0:
-        raise Failure(f"{command[0]} exited with {process.returncode}: {screen[-200:]!r}")
+        status = "no end"
+    if status != 0:
+        raise Failure(f"{command[0]}: status {status}; its screen ends in {screen[-200:]!r}")
 
 
 def mutt_copies(console):
@@ -235,9 +238,9 @@ class Dovecot:
         self.config = os.path.join(home, "dovecot.conf")
         with open(self.config, "w", encoding="ascii") as file:
             file.write(self.settings(home))
-        self.process = subprocess.Popen(
-            [find("dovecot"), "-F", "-c", self.config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        command = [find("dovecot"), "-F", "-c", self.config]
+        quiet = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdout=quiet, stderr=quiet)
         self.wait_until_it_listens()
         return self
 

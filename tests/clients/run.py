@@ -65,7 +65,8 @@ def outcome(check, console, require_all):
         return "FAIL", str(failure)
     except Exception as error:  # a client library's own complaint is a finding like any other
         at = traceback.extract_tb(error.__traceback__)[-1]
-        return "FAIL", f"{type(error).__name__}: {error} ({os.path.basename(at.filename)}:{at.lineno})"
+        where = f"{os.path.basename(at.filename)}:{at.lineno}"
+        return "FAIL", f"{type(error).__name__}: {error} ({where})"
     return "PASS", ""
 
 

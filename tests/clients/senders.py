@@ -43,7 +43,7 @@ def curl_sends(console, user, letter):
 
 def swaks_sends(console, user, letter):
     to = ["--server", "127.0.0.1", "--port", console.smtp_port, "--to", f"{user}@localhost"]
-    # swaks ends the last line itself, also one that is ended.
+    # swaks ends the last line itself, even one that is ended.
     with tempfile.NamedTemporaryFile() as file:
         file.write(lf(letter.text)[:-1])
         file.flush()
