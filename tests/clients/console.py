@@ -28,7 +28,10 @@ class Console:
         ports = ["--echo-port", "0", "--smtp-port", str(self.smtp_port)]
         ports += ["--pop3-port", str(self.pop3_port)]
         command = [os.path.abspath(binary), "--no-tui", "-v", "--dir", directory, *ports]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self.log)
+        files = {"stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": self.log}
+        # Settings of whoever runs this are not what is tested.
+        no_settings = {**os.environ, "XDG_CONFIG_HOME": os.path.dirname(directory)}
+        self.process = subprocess.Popen(command, env=no_settings, **files)
 
     def wait_until_it_listens(self):
         for port in (self.smtp_port, self.pop3_port):
