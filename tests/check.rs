@@ -393,7 +393,7 @@ fn a_server_that_closes_early_stops_the_tester() {
     assert!(matches!(played.outcome, Err(CheckError::ClosedEarly)));
     let (last, sentence) = played.stopped();
     assert_eq!(last, "C: BLAH<CR><LF>");
-    assert_eq!(sentence, "the server closed the connection too early.");
+    assert_eq!(sentence, "the server closed the connection too early");
 }
 
 #[test]
@@ -418,7 +418,7 @@ fn a_silent_server_stops_the_tester() {
     assert!(matches!(played.outcome, Err(CheckError::NoAnswer { .. })));
     let (last, sentence) = played.stopped();
     assert_eq!(last, "C: DATA<CR><LF>");
-    assert_eq!(sentence, "the server did not answer within 0.2 s: expected '354 *'.");
+    assert_eq!(sentence, "the server did not answer within 0.2 s: expected '354 *'");
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn a_line_that_never_ends_stops_the_tester() {
     let played = play(Script::Echo, acts, QUICK);
     assert!(matches!(played.outcome, Err(CheckError::LineTooLong)));
     let (last, sentence) = played.stopped();
-    assert_eq!(sentence, "the server sent a line of over 5,000 octets.");
+    assert_eq!(sentence, "the server sent a line of over 5,000 octets");
     assert!(last.ends_with(" more octets) [Expected: '+OK Server ready (Author: *']"));
 }
 
@@ -449,7 +449,7 @@ fn a_server_that_does_not_close_after_quit_is_told() {
     assert!(matches!(played.outcome, Err(CheckError::NotClosed { .. })));
     let (last, sentence) = played.stopped();
     assert_eq!(last, "S: 221 bye<CR><LF> [OK]");
-    assert_eq!(sentence, "the server did not close the connection within 0.2 s after QUIT.");
+    assert_eq!(sentence, "the server did not close the connection within 0.2 s after QUIT");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub enum Verdict {
 #[derive(Debug, Error)]
 pub enum CheckError {
     /// The name has no address.
-    #[error("cannot find host {host}: {reason}. Name another with --host.")]
+    #[error("cannot find host {host}: {reason}. Name another with --host")]
     NoSuchHost {
         /// As it was given.
         host: String,
@@ -59,7 +59,7 @@ pub enum CheckError {
     },
     /// No address of the host accepts.
     #[error(
-        "cannot connect to port {port} of {host}: {reason}. Start the server, or name its port."
+        "cannot connect to port {port} of {host}: {reason}. Start the server, or name its port"
     )]
     NotConnected {
         /// As it was given.
@@ -70,10 +70,10 @@ pub enum CheckError {
         reason: io::Error,
     },
     /// The server ended the conversation before its end.
-    #[error("the server closed the connection too early.")]
+    #[error("the server closed the connection too early")]
     ClosedEarly,
     /// No whole line came in time.
-    #[error("the server did not answer within {}: expected '{expected}'.", seconds(*.limit))]
+    #[error("the server did not answer within {}: expected '{expected}'", seconds(*.limit))]
     NoAnswer {
         /// What was waited for.
         expected: String,
@@ -81,19 +81,19 @@ pub enum CheckError {
         limit: Duration,
     },
     /// A line that does not end.
-    #[error("the server sent a line of over 5,000 octets.")]
+    #[error("the server sent a line of over 5,000 octets")]
     LineTooLong,
     /// The server stayed after QUIT.
-    #[error("the server did not close the connection within {} after QUIT.", seconds(*.limit))]
+    #[error("the server did not close the connection within {} after QUIT", seconds(*.limit))]
     NotClosed {
         /// For how long the tester waited.
         limit: Duration,
     },
     /// The connection failed otherwise.
-    #[error("the connection failed: {0}.")]
+    #[error("the connection failed: {0}")]
     Connection(io::Error),
     /// The transcript cannot be written.
-    #[error("cannot write the transcript: {0}.")]
+    #[error("cannot write the transcript: {0}")]
     Output(io::Error),
 }
 
