@@ -4,4 +4,5 @@ pub mod app;
 pub mod check;
 pub mod servers;
 pub mod store;
+pub mod ui;
 pub mod wire;

@@ -1,6 +1,9 @@
-//! The composition root: what was asked for is decided, wired, run and ended here.
+//! The composition root: what was asked for is decided, wired, run and ended here; and what the
+//! screen shows, its state and what a user may do to it.
 
+pub mod action;
 pub mod cli;
 pub mod config;
 pub mod headless;
 pub mod run;
+pub mod state;

@@ -136,6 +136,14 @@ impl Registry {
         self.changed();
     }
 
+    /// Closes a connection, with its farewell, at the operator's word; one that has ended already
+    /// is left alone.
+    pub fn close(&self, id: u64) {
+        if let Some(connection) = self.lock().by_id.get(&id) {
+            connection.close.cancel();
+        }
+    }
+
     /// Says that something worth showing has happened on a connection.
     pub fn changed(&self) {
         self.version.fetch_add(1, Relaxed);

@@ -1,0 +1,193 @@
+//! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
+//! knows no key and no server.
+
+/// One of the numbered panes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// The connections, open and lately closed.
+    Connections,
+    /// What is said on them.
+    Transcript,
+    /// The mailboxes in the directory.
+    Mailboxes,
+    /// What waits for the relay.
+    Queue,
+    /// The program's own diagnostics.
+    Log,
+}
+
+impl Pane {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Connections, Self::Transcript, Self::Mailboxes, Self::Queue, Self::Log];
+
+    /// The number and the name, as the title has them.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Connections => "1 Connections",
+            Self::Transcript => "2 Transcript",
+            Self::Mailboxes => "3 Mailboxes",
+            Self::Queue => "4 Relay queue",
+            Self::Log => "5 Log",
+        }
+    }
+
+    /// The pane that Tab leads to.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Connections => Self::Transcript,
+            Self::Transcript => Self::Mailboxes,
+            Self::Mailboxes => Self::Queue,
+            Self::Queue => Self::Log,
+            Self::Log => Self::Connections,
+        }
+    }
+
+    /// The pane that Shift-Tab leads to.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        match self {
+            Self::Connections => Self::Log,
+            Self::Transcript => Self::Connections,
+            Self::Mailboxes => Self::Transcript,
+            Self::Queue => Self::Mailboxes,
+            Self::Log => Self::Queue,
+        }
+    }
+}
+
+/// How far a move in a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// One row towards the beginning.
+    Up,
+    /// One row towards the end.
+    Down,
+    /// Half of what is in view.
+    HalfPageUp,
+    /// Half of what is in view.
+    HalfPageDown,
+    /// What is in view.
+    PageUp,
+    /// What is in view.
+    PageDown,
+    /// To the beginning.
+    First,
+    /// To the end; the transcript follows again.
+    Last,
+}
+
+/// Where the next match is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards the end.
+    Forward,
+    /// Towards the beginning.
+    Backward,
+}
+
+/// An answer to a question of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Do it.
+    Yes,
+    /// Leave it; the safe one.
+    No,
+}
+
+/// Something a user did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Opens or closes the help.
+    Help,
+    /// Focuses a pane.
+    Focus(Pane),
+    /// Focuses the next pane.
+    FocusNext,
+    /// Focuses the pane before.
+    FocusPrevious,
+    /// Gives the focused pane the whole screen, or takes it back.
+    Zoom,
+    /// One live pane for each of the newest connections, or the one transcript again.
+    Tiles,
+    /// Takes back the latest of: overlay, filter, zoom, tiles, narrowing.
+    Escape,
+    /// Moves in the focused pane.
+    Move(Step),
+    /// Turns the wheel over a pane.
+    Wheel(Pane, Direction),
+    /// Clicks into a pane, on the n-th of the rows in view if on one.
+    Click(Pane, Option<usize>),
+    /// Begins to type a filter for the focused pane.
+    Filter,
+    /// Goes to another match.
+    Find(Direction),
+    /// Types into the filter or the help's search.
+    Type(char),
+    /// Takes back the last character typed.
+    Erase,
+    /// Enter, where something is typed or asked.
+    Confirm,
+    /// Answers a question.
+    Answer(Answer),
+    /// Marks the other answer.
+    OtherAnswer,
+    /// Narrows the transcript to the selected connection.
+    OnlyThis,
+    /// Shows all connections in the transcript again.
+    AllConnections,
+    /// Asks whether to close the selected connection.
+    CloseConnection,
+    /// Shows the selected queue entry whole.
+    Details,
+    /// Freezes the transcript, or lets it go on.
+    Pause,
+    /// Follows the transcript's end, or stops following.
+    Follow,
+    /// Time stamps: seconds, milliseconds, none.
+    Stamps,
+    /// Wraps long transcript rows, or cuts them.
+    Wrap,
+    /// Shows message text line by line, or only how much it was.
+    Bodies,
+    /// Shows passwords, or masks them.
+    Passwords,
+    /// Saves the transcript rows that the filters let through.
+    Save,
+    /// The next colours.
+    Theme,
+    /// Whether the mouse is the program's or the terminal's.
+    Mouse,
+    /// Paints everything anew.
+    Redraw,
+    /// Stops the process as a shell's job.
+    Suspend,
+    /// Quits; asks first while a connection is open.
+    Quit,
+    /// Quits, asking nothing.
+    QuitNow,
+}
+
+/// What the screen asks of the program around it.
+///
+/// What an operator may do to the relay queue (retry, hold, drop, a relay run) becomes further
+/// commands here, its keys further rows of the key table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Close the connection of this id.
+    Close(u64),
+    /// Save the transcript rows to a file.
+    Save,
+    /// Move in the log, whose position the log's own widget keeps.
+    ScrollLog(Step),
+    /// Take or give back the mouse, as the state now says.
+    Mouse,
+    /// Paint everything anew.
+    Redraw,
+    /// Give the terminal back and stop.
+    Suspend,
+    /// End.
+    Quit,
+}

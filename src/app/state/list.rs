@@ -1,0 +1,240 @@
+//! A list with a selected row. The selection holds on to what it stands on, not to a position,
+//! so that rows that come and go never move what a user looks at.
+
+use crate::app::action::{Direction, Step};
+use crate::app::state::Extent;
+use crate::app::state::pattern::Pattern;
+
+/// Something a list can hold.
+pub trait Listed {
+    /// What makes it the same thing in the next snapshot.
+    type Key: Clone + PartialEq;
+
+    /// Its key.
+    fn key(&self) -> Self::Key;
+
+    /// What a filter looks in.
+    fn text(&self) -> String;
+}
+
+/// Things, those among them that a filter lets through, and which is selected.
+#[derive(Debug, Clone)]
+pub struct List<T: Listed> {
+    items: Vec<T>,
+    /// Indices of what the filter lets through.
+    shown: Vec<usize>,
+    pattern: Option<Pattern>,
+    selected: Option<T::Key>,
+    /// Where in `shown` the selected thing stands.
+    at: usize,
+    /// Which of `shown` is the first in view.
+    top: usize,
+    /// Rows in view.
+    page: usize,
+}
+
+impl<T: Listed> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            shown: Vec::new(),
+            pattern: None,
+            selected: None,
+            at: 0,
+            top: 0,
+            page: 1,
+        }
+    }
+}
+
+impl<T: Listed> List<T> {
+    /// Takes a new snapshot.
+    pub fn replace(&mut self, items: Vec<T>) {
+        self.items = items;
+        self.filter_again();
+    }
+
+    /// Shows only what has the pattern, or everything.
+    pub fn filter(&mut self, pattern: Option<Pattern>) {
+        self.pattern = pattern;
+        self.filter_again();
+    }
+
+    /// What is looked for.
+    #[must_use]
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// All things, whether the filter lets them through or not.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// How many the filter lets through.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shown.len()
+    }
+
+    /// Whether nothing is shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// The selected thing.
+    #[must_use]
+    pub fn selected(&self) -> Option<&T> {
+        self.items.get(*self.shown.get(self.at)?)
+    }
+
+    /// What is in view, and whether it is the selected thing.
+    pub fn in_view(&self) -> impl Iterator<Item = (&T, bool)> {
+        let rows = self.shown.iter().enumerate().skip(self.top);
+        rows.filter_map(|(row, &index)| Some((self.items.get(index)?, row == self.at)))
+    }
+
+    /// Which of the things that are let through is the first in view.
+    #[must_use]
+    pub const fn top(&self) -> usize {
+        self.top
+    }
+
+    /// How far down the view is.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        Extent { above: self.top, page: self.page, all: self.len() }
+    }
+
+    /// Moves the selection.
+    pub fn step(&mut self, step: Step) {
+        let half = (self.page / 2).max(1);
+        self.select(match step {
+            Step::Up => self.at.saturating_sub(1),
+            Step::Down => self.at + 1,
+            Step::HalfPageUp => self.at.saturating_sub(half),
+            Step::HalfPageDown => self.at + half,
+            Step::PageUp => self.at.saturating_sub(self.page),
+            Step::PageDown => self.at + self.page,
+            Step::First => 0,
+            Step::Last => usize::MAX,
+        });
+    }
+
+    /// Selects the n-th row in view.
+    pub fn click(&mut self, row: usize) {
+        if row < self.page && self.top + row < self.shown.len() {
+            self.select(self.top + row);
+        }
+    }
+
+    /// Selects the next row that is let through; after the last comes the first.
+    pub fn find(&mut self, direction: Direction) {
+        let last = self.shown.len().saturating_sub(1);
+        self.select(match direction {
+            Direction::Forward if self.at >= last => 0,
+            Direction::Forward => self.at + 1,
+            Direction::Backward if self.at == 0 => last,
+            Direction::Backward => self.at - 1,
+        });
+    }
+
+    /// Brings the selection into a view of `height` rows.
+    pub fn fit(&mut self, height: usize) {
+        self.page = height.max(1);
+        let fullest = self.shown.len().saturating_sub(self.page);
+        let least = (self.at + 1).saturating_sub(self.page);
+        self.top = self.top.min(fullest).min(self.at).max(least);
+    }
+
+    fn filter_again(&mut self) {
+        let Self { items, pattern, .. } = self;
+        let passes = |item: &T| pattern.as_ref().is_none_or(|p| p.is_in(&item.text()));
+        self.shown =
+            (0..items.len()).filter(|&index| items.get(index).is_some_and(passes)).collect();
+        let place = self.shown.iter().position(|&index| {
+            self.items.get(index).map(Listed::key).as_ref() == self.selected.as_ref()
+        });
+        self.select(place.unwrap_or(self.at));
+    }
+
+    fn select(&mut self, row: usize) {
+        self.at = row.min(self.shown.len().saturating_sub(1));
+        if let Some(item) = self.selected() {
+            self.selected = Some(item.key());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Listed for &'static str {
+        type Key = &'static str;
+
+        fn key(&self) -> &'static str {
+            self
+        }
+
+        fn text(&self) -> String {
+            (*self).to_owned()
+        }
+    }
+
+    fn list(items: &[&'static str]) -> List<&'static str> {
+        let mut list = List::default();
+        list.replace(items.to_vec());
+        list
+    }
+
+    #[test]
+    fn rows_that_come_and_go_do_not_move_the_selection() {
+        let mut list = list(&["a", "b", "c"]);
+        list.step(Step::Down);
+        list.replace(vec!["x", "a", "b"]);
+        assert_eq!(list.selected(), Some(&"b"));
+    }
+
+    #[test]
+    fn when_the_selected_row_goes_its_neighbour_is_selected() {
+        let mut list = list(&["a", "b", "c"]);
+        list.step(Step::Last);
+        list.replace(vec!["a", "b"]);
+        assert_eq!(list.selected(), Some(&"b"));
+        list.replace(vec![]);
+        assert_eq!(list.selected(), None);
+    }
+
+    #[test]
+    fn a_filter_hides_and_gives_back() {
+        let mut list = list(&["apple", "berry", "apricot"]);
+        list.filter(Pattern::new("AP"));
+        list.step(Step::Down);
+        assert_eq!((list.len(), list.selected()), (2, Some(&"apricot")));
+        list.filter(None);
+        assert_eq!((list.len(), list.selected()), (3, Some(&"apricot")));
+    }
+
+    #[test]
+    fn the_view_follows_the_selection_and_stays_full() {
+        let mut list = list(&["a", "b", "c", "d", "e"]);
+        list.step(Step::Last);
+        list.fit(2);
+        let seen: Vec<_> = list.in_view().take(2).collect();
+        assert_eq!(seen, [(&"d", false), (&"e", true)]);
+        list.fit(4);
+        assert_eq!(list.top(), 1);
+    }
+
+    #[test]
+    fn the_next_match_after_the_last_is_the_first() {
+        let mut list = list(&["a", "b"]);
+        list.find(Direction::Backward);
+        assert_eq!(list.selected(), Some(&"b"));
+        list.find(Direction::Forward);
+        assert_eq!(list.selected(), Some(&"a"));
+    }
+}

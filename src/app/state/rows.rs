@@ -1,0 +1,182 @@
+//! What the lists show, made safe to be shown: here the words of peers, of files and of remote
+//! hosts become [`DisplayText`].
+
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime};
+
+use crate::app::state::list::Listed;
+use crate::servers::registry::ConnectionView;
+use crate::store::overview::{MailboxView, QueueView, RecipientState};
+use crate::wire::display::DisplayText;
+use crate::wire::event::{ConnectionName, Passwords, masked};
+
+/// A connection in its list.
+#[derive(Debug, Clone)]
+pub struct ConnectionRow {
+    /// Its name in the transcript.
+    pub name: ConnectionName,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// The protocol's state.
+    pub state: DisplayText,
+    /// When something last came from the peer.
+    pub heard: Instant,
+    /// When it ended, if it has.
+    pub closed: Option<Instant>,
+    /// Octets from the peer.
+    pub octets_in: u64,
+    /// Octets to the peer.
+    pub octets_out: u64,
+    partial: Vec<u8>,
+    /// Since when the peer has left a line unended.
+    pub partial_since: Instant,
+}
+
+impl ConnectionRow {
+    /// The line that the peer has begun and not ended.
+    #[must_use]
+    pub fn partial(&self, passwords: Passwords) -> Option<DisplayText> {
+        if self.partial.is_empty() || self.closed.is_some() {
+            return None;
+        }
+        let masked = match passwords {
+            Passwords::Masked => masked(&self.partial),
+            Passwords::Shown => None,
+        };
+        Some(DisplayText::new(masked.as_deref().unwrap_or(&self.partial)))
+    }
+}
+
+impl From<ConnectionView> for ConnectionRow {
+    fn from(view: ConnectionView) -> Self {
+        Self {
+            name: view.name,
+            peer: view.peer,
+            state: DisplayText::from(&*view.state),
+            heard: view.heard,
+            closed: view.closed,
+            octets_in: view.octets_in,
+            octets_out: view.octets_out,
+            partial: view.partial,
+            partial_since: view.partial_since,
+        }
+    }
+}
+
+impl Listed for ConnectionRow {
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.name.id
+    }
+
+    fn text(&self) -> String {
+        let ConnectionName { number, service, .. } = self.name;
+        format!("[{number}] {service} {} {}", self.peer, self.state)
+    }
+}
+
+/// A mailbox in its list.
+#[derive(Debug, Clone)]
+pub struct MailboxRow {
+    /// The user, or `mqueue`.
+    pub name: DisplayText,
+    /// Messages in it; `None` if it cannot be read.
+    pub messages: Option<u64>,
+    /// Messages that came since the user last looked here.
+    pub new: u64,
+    /// Octets of the file.
+    pub octets: u64,
+    /// Whether a POP3 session has the maildrop locked.
+    pub locked: bool,
+    /// Why it cannot be read or written.
+    pub trouble: Option<DisplayText>,
+}
+
+impl MailboxRow {
+    /// Shows `view`, of whose messages the user has seen `seen`.
+    #[must_use]
+    pub fn new(view: &MailboxView, seen: u64) -> Self {
+        Self {
+            name: DisplayText::from(view.name.as_str()),
+            messages: view.messages,
+            new: view.messages.unwrap_or(0).saturating_sub(seen),
+            octets: view.octets,
+            locked: view.locked,
+            trouble: view.trouble.as_deref().map(DisplayText::from),
+        }
+    }
+
+    /// Whether it is the relay queue.
+    #[must_use]
+    pub fn is_queue(&self) -> bool {
+        self.name.as_str() == "mqueue"
+    }
+}
+
+impl Listed for MailboxRow {
+    type Key = DisplayText;
+
+    fn key(&self) -> DisplayText {
+        self.name.clone()
+    }
+
+    fn text(&self) -> String {
+        self.name.as_str().to_owned()
+    }
+}
+
+/// A recipient in the list of the relay queue.
+#[derive(Debug, Clone)]
+pub struct QueueRow {
+    /// The entry's id.
+    pub id: DisplayText,
+    /// Who sent it; `<>` for nobody.
+    pub reverse_path: DisplayText,
+    /// Who is to get it.
+    pub recipient: DisplayText,
+    /// How far it is.
+    pub state: RecipientState,
+    /// Octets of the message text.
+    pub octets: u64,
+    /// When it was queued.
+    pub queued: SystemTime,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What was last said about it.
+    pub last_reply: DisplayText,
+    /// When it is due again.
+    pub next_attempt: Option<SystemTime>,
+}
+
+impl From<&QueueView> for QueueRow {
+    fn from(view: &QueueView) -> Self {
+        let reverse_path = match view.reverse_path.as_str() {
+            "" => "<>",
+            path => path,
+        };
+        Self {
+            id: DisplayText::from(view.id.as_str()),
+            reverse_path: DisplayText::from(reverse_path),
+            recipient: DisplayText::from(view.recipient.as_str()),
+            state: view.state,
+            octets: view.octets,
+            queued: view.queued,
+            attempts: view.attempts,
+            last_reply: DisplayText::from(view.last_reply.as_str()),
+            next_attempt: view.next_attempt,
+        }
+    }
+}
+
+impl Listed for QueueRow {
+    type Key = (DisplayText, DisplayText);
+
+    fn key(&self) -> Self::Key {
+        (self.id.clone(), self.recipient.clone())
+    }
+
+    fn text(&self) -> String {
+        format!("{} {} {} {}", self.id, self.reverse_path, self.recipient, self.last_reply)
+    }
+}

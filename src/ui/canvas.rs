@@ -1,0 +1,125 @@
+//! What the terminal shows and what it shall show next. Only the difference is written, in one
+//! piece; where there is none, nothing is.
+
+use std::io::{self, Write};
+
+use crossterm::queue;
+use crossterm::style::{Attribute, SetAttribute};
+use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// The two pictures.
+#[derive(Debug)]
+pub struct Canvas {
+    shown: Buffer,
+    next: Buffer,
+    /// Whether the terminal shows who knows what.
+    is_stale: bool,
+}
+
+impl Canvas {
+    /// A canvas for a terminal that shows who knows what.
+    #[must_use]
+    pub fn new(columns: u16, lines: u16) -> Self {
+        let area = Rect::new(0, 0, columns, lines);
+        Self { shown: Buffer::empty(area), next: Buffer::empty(area), is_stale: true }
+    }
+
+    /// How large it is.
+    #[must_use]
+    pub const fn area(&self) -> Rect {
+        self.next.area
+    }
+
+    /// Takes another size.
+    pub fn resize(&mut self, columns: u16, lines: u16) {
+        *self = Self::new(columns, lines);
+    }
+
+    /// Forgets what the terminal shows: the next frame paints everything.
+    pub const fn forget(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Paints the next picture and writes how it differs from the last.
+    ///
+    /// # Errors
+    ///
+    /// `out` cannot be written.
+    pub fn draw(
+        &mut self,
+        out: &mut impl Write,
+        paint: impl FnOnce(&mut Buffer),
+    ) -> io::Result<()> {
+        self.next.reset();
+        paint(&mut self.next);
+        let mut bytes = Vec::new();
+        queue!(bytes, BeginSynchronizedUpdate)?;
+        let before = bytes.len();
+        if self.is_stale {
+            self.shown.reset();
+            queue!(bytes, SetAttribute(Attribute::Reset), Clear(ClearType::All))?;
+        }
+        let mut changes = self.shown.diff(&self.next).into_iter().peekable();
+        if changes.peek().is_some() {
+            CrosstermBackend::new(&mut bytes).draw(changes)?;
+        }
+        if bytes.len() > before {
+            queue!(bytes, EndSynchronizedUpdate)?;
+            out.write_all(&bytes)?;
+            out.flush()?;
+        }
+        self.is_stale = false;
+        std::mem::swap(&mut self.shown, &mut self.next);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::style::Style;
+
+    fn paint(words: &'static str) -> impl FnOnce(&mut Buffer) {
+        move |buffer| buffer.set_string(0, 0, words, Style::new())
+    }
+
+    fn drawn(canvas: &mut Canvas, words: &'static str) -> String {
+        let mut bytes = Vec::new();
+        canvas.draw(&mut bytes, paint(words)).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_picture_that_has_not_changed_writes_nothing() {
+        let mut canvas = Canvas::new(20, 2);
+        assert!(drawn(&mut canvas, "hello").contains("hello"));
+        assert_eq!(drawn(&mut canvas, "hello"), "");
+    }
+
+    #[test]
+    fn a_change_is_written_in_one_synchronized_piece() {
+        let mut canvas = Canvas::new(20, 2);
+        drawn(&mut canvas, "hello");
+        let bytes = drawn(&mut canvas, "hellx");
+        assert!(bytes.starts_with("\x1b[?2026h") && bytes.ends_with("\x1b[?2026l"));
+        assert!(bytes.contains('x') && !bytes.contains("hell"));
+    }
+
+    #[test]
+    fn after_forgetting_everything_is_painted_anew() {
+        let mut canvas = Canvas::new(20, 2);
+        drawn(&mut canvas, "hello");
+        canvas.forget();
+        let bytes = drawn(&mut canvas, "hello");
+        assert!(bytes.contains("\x1b[2J") && bytes.contains("hello"));
+    }
+
+    #[test]
+    fn a_canvas_without_a_cell_is_drawn_on_all_the_same() {
+        let mut canvas = Canvas::new(0, 0);
+        canvas.draw(&mut Vec::new(), |_| {}).unwrap();
+    }
+}

@@ -1,0 +1,225 @@
+//! The way of the transcript to the screen: servers put events in and never wait, the screen takes
+//! them out a frame at a time. What there is no room for is dropped, oldest first, and counted.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::app::state::scrollback::Row;
+use crate::wire::event::{Event, Kind, Observer};
+
+/// Rows that wait for the screen at most.
+const MOST_ROWS: usize = 65_536;
+
+/// Octets of waiting rows at most.
+const MOST_OCTETS: usize = 16 * 1024 * 1024;
+
+/// Rows that one frame takes; more would be late with the next key.
+const ROWS_A_FRAME: usize = 20_000;
+
+/// Lines kept of one message text; one long message must not push everything else out.
+const TEXT_LINES: u64 = 1_000;
+
+/// Takes the events of the servers for the screen.
+#[derive(Debug, Default)]
+pub struct Feed {
+    waiting: Mutex<Waiting>,
+    /// Something is worth a frame.
+    moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    rows: VecDeque<Row>,
+    octets: usize,
+    skipped: u64,
+    /// Lines of the message text that is under way, by connection id.
+    texts: HashMap<u64, u64>,
+}
+
+/// What one frame takes.
+#[derive(Debug)]
+pub struct Taken {
+    /// Rows, oldest first.
+    pub rows: Vec<Row>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl Feed {
+    /// Waits until there is something to show. Many reasons may come as one.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Asks the screen for a frame, for a reason that is not in the transcript.
+    pub fn wake(&self) {
+        self.moved.notify_one();
+    }
+
+    /// Takes what one frame can show.
+    #[must_use]
+    pub fn take(&self) -> Taken {
+        let mut waiting = self.lock();
+        let skipped = mem::take(&mut waiting.skipped);
+        let count = waiting.rows.len().min(ROWS_A_FRAME);
+        let mut rows = Vec::with_capacity(count + 1);
+        // What was dropped is older than what is left.
+        rows.extend((skipped > 0).then_some(Row::Skipped(skipped)));
+        rows.extend(waiting.rows.drain(..count));
+        let octets: usize = rows.iter().map(Row::octets).sum();
+        waiting.octets = waiting.octets.saturating_sub(octets);
+        Taken { rows, more: !waiting.rows.is_empty() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Feed {
+    fn observe(&self, event: Event) {
+        let was_empty = {
+            let mut waiting = self.lock();
+            let was_empty = waiting.rows.is_empty();
+            waiting.take_in(event);
+            was_empty
+        };
+        if was_empty {
+            self.wake();
+        }
+    }
+
+    /// Always: whether text is shown is decided when it is looked at, also afterwards.
+    fn wants_text(&self) -> bool {
+        true
+    }
+}
+
+impl Waiting {
+    fn take_in(&mut self, event: Event) {
+        let connection = event.connection;
+        if matches!(event.kind, Kind::TextLine(..)) {
+            let lines = self.texts.entry(connection.id).or_default();
+            *lines += 1;
+            if *lines > TEXT_LINES {
+                return;
+            }
+        } else if let Some(lines) = self.texts.remove(&connection.id)
+            && let Some(lines) = lines.checked_sub(TEXT_LINES).filter(|&lines| lines > 0)
+        {
+            self.push(Row::TextLeftOut { connection, lines });
+        }
+        self.push(Row::Event(event));
+    }
+
+    fn push(&mut self, row: Row) {
+        self.octets += row.octets();
+        self.rows.push_back(row);
+        while self.rows.len() > MOST_ROWS || self.octets > MOST_OCTETS {
+            let Some(dropped) = self.rows.pop_front() else {
+                return;
+            };
+            self.octets = self.octets.saturating_sub(dropped.octets());
+            self.skipped += dropped.lines();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::event::{ConnectionName, KeptLine, Passwords, Service, Side};
+    use std::time::SystemTime;
+
+    fn event(kind: Kind) -> Event {
+        Event {
+            connection: ConnectionName { id: 1, number: 7, service: Service::Smtp },
+            at: SystemTime::UNIX_EPOCH,
+            kind,
+        }
+    }
+
+    fn line(text: &str) -> Event {
+        event(Kind::Line(Side::Client, KeptLine::new(text.as_bytes())))
+    }
+
+    fn text_line(text: &str) -> Event {
+        event(Kind::TextLine(Side::Client, KeptLine::new(text.as_bytes())))
+    }
+
+    fn texts(taken: &Taken) -> Vec<String> {
+        let text = |row: &Row| row.text(Passwords::Shown).into_string();
+        taken.rows.iter().map(text).collect()
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_dropped_oldest_first_and_counted() {
+        let feed = Feed::default();
+        for n in 0..MOST_ROWS + 3 {
+            feed.observe(line(&n.to_string()));
+        }
+        let taken = feed.take();
+        let first: Vec<_> = texts(&taken).into_iter().take(2).collect();
+        assert_eq!(first, ["… 3 lines skipped …", "[7] C: 3"]);
+    }
+
+    #[test]
+    fn a_frame_takes_no_more_than_it_can_show() {
+        let feed = Feed::default();
+        for n in 0..=ROWS_A_FRAME {
+            feed.observe(line(&n.to_string()));
+        }
+        let taken = feed.take();
+        assert_eq!((taken.rows.len(), taken.more), (ROWS_A_FRAME, true));
+        let taken = feed.take();
+        assert_eq!((taken.rows.len(), taken.more), (1, false));
+    }
+
+    #[test]
+    fn long_lines_are_bounded_by_their_octets() {
+        let feed = Feed::default();
+        let long = "x".repeat(4_000);
+        for _ in 0..10_000 {
+            feed.observe(line(&long));
+        }
+        assert!(feed.lock().octets <= MOST_OCTETS);
+        let mut shown = 0;
+        loop {
+            let taken = feed.take();
+            shown += taken.rows.iter().map(Row::lines).sum::<u64>();
+            if !taken.more {
+                break;
+            }
+        }
+        assert_eq!(shown, 10_000);
+        assert_eq!(feed.lock().octets, 0);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_text_is_only_counted() {
+        let feed = Feed::default();
+        for n in 0..TEXT_LINES + 5 {
+            feed.observe(text_line(&n.to_string()));
+        }
+        feed.observe(line("QUIT"));
+        let rows = texts(&feed.take());
+        let end = &rows[rows.len() - 3..];
+        let expected = ["[7] C: 999", "[7] .. 5 more lines of message text", "[7] C: QUIT"];
+        assert_eq!(end, expected);
+        assert!(feed.lock().texts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn many_events_wake_the_screen_once() {
+        let feed = Feed::default();
+        feed.observe(line("a"));
+        feed.observe(line("b"));
+        feed.moved().await;
+        assert_eq!(feed.take().rows.len(), 2);
+        let again = tokio::time::timeout(std::time::Duration::ZERO, feed.moved());
+        assert!(again.await.is_err());
+    }
+}

@@ -1,0 +1,183 @@
+//! Which pane is where. Knows sizes and what must not be hidden, not what the panes hold.
+
+use ratatui::layout::Rect;
+
+use crate::app::action::Pane;
+use crate::app::state::State;
+use crate::ui::panes::top_line;
+
+/// Under this the panes would say nothing.
+pub const LEAST: (u16, u16) = (60, 16);
+
+const TWO_COLUMNS: (u16, u16) = (110, 30);
+const THREE_COLUMNS: (u16, u16) = (160, 45);
+
+/// A pane of this height is only its title, and for the log its newest line.
+pub const TITLE_ONLY: u16 = 1;
+
+/// Borders and the names of columns.
+const FRAME_AND_HEADER: u16 = 3;
+
+/// Lines of the log where there is room for it.
+const LOG: u16 = 6;
+
+/// Body height from which the log has more than its title.
+const ROOM_FOR_LOG: u16 = 36;
+
+/// The chart of lines a second.
+const CHART: u16 = 9;
+
+/// The selected queue entry.
+const ENTRY: u16 = 13;
+
+/// A screen, divided.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The servers.
+    pub top: Rect,
+    /// Notices that the top line has no room for.
+    pub notices: Option<Rect>,
+    /// The panes that are in sight.
+    pub panes: Vec<(Pane, Rect)>,
+    /// Lines a second.
+    pub chart: Option<Rect>,
+    /// The selected queue entry.
+    pub entry: Option<Rect>,
+    /// The keys.
+    pub hints: Rect,
+}
+
+impl Layout {
+    /// Divides `area`; `None` if it is too small.
+    #[must_use]
+    pub fn of(state: &State, area: Rect) -> Option<Self> {
+        if area.width < LEAST.0 || area.height < LEAST.1 {
+            return None;
+        }
+        let (top, rest) = cut_top(area, 1);
+        let (notices, rest) = if top_line::has_room_for_notices(state, area.width) {
+            (None, rest)
+        } else {
+            let (line, rest) = cut_top(rest, 1);
+            (Some(line), rest)
+        };
+        let (hints, body) = cut_bottom(rest, 1);
+        let mut layout = Self { top, notices, panes: Vec::new(), chart: None, entry: None, hints };
+        layout.divide(state, area, body);
+        Some(layout)
+    }
+
+    /// Where a pane is, if it is in sight.
+    #[must_use]
+    pub fn area_of(&self, pane: Pane) -> Option<Rect> {
+        let found = self.panes.iter().find(|(listed, _)| *listed == pane);
+        found.map(|(_, area)| *area)
+    }
+
+    fn divide(&mut self, state: &State, area: Rect, body: Rect) {
+        let fits = |(width, height)| area.width >= width && area.height >= height;
+        if state.zoomed {
+            self.panes.push((state.focus, body));
+        } else if fits(THREE_COLUMNS) {
+            self.three_columns(state, body);
+        } else if fits(TWO_COLUMNS) {
+            self.two_columns(state, body);
+        } else {
+            self.stacked(state, body);
+        }
+    }
+
+    fn stacked(&mut self, state: &State, body: Rect) {
+        let (lists, rest) = cut_top(body, (body.height / 3).clamp(5, 12));
+        let rest = self.queue_and_log_below(state, body.height, rest);
+        let (mailboxes, connections) = cut_right(lists, (body.width / 3).clamp(28, 46));
+        self.panes.extend([
+            (Pane::Connections, connections),
+            (Pane::Transcript, rest),
+            (Pane::Mailboxes, mailboxes),
+        ]);
+    }
+
+    fn two_columns(&mut self, state: &State, body: Rect) {
+        let rest = self.queue_and_log_below(state, body.height, body);
+        let (left, right) = cut_left(rest, (body.width * 2 / 5).clamp(46, 60));
+        let (mailboxes, connections) = cut_bottom(left, left.height * 2 / 5);
+        self.panes.extend([
+            (Pane::Connections, connections),
+            (Pane::Transcript, right),
+            (Pane::Mailboxes, mailboxes),
+        ]);
+    }
+
+    fn three_columns(&mut self, state: &State, body: Rect) {
+        let side = (body.width * 27 / 100).clamp(48, 60);
+        let (left, rest) = cut_left(body, side);
+        let (right, transcript) = cut_right(rest, side);
+        let (chart, lists) = cut_bottom(left, CHART);
+        let (mailboxes, connections) = cut_bottom(lists, lists.height * 2 / 5);
+        let (queue, below) = cut_top(right, queue_height(state, right.height * 2 / 5));
+        let (entry, log) = match state.queue.is_empty() {
+            true => (None, below),
+            false => {
+                let (entry, log) = cut_top(below, ENTRY);
+                (Some(entry), log)
+            }
+        };
+        self.chart = Some(chart);
+        self.entry = entry;
+        self.panes.extend([
+            (Pane::Connections, connections),
+            (Pane::Transcript, transcript),
+            (Pane::Mailboxes, mailboxes),
+            (Pane::Queue, queue),
+            (Pane::Log, log),
+        ]);
+    }
+
+    /// Puts queue and log at the foot of `area`; returns what is left.
+    fn queue_and_log_below(&mut self, state: &State, body: u16, area: Rect) -> Rect {
+        let log = match state.focus {
+            Pane::Log if body >= 3 * LOG => LOG,
+            _ if body >= ROOM_FOR_LOG => LOG,
+            _ => TITLE_ONLY,
+        };
+        let (log, rest) = cut_bottom(area, log);
+        let most = (body * 3 / 10).max(4);
+        let (queue, rest) = cut_bottom(rest, queue_height(state, most));
+        self.panes.extend([(Pane::Queue, queue), (Pane::Log, log)]);
+        rest
+    }
+}
+
+/// An empty queue is only its title.
+fn queue_height(state: &State, most: u16) -> u16 {
+    if state.queue.items().is_empty() {
+        return TITLE_ONLY;
+    }
+    let rows = u16::try_from(state.queue.items().len()).unwrap_or(u16::MAX);
+    rows.saturating_add(FRAME_AND_HEADER).min(most)
+}
+
+fn cut_top(area: Rect, height: u16) -> (Rect, Rect) {
+    let height = height.min(area.height);
+    let cut = Rect { height, ..area };
+    let rest = Rect { y: area.y + height, height: area.height - height, ..area };
+    (cut, rest)
+}
+
+fn cut_bottom(area: Rect, height: u16) -> (Rect, Rect) {
+    let (rest, cut) = cut_top(area, area.height.saturating_sub(height));
+    (cut, rest)
+}
+
+fn cut_left(area: Rect, width: u16) -> (Rect, Rect) {
+    let width = width.min(area.width);
+    let cut = Rect { width, ..area };
+    let rest = Rect { x: area.x + width, width: area.width - width, ..area };
+    (cut, rest)
+}
+
+fn cut_right(area: Rect, width: u16) -> (Rect, Rect) {
+    let (rest, cut) = cut_left(area, area.width.saturating_sub(width));
+    (cut, rest)
+}

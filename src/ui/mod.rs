@@ -1,0 +1,165 @@
+//! The console: a full screen that shows what the servers do and takes an operator's keys.
+//!
+//! It runs on a thread of its own, with a small loop of its own, so that neither busy servers
+//! make it slow nor a slow terminal the servers. It wakes for events, keys, and ages that are in
+//! sight, and for nothing else.
+
+pub mod canvas;
+mod diagnostics;
+pub mod feed;
+pub mod keymap;
+pub mod layout;
+pub mod panes;
+pub mod save;
+mod screen;
+pub mod table;
+pub mod terminal;
+pub mod text;
+pub mod theme;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::action::Pane;
+use crate::app::state::{Overlay, State};
+use crate::servers::registry::Registry;
+use crate::store::overview::Overview;
+use crate::ui::feed::Feed;
+use crate::ui::layout::Layout;
+use crate::ui::panes::log::LogView;
+use crate::ui::panes::{
+    chart, connections, help, hint_bar, log, mailboxes, question, queue, queue_entry, tiles,
+    too_small, top_line, transcript,
+};
+use crate::wire::event::Service;
+
+/// How long a screen that was told to end may take; its terminal may have stopped taking output.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What the console shows and where it hears of it.
+#[derive(Debug)]
+pub struct Console {
+    /// The connections.
+    pub registry: Arc<Registry>,
+    /// What lies in the directory.
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// The transcript; the same feed is the servers' observer.
+    pub feed: Arc<Feed>,
+    /// The servers and where they listen, in the order of the top line.
+    pub listeners: Vec<(Service, Vec<SocketAddr>)>,
+    /// Settings and warnings that the user must know of, such as `not synced (--no-sync)`.
+    pub notices: Vec<String>,
+    /// Transcript rows that are kept at most.
+    pub scrollback: usize,
+}
+
+/// Why the console ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its user quit.
+    Quit,
+    /// It was told to end.
+    Shutdown,
+    /// Its terminal is gone.
+    TerminalGone,
+}
+
+/// Shows the console until its user quits or `shutdown` fires. The terminal is given back before
+/// this returns.
+///
+/// # Errors
+///
+/// Standard output is no terminal (ask [`terminal::require`] before), or it cannot be taken; or
+/// the screen has panicked, which its panic message has told.
+pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<Ending> {
+    terminal::require().map_err(io::Error::other)?;
+    let stop = shutdown.child_token();
+    // Whoever drops this future does not leave the screen behind.
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let (tell, told) = oneshot::channel();
+    thread::Builder::new().name("screen".to_owned()).spawn(move || {
+        let _ = tell.send(screen::run(console, &stop));
+    })?;
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(ENDING).await;
+    };
+    tokio::select! {
+        ending = told => ending.unwrap_or_else(|_| Err(io::Error::other("the screen has failed"))),
+        () = overdue => {
+            terminal::abandon();
+            Ok(Ending::Shutdown)
+        }
+    }
+}
+
+/// Brings selections and positions into the panes' areas: the one step between the state and its
+/// picture that changes the state.
+pub fn fit(state: &mut State, area: Rect) {
+    if let Overlay::Help { search, .. } = &state.overlay {
+        let most = help::most_scrolled(search, area);
+        state.fit_help(most);
+    }
+    let Some(layout) = Layout::of(state, area) else {
+        return;
+    };
+    for (pane, area) in layout.panes {
+        match pane {
+            Pane::Connections => connections::fit(state, area),
+            Pane::Transcript => transcript::fit(state, area),
+            Pane::Mailboxes => mailboxes::fit(state, area),
+            Pane::Queue => queue::fit(state, area),
+            Pane::Log => {}
+        }
+    }
+}
+
+/// Draws the whole screen.
+pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
+    let area = buffer.area;
+    let Some(layout) = Layout::of(state, area) else {
+        too_small::draw(state, area, buffer);
+        return;
+    };
+    top_line::draw(state, layout.top, buffer);
+    if let Some(notices) = layout.notices {
+        top_line::draw_notices(state, notices, buffer);
+    }
+    for &(pane, area) in &layout.panes {
+        match pane {
+            Pane::Connections => connections::draw(state, area, buffer),
+            Pane::Transcript if state.tiled => tiles::draw(state, area, buffer),
+            Pane::Transcript => transcript::draw(state, area, buffer),
+            Pane::Mailboxes => mailboxes::draw(state, area, buffer),
+            Pane::Queue => queue::draw(state, area, buffer),
+            Pane::Log => log::draw(state, log, area, buffer),
+        }
+    }
+    if let Some(area) = layout.chart {
+        chart::draw(state, area, buffer);
+    }
+    if let Some(area) = layout.entry {
+        queue_entry::draw(state, area, buffer);
+    }
+    hint_bar::draw(state, layout.hints, buffer);
+    draw_overlay(state, area, buffer);
+}
+
+fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
+    match &state.overlay {
+        Overlay::None => {}
+        Overlay::Help { search, top } => help::draw(state, search, *top, area, buffer),
+        Overlay::Ask { question, marked } => {
+            question::draw(state, *question, *marked, area, buffer);
+        }
+        Overlay::QueueEntry => queue_entry::draw_over(state, area, buffer),
+    }
+}

@@ -1,0 +1,184 @@
+//! The connections: how far each is, and what a client has left unended.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use crate::app::action::Pane;
+use crate::app::state::State;
+use crate::app::state::rows::ConnectionRow;
+use crate::ui::panes::{
+    Titles, below_header, frame, inside, mark, row_style, say_empty, scroll_bar,
+};
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
+use crate::ui::theme::Theme;
+
+/// From this width on the peer's whole address has room, and not only its port.
+const ROOM_FOR_ADDRESS: u16 = 56;
+
+/// Columns that the longest address with its port takes.
+const MOST_ADDRESS: u16 = 47;
+
+/// Fits the rows into the area that [`draw`] will get.
+pub fn fit(state: &mut State, area: Rect) {
+    let rows = below_header(inside(area));
+    state.connections.fit(usize::from(rows.height));
+}
+
+/// Draws them.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let right = format!("{} open / {} total", grouped(state.open(None)), grouped(state.opened));
+    let left = title(state);
+    let titles = Titles { left: &left, right: &right };
+    let inner = frame(state, Pane::Connections, area, buffer, &titles);
+    if state.connections.is_empty() {
+        let words = match state.connections.pattern() {
+            None => "No client is connected.",
+            Some(_) => "No connection has what is looked for.",
+        };
+        say_empty(inner, buffer, theme.faint, words);
+        return;
+    }
+    let table = table(state, inner.width);
+    if let Some(header) = line(inner, 0) {
+        table.header(buffer, header, theme.header);
+    }
+    draw_rows(state, &table, below_header(inner), buffer);
+    scroll_bar(area, buffer, &theme, state.connections.extent());
+}
+
+/// Which of the rows in view is on the n-th line below the header.
+#[must_use]
+pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
+    let has_room = has_room_for_partials(state, below_header(inside(area)));
+    let mut end = 0;
+    state.connections.in_view().position(|(row, _)| {
+        end += 1 + usize::from(has_room && is_waiting(state, row));
+        n < end
+    })
+}
+
+fn title(state: &State) -> String {
+    let name = Pane::Connections.title();
+    match state.connections.pattern() {
+        None => name.to_owned(),
+        Some(pattern) => {
+            let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
+            format!("{name} /{pattern}")
+        }
+    }
+}
+
+fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer) {
+    let has_room = has_room_for_partials(state, area);
+    let mut n = 0;
+    for (row, is_selected) in state.connections.in_view() {
+        let Some(at) = line(area, n) else {
+            return;
+        };
+        draw_row(state, table, row, is_selected, at, buffer);
+        n += 1;
+        if has_room && is_waiting(state, row) {
+            if let Some(at) = line(area, n) {
+                draw_partial(state, row, at, buffer);
+            }
+            n += 1;
+        }
+    }
+}
+
+/// Unended lines are shown where they push no connection out of sight.
+fn has_room_for_partials(state: &State, area: Rect) -> bool {
+    let rows = state.connections.in_view().take(usize::from(area.height) + 1);
+    let lines = rows.map(|(row, _)| 1 + usize::from(is_waiting(state, row)));
+    state.connections.top() == 0 && lines.sum::<usize>() <= usize::from(area.height)
+}
+
+fn is_waiting(state: &State, row: &ConnectionRow) -> bool {
+    row.partial(state.transcript.passwords()).is_some()
+}
+
+fn draw_row(
+    state: &State,
+    table: &Table,
+    row: &ConnectionRow,
+    is_selected: bool,
+    at: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = Theme::of(state.palette);
+    let now = state.clock.instant;
+    let (style, doing, since) = match row.closed {
+        None => (theme.text, row.state.as_str(), row.heard),
+        Some(closed) => (theme.faint, "closed", closed),
+    };
+    let style = row_style(state, Pane::Connections, is_selected, style);
+    buffer.set_style(at, style);
+    let cells = [
+        mark(is_selected).to_owned(),
+        format!("[{}]", row.name.number),
+        row.name.service.to_string(),
+        row.peer.to_string(),
+        row.peer.port().to_string(),
+        doing.to_owned(),
+        clock(now.saturating_duration_since(since)),
+        octets(row.octets_in),
+        octets(row.octets_out),
+    ];
+    let cells: Vec<_> = cells.iter().map(|text| (text.as_str(), style)).collect();
+    table.row(buffer, at, &cells);
+}
+
+fn draw_partial(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let Some(partial) = row.partial(state.transcript.passwords()) else {
+        return;
+    };
+    let waited = state.clock.instant.saturating_duration_since(row.partial_since);
+    let age = format!(" … {}", clock(waited));
+    let room = usize::from(at.width).saturating_sub(width(&age) + 3);
+    let words = format!("└ {}{age}", cut(partial.as_str(), room));
+    let from = Position::new(at.x + 1, at.y);
+    put(buffer, from, at.width.saturating_sub(1), &words, theme.faint);
+}
+
+fn table(state: &State, available: u16) -> Table {
+    let widest = |text: &dyn Fn(&ConnectionRow) -> String, least: u16| {
+        let widths = state.connections.in_view().take(usize::from(u8::MAX));
+        widths.map(|(row, _)| columns(&text(row))).fold(least, u16::max)
+    };
+    let number = widest(&|row| format!("[{}]", row.name.number), 4);
+    let service = widest(&|row| row.name.service.to_string(), 4);
+    let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
+    let (peer, port) = match available >= ROOM_FOR_ADDRESS {
+        true => (Some(address), None),
+        false => (None, Some(5)),
+    };
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    Table::new(
+        &[
+            column("", 1, 1, 0, Side::Left),
+            column("[N]", number, number, 1, Side::Left),
+            column("svc", service, service, 2, Side::Left),
+            optional("peer", peer, 8),
+            optional("port", port, 5),
+            column("state", 6, 30, 3, Side::Left),
+            column("idle", 5, 5, 4, Side::Right),
+            column("in", 5, 5, 7, Side::Right),
+            column("out", 5, 5, 6, Side::Right),
+        ],
+        available,
+    )
+}
+
+/// A column that is left out, whatever the room, where it has no width.
+fn optional(title: &'static str, width: Option<u16>, rank: u8) -> Column {
+    Column {
+        title,
+        least: width.unwrap_or(u16::MAX),
+        most: width.unwrap_or(u16::MAX),
+        rank: width.map_or(u8::MAX, |_| rank),
+        side: Side::Left,
+    }
+}

@@ -1,0 +1,122 @@
+//! The program's own diagnostics, which tui-logger collects. Where the pane is only a title, its
+//! newest line stands beside it.
+
+use chrono::DateTime;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+use tui_logger::{ExtLogRecord, LogFormatter, TuiLoggerWidget, TuiWidgetEvent, TuiWidgetState};
+
+use crate::app::action::{Pane, Step};
+use crate::app::state::{Clock, State};
+use crate::ui::layout::TITLE_ONLY;
+use crate::ui::panes::{Titles, frame};
+use crate::ui::text::{cut, wrap};
+use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
+
+/// Columns of the pane's title, where it is only a title.
+const TITLE: u16 = 9;
+
+/// Where in the log the user looks; tui-logger keeps the records and the position.
+#[derive(Default)]
+pub struct LogView(TuiWidgetState);
+
+impl LogView {
+    /// At the end of the log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(TuiWidgetState::new())
+    }
+
+    /// Moves, by whole pages.
+    pub fn scroll(&self, step: Step) {
+        let event = match step {
+            Step::Up | Step::HalfPageUp | Step::PageUp | Step::First => TuiWidgetEvent::PrevPageKey,
+            Step::Down | Step::HalfPageDown | Step::PageDown => TuiWidgetEvent::NextPageKey,
+            Step::Last => TuiWidgetEvent::EscapeKey,
+        };
+        self.0.transition(event);
+    }
+}
+
+/// Draws it.
+pub fn draw(state: &State, log: &LogView, area: Rect, buffer: &mut Buffer) {
+    let titles = Titles { left: Pane::Log.title(), right: "" };
+    let inner = frame(state, Pane::Log, area, buffer, &titles);
+    let inner = match area.height {
+        TITLE_ONLY => {
+            Rect { x: area.x + TITLE, width: area.width.saturating_sub(TITLE + 2), ..area }
+        }
+        _ => inner,
+    };
+    TuiLoggerWidget::default()
+        .state(&log.0)
+        .formatter(Box::new(Formatter {
+            theme: Theme::of(state.palette),
+            clock: state.clock,
+            lines: match area.height {
+                TITLE_ONLY => Lines::First,
+                _ => Lines::All,
+            },
+        }))
+        .render(inner, buffer);
+}
+
+/// Makes lines of a record. Diagnostics quote peers and files: they are escaped here.
+struct Formatter {
+    theme: Theme,
+    clock: Clock,
+    lines: Lines,
+}
+
+/// How much of a long record is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    First,
+    All,
+}
+
+impl Formatter {
+    fn style(&self, level: &str) -> Style {
+        match level {
+            "ERROR" => self.theme.bad,
+            "WARN" => self.theme.notice,
+            _ => self.theme.text,
+        }
+    }
+}
+
+impl LogFormatter for Formatter {
+    fn min_width(&self) -> u16 {
+        1
+    }
+
+    fn format(&self, width: usize, record: &ExtLogRecord) -> Vec<Line<'_>> {
+        let at = DateTime::from_timestamp(record.timestamp.timestamp().as_second(), 0)
+            .unwrap_or_default()
+            .with_timezone(&self.clock.offset);
+        let module = record.target().rsplit("::").next().unwrap_or_default();
+        let text = format!(
+            "{} {:5} {module} {}",
+            at.format("%H:%M:%S"),
+            record.level,
+            record.msg().trim_start()
+        );
+        let text = DisplayText::from(text.as_str());
+        let style = self.style(record.level.as_str());
+        let line = |text: String| Line::from(Span::styled(text, style));
+        match self.lines {
+            Lines::First => {
+                let most = width.saturating_sub(2);
+                vec![line(format!(" {} ", cut(text.as_str(), most)))]
+            }
+            Lines::All => {
+                let pieces = wrap(text.as_str(), width).into_iter();
+                pieces.map(|piece| line(piece.to_owned())).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The mailboxes: how much each holds, what is new, who has it locked.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::action::Pane;
+use crate::app::state::State;
+use crate::app::state::rows::MailboxRow;
+use crate::ui::panes::{Titles, below_header, frame, inside, row_style, say_empty, scroll_bar};
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{grouped, line, octets};
+use crate::ui::theme::Theme;
+
+/// Columns of the bar that shows a mailbox's share.
+const BAR: u16 = 10;
+
+/// From this width on states are words and not signs.
+const ROOM_FOR_WORDS: u16 = 36;
+
+/// Fits the rows into the area that [`draw`] will get.
+pub fn fit(state: &mut State, area: Rect) {
+    let rows = below_header(inside(area));
+    state.mailboxes.fit(usize::from(rows.height));
+}
+
+/// Draws them.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
+    let left = match state.mailboxes.pattern() {
+        None => Pane::Mailboxes.title().to_owned(),
+        Some(pattern) => {
+            let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
+            format!("{} /{pattern}", Pane::Mailboxes.title())
+        }
+    };
+    let titles = Titles { left: &left, right: &octets(total) };
+    let inner = frame(state, Pane::Mailboxes, area, buffer, &titles);
+    if state.mailboxes.is_empty() {
+        let words = match state.mailboxes.pattern() {
+            None => "No mailbox yet. Start with --user NAME, or put NAME.mbox into the directory.",
+            Some(_) => "No mailbox has what is looked for.",
+        };
+        say_empty(inner, buffer, theme.faint, words);
+        return;
+    }
+    let table = table(inner.width);
+    if let Some(header) = line(inner, 0) {
+        table.header(buffer, header, theme.header);
+    }
+    scroll_bar(area, buffer, &theme, state.mailboxes.extent());
+    let area = below_header(inner);
+    for (n, (row, is_selected)) in state.mailboxes.in_view().enumerate() {
+        let Some(at) = line(area, n) else {
+            return;
+        };
+        let style = row_style(state, Pane::Mailboxes, is_selected, theme.text);
+        buffer.set_style(at, style);
+        let (standing, standing_style) = standing(row, &theme, inner.width);
+        let standing_style = row_style(state, Pane::Mailboxes, is_selected, standing_style);
+        let messages = row.messages.map_or("—".to_owned(), grouped);
+        let cells = [
+            (row.name.as_str(), style),
+            (messages.as_str(), style),
+            (&octets(row.octets), style),
+            (&bar(row.octets, total), style),
+            (standing.as_str(), standing_style),
+        ];
+        table.row(buffer, at, &cells);
+    }
+}
+
+/// What is worth knowing about a mailbox, the most urgent first.
+fn standing(row: &MailboxRow, theme: &Theme, width: u16) -> (String, Style) {
+    let has_words = width >= ROOM_FOR_WORDS;
+    if let Some(trouble) = &row.trouble {
+        let words = if has_words { trouble.as_str() } else { "!" };
+        return (words.to_owned(), theme.bad);
+    }
+    let mut words = Vec::new();
+    if row.new > 0 {
+        let new = grouped(row.new);
+        words.push(if has_words { format!("+{new} new") } else { format!("+{new}") });
+    }
+    if row.locked {
+        words.push(if has_words { "locked" } else { "L" }.to_owned());
+    }
+    if row.is_queue() {
+        words.push(if has_words { "relay" } else { "→" }.to_owned());
+    }
+    (words.join(" "), theme.notice)
+}
+
+/// A bar as long as the share of `octets` in `total`, in eighths of a column.
+fn bar(octets: u64, total: u64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let most = u128::from(BAR) * 8;
+    let eighths = (u128::from(octets) * most)
+        .checked_div(u128::from(total))
+        .map_or(0, |share| share.max(u128::from(octets > 0)));
+    let eighths = usize::try_from(eighths).unwrap_or(0);
+    let tip = EIGHTHS.get(eighths % 8).copied().unwrap_or("");
+    format!("{}{tip}", "█".repeat(eighths / 8))
+}
+
+fn table(available: u16) -> Table {
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    let standing = if available >= ROOM_FOR_WORDS { 8 } else { 4 };
+    Table::new(
+        &[
+            column("user", 8, 24, 0, Side::Left),
+            column("msgs", 5, 7, 1, Side::Right),
+            column("size", 5, 5, 2, Side::Right),
+            column("share", BAR, BAR, 4, Side::Left),
+            column("", standing, u16::MAX, 3, Side::Left),
+        ],
+        available,
+    )
+}

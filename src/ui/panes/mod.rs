@@ -1,0 +1,177 @@
+//! The panes, one a file. Each draws what the state says into its area and nothing else.
+
+pub mod chart;
+pub mod connections;
+pub mod help;
+pub mod hint_bar;
+pub mod log;
+pub mod mailboxes;
+pub mod question;
+pub mod queue;
+pub mod queue_entry;
+pub mod tiles;
+pub mod too_small;
+pub mod top_line;
+pub mod transcript;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+
+use crate::app::action::Pane;
+use crate::app::state::{Extent, State};
+use crate::ui::layout::TITLE_ONLY;
+use crate::ui::text::{columns, put};
+use crate::ui::theme::Theme;
+
+/// What is said in the border of a pane.
+struct Titles<'a> {
+    left: &'a str,
+    right: &'a str,
+}
+
+/// Draws the border of a pane, thick if keys go to it; returns what is inside. A pane that is
+/// only a title gets a rule, and has nothing inside.
+fn frame(state: &State, pane: Pane, area: Rect, buffer: &mut Buffer, titles: &Titles<'_>) -> Rect {
+    let theme = Theme::of(state.palette);
+    let (style, kind) = match state.focus == pane {
+        true => (theme.focus, BorderType::Thick),
+        false => (theme.border, BorderType::Rounded),
+    };
+    border(area, buffer, style, kind);
+    title(area, buffer, &theme, titles);
+    inside(area)
+}
+
+/// What is inside of a pane's border.
+#[must_use]
+pub fn inside(area: Rect) -> Rect {
+    match area.height {
+        TITLE_ONLY => Rect { height: 0, ..area },
+        _ => Block::bordered().inner(area),
+    }
+}
+
+fn border(area: Rect, buffer: &mut Buffer, style: Style, kind: BorderType) {
+    if area.height == TITLE_ONLY {
+        let rule = match kind {
+            BorderType::Thick => "━",
+            _ => "─",
+        };
+        let rule = rule.repeat(usize::from(area.width));
+        put(buffer, area.as_position(), area.width, &rule, style);
+        return;
+    }
+    Block::bordered().border_type(kind).border_style(style).render(area, buffer);
+}
+
+/// The left title has precedence; the right one is left out where both have no room.
+fn title(area: Rect, buffer: &mut Buffer, theme: &Theme, titles: &Titles<'_>) {
+    let room = area.width.saturating_sub(4);
+    let left = format!(" {} ", titles.left);
+    let at = Position::new(area.x + 1, area.y);
+    let taken = put(buffer, at, room, &left, theme.title);
+    let right = format!(" {} ", titles.right);
+    let wanted = columns(&right);
+    if titles.right.is_empty() || taken + wanted > room {
+        return;
+    }
+    let at = Position::new(area.right() - 1 - wanted, area.y);
+    put(buffer, at, wanted, &right, theme.text);
+}
+
+/// Shows on the right border which of a pane's rows are in view, if not all are.
+fn scroll_bar(area: Rect, buffer: &mut Buffer, theme: &Theme, extent: Extent) {
+    let Extent { above, page, all } = extent;
+    let track = usize::from(area.height.saturating_sub(2));
+    if all <= page || track == 0 {
+        return;
+    }
+    let thumb = (track * page / all).clamp(1, track);
+    let room = track - thumb;
+    let from = (above * room / (all - page)).min(room);
+    for y in (area.y + 1..area.bottom()).skip(from).take(thumb) {
+        put(buffer, Position::new(area.right() - 1, y), 1, "█", theme.title);
+    }
+}
+
+/// A box over the panes, in their middle; returns what is inside.
+fn overlay(area: Rect, buffer: &mut Buffer, theme: &Theme, size: (u16, u16), name: &str) -> Rect {
+    let width = size.0.saturating_add(4).min(area.width);
+    let height = size.1.saturating_add(2).min(area.height);
+    let over = Rect::new(
+        area.x + (area.width - width) / 2,
+        area.y + (area.height - height) / 2,
+        width,
+        height,
+    );
+    Clear.render(over, buffer);
+    mend_wide(over, buffer);
+    border(over, buffer, theme.focus, BorderType::Double);
+    let titles = Titles { left: name, right: "" };
+    title(over, buffer, theme, &titles);
+    let inner = inside(over);
+    Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
+}
+
+/// Blanks a wide character whose right half an overlay has taken.
+fn mend_wide(over: Rect, buffer: &mut Buffer) {
+    let Some(left) = over.x.checked_sub(1) else {
+        return;
+    };
+    for y in over.top()..over.bottom() {
+        if let Some(cell) = buffer.cell_mut((left, y))
+            && columns(cell.symbol()) > 1
+        {
+            cell.set_symbol(" ");
+        }
+    }
+}
+
+/// The style of a row of a list, which shows whether it is selected.
+fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Style {
+    let theme = Theme::of(state.palette);
+    match is_selected && state.focus == pane {
+        true => style.patch(theme.selected),
+        false => style,
+    }
+}
+
+/// The sign in front of the selected row, for those to whom reverse says nothing.
+const fn mark(is_selected: bool) -> &'static str {
+    if is_selected { "▸" } else { " " }
+}
+
+/// Where a list's rows begin: below the names of its columns.
+#[must_use]
+pub fn below_header(inner: Rect) -> Rect {
+    let header = inner.height.min(1);
+    Rect { y: inner.y + header, height: inner.height - header, ..inner }
+}
+
+/// Says in the middle of an empty list why it is empty.
+fn say_empty(inner: Rect, buffer: &mut Buffer, style: Style, words: &str) {
+    let room = usize::from(inner.width.saturating_sub(2));
+    for (n, piece) in words_in_lines(words, room).iter().enumerate() {
+        if let Some(line) = crate::ui::text::line(inner, n) {
+            let at = Position::new(line.x + 1, line.y);
+            put(buffer, at, line.width.saturating_sub(1), piece, style);
+        }
+    }
+}
+
+/// Our own words in lines of at most `room` columns, broken at blanks.
+fn words_in_lines(words: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

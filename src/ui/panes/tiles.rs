@@ -1,0 +1,114 @@
+//! A pane for each of the newest connections, in the place of the one transcript.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::BorderType;
+
+use crate::app::action::Pane;
+use crate::app::state::State;
+use crate::app::state::rows::ConnectionRow;
+use crate::ui::panes::transcript::{Painter, draw_partial};
+use crate::ui::panes::{Titles, border, inside, say_empty, title};
+use crate::ui::text::line;
+use crate::ui::theme::Theme;
+
+/// Connections at most.
+const MOST: usize = 6;
+
+/// A tile smaller than this shows nothing of use.
+const LEAST: (u16, u16) = (30, 5);
+
+/// Draws them.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let all = state.connections.items();
+    let newest = all.get(all.len().saturating_sub(room_for(area))..);
+    let newest = newest.unwrap_or_default();
+    if newest.is_empty() {
+        let titles = Titles { left: Pane::Transcript.title(), right: "tiles" };
+        border(area, buffer, theme.border, BorderType::Rounded);
+        title(area, buffer, &theme, &titles);
+        let words = "No connection yet. The newest get a tile each; v goes back.";
+        say_empty(inside(area), buffer, theme.faint, words);
+        return;
+    }
+    for (row, tile) in newest.iter().zip(grid(area, newest.len())) {
+        draw_tile(state, row, tile, buffer);
+    }
+}
+
+/// How many tiles there is room for.
+fn room_for(area: Rect) -> usize {
+    let across = usize::from(area.width / LEAST.0).clamp(1, 3);
+    let down = usize::from(area.height / LEAST.1).clamp(1, 3);
+    (across * down).min(MOST)
+}
+
+/// Divides `area` into `count` tiles: side by side first, as many in a row as are legible.
+fn grid(area: Rect, count: usize) -> Vec<Rect> {
+    let most_across = usize::from(area.width / LEAST.0).clamp(1, 3);
+    let across = match count {
+        0..=1 => 1,
+        2..=4 => 2,
+        _ => 3,
+    };
+    let across = across.min(most_across);
+    let down = count.div_ceil(across);
+    let rows = split(area.y, area.height, down);
+    let tiles = rows.into_iter().enumerate().flat_map(|(row, (y, height))| {
+        let in_row = across.min(count - row * across);
+        let columns = split(area.x, area.width, in_row);
+        columns.into_iter().map(move |(x, width)| Rect::new(x, y, width, height))
+    });
+    tiles.collect()
+}
+
+/// Divides a length from `start` into `parts`, of which the last takes what is left over.
+fn split(start: u16, length: u16, parts: usize) -> Vec<(u16, u16)> {
+    let parts = u16::try_from(parts).unwrap_or(1).max(1);
+    let part = length / parts;
+    (0..parts)
+        .map(|n| match n + 1 == parts {
+            true => (start + n * part, length - n * part),
+            false => (start + n * part, part),
+        })
+        .collect()
+}
+
+fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let (style, kind) = match state.focus == Pane::Transcript {
+        true => (theme.focus, BorderType::Thick),
+        false => (theme.border, BorderType::Rounded),
+    };
+    border(area, buffer, style, kind);
+    let (doing, sign) = match row.closed {
+        None => (row.state.as_str(), "●"),
+        Some(_) => ("closed", "○"),
+    };
+    let left = format!("[{}] {} {doing}", row.name.number, row.name.service);
+    let titles = Titles { left: &left, right: sign };
+    title(area, buffer, &theme, &titles);
+    draw_lines(state, row, inside(area), buffer);
+}
+
+/// Draws the newest rows, the last at the foot of the tile once it is full.
+fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
+    let passwords = state.transcript.passwords();
+    let has_partial = row.partial(passwords).is_some();
+    let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
+    let mut rows: Vec<_> = state.transcript.newest_of(row.name.id).take(room).collect();
+    rows.reverse();
+    let number = format!("[{}] ", row.name.number);
+    for (n, shown) in rows.iter().enumerate() {
+        let Some(at) = line(inner, n) else {
+            break;
+        };
+        let text = shown.text(passwords);
+        let said = text.as_str().strip_prefix(&number).unwrap_or(text.as_str());
+        Painter::new(state, shown, false).draw_text(at, false, said, buffer);
+    }
+    if let Some(at) = line(inner, rows.len()).filter(|_| has_partial) {
+        draw_partial(state, row, "", at, buffer);
+    }
+}

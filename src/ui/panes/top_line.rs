@@ -1,0 +1,111 @@
+//! The top line: the servers and their ports, what waits for the relay, what the user must know.
+
+use std::net::SocketAddr;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::state::{Server, State};
+use crate::store::overview::RecipientState;
+use crate::ui::text::{self, columns, grouped, put};
+use crate::ui::theme::Theme;
+
+/// From this width on there is room for whole words.
+const WIDE: u16 = 110;
+
+/// Draws it.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let mut at = area.as_position();
+    let mut shown = parts(state, area.width);
+    if has_room_for_notices(state, area.width) {
+        shown.extend(badges(state));
+    }
+    for (words, style) in shown {
+        let left = area.right().saturating_sub(at.x);
+        at.x += put(buffer, at, left, &words, style);
+    }
+}
+
+/// Draws the notices, where the top line has no room for them.
+pub fn draw_notices(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let notices: Vec<&str> = state.notices.iter().map(|n| n.as_str()).collect();
+    let words = format!(" ! {}", notices.join(" · "));
+    put(buffer, area.as_position(), area.width, &words, theme.notice);
+}
+
+/// Whether the notices have room in a top line of this width.
+#[must_use]
+pub fn has_room_for_notices(state: &State, width: u16) -> bool {
+    if state.notices.is_empty() {
+        return true;
+    }
+    let all = parts(state, width).into_iter().chain(badges(state));
+    let taken = all.map(|(words, _)| columns(&words));
+    taken.fold(0, u16::saturating_add) <= width
+}
+
+fn badges(state: &State) -> impl Iterator<Item = (String, Style)> {
+    let style = Theme::of(state.palette).notice;
+    let notices = state.notices.iter();
+    notices.map(move |notice| (format!("  ! {notice}"), style))
+}
+
+fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
+    let theme = Theme::of(state.palette);
+    let name = if width < WIDE { " mc " } else { " mailconsole " };
+    let mut parts = vec![(name.to_owned(), theme.title)];
+    for server in &state.servers {
+        parts.push((" ● ".to_owned(), theme.good));
+        parts.push((serves(state, server, width), theme.text));
+    }
+    parts.extend(relay(state, &theme));
+    if state.transcript.skipped() > 0 {
+        let lines = grouped(state.transcript.skipped());
+        parts.push((format!("  {lines} lines skipped"), theme.bad));
+    }
+    parts
+}
+
+fn serves(state: &State, server: &Server, width: u16) -> String {
+    let open = grouped(state.open(Some(server.service)));
+    let unit = if width < WIDE { "" } else { " conn" };
+    format!("{}:{} {open}{unit} ", server.service, ports(&server.addresses))
+}
+
+/// The port; the ports, where addresses differ; the whole address, where others can connect.
+fn ports(addresses: &[SocketAddr]) -> String {
+    if let Some(open_to_others) = addresses.iter().find(|a| !a.ip().is_loopback()) {
+        return open_to_others.to_string();
+    }
+    let mut ports: Vec<String> = addresses.iter().map(|a| a.port().to_string()).collect();
+    ports.dedup();
+    ports.join(",")
+}
+
+fn relay(state: &State, theme: &Theme) -> Option<(String, Style)> {
+    let counts = counts(state)?;
+    let style = match state.queued(RecipientState::Failed) {
+        0 => theme.notice,
+        _ => theme.bad,
+    };
+    Some((format!(" ◷ relay {}", counts.replace(" ·", "")), style))
+}
+
+/// `2 waiting · 1 failed`; `None` for an empty queue.
+pub(super) fn counts(state: &State) -> Option<String> {
+    let named = [
+        (RecipientState::Pending, "waiting"),
+        (RecipientState::Failed, "failed"),
+        (RecipientState::Held, "held"),
+        (RecipientState::Delivered, "delivered"),
+    ];
+    let counts = named.map(|(state_of, name)| (state.queued(state_of), name));
+    let words: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{} {name}", text::grouped(*count)))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" · "))
+}

@@ -1,0 +1,299 @@
+//! The loop of the screen: what wakes it, what a frame takes, what a key does.
+
+use std::env;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{Local, Offset};
+use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use futures_core::Stream;
+use ratatui::layout::{Position, Rect};
+use tokio::time::{Instant as Timer, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::action::{Action, Command, Direction, Pane};
+use crate::app::state::{Clock, Palette, Server, State};
+use crate::ui::layout::Layout;
+use crate::ui::panes::log::LogView;
+use crate::ui::panes::{below_header, connections, inside, transcript};
+use crate::ui::save::save;
+use crate::ui::terminal::{PanicGuard, Terminal};
+use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap};
+use crate::wire::display::DisplayText;
+
+/// Sixty frames a second are as many as anybody sees.
+const FRAME: Duration = Duration::from_micros(16_667);
+
+/// How often the chart moves on while there is something in it.
+const CHART_STEP: Duration = Duration::from_secs(1);
+
+/// A snapshot of the connections may take this part of the time at most: ten thousand of them are
+/// not copied sixty times a second.
+const SNAPSHOT_SHARE: u32 = 20;
+
+/// Runs the screen on the calling thread until its user quits or `stop` fires.
+pub(super) fn run(console: Console, stop: &CancellationToken) -> io::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    diagnostics::start(Arc::clone(&console.feed));
+    let _panics = PanicGuard::new();
+    runtime.block_on(async {
+        let mut screen = Screen::new(console)?;
+        screen.run(stop).await
+    })
+}
+
+struct Screen {
+    console: Console,
+    state: State,
+    log: LogView,
+    terminal: Terminal,
+    /// Whether the picture is behind the state.
+    is_dirty: bool,
+    /// When the next frame may be drawn.
+    next_frame: Instant,
+    /// When something in sight has aged.
+    next_age: Option<Instant>,
+    connections: Snapshot,
+}
+
+/// Which version of the registry the state has, and when it may have the next.
+struct Snapshot {
+    version: Option<u64>,
+    not_before: Instant,
+}
+
+/// What woke the loop.
+enum Woken {
+    Stop,
+    Input(Option<io::Result<Event>>),
+    News,
+    Overview,
+    Aged,
+    Frame,
+    Continued,
+}
+
+impl Screen {
+    fn new(console: Console) -> io::Result<Self> {
+        let now = Instant::now();
+        let mut state = State::new(clock(), console.scrollback);
+        state.servers = console
+            .listeners
+            .iter()
+            .map(|(service, addresses)| Server { service: *service, addresses: addresses.clone() })
+            .collect();
+        let notices = console.notices.iter();
+        state.notices = notices.map(|n| DisplayText::from(n.as_str())).collect();
+        if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+            state.palette = Palette::Plain;
+        }
+        state.overview_is(&console.overview.borrow());
+        Ok(Self {
+            terminal: Terminal::enter(state.mouse)?,
+            console,
+            state,
+            log: LogView::new(),
+            is_dirty: true,
+            next_frame: now,
+            next_age: None,
+            connections: Snapshot { version: None, not_before: now },
+        })
+    }
+
+    async fn run(&mut self, stop: &CancellationToken) -> io::Result<Ending> {
+        let mut input = EventStream::new();
+        loop {
+            match self.wait(&mut input, stop).await {
+                Woken::Stop => return Ok(Ending::Shutdown),
+                Woken::Input(Some(Ok(event))) => {
+                    if let Some(ending) = self.take_input(&event).await? {
+                        return Ok(ending);
+                    }
+                }
+                Woken::Input(_) => return Ok(Ending::TerminalGone),
+                Woken::News | Woken::Aged => self.is_dirty = true,
+                Woken::Overview => self.take_overview(),
+                Woken::Continued => {
+                    self.terminal.take_again()?;
+                    self.is_dirty = true;
+                }
+                Woken::Frame => {
+                    if self.draw_frame().is_err() {
+                        return Ok(Ending::TerminalGone);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, input: &mut EventStream, stop: &CancellationToken) -> Woken {
+        let frame = self.is_dirty.then_some(self.next_frame);
+        let age = self.next_age.filter(|_| !self.is_dirty);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Woken::Stop,
+            event = poll_fn(|context| std::pin::Pin::new(&mut *input).poll_next(context)) => {
+                Woken::Input(event)
+            }
+            () = at(frame) => Woken::Frame,
+            () = self.console.feed.moved(), if !self.is_dirty => Woken::News,
+            Ok(()) = self.console.overview.changed(), if !self.is_dirty => Woken::Overview,
+            () = at(age) => Woken::Aged,
+            () = self.terminal.continued() => Woken::Continued,
+        }
+    }
+
+    async fn take_input(&mut self, event: &Event) -> io::Result<Option<Ending>> {
+        self.is_dirty = true;
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                match keymap::action(&self.state, *key) {
+                    Some(action) => self.act(action).await,
+                    None => Ok(None),
+                }
+            }
+            Event::Mouse(mouse) => match self.action_of(mouse) {
+                Some(action) => self.act(action).await,
+                None => Ok(None),
+            },
+            Event::Paste(text) => {
+                for character in text.chars().filter(|c| !c.is_control()) {
+                    self.state.update(Action::Type(character));
+                }
+                Ok(None)
+            }
+            Event::Resize(columns, lines) => {
+                self.terminal.resize(*columns, *lines);
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> io::Result<Option<Ending>> {
+        let Some(command) = self.state.update(action) else {
+            return Ok(None);
+        };
+        match command {
+            Command::Quit => return Ok(Some(Ending::Quit)),
+            Command::Close(connection) => self.console.registry.close(connection),
+            Command::Save => self.save(),
+            Command::ScrollLog(step) => self.log.scroll(step),
+            Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
+            Command::Redraw => self.terminal.redraw(),
+            Command::Suspend => self.terminal.suspend().await?,
+        }
+        Ok(None)
+    }
+
+    fn save(&mut self) {
+        let saved = env::current_dir().and_then(|here| save(&self.state, &here));
+        let words = match saved {
+            Ok((path, rows)) => format!("Saved {rows} lines to {}", path.display()),
+            Err(error) => format!(
+                "Cannot save the transcript in the current directory: {error}. \
+                 Start the console in a directory that can be written."
+            ),
+        };
+        self.state.say(&words);
+    }
+
+    fn action_of(&self, mouse: &MouseEvent) -> Option<Action> {
+        let at = Position::new(mouse.column, mouse.row);
+        let layout = Layout::of(&self.state, self.terminal.area())?;
+        let &(pane, area) = layout.panes.iter().find(|(_, area)| area.contains(at))?;
+        match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) => {
+                Some(Action::Click(pane, self.row_at(pane, area, at)))
+            }
+            MouseEventKind::ScrollUp => Some(Action::Wheel(pane, Direction::Backward)),
+            MouseEventKind::ScrollDown => Some(Action::Wheel(pane, Direction::Forward)),
+            _ => None,
+        }
+    }
+
+    fn row_at(&self, pane: Pane, area: Rect, at: Position) -> Option<usize> {
+        let rows = match pane {
+            Pane::Transcript if self.state.tiled => return None,
+            Pane::Transcript => inside(area),
+            _ => below_header(inside(area)),
+        };
+        if !rows.contains(at) {
+            return None;
+        }
+        let line = usize::from(at.y - rows.y);
+        match pane {
+            Pane::Connections => connections::row_at(&self.state, area, line),
+            Pane::Transcript => transcript::row_at(&self.state, area, line),
+            _ => Some(line),
+        }
+    }
+
+    fn draw_frame(&mut self) -> io::Result<()> {
+        let started = Instant::now();
+        self.is_dirty = false;
+        self.state.tick(clock());
+        let taken = self.console.feed.take();
+        for row in taken.rows {
+            self.state.apply(row);
+        }
+        self.take_snapshot(started);
+        diagnostics::collect();
+        let Self { state, log, terminal, .. } = self;
+        fit(state, terminal.area());
+        terminal.draw(|buffer| draw(state, log, buffer))?;
+        self.is_dirty |= taken.more;
+        self.next_frame = started + FRAME;
+        self.next_age = self.ages_in().map(|time| started + time);
+        Ok(())
+    }
+
+    fn take_overview(&mut self) {
+        let overview = Arc::clone(&self.console.overview.borrow_and_update());
+        self.state.overview_is(&overview);
+        self.is_dirty = true;
+    }
+
+    /// How long the picture stays true when nothing happens.
+    fn ages_in(&self) -> Option<Duration> {
+        let layout = Layout::of(&self.state, self.terminal.area());
+        let has_chart = layout.is_some_and(|layout| layout.chart.is_some());
+        if has_chart && self.state.rate.peak() > 0 {
+            return Some(CHART_STEP);
+        }
+        self.state.ages_in()
+    }
+
+    /// Takes a snapshot of the connections if there is news of them, or if closed ones are listed,
+    /// which go by themselves.
+    fn take_snapshot(&mut self, now: Instant) {
+        let version = self.console.registry.version();
+        let rows = self.state.connections.items();
+        let has_closed = rows.iter().any(|row| row.closed.is_some());
+        if self.connections.version == Some(version) && !has_closed {
+            return;
+        }
+        if now < self.connections.not_before {
+            // The frame after next will have it.
+            self.is_dirty = true;
+            return;
+        }
+        self.state.connections_are(self.console.registry.view());
+        self.connections =
+            Snapshot { version: Some(version), not_before: now + now.elapsed() * SNAPSHOT_SHARE };
+    }
+}
+
+/// Waits until a moment; for ever, if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(Timer::from_std(moment)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn clock() -> Clock {
+    Clock { instant: Instant::now(), wall: SystemTime::now(), offset: Local::now().offset().fix() }
+}

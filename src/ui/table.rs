@@ -1,0 +1,164 @@
+//! Columns of a list: which of them there is room for, and how wide each may be.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use crate::ui::text::{put, put_right};
+
+/// Columns between two columns.
+const GAP: u16 = 1;
+
+/// On which side a column's text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Figures.
+    Right,
+}
+
+/// A column.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name.
+    pub title: &'static str,
+    /// Narrower than this it is of no use and left out.
+    pub least: u16,
+    /// Wider than this would be a waste.
+    pub most: u16,
+    /// How early it is left out where there is no room: 0 stays longest.
+    pub rank: u8,
+    /// Where its text stands.
+    pub side: Side,
+}
+
+/// A column that has found its place.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    title: &'static str,
+    offset: u16,
+    width: u16,
+    side: Side,
+}
+
+/// The columns of one list at one width.
+#[derive(Debug)]
+pub struct Table(Vec<Option<Placed>>);
+
+impl Table {
+    /// Places `columns` in `available` columns of the screen.
+    #[must_use]
+    pub fn new(columns: &[Column], available: u16) -> Self {
+        let mut widths: Vec<Option<u16>> = columns.iter().map(|c| Some(c.least)).collect();
+        while total(&widths) > available {
+            let last = (0..columns.len())
+                .filter(|&n| widths.get(n).is_some_and(Option::is_some))
+                .max_by_key(|&n| columns.get(n).map(|c| c.rank));
+            let Some(slot) = last.and_then(|n| widths.get_mut(n)) else {
+                break;
+            };
+            *slot = None;
+        }
+        let left = available.saturating_sub(total(&widths));
+        widen(&mut widths, columns, left);
+        Self(place(&widths, columns))
+    }
+
+    /// Whether the n-th column has found a place.
+    #[must_use]
+    pub fn has(&self, column: usize) -> bool {
+        self.0.get(column).is_some_and(Option::is_some)
+    }
+
+    /// Draws the names of the columns.
+    pub fn header(&self, buffer: &mut Buffer, line: Rect, style: Style) {
+        for column in self.0.iter().flatten() {
+            draw(buffer, line, column, column.title, style);
+        }
+    }
+
+    /// Draws a row: a text and a style for each column, also for those that have no place.
+    pub fn row(&self, buffer: &mut Buffer, line: Rect, cells: &[(&str, Style)]) {
+        for (column, (text, style)) in self.0.iter().zip(cells) {
+            if let Some(column) = column {
+                draw(buffer, line, column, text, *style);
+            }
+        }
+    }
+}
+
+fn total(widths: &[Option<u16>]) -> u16 {
+    let columns = widths.iter().flatten();
+    let with_gaps = columns.map(|width| width.saturating_add(GAP));
+    let total = with_gaps.fold(0, u16::saturating_add);
+    total.saturating_sub(GAP)
+}
+
+/// Gives what is left to the columns in turn, each up to its most.
+fn widen(widths: &mut [Option<u16>], columns: &[Column], mut left: u16) {
+    while left > 0 {
+        let before = left;
+        for (width, column) in widths.iter_mut().zip(columns) {
+            if let Some(width) = width.as_mut().filter(|w| left > 0 && **w < column.most) {
+                *width += 1;
+                left -= 1;
+            }
+        }
+        if left == before {
+            return;
+        }
+    }
+}
+
+fn place(widths: &[Option<u16>], columns: &[Column]) -> Vec<Option<Placed>> {
+    let mut offset = 0;
+    let placed = widths.iter().zip(columns).map(|(width, column)| {
+        let placed = Placed { title: column.title, offset, width: (*width)?, side: column.side };
+        offset += placed.width + GAP;
+        Some(placed)
+    });
+    placed.collect()
+}
+
+fn draw(buffer: &mut Buffer, line: Rect, column: &Placed, text: &str, style: Style) {
+    let at = Position::new(line.x + column.offset, line.y);
+    let most = column.width.min(line.width.saturating_sub(column.offset));
+    match column.side {
+        Side::Left => {
+            put(buffer, at, most, text, style);
+        }
+        Side::Right => put_right(buffer, at, most, text, style),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] =
+        [column("name", 4, 20, 0), column("size", 4, 4, 1), column("share", 6, 12, 2)];
+
+    const fn column(title: &'static str, least: u16, most: u16, rank: u8) -> Column {
+        Column { title, least, most, rank, side: Side::Left }
+    }
+
+    fn header(width: u16) -> String {
+        let area = Rect::new(0, 0, width, 1);
+        let mut buffer = Buffer::empty(area);
+        Table::new(&COLUMNS, width).header(&mut buffer, area, Style::new());
+        buffer.content.iter().map(|cell| cell.symbol()).collect()
+    }
+
+    #[test]
+    fn columns_are_left_out_by_rank() {
+        assert_eq!(header(20).trim_end(), "name   size share");
+        assert_eq!(header(13).trim_end(), "name     size");
+        assert_eq!(header(5).trim_end(), "name");
+    }
+
+    #[test]
+    fn nothing_is_drawn_where_there_is_no_room() {
+        assert_eq!(header(3).trim_end(), "");
+    }
+}
