@@ -4,10 +4,12 @@
 pub mod list;
 pub mod pattern;
 pub mod rate;
+pub mod ring;
+pub mod row;
 pub mod rows;
 pub mod scrollback;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,8 +21,9 @@ use crate::app::action::{Action, Answer, Command, Direction, Pane, Step};
 use crate::app::state::list::List;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::rate::Rate;
+use crate::app::state::row::Row;
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
-use crate::app::state::scrollback::{Row, Scrollback};
+use crate::app::state::scrollback::Scrollback;
 use crate::servers::registry::RegistryView;
 use crate::store::overview::{Overview, RecipientState};
 use crate::wire::display::DisplayText;
@@ -33,7 +36,7 @@ const MOST_TYPED: usize = 80;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// How often ages change that are shown in minutes.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The time of a frame.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +142,20 @@ pub struct Server {
     pub service: Service,
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// The port; the ports, where addresses differ; the whole address, where others than this
+    /// machine can connect.
+    #[must_use]
+    pub fn ports(&self) -> String {
+        if let Some(open_to_others) = self.addresses.iter().find(|a| !a.ip().is_loopback()) {
+            return open_to_others.to_string();
+        }
+        let mut ports: Vec<String> = self.addresses.iter().map(|a| a.port().to_string()).collect();
+        ports.dedup();
+        ports.join(",")
+    }
 }
 
 /// Everything the screen shows.
@@ -282,7 +299,9 @@ impl State {
     pub fn filter_of(&self, pane: Pane) -> Option<&Pattern> {
         match pane {
             Pane::Connections => self.connections.pattern(),
-            Pane::Transcript | Pane::Log => self.transcript.search().map(|(pattern, _)| pattern),
+            Pane::Transcript | Pane::Log => {
+                self.transcript.ring().search().map(|(pattern, _)| pattern)
+            }
             Pane::Mailboxes => self.mailboxes.pattern(),
             Pane::Queue => self.queue.pattern(),
         }
@@ -391,7 +410,7 @@ impl State {
             self.zoomed = false;
         } else if self.tiled {
             self.tiled = false;
-        } else if self.transcript.only().is_some() {
+        } else if self.transcript.ring().only().is_some() {
             self.transcript.narrow(None);
         }
     }
@@ -500,12 +519,11 @@ impl State {
 
     fn confirm(&mut self) -> Option<Command> {
         self.typing = None;
-        match self.overlay {
-            Overlay::Ask { marked, .. } => self.answer(marked),
-            _ => {
-                self.overlay = Overlay::None;
-                None
-            }
+        if let Overlay::Ask { marked, .. } = self.overlay {
+            self.answer(marked)
+        } else {
+            self.overlay = Overlay::None;
+            None
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::app::state::scrollback::Row;
+use crate::app::state::row::Row;
 use crate::wire::event::{Event, Kind, Observer};
 
 /// Rows that wait for the screen at most.

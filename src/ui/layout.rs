@@ -116,12 +116,11 @@ impl Layout {
         let (chart, lists) = cut_bottom(left, CHART);
         let (mailboxes, connections) = cut_bottom(lists, lists.height * 2 / 5);
         let (queue, below) = cut_top(right, queue_height(state, right.height * 2 / 5));
-        let (entry, log) = match state.queue.is_empty() {
-            true => (None, below),
-            false => {
-                let (entry, log) = cut_top(below, ENTRY);
-                (Some(entry), log)
-            }
+        let (entry, log) = if state.queue.is_empty() {
+            (None, below)
+        } else {
+            let (entry, log) = cut_top(below, ENTRY);
+            (Some(entry), log)
         };
         self.chart = Some(chart);
         self.entry = entry;

@@ -14,6 +14,8 @@ pub mod save;
 mod screen;
 pub mod table;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod theme;
 

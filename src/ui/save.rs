@@ -20,9 +20,9 @@ const MOST_NAMES: u32 = 100;
 pub fn save(state: &State, directory: &Path) -> io::Result<(PathBuf, usize)> {
     let (path, file) = new_file(directory, state.clock)?;
     let mut out = BufWriter::new(file);
-    let passwords = state.transcript.passwords();
+    let passwords = state.transcript.ring().passwords();
     let mut rows = 0;
-    for row in state.transcript.shown() {
+    for (_, row) in state.transcript.ring().from(0) {
         writeln!(out, "{}", row.text(passwords))?;
         rows += 1;
     }
@@ -45,4 +45,32 @@ fn new_file(directory: &Path, clock: Clock) -> io::Result<(PathBuf, File)> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::action::Action;
+    use crate::app::state::tests::{line, with_connections};
+
+    #[test]
+    fn a_saved_transcript_is_what_is_shown_in_the_headless_form() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = with_connections(2);
+        state.apply(line(1, "PASS cis505"));
+        state.apply(line(2, "NOOP"));
+        state.update(Action::OnlyThis);
+        let (path, rows) = save(&state, directory.path()).unwrap();
+        assert_eq!(rows, 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "[1] C: PASS ******\n");
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = with_connections(0);
+        let (first, _) = save(&state, directory.path()).unwrap();
+        let (second, _) = save(&state, directory.path()).unwrap();
+        assert_ne!(first, second);
+    }
 }

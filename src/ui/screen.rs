@@ -154,7 +154,7 @@ impl Screen {
                     None => Ok(None),
                 }
             }
-            Event::Mouse(mouse) => match self.action_of(mouse) {
+            Event::Mouse(mouse) => match self.action_of(*mouse) {
                 Some(action) => self.act(action).await,
                 None => Ok(None),
             },
@@ -200,7 +200,7 @@ impl Screen {
         self.state.say(&words);
     }
 
-    fn action_of(&self, mouse: &MouseEvent) -> Option<Action> {
+    fn action_of(&self, mouse: MouseEvent) -> Option<Action> {
         let at = Position::new(mouse.column, mouse.row);
         let layout = Layout::of(&self.state, self.terminal.area())?;
         let &(pane, area) = layout.panes.iter().find(|(_, area)| area.contains(at))?;

@@ -65,10 +65,12 @@ impl Table {
         Self(place(&widths, columns))
     }
 
-    /// Whether the n-th column has found a place.
+    /// What is left of a line from the n-th column on; nothing, if that has no place.
     #[must_use]
-    pub fn has(&self, column: usize) -> bool {
-        self.0.get(column).is_some_and(Option::is_some)
+    pub fn rest(&self, line: Rect, column: usize) -> Rect {
+        let placed = self.0.get(column).copied().flatten();
+        let offset = placed.map_or(line.width, |placed| placed.offset.min(line.width));
+        Rect { x: line.x + offset, width: line.width - offset, ..line }
     }
 
     /// Draws the names of the columns.
@@ -147,7 +149,7 @@ mod tests {
         let area = Rect::new(0, 0, width, 1);
         let mut buffer = Buffer::empty(area);
         Table::new(&COLUMNS, width).header(&mut buffer, area, Style::new());
-        buffer.content.iter().map(|cell| cell.symbol()).collect()
+        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect()
     }
 
     #[test]

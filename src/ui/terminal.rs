@@ -48,10 +48,7 @@ pub struct NoTerminal;
 ///
 /// There is none.
 pub fn require() -> Result<(), NoTerminal> {
-    match io::stdout().is_terminal() {
-        true => Ok(()),
-        false => Err(NoTerminal),
-    }
+    if io::stdout().is_terminal() { Ok(()) } else { Err(NoTerminal) }
 }
 
 /// The terminal, in the screen's hands until this is dropped.

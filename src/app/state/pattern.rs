@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn letters_beyond_ascii_are_found_as_they_are() {
         let pattern = Pattern::new("ï").unwrap();
-        assert_eq!(pattern.all_in("naïve").collect::<Vec<_>>(), [2..4]);
+        assert!(pattern.all_in("naïve").eq(std::iter::once(2..4)));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Rate {
     }
 
     /// The counts, oldest first.
+    #[must_use]
     pub fn counts(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
         self.counts.iter().copied()
     }

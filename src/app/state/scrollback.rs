@@ -1,273 +1,76 @@
-//! The transcript as the screen keeps it: the newest rows, which of them are let through, and
-//! where in them the user looks.
-//!
-//! Every row has a sequence number, and everything that points at rows does so by number, so that
-//! rows that fall out at the old end never move what is being read. What is let through is kept
-//! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
-
-use std::collections::{HashMap, VecDeque};
-use std::time::SystemTime;
+//! The user's view of the transcript: following its end, paused, or somewhere in what is kept.
 
 use crate::app::action::{Direction, Step};
 use crate::app::state::Extent;
 use crate::app::state::pattern::Pattern;
-use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Event, Kind, Passwords, transcript_line};
-
-/// Octets of all kept rows together; past that the oldest go, however few there are.
-const MOST_OCTETS: usize = 32 * 1024 * 1024;
+use crate::app::state::ring::Ring;
+use crate::app::state::row::Row;
+use crate::wire::event::ConnectionName;
 
 /// Rows that one turn of the mouse wheel moves.
 const WHEEL_ROWS: usize = 3;
 
-/// A row of the transcript.
-#[derive(Debug, Clone)]
-pub enum Row {
-    /// Something that happened on a connection.
-    Event(Event),
-    /// So many rows came faster than the screen could take them.
-    Skipped(u64),
-    /// So many lines of one message text were not kept.
-    TextLeftOut {
-        /// Where the text went.
-        connection: ConnectionName,
-        /// How many.
-        lines: u64,
-    },
-}
-
-impl Row {
-    /// Octets that the row takes in memory, about.
-    #[must_use]
-    pub fn octets(&self) -> usize {
-        let payload = match self {
-            Self::Event(event) => match &event.kind {
-                Kind::Line(_, line) | Kind::TextLine(_, line) => line.bytes().len(),
-                Kind::Note(note) => note.len(),
-                Kind::Opened { .. } | Kind::Text { .. } | Kind::Closed => 0,
-            },
-            Self::Skipped(_) | Self::TextLeftOut { .. } => 0,
-        };
-        size_of::<Self>() + payload
-    }
-
-    /// How many transcript lines it stands for.
-    #[must_use]
-    pub const fn lines(&self) -> u64 {
-        match self {
-            Self::Event(_) => 1,
-            Self::Skipped(lines) | Self::TextLeftOut { lines, .. } => *lines,
-        }
-    }
-
-    /// The connection it is about.
-    #[must_use]
-    pub const fn connection(&self) -> Option<ConnectionName> {
-        match self {
-            Self::Event(event) => Some(event.connection),
-            Self::TextLeftOut { connection, .. } => Some(*connection),
-            Self::Skipped(_) => None,
-        }
-    }
-
-    /// When it happened.
-    #[must_use]
-    pub const fn at(&self) -> Option<SystemTime> {
-        match self {
-            Self::Event(event) => Some(event.at),
-            Self::Skipped(_) | Self::TextLeftOut { .. } => None,
-        }
-    }
-
-    /// The row as headless `-v` would print it.
-    #[must_use]
-    pub fn text(&self, passwords: Passwords) -> DisplayText {
-        match self {
-            Self::Event(event) => transcript_line(event, passwords),
-            Self::Skipped(lines) => DisplayText::already_safe(format!("… {lines} lines skipped …")),
-            Self::TextLeftOut { connection, lines } => DisplayText::already_safe(format!(
-                "[{}] .. {lines} more lines of message text",
-                connection.number
-            )),
-        }
-    }
-
-    const fn is_body(&self) -> bool {
-        matches!(
-            self,
-            Self::TextLeftOut { .. } | Self::Event(Event { kind: Kind::TextLine(..), .. })
-        )
-    }
-}
-
-impl From<Event> for Row {
-    fn from(event: Event) -> Self {
-        Self::Event(event)
-    }
-}
-
-/// Whether message text is shown line by line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Bodies {
-    /// One row says how much it was.
-    #[default]
-    Hidden,
-    /// All of it that was kept.
-    Shown,
-}
-
-/// What a pattern does to the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Matches {
-    /// Only rows that have it are shown.
-    Only,
-    /// All rows are shown, the matches among them.
-    InContext,
-}
-
-#[derive(Debug, Clone)]
-struct Search {
-    pattern: Pattern,
-    matches: Matches,
-    /// Rows of `base` that have the pattern.
-    found: VecDeque<u64>,
-}
+/// Rows that a paused view keeps to itself: more than any terminal shows.
+const PAUSED_ROWS: usize = 256;
 
 /// Where in the rows the user looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum View {
     /// At the end, whatever comes.
     Following,
+    /// At these rows, copied because a flood may push them out of what is kept.
+    Paused {
+        rows: Vec<(u64, Row)>,
+        /// The first row that came after.
+        since: u64,
+    },
+    /// Somewhere, with a cursor.
     Held {
         /// The first row in view.
         top: u64,
         cursor: u64,
         /// The first row that came after following ended.
         since: u64,
-        /// Whether rows from `since` on stay out of sight.
-        frozen: bool,
     },
 }
 
-/// The newest rows of the transcript, and the user's view of them.
+/// The kept rows and the view of them.
 #[derive(Debug, Clone)]
 pub struct Scrollback {
-    rows: VecDeque<Row>,
-    /// Sequence number of the oldest row.
-    first: u64,
-    octets: usize,
-    most_rows: usize,
-    skipped: u64,
-    bodies: Bodies,
-    passwords: Passwords,
-    only: Option<ConnectionName>,
-    /// Rows that `bodies` and `only` let through.
-    base: VecDeque<u64>,
-    search: Option<Search>,
-    /// Rows that `bodies` lets through, of each connection, by its id.
-    by_connection: HashMap<u64, VecDeque<u64>>,
+    ring: Ring,
     view: View,
     /// Rows in view when it was last fitted.
     page: usize,
 }
 
 impl Scrollback {
-    /// Keeps at most `most_rows` rows, and at least one.
+    /// Keeps at most `most_rows` rows.
     #[must_use]
     pub fn new(most_rows: usize) -> Self {
-        Self {
-            rows: VecDeque::new(),
-            first: 0,
-            octets: 0,
-            most_rows: most_rows.max(1),
-            skipped: 0,
-            bodies: Bodies::Hidden,
-            passwords: Passwords::Masked,
-            only: None,
-            base: VecDeque::new(),
-            search: None,
-            by_connection: HashMap::new(),
-            view: View::Following,
-            page: 1,
-        }
+        Self { ring: Ring::new(most_rows), view: View::Following, page: 1 }
     }
 
-    /// Adds a row; the oldest go where there is no room.
+    /// The rows.
+    #[must_use]
+    pub const fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Adds a row.
     pub fn push(&mut self, row: Row) {
-        if let Row::Skipped(lines) = row {
-            self.skipped += lines;
-            if let Some(Row::Skipped(before)) = self.rows.back_mut() {
-                *before += lines;
-                return;
-            }
-        }
-        self.octets += row.octets();
-        self.rows.push_back(row);
-        self.index(self.end() - 1);
-        while self.rows.len() > self.most_rows || self.octets > MOST_OCTETS {
-            self.forget_oldest();
-        }
-    }
-
-    /// How many rows the filters let through.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.visible().len()
-    }
-
-    /// Whether there is nothing to see.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.visible().is_empty()
-    }
-
-    /// How many rows were skipped since the beginning.
-    #[must_use]
-    pub const fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// Whether passwords are shown.
-    #[must_use]
-    pub const fn passwords(&self) -> Passwords {
-        self.passwords
-    }
-
-    /// Whether message text is shown.
-    #[must_use]
-    pub const fn bodies(&self) -> Bodies {
-        self.bodies
-    }
-
-    /// The connection that the rows are narrowed to.
-    #[must_use]
-    pub const fn only(&self) -> Option<ConnectionName> {
-        self.only
-    }
-
-    /// What is looked for, and whether only that is shown.
-    #[must_use]
-    pub fn search(&self) -> Option<(&Pattern, Matches)> {
-        let search = self.search.as_ref()?;
-        Some((&search.pattern, search.matches))
-    }
-
-    /// How many rows have the pattern; 0 without one.
-    #[must_use]
-    pub fn found(&self) -> usize {
-        self.search.as_ref().map_or(0, |search| search.found.len())
+        self.ring.push(row);
     }
 
     /// Whether the view stays at the end.
     #[must_use]
-    pub fn is_following(&self) -> bool {
-        self.view == View::Following
+    pub const fn is_following(&self) -> bool {
+        matches!(self.view, View::Following)
     }
 
-    /// Whether the view is frozen.
+    /// Whether the view stands still.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
-        matches!(self.view, View::Held { frozen: true, .. })
+        matches!(self.view, View::Paused { .. })
     }
 
     /// Rows that came since following ended.
@@ -275,92 +78,54 @@ impl Scrollback {
     pub fn unseen(&self) -> usize {
         match self.view {
             View::Following => 0,
-            View::Held { since, .. } => self.len() - self.place_of(since),
+            View::Paused { since, .. } | View::Held { since, .. } => {
+                self.ring.len() - self.ring.place_of(since)
+            }
         }
     }
 
-    /// The row the cursor is on; there is no cursor while following.
+    /// The row the cursor is on; there is one only where the user has moved it.
     #[must_use]
     pub fn cursor(&self) -> Option<(u64, &Row)> {
-        let View::Held { cursor, .. } = self.view else {
-            return None;
-        };
-        let seq = *self.visible().get(self.clamped(cursor))?;
-        Some((seq, self.row(seq)?))
+        match self.view {
+            View::Held { cursor, .. } => self.ring.at(self.clamped(cursor)),
+            View::Following | View::Paused { .. } => None,
+        }
     }
 
-    /// All rows that the filters let through, oldest first.
-    pub fn shown(&self) -> impl Iterator<Item = &Row> {
-        self.visible().iter().filter_map(|&seq| self.row(seq))
-    }
-
-    /// Rows of one connection, newest first.
-    pub fn newest_of(&self, connection: u64) -> impl Iterator<Item = &Row> {
-        let rows = self.by_connection.get(&connection);
-        rows.into_iter().flat_map(|rows| rows.iter().rev()).filter_map(|&seq| self.row(seq))
-    }
-
-    /// Shows all rows, or those of one connection.
+    /// Shows all connections, or one; at its end.
     pub fn narrow(&mut self, only: Option<ConnectionName>) {
-        self.only = only;
         self.view = View::Following;
-        self.index_again();
+        self.ring.narrow(only);
     }
 
     /// Shows or hides message text.
     pub fn toggle_bodies(&mut self) {
-        self.bodies = match self.bodies {
-            Bodies::Hidden => Bodies::Shown,
-            Bodies::Shown => Bodies::Hidden,
-        };
-        self.index_again();
+        self.go_on();
+        self.ring.toggle_bodies();
     }
 
-    /// Shows or masks passwords. Looks for the pattern again: it must not find what is masked.
+    /// Shows or masks passwords.
     pub fn toggle_passwords(&mut self) {
-        self.passwords = match self.passwords {
-            Passwords::Masked => Passwords::Shown,
-            Passwords::Shown => Passwords::Masked,
-        };
-        self.index_again();
+        self.ring.toggle_passwords();
     }
 
     /// Shows only rows that have the pattern, or all.
     pub fn filter(&mut self, pattern: Option<Pattern>) {
-        self.search = pattern.map(|pattern| Search {
-            pattern,
-            matches: Matches::Only,
-            found: VecDeque::new(),
-        });
-        self.index_again();
+        self.go_on();
+        self.ring.filter(pattern);
     }
 
     /// Goes to the next match and shows what stands around it; after the last comes the first.
     pub fn find(&mut self, direction: Direction) {
-        let end = self.end();
-        let Some(search) = &mut self.search else {
-            return;
+        let from = match self.view {
+            View::Following => self.ring.end(),
+            View::Paused { since, .. } => since,
+            View::Held { cursor, .. } => cursor,
         };
-        let (from, after) = match self.view {
-            View::Following => (end, end),
-            View::Held { cursor, .. } => (cursor, cursor + 1),
-        };
-        let found = &search.found;
-        let next = match direction {
-            Direction::Forward => {
-                found.get(found.partition_point(|&seq| seq < after)).or(found.front())
-            }
-            Direction::Backward => found
-                .partition_point(|&seq| seq < from)
-                .checked_sub(1)
-                .and_then(|place| found.get(place))
-                .or(found.back()),
-        };
-        let Some(&seq) = next else {
-            return;
-        };
-        search.matches = Matches::InContext;
-        self.look_at(seq);
+        if let Some(seq) = self.ring.find(from, direction) {
+            self.look_at(seq);
+        }
     }
 
     /// Moves the cursor, and the view with it.
@@ -387,56 +152,57 @@ impl Scrollback {
     /// Moves the view with the wheel; at its end it follows again.
     pub fn wheel(&mut self, direction: Direction) {
         let (top, cursor) = self.window();
+        let up = |place: usize| place.saturating_sub(WHEEL_ROWS);
         match direction {
-            Direction::Forward if cursor + WHEEL_ROWS >= self.len() => self.view = View::Following,
-            Direction::Forward => self.hold(top + WHEEL_ROWS, cursor + WHEEL_ROWS),
-            Direction::Backward => {
-                self.hold(top.saturating_sub(WHEEL_ROWS), cursor.saturating_sub(WHEEL_ROWS))
+            Direction::Forward if cursor + WHEEL_ROWS + 1 >= self.ring.len() => {
+                self.view = View::Following;
             }
+            Direction::Forward => self.hold(top + WHEEL_ROWS, cursor + WHEEL_ROWS),
+            Direction::Backward => self.hold(up(top), up(cursor)),
         }
     }
 
     /// Puts the cursor on the n-th row in view.
     pub fn click(&mut self, row: usize) {
         let (top, _) = self.window();
-        if row < self.page && top + row < self.len() {
+        if row < self.page && top + row < self.ring.len() {
             self.hold(top, top + row);
         }
     }
 
-    /// Freezes the view, or lets it follow again.
+    /// Lets the view stand still, or follow again.
     pub fn pause(&mut self) {
-        if self.is_paused() {
-            self.view = View::Following;
-            return;
-        }
-        let (top, cursor) = self.window();
-        self.hold(top, cursor);
-        if let View::Held { frozen, .. } = &mut self.view {
-            *frozen = true;
-        }
+        self.view = match self.view {
+            View::Paused { .. } | View::Held { .. } => View::Following,
+            View::Following => {
+                let last = self.ring.from(self.ring.len().saturating_sub(PAUSED_ROWS));
+                View::Paused {
+                    rows: last.map(|(seq, row)| (seq, row.clone())).collect(),
+                    since: self.ring.end(),
+                }
+            }
+        };
     }
 
     /// Follows the end, or stops following.
     pub fn follow(&mut self) {
-        match self.view {
-            View::Held { .. } => self.view = View::Following,
-            View::Following => {
-                let (top, cursor) = self.window();
-                self.hold(top, cursor);
-            }
+        if self.is_following() {
+            let (top, cursor) = self.window();
+            self.hold(top, cursor);
+        } else {
+            self.view = View::Following;
         }
     }
 
     /// Brings the cursor into a view of `height` lines, where a row takes as many as `lines_of`
     /// says, which is at least one.
     pub fn fit(&mut self, height: usize, lines_of: impl Fn(&Row) -> usize) {
-        let (_, cursor) = self.window();
-        if let View::Held { top, .. } = self.view {
-            let latest = self.top_for(self.reach(), height, &lines_of);
+        if let View::Held { top, cursor, .. } = self.view {
+            let cursor = self.clamped(cursor);
+            let latest = self.top_for(self.ring.len(), height, &lines_of);
             let least = self.top_for(cursor + 1, height, &lines_of);
             let place = self.clamped(top).min(latest).min(cursor).max(least);
-            let seq = self.visible().get(place).copied();
+            let seq = self.ring.at(place).map(|(seq, _)| seq);
             if let (Some(seq), View::Held { top, .. }) = (seq, &mut self.view) {
                 *top = seq;
             }
@@ -451,94 +217,70 @@ impl Scrollback {
         height: usize,
         lines_of: impl Fn(&Row) -> usize,
     ) -> (usize, Vec<(u64, &Row)>) {
-        let reach = self.reach();
-        let (place, above) = match self.view {
-            View::Held { top, .. } => (self.clamped(top), 0),
-            View::Following => self.place_from_end(height, &lines_of),
-        };
-        let mut left = height + above;
-        let mut rows = Vec::new();
-        for &seq in self.visible().range(place.min(reach)..reach) {
-            let Some(row) = self.row(seq).filter(|_| left > 0) else {
-                break;
-            };
-            left = left.saturating_sub(lines_of(row));
-            rows.push((seq, row));
+        match &self.view {
+            View::Following => {
+                let newest_first = (0..self.ring.len()).rev().filter_map(|n| self.ring.at(n));
+                from_end(newest_first, height, lines_of)
+            }
+            View::Paused { rows, .. } => {
+                let newest_first = rows.iter().rev().map(|(seq, row)| (*seq, row));
+                from_end(newest_first, height, lines_of)
+            }
+            View::Held { top, .. } => {
+                let mut left = height;
+                let rows = self.ring.from(self.clamped(*top)).take_while(|(_, row)| {
+                    let has_room = left > 0;
+                    left = left.saturating_sub(lines_of(row));
+                    has_room
+                });
+                (0, rows.collect())
+            }
         }
-        (above, rows)
     }
 
     /// How far down the view is.
     #[must_use]
     pub fn extent(&self) -> Extent {
-        Extent { above: self.window().0, page: self.page, all: self.len() }
+        Extent { above: self.window().0, page: self.page, all: self.ring.len() }
     }
 
-    /// The sequence number that the next row gets.
-    fn end(&self) -> u64 {
-        self.first + self.rows.len() as u64
-    }
-
-    fn row(&self, seq: u64) -> Option<&Row> {
-        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.rows.get(index)
-    }
-
-    fn visible(&self) -> &VecDeque<u64> {
-        match &self.search {
-            Some(search) if search.matches == Matches::Only => &search.found,
-            _ => &self.base,
+    /// A paused view becomes one that new filters can be put to.
+    fn go_on(&mut self) {
+        if self.is_paused() {
+            let (top, cursor) = self.window();
+            self.hold(top, cursor);
         }
     }
 
-    /// Where among the visible rows the first is that is not older than `seq`.
-    fn place_of(&self, seq: u64) -> usize {
-        self.visible().partition_point(|&visible| visible < seq)
-    }
-
-    /// As [`place_of`](Self::place_of), and never past the last row that may be seen.
+    /// The place of a row, or of the nearest one that is let through.
     fn clamped(&self, seq: u64) -> usize {
-        self.place_of(seq).min(self.reach().saturating_sub(1))
-    }
-
-    /// How many of the visible rows may be in view.
-    fn reach(&self) -> usize {
-        match self.view {
-            View::Held { since, frozen: true, .. } => self.place_of(since),
-            _ => self.len(),
-        }
+        self.ring.place_of(seq).min(self.ring.len().saturating_sub(1))
     }
 
     /// The places of the first row in view and of the cursor.
     fn window(&self) -> (usize, usize) {
-        match self.view {
-            View::Held { top, cursor, .. } => (self.clamped(top), self.clamped(cursor)),
-            View::Following => {
-                let end = self.len();
-                (end.saturating_sub(self.page), end.saturating_sub(1))
-            }
-        }
+        let end = match self.view {
+            View::Held { top, cursor, .. } => return (self.clamped(top), self.clamped(cursor)),
+            View::Paused { since, .. } => self.ring.place_of(since),
+            View::Following => self.ring.len(),
+        };
+        (end.saturating_sub(self.page), end.saturating_sub(1))
     }
 
     fn hold(&mut self, top: usize, cursor: usize) {
         let since = match self.view {
-            View::Held { since, .. } => since,
-            View::Following => self.end(),
+            View::Held { since, .. } | View::Paused { since, .. } => since,
+            View::Following => self.ring.end(),
         };
-        let last = self.len().saturating_sub(1);
-        let seq_at = |place: usize| self.visible().get(place.min(last)).copied();
-        self.view = View::Held {
-            top: seq_at(top).unwrap_or(since),
-            cursor: seq_at(cursor).unwrap_or(since),
-            since,
-            frozen: false,
-        };
+        let last = self.ring.len().saturating_sub(1);
+        let seq_at = |place: usize| self.ring.at(place.min(last)).map_or(since, |(seq, _)| seq);
+        self.view = View::Held { top: seq_at(top), cursor: seq_at(cursor), since };
     }
 
     /// Puts the cursor on a row; if it was out of view, into the middle.
     fn look_at(&mut self, seq: u64) {
         let (top, _) = self.window();
-        let place = self.place_of(seq);
+        let place = self.ring.place_of(seq);
         let is_in_view = (top..top + self.page).contains(&place);
         let middle = place.saturating_sub(self.page / 2);
         self.hold(if is_in_view { top } else { middle }, place);
@@ -547,107 +289,175 @@ impl Scrollback {
     /// The first place from which the rows up to `end` fit into `height` lines; at least the last
     /// row does.
     fn top_for(&self, end: usize, height: usize, lines_of: impl Fn(&Row) -> usize) -> usize {
-        let mut left = height;
-        let mut top = end;
-        while let Some(place) = top.checked_sub(1) {
-            let lines = self.lines_at(place, &lines_of);
-            if lines > left && top < end {
-                break;
-            }
-            left = left.saturating_sub(lines);
-            top = place;
-            if left == 0 {
-                break;
-            }
-        }
-        top
-    }
-
-    /// The place of the row, and how many of its lines are above, where the view ends with the
-    /// last row.
-    fn place_from_end(&self, height: usize, lines_of: impl Fn(&Row) -> usize) -> (usize, usize) {
-        let mut left = height;
-        let mut place = self.reach();
-        while left > 0 && place > 0 {
-            place -= 1;
-            let lines = self.lines_at(place, &lines_of);
-            if lines > left {
-                return (place, lines - left);
-            }
-            left -= lines;
-        }
-        (place, 0)
-    }
-
-    fn lines_at(&self, place: usize, lines_of: impl Fn(&Row) -> usize) -> usize {
-        let row = self.visible().get(place).and_then(|&seq| self.row(seq));
-        row.map_or(1, lines_of)
-    }
-
-    fn index_again(&mut self) {
-        self.base.clear();
-        self.by_connection.clear();
-        if let Some(search) = &mut self.search {
-            search.found.clear();
-        }
-        for seq in self.first..self.end() {
-            self.index(seq);
-        }
-    }
-
-    fn index(&mut self, seq: u64) {
-        let Some(row) = self.row(seq) else {
-            return;
-        };
-        if row.is_body() && self.bodies == Bodies::Hidden {
-            return;
-        }
-        let connection = row.connection().map(|name| name.id);
-        let is_let_through = match (self.only, connection) {
-            (Some(only), Some(id)) => only.id == id,
-            _ => true,
-        };
-        let is_found = is_let_through
-            && self.search.as_ref().is_some_and(|search| {
-                let text = row.text(self.passwords);
-                search.pattern.is_in(text.as_str())
-            });
-        if let Some(id) = connection {
-            self.by_connection.entry(id).or_default().push_back(seq);
-        }
-        if is_let_through {
-            self.base.push_back(seq);
-        }
-        if let Some(search) = self.search.as_mut().filter(|_| is_found) {
-            search.found.push_back(seq);
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(row) = self.rows.pop_front() else {
-            return;
-        };
-        let seq = self.first;
-        self.first += 1;
-        self.octets -= row.octets();
-        forget(&mut self.base, seq);
-        if let Some(search) = &mut self.search {
-            forget(&mut search.found, seq);
-        }
-        let Some(id) = row.connection().map(|name| name.id) else {
-            return;
-        };
-        if let Some(rows) = self.by_connection.get_mut(&id) {
-            forget(rows, seq);
-            if rows.is_empty() {
-                self.by_connection.remove(&id);
-            }
-        }
+        let newest_first = (0..end).rev().filter_map(|place| self.ring.at(place));
+        let (above, rows) = from_end(newest_first, height, lines_of);
+        let whole = rows.len() - usize::from(above > 0 && rows.len() > 1);
+        end - whole
     }
 }
 
-fn forget(index: &mut VecDeque<u64>, seq: u64) {
-    if index.front() == Some(&seq) {
-        index.pop_front();
+/// As many rows as a view of `height` lines takes, if the last of them ends it: in order, with
+/// how many lines of the first are above.
+fn from_end<'a>(
+    newest_first: impl Iterator<Item = (u64, &'a Row)>,
+    height: usize,
+    lines_of: impl Fn(&Row) -> usize,
+) -> (usize, Vec<(u64, &'a Row)>) {
+    let mut lines = 0;
+    let mut rows = Vec::new();
+    for (seq, row) in newest_first {
+        if lines >= height {
+            break;
+        }
+        lines += lines_of(row);
+        rows.push((seq, row));
+    }
+    rows.reverse();
+    (lines.saturating_sub(height), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::state::tests::line;
+    use crate::wire::event::Passwords;
+
+    fn numbered(count: usize) -> Scrollback {
+        let mut scrollback = Scrollback::new(10);
+        grow(&mut scrollback, 0..count);
+        scrollback.fit(3, |_| 1);
+        scrollback
+    }
+
+    fn grow(scrollback: &mut Scrollback, numbers: std::ops::Range<usize>) {
+        for n in numbers {
+            scrollback.push(line(1, &n.to_string()));
+        }
+    }
+
+    #[track_caller]
+    fn shows(scrollback: &Scrollback, numbers: &[&str]) {
+        let (_, rows) = scrollback.in_view(3, |_| 1);
+        let text = |(_, row): &(u64, &Row)| row.text(Passwords::Shown).into_string();
+        let seen: Vec<String> = rows.iter().map(text).collect();
+        let expected: Vec<String> = numbers.iter().map(|n| format!("[1] C: {n}")).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[track_caller]
+    fn cursor_is_on(scrollback: &Scrollback, number: &str) {
+        let (_, row) = scrollback.cursor().unwrap();
+        assert_eq!(row.text(Passwords::Shown).as_str(), format!("[1] C: {number}"));
+    }
+
+    #[test]
+    fn following_shows_the_newest_rows() {
+        let mut scrollback = numbered(5);
+        shows(&scrollback, &["2", "3", "4"]);
+        grow(&mut scrollback, 5..6);
+        shows(&scrollback, &["3", "4", "5"]);
+    }
+
+    #[test]
+    fn a_paused_view_stands_still_even_when_its_rows_are_forgotten() {
+        let mut scrollback = numbered(5);
+        scrollback.pause();
+        grow(&mut scrollback, 5..100);
+        shows(&scrollback, &["2", "3", "4"]);
+        assert_eq!(scrollback.unseen(), 10);
+        scrollback.pause();
+        shows(&scrollback, &["97", "98", "99"]);
+    }
+
+    #[test]
+    fn moving_up_leaves_the_end_and_end_returns_to_it() {
+        let mut scrollback = numbered(5);
+        scrollback.step(Step::Up);
+        cursor_is_on(&scrollback, "3");
+        grow(&mut scrollback, 5..7);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["2", "3", "4"]);
+        assert_eq!(scrollback.unseen(), 2);
+        scrollback.step(Step::Last);
+        assert!(scrollback.is_following());
+    }
+
+    #[test]
+    fn rows_that_are_forgotten_do_not_move_what_is_read() {
+        let mut scrollback = numbered(10);
+        scrollback.step(Step::PageUp);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["4", "5", "6"]);
+        grow(&mut scrollback, 10..13);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["4", "5", "6"]);
+        cursor_is_on(&scrollback, "6");
+    }
+
+    #[test]
+    fn a_forgotten_cursor_is_on_the_oldest_row() {
+        let mut scrollback = numbered(10);
+        scrollback.step(Step::First);
+        grow(&mut scrollback, 10..15);
+        scrollback.fit(3, |_| 1);
+        cursor_is_on(&scrollback, "5");
+    }
+
+    #[test]
+    fn the_cursor_stays_in_view_as_it_moves() {
+        let mut scrollback = numbered(10);
+        scrollback.step(Step::First);
+        for _ in 0..4 {
+            scrollback.step(Step::Down);
+            scrollback.fit(3, |_| 1);
+        }
+        shows(&scrollback, &["2", "3", "4"]);
+        cursor_is_on(&scrollback, "4");
+    }
+
+    #[test]
+    fn a_wrapped_row_above_the_view_is_cut_at_its_beginning() {
+        let scrollback = numbered(5);
+        let (above, rows) = scrollback.in_view(3, |_| 2);
+        assert_eq!((above, rows.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_row_taller_than_the_view_is_shown_from_its_beginning_when_the_cursor_is_on_it() {
+        let mut scrollback = numbered(5);
+        scrollback.step(Step::Up);
+        scrollback.fit(3, |_| 9);
+        let (above, rows) = scrollback.in_view(3, |_| 9);
+        assert_eq!((above, rows.len()), (0, 1));
+        assert_eq!(rows[0].0, 3);
+    }
+
+    #[test]
+    fn a_match_out_of_view_is_brought_into_its_middle() {
+        let mut scrollback = numbered(10);
+        scrollback.filter(Pattern::new("C: 4"));
+        scrollback.find(Direction::Backward);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["3", "4", "5"]);
+        cursor_is_on(&scrollback, "4");
+    }
+
+    #[test]
+    fn the_wheel_leaves_the_end_and_comes_back_to_it() {
+        let mut scrollback = numbered(10);
+        scrollback.wheel(Direction::Backward);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["4", "5", "6"]);
+        scrollback.wheel(Direction::Forward);
+        assert!(scrollback.is_following());
+    }
+
+    #[test]
+    fn a_click_selects_the_row_that_was_clicked() {
+        let mut scrollback = numbered(10);
+        scrollback.click(1);
+        cursor_is_on(&scrollback, "8");
+        scrollback.click(9);
+        cursor_is_on(&scrollback, "8");
     }
 }

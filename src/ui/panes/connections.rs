@@ -7,7 +7,7 @@ use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, mark, row_style, say_empty, scroll_bar,
+    Titles, below_header, frame, inside, mark, name_and_filter, row_style, say_empty, scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
@@ -29,7 +29,7 @@ pub fn fit(state: &mut State, area: Rect) {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let right = format!("{} open / {} total", grouped(state.open(None)), grouped(state.opened));
-    let left = title(state);
+    let left = name_and_filter(state, Pane::Connections);
     let titles = Titles { left: &left, right: &right };
     let inner = frame(state, Pane::Connections, area, buffer, &titles);
     if state.connections.is_empty() {
@@ -59,17 +59,6 @@ pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
     })
 }
 
-fn title(state: &State) -> String {
-    let name = Pane::Connections.title();
-    match state.connections.pattern() {
-        None => name.to_owned(),
-        Some(pattern) => {
-            let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
-            format!("{name} /{pattern}")
-        }
-    }
-}
-
 fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer) {
     let has_room = has_room_for_partials(state, area);
     let mut n = 0;
@@ -96,7 +85,7 @@ fn has_room_for_partials(state: &State, area: Rect) -> bool {
 }
 
 fn is_waiting(state: &State, row: &ConnectionRow) -> bool {
-    row.partial(state.transcript.passwords()).is_some()
+    row.partial(state.transcript.ring().passwords()).is_some()
 }
 
 fn draw_row(
@@ -132,7 +121,7 @@ fn draw_row(
 
 fn draw_partial(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let Some(partial) = row.partial(state.transcript.passwords()) else {
+    let Some(partial) = row.partial(state.transcript.ring().passwords()) else {
         return;
     };
     let waited = state.clock.instant.saturating_duration_since(row.partial_since);
@@ -151,10 +140,8 @@ fn table(state: &State, available: u16) -> Table {
     let number = widest(&|row| format!("[{}]", row.name.number), 4);
     let service = widest(&|row| row.name.service.to_string(), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
-    let (peer, port) = match available >= ROOM_FOR_ADDRESS {
-        true => (Some(address), None),
-        false => (None, Some(5)),
-    };
+    let (peer, port) =
+        if available >= ROOM_FOR_ADDRESS { (Some(address), None) } else { (None, Some(5)) };
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
     Table::new(
         &[

@@ -43,10 +43,7 @@ pub fn draw(state: &State, search: &str, top: usize, area: Rect, buffer: &mut Bu
     };
     let inner = overlay(area, buffer, &theme, SIZE, &name);
     let (left, right) = in_columns(search, usize::from(inner.height), area.width);
-    let half = match right.is_empty() {
-        true => inner.width,
-        false => inner.width / 2,
-    };
+    let half = if right.is_empty() { inner.width } else { inner.width / 2 };
     for (entries, x) in [(&left, inner.x), (&right, inner.x + half)] {
         for (n, entry) in entries.iter().skip(top).enumerate() {
             if let Some(at) = line(inner, n) {

@@ -31,7 +31,7 @@ fn prompt(state: &State, pane: Pane) -> String {
     let typed = DisplayText::from(typed);
     let found = match pane {
         Pane::Connections => state.connections.len(),
-        Pane::Transcript | Pane::Log => state.transcript.len(),
+        Pane::Transcript | Pane::Log => state.transcript.ring().len(),
         Pane::Mailboxes => state.mailboxes.len(),
         Pane::Queue => state.queue.len(),
     };

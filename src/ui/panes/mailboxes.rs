@@ -2,14 +2,15 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::MailboxRow;
-use crate::ui::panes::{Titles, below_header, frame, inside, row_style, say_empty, scroll_bar};
+use crate::ui::panes::{
+    Titles, below_header, frame, inside, name_and_filter, row_style, say_empty, scroll_bar,
+};
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{grouped, line, octets};
+use crate::ui::text::{columns, line, octets, put};
 use crate::ui::theme::Theme;
 
 /// Columns of the bar that shows a mailbox's share.
@@ -28,13 +29,7 @@ pub fn fit(state: &mut State, area: Rect) {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
-    let left = match state.mailboxes.pattern() {
-        None => Pane::Mailboxes.title().to_owned(),
-        Some(pattern) => {
-            let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
-            format!("{} /{pattern}", Pane::Mailboxes.title())
-        }
-    };
+    let left = name_and_filter(state, Pane::Mailboxes);
     let titles = Titles { left: &left, right: &octets(total) };
     let inner = frame(state, Pane::Mailboxes, area, buffer, &titles);
     if state.mailboxes.is_empty() {
@@ -45,7 +40,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         say_empty(inner, buffer, theme.faint, words);
         return;
     }
-    let table = table(inner.width);
+    let table = table(state, inner.width);
     if let Some(header) = line(inner, 0) {
         table.header(buffer, header, theme.header);
     }
@@ -55,33 +50,52 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let Some(at) = line(area, n) else {
             return;
         };
-        let style = row_style(state, Pane::Mailboxes, is_selected, theme.text);
-        buffer.set_style(at, style);
-        let (standing, standing_style) = standing(row, &theme, inner.width);
-        let standing_style = row_style(state, Pane::Mailboxes, is_selected, standing_style);
-        let messages = row.messages.map_or("—".to_owned(), grouped);
-        let cells = [
-            (row.name.as_str(), style),
-            (messages.as_str(), style),
-            (&octets(row.octets), style),
-            (&bar(row.octets, total), style),
-            (standing.as_str(), standing_style),
-        ];
-        table.row(buffer, at, &cells);
+        draw_row(state, &table, row, is_selected, at, buffer);
     }
 }
 
-/// What is worth knowing about a mailbox, the most urgent first.
-fn standing(row: &MailboxRow, theme: &Theme, width: u16) -> (String, Style) {
-    let has_words = width >= ROOM_FOR_WORDS;
+fn draw_row(
+    state: &State,
+    table: &Table,
+    row: &MailboxRow,
+    is_selected: bool,
+    at: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = Theme::of(state.palette);
+    let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
+    let styled = |style| row_style(state, Pane::Mailboxes, is_selected, style);
+    let style = styled(theme.text);
+    buffer.set_style(at, style);
     if let Some(trouble) = &row.trouble {
-        let words = if has_words { trouble.as_str() } else { "!" };
-        return (words.to_owned(), theme.bad);
+        // What is wrong is worth more than figures that cannot be trusted.
+        table.row(buffer, at, &[(row.name.as_str(), style)]);
+        let rest = table.rest(at, 1);
+        let words = format!("! {trouble}");
+        put(buffer, rest.as_position(), rest.width, &words, styled(theme.bad));
+        return;
     }
+    let cells = [
+        (row.name.as_str(), style),
+        (&messages(row), style),
+        (&octets(row.octets), style),
+        (&bar(row.octets, total), style),
+        (&standing(row, at.width), styled(theme.notice)),
+    ];
+    table.row(buffer, at, &cells);
+}
+
+fn messages(row: &MailboxRow) -> String {
+    row.messages.map_or_else(|| "—".to_owned(), |messages| messages.to_string())
+}
+
+/// What is worth knowing about a mailbox, the most urgent first.
+fn standing(row: &MailboxRow, width: u16) -> String {
+    let has_words = width >= ROOM_FOR_WORDS;
     let mut words = Vec::new();
     if row.new > 0 {
-        let new = grouped(row.new);
-        words.push(if has_words { format!("+{new} new") } else { format!("+{new}") });
+        let unit = if has_words { " new" } else { "" };
+        words.push(format!("+{}{unit}", row.new));
     }
     if row.locked {
         words.push(if has_words { "locked" } else { "L" }.to_owned());
@@ -89,7 +103,7 @@ fn standing(row: &MailboxRow, theme: &Theme, width: u16) -> (String, Style) {
     if row.is_queue() {
         words.push(if has_words { "relay" } else { "→" }.to_owned());
     }
-    (words.join(" "), theme.notice)
+    words.join(" ")
 }
 
 /// A bar as long as the share of `octets` in `total`, in eighths of a column.
@@ -104,13 +118,15 @@ fn bar(octets: u64, total: u64) -> String {
     format!("{}{tip}", "█".repeat(eighths / 8))
 }
 
-fn table(available: u16) -> Table {
+fn table(state: &State, available: u16) -> Table {
+    let counts = state.mailboxes.in_view().take(usize::from(u8::MAX));
+    let count = counts.map(|(row, _)| columns(&messages(row))).fold(4, u16::max);
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
     let standing = if available >= ROOM_FOR_WORDS { 8 } else { 4 };
     Table::new(
         &[
             column("user", 8, 24, 0, Side::Left),
-            column("msgs", 5, 7, 1, Side::Right),
+            column("msgs", count, count, 1, Side::Right),
             column("size", 5, 5, 2, Side::Right),
             column("share", BAR, BAR, 4, Side::Left),
             column("", standing, u16::MAX, 3, Side::Left),

@@ -24,6 +24,7 @@ use crate::app::state::{Extent, State};
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::text::{columns, put};
 use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
 
 /// What is said in the border of a pane.
 struct Titles<'a> {
@@ -35,9 +36,10 @@ struct Titles<'a> {
 /// only a title gets a rule, and has nothing inside.
 fn frame(state: &State, pane: Pane, area: Rect, buffer: &mut Buffer, titles: &Titles<'_>) -> Rect {
     let theme = Theme::of(state.palette);
-    let (style, kind) = match state.focus == pane {
-        true => (theme.focus, BorderType::Thick),
-        false => (theme.border, BorderType::Rounded),
+    let (style, kind) = if state.focus == pane {
+        (theme.focus, BorderType::Thick)
+    } else {
+        (theme.border, BorderType::Rounded)
     };
     border(area, buffer, style, kind);
     title(area, buffer, &theme, titles);
@@ -132,9 +134,14 @@ fn mend_wide(over: Rect, buffer: &mut Buffer) {
 /// The style of a row of a list, which shows whether it is selected.
 fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Style {
     let theme = Theme::of(state.palette);
-    match is_selected && state.focus == pane {
-        true => style.patch(theme.selected),
-        false => style,
+    if is_selected && state.focus == pane { style.patch(theme.selected) } else { style }
+}
+
+/// The name of a list's pane, and what is looked for in it.
+fn name_and_filter(state: &State, pane: Pane) -> String {
+    match state.filter_of(pane) {
+        None => pane.title().to_owned(),
+        Some(pattern) => format!("{} /{}", pane.title(), DisplayText::from(pattern.as_str())),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::app::state::State;
 use crate::app::state::rows::QueueRow;
 use crate::store::overview::RecipientState;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, mark, row_style, say_empty, scroll_bar, top_line,
+    Titles, below_header, frame, inside, mark, name_and_filter, row_style, say_empty, scroll_bar,
+    top_line,
 };
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{age, clock, columns, line};
@@ -30,13 +31,7 @@ pub fn fit(state: &mut State, area: Rect) {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let counts = top_line::counts(state).unwrap_or_else(|| "empty".to_owned());
-    let left = match state.queue.pattern() {
-        None => Pane::Queue.title().to_owned(),
-        Some(pattern) => {
-            let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
-            format!("{} /{pattern}", Pane::Queue.title())
-        }
-    };
+    let left = name_and_filter(state, Pane::Queue);
     let titles = Titles { left: &left, right: &counts };
     let inner = frame(state, Pane::Queue, area, buffer, &titles);
     if state.queue.is_empty() {

@@ -68,18 +68,22 @@ fn split(start: u16, length: u16, parts: usize) -> Vec<(u16, u16)> {
     let parts = u16::try_from(parts).unwrap_or(1).max(1);
     let part = length / parts;
     (0..parts)
-        .map(|n| match n + 1 == parts {
-            true => (start + n * part, length - n * part),
-            false => (start + n * part, part),
+        .map(|n| {
+            if n + 1 == parts {
+                (start + n * part, length - n * part)
+            } else {
+                (start + n * part, part)
+            }
         })
         .collect()
 }
 
 fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let (style, kind) = match state.focus == Pane::Transcript {
-        true => (theme.focus, BorderType::Thick),
-        false => (theme.border, BorderType::Rounded),
+    let (style, kind) = if state.focus == Pane::Transcript {
+        (theme.focus, BorderType::Thick)
+    } else {
+        (theme.border, BorderType::Rounded)
     };
     border(area, buffer, style, kind);
     let (doing, sign) = match row.closed {
@@ -94,10 +98,10 @@ fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer
 
 /// Draws the newest rows, the last at the foot of the tile once it is full.
 fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
-    let passwords = state.transcript.passwords();
+    let passwords = state.transcript.ring().passwords();
     let has_partial = row.partial(passwords).is_some();
     let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
-    let mut rows: Vec<_> = state.transcript.newest_of(row.name.id).take(room).collect();
+    let mut rows: Vec<_> = state.transcript.ring().newest_of(row.name.id).take(room).collect();
     rows.reverse();
     let number = format!("[{}] ", row.name.number);
     for (n, shown) in rows.iter().enumerate() {

@@ -1,7 +1,5 @@
 //! The top line: the servers and their ports, what waits for the relay, what the user must know.
 
-use std::net::SocketAddr;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -30,7 +28,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 /// Draws the notices, where the top line has no room for them.
 pub fn draw_notices(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let notices: Vec<&str> = state.notices.iter().map(|n| n.as_str()).collect();
+    let notices: Vec<&str> =
+        state.notices.iter().map(crate::wire::display::DisplayText::as_str).collect();
     let words = format!(" ! {}", notices.join(" · "));
     put(buffer, area.as_position(), area.width, &words, theme.notice);
 }
@@ -61,8 +60,8 @@ fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
         parts.push((serves(state, server, width), theme.text));
     }
     parts.extend(relay(state, &theme));
-    if state.transcript.skipped() > 0 {
-        let lines = grouped(state.transcript.skipped());
+    if state.transcript.ring().skipped() > 0 {
+        let lines = grouped(state.transcript.ring().skipped());
         parts.push((format!("  {lines} lines skipped"), theme.bad));
     }
     parts
@@ -71,17 +70,7 @@ fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
 fn serves(state: &State, server: &Server, width: u16) -> String {
     let open = grouped(state.open(Some(server.service)));
     let unit = if width < WIDE { "" } else { " conn" };
-    format!("{}:{} {open}{unit} ", server.service, ports(&server.addresses))
-}
-
-/// The port; the ports, where addresses differ; the whole address, where others can connect.
-fn ports(addresses: &[SocketAddr]) -> String {
-    if let Some(open_to_others) = addresses.iter().find(|a| !a.ip().is_loopback()) {
-        return open_to_others.to_string();
-    }
-    let mut ports: Vec<String> = addresses.iter().map(|a| a.port().to_string()).collect();
-    ports.dedup();
-    ports.join(",")
+    format!("{}:{} {open}{unit} ", server.service, server.ports())
 }
 
 fn relay(state: &State, theme: &Theme) -> Option<(String, Style)> {

@@ -9,19 +9,21 @@ use ratatui::style::Style;
 
 use crate::app::action::Pane;
 use crate::app::state::pattern::Pattern;
+use crate::app::state::ring::Matches;
+use crate::app::state::row::Row;
 use crate::app::state::rows::ConnectionRow;
-use crate::app::state::scrollback::{Matches, Row};
 use crate::app::state::{LongRows, Stamps, State};
-use crate::ui::panes::{Titles, frame, inside, row_style, scroll_bar};
+use crate::ui::panes::{Titles, frame, inside, row_style, say_empty, scroll_bar};
 use crate::ui::text::{self, clock, cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
 use crate::wire::event::{Event, Kind, Side};
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
     let rows = rows_area(state, inside(area));
     let (room, long_rows, passwords) =
-        (text_room(state, rows), state.long_rows, state.transcript.passwords());
+        (text_room(state, rows), state.long_rows, state.transcript.ring().passwords());
     let height = usize::from(rows.height);
     state.transcript.fit(height, |row| lines_of(long_rows, room, row.text(passwords).as_str()));
 }
@@ -31,6 +33,10 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let (left, right) = (left_title(state), right_title(state));
     let titles = Titles { left: &left, right: &right };
     let inner = frame(state, Pane::Transcript, area, buffer, &titles);
+    if state.transcript.ring().is_empty() {
+        let style = Theme::of(state.palette).faint;
+        say_empty(inner, buffer, style, &why_empty(state));
+    }
     draw_rows(state, rows_area(state, inner), buffer);
     let theme = Theme::of(state.palette);
     scroll_bar(area, buffer, &theme, state.transcript.extent());
@@ -38,6 +44,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         (partial_row(state), line(inner, usize::from(inner.height).saturating_sub(1)))
     {
         let number = format!("[{}] ", row.name.number);
+        let indent = indent(state.stamps).min(foot.width);
+        let foot = Rect { x: foot.x + indent, width: foot.width - indent, ..foot };
         draw_partial(state, row, &number, foot, buffer);
     }
 }
@@ -50,7 +58,7 @@ pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
     let room = text_room(state, area);
     let mut end = 0_usize;
     rows.iter().position(|(_, row)| {
-        let text = row.text(state.transcript.passwords());
+        let text = row.text(state.transcript.ring().passwords());
         end += lines_of(state.long_rows, room, text.as_str());
         n + above < end
     })
@@ -58,34 +66,48 @@ pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
 
 fn left_title(state: &State) -> String {
     let transcript = &state.transcript;
-    let narrowed = match transcript.only() {
+    let narrowed = match transcript.ring().only() {
         None => "all connections".to_owned(),
         Some(name) => format!("only [{}] {}", name.number, name.service),
     };
     let title = format!("{}  {narrowed}", Pane::Transcript.title());
-    let Some((pattern, matches)) = transcript.search() else {
+    let Some((pattern, matches)) = transcript.ring().search() else {
         return title;
     };
-    let pattern = crate::wire::display::DisplayText::from(pattern.as_str());
+    let pattern = DisplayText::from(pattern.as_str());
     match matches {
         Matches::Only => format!("{title} /{pattern}"),
         Matches::InContext => {
-            format!("{title} /{pattern} {} found", grouped(transcript.found()))
+            format!("{title} /{pattern} {} found", grouped(transcript.ring().found()))
         }
     }
 }
 
 fn right_title(state: &State) -> String {
     let transcript = &state.transcript;
-    let lines = grouped(transcript.len());
+    let lines = grouped(transcript.ring().len());
     if transcript.is_following() {
         return format!("● follow · {lines} lines");
     }
     let new = grouped(transcript.unseen());
-    match transcript.is_paused() {
-        true => format!("‖ paused · +{new} new"),
-        false => format!("○ +{new} new · {lines} lines"),
+    if transcript.is_paused() {
+        format!("‖ paused · +{new} new")
+    } else {
+        format!("○ +{new} new · {lines} lines")
     }
+}
+
+fn why_empty(state: &State) -> String {
+    let ring = state.transcript.ring();
+    if ring.search().is_some() {
+        return "No row has what is looked for.".to_owned();
+    }
+    if ring.only().is_some() {
+        return "Nothing of this connection is kept; 0 shows all connections.".to_owned();
+    }
+    let servers: Vec<String> =
+        state.servers.iter().map(|s| format!("{} on {}", s.service, s.ports())).collect();
+    format!("Waiting for clients: {}.", servers.join(", "))
 }
 
 /// Where rows go: all that is inside, but for the line that a narrowed client has not ended.
@@ -95,10 +117,10 @@ fn rows_area(state: &State, inner: Rect) -> Rect {
 }
 
 fn partial_row(state: &State) -> Option<&ConnectionRow> {
-    let only = state.transcript.only()?;
+    let only = state.transcript.ring().only()?;
     let rows = state.connections.items();
     let row = rows.iter().find(|row| row.name.id == only.id)?;
-    row.partial(state.transcript.passwords()).map(|_| row)
+    row.partial(state.transcript.ring().passwords()).map(|_| row)
 }
 
 /// Draws what a client has begun and not ended, and for how long, behind `number`.
@@ -110,7 +132,7 @@ pub(super) fn draw_partial(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let Some(partial) = row.partial(state.transcript.passwords()) else {
+    let Some(partial) = row.partial(state.transcript.ring().passwords()) else {
         return;
     };
     let age = clock(state.clock.instant.saturating_duration_since(row.partial_since));
@@ -123,7 +145,7 @@ pub(super) fn draw_partial(
 
 fn in_view(state: &State, area: Rect) -> (usize, Vec<(u64, &Row)>) {
     let room = text_room(state, area);
-    let passwords = state.transcript.passwords();
+    let passwords = state.transcript.ring().passwords();
     state.transcript.in_view(usize::from(area.height), |row| {
         lines_of(state.long_rows, room, row.text(passwords).as_str())
     })
@@ -142,13 +164,14 @@ fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer) {
 
 /// Columns for the text of a row.
 fn text_room(state: &State, area: Rect) -> usize {
-    usize::from(area.width).saturating_sub(stamp_width(state.stamps))
+    usize::from(area.width.saturating_sub(indent(state.stamps)))
 }
 
-const fn stamp_width(stamps: Stamps) -> usize {
+/// Columns that the time takes.
+const fn indent(stamps: Stamps) -> u16 {
     match stamps {
-        Stamps::Seconds => "10:42:57 ".len(),
-        Stamps::Milliseconds => "10:42:57.301 ".len(),
+        Stamps::Seconds => 9,
+        Stamps::Milliseconds => 13,
         Stamps::Off => 0,
     }
 }
@@ -175,7 +198,7 @@ impl<'a> Painter<'a> {
     /// Draws from the n-th line of `area` on, leaving out the first `above` lines; returns the
     /// line after.
     fn draw(&self, area: Rect, n: usize, above: usize, buffer: &mut Buffer) -> usize {
-        let text = self.row.text(self.state.transcript.passwords());
+        let text = self.row.text(self.state.transcript.ring().passwords());
         let room = text_room(self.state, area);
         let pieces = match self.state.long_rows {
             LongRows::Cut => vec![text.as_str()],
@@ -194,7 +217,7 @@ impl<'a> Painter<'a> {
 
     fn draw_line(&self, line: Rect, is_first: bool, piece: &str, buffer: &mut Buffer) {
         let theme = Theme::of(self.state.palette);
-        let indent = u16::try_from(stamp_width(self.state.stamps)).unwrap_or(0);
+        let indent = indent(self.state.stamps);
         if is_first && let Some(at) = self.row.at() {
             let stamp = stamp(self.state, at);
             put(buffer, line.as_position(), indent, &stamp, theme.faint);
@@ -217,7 +240,7 @@ impl<'a> Painter<'a> {
         if is_first {
             faint_number(line, piece, &theme, buffer);
         }
-        if let Some((pattern, _)) = self.state.transcript.search() {
+        if let Some((pattern, _)) = self.state.transcript.ring().search() {
             highlight(line, piece, pattern, theme.found, buffer);
         }
     }

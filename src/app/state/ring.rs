@@ -1,0 +1,405 @@
+//! The newest rows of the transcript, and which of them are let through.
+//!
+//! Every row has a sequence number, and everything that points at rows does so by number, so that
+//! rows that fall out at the old end never move what is being read. What is let through is kept
+//! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::app::action::Direction;
+use crate::app::state::pattern::Pattern;
+use crate::app::state::row::Row;
+use crate::wire::event::{ConnectionName, Passwords};
+
+/// Octets of all kept rows together; past that the oldest go, however few there are.
+const MOST_OCTETS: usize = 32 * 1024 * 1024;
+
+/// Whether message text is shown line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bodies {
+    /// One row says how much it was.
+    #[default]
+    Hidden,
+    /// All of it that was kept.
+    Shown,
+}
+
+/// What a pattern does to the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matches {
+    /// Only rows that have it are shown.
+    Only,
+    /// All rows are shown, the matches among them.
+    InContext,
+}
+
+#[derive(Debug, Clone)]
+struct Search {
+    pattern: Pattern,
+    matches: Matches,
+    /// Rows of `base` that have the pattern.
+    found: VecDeque<u64>,
+}
+
+/// The rows. A *place* is a position among those that are let through.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    rows: VecDeque<Row>,
+    /// Sequence number of the oldest row.
+    first: u64,
+    octets: usize,
+    most_rows: usize,
+    skipped: u64,
+    bodies: Bodies,
+    passwords: Passwords,
+    only: Option<ConnectionName>,
+    /// Rows that `bodies` and `only` let through.
+    base: VecDeque<u64>,
+    search: Option<Search>,
+    /// Rows that `bodies` lets through, of each connection, by its id.
+    by_connection: HashMap<u64, VecDeque<u64>>,
+}
+
+impl Ring {
+    /// Keeps at most `most_rows` rows, and at least one.
+    #[must_use]
+    pub fn new(most_rows: usize) -> Self {
+        Self {
+            rows: VecDeque::new(),
+            first: 0,
+            octets: 0,
+            most_rows: most_rows.max(1),
+            skipped: 0,
+            bodies: Bodies::Hidden,
+            passwords: Passwords::Masked,
+            only: None,
+            base: VecDeque::new(),
+            search: None,
+            by_connection: HashMap::new(),
+        }
+    }
+
+    /// Adds a row; the oldest go where there is no room.
+    pub fn push(&mut self, row: Row) {
+        if let Row::Skipped(lines) = row {
+            self.skipped += lines;
+            if let Some(Row::Skipped(before)) = self.rows.back_mut() {
+                *before += lines;
+                return;
+            }
+        }
+        self.octets += row.octets();
+        self.rows.push_back(row);
+        self.index(self.end() - 1);
+        while self.rows.len() > self.most_rows || self.octets > MOST_OCTETS {
+            self.forget_oldest();
+        }
+    }
+
+    /// The sequence number that the next row gets.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.rows.len() as u64
+    }
+
+    /// How many rows are let through.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.visible().len()
+    }
+
+    /// Whether no row is let through.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.visible().is_empty()
+    }
+
+    /// The row at a place, and its sequence number.
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<(u64, &Row)> {
+        let seq = *self.visible().get(place)?;
+        Some((seq, self.row(seq)?))
+    }
+
+    /// The rows from a place on, with their sequence numbers.
+    pub fn from(&self, place: usize) -> impl Iterator<Item = (u64, &Row)> {
+        let seqs = self.visible().range(place.min(self.len())..);
+        seqs.filter_map(|&seq| Some((seq, self.row(seq)?)))
+    }
+
+    /// The place of the first row that is not older than `seq`; past the last, if there is none.
+    #[must_use]
+    pub fn place_of(&self, seq: u64) -> usize {
+        self.visible().partition_point(|&visible| visible < seq)
+    }
+
+    /// Rows of one connection, newest first.
+    pub fn newest_of(&self, connection: u64) -> impl Iterator<Item = &Row> {
+        let seqs = self.by_connection.get(&connection);
+        seqs.into_iter().flat_map(|seqs| seqs.iter().rev()).filter_map(|&seq| self.row(seq))
+    }
+
+    /// How many rows were skipped since the beginning.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Whether passwords are shown.
+    #[must_use]
+    pub const fn passwords(&self) -> Passwords {
+        self.passwords
+    }
+
+    /// The connection that the rows are narrowed to.
+    #[must_use]
+    pub const fn only(&self) -> Option<ConnectionName> {
+        self.only
+    }
+
+    /// What is looked for, and whether only that is shown.
+    #[must_use]
+    pub fn search(&self) -> Option<(&Pattern, Matches)> {
+        let search = self.search.as_ref()?;
+        Some((&search.pattern, search.matches))
+    }
+
+    /// How many rows have the pattern; 0 without one.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.search.as_ref().map_or(0, |search| search.found.len())
+    }
+
+    /// Lets all rows through, or those of one connection.
+    pub fn narrow(&mut self, only: Option<ConnectionName>) {
+        self.only = only;
+        self.index_again();
+    }
+
+    /// Lets message text through, or keeps it back.
+    pub fn toggle_bodies(&mut self) {
+        self.bodies = match self.bodies {
+            Bodies::Hidden => Bodies::Shown,
+            Bodies::Shown => Bodies::Hidden,
+        };
+        self.index_again();
+    }
+
+    /// Shows or masks passwords. Looks for the pattern again: it must not find what is masked.
+    pub fn toggle_passwords(&mut self) {
+        self.passwords = match self.passwords {
+            Passwords::Masked => Passwords::Shown,
+            Passwords::Shown => Passwords::Masked,
+        };
+        if self.search.is_some() {
+            self.index_again();
+        }
+    }
+
+    /// Lets only rows through that have the pattern, or all.
+    pub fn filter(&mut self, pattern: Option<Pattern>) {
+        self.search = pattern.map(|pattern| Search {
+            pattern,
+            matches: Matches::Only,
+            found: VecDeque::new(),
+        });
+        self.index_again();
+    }
+
+    /// The next match after `seq`, or before it; beyond the end it begins again at the other end.
+    /// From then on all rows are let through, the matches among them.
+    pub fn find(&mut self, seq: u64, direction: Direction) -> Option<u64> {
+        let search = self.search.as_mut()?;
+        let found = &search.found;
+        let next = match direction {
+            Direction::Forward => {
+                found.get(found.partition_point(|&match_| match_ <= seq)).or(found.front())
+            }
+            Direction::Backward => found
+                .partition_point(|&match_| match_ < seq)
+                .checked_sub(1)
+                .and_then(|place| found.get(place))
+                .or(found.back()),
+        };
+        let next = *next?;
+        search.matches = Matches::InContext;
+        Some(next)
+    }
+
+    fn row(&self, seq: u64) -> Option<&Row> {
+        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.rows.get(index)
+    }
+
+    fn visible(&self) -> &VecDeque<u64> {
+        match &self.search {
+            Some(search) if search.matches == Matches::Only => &search.found,
+            _ => &self.base,
+        }
+    }
+
+    fn index_again(&mut self) {
+        self.base.clear();
+        self.by_connection.clear();
+        if let Some(search) = &mut self.search {
+            search.found.clear();
+        }
+        for seq in self.first..self.end() {
+            self.index(seq);
+        }
+    }
+
+    fn index(&mut self, seq: u64) {
+        let Some(row) = self.row(seq) else {
+            return;
+        };
+        if row.is_body() && self.bodies == Bodies::Hidden {
+            return;
+        }
+        let connection = row.connection().map(|name| name.id);
+        let is_let_through = match (self.only, connection) {
+            (Some(only), Some(id)) => only.id == id,
+            _ => true,
+        };
+        let is_found = is_let_through && self.has_pattern(row);
+        if let Some(id) = connection {
+            self.by_connection.entry(id).or_default().push_back(seq);
+        }
+        if is_let_through {
+            self.base.push_back(seq);
+        }
+        if let Some(search) = self.search.as_mut().filter(|_| is_found) {
+            search.found.push_back(seq);
+        }
+    }
+
+    fn has_pattern(&self, row: &Row) -> bool {
+        let search = self.search.as_ref();
+        search.is_some_and(|search| search.pattern.is_in(row.text(self.passwords).as_str()))
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(row) = self.rows.pop_front() else {
+            return;
+        };
+        let seq = self.first;
+        self.first += 1;
+        self.octets -= row.octets();
+        forget(&mut self.base, seq);
+        if let Some(search) = &mut self.search {
+            forget(&mut search.found, seq);
+        }
+        let Some(id) = row.connection().map(|name| name.id) else {
+            return;
+        };
+        if let Some(seqs) = self.by_connection.get_mut(&id) {
+            forget(seqs, seq);
+            if seqs.is_empty() {
+                self.by_connection.remove(&id);
+            }
+        }
+    }
+}
+
+fn forget(index: &mut VecDeque<u64>, seq: u64) {
+    if index.front() == Some(&seq) {
+        index.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::state::tests::{closed, line, text_line};
+
+    fn texts(ring: &Ring) -> Vec<String> {
+        ring.from(0).map(|(_, row)| row.text(ring.passwords()).into_string()).collect()
+    }
+
+    fn ring(rows: impl IntoIterator<Item = Row>) -> Ring {
+        let mut ring = Ring::new(1_000);
+        rows.into_iter().for_each(|row| ring.push(row));
+        ring
+    }
+
+    #[test]
+    fn the_oldest_rows_go_and_the_others_keep_their_numbers() {
+        let mut ring = Ring::new(2);
+        for word in ["one", "two", "three"] {
+            ring.push(line(1, word));
+        }
+        assert_eq!(texts(&ring), ["[1] C: two", "[1] C: three"]);
+        assert_eq!(ring.at(0).map(|(seq, _)| seq), Some(1));
+    }
+
+    #[test]
+    fn rows_are_bounded_by_their_octets_too() {
+        let mut ring = Ring::new(usize::MAX);
+        let long = "x".repeat(4_096);
+        for _ in 0..9_000 {
+            ring.push(line(1, &long));
+        }
+        assert!(ring.octets <= MOST_OCTETS && ring.len() < 9_000);
+    }
+
+    #[test]
+    fn message_text_is_there_once_it_is_asked_for() {
+        let mut ring = ring([line(1, "DATA"), text_line(1, "Subject: x"), line(1, ".")]);
+        assert_eq!(texts(&ring), ["[1] C: DATA", "[1] C: ."]);
+        ring.toggle_bodies();
+        assert_eq!(texts(&ring), ["[1] C: DATA", "[1] C: Subject: x", "[1] C: ."]);
+    }
+
+    #[test]
+    fn narrowed_rows_are_of_one_connection_and_tell_what_was_skipped() {
+        let mut ring = ring([line(1, "a"), Row::Skipped(3), line(2, "b"), closed(1)]);
+        let name = ring.at(0).and_then(|(_, row)| row.connection());
+        ring.narrow(name);
+        assert_eq!(texts(&ring), ["[1] C: a", "… 3 lines skipped …", "[1] Connection closed"]);
+    }
+
+    #[test]
+    fn skips_in_a_row_are_one_row() {
+        let ring = ring([Row::Skipped(3), Row::Skipped(4)]);
+        assert_eq!(texts(&ring), ["… 7 lines skipped …"]);
+        assert_eq!(ring.skipped(), 7);
+    }
+
+    #[test]
+    fn a_filter_goes_on_filtering_what_comes() {
+        let mut ring = ring([line(1, "NOOP"), line(1, "QUIT")]);
+        ring.filter(Pattern::new("noop"));
+        ring.push(line(2, "NOOP"));
+        ring.push(line(2, "RSET"));
+        assert_eq!(texts(&ring), ["[1] C: NOOP", "[2] C: NOOP"]);
+    }
+
+    #[test]
+    fn what_is_masked_cannot_be_looked_for() {
+        let mut ring = ring([line(1, "PASS cis505")]);
+        ring.filter(Pattern::new("cis505"));
+        assert!(ring.is_empty());
+        ring.toggle_passwords();
+        assert_eq!(texts(&ring), ["[1] C: PASS cis505"]);
+    }
+
+    #[test]
+    fn matches_are_found_in_turn_and_shown_in_context() {
+        let mut ring = ring([line(1, "a"), line(1, "b"), line(1, "a")]);
+        ring.filter(Pattern::new("C: a"));
+        assert_eq!(ring.len(), 2);
+        assert_eq!(ring.find(0, Direction::Forward), Some(2));
+        assert_eq!(ring.find(2, Direction::Forward), Some(0));
+        assert_eq!(ring.find(0, Direction::Backward), Some(2));
+        assert_eq!(ring.len(), 3);
+    }
+
+    #[test]
+    fn a_connection_whose_rows_are_gone_is_forgotten() {
+        let mut ring = Ring::new(1);
+        ring.push(line(1, "a"));
+        ring.push(line(2, "b"));
+        assert_eq!(ring.by_connection.keys().collect::<Vec<_>>(), [&2]);
+        assert_eq!(ring.newest_of(2).count(), 1);
+    }
+}

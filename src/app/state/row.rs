@@ -1,0 +1,94 @@
+//! A row of the transcript, as the screen keeps it.
+
+use std::time::SystemTime;
+
+use crate::wire::display::DisplayText;
+use crate::wire::event::{ConnectionName, Event, Kind, Passwords, transcript_line};
+
+/// A row of the transcript.
+#[derive(Debug, Clone)]
+pub enum Row {
+    /// Something that happened on a connection.
+    Event(Event),
+    /// So many rows came faster than the screen could take them.
+    Skipped(u64),
+    /// So many lines of one message text were not kept.
+    TextLeftOut {
+        /// Where the text went.
+        connection: ConnectionName,
+        /// How many.
+        lines: u64,
+    },
+}
+
+impl Row {
+    /// Octets that the row takes in memory, about.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let payload = match self {
+            Self::Event(event) => match &event.kind {
+                Kind::Line(_, line) | Kind::TextLine(_, line) => line.bytes().len(),
+                Kind::Note(note) => note.len(),
+                Kind::Opened { .. } | Kind::Text { .. } | Kind::Closed => 0,
+            },
+            Self::Skipped(_) | Self::TextLeftOut { .. } => 0,
+        };
+        size_of::<Self>() + payload
+    }
+
+    /// How many transcript lines it stands for.
+    #[must_use]
+    pub const fn lines(&self) -> u64 {
+        match self {
+            Self::Event(_) => 1,
+            Self::Skipped(lines) | Self::TextLeftOut { lines, .. } => *lines,
+        }
+    }
+
+    /// The connection it is about.
+    #[must_use]
+    pub const fn connection(&self) -> Option<ConnectionName> {
+        match self {
+            Self::Event(event) => Some(event.connection),
+            Self::TextLeftOut { connection, .. } => Some(*connection),
+            Self::Skipped(_) => None,
+        }
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Event(event) => Some(event.at),
+            Self::Skipped(_) | Self::TextLeftOut { .. } => None,
+        }
+    }
+
+    /// The row as headless `-v` would print it.
+    #[must_use]
+    pub fn text(&self, passwords: Passwords) -> DisplayText {
+        match self {
+            Self::Event(event) => transcript_line(event, passwords),
+            Self::Skipped(lines) => DisplayText::already_safe(format!("… {lines} lines skipped …")),
+            Self::TextLeftOut { connection, lines } => DisplayText::already_safe(format!(
+                "[{}] .. {lines} more lines of message text",
+                connection.number
+            )),
+        }
+    }
+
+    /// Whether it is part of a message text.
+    #[must_use]
+    pub const fn is_body(&self) -> bool {
+        matches!(
+            self,
+            Self::TextLeftOut { .. } | Self::Event(Event { kind: Kind::TextLine(..), .. })
+        )
+    }
+}
+
+impl From<Event> for Row {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}

@@ -1,0 +1,734 @@
+//! The whole console in process, with a fixed clock: pictures of it at three sizes in every
+//! state, journeys by key, and whatever else can happen.
+
+use std::time::{Duration, SystemTime};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::Color;
+
+use super::*;
+use crate::app::action::{Action, Answer, Command, Direction, Step};
+use crate::app::state::row::Row;
+use crate::app::state::tests::{
+    clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
+};
+use crate::app::state::{Palette, Server};
+use crate::servers::registry::{ConnectionView, RegistryView};
+use crate::store::overview::{MailboxView, QueueView, RecipientState};
+use crate::wire::display::DisplayText;
+use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Side};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+
+/// The console, its keys and its picture.
+struct Screen {
+    state: State,
+    size: (u16, u16),
+    commands: Vec<Command>,
+}
+
+impl Screen {
+    fn of(state: State) -> Self {
+        Self { state, size: (80, 24), commands: Vec::new() }
+    }
+
+    fn sized(mut self, size: (u16, u16)) -> Self {
+        self.size = size;
+        self
+    }
+
+    /// Presses keys: characters, or the names that the help has for the others.
+    fn press(mut self, keys: &[&str]) -> Self {
+        for key in keys {
+            let event = key_event(key);
+            if let Some(action) = keymap::action(&self.state, event) {
+                self.commands.extend(self.state.update(action));
+            }
+            self.picture();
+        }
+        self
+    }
+
+    /// Presses the keys of the characters of a text.
+    fn type_in(self, text: &str) -> Self {
+        let keys: Vec<String> = text.chars().map(String::from).collect();
+        self.press(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn says(mut self, id: u64, text: &str) -> Self {
+        self.state.apply(line(id, text));
+        self
+    }
+
+    fn picture(&mut self) -> TestBackend {
+        let (width, height) = self.size;
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        fit(&mut self.state, Rect::new(0, 0, width, height));
+        let paint = |frame: &mut ratatui::Frame<'_>| {
+            draw(&self.state, &LogView::new(), frame.buffer_mut());
+        };
+        terminal.draw(paint).unwrap();
+        terminal.backend().clone()
+    }
+
+    #[track_caller]
+    fn shows(mut self, text: &str) -> Self {
+        let picture = self.picture().to_string();
+        assert!(picture.contains(text), "{text:?} is not on\n{picture}");
+        self
+    }
+
+    #[track_caller]
+    fn hides(mut self, text: &str) -> Self {
+        let picture = self.picture().to_string();
+        assert!(!picture.contains(text), "{text:?} is on\n{picture}");
+        self
+    }
+}
+
+fn key_event(key: &str) -> KeyEvent {
+    let code = match key {
+        "⏎" => KeyCode::Enter,
+        "Esc" => KeyCode::Esc,
+        "Tab" => KeyCode::Tab,
+        "⇧Tab" => KeyCode::BackTab,
+        "↑" => KeyCode::Up,
+        "↓" => KeyCode::Down,
+        "End" => KeyCode::End,
+        "Backspace" => KeyCode::Backspace,
+        "^C" => return KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        "^Z" => return KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL),
+        key => KeyCode::Char(key.chars().next().unwrap()),
+    };
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+fn empty() -> State {
+    let mut state = State::new(clock(), 50_000);
+    let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
+    state.servers = vec![
+        Server { service: Service::Smtp, addresses: at(2_500) },
+        Server { service: Service::Pop3, addresses: at(11_000) },
+        Server { service: Service::Echo, addresses: at(10_000) },
+    ];
+    state
+}
+
+fn named(id: u64, number: i32, service: Service) -> ConnectionName {
+    ConnectionName { id, number, service }
+}
+
+fn smtp() -> ConnectionName {
+    named(2, 12, Service::Smtp)
+}
+
+fn pop3() -> ConnectionName {
+    named(3, 14, Service::Pop3)
+}
+
+fn echo() -> ConnectionName {
+    named(4, 15, Service::Echo)
+}
+
+fn tell(state: &mut State, connection: ConnectionName, seconds: u64, kind: Kind) {
+    let at = state.clock.wall - Duration::from_secs(60 - seconds);
+    state.apply(Event { connection, at, kind });
+}
+
+fn said(side: Side, text: &str) -> Kind {
+    Kind::Line(side, KeptLine::new(text.as_bytes()))
+}
+
+fn typical() -> State {
+    let mut state = empty();
+    state.connections_are(typical_connections(&state));
+    state.overview_is(&typical_overview(state.clock.wall));
+    let peer = SocketAddr::from(([127, 0, 0, 1], 51_544));
+    let conversation = [
+        (smtp(), Kind::Opened { peer }),
+        (smtp(), said(Side::Server, "220 localhost mailconsole service ready")),
+        (smtp(), said(Side::Client, "EHLO [127.0.0.1]")),
+        (smtp(), said(Side::Server, "502 Command not implemented")),
+        (smtp(), said(Side::Client, "HELO [127.0.0.1]")),
+        (smtp(), said(Side::Server, "250 localhost")),
+        (pop3(), Kind::Opened { peer }),
+        (pop3(), said(Side::Server, "+OK POP3 ready [localhost]")),
+        (pop3(), said(Side::Client, "USER linhphan")),
+        (pop3(), said(Side::Server, "+OK")),
+        (pop3(), said(Side::Client, "PASS cis505")),
+        (pop3(), said(Side::Server, "+OK maildrop locked and ready")),
+        (smtp(), said(Side::Client, "MAIL FROM:<linhphan@localhost>")),
+        (smtp(), said(Side::Server, "250 OK")),
+        (smtp(), said(Side::Client, "RCPT TO:<bcpierce@localhost>")),
+        (smtp(), said(Side::Server, "250 OK")),
+        (smtp(), said(Side::Client, "DATA")),
+        (smtp(), said(Side::Server, "354 Start mail input; end with <CRLF>.<CRLF>")),
+        (smtp(), Kind::TextLine(Side::Client, KeptLine::new("Subject: naïve 日本語 ✉".as_bytes()))),
+        (smtp(), Kind::Text { octets: 264 }),
+        (smtp(), said(Side::Client, ".")),
+        (smtp(), said(Side::Server, "250 OK")),
+        (echo(), said(Side::Client, "ECHO Hello naïve 日本語 world")),
+        (echo(), said(Side::Server, "+OK Hello naïve 日本語 world")),
+        (echo(), said(Side::Client, "TEST unsupported")),
+        (echo(), said(Side::Server, "-ERR Unknown command")),
+    ];
+    for (second, (connection, kind)) in (0..).zip(conversation) {
+        tell(&mut state, connection, second, kind);
+    }
+    state
+}
+
+fn typical_connections(state: &State) -> RegistryView {
+    let ago = |seconds| state.clock.instant.checked_sub(Duration::from_secs(seconds)).unwrap();
+    let view = |name, port, state: &'static str, heard| ConnectionView {
+        name,
+        peer: SocketAddr::from(([127, 0, 0, 1], port)),
+        state: state.into(),
+        heard: ago(heard),
+        octets_in: 14_541,
+        octets_out: 312,
+        ..connection(0, ago(heard))
+    };
+    let gone = ConnectionView {
+        closed: Some(ago(9)),
+        ..view(named(1, 9, Service::Smtp), 51_390, "QUIT", 9)
+    };
+    let waiting = ConnectionView {
+        partial: b"PASS cis5".to_vec(),
+        partial_since: ago(72),
+        ..view(pop3(), 51_560, "TRANSACTION linhphan", 72)
+    };
+    RegistryView {
+        connections: vec![
+            gone,
+            view(smtp(), 51_544, "DATA", 3),
+            waiting,
+            view(echo(), 51_602, "ready", 12),
+        ],
+        opened: 57,
+    }
+}
+
+fn typical_overview(now: SystemTime) -> Overview {
+    let sized = |name, messages, octets| MailboxView { octets, ..mailbox(name, messages) };
+    let waiting = |recipient, minutes: u64| {
+        let at = now - Duration::from_secs(60 * minutes);
+        QueueView {
+            reverse_path: "linhphan@localhost".to_owned(),
+            octets: 3_174,
+            attempts: 2,
+            last_reply: "connect timed out".to_owned(),
+            ..queued(recipient, at, Some(now + Duration::from_secs(42)))
+        }
+    };
+    let refused = QueueView {
+        state: RecipientState::Failed,
+        last_reply: "550 5.1.1 no such user".to_owned(),
+        next_attempt: None,
+        ..waiting("friend@example.org", 4)
+    };
+    Overview {
+        mailboxes: vec![
+            sized("bcpierce", 12, 325_632),
+            MailboxView { locked: true, ..sized("linhphan", 7, 48_213) },
+            sized("mqueue", 2, 6_553),
+            sized("zives", 0, 0),
+        ],
+        queue: vec![refused, waiting("alice@cis.upenn.edu", 9)],
+    }
+}
+
+/// More of everything than there is room for.
+fn overflow() -> State {
+    let mut state = empty();
+    let now = state.clock.instant;
+    let connections = (1..=300_u64).map(|id| ConnectionView {
+        state: "TRANSACTION a-user-with-a-very-long-name".into(),
+        peer: SocketAddr::from((std::net::Ipv6Addr::from([0xfd00; 8]), 65_535)),
+        octets_in: u64::MAX,
+        octets_out: 999_999_999,
+        ..connection(id, now)
+    });
+    state.connections_are(RegistryView { connections: connections.collect(), opened: 1_234_567 });
+    let mailboxes = (0..100).map(|n| MailboxView {
+        octets: u64::MAX / 200,
+        ..mailbox(&format!("a-user-with-a-very-long-name-{n}-日本語日本語"), 1_000_000)
+    });
+    let queue = (0..100).map(|n| QueueView {
+        id: format!("entry-{n}-with-a-long-id"),
+        last_reply: "450 ".to_owned() + &"greylisted ".repeat(40),
+        attempts: u32::MAX,
+        ..queued(
+            &format!("recipient-{n}@a-very-long-domain-name.example.org"),
+            SystemTime::UNIX_EPOCH,
+            None,
+        )
+    });
+    state.overview_is(&Overview { mailboxes: mailboxes.collect(), queue: queue.collect() });
+    state.apply(Row::Skipped(1_234));
+    for n in 0..2_000 {
+        state.apply(line(300, &format!("{n} {}", "long 日本語 ".repeat(30))));
+    }
+    state.notices = vec![
+        DisplayText::from("not synced (--no-sync)"),
+        DisplayText::from("a warning that goes on and on"),
+    ];
+    state
+}
+
+/// What can be wrong is wrong.
+fn error() -> State {
+    let mut state = empty();
+    let broken = |name: &str, trouble: &str| MailboxView {
+        messages: None,
+        trouble: Some(trouble.to_owned()),
+        ..mailbox(name, 0)
+    };
+    let now = state.clock.wall;
+    let failed = QueueView {
+        state: RecipientState::Failed,
+        last_reply: "554 5.4.6 mail for example.org loops back to myself".to_owned(),
+        ..queued("friend@example.org", now - Duration::from_hours(25), None)
+    };
+    state.overview_is(&Overview {
+        mailboxes: vec![
+            broken("linhphan", "no From_ line at its beginning"),
+            broken("zives", "permission denied"),
+        ],
+        queue: vec![failed],
+    });
+    state.apply(Row::Skipped(1_234));
+    tell(
+        &mut state,
+        smtp(),
+        1,
+        said(Side::Server, "451 Requested action aborted: local error in processing"),
+    );
+    tell(
+        &mut state,
+        smtp(),
+        2,
+        Kind::Note("the client does not read; given up after 60 s".to_owned()),
+    );
+    tell(&mut state, smtp(), 3, Kind::Closed);
+    state.notices = vec![DisplayText::from("not synced (--no-sync)")];
+    state
+}
+
+fn coloured(palette: Palette) -> State {
+    let mut state = typical();
+    state.palette = palette;
+    state
+}
+
+fn plain() -> State {
+    coloured(Palette::Plain)
+}
+
+fn pictures(name: &str, state: fn() -> State) {
+    for (width, height) in SIZES {
+        let picture = Screen::of(state()).sized((width, height)).picture();
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), picture);
+    }
+}
+
+#[test]
+fn an_empty_console() {
+    pictures("empty", empty);
+}
+
+#[test]
+fn a_typical_console() {
+    pictures("typical", typical);
+}
+
+#[test]
+fn a_console_with_more_than_there_is_room_for() {
+    pictures("overflow", overflow);
+}
+
+#[test]
+fn a_console_that_has_bad_news() {
+    pictures("error", error);
+}
+
+#[test]
+fn a_console_without_colour_says_the_same_in_words_and_signs() {
+    for size in SIZES {
+        let coloured = Screen::of(typical()).sized(size).picture();
+        let plain = Screen::of(plain()).sized(size).picture();
+        assert_eq!(coloured.to_string(), plain.to_string());
+        for cell in &plain.buffer().content {
+            assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
+        }
+    }
+}
+
+#[test]
+fn every_palette_marks_the_focused_and_the_selected() {
+    for palette in [Palette::Dark, Palette::Light, Palette::Plain] {
+        Screen::of(coloured(palette)).shows("┏ 1 Connections").shows("▸ [9]");
+    }
+}
+
+#[test]
+fn the_help() {
+    let screen = Screen::of(typical()).press(&["?"]);
+    insta::assert_snapshot!("help_80x24", screen.sized((80, 24)).picture());
+}
+
+#[test]
+fn the_help_is_searched_by_typing() {
+    Screen::of(typical())
+        .press(&["?"])
+        .type_in("zoom")
+        .shows("zoom the pane")
+        .hides("suspend")
+        .press(&["Esc"])
+        .hides("zoom the pane");
+}
+
+#[test]
+fn every_key_of_the_table_is_in_the_help() {
+    for binding in keymap::BINDINGS {
+        let screen = Screen::of(typical()).sized((120, 40)).press(&["?"]);
+        screen.shows(binding.help);
+    }
+}
+
+#[test]
+fn a_question() {
+    let mut screen = Screen::of(typical()).press(&["↓", "x"]);
+    insta::assert_snapshot!("question_80x24", screen.picture());
+}
+
+#[test]
+fn a_queue_entry() {
+    let mut screen = Screen::of(typical()).press(&["4", "⏎"]);
+    insta::assert_snapshot!("queue_entry_80x24", screen.picture());
+}
+
+#[test]
+fn tiles() {
+    let screen = Screen::of(typical()).press(&["v"]);
+    insta::assert_snapshot!("tiles_120x40", screen.sized((120, 40)).picture());
+}
+
+#[test]
+fn a_narrowed_transcript_shows_what_the_client_has_not_ended() {
+    let mut screen = Screen::of(typical()).press(&["↓", "↓", "⏎"]);
+    insta::assert_snapshot!("narrowed_80x24", screen.picture());
+    screen
+        .shows("[14] C: PASS ****** … not ended for 1:12")
+        .press(&["p"])
+        .shows("[14] C: PASS cis5 … not ended for 1:12");
+}
+
+#[test]
+fn a_zoomed_pane_shows_unended_lines_beneath_their_connections() {
+    let mut screen = Screen::of(typical()).press(&["z"]);
+    insta::assert_snapshot!("zoomed_80x24", screen.picture());
+}
+
+#[test]
+fn a_terminal_that_is_too_small() {
+    insta::assert_snapshot!("small_52x12", Screen::of(typical()).sized((52, 12)).picture());
+    Screen::of(typical()).sized((59, 16)).shows("have 59x16, need 60x16");
+    Screen::of(typical()).sized((60, 16)).shows("4 Relay queue");
+}
+
+#[test]
+fn a_pane_is_focused_by_number_and_by_tab() {
+    Screen::of(typical())
+        .shows("┏ 1 Connections")
+        .press(&["3"])
+        .shows("┏ 3 Mailboxes")
+        .press(&["Tab"])
+        .shows("┏ 4 Relay queue")
+        .press(&["⇧Tab", "⇧Tab"])
+        .shows("┏ 2 Transcript")
+        .press(&["5"])
+        .shows("┏ 5 Log");
+}
+
+#[test]
+fn a_user_looks_for_errors_and_sees_what_led_to_them() {
+    Screen::of(typical())
+        .press(&["2", "/"])
+        .type_in("err")
+        .shows("Filter transcript: err▏  1 shown")
+        .hides("C: TEST unsupported")
+        .press(&["⏎", "N"])
+        .shows("C: TEST unsupported")
+        .shows("/err 1 found")
+        .press(&["Esc"])
+        .hides("/err");
+}
+
+#[test]
+fn a_user_pauses_reads_and_goes_on() {
+    Screen::of(typical())
+        .press(&[" "])
+        .shows("‖ paused · +0 new")
+        .says(2, "NOOP while paused")
+        .shows("+1 new")
+        .hides("NOOP while paused")
+        .press(&[" "])
+        .shows("● follow")
+        .shows("NOOP while paused");
+}
+
+#[test]
+fn a_user_scrolls_back_and_returns_to_the_end() {
+    Screen::of(typical())
+        .press(&["2", "g"])
+        .shows("New connection")
+        .shows("○ +0 new")
+        .press(&["End"])
+        .shows("● follow")
+        .shows("-ERR Unknown command");
+}
+
+#[test]
+fn message_text_is_hidden_until_it_is_asked_for() {
+    Screen::of(typical())
+        .sized((120, 40))
+        .shows("[12] .. 264 octets of message text")
+        .hides("Subject: naïve")
+        .press(&["b"])
+        .shows("[12] C: Subject: naïve 日本語 ✉");
+}
+
+#[test]
+fn passwords_are_masked_until_they_are_asked_for() {
+    Screen::of(typical())
+        .sized((120, 40))
+        .shows("[14] C: PASS ******")
+        .hides("cis505")
+        .press(&["p"])
+        .shows("[14] C: PASS cis505");
+}
+
+#[test]
+fn time_stamps_go_through_their_forms() {
+    Screen::of(typical())
+        .shows("│10:59:25 [15] S: -ERR")
+        .press(&["t"])
+        .shows("│10:59:25.000 [15] S: -ERR")
+        .press(&["t"])
+        .shows("│[15] S: -ERR");
+}
+
+#[test]
+fn a_long_row_is_cut_or_wrapped() {
+    let long = format!("NOOP {} end", "x".repeat(100));
+    Screen::of(typical()).says(2, &long).hides("x end").press(&["w"]).shows("x end");
+}
+
+#[test]
+fn a_connection_is_closed_only_after_a_yes() {
+    let screen = Screen::of(typical()).press(&["↓", "x"]).shows("Close connection [12] smtp");
+    let screen = screen.press(&["⏎"]).hides("Confirm");
+    assert_eq!(screen.commands, []);
+    let screen = screen.press(&["x", "y"]);
+    assert_eq!(screen.commands, [Command::Close(smtp().id)]);
+}
+
+#[test]
+fn quitting_asks_while_connections_are_open_and_control_c_does_not() {
+    let screen = Screen::of(typical()).press(&["q"]).shows("3 connections are open");
+    let screen = screen.press(&["Esc", "^C"]);
+    assert_eq!(screen.commands, [Command::Quit]);
+    let screen = Screen::of(empty()).press(&["q"]);
+    assert_eq!(screen.commands, [Command::Quit]);
+}
+
+#[test]
+fn control_keys_work_whatever_lies_over_the_panes() {
+    for before in [&["?"][..], &["q"], &["/", "a"]] {
+        let screen = Screen::of(typical()).press(before).press(&["^Z", "^C"]);
+        assert_eq!(screen.commands, [Command::Suspend, Command::Quit]);
+    }
+}
+
+#[test]
+fn letters_go_into_the_filter_and_not_into_commands() {
+    let screen = Screen::of(typical()).press(&["/"]).type_in("qxzs");
+    assert_eq!(screen.commands, []);
+    screen.shows("Filter connections: qxzs▏").press(&["Backspace"]).shows(": qxz▏");
+}
+
+#[test]
+fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
+    let hostile = "\x1b]52;c;aGk=\x07\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\t";
+    let mut state = empty();
+    let now = state.clock.instant;
+    let view = ConnectionView {
+        state: hostile.into(),
+        partial: hostile.as_bytes().to_vec(),
+        ..connection(1, now)
+    };
+    state.connections_are(RegistryView { connections: vec![view], opened: 1 });
+    let entry = QueueView {
+        id: hostile.to_owned(),
+        reverse_path: hostile.to_owned(),
+        last_reply: hostile.to_owned(),
+        ..queued(hostile, SystemTime::UNIX_EPOCH, None)
+    };
+    let trouble = MailboxView { trouble: Some(hostile.to_owned()), ..mailbox(hostile, 1) };
+    state.overview_is(&Overview { mailboxes: vec![trouble], queue: vec![entry] });
+    state.apply(line(1, hostile));
+    state.apply(text_line(1, hostile));
+    tell(&mut state, name(1), 1, Kind::Note(hostile.to_owned()));
+    state.notices = vec![DisplayText::from(hostile)];
+    let screens: [&[&str]; 6] =
+        [&["b"], &["⏎"], &["v"], &["4", "⏎"], &["x"], &["/", "\u{202e}", "\u{9b}"]];
+    for keys in screens {
+        for size in SIZES {
+            let picture = Screen::of(state.clone()).sized(size).press(keys).picture();
+            for cell in &picture.buffer().content {
+                let symbol = cell.symbol();
+                let shown = DisplayText::from(symbol);
+                assert_eq!(shown.as_str(), symbol, "after {keys:?} at {size:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_size_is_too_odd() {
+    let states = [empty(), typical(), overflow(), error()];
+    let keys: [&[&str]; 6] = [&[], &["z"], &["v", "w"], &["?"], &["4", "⏎"], &["q"]];
+    let widths = (1..=250_u16).step_by(7).chain([59, 60, 109, 110, 159, 160]);
+    for width in widths {
+        for height in (1..=80_u16).step_by(9).chain([15, 16, 29, 30, 44, 45]) {
+            let state = &states[usize::from(width) % states.len()];
+            let keys = keys[usize::from(height) % keys.len()];
+            Screen::of(state.clone()).sized((width, height)).press(keys).picture();
+        }
+    }
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    let step = prop::sample::select(vec![
+        Step::Up,
+        Step::Down,
+        Step::HalfPageUp,
+        Step::HalfPageDown,
+        Step::PageUp,
+        Step::PageDown,
+        Step::First,
+        Step::Last,
+    ]);
+    let pane = prop::sample::select(Pane::ALL.to_vec());
+    let direction = prop::sample::select(vec![Direction::Forward, Direction::Backward]);
+    let plain = prop::sample::select(vec![
+        Action::Help,
+        Action::FocusNext,
+        Action::FocusPrevious,
+        Action::Zoom,
+        Action::Tiles,
+        Action::Escape,
+        Action::Filter,
+        Action::Type('1'),
+        Action::Type('\u{202e}'),
+        Action::Erase,
+        Action::Confirm,
+        Action::Answer(Answer::Yes),
+        Action::Answer(Answer::No),
+        Action::OtherAnswer,
+        Action::OnlyThis,
+        Action::AllConnections,
+        Action::CloseConnection,
+        Action::Details,
+        Action::Pause,
+        Action::Follow,
+        Action::Stamps,
+        Action::Wrap,
+        Action::Bodies,
+        Action::Passwords,
+        Action::Save,
+        Action::Theme,
+        Action::Mouse,
+        Action::Redraw,
+        Action::Quit,
+    ]);
+    prop_oneof![
+        6 => plain,
+        3 => step.prop_map(Action::Move),
+        1 => pane.clone().prop_map(Action::Focus),
+        1 => direction.clone().prop_map(Action::Find),
+        1 => (pane.clone(), direction).prop_map(|(pane, direction)| Action::Wheel(pane, direction)),
+        1 => (pane, prop::option::of(0..40_usize))
+            .prop_map(|(pane, row)| Action::Click(pane, row)),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Act(Action),
+    Rows(u64, usize),
+    Skip(u64),
+    Connections(u64),
+    Mailboxes(u64),
+    Frame(u16, u16),
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => any_action().prop_map(Happening::Act),
+        2 => (1..5_u64, 1..40_usize).prop_map(|(id, count)| Happening::Rows(id, count)),
+        1 => (1..9_u64).prop_map(Happening::Skip),
+        1 => (0..30_u64).prop_map(Happening::Connections),
+        1 => (0..9_u64).prop_map(Happening::Mailboxes),
+        3 => (1..210_u16, 1..70_u16).prop_map(|(width, height)| Happening::Frame(width, height)),
+    ]
+}
+
+fn happen(state: &mut State, happening: &Happening) {
+    match *happening {
+        Happening::Act(action) => {
+            state.update(action);
+        }
+        Happening::Rows(id, count) => {
+            (0..count).for_each(|n| state.apply(line(id, &format!("NOOP {n} 日本"))));
+            state.apply(text_line(id, "Subject: x"));
+        }
+        Happening::Skip(lines) => state.apply(Row::Skipped(lines)),
+        Happening::Connections(count) => connect(state, count),
+        Happening::Mailboxes(count) => {
+            let views = (0..count).map(|n| mailbox(&format!("user{n}"), n)).collect();
+            let entries = (0..count).map(|n| queued(&format!("u{n}@h"), SystemTime::now(), None));
+            state.overview_is(&Overview { mailboxes: views, queue: entries.collect() });
+        }
+        Happening::Frame(width, height) => {
+            let area = Rect::new(0, 0, width, height);
+            fit(state, area);
+            let mut buffer = Buffer::empty(area);
+            draw(state, &LogView::new(), &mut buffer);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_selections_stay_valid_and_nothing_panics(
+        happenings in prop::collection::vec(any_happening(), 0..60),
+    ) {
+        let mut state = with_connections(3);
+        for happening in &happenings {
+            happen(&mut state, happening);
+            prop_assert_eq!(state.connections.selected().is_none(), state.connections.is_empty());
+            prop_assert_eq!(state.mailboxes.selected().is_none(), state.mailboxes.is_empty());
+            prop_assert_eq!(state.queue.selected().is_none(), state.queue.is_empty());
+            if let Some((seq, _)) = state.transcript.cursor() {
+                let ring = state.transcript.ring();
+                let place = ring.place_of(seq);
+                prop_assert_eq!(ring.at(place).map(|(found, _)| found), Some(seq));
+            }
+        }
+    }
+}
