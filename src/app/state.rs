@@ -420,8 +420,14 @@ impl State {
             *top = stepped(*top, step);
             return None;
         }
-        match self.focus {
+        self.step_in(self.focus, step)
+    }
+
+    fn step_in(&mut self, pane: Pane, step: Step) -> Option<Command> {
+        match pane {
             Pane::Connections => self.connections.step(step),
+            // Tiles always show what is newest.
+            Pane::Transcript if self.tiled => {}
             Pane::Transcript => self.transcript.step(step),
             Pane::Mailboxes => self.mailboxes.step(step),
             Pane::Queue => self.queue.step(step),
@@ -435,24 +441,15 @@ impl State {
             Direction::Forward => Step::Down,
             Direction::Backward => Step::Up,
         };
-        if self.overlay != Overlay::None {
-            return self.overlay_wheel(step);
+        match self.overlay {
+            Overlay::Help { .. } => self.step(step),
+            Overlay::Ask { .. } | Overlay::QueueEntry => None,
+            Overlay::None if pane == Pane::Transcript && !self.tiled => {
+                self.transcript.wheel(direction);
+                None
+            }
+            Overlay::None => self.step_in(pane, step),
         }
-        match pane {
-            Pane::Connections => self.connections.step(step),
-            Pane::Transcript => self.transcript.wheel(direction),
-            Pane::Mailboxes => self.mailboxes.step(step),
-            Pane::Queue => self.queue.step(step),
-            Pane::Log => return Some(Command::ScrollLog(step)),
-        }
-        None
-    }
-
-    fn overlay_wheel(&mut self, step: Step) -> Option<Command> {
-        if let Overlay::Help { top, .. } = &mut self.overlay {
-            *top = stepped(*top, step);
-        }
-        None
     }
 
     fn click(&mut self, pane: Pane, row: Option<usize>) {

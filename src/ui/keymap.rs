@@ -52,6 +52,8 @@ impl From<KeyEvent> for Key {
     fn from(event: KeyEvent) -> Self {
         let control = event.modifiers.contains(KeyModifiers::CONTROL);
         let code = match event.code {
+            // What some terminals send for Backspace.
+            KeyCode::Char('h') if control => return Self::plain(KeyCode::Backspace),
             KeyCode::Char(character) if control => KeyCode::Char(character.to_ascii_lowercase()),
             KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
             code => code,
@@ -191,6 +193,10 @@ pub const BINDINGS: &[Binding] = &[
 /// What a key does on this screen.
 #[must_use]
 pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
+    // Alt is no key of ours, and a terminal may report Escape and a quick next key as one.
+    if event.modifiers.contains(KeyModifiers::ALT) {
+        return None;
+    }
     let key = Key::from(event);
     let bound = bound(state.focus, key);
     // Quitting, suspending and redrawing work wherever one is.

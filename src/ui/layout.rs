@@ -180,3 +180,46 @@ fn cut_right(area: Rect, width: u16) -> (Rect, Rect) {
     let (rest, cut) = cut_left(area, area.width.saturating_sub(width));
     (cut, rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::action::Action;
+    use crate::app::state::tests::with_connections;
+    use crate::store::overview::Overview;
+
+    /// Draws every part of the layout as a letter, and `!` where two parts overlap.
+    fn map(layout: &Layout, area: Rect) -> Vec<char> {
+        let panes = layout.panes.iter().map(|(_, area)| *area);
+        let others = [layout.notices, layout.chart, layout.entry].into_iter().flatten();
+        let all = panes.chain(others).chain([layout.top, layout.hints]);
+        let mut map = vec!['.'; usize::from(area.width) * usize::from(area.height)];
+        for at in all.flat_map(Rect::positions) {
+            let cell = &mut map[usize::from(at.y) * usize::from(area.width) + usize::from(at.x)];
+            *cell = if *cell == '.' { 'x' } else { '!' };
+        }
+        map
+    }
+
+    #[test]
+    fn at_every_size_every_cell_belongs_to_one_part() {
+        let mut state = with_connections(1);
+        for _ in 0..2 {
+            for (width, height) in (60..=250).step_by(5).zip((16..=80).cycle()) {
+                let area = Rect::new(0, 0, width, height);
+                let layout = Layout::of(&state, area).unwrap();
+                assert!(map(&layout, area).iter().all(|&cell| cell == 'x'), "{width}x{height}");
+            }
+            let entry = crate::app::state::tests::queued("a@b", std::time::SystemTime::now(), None);
+            state.overview_is(&Overview { mailboxes: vec![], queue: vec![entry] });
+        }
+    }
+
+    #[test]
+    fn a_zoomed_pane_has_everything_between_the_first_line_and_the_last() {
+        let mut state = with_connections(1);
+        state.update(Action::Zoom);
+        let layout = Layout::of(&state, Rect::new(0, 0, 80, 24)).unwrap();
+        assert_eq!(layout.panes, [(Pane::Connections, Rect::new(0, 1, 80, 22))]);
+    }
+}

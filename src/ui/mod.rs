@@ -9,6 +9,7 @@ mod diagnostics;
 pub mod feed;
 pub mod keymap;
 pub mod layout;
+pub mod mouse;
 pub mod panes;
 pub mod save;
 mod screen;
@@ -45,6 +46,9 @@ use crate::wire::event::Service;
 
 /// How long a screen that was told to end may take; its terminal may have stopped taking output.
 const ENDING: Duration = Duration::from_secs(1);
+
+/// Transcript rows that are kept where nobody asks for another number.
+pub const SCROLLBACK: usize = 50_000;
 
 /// What the console shows and where it hears of it.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub fn save(state: &State, directory: &Path) -> io::Result<(PathBuf, usize)> {
         writeln!(out, "{}", row.text(passwords))?;
         rows += 1;
     }
-    out.into_inner()?.sync_all()?;
+    out.flush()?;
     Ok((path, rows))
 }
 

@@ -7,20 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{Local, Offset};
-use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_core::Stream;
-use ratatui::layout::{Position, Rect};
 use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::action::{Action, Command, Direction, Pane};
+use crate::app::action::{Action, Command};
 use crate::app::state::{Clock, Palette, Server, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
-use crate::ui::panes::{below_header, connections, inside, transcript};
 use crate::ui::save::save;
 use crate::ui::terminal::{PanicGuard, Terminal};
-use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap};
+use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap, mouse};
 use crate::wire::display::DisplayText;
 
 /// Sixty frames a second are as many as anybody sees.
@@ -154,7 +152,7 @@ impl Screen {
                     None => Ok(None),
                 }
             }
-            Event::Mouse(mouse) => match self.action_of(*mouse) {
+            Event::Mouse(event) => match mouse::action(&self.state, self.terminal.area(), *event) {
                 Some(action) => self.act(action).await,
                 None => Ok(None),
             },
@@ -198,37 +196,6 @@ impl Screen {
             ),
         };
         self.state.say(&words);
-    }
-
-    fn action_of(&self, mouse: MouseEvent) -> Option<Action> {
-        let at = Position::new(mouse.column, mouse.row);
-        let layout = Layout::of(&self.state, self.terminal.area())?;
-        let &(pane, area) = layout.panes.iter().find(|(_, area)| area.contains(at))?;
-        match mouse.kind {
-            MouseEventKind::Down(MouseButton::Left) => {
-                Some(Action::Click(pane, self.row_at(pane, area, at)))
-            }
-            MouseEventKind::ScrollUp => Some(Action::Wheel(pane, Direction::Backward)),
-            MouseEventKind::ScrollDown => Some(Action::Wheel(pane, Direction::Forward)),
-            _ => None,
-        }
-    }
-
-    fn row_at(&self, pane: Pane, area: Rect, at: Position) -> Option<usize> {
-        let rows = match pane {
-            Pane::Transcript if self.state.tiled => return None,
-            Pane::Transcript => inside(area),
-            _ => below_header(inside(area)),
-        };
-        if !rows.contains(at) {
-            return None;
-        }
-        let line = usize::from(at.y - rows.y);
-        match pane {
-            Pane::Connections => connections::row_at(&self.state, area, line),
-            Pane::Transcript => transcript::row_at(&self.state, area, line),
-            _ => Some(line),
-        }
     }
 
     fn draw_frame(&mut self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -56,6 +56,32 @@ impl Screen {
     fn type_in(self, text: &str) -> Self {
         let keys: Vec<String> = text.chars().map(String::from).collect();
         self.press(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Clicks where a text is.
+    #[track_caller]
+    fn click(self, text: &str) -> Self {
+        self.mouse(MouseEventKind::Down(MouseButton::Left), text)
+    }
+
+    #[track_caller]
+    fn mouse(mut self, kind: MouseEventKind, text: &str) -> Self {
+        let picture = self.picture();
+        let area = picture.buffer().area;
+        let line_of = |row| (0..area.width).map(move |column| (column, row));
+        let place = (0..area.height).find_map(|row| {
+            let mut cells = line_of(row);
+            cells.find(|&(column, _)| {
+                let rest = (column..area.width).map(|x| picture.buffer()[(x, row)].symbol());
+                rest.collect::<String>().starts_with(text)
+            })
+        });
+        let (column, row) = place.unwrap_or_else(|| panic!("{text:?} is not on\n{picture}"));
+        let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+        if let Some(action) = mouse::action(&self.state, area, event) {
+            self.commands.extend(self.state.update(action));
+        }
+        self
     }
 
     fn says(mut self, id: u64, text: &str) -> Self {
@@ -441,6 +467,19 @@ fn a_terminal_that_is_too_small() {
 }
 
 #[test]
+fn a_terminal_that_is_too_small_still_asks() {
+    let screen = Screen::of(typical()).sized((52, 12)).shows("q quits").press(&["q"]);
+    let screen = screen.shows("Quit? y yes, Esc no").press(&["y"]);
+    assert_eq!(screen.commands, [Command::Quit]);
+}
+
+#[test]
+fn a_key_with_alt_does_nothing() {
+    let event = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT);
+    assert_eq!(keymap::action(&empty(), event), None);
+}
+
+#[test]
 fn a_pane_is_focused_by_number_and_by_tab() {
     Screen::of(typical())
         .shows("┏ 1 Connections")
@@ -535,6 +574,43 @@ fn a_connection_is_closed_only_after_a_yes() {
     assert_eq!(screen.commands, []);
     let screen = screen.press(&["x", "y"]);
     assert_eq!(screen.commands, [Command::Close(smtp().id)]);
+}
+
+#[test]
+fn a_click_focuses_a_pane_and_selects_the_row_under_it() {
+    Screen::of(typical())
+        .click("zives")
+        .shows("┏ 3 Mailboxes")
+        .click("[15] echo 51602")
+        .shows("┏ 1 Connections")
+        .shows("▸ [15]")
+        .click("alice@cis")
+        .shows("▸ ◷ 1  alice");
+}
+
+#[test]
+fn a_click_finds_its_connection_among_unended_lines() {
+    Screen::of(typical()).sized((120, 40)).shows("└ PASS").click("[15] echo").shows("▸ [15]");
+    Screen::of(typical()).sized((120, 40)).click("└ PASS").shows("▸ [14]");
+}
+
+#[test]
+fn a_click_on_a_wrapped_transcript_row_selects_that_row() {
+    let screen = Screen::of(typical()).press(&["w"]).says(2, &"long ".repeat(30));
+    let screen = screen.says(3, "NOOP").click("long long");
+    let (_, row) = screen.state.transcript.cursor().unwrap();
+    assert!(row.text(crate::wire::event::Passwords::Masked).as_str().contains("long long"));
+}
+
+#[test]
+fn the_wheel_scrolls_what_is_under_the_mouse() {
+    Screen::of(typical())
+        .mouse(MouseEventKind::ScrollUp, "S: -ERR Unknown")
+        .hides("● follow")
+        .mouse(MouseEventKind::ScrollDown, "2 Transcript")
+        .shows("● follow")
+        .mouse(MouseEventKind::ScrollDown, "[12] smtp 51544")
+        .shows("▸ [12]");
 }
 
 #[test]

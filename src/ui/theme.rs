@@ -66,11 +66,10 @@ impl Theme {
     }
 
     fn plain() -> Self {
-        let (plain, bold, dim) = (
-            Style::new(),
-            Style::new().add_modifier(Modifier::BOLD),
-            Style::new().add_modifier(Modifier::DIM),
-        );
+        // Words in a border do not take its colour.
+        let plain = Style::new().fg(Color::Reset).remove_modifier(Modifier::DIM);
+        let bold = plain.add_modifier(Modifier::BOLD);
+        let dim = Style::new().add_modifier(Modifier::DIM);
         let reverse = Style::new().add_modifier(Modifier::REVERSED);
         Self {
             text: plain,

@@ -32,6 +32,12 @@ pub fn draw(state: &State, question: Question, marked: Answer, area: Rect, buffe
     }
 }
 
+/// The question in a line, for a terminal that has no room for more.
+#[must_use]
+pub fn in_short(state: &State, question: Question) -> String {
+    format!("{} y yes, Esc no", Asked::of(state, question).question)
+}
+
 struct Asked {
     question: String,
     reason: String,

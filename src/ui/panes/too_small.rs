@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::state::State;
+use crate::app::state::{Overlay, State};
 use crate::ui::layout::LEAST;
+use crate::ui::panes::question;
 use crate::ui::text::{columns, put};
 use crate::ui::theme::Theme;
 
@@ -12,11 +13,15 @@ use crate::ui::theme::Theme;
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let sizes = format!("have {}x{}, need {}x{}", area.width, area.height, LEAST.0, LEAST.1);
+    let asked = match &state.overlay {
+        Overlay::Ask { question, .. } => question::in_short(state, *question),
+        _ => "q quits".to_owned(),
+    };
     let lines = [
         ("Terminal too small", theme.notice),
         (sizes.as_str(), theme.text),
         ("servers keep running", theme.faint),
-        ("q quits", theme.faint),
+        (asked.as_str(), theme.faint),
     ];
     let top = area.y + area.height.saturating_sub(4) / 2;
     for (y, (words, style)) in (top..area.bottom()).zip(lines) {
