@@ -22,6 +22,9 @@ const ROWS_A_FRAME: usize = 20_000;
 /// Lines kept of one message text; one long message must not push everything else out.
 const TEXT_LINES: u64 = 1_000;
 
+/// What ends a line and is not kept with it.
+const CRLF: u64 = 2;
+
 /// Takes the events of the servers for the screen.
 #[derive(Debug, Default)]
 pub struct Feed {
@@ -35,8 +38,15 @@ struct Waiting {
     rows: VecDeque<Row>,
     octets: usize,
     skipped: u64,
-    /// Lines of the message text that is under way, by connection id.
-    texts: HashMap<u64, u64>,
+    /// The message texts that are under way, by connection id.
+    texts: HashMap<u64, Text>,
+}
+
+/// How much there has been of a message text.
+#[derive(Debug, Default)]
+struct Text {
+    lines: u64,
+    octets: u64,
 }
 
 /// What one frame takes.
@@ -100,19 +110,33 @@ impl Observer for Feed {
 
 impl Waiting {
     fn take_in(&mut self, event: Event) {
-        let connection = event.connection;
-        if matches!(event.kind, Kind::TextLine(..)) {
-            let lines = self.texts.entry(connection.id).or_default();
-            *lines += 1;
-            if *lines > TEXT_LINES {
+        if let Kind::TextLine(_, line) = &event.kind {
+            let text = self.texts.entry(event.connection.id).or_default();
+            text.lines += 1;
+            text.octets += line.octets() + CRLF;
+            if text.lines > TEXT_LINES {
                 return;
             }
-        } else if let Some(lines) = self.texts.remove(&connection.id)
-            && let Some(lines) = lines.checked_sub(TEXT_LINES).filter(|&lines| lines > 0)
-        {
-            self.push(Row::TextLeftOut { connection, lines });
+        } else if let Some(text) = self.texts.remove(&event.connection.id) {
+            self.end_text(&text, &event);
         }
         self.push(Row::Event(event));
+    }
+
+    /// Says what stands for a text that has ended: for the part that was left out, and for the
+    /// whole while it is not shown line by line.
+    fn end_text(&mut self, text: &Text, next: &Event) {
+        let Event { connection, at, .. } = *next;
+        if text.lines > TEXT_LINES {
+            self.push(Row::TextLeftOut { connection, lines: text.lines - TEXT_LINES });
+        }
+        if !matches!(next.kind, Kind::Text { .. }) {
+            self.push(Row::Event(Event {
+                connection,
+                at,
+                kind: Kind::Text { octets: text.octets },
+            }));
+        }
     }
 
     fn push(&mut self, row: Row) {
@@ -204,12 +228,30 @@ mod tests {
         for n in 0..TEXT_LINES + 5 {
             feed.observe(text_line(&n.to_string()));
         }
-        feed.observe(line("QUIT"));
+        feed.observe(line("."));
         let rows = texts(&feed.take());
-        let end = &rows[rows.len() - 3..];
-        let expected = ["[7] C: 999", "[7] .. 5 more lines of message text", "[7] C: QUIT"];
+        let end = &rows[rows.len() - 4..];
+        let expected = [
+            "[7] C: 999",
+            "[7] .. 5 more lines of message text",
+            "[7] .. 4920 octets of message text",
+            "[7] C: .",
+        ];
         assert_eq!(end, expected);
         assert!(feed.lock().texts.is_empty());
+    }
+
+    #[test]
+    fn a_text_that_comes_by_lines_is_summed_up_once() {
+        let feed = Feed::default();
+        feed.observe(text_line("Subject: x"));
+        feed.observe(line("."));
+        feed.observe(text_line("Subject: x"));
+        feed.observe(event(Kind::Text { octets: 12 }));
+        feed.observe(line("."));
+        let summary = "[7] .. 12 octets of message text";
+        let one = ["[7] C: Subject: x", summary, "[7] C: ."];
+        assert_eq!(texts(&feed.take()), [one, one].concat());
     }
 
     #[tokio::test]

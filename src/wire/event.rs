@@ -127,6 +127,12 @@ impl KeptLine {
         Self { bytes: bytes.into(), omitted: octets.saturating_sub(bytes.len() as u64) }
     }
 
+    /// How long the whole line was.
+    #[must_use]
+    pub const fn octets(&self) -> u64 {
+        self.bytes.len() as u64 + self.omitted
+    }
+
     /// What was kept.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
