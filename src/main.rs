@@ -33,7 +33,10 @@ fn perform(task: Task) -> ExitCode {
         }
         Task::Headless(config) => run::headless(config),
         Task::Console(config) => run::make_sure_of_terminal().and_then(|()| run::headless(config)),
-        Task::Check(_) => return ExitCode::FAILURE,
+        Task::Check(_) => {
+            eprintln!("mailconsole: check is no part of this build");
+            return ExitCode::FAILURE;
+        }
     };
     match ended {
         Ok(code) => code,

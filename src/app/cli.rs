@@ -11,10 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-/// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do.
-///
-/// Without a sub-command all three servers run on one directory of mailboxes, on a full-screen
-/// console or, with --no-tui, without a screen.
+/// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do
 #[derive(Debug, Parser)]
 #[command(name = "mailconsole", version, args_conflicts_with_subcommands = false)]
 #[command(after_help = AFTER_HELP)]
@@ -29,6 +26,9 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
+Without a sub-command all three servers run on one directory of mailboxes, on a full-screen \
+console or, with --no-tui, without a screen.
+
 Every option may also stand in the environment (MAILCONSOLE_SMTP_PORT=2525) and in the config \
 file (smtp-port = 2525); a flag counts before the environment, and the environment before the \
 file.
@@ -98,65 +98,107 @@ pub enum Protocol {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// The directory of the mailboxes
-    #[arg(long, value_name = "DIR", env = "MAILCONSOLE_DIR", global = true)]
+    #[arg(long, value_name = "DIR", env = "MAILCONSOLE_DIR", hide_env = true, global = true)]
     #[arg(help_heading = MAILBOXES)]
     pub dir: Option<PathBuf>,
     /// Make NAME.mbox if it is missing, and the directory too; may be given several times
-    #[arg(long, value_name = "NAME", env = "MAILCONSOLE_USER", global = true)]
+    #[arg(long, value_name = "NAME", env = "MAILCONSOLE_USER", hide_env = true, global = true)]
     #[arg(value_delimiter = ',', help_heading = MAILBOXES)]
     pub user: Vec<String>,
     /// The password of every user [default: cis505]
-    #[arg(long, env = "MAILCONSOLE_PASSWORD", global = true, help_heading = MAILBOXES)]
+    #[arg(long, env = "MAILCONSOLE_PASSWORD", hide_env = true, global = true, help_heading = MAILBOXES)]
     pub password: Option<String>,
     /// The domain whose mailboxes these are [default: localhost]
-    #[arg(long, env = "MAILCONSOLE_DOMAIN", global = true, help_heading = MAILBOXES)]
+    #[arg(long, env = "MAILCONSOLE_DOMAIN", hide_env = true, global = true, help_heading = MAILBOXES)]
     pub domain: Option<String>,
     /// Acknowledge messages before they are on the disk: fast, and lost with the power
-    #[arg(long, env = "MAILCONSOLE_NO_SYNC", global = true, help_heading = MAILBOXES)]
+    #[arg(long, env = "MAILCONSOLE_NO_SYNC", hide_env = true, global = true, help_heading = MAILBOXES)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub no_sync: bool,
 
     /// Port of the echo server; 0 lets the system choose [default: 10000]
-    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_ECHO_PORT", global = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "MAILCONSOLE_ECHO_PORT",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LISTENING)]
     pub echo_port: Option<u16>,
     /// Port of the SMTP server; 0 lets the system choose [default: 2500]
-    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_SMTP_PORT", global = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "MAILCONSOLE_SMTP_PORT",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LISTENING)]
     pub smtp_port: Option<u16>,
     /// Port of the POP3 server; 0 lets the system choose [default: 11000]
-    #[arg(long, value_name = "PORT", env = "MAILCONSOLE_POP3_PORT", global = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "MAILCONSOLE_POP3_PORT",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LISTENING)]
     pub pop3_port: Option<u16>,
     /// Address to listen on; may be given several times [default: 127.0.0.1 and ::1]
-    #[arg(long, value_name = "ADDR", env = "MAILCONSOLE_BIND", global = true)]
+    #[arg(long, value_name = "ADDR", env = "MAILCONSOLE_BIND", hide_env = true, global = true)]
     #[arg(value_delimiter = ',', help_heading = LISTENING)]
     pub bind: Vec<IpAddr>,
     /// Network whose mail for other domains is taken, besides this machine's; may be given
     /// several times
-    #[arg(long, value_name = "CIDR", env = "MAILCONSOLE_RELAY_FROM", global = true)]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        env = "MAILCONSOLE_RELAY_FROM",
+        hide_env = true,
+        global = true
+    )]
     #[arg(value_delimiter = ',', help_heading = LISTENING)]
     pub relay_from: Vec<Network>,
 
     /// How long a client may be silent, 0 for ever [default: SMTP 300, POP3 600, echo 0]
-    #[arg(long, value_name = "SECONDS", env = "MAILCONSOLE_IDLE", global = true)]
+    #[arg(long, value_name = "SECONDS", env = "MAILCONSOLE_IDLE", hide_env = true, global = true)]
     #[arg(help_heading = LIMITS)]
     pub idle: Option<u64>,
     /// Connections at once, of all servers together [default: 20000]
-    #[arg(long, value_name = "COUNT", env = "MAILCONSOLE_MAX_CONNECTIONS", global = true)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "MAILCONSOLE_MAX_CONNECTIONS",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LIMITS)]
     pub max_connections: Option<usize>,
     /// Size of a message; K, M and G are understood [default: 64M]
-    #[arg(long, value_name = "SIZE", env = "MAILCONSOLE_MAX_MESSAGE", global = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "MAILCONSOLE_MAX_MESSAGE",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LIMITS)]
     pub max_message: Option<Size>,
     /// Transcript lines that the console keeps [default: 50000]
-    #[arg(long, value_name = "LINES", env = "MAILCONSOLE_SCROLLBACK", global = true)]
+    #[arg(
+        long,
+        value_name = "LINES",
+        env = "MAILCONSOLE_SCROLLBACK",
+        hide_env = true,
+        global = true
+    )]
     #[arg(help_heading = LIMITS)]
     pub scrollback: Option<usize>,
 
     /// No screen: serve until Ctrl+C
-    #[arg(long, env = "MAILCONSOLE_NO_TUI", global = true)]
+    #[arg(long, env = "MAILCONSOLE_NO_TUI", hide_env = true, global = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub no_tui: bool,
     /// Write the transcript to stderr; twice, with message text
@@ -168,10 +210,16 @@ pub struct Options {
     pub show_author: bool,
     /// Who is shown by -a and in the greeting of the echo server
     /// [default: Mail Console / mailconsole]
-    #[arg(long, value_name = "FULL NAME / LOGIN", env = "MAILCONSOLE_AUTHOR", global = true)]
+    #[arg(
+        long,
+        value_name = "FULL NAME / LOGIN",
+        env = "MAILCONSOLE_AUTHOR",
+        hide_env = true,
+        global = true
+    )]
     pub author: Option<String>,
     /// The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]
-    #[arg(long, value_name = "FILE", env = "MAILCONSOLE_CONFIG", global = true)]
+    #[arg(long, value_name = "FILE", env = "MAILCONSOLE_CONFIG", hide_env = true, global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
 }

@@ -248,6 +248,7 @@ pub fn make_sure_of_terminal() -> Result<(), StartError> {
 
 /// Runs the servers without a screen until a signal ends them.
 pub fn headless(config: Config) -> Result<ExitCode, StartError> {
+    log_to_stderr();
     let observer = observer(config.verbosity)?.map(Arc::new);
     let transcript = match &observer {
         Some(observer) => Transcript::to(Arc::clone(observer) as _),
@@ -265,6 +266,13 @@ pub fn headless(config: Config) -> Result<ExitCode, StartError> {
         observer.finish();
     }
     code
+}
+
+/// The program's own warnings, which are rare, each in one write.
+fn log_to_stderr() {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+    // There is a log already where a test has set one.
+    let _ = log.with_writer(io::stderr).with_ansi(false).without_time().try_init();
 }
 
 fn observer(verbosity: Verbosity) -> io::Result<Option<Headless>> {

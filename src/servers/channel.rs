@@ -142,8 +142,8 @@ impl<T: Stream> Channel<T> {
 
     /// Waits for input and appends it to `input`; returns how many octets came.
     ///
-    /// Only here, and while the peer does not take what is sent, is a shutdown heard: an effect
-    /// that has begun is finished and answered first.
+    /// A shutdown is heard here, while the peer does not take what is sent, and while something
+    /// is looked up: what changes the disk is finished and answered first.
     pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
         input.release();
         tokio::select! {
@@ -209,7 +209,17 @@ impl<T: Stream> Channel<T> {
                 Ok(octets) => Ok(octets),
                 Err(error) => Err(End::Lost(error)),
             },
+            // What is half sent cannot be followed by a farewell.
+            () = self.presence.close_requested() => Err(End::Torn("by the operator".into())),
             () = patience(&self.ending, &mut self.deadline) => Err(End::Stalled),
+        }
+    }
+
+    /// Waits for what is only looked up, and may be given up when the servers end.
+    pub async fn unless_ending<F: Future>(&mut self, lookup: F) -> Result<F::Output, End> {
+        tokio::select! {
+            () = self.ending.cancelled() => Err(End::Shutdown),
+            found = lookup => Ok(found),
         }
     }
 

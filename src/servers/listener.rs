@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -203,12 +204,22 @@ impl<S: Server> Listener<S> {
     }
 
     async fn accept(&self) -> Infallible {
+        let mut is_short = false;
         loop {
             let descriptors = Arc::clone(&self.shared.room.descriptors);
             let descriptor = descriptors.acquire_owned().await.ok();
             match self.socket.accept().await {
-                Ok((stream, peer)) => self.admit(stream, peer, descriptor),
-                Err(error) => pause_after(&error).await,
+                Ok((stream, peer)) => {
+                    is_short = false;
+                    self.admit(stream, peer, descriptor);
+                }
+                Err(error) if concerns_one_peer(&error) => {}
+                Err(error) => {
+                    if !mem::replace(&mut is_short, true) {
+                        tracing::warn!("no connections can be accepted for now: {error}");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -250,16 +261,13 @@ impl<S: Server> Listener<S> {
     }
 }
 
-/// Lets the moment pass in which nothing can be accepted. A peer that has gone before it was
-/// accepted is no such moment.
-async fn pause_after(error: &io::Error) {
+/// Whether a peer has gone before it was accepted, rather than the machine being short of
+/// something.
+fn concerns_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
-        return;
-    }
-    tracing::warn!("cannot accept connections for the moment: {error}");
-    sleep(ACCEPT_PAUSE).await;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

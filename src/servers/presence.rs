@@ -67,6 +67,7 @@ impl Presence {
     pub fn sent(&self, octets: usize) {
         if let Some(listed) = &self.listed {
             listed.connection.sent(octets);
+            listed.registry.changed();
         }
     }
 

@@ -55,12 +55,17 @@ pub struct Pop3Service {
 
 impl Pop3Service {
     /// The user is looked up whether or not the password is right: both refusals take as long.
-    async fn login(&mut self, user: &str, password: &[u8]) -> Result<Outcome, MaildropError> {
+    async fn login<T: Stream>(
+        &mut self,
+        user: &str,
+        password: &[u8],
+        channel: &mut Channel<T>,
+    ) -> Result<Outcome, NotDone> {
         let user = self.directory.user(user.as_bytes());
         let (Some(user), true) = (user, password == self.password.as_bytes()) else {
             return Ok(Outcome::LoginRefused);
         };
-        let maildrop = self.directory.open_maildrop(&user).await?;
+        let maildrop = channel.unless_ending(self.directory.open_maildrop(&user)).await??;
         Ok(Outcome::Opened(self.maildrop.insert(maildrop).octets()))
     }
 
@@ -74,7 +79,7 @@ impl Pop3Service {
         messages: Remaining,
         channel: &mut Channel<T>,
     ) -> Result<Outcome, NotDone> {
-        let ids = self.maildrop()?.unique_ids().await?;
+        let ids = channel.unless_ending(self.maildrop()?.unique_ids()).await??;
         let line = |message: Message, line: &mut Vec<u8>| {
             if let Some(id) = ids.get(message.index) {
                 let _ = write!(line, "{} {id}", message.index + 1);
@@ -88,7 +93,7 @@ impl Pop3Service {
         index: usize,
         channel: &mut Channel<T>,
     ) -> Result<Outcome, NotDone> {
-        let id = self.maildrop()?.unique_id(index).await?;
+        let id = channel.unless_ending(self.maildrop()?.unique_id(index)).await??;
         channel.say(&format!("+OK {} {id}", index + 1).into());
         Ok(Outcome::Said)
     }
@@ -99,7 +104,7 @@ impl Pop3Service {
         index: usize,
         channel: &mut Channel<T>,
     ) -> Result<Outcome, NotDone> {
-        let mut message = self.maildrop()?.message(index).await?;
+        let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
         channel.say(status);
         text::send(&mut message, channel).await?;
         Ok(Outcome::Said)
@@ -121,7 +126,7 @@ impl Pop3Service {
         channel: &mut Channel<T>,
     ) -> Result<Outcome, NotDone> {
         match effect {
-            Effect::Login { user, password } => Ok(self.login(&user, &password).await?),
+            Effect::Login { user, password } => self.login(&user, &password, channel).await,
             Effect::List { status, messages } => list(&status, messages, list_line, channel).await,
             Effect::UniqueIds { status, messages } => {
                 self.unique_ids(&status, messages, channel).await
