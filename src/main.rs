@@ -4,8 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
-use mailconsole::app::config::Task;
-use mailconsole::app::run;
+use mailconsole::app::config::{Target, Task};
+use mailconsole::app::{console, run};
+use mailconsole::check::{self, Verdict};
 
 /// Exit status for wrong use; failures are 1.
 const WRONG_USE: u8 = 2;
@@ -32,20 +33,28 @@ fn perform(task: Task) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Headless(config) => run::headless(config),
-        Task::Console(config) => run::make_sure_of_terminal().and_then(|()| run::headless(config)),
-        Task::Check(_) => {
-            eprintln!("mailconsole: check is no part of this build");
-            return ExitCode::FAILURE;
-        }
+        Task::Console(config) => console::run(config),
+        Task::Check(target) => return check(&target),
     };
     match ended {
         Ok(code) => code,
         Err(error) if error.is_wrong_use() => wrong_use(&error.to_string()),
-        Err(error) => {
-            eprintln!("mailconsole: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error.to_string()),
     }
+}
+
+fn check(target: &Target) -> ExitCode {
+    let Target { script, host, port } = target;
+    match check::run(*script, host, *port, &mut std::io::stdout()) {
+        Ok(Verdict::Right) => ExitCode::SUCCESS,
+        Ok(Verdict::Off) => ExitCode::FAILURE,
+        Err(error) => failure(&error.to_string()),
+    }
+}
+
+fn failure(sentence: &str) -> ExitCode {
+    eprintln!("mailconsole: {sentence}");
+    ExitCode::FAILURE
 }
 
 fn wrong_use(sentence: &str) -> ExitCode {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::app::cli::{Check, Cli, Command, Options, Protocol};
+use crate::check::Script;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
 use crate::store::directory::Durability;
@@ -32,7 +33,7 @@ pub enum Task {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target {
     /// The conversation to play.
-    pub protocol: Protocol,
+    pub script: Script,
     /// The server's host, a name or an address.
     pub host: String,
     /// The server's port.
@@ -310,16 +311,13 @@ fn first_of<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
 
 impl From<Check> for Target {
     fn from(check: Check) -> Self {
-        let service = match check.protocol {
-            Protocol::Echo => Service::Echo,
-            Protocol::Smtp => Service::Smtp,
-            Protocol::Pop3 => Service::Pop3,
+        let (script, service) = match check.protocol {
+            Protocol::Echo => (Script::Echo, Service::Echo),
+            Protocol::Smtp => (Script::Smtp, Service::Smtp),
+            Protocol::Pop3 => (Script::Pop3, Service::Pop3),
         };
-        Self {
-            protocol: check.protocol,
-            host: check.host,
-            port: check.port.unwrap_or(default_port(service)),
-        }
+        let port = check.port.unwrap_or(default_port(service));
+        Self { script, host: check.host, port }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod headless;
 pub mod run;
 pub mod state;

@@ -1,7 +1,7 @@
 //! Binds everything, serves, waits for the end. Whoever shows what happens (stderr here, the
 //! console beside it) only looks on.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,6 +63,9 @@ pub enum StartError {
     /// The console has no screen to be on.
     #[error("there is no terminal for the console: run it in one, or without a screen by --no-tui")]
     NoTerminal,
+    /// The screen has failed.
+    #[error("the screen has failed: {0}. Use another terminal, or none with --no-tui")]
+    Screen(#[source] io::Error),
     /// The system lacks something that every program needs.
     #[error("cannot start: {0}. Free some memory or processes, and try again")]
     System(#[from] io::Error),
@@ -115,6 +118,12 @@ impl Servers {
         self.sockets.iter().filter_map(address).collect()
     }
 
+    /// How they are set up.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The mailboxes, if there are any.
     #[must_use]
     pub const fn directory(&self) -> Option<&Directory> {
@@ -125,7 +134,7 @@ impl Servers {
     pub fn serve(self) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
         let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
-        let mail = directory.map(|directory| Mail::new(&config, directory));
+        let mail = directory.clone().map(|directory| Mail::new(&config, directory));
         for (service, socket) in sockets {
             let listening = Listening { socket, config: &config, shared: &shared };
             match (service, &mail) {
@@ -135,7 +144,7 @@ impl Servers {
                 (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => {}
             }
         }
-        Ok(Running { shared })
+        Ok(Running { shared, directory })
     }
 }
 
@@ -183,6 +192,7 @@ impl Listening<'_> {
 #[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
+    directory: Option<Directory>,
 }
 
 impl Running {
@@ -192,6 +202,9 @@ impl Running {
         self.shared.ending.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        if let Some(directory) = &self.directory {
+            directory.close().await;
+        }
     }
 }
 
@@ -238,14 +251,6 @@ fn is_hangup_ignored() -> bool {
     status.is_ok_and(|status| status.sigign & (1 << (libc::SIGHUP - 1)) != 0)
 }
 
-/// Refuses to draw a console into a file or a pipe.
-pub fn make_sure_of_terminal() -> Result<(), StartError> {
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        return Ok(());
-    }
-    Err(StartError::NoTerminal)
-}
-
 /// Runs the servers without a screen until a signal ends them.
 pub fn headless(config: Config) -> Result<ExitCode, StartError> {
     log_to_stderr();
@@ -255,8 +260,8 @@ pub fn headless(config: Config) -> Result<ExitCode, StartError> {
         None => Transcript::off(),
     };
     let servers = Servers::bind(config, transcript, None)?;
-    if let Some(directory) = servers.directory() {
-        warn_of_no_mailbox(directory);
+    if let Some(warning) = servers.directory().and_then(sentence_on_no_mailbox) {
+        eprintln!("mailconsole: warning: {warning}");
     }
     let runtime = Runtime::new()?;
     let code = runtime.block_on(serve_until_signal(servers));
@@ -297,7 +302,7 @@ async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
 }
 
 /// 128 and the number of SIGINT, as shells report it.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// One line for each listener, in one write. Nobody has to be there to read it.
 fn print_listening(listening: &[(Service, SocketAddr)]) {
@@ -309,15 +314,17 @@ fn print_listening(listening: &[(Service, SocketAddr)]) {
     let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
 }
 
-/// Mailboxes may come later, so that this is no failure.
-fn warn_of_no_mailbox(directory: &Directory) {
-    if directory.users().is_ok_and(|users| users.is_empty()) {
-        let path = directory.path().display();
-        eprintln!(
-            "mailconsole: warning: there is no mailbox in {path}, so that nobody can receive \
-             mail: make one with --user NAME, or create {path}/NAME.mbox"
-        );
-    }
+/// What to do about a directory without a mailbox. Mailboxes may come later, so that it is no
+/// failure.
+pub(super) fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
+    let path = directory.path().display();
+    let none = directory.users().is_ok_and(|users| users.is_empty());
+    none.then(|| {
+        format!(
+            "there is no mailbox in {path}, so that nobody can receive mail: make one with \
+             --user NAME, or create {path}/NAME.mbox"
+        )
+    })
 }
 
 /// Opens the directory, and makes what is to be made.

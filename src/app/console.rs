@@ -1,0 +1,104 @@
+//! The servers with a screen: the console is the observer of their events, and its user ends
+//! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::config::Config;
+use crate::app::run::{INTERRUPTED, Running, Servers, Signals, StartError, sentence_on_no_mailbox};
+use crate::servers::registry::Registry;
+use crate::store::directory::{Directory, Durability};
+use crate::store::survey;
+use crate::ui::feed::Feed;
+use crate::ui::{self, Console, Ending};
+use crate::wire::event::{Service, Transcript};
+
+/// Runs the servers and shows them until the console's user quits or a signal ends them.
+pub fn run(config: Config) -> Result<ExitCode, StartError> {
+    make_sure_of_terminal()?;
+    let registry = Arc::new(Registry::default());
+    let feed = Arc::new(Feed::default());
+    let transcript = Transcript::to(Arc::clone(&feed) as _);
+    let servers = Servers::bind(config, transcript, Some(Arc::clone(&registry)))?;
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed));
+    runtime.shutdown_background();
+    let code = ended?;
+    eprintln!("mailconsole: served {} connections", registry.view().opened);
+    Ok(code)
+}
+
+/// Refuses to draw a console into a file or a pipe.
+fn make_sure_of_terminal() -> Result<(), StartError> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(StartError::NoTerminal)
+}
+
+async fn show(
+    servers: Servers,
+    registry: Arc<Registry>,
+    feed: Arc<Feed>,
+) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::new()?;
+    // The console is for servers on a directory; the echo server alone has no use for one.
+    let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
+    let console = Console {
+        registry,
+        overview: survey::follow(&directory),
+        feed,
+        listeners: by_service(&servers.listening()),
+        notices: notices(servers.config(), &directory),
+        scrollback: servers.config().scrollback,
+    };
+    let running = servers.serve()?;
+    let shutdown = CancellationToken::new();
+    let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
+    let shown = tokio::select! {
+        shown = &mut screen => shown,
+        () = signals.next() => {
+            shutdown.cancel();
+            screen.await
+        }
+    };
+    let code = end(&running, &mut signals).await;
+    match shown {
+        Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
+        Err(error) => Err(StartError::Screen(error)),
+    }
+}
+
+/// Ends the servers; another signal meanwhile ends everything.
+async fn end(running: &Running, signals: &mut Signals) -> ExitCode {
+    tokio::select! {
+        () = running.end() => ExitCode::SUCCESS,
+        () = signals.next() => ExitCode::from(INTERRUPTED),
+    }
+}
+
+/// The addresses of each server, in the order in which the top line has them.
+fn by_service(listening: &[(Service, SocketAddr)]) -> Vec<(Service, Vec<SocketAddr>)> {
+    let of = |service| {
+        let own = listening.iter().filter(|(one, _)| *one == service);
+        (service, own.map(|(_, address)| *address).collect::<Vec<_>>())
+    };
+    [Service::Smtp, Service::Pop3, Service::Echo].map(of).to_vec()
+}
+
+/// What the user must know of: settings that change what others rely on, and warnings.
+fn notices(config: &Config, directory: &Directory) -> Vec<String> {
+    let unsynced = config.mailboxes.as_ref().map(|mailboxes| mailboxes.durability);
+    let unsynced =
+        (unsynced == Some(Durability::Unsynced)).then(|| "not synced (--no-sync)".to_owned());
+    let relayed = (!config.relay_from.is_empty()).then(|| {
+        let networks: Vec<_> = config.relay_from.iter().map(ToString::to_string).collect();
+        format!("relays for {}", networks.join(" "))
+    });
+    [unsynced, relayed, sentence_on_no_mailbox(directory)].into_iter().flatten().collect()
+}
