@@ -354,6 +354,11 @@ async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     overview.wait_for(|overview| seen(overview) == [u(1), ("v".to_owned(), None)]).await.unwrap();
     let trouble = overview.borrow().mailboxes[1].trouble.clone().unwrap();
     assert_eq!(trouble, "it does not begin with a From line");
+    std::fs::remove_file(store.path("v.mbox")).unwrap();
+    queue(&store, &[&["a@x", "b@x"], &["c@y"]]).await;
+    let queued = ("mqueue".to_owned(), Some(2));
+    overview.wait_for(|overview| seen(overview) == [u(1), queued.clone()]).await.unwrap();
+    overview.wait_for(|overview| overview.queue.len() == 3).await.unwrap();
 }
 
 /// Queues a message for each list of recipients.

@@ -103,6 +103,9 @@ impl Survey {
                 names.insert(name);
             }
         }
+        let queue: FileName = queue::FILE.into();
+        mailboxes.extend(self.mailbox(&shared, &queue, queue::FILE).await);
+        names.insert(queue);
         self.mailboxes.retain(|name, _| names.contains(name));
         let queue = self.queue(&shared).await;
         Overview { mailboxes, queue }

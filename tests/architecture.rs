@@ -1,0 +1,75 @@
+//! The rooms know of each other only what ARCHITECTURE.md says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every source file below `src/room`, with its text up to its tests.
+fn sources(room: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+                found.push((path, code.to_owned()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "there is no room {room}");
+    found
+}
+
+/// No line of code in the room says any of the words.
+#[track_caller]
+fn knows_nothing_of(room: &str, is_meant: impl Fn(&Path) -> bool, words: &[&str]) {
+    for (path, code) in sources(room).iter().filter(|(path, _)| is_meant(path)) {
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for word in words {
+                assert!(!line.contains(word), "{} says {word}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_below_the_composition_root_names_the_command_line_or_the_screen() {
+    for room in ["wire", "store", "servers", "check"] {
+        knows_nothing_of(room, |_| true, &["clap", "ratatui", "crossterm", "tui_logger"]);
+        knows_nothing_of(room, |_| true, &["crate::app", "crate::ui"]);
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    knows_nothing_of("wire", |_| true, &["crate::store", "crate::servers", "crate::check"]);
+    knows_nothing_of("store", |_| true, &["crate::servers", "crate::check"]);
+    knows_nothing_of("check", |_| true, &["crate::servers", "crate::store"]);
+    knows_nothing_of("ui", |_| true, &["crate::servers::smtp", "crate::servers::pop3"]);
+    let draws = |path: &Path| path.components().any(|part| part.as_os_str() == "panes");
+    knows_nothing_of("ui", draws, &["std::fs", "tokio", "crossterm"]);
+}
+
+#[test]
+fn sessions_hold_no_socket_no_file_and_no_clock() {
+    let is_session = |path: &Path| path.ends_with("session.rs") || path.ends_with("echo.rs");
+    let words = ["tokio", "std::fs", "std::net", "std::time", "chrono", "async "];
+    knows_nothing_of("servers/smtp", |path| path.ends_with("session.rs"), &words);
+    knows_nothing_of("servers/pop3", |path| path.ends_with("session.rs"), &words);
+    knows_nothing_of("servers", |path| is_session(path), &["std::fs", "std::time", "chrono"]);
+}
+
+#[test]
+fn what_is_called_pure_does_no_io() {
+    let words = ["tokio", "std::fs", "std::io", "std::thread"];
+    knows_nothing_of("wire", |_| true, &words);
+    knows_nothing_of(
+        "store",
+        |path| path.ends_with("mbox.rs") || path.ends_with("turns.rs"),
+        &words,
+    );
+}
