@@ -15,11 +15,11 @@ use crate::ui::panes::{
     top_line,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{age, clock, columns, line};
+use crate::ui::text::{age, clock, columns, line, width};
 use crate::ui::theme::Theme;
 
-/// Columns that an entry's id gets at most.
-const MOST_ID: u16 = 10;
+/// Columns that an entry's id gets at most. Ids begin alike, so that a longer one shows its end.
+const MOST_ID: u16 = 7;
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
@@ -73,7 +73,7 @@ fn draw_row(
     let cells = [
         (mark(is_selected), style),
         (sign, colour),
-        (row.id.as_str(), style),
+        (&short_id(row.id.as_str()), style),
         (row.recipient.as_str(), style),
         (&row.attempts.to_string(), style),
         (row.last_reply.as_str(), colour),
@@ -81,6 +81,14 @@ fn draw_row(
         (&next(row, state.clock.wall), style),
     ];
     table.row(buffer, at, &cells);
+}
+
+fn short_id(id: &str) -> String {
+    let most = usize::from(MOST_ID);
+    match id.char_indices().rev().nth(most - 2) {
+        Some((at, _)) if width(id) > most => format!("…{}", id.get(at..).unwrap_or_default()),
+        _ => id.to_owned(),
+    }
 }
 
 /// A sign for each state, so that colour is not alone in saying it.
