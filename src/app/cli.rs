@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
+
+use crate::check::Script;
 
 /// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do
 #[derive(Debug, Parser)]
@@ -29,7 +31,7 @@ const AFTER_HELP: &str = "\
 Without a sub-command all three servers run on one directory of mailboxes, on a full-screen \
 console or, with --no-tui, without a screen.
 
-Every option may also stand in the environment (MAILCONSOLE_SMTP_PORT=2525) and in the config \
+Every option but -v and -a may also stand in the environment (MAILCONSOLE_SMTP_PORT=2525) and in the config \
 file (smtp-port = 2525); a flag counts before the environment, and the environment before the \
 file.
 
@@ -73,7 +75,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Check {
     /// The conversation to play
-    pub protocol: Protocol,
+    #[arg(value_name = "echo|smtp|pop3", value_parser = script())]
+    pub script: Script,
     /// The server's port [default: 10000, 2500 or 11000]
     pub port: Option<u16>,
     /// The server's host
@@ -81,15 +84,11 @@ pub struct Check {
     pub host: String,
 }
 
-/// A protocol that `check` speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Protocol {
-    /// The echo protocol.
-    Echo,
-    /// SMTP.
-    Smtp,
-    /// POP3.
-    Pop3,
+fn script() -> impl TypedValueParser<Value = Script> {
+    PossibleValuesParser::new(Script::ALL.map(Script::name)).try_map(|name| {
+        let script = Script::ALL.into_iter().find(|script| script.name() == name);
+        script.ok_or_else(|| format!("{name} is no conversation"))
+    })
 }
 
 /// Everything that can be set, by a flag, in the environment or in the config file.

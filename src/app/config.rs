@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::app::cli::{Check, Cli, Command, Options, Protocol};
+use crate::app::cli::{Check, Cli, Command, Options};
 use crate::check::Script;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
+use crate::servers::smtp::address::Domain;
 use crate::store::directory::Durability;
+use crate::ui::SCROLLBACK;
 use crate::wire::event::Service;
 
 /// What was asked for.
@@ -227,15 +229,15 @@ fn config(
             1 => Verbosity::Lines,
             2.. => Verbosity::Text,
         },
-        scrollback: options.scrollback.unwrap_or(50_000),
+        scrollback: options.scrollback.unwrap_or(SCROLLBACK),
     })
 }
 
 /// The domain stands in replies and is compared with those of addresses.
 fn domain(given: Option<String>) -> Result<Arc<str>, ConfigError> {
     let domain = given.unwrap_or_else(|| "localhost".into());
-    match crate::servers::smtp::address::Domain::parse(&domain) {
-        Ok(crate::servers::smtp::address::Domain::Name(_)) => Ok(domain.into()),
+    match Domain::parse(&domain) {
+        Ok(Domain::Name(_)) => Ok(domain.into()),
         _ => Err(ConfigError::Unfit {
             flag: "--domain",
             expected: "a domain name such as localhost or example.org",
@@ -311,13 +313,8 @@ fn first_of<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
 
 impl From<Check> for Target {
     fn from(check: Check) -> Self {
-        let (script, service) = match check.protocol {
-            Protocol::Echo => (Script::Echo, Service::Echo),
-            Protocol::Smtp => (Script::Smtp, Service::Smtp),
-            Protocol::Pop3 => (Script::Pop3, Service::Pop3),
-        };
-        let port = check.port.unwrap_or(default_port(service));
-        Self { script, host: check.host, port }
+        let port = check.port.unwrap_or(check.script.default_port());
+        Self { script: check.script, host: check.host, port }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
-use crate::app::run::{INTERRUPTED, Running, Servers, Signals, StartError, sentence_on_no_mailbox};
+use crate::app::run::{Servers, Signals, StartError, end, sentence_on_no_mailbox};
 use crate::servers::registry::Registry;
 use crate::store::directory::{Directory, Durability};
 use crate::store::survey;
@@ -71,14 +71,6 @@ async fn show(
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),
-    }
-}
-
-/// Ends the servers; another signal meanwhile ends everything.
-async fn end(running: &Running, signals: &mut Signals) -> ExitCode {
-    tokio::select! {
-        () = running.end() => ExitCode::SUCCESS,
-        () = signals.next() => ExitCode::from(INTERRUPTED),
     }
 }
 

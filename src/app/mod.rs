@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod headless;
+mod port;
 pub mod run;
 pub mod state;

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, access};
-use procfs::net::TcpState;
-use procfs::process::{FDTarget, Process};
+use procfs::process::Process;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::config::{Config, Mailboxes, Port, Verbosity};
 use crate::app::headless::{Headless, MessageText};
+use crate::app::port::cannot_listen;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Listener, Server, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
@@ -295,14 +295,19 @@ async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
     let running = servers.serve()?;
     print_listening(&listening);
     signals.next().await;
+    Ok(end(&running, &mut signals).await)
+}
+
+/// Ends the servers; another signal meanwhile ends everything.
+pub(super) async fn end(running: &Running, signals: &mut Signals) -> ExitCode {
     tokio::select! {
-        () = running.end() => Ok(ExitCode::SUCCESS),
-        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
+        () = running.end() => ExitCode::SUCCESS,
+        () = signals.next() => ExitCode::from(INTERRUPTED),
     }
 }
 
 /// 128 and the number of SIGINT, as shells report it.
-pub(super) const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// One line for each listener, in one write. Nobody has to be there to read it.
 fn print_listening(listening: &[(Service, SocketAddr)]) {
@@ -362,46 +367,4 @@ fn raise_descriptor_limit() -> usize {
         Ok(hard)
     });
     usize::try_from(limit.unwrap_or(USUAL)).unwrap_or(usize::MAX)
-}
-
-fn cannot_listen(error: &BindError, port: &Port) -> String {
-    let BindError { address, source } = error;
-    let (number, flag) = (address.port(), port.flag);
-    match source.kind() {
-        io::ErrorKind::AddrInUse => {
-            let holder = holder_of(*address).map(|holder| format!(" by {holder}"));
-            let holder = holder.unwrap_or_default();
-            format!("cannot listen on port {number}: in use{holder}. Choose another with {flag}")
-        }
-        io::ErrorKind::PermissionDenied => format!(
-            "cannot listen on port {number}: not permitted. Choose one above 1023 with {flag}"
-        ),
-        io::ErrorKind::AddrNotAvailable => format!(
-            "cannot listen on {}: no address of this machine. Choose another with --bind",
-            address.ip()
-        ),
-        _ => format!("cannot listen on {address}: {source}. Choose another with {flag} or --bind"),
-    }
-}
-
-/// `pid 812 (postfix)`, if the process that listens there can be found.
-fn holder_of(address: SocketAddr) -> Option<String> {
-    let sockets = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
-    let inodes: Vec<u64> = sockets
-        .filter(|socket| socket.state == TcpState::Listen)
-        .filter(|socket| socket.local_address.port() == address.port())
-        .map(|socket| socket.inode)
-        .collect();
-    let mut processes = procfs::process::all_processes().ok()?.flatten();
-    let holder = processes.find(|process| holds_any(process, &inodes))?;
-    let stat = holder.stat().ok()?;
-    Some(format!("pid {} ({})", stat.pid, stat.comm))
-}
-
-fn holds_any(process: &Process, inodes: &[u64]) -> bool {
-    let Ok(descriptors) = process.fd() else { return false };
-    descriptors.flatten().any(|descriptor| match descriptor.target {
-        FDTarget::Socket(inode) => inodes.contains(&inode),
-        _ => false,
-    })
 }

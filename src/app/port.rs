@@ -1,0 +1,54 @@
+//! Ports that cannot be listened on: which process holds them, and what a user is told. Knows no
+//! server.
+
+use std::io;
+use std::net::SocketAddr;
+
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process};
+
+use crate::app::config::Port;
+use crate::servers::listener::BindError;
+
+/// Why a port cannot be listened on, and what to do about it.
+pub(super) fn cannot_listen(error: &BindError, port: &Port) -> String {
+    let BindError { address, source } = error;
+    let (number, flag) = (address.port(), port.flag);
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            let holder = holder_of(*address).map(|holder| format!(" by {holder}"));
+            let holder = holder.unwrap_or_default();
+            format!("cannot listen on port {number}: in use{holder}. Choose another with {flag}")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot listen on port {number}: not permitted. Choose one above 1023 with {flag}"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "cannot listen on {}: no address of this machine. Choose another with --bind",
+            address.ip()
+        ),
+        _ => format!("cannot listen on {address}: {source}. Choose another with {flag} or --bind"),
+    }
+}
+
+/// `pid 812 (postfix)`, if the process that listens there can be found.
+fn holder_of(address: SocketAddr) -> Option<String> {
+    let sockets = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
+    let inodes: Vec<u64> = sockets
+        .filter(|socket| socket.state == TcpState::Listen)
+        .filter(|socket| socket.local_address.port() == address.port())
+        .map(|socket| socket.inode)
+        .collect();
+    let mut processes = procfs::process::all_processes().ok()?.flatten();
+    let holder = processes.find(|process| holds_any(process, &inodes))?;
+    let stat = holder.stat().ok()?;
+    Some(format!("pid {} ({})", stat.pid, stat.comm))
+}
+
+fn holds_any(process: &Process, inodes: &[u64]) -> bool {
+    let Ok(descriptors) = process.fd() else { return false };
+    descriptors.flatten().any(|descriptor| match descriptor.target {
+        FDTarget::Socket(inode) => inodes.contains(&inode),
+        _ => false,
+    })
+}
