@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailconsole::servers::echo::EchoServer;
+use mailconsole::servers::registry::Registry;
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
@@ -238,6 +240,27 @@ async fn a_hundred_clients_are_seen_off_within_a_second() {
         peer.expect("-ERR Server shutting down").await;
         peer.expect_end().await;
     }
+}
+
+#[tokio::test]
+async fn the_operator_closes_one_connection_with_its_farewell() {
+    let mail = Mail::with_users(&["linhphan"]);
+    let registry = Arc::new(Registry::default());
+    let sockets = Sockets::listed(&registry);
+    let address = sockets.serve(mail.pop3);
+    let (mut peer, mut other) = (connect(address).await, connect(address).await);
+    for peer in [&mut peer, &mut other] {
+        peer.expect("+OK POP3 ready [localhost]").await;
+    }
+    peer.says("USER linhphan", "+OK*").await;
+    peer.says("PASS cis505", "+OK*").await;
+    let listed = registry.view().connections;
+    let logged_in = listed.iter().find(|one| one.state == "TRANSACTION linhphan").unwrap();
+    assert_eq!(logged_in.octets_in, "USER linhphan\r\nPASS cis505\r\n".len() as u64);
+    registry.close(logged_in.name.id);
+    peer.expect("-ERR Closed by the operator").await;
+    peer.expect_end().await;
+    other.says("USER linhphan", "+OK*").await;
 }
 
 #[tokio::test]

@@ -156,8 +156,11 @@ struct Mail {
 
 impl Mail {
     fn new(config: &Config, directory: Directory) -> Self {
-        let pop3 =
-            Pop3Server { directory: directory.clone(), password: Arc::clone(&config.password) };
+        let pop3 = Pop3Server {
+            directory: directory.clone(),
+            domain: Arc::clone(&config.domain),
+            password: Arc::clone(&config.password),
+        };
         let smtp = SmtpServer {
             directory,
             domain: Arc::clone(&config.domain),

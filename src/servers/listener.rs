@@ -298,7 +298,7 @@ mod tests {
             relay_from: Vec::new(),
             message_most: 0,
         };
-        let pop3 = Pop3Server { directory, password: "cis505".into() };
+        let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));
         assert!(task_of(&pop3) <= 1_536, "{}", task_of(&pop3));
     }

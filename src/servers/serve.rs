@@ -134,8 +134,9 @@ where
     async fn hold(&mut self) -> Result<Infallible, End> {
         self.channel.say(&self.session.greeting());
         loop {
-            self.channel.flush().await?;
+            // Whoever looks after a reply has come sees the state that it led to.
             self.channel.presence().changed(|| self.session.state());
+            self.channel.flush().await?;
             let octets = self.wait().await?;
             self.answer().await?;
             self.channel.presence().received(octets, self.input.unread());

@@ -11,6 +11,7 @@ use mailconsole::servers::channel::{Channel, Place, Stream};
 use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::presence::Presence;
+use mailconsole::servers::registry::Registry;
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
 use mailconsole::servers::smtp::session::SmtpSession;
@@ -166,7 +167,7 @@ impl Mail {
             relay_from: Vec::new(),
             message_most: 1 << 20,
         };
-        let pop3 = Pop3Server { directory, password: "cis505".into() };
+        let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
         Self { smtp, pop3, dir }
     }
 
@@ -200,6 +201,12 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(connections: usize) -> Self {
         Self { shared: Arc::new(Shared::new(Transcript::off(), None, connections, 1_000)) }
+    }
+
+    /// The same, with all connections listed.
+    pub(crate) fn listed(registry: &Arc<Registry>) -> Self {
+        let registry = Some(Arc::clone(registry));
+        Self { shared: Arc::new(Shared::new(Transcript::off(), registry, 1_000, 1_000)) }
     }
 
     /// Serves `server`, and says where.

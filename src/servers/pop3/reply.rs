@@ -5,7 +5,6 @@ use crate::servers::pop3::maildrop::Absent;
 use crate::servers::session::Reply;
 
 pub(super) const OK: Reply = Reply::fixed("+OK");
-pub(super) const READY: Reply = Reply::fixed("+OK POP3 ready [localhost]");
 pub(super) const SEND_PASS: Reply = Reply::fixed("+OK send PASS");
 pub(super) const DELETED: Reply = Reply::fixed("+OK message deleted");
 pub(super) const GOODBYE: Reply = Reply::fixed("+OK Goodbye!");

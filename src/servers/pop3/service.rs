@@ -25,6 +25,8 @@ const END: Reply = Reply::fixed(".");
 pub struct Pop3Server {
     /// Where the mailboxes are.
     pub directory: Directory,
+    /// Our name, as the greeting has it.
+    pub domain: Arc<str>,
     /// The password of every user.
     pub password: Arc<str>,
 }
@@ -40,7 +42,7 @@ impl Server for Pop3Server {
             password: Arc::clone(&self.password),
             maildrop: None,
         };
-        (Pop3Session::new(), service)
+        (Pop3Session::new(Arc::clone(&self.domain)), service)
     }
 }
 

@@ -80,6 +80,7 @@ pub enum Outcome {
 /// One POP3 session.
 #[derive(Debug)]
 pub struct Pop3Session {
+    domain: Arc<str>,
     state: State,
     login_failures: u32,
 }
@@ -97,10 +98,10 @@ enum State {
 }
 
 impl Pop3Session {
-    /// A session in the AUTHORIZATION state.
+    /// A session in the AUTHORIZATION state, with the server of `domain`.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { state: State::Anonymous, login_failures: 0 }
+    pub const fn new(domain: Arc<str>) -> Self {
+        Self { domain, state: State::Anonymous, login_failures: 0 }
     }
 
     fn authorization(&mut self, command: Command) -> Step<Effect> {
@@ -206,7 +207,7 @@ impl Session for Pop3Session {
     type Outcome = Outcome;
 
     fn greeting(&self) -> Reply {
-        reply::READY
+        format!("+OK POP3 ready [{}]", self.domain).into()
     }
 
     fn line(&mut self, line: &[u8]) -> Step<Effect> {
@@ -265,12 +266,6 @@ impl Session for Pop3Session {
     }
 }
 
-impl Default for Pop3Session {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,7 +274,7 @@ mod tests {
     /// A server on which linhphan, whose password is cis505, has messages of 120 and 200 octets;
     /// zives' maildrop is locked, damaged's cannot be read.
     fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
-        Peer::new(Pop3Session::new(), |effect| match effect {
+        Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
             Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
                 "linhphan" => Outcome::Opened([120, 200].into()),
                 "zives" => Outcome::InUse,
@@ -302,7 +297,10 @@ mod tests {
 
     #[test]
     fn the_greeting_is_exactly_this() {
-        assert_eq!(Pop3Session::new().greeting().bytes(), b"+OK POP3 ready [localhost]");
+        assert_eq!(
+            Pop3Session::new("localhost".into()).greeting().bytes(),
+            b"+OK POP3 ready [localhost]"
+        );
     }
 
     #[test]
@@ -395,7 +393,7 @@ mod tests {
 
     #[test]
     fn listings_leave_out_what_is_deleted() {
-        let mut session = Pop3Session::new();
+        let mut session = Pop3Session::new("localhost".into());
         session.line(b"USER linhphan");
         session.resume(Outcome::Opened([120, 200, 7].into()));
         session.line(b"DELE 2");
@@ -434,6 +432,6 @@ mod tests {
 
     #[test]
     fn an_idle_session_ends_without_a_word() {
-        assert_eq!(Pop3Session::new().farewell(Farewell::Idle), None);
+        assert_eq!(Pop3Session::new("localhost".into()).farewell(Farewell::Idle), None);
     }
 }
