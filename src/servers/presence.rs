@@ -60,6 +60,10 @@ impl Presence {
     pub fn received(&self, octets: usize, partial: &[u8]) {
         if let Some(listed) = &self.listed {
             listed.connection.received(octets, partial);
+            // A line that is begun and not ended is told by nothing else.
+            if !partial.is_empty() {
+                listed.registry.changed();
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::event::ConnectionName;
@@ -29,6 +30,8 @@ pub struct Registry {
     connections: Mutex<Connections>,
     /// Moves whenever anything changed that a snapshot would show.
     version: AtomicU64,
+    /// Wakes who waits for that.
+    moved: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +150,12 @@ impl Registry {
     /// Says that something worth showing has happened on a connection.
     pub fn changed(&self) {
         self.version.fetch_add(1, Relaxed);
+        self.moved.notify_one();
+    }
+
+    /// Waits until the version has moved. Many reasons may come as one; one waiter is woken.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     /// The connections as they are now.

@@ -135,6 +135,9 @@ impl Survey {
         };
         let value =
             MailboxView { name: user.to_owned(), messages, octets: stamp.size, locked, trouble };
+        if let Some(before) = before {
+            tell_change(&before.value, &value);
+        }
         self.mailboxes.insert(Arc::clone(name), Seen { stamp, value: value.clone() });
         Some(value)
     }
@@ -165,6 +168,21 @@ impl Survey {
         } else {
             changes.next().await;
         }
+    }
+}
+
+/// Says in the log what has come and gone since the last look, whoever brought or took it.
+fn tell_change(before: &MailboxView, now: &MailboxView) {
+    let name = &now.name;
+    match (before.messages, now.messages, &now.trouble) {
+        (_, _, Some(why)) => tracing::warn!(target: "mailbox", "{name}: {why}"),
+        (Some(before), Some(now), _) if before < now => {
+            tracing::info!(target: "mailbox", "{name}: {} came, {now} in all", now - before);
+        }
+        (Some(before), Some(now), _) if before > now => {
+            tracing::info!(target: "mailbox", "{name}: {} removed, {now} left", before - now);
+        }
+        _ => {}
     }
 }
 

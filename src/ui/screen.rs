@@ -137,6 +137,7 @@ impl Screen {
             }
             () = at(frame) => Woken::Frame,
             () = self.console.feed.moved(), if !self.is_dirty => Woken::News,
+            () = self.console.registry.moved(), if !self.is_dirty => Woken::News,
             Ok(()) = self.console.overview.changed(), if !self.is_dirty => Woken::Overview,
             () = at(age) => Woken::Aged,
             () = self.terminal.continued() => Woken::Continued,

@@ -68,6 +68,7 @@ impl Pop3Service {
             return Ok(Outcome::LoginRefused);
         };
         let maildrop = channel.unless_ending(self.directory.open_maildrop(&user)).await??;
+        tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         Ok(Outcome::Opened(self.maildrop.insert(maildrop).octets()))
     }
 
