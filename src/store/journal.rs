@@ -305,7 +305,7 @@ impl Append {
             body.extend_from_slice(&piece.octets.to_le_bytes());
             body.extend_from_slice(&piece.checksum.to_le_bytes());
         }
-        body.extend_from_slice(blob);
+        body.extend(inverted(blob));
     }
 
     fn decode(body: &mut Fields<'_>) -> Option<Self> {
@@ -314,9 +314,15 @@ impl Append {
         let (pieces, blob) = (body.u64()?, usize::try_from(body.u64()?).ok()?);
         let piece = |_| Some(Piece { octets: body.u64()?, checksum: body.u32()? });
         let pieces = (0..pieces).map(piece).collect::<Option<_>>()?;
-        let blob = (blob > 0).then_some(body.take(blob)?.to_vec());
+        let blob = (blob > 0).then_some(inverted(body.take(blob)?).collect());
         Some(Self { identity, old_size, pieces, blob })
     }
+}
+
+/// A journal holds no plain copy of a message: whoever searches the directory for one, or counts
+/// them, must not find it twice.
+fn inverted(octets: &[u8]) -> impl Iterator<Item = u8> {
+    octets.iter().map(|octet| !octet)
 }
 
 fn encode<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<u8> {
