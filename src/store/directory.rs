@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::Local;
 
+use crate::store::anchor;
 use crate::store::append::{DeliverError, Delivery, Part};
 use crate::store::committer::{self, Committer, FileName, Journals};
 use crate::store::files::{Access, Creation, Files};
@@ -145,6 +146,9 @@ impl Directory {
             io::ErrorKind::NotADirectory => OpenError::NotDirectory(path.to_owned()),
             _ => OpenError::Io(path.to_owned(), error),
         })?;
+        if let Err(error) = anchor::remove_left_over(&files) {
+            tracing::warn!("cannot tidy up {}: {error}", path.display());
+        }
         let shared = Shared {
             files: Arc::new(files),
             durability,
@@ -239,6 +243,7 @@ impl Directory {
     /// none.
     pub async fn close(&self) {
         committer::remove_journals(&self.shared, Duration::ZERO).await;
+        self.shared.files.anchor().remove(&self.shared.files);
     }
 
     /// Opens a user's maildrop for a POP3 session: locks it against other sessions and lists its

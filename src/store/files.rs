@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 
+use crate::store::anchor::Anchor;
+
 /// Mode of the files we make: mail is its owner's.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -20,6 +22,7 @@ const WINDOW: usize = 1024 * 1024;
 pub struct Files {
     fd: OwnedFd,
     path: PathBuf,
+    anchor: Anchor,
 }
 
 /// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
@@ -58,7 +61,13 @@ impl Files {
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(Self { fd, path: path.to_owned() })
+        Ok(Self { fd, path: path.to_owned(), anchor: Anchor::default() })
+    }
+
+    /// What the dotlocks in it are links to.
+    #[must_use]
+    pub const fn anchor(&self) -> &Anchor {
+        &self.anchor
     }
 
     /// The path it was opened at, for words to people.
@@ -133,6 +142,12 @@ impl Files {
             }
         }
         Ok(names)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.anchor.remove(self);
     }
 }
 

@@ -6,17 +6,15 @@
 //! meanwhile replaced by a rename must notice it, or what it appends goes to a file nobody sees.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, Read};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
+use crate::store::anchor;
 use crate::store::files::{Access, Creation, Files, Stamp};
 
 /// Age at which a dotlock whose holder cannot be asked is taken to be left over.
@@ -181,48 +179,13 @@ enum Taken {
 impl Dotlock {
     fn try_take(files: &Arc<Files>, mailbox: &str) -> io::Result<Taken> {
         let name = format!("{mailbox}.lock");
-        if Self::make(files, &name)? {
+        if files.anchor().link(files, &name)? {
             return Ok(Taken::Ours(Self { files: Arc::clone(files), name }));
         }
         // A left-over one is removed now and taken at the next attempt, in fair competition.
         remove_if_stale(files, &name)?;
         Ok(Taken::Busy)
     }
-
-    /// Makes the lock file with our process id in it from the first moment: made empty and filled
-    /// later, it would block the mailbox for ever if we died in between.
-    fn make(files: &Files, name: &str) -> io::Result<bool> {
-        let id = format!("{}\n", std::process::id());
-        let made = match files.nameless() {
-            Ok(mut file) => {
-                file.write_all(id.as_bytes())?;
-                files.name(&file, name)
-            }
-            Err(error) if is_unsupported(&error) => Self::make_by_link(files, name, &id),
-            Err(error) => Err(error),
-        };
-        match made {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// For file systems that know no nameless files.
-    fn make_by_link(files: &Files, name: &str, id: &str) -> io::Result<()> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let draft = format!(".{name}.{}.{number}", std::process::id());
-        let mut file = files.open_file(&draft, Access::Write, Creation::Always)?;
-        let linked = file.write_all(id.as_bytes()).and_then(|()| files.link(&draft, name));
-        files.remove(&draft)?;
-        linked
-    }
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    let unsupported = [libc::EOPNOTSUPP, libc::EISDIR, libc::EINVAL];
-    error.raw_os_error().is_some_and(|code| unsupported.contains(&code))
 }
 
 impl Drop for Dotlock {
@@ -268,7 +231,7 @@ fn is_stale(holder: &[u8], modified: SystemTime) -> bool {
     if u32::try_from(id) == Ok(std::process::id()) {
         return modified < *STARTED;
     }
-    old || kill(Pid::from_raw(id), None) == Err(Errno::ESRCH)
+    old || !anchor::is_alive(id)
 }
 
 /// Notes when the process began; a later dotlock with our own process id is ours.
@@ -302,6 +265,7 @@ mod tests {
         assert!(matches!(lock(&files), Attempt::Busy));
         drop(held);
         assert!(matches!(lock(&files), Attempt::Locked(_)));
+        drop(files);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -1,6 +1,7 @@
 //! What lies on disk: mailboxes and the relay queue, as mbox files in one directory.
 //! Knows no protocol and no screen.
 
+pub mod anchor;
 pub mod append;
 pub mod committer;
 pub mod directory;

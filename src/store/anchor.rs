@@ -1,0 +1,128 @@
+//! The file whose links are the dotlocks of this process: `.mailconsole.PID`, which holds the
+//! process id.
+//!
+//! A link costs much less than a file: ext4 without a journal looks for an inode that was not
+//! freed lately, and finds fewer the more dotlocks come and go. A link also has its content
+//! from the first moment on: a lock that is made empty and filled later would block its mailbox
+//! for ever if we died in between.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use crate::store::files::{Access, Creation, Files};
+
+const PREFIX: &str = ".mailconsole.";
+
+/// Names that are looked at when what dead processes left is removed.
+const NAMES_MOST: usize = 100_000;
+
+/// How old the file may look. Its links have its age, and other programs take an old lock for one
+/// that was left over: after five minutes, the most impatient.
+const TOUCHED_EVERY: Duration = Duration::from_secs(30);
+
+/// The file, once it has been made.
+#[derive(Debug, Default)]
+pub struct Anchor {
+    /// When it was last made to look new.
+    touched: Mutex<Option<Instant>>,
+}
+
+impl Anchor {
+    /// Gives the file another name, that of a lock; whether that name was free.
+    pub fn link(&self, files: &Files, lock: &str) -> io::Result<bool> {
+        self.make_ready(files)?;
+        let linked = match files.link(&own_name(), lock) {
+            // Somebody has tidied up.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.forget();
+                self.make_ready(files)?;
+                files.link(&own_name(), lock)
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the file, if it was made.
+    pub fn remove(&self, files: &Files) {
+        if self.forget()
+            && let Err(error) = files.remove(&own_name())
+        {
+            tracing::warn!("cannot remove {}: {error}", own_name());
+        }
+    }
+
+    fn make_ready(&self, files: &Files) -> io::Result<()> {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if touched.is_some_and(|at| at.elapsed() < TOUCHED_EVERY) {
+            return Ok(());
+        }
+        let file = files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
+        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
+        file.set_modified(SystemTime::now())?;
+        *touched = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Whether there was something to forget.
+    fn forget(&self) -> bool {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+fn own_name() -> String {
+    format!("{PREFIX}{}", std::process::id())
+}
+
+/// Removes what processes left that are no more.
+pub fn remove_left_over(files: &Files) -> io::Result<()> {
+    for name in files.names(NAMES_MOST)? {
+        let id = name.strip_prefix(PREFIX).and_then(|id| id.parse().ok());
+        if id.is_some_and(|id| !is_alive(id)) {
+            files.remove(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a process of that id on this machine.
+#[must_use]
+pub fn is_alive(id: i32) -> bool {
+    id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_removed_and_ours_is_made_again_if_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let left = dir.path().join(format!("{PREFIX}{}", child.id()));
+        std::fs::write(&left, "").unwrap();
+        let files = Files::open(dir.path()).unwrap();
+        let anchor = Anchor::default();
+        assert!(anchor.link(&files, "a.lock").unwrap());
+        assert!(!anchor.link(&files, "a.lock").unwrap());
+        remove_left_over(&files).unwrap();
+        assert!(!left.exists());
+        files.remove(&own_name()).unwrap();
+        assert!(anchor.link(&files, "b.lock").unwrap());
+        let id = std::fs::read_to_string(dir.path().join("b.lock")).unwrap();
+        assert_eq!(id, format!("{}\n", std::process::id()));
+        anchor.remove(&files);
+        assert!(!dir.path().join(own_name()).exists());
+    }
+}
