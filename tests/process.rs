@@ -440,3 +440,32 @@ fn the_environment_counts_after_flags() {
     assert_eq!(client.rest(), "421 example.org Server shutting down\r\n");
     assert!(servers.wait().0.success());
 }
+
+#[test]
+fn the_tester_finds_nothing_off_with_our_own_servers() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &[]);
+    for service in ["echo", "smtp", "pop3"] {
+        let output = run(&["check", service, &servers.port(service).to_string()]);
+        let transcript = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{transcript}");
+        let replies = transcript.lines().filter(|line| line.starts_with("S: "));
+        assert!(replies.clone().count() > 5 && replies.clone().all(|line| line.ends_with(" [OK]")));
+        assert!(output.stderr.is_empty());
+    }
+    servers.signal(Signal::SIGINT);
+    assert!(servers.wait().0.success());
+}
+
+#[test]
+fn the_tester_ends_with_status_1_if_anything_is_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &[]);
+    let output = run(&["check", "smtp", &servers.port("echo").to_string()]);
+    let transcript = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{transcript}");
+    assert!(transcript.contains("<CR><LF> [Expected: '220 localhost *']\n"));
+    servers.signal(Signal::SIGINT);
+    assert!(servers.wait().0.success());
+    refuses(&["check", "pop3", "1"], 1, &["port 1 of localhost", "refused"]);
+}

@@ -104,7 +104,7 @@ impl Registry {
         self.version.load(Relaxed)
     }
 
-    /// Lists a connection; [`Connection::closed`] ends it.
+    /// Lists a connection; [`closed`](Self::closed) ends it.
     pub fn opened(&self, name: ConnectionName, peer: SocketAddr) -> Arc<Connection> {
         let now = Instant::now();
         let progress = Progress {

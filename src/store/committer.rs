@@ -2,7 +2,7 @@
 //! many of them share one write and one sync, and whatever else needs a file locked.
 //!
 //! Inside this process nobody polls: [`turns`](crate::store::turns) says who is next. Against
-//! other processes there are the locks of [`lock`](crate::store::lock), which can only be tried
+//! other processes there are the locks of [`crate::store::lock`], which can only be tried
 //! again; only those who want that very file wait.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
