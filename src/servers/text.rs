@@ -10,7 +10,8 @@ use crate::wire::dot::Stuffer;
 use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
-/// What the transcript shows of one message text: how long it was, or all its lines.
+/// What the transcript is told of one message text: how long it was, and all its lines where
+/// anybody wants them.
 #[derive(Debug)]
 pub struct TextLog {
     side: Side,
@@ -41,15 +42,12 @@ impl TextLog {
         }
     }
 
-    /// Says that the text has ended with its lone dot.
+    /// Says that the text has ended with its lone dot, and how long it was.
     pub fn end(self, presence: &Presence) {
-        match self.lines {
-            Some(lines) if !lines.is_empty() => {
-                presence.tell(|| Kind::TextLine(self.side, KeptLine::new(lines.unread())));
-            }
-            Some(_) => {}
-            None => presence.tell(|| Kind::Text { octets: self.octets }),
+        if let Some(lines) = self.lines.filter(|lines| !lines.is_empty()) {
+            presence.tell(|| Kind::TextLine(self.side, KeptLine::new(lines.unread())));
         }
+        presence.tell(|| Kind::Text { octets: self.octets });
         presence.line(self.side, b".");
     }
 }

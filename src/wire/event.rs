@@ -95,7 +95,7 @@ pub enum Kind {
     Line(Side, KeptLine),
     /// A line of message text; only where the observer asks for message text.
     TextLine(Side, KeptLine),
-    /// What stands for message text that is not shown line by line.
+    /// A message text has ended; it stands for the text where that is not shown line by line.
     Text {
         /// Length of the text as it is on the wire without dot stuffing.
         octets: u64,
