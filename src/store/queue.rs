@@ -267,6 +267,16 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Where, from the beginning of the block, the letter of the recipient with this path stands.
+    fn letter_of(&self, recipient: Option<&Recipient>) -> Option<u64> {
+        let forward_path = &recipient?.forward_path;
+        let nth =
+            self.block.recipients.iter().position(|there| there.forward_path == *forward_path)?;
+        self.letters.get(nth).map(|letter| *letter as u64)
+    }
+}
+
 /// The recipients of the messages at `spans`, as a list shows them; `most` at most.
 pub(super) fn views(
     file: &File,
@@ -412,10 +422,11 @@ impl Queue {
 
     fn mark(&self, file: &File, entry: &Entry, recipients: &[usize]) -> Result<(), QueueError> {
         let before = Stamp::of_file(file)?;
-        let entry = self.find(file, entry)?;
+        let there = self.find(file, entry)?;
         for nth in recipients {
-            let letter = entry.letters.get(*nth).ok_or(QueueError::Gone)?;
-            file.write_all_at(b"D", entry.span.text + *letter as u64)?;
+            // An operator may have dropped another recipient meanwhile.
+            let Some(letter) = there.letter_of(entry.block.recipients.get(*nth)) else { continue };
+            file.write_all_at(b"D", there.span.text + letter)?;
         }
         self.shared.durability.sync(file)?;
         // The marks move nothing, so that what is known of the file still holds.
@@ -423,11 +434,19 @@ impl Queue {
         Ok(())
     }
 
+    /// The entry as it is now: an operator may have changed it since it was listed.
+    pub async fn now(&self, entry: &Entry) -> Result<Entry, QueueError> {
+        let (queue, entry) = (self.clone(), entry.clone());
+        let find = move |locked: LockedFile| queue.find(locked.file(), &entry);
+        committer::with_locked(&self.shared, &self.name, Purpose::Read, find).await?
+    }
+
     /// The entry where it is now: usually where it was.
     fn find(&self, file: &File, entry: &Entry) -> Result<Entry, QueueError> {
         let is_same = |there: &Entry| there.block.id == entry.block.id;
         let there = Entry::read(entry.span, &mut Window::new(file)).ok().flatten();
-        match there.filter(is_same) {
+        // It may begin where it was and end elsewhere, if its block has been edited.
+        match there.filter(|there| is_same(there) && there.text == entry.text) {
             Some(there) => Ok(there),
             None => self.list(file)?.into_iter().find(is_same).ok_or(QueueError::Gone),
         }
