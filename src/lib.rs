@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod check;
+pub mod relay;
 pub mod servers;
 pub mod store;
 pub mod ui;

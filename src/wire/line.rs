@@ -113,6 +113,12 @@ impl LineBuffer {
         self.unread().is_empty() && self.overlong.is_none()
     }
 
+    /// Whether the unfinished line is over the limit already.
+    #[must_use]
+    pub const fn is_overlong(&self) -> bool {
+        self.overlong.is_some()
+    }
+
     /// Gives the memory back while the peer is silent.
     pub fn release(&mut self) {
         self.drop_consumed();

@@ -1,0 +1,280 @@
+//! Drives conversations over a connection to one mail host.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::relay::channel::{Channel, Journal};
+use crate::relay::conversation::extensions::Extensions;
+use crate::relay::conversation::opening::{self, Introduction, Opening, Protection};
+use crate::relay::conversation::transaction::{Outcome, Step, Transaction};
+use crate::relay::conversation::{Awaited, Command};
+use crate::relay::envelope::Envelope;
+use crate::relay::mx::Target;
+use crate::relay::status::Status;
+use crate::relay::text::{Letter, MessageText, Outgoing, TextReader};
+use crate::relay::timeouts::Timeouts;
+use crate::relay::tls::{Proof, Tls};
+use crate::relay::trouble::Trouble;
+use crate::relay::verdict::{Again, Verdict};
+use crate::servers::registry::Registry;
+use crate::wire::event::{ConnectionName, Service, Transcript};
+
+/// Octets of message text that are gathered before they are sent.
+const BLOCK: usize = 64 * 1024;
+
+/// What all connections of the relay have in common.
+#[derive(Debug)]
+pub struct Client {
+    /// How long they wait.
+    pub timeouts: Timeouts,
+    /// Where it is told what they say and hear.
+    pub transcript: Transcript,
+    /// Where they are listed.
+    pub registry: Arc<Registry>,
+    /// Counts the connections of the whole process.
+    pub ids: Arc<AtomicU64>,
+    /// Agrees on TLS.
+    pub tls: Tls,
+    /// Ends them all.
+    pub stop: CancellationToken,
+}
+
+/// A connection to a host that takes mail from us.
+pub struct Connection {
+    target: Target,
+    extensions: Extensions,
+    channel: Channel,
+    transactions: u64,
+}
+
+/// Why there is no connection.
+enum Unopened {
+    Refused(Verdict),
+    /// The host offers TLS and does not get it done.
+    Handshake(Verdict),
+}
+
+impl Connection {
+    /// Connects and introduces us; the verdict is for all that would be sent.
+    pub async fn open(
+        client: &Client,
+        target: &Target,
+        introduction: &Introduction,
+    ) -> Result<Self, Verdict> {
+        match Self::attempt(client, target, introduction).await {
+            Err(Unopened::Handshake(_)) if introduction.protection == Protection::Opportunistic => {
+                let in_the_clear =
+                    Introduction { protection: Protection::None, ..introduction.clone() };
+                let attempt = Self::attempt(client, target, &in_the_clear).await;
+                attempt.map_err(Unopened::verdict)
+            }
+            attempt => attempt.map_err(Unopened::verdict),
+        }
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether it has carried a transaction, so that the host may have tired of it.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.transactions > 0
+    }
+
+    /// Sends one letter to at most 100 recipients. Returns right behind the host's last word on
+    /// them, so that a delivery is recorded before anything else can go wrong.
+    pub async fn deliver<M: MessageText>(
+        &mut self,
+        envelope: &Envelope,
+        letter: &Letter<M>,
+    ) -> Outcome {
+        self.transactions += 1;
+        let (host, channel) = (&self.target.host, &mut self.channel);
+        let (mut transaction, mut step) =
+            Transaction::begin(host, &self.extensions, envelope, letter.octets());
+        loop {
+            let sent = match step {
+                Step::Send(commands) => channel.send(&commands).await,
+                Step::Wait => Ok(()),
+                Step::SendText => match send_text(channel, &mut transaction, letter).await {
+                    Ok(()) => Ok(()),
+                    Err(trouble) => return text_broke_off(channel, transaction, &trouble).await,
+                },
+                Step::Done(outcome) => return outcome,
+            };
+            let reply = match sent {
+                Ok(()) => channel.reply(transaction.awaited()).await,
+                Err(trouble) => Err(trouble),
+            };
+            step = match reply {
+                Ok(reply) => transaction.reply(&reply),
+                Err(trouble) => Step::Done(transaction.broken(&trouble)),
+            };
+        }
+    }
+
+    /// Says QUIT; what the host answers changes nothing.
+    pub async fn quit(mut self) {
+        quit(&mut self.channel).await;
+    }
+
+    async fn attempt(
+        client: &Client,
+        target: &Target,
+        introduction: &Introduction,
+    ) -> Result<Self, Unopened> {
+        let mut channel = connect(client, target).await.map_err(Unopened::Refused)?;
+        let extensions = open(client, target, introduction, &mut channel).await?;
+        Ok(Self { target: target.clone(), extensions, channel, transactions: 0 })
+    }
+}
+
+impl Unopened {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Refused(verdict) | Self::Handshake(verdict) => verdict,
+        }
+    }
+
+    fn broken(trouble: &Trouble, host: &str, awaited: Awaited) -> Self {
+        let verdict = Verdict::Deferred(trouble.diagnosis(host, awaited), Again::NextHost);
+        match trouble {
+            Trouble::Handshake(_) => Self::Handshake(verdict),
+            _ => Self::Refused(verdict),
+        }
+    }
+}
+
+async fn connect(client: &Client, target: &Target) -> Result<Channel, Verdict> {
+    let limit = client.timeouts.connect;
+    let connecting = async {
+        match timeout(limit, TcpStream::connect(target.address)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
+        }
+    };
+    let stream = tokio::select! {
+        stream = connecting => stream,
+        () = client.stop.cancelled() => Err("the relay was stopped".to_owned()),
+    };
+    let stream = stream.map_err(|why| {
+        let reason = format!("cannot connect to {} ({}): {why}", target.host, target.address);
+        Verdict::deferred(Status::NO_ANSWER, Again::NextHost, &reason)
+    })?;
+    // Commands are small and each is waited for. Without it everything is a little slower.
+    let _ = stream.set_nodelay(true);
+    let journal = client.journal(&stream, target.address);
+    Ok(Channel::new(stream, client.timeouts, client.stop.clone(), journal))
+}
+
+impl Client {
+    fn journal(&self, stream: &TcpStream, peer: SocketAddr) -> Journal {
+        let name = ConnectionName {
+            id: self.ids.fetch_add(1, Relaxed),
+            number: 0,
+            service: Service::Relay,
+        };
+        let registry = Arc::clone(&self.registry);
+        Journal::open(stream, peer, name, self.transcript.clone(), registry)
+    }
+}
+
+async fn open(
+    client: &Client,
+    target: &Target,
+    introduction: &Introduction,
+    channel: &mut Channel,
+) -> Result<Extensions, Unopened> {
+    let mut opening = Opening::new(&target.host, introduction);
+    loop {
+        let awaited = opening.awaited();
+        let broken = |trouble: Trouble| Unopened::broken(&trouble, &target.host, awaited);
+        let reply = channel.reply(awaited).await.map_err(broken)?;
+        match opening.reply(&reply) {
+            opening::Step::Send(command) => channel.send(&[command]).await.map_err(broken)?,
+            opening::Step::Handshake => {
+                let proof = proof_for(&introduction.protection);
+                let secured = channel.secure(&client.tls, proof, &target.host, target.address);
+                secured.await.map_err(broken)?;
+                let hello = opening.secured();
+                channel.send(&[hello]).await.map_err(broken)?;
+            }
+            opening::Step::Ready(extensions) => return Ok(extensions),
+            opening::Step::Refused(verdict) => {
+                quit(channel).await;
+                return Err(Unopened::Refused(verdict));
+            }
+        }
+    }
+}
+
+const fn proof_for(protection: &Protection) -> Proof {
+    match protection {
+        Protection::None | Protection::Opportunistic => Proof::None,
+        Protection::Verified(_) => Proof::Certificate,
+    }
+}
+
+async fn quit(channel: &mut Channel) {
+    let quit = Command::open("QUIT".to_owned());
+    if channel.send(&[quit]).await.is_ok() {
+        let _ = channel.reply(Awaited::Quit).await;
+    }
+}
+
+async fn send_text<M: MessageText>(
+    channel: &mut Channel,
+    transaction: &mut Transaction<'_>,
+    letter: &Letter<M>,
+) -> Result<(), Trouble> {
+    channel.journal().state("DATA");
+    letter.sent.store(0, Relaxed);
+    let unreadable = |error: std::io::Error| Trouble::Message(error.to_string());
+    let mut text = letter.text.open().await.map_err(unreadable)?;
+    let mut piece = letter.received.clone().into_bytes();
+    let mut outgoing = Outgoing::default();
+    let mut wire = Vec::new();
+    loop {
+        outgoing.push(&piece, &mut wire);
+        channel.journal().text(outgoing.proper());
+        if wire.len() >= BLOCK {
+            channel.write(&wire).await?;
+            letter.sent.store(outgoing.octets(), Relaxed);
+            wire.clear();
+        }
+        piece.clear();
+        if text.read(&mut piece).await.map_err(unreadable)? == 0 {
+            break;
+        }
+    }
+    outgoing.finish(&mut wire);
+    channel.journal().text_ends(outgoing.octets());
+    transaction.dot();
+    channel.write(&wire).await?;
+    letter.sent.store(outgoing.octets(), Relaxed);
+    Ok(())
+}
+
+/// A host that has had enough of a text may have said why before it closed the connection.
+async fn text_broke_off(
+    channel: &mut Channel,
+    mut transaction: Transaction<'_>,
+    trouble: &Trouble,
+) -> Outcome {
+    let reply = match trouble {
+        Trouble::Lost(_) | Trouble::Closed | Trouble::Stuck(_) => {
+            channel.reply(Awaited::Quit).await.ok()
+        }
+        _ => None,
+    };
+    transaction.interrupted(reply.as_ref(), trouble)
+}

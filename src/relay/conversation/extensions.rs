@@ -1,0 +1,129 @@
+//! What a host offers in its reply to EHLO (RFC 5321 section 4.1.1.1), as far as we use it.
+
+use crate::relay::reply::Reply;
+
+/// An extension, or an authentication mechanism, that we know how to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// RFC 6152, which replaced RFC 1652.
+    EightBitMime,
+    /// RFC 2920.
+    Pipelining,
+    /// RFC 3207.
+    StartTls,
+    /// RFC 4616.
+    AuthPlain,
+    /// What came before it, and is still the only one at some hosts.
+    AuthLogin,
+}
+
+/// What a host offers. A host that was greeted with HELO offers nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    offered: Vec<Extension>,
+    size: Size,
+}
+
+/// What a host says about sizes (RFC 1870).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Size {
+    /// Nothing.
+    #[default]
+    NotOffered,
+    /// It wants to be told the size, and names no limit.
+    Unlimited,
+    /// It takes messages of at most so many octets.
+    AtMost(u64),
+}
+
+impl Extensions {
+    /// Reads the reply; what is not known or not well-formed is not offered.
+    #[must_use]
+    pub fn of_reply(reply: &Reply) -> Self {
+        let mut extensions = Self::default();
+        for line in reply.texts().iter().skip(1) {
+            if let Ok(line) = str::from_utf8(line) {
+                extensions.line(&line.to_ascii_uppercase());
+            }
+        }
+        extensions
+    }
+
+    /// Whether the host offers it.
+    #[must_use]
+    pub fn offer(&self, extension: Extension) -> bool {
+        self.offered.contains(&extension)
+    }
+
+    /// What the host says about sizes.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    fn line(&mut self, line: &str) {
+        // Old hosts write AUTH=LOGIN.
+        let mut words = line.split([' ', '=']);
+        match words.next() {
+            Some("8BITMIME") => self.offered.push(Extension::EightBitMime),
+            Some("PIPELINING") => self.offered.push(Extension::Pipelining),
+            Some("STARTTLS") => self.offered.push(Extension::StartTls),
+            Some("SIZE") => self.size = limit(words.next()),
+            Some("AUTH") => self.offered.extend(words.filter_map(mechanism)),
+            _ => {}
+        }
+    }
+}
+
+/// RFC 1870 section 4: no number, or 0, is no fixed limit.
+fn limit(number: Option<&str>) -> Size {
+    match number.and_then(|number| number.parse().ok()) {
+        None | Some(0) => Size::Unlimited,
+        Some(octets) => Size::AtMost(octets),
+    }
+}
+
+fn mechanism(name: &str) -> Option<Extension> {
+    match name {
+        "PLAIN" => Some(Extension::AuthPlain),
+        "LOGIN" => Some(Extension::AuthLogin),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(wire: &str) -> Extensions {
+        Extensions::of_reply(&Reply::of_wire(wire))
+    }
+
+    #[test]
+    fn keywords_are_read_in_any_case() {
+        let extensions = offered(
+            "250-PIPELINING is the name of this host\r\n250-8bitmime\r\n250-SIZE 1000\r\n\
+             250-XFOO bar\r\n250-AUTH CRAM-MD5 plain\r\n250 StartTLS\r\n",
+        );
+        assert!(!extensions.offer(Extension::Pipelining));
+        assert!(extensions.offer(Extension::EightBitMime));
+        assert!(extensions.offer(Extension::StartTls));
+        assert!(extensions.offer(Extension::AuthPlain));
+        assert!(!extensions.offer(Extension::AuthLogin));
+        assert_eq!(extensions.size(), Size::AtMost(1_000));
+    }
+
+    #[test]
+    fn a_size_of_nothing_zero_or_nonsense_is_no_limit() {
+        for line in ["SIZE", "SIZE 0", "SIZE -1", "SIZE 99999999999999999999"] {
+            let extensions = offered(&format!("250-x\r\n250 {line}\r\n"));
+            assert_eq!(extensions.size(), Size::Unlimited, "{line}");
+        }
+        assert_eq!(offered("250 x\r\n").size(), Size::NotOffered);
+    }
+
+    #[test]
+    fn the_old_spelling_of_auth_counts() {
+        assert!(offered("250-x\r\n250 AUTH=LOGIN\r\n").offer(Extension::AuthLogin));
+    }
+}

@@ -1,0 +1,141 @@
+//! What the relay says to a mail host and what it makes of the replies, as state machines without
+//! I/O: a reply goes in, the next step comes out. [`opening`] is once per connection,
+//! [`transaction`] once per message.
+
+pub mod extensions;
+pub mod opening;
+pub mod transaction;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::relay::timeouts::Timeouts;
+
+/// What a reply answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The connection itself.
+    Greeting,
+    /// HELO or EHLO.
+    Hello,
+    /// STARTTLS.
+    StartTls,
+    /// AUTH, or a line of its exchange.
+    Auth,
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Rcpt,
+    /// DATA.
+    Data,
+    /// The message text and its final dot.
+    Text,
+    /// RSET.
+    Reset,
+    /// QUIT.
+    Quit,
+}
+
+impl Awaited {
+    /// How long the reply may take.
+    #[must_use]
+    pub const fn time(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Greeting => timeouts.greeting,
+            Self::Hello | Self::StartTls | Self::Auth => timeouts.hello,
+            Self::Mail => timeouts.mail,
+            Self::Rcpt => timeouts.rcpt,
+            Self::Data => timeouts.data,
+            Self::Text => timeouts.final_dot,
+            Self::Reset | Self::Quit => timeouts.farewell,
+        }
+    }
+
+    /// The state of the connection while it is awaited, as screens show it.
+    #[must_use]
+    pub const fn state(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Hello => "HELO",
+            Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            Self::Text => "end of DATA",
+            Self::Reset => "RSET",
+            Self::Quit => "QUIT",
+        }
+    }
+}
+
+/// Completes “the host answers …”.
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "the connection",
+            Self::Hello => "HELO",
+            Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
+            Self::Mail => "MAIL FROM",
+            Self::Rcpt => "RCPT TO",
+            Self::Data => "DATA",
+            Self::Text => "the message text",
+            Self::Reset => "RSET",
+            Self::Quit => "QUIT",
+        })
+    }
+}
+
+/// A command line without its CRLF.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Command {
+    line: String,
+    shown: Shown,
+}
+
+/// What a transcript may show of a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    All,
+    /// So many octets; what follows is secret.
+    Beginning(usize),
+}
+
+impl Command {
+    /// A command that anybody may read.
+    #[must_use]
+    pub const fn open(line: String) -> Self {
+        Self { line, shown: Shown::All }
+    }
+
+    /// A command whose argument is not shown to anybody.
+    #[must_use]
+    pub fn secret(verb: &str, argument: &str) -> Self {
+        Self { line: format!("{verb}{argument}"), shown: Shown::Beginning(verb.len()) }
+    }
+
+    /// The line as it is sent.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// The line as it is shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.shown {
+            Shown::All => self.line.clone(),
+            Shown::Beginning(octets) => {
+                format!("{}******", self.line.get(..octets).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Never shows a secret.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}

@@ -1,0 +1,470 @@
+//! The opening of a connection: greeting, HELO or EHLO, STARTTLS, AUTH. Without I/O.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::relay::conversation::extensions::{Extension, Extensions};
+use crate::relay::conversation::{Awaited, Command};
+use crate::relay::reply::{Class, Reply};
+use crate::relay::status::Status;
+use crate::relay::verdict::{Again, Diagnosis, Verdict};
+
+/// How the relay introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// Our domain.
+    pub domain: String,
+    /// With which command.
+    pub hello: Hello,
+    /// With which protection.
+    pub protection: Protection,
+}
+
+/// The command that opens the conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hello {
+    /// HELO: nothing but RFC 821.
+    #[default]
+    Helo,
+    /// EHLO, and HELO if the host does not know it.
+    Ehlo,
+}
+
+/// What protects the connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing.
+    None,
+    /// TLS if the host offers it, with any certificate (RFC 7435): better than nothing.
+    #[default]
+    Opportunistic,
+    /// TLS with a certificate that proves the host's name, and then our login.
+    Verified(Login),
+}
+
+/// A user of a smarthost.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Never shows the password.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({}, ******)", self.user)
+    }
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this and feed the reply back.
+    Send(Command),
+    /// Shake hands for TLS, then send what [`Opening::secured`] says.
+    Handshake,
+    /// Transactions may begin.
+    Ready(Extensions),
+    /// This host takes no mail from us now; for all recipients the verdict is the same.
+    Refused(Verdict),
+}
+
+/// The opening, as far as it has come.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    host: &'a str,
+    introduction: &'a Introduction,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Greeting,
+    Ehlo(Channel),
+    Helo(Channel),
+    StartTls(Extensions),
+    Auth(Exchange, Extensions),
+}
+
+/// Who can read what is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Clear,
+    Tls,
+}
+
+/// How far a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exchange {
+    /// The next reply decides.
+    Complete,
+    /// AUTH LOGIN asks for the user, then for the password.
+    User,
+    Password,
+}
+
+impl<'a> Opening<'a> {
+    /// Waits for the greeting of `host`.
+    #[must_use]
+    pub const fn new(host: &'a str, introduction: &'a Introduction) -> Self {
+        Self { host, introduction, stage: Stage::Greeting }
+    }
+
+    /// What the next reply answers.
+    #[must_use]
+    pub const fn awaited(&self) -> Awaited {
+        match self.stage {
+            Stage::Greeting => Awaited::Greeting,
+            Stage::Ehlo(_) | Stage::Helo(_) => Awaited::Hello,
+            Stage::StartTls(_) => Awaited::StartTls,
+            Stage::Auth(..) => Awaited::Auth,
+        }
+    }
+
+    /// Takes the reply.
+    pub fn reply(&mut self, reply: &Reply) -> Step {
+        if reply.code() == 421 {
+            return self.refused(reply);
+        }
+        match &self.stage {
+            Stage::Greeting => self.greeted(reply),
+            Stage::Ehlo(channel) => self.answered_ehlo(*channel, reply),
+            Stage::Helo(channel) => self.answered_helo(*channel, reply),
+            Stage::StartTls(extensions) => self.answered_starttls(extensions.clone(), reply),
+            Stage::Auth(exchange, extensions) => {
+                self.answered_auth(*exchange, extensions.clone(), reply)
+            }
+        }
+    }
+
+    /// TLS stands: all that was said before is forgotten (RFC 3207 section 4.2).
+    pub fn secured(&mut self) -> Command {
+        self.ehlo(Channel::Tls)
+    }
+
+    fn greeted(&mut self, reply: &Reply) -> Step {
+        if reply.class() != Class::Completion {
+            return self.refused(reply);
+        }
+        match (self.introduction.hello, &self.introduction.protection) {
+            // A login needs STARTTLS and AUTH, which need EHLO.
+            (Hello::Ehlo, _) | (_, Protection::Verified(_)) => {
+                Step::Send(self.ehlo(Channel::Clear))
+            }
+            (Hello::Helo, _) => Step::Send(self.helo(Channel::Clear)),
+        }
+    }
+
+    fn ehlo(&mut self, channel: Channel) -> Command {
+        self.stage = Stage::Ehlo(channel);
+        Command::open(format!("EHLO {}", self.introduction.domain))
+    }
+
+    fn helo(&mut self, channel: Channel) -> Command {
+        self.stage = Stage::Helo(channel);
+        Command::open(format!("HELO {}", self.introduction.domain))
+    }
+
+    fn answered_ehlo(&mut self, channel: Channel, reply: &Reply) -> Step {
+        match reply.class() {
+            Class::Completion => self.introduced(channel, Extensions::of_reply(reply)),
+            Class::Permanent => Step::Send(self.helo(channel)),
+            Class::Intermediate | Class::Transient => self.refused(reply),
+        }
+    }
+
+    fn answered_helo(&mut self, channel: Channel, reply: &Reply) -> Step {
+        match reply.class() {
+            Class::Completion => self.introduced(channel, Extensions::default()),
+            _ => self.refused(reply),
+        }
+    }
+
+    fn introduced(&mut self, channel: Channel, extensions: Extensions) -> Step {
+        let offered = extensions.offer(Extension::StartTls);
+        match (&self.introduction.protection, channel) {
+            (Protection::Verified(login), Channel::Tls) => self.log_in(login, extensions),
+            (Protection::Verified(_), Channel::Clear) if !offered => self.without(
+                Status::NO_TLS,
+                "offers no STARTTLS, and a password is sent over TLS only",
+            ),
+            (Protection::None, _) | (_, Channel::Tls) => Step::Ready(extensions),
+            (Protection::Opportunistic, _) if !offered => Step::Ready(extensions),
+            (Protection::Opportunistic | Protection::Verified(_), Channel::Clear) => {
+                self.stage = Stage::StartTls(extensions);
+                Step::Send(Command::open("STARTTLS".to_owned()))
+            }
+        }
+    }
+
+    fn answered_starttls(&mut self, extensions: Extensions, reply: &Reply) -> Step {
+        match (reply.class(), &self.introduction.protection) {
+            (Class::Completion, _) => Step::Handshake,
+            (_, Protection::Verified(_)) => self.deferred(reply, Status::NO_TLS),
+            (_, Protection::None | Protection::Opportunistic) => Step::Ready(extensions),
+        }
+    }
+
+    fn log_in(&mut self, login: &Login, extensions: Extensions) -> Step {
+        if extensions.offer(Extension::AuthPlain) {
+            self.stage = Stage::Auth(Exchange::Complete, extensions);
+            let secret = format!("\0{}\0{}", login.user, login.password);
+            return Step::Send(Command::secret("AUTH PLAIN ", &encoded(&secret)));
+        }
+        if extensions.offer(Extension::AuthLogin) {
+            self.stage = Stage::Auth(Exchange::User, extensions);
+            return Step::Send(Command::open("AUTH LOGIN".to_owned()));
+        }
+        self.without(Status::NO_LOGIN, "offers neither AUTH PLAIN nor AUTH LOGIN")
+    }
+
+    fn answered_auth(&mut self, exchange: Exchange, extensions: Extensions, reply: &Reply) -> Step {
+        let Protection::Verified(login) = &self.introduction.protection else {
+            return self.refused(reply);
+        };
+        let (answer, next) = match (exchange, reply.class()) {
+            (Exchange::Complete, Class::Completion) => return Step::Ready(extensions),
+            (Exchange::User, Class::Intermediate) => (&login.user, Exchange::Password),
+            (Exchange::Password, Class::Intermediate) => (&login.password, Exchange::Complete),
+            // A wrong password is for the operator to put right; no mail is lost for it.
+            _ => return self.deferred(reply, Status::NO_LOGIN),
+        };
+        self.stage = Stage::Auth(next, extensions);
+        Step::Send(Command::secret("", &encoded(answer)))
+    }
+
+    fn refused(&self, reply: &Reply) -> Step {
+        let diagnosis = Diagnosis::of_reply(self.host, reply);
+        Step::Refused(match reply.class() {
+            Class::Permanent => Verdict::Failed(diagnosis),
+            Class::Transient => Verdict::Deferred(diagnosis, Again::NextHost),
+            Class::Completion | Class::Intermediate => return self.nonsense(reply),
+        })
+    }
+
+    fn deferred(&self, reply: &Reply, status: Status) -> Step {
+        let diagnosis = Diagnosis { status, ..Diagnosis::of_reply(self.host, reply) };
+        Step::Refused(Verdict::Deferred(diagnosis, Again::NextHost))
+    }
+
+    fn without(&self, status: Status, lack: &str) -> Step {
+        let reason = format!("{} {lack}", self.host);
+        Step::Refused(Verdict::deferred(status, Again::NextHost, &reason))
+    }
+
+    fn nonsense(&self, reply: &Reply) -> Step {
+        let reason = format!(
+            "{} answers {} with {}, which makes no sense",
+            self.host,
+            self.awaited(),
+            reply.in_one_line()
+        );
+        Step::Refused(Verdict::deferred(Status::PROTOCOL, Again::NextHost, &reason))
+    }
+}
+
+fn encoded(secret: &str) -> String {
+    BASE64_STANDARD.encode(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn introduction(hello: Hello, protection: Protection) -> Introduction {
+        Introduction { domain: "relay.example".to_owned(), hello, protection }
+    }
+
+    fn login() -> Protection {
+        Protection::Verified(Login { user: "linh".to_owned(), password: "cis505".to_owned() })
+    }
+
+    /// An opening and what was said in it last.
+    struct Talk<'a>(Opening<'a>, Option<Step>);
+
+    impl<'a> Talk<'a> {
+        fn with(introduction: &'a Introduction) -> Self {
+            Self(Opening::new("mx.example", introduction), None)
+        }
+
+        #[track_caller]
+        fn hears(mut self, reply: &str) -> Self {
+            self.1 = Some(self.0.reply(&Reply::of_wire(&format!("{reply}\r\n"))));
+            self
+        }
+
+        #[track_caller]
+        fn says(self, line: &str) -> Self {
+            match &self.1 {
+                Some(Step::Send(command)) => assert_eq!(command.line(), line),
+                step => panic!("{step:?} instead of {line}"),
+            }
+            self
+        }
+
+        #[track_caller]
+        fn shakes_hands(mut self) -> Self {
+            assert_eq!(self.1, Some(Step::Handshake));
+            self.1 = Some(Step::Send(self.0.secured()));
+            self
+        }
+
+        #[track_caller]
+        fn then_it_is_ready(self) {
+            assert!(matches!(self.1, Some(Step::Ready(_))), "{:?}", self.1);
+        }
+
+        #[track_caller]
+        fn then_it_is_refused(self, reason: &str) -> Verdict {
+            let Some(Step::Refused(verdict)) = self.1 else {
+                panic!("{:?}", self.1);
+            };
+            assert_eq!(verdict.diagnosis().reason.as_str(), reason);
+            verdict
+        }
+    }
+
+    #[test]
+    fn it_says_helo_and_is_ready() {
+        let introduction = introduction(Hello::Helo, Protection::Opportunistic);
+        Talk::with(&introduction)
+            .hears("220 mx.example ESMTP")
+            .says("HELO relay.example")
+            .hears("250-mx.example\r\n250 STARTTLS")
+            .then_it_is_ready();
+    }
+
+    #[test]
+    fn a_host_that_does_not_know_ehlo_is_greeted_with_helo() {
+        let introduction = introduction(Hello::Ehlo, Protection::Opportunistic);
+        Talk::with(&introduction)
+            .hears("220 mx.example")
+            .says("EHLO relay.example")
+            .hears("502 what?")
+            .says("HELO relay.example")
+            .hears("250 mx.example")
+            .then_it_is_ready();
+    }
+
+    #[test]
+    fn starttls_is_used_if_it_is_offered_and_what_was_offered_before_it_is_forgotten() {
+        let introduction = introduction(Hello::Ehlo, Protection::Opportunistic);
+        let talk = Talk::with(&introduction)
+            .hears("220 mx.example")
+            .hears("250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS")
+            .says("STARTTLS")
+            .hears("220 go ahead")
+            .shakes_hands()
+            .says("EHLO relay.example")
+            .hears("250-mx.example\r\n250 8BITMIME");
+        let Some(Step::Ready(extensions)) = &talk.1 else {
+            panic!("{:?}", talk.1);
+        };
+        assert!(!extensions.offer(Extension::Pipelining));
+        assert!(extensions.offer(Extension::EightBitMime));
+    }
+
+    #[test]
+    fn a_host_that_takes_its_offer_of_tls_back_gets_the_mail_in_the_clear() {
+        let introduction = introduction(Hello::Ehlo, Protection::Opportunistic);
+        Talk::with(&introduction)
+            .hears("220 mx.example")
+            .hears("250-mx.example\r\n250 STARTTLS")
+            .hears("454 TLS not available")
+            .then_it_is_ready();
+    }
+
+    #[test]
+    fn a_greeting_refuses_for_now_or_for_good() {
+        let introduction = introduction(Hello::Helo, Protection::None);
+        let verdict = Talk::with(&introduction)
+            .hears("554 5.3.2 no mail here")
+            .then_it_is_refused("554 5.3.2 no mail here");
+        assert!(matches!(verdict, Verdict::Failed(_)));
+        let verdict = Talk::with(&introduction).hears("421 busy").then_it_is_refused("421 busy");
+        assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
+        let verdict = Talk::with(&introduction).hears("354 what?").then_it_is_refused(
+            "mx.example answers the connection with 354 what?, which makes no sense",
+        );
+        assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
+    }
+
+    #[test]
+    fn helo_refuses_as_the_greeting_does() {
+        let introduction = introduction(Hello::Helo, Protection::None);
+        let talk = || Talk::with(&introduction).hears("220 mx.example");
+        let verdict = talk().hears("550 go away").then_it_is_refused("550 go away");
+        assert!(matches!(verdict, Verdict::Failed(_)));
+        let verdict = talk().hears("450 later").then_it_is_refused("450 later");
+        assert!(matches!(verdict, Verdict::Deferred(..)));
+    }
+
+    #[test]
+    fn a_password_is_sent_over_tls_only() {
+        let introduction = introduction(Hello::Helo, login());
+        Talk::with(&introduction)
+            .hears("220 smart.example")
+            .says("EHLO relay.example")
+            .hears("250-smart.example\r\n250 AUTH PLAIN")
+            .then_it_is_refused(
+                "mx.example offers no STARTTLS, and a password is sent over TLS only",
+            );
+        Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("500 what?")
+            .says("HELO relay.example")
+            .hears("250 smart.example")
+            .then_it_is_refused(
+                "mx.example offers no STARTTLS, and a password is sent over TLS only",
+            );
+    }
+
+    #[test]
+    fn auth_plain_logs_in_with_one_line_that_nobody_is_shown() {
+        let introduction = introduction(Hello::Helo, login());
+        let talk = Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("250-smart.example\r\n250 STARTTLS")
+            .hears("220 go ahead")
+            .shakes_hands()
+            .hears("250-smart.example\r\n250 AUTH LOGIN PLAIN")
+            .says("AUTH PLAIN AGxpbmgAY2lzNTA1");
+        assert_eq!(format!("{:?}", talk.1), "Some(Send(AUTH PLAIN ******))");
+        assert!(!format!("{:?}", talk.0).contains("cis505"));
+        talk.hears("235 welcome").then_it_is_ready();
+    }
+
+    #[test]
+    fn auth_login_logs_in_where_there_is_no_plain() {
+        let introduction = introduction(Hello::Helo, login());
+        Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("250-smart.example\r\n250 STARTTLS")
+            .hears("220 go ahead")
+            .shakes_hands()
+            .hears("250-smart.example\r\n250 AUTH LOGIN")
+            .says("AUTH LOGIN")
+            .hears("334 VXNlcm5hbWU6")
+            .says("bGluaA==")
+            .hears("334 UGFzc3dvcmQ6")
+            .says("Y2lzNTA1")
+            .hears("235 welcome")
+            .then_it_is_ready();
+    }
+
+    #[test]
+    fn a_wrong_password_fails_no_mail() {
+        let introduction = introduction(Hello::Helo, login());
+        let verdict = Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("250-smart.example\r\n250 STARTTLS")
+            .hears("220 go ahead")
+            .shakes_hands()
+            .hears("250-smart.example\r\n250 AUTH PLAIN")
+            .hears("535 5.7.8 no")
+            .then_it_is_refused("535 5.7.8 no");
+        assert!(matches!(verdict, Verdict::Deferred(..)));
+    }
+}

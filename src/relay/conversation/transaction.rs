@@ -1,0 +1,712 @@
+//! One message to one host: MAIL, RCPT, DATA and the text (RFC 5321 section 3.3), with a verdict
+//! for each recipient. Without I/O; the text itself passes it by.
+
+use std::fmt::Write;
+use std::mem;
+
+use crate::relay::conversation::extensions::{Extension, Extensions, Size};
+use crate::relay::conversation::{Awaited, Command};
+use crate::relay::envelope::{Envelope, ReversePath};
+use crate::relay::reply::{Class, Reply};
+use crate::relay::status::Status;
+use crate::relay::trouble::Trouble;
+use crate::relay::verdict::{Again, Diagnosis, Verdict};
+
+/// Octets of commands that are sent before their replies are read. Both sides' buffers hold as
+/// much, so that neither waits for the other to read (RFC 2920 section 3.1).
+const PIPELINED: usize = 4_096;
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send these in one go, and feed the first reply back.
+    Send(Vec<Command>),
+    /// Feed the next reply back; it is to a command that has been sent.
+    Wait,
+    /// Send the text; call [`Transaction::dot`] before its end; feed the reply back.
+    SendText,
+    /// It is over.
+    Done(Outcome),
+}
+
+/// How a transaction ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// One verdict for each recipient, in the envelope's order.
+    pub verdicts: Vec<Verdict>,
+    /// What of the connection.
+    pub connection: After,
+}
+
+/// What a connection is good for after a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Another transaction, or QUIT.
+    Usable,
+    /// Nothing.
+    Ended,
+}
+
+/// A transaction, as far as it has come.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    host: &'a str,
+    envelope: &'a Envelope,
+    stage: Stage,
+    /// For each recipient: nothing while it is accepted or not yet named.
+    verdicts: Vec<Option<Verdict>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// MAIL, and then a RCPT for each recipient.
+    Naming {
+        /// How many of these commands have been sent.
+        sent: usize,
+        /// How many have been answered.
+        answered: usize,
+        /// May they be sent in one go?
+        pace: Pace,
+    },
+    Data,
+    /// The text is on its way, its end is not.
+    Text,
+    /// The end of the text may have reached the host.
+    Dot,
+    Reset,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    OneByOne,
+    Pipelined,
+}
+
+impl<'a> Transaction<'a> {
+    /// Begins to send `host` a message of about `octets` octets.
+    #[must_use]
+    pub fn begin(
+        host: &'a str,
+        extensions: &Extensions,
+        envelope: &'a Envelope,
+        octets: u64,
+    ) -> (Self, Step) {
+        let pace =
+            if extensions.offer(Extension::Pipelining) { Pace::Pipelined } else { Pace::OneByOne };
+        let mut transaction = Self {
+            host,
+            envelope,
+            stage: Stage::Naming { sent: 0, answered: 0, pace },
+            verdicts: vec![None; envelope.recipients.len()],
+        };
+        let step = transaction.first_step(extensions, octets);
+        (transaction, step)
+    }
+
+    /// What the next reply answers.
+    #[must_use]
+    pub const fn awaited(&self) -> Awaited {
+        match self.stage {
+            Stage::Naming { answered: 0, .. } => Awaited::Mail,
+            Stage::Naming { .. } => Awaited::Rcpt,
+            Stage::Data => Awaited::Data,
+            Stage::Text | Stage::Dot => Awaited::Text,
+            Stage::Reset => Awaited::Reset,
+        }
+    }
+
+    /// Takes the next reply.
+    pub fn reply(&mut self, reply: &Reply) -> Step {
+        if reply.code() == 421 {
+            return Step::Done(self.closing(reply));
+        }
+        match self.stage {
+            Stage::Naming { answered: 0, .. } => self.answered_mail(reply),
+            Stage::Naming { answered, .. } => self.answered_rcpt(answered - 1, reply),
+            Stage::Data => self.answered_data(reply),
+            Stage::Text | Stage::Dot => self.answered_text(reply),
+            Stage::Reset => Step::Done(self.outcome(After::Usable)),
+        }
+    }
+
+    /// From here on the host may have the whole message.
+    pub fn dot(&mut self) {
+        self.stage = Stage::Dot;
+    }
+
+    /// The connection is of no more use.
+    pub fn broken(&mut self, trouble: &Trouble) -> Outcome {
+        let mut diagnosis = trouble.diagnosis(self.host, self.awaited());
+        if let Stage::Dot = self.stage {
+            let reason = format!("{}; it may have the message", diagnosis.reason);
+            diagnosis = Diagnosis::ours(diagnosis.status, &reason);
+        }
+        let again = match trouble {
+            Trouble::Message(_) | Trouble::Stopped => Again::NextRun,
+            _ => self.again(),
+        };
+        self.settle(&Verdict::Deferred(diagnosis, again));
+        self.outcome(After::Ended)
+    }
+
+    /// The host took no more of the text; it gave this reply, if any, before the text's end.
+    pub fn interrupted(&mut self, reply: Option<&Reply>, trouble: &Trouble) -> Outcome {
+        if let Some(reply) = reply
+            && let Class::Transient | Class::Permanent = reply.class()
+        {
+            self.settle(&self.refusal(reply));
+        }
+        self.broken(trouble)
+    }
+
+    fn first_step(&mut self, extensions: &Extensions, octets: u64) -> Step {
+        match extensions.size() {
+            Size::AtMost(most) if octets > most => {
+                let reason = format!(
+                    "{} takes messages of at most {most} octets, and this one has {octets}",
+                    self.host
+                );
+                self.settle(&Verdict::failed(Status::TOO_LARGE, &reason));
+                Step::Done(self.outcome(After::Usable))
+            }
+            _ => self.name_more(mail(&self.envelope.reverse_path, extensions, octets)),
+        }
+    }
+
+    /// Sends `first` and as many recipients as may follow it.
+    fn name_more(&mut self, first: Command) -> Step {
+        let Stage::Naming { sent, pace, .. } = &mut self.stage else {
+            return Step::Send(vec![first]);
+        };
+        *sent += 1;
+        let mut octets = first.line().len();
+        let mut batch = vec![first];
+        while let Pace::Pipelined = pace
+            && let Some(recipient) = self.envelope.recipients.get(*sent - 1)
+        {
+            let command = Command::open(format!("RCPT TO:<{recipient}>"));
+            octets += command.line().len() + 2;
+            if octets > PIPELINED {
+                break;
+            }
+            batch.push(command);
+            *sent += 1;
+        }
+        Step::Send(batch)
+    }
+
+    fn answered_mail(&mut self, reply: &Reply) -> Step {
+        match reply.class() {
+            Class::Completion => {}
+            Class::Intermediate => return self.nonsense(reply),
+            Class::Transient | Class::Permanent => self.settle(&self.refusal(reply)),
+        }
+        self.go_on()
+    }
+
+    fn answered_rcpt(&mut self, recipient: usize, reply: &Reply) -> Step {
+        let verdict = match reply.class() {
+            Class::Completion => None,
+            Class::Intermediate => return self.nonsense(reply),
+            Class::Transient | Class::Permanent => Some(self.refused_recipient(recipient, reply)),
+        };
+        // Where MAIL was refused, the refusal of the recipients says nothing new.
+        if let Some(unsettled @ None) = self.verdicts.get_mut(recipient) {
+            *unsettled = verdict;
+        }
+        self.go_on()
+    }
+
+    /// RFC 5321 section 4.5.3.1.10: 452, and the 552 of old, may mean “too many at once”.
+    fn refused_recipient(&self, recipient: usize, reply: &Reply) -> Verdict {
+        let mut before = self.verdicts.iter().take(recipient);
+        let others_were_taken = before.any(Option::is_none);
+        match reply.code() {
+            452 | 552 if others_were_taken => {
+                let diagnosis = Diagnosis::of_reply(self.host, reply);
+                Verdict::Deferred(diagnosis, Again::NextTransaction)
+            }
+            _ => self.refusal(reply),
+        }
+    }
+
+    /// What follows the answer to MAIL or to a RCPT.
+    fn go_on(&mut self) -> Step {
+        let Stage::Naming { sent, answered, .. } = &mut self.stage else {
+            return Step::Wait;
+        };
+        *answered += 1;
+        if answered < sent {
+            return Step::Wait;
+        }
+        if self.verdicts.iter().all(Option::is_some) {
+            return self.reset();
+        }
+        match self.envelope.recipients.get(*sent - 1) {
+            Some(recipient) => {
+                let command = Command::open(format!("RCPT TO:<{recipient}>"));
+                self.name_more(command)
+            }
+            None => self.data(),
+        }
+    }
+
+    /// DATA is never sent ahead of the replies to RCPT: a host that took no recipient and says
+    /// 354 all the same would have to be sent a text (RFC 2920 section 3.1).
+    fn data(&mut self) -> Step {
+        self.stage = Stage::Data;
+        Step::Send(vec![Command::open("DATA".to_owned())])
+    }
+
+    fn answered_data(&mut self, reply: &Reply) -> Step {
+        match reply.class() {
+            Class::Intermediate => {
+                self.stage = Stage::Text;
+                Step::SendText
+            }
+            Class::Completion => self.nonsense(reply),
+            Class::Transient | Class::Permanent => {
+                self.settle(&self.refusal(reply));
+                self.reset()
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Step {
+        self.stage = Stage::Reset;
+        Step::Send(vec![Command::open("RSET".to_owned())])
+    }
+
+    fn answered_text(&mut self, reply: &Reply) -> Step {
+        let verdict = match reply.class() {
+            Class::Completion => Verdict::Delivered(Diagnosis::of_reply(self.host, reply)),
+            Class::Intermediate => return self.nonsense(reply),
+            Class::Transient | Class::Permanent => self.refusal(reply),
+        };
+        self.settle(&verdict);
+        Step::Done(self.outcome(After::Usable))
+    }
+
+    fn refusal(&self, reply: &Reply) -> Verdict {
+        let diagnosis = Diagnosis::of_reply(self.host, reply);
+        match reply.class() {
+            Class::Permanent => Verdict::Failed(diagnosis),
+            _ => Verdict::Deferred(diagnosis, Again::NextHost),
+        }
+    }
+
+    /// 421: the host is about to close the connection (RFC 5321 section 3.8).
+    fn closing(&mut self, reply: &Reply) -> Outcome {
+        self.settle(&self.refusal(reply));
+        self.outcome(After::Ended)
+    }
+
+    fn nonsense(&mut self, reply: &Reply) -> Step {
+        let reason = format!(
+            "{} answers {} with {}, which makes no sense",
+            self.host,
+            self.awaited(),
+            reply.in_one_line()
+        );
+        let again = self.again();
+        self.settle(&Verdict::deferred(Status::PROTOCOL, again, &reason));
+        Step::Done(self.outcome(After::Ended))
+    }
+
+    /// No second host is given a message that this one may have taken.
+    const fn again(&self) -> Again {
+        match self.stage {
+            Stage::Dot => Again::NextRun,
+            _ => Again::NextHost,
+        }
+    }
+
+    /// The same verdict for all recipients that have none.
+    fn settle(&mut self, verdict: &Verdict) {
+        for unsettled in self.verdicts.iter_mut().filter(|verdict| verdict.is_none()) {
+            *unsettled = Some(verdict.clone());
+        }
+    }
+
+    /// Called when all are settled.
+    fn outcome(&mut self, connection: After) -> Outcome {
+        Outcome {
+            verdicts: mem::take(&mut self.verdicts).into_iter().flatten().collect(),
+            connection,
+        }
+    }
+}
+
+fn mail(reverse_path: &ReversePath, extensions: &Extensions, octets: u64) -> Command {
+    let mut line = format!("MAIL FROM:<{reverse_path}>");
+    if extensions.size() != Size::NotOffered {
+        let _ = write!(line, " SIZE={octets}");
+    }
+    // It says that the text may have such octets, not that it has; to find out would cost a pass.
+    if extensions.offer(Extension::EightBitMime) {
+        line.push_str(" BODY=8BITMIME");
+    }
+    Command::open(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::envelope::Address;
+    use proptest::prelude::*;
+
+    fn envelope(recipients: &[&str]) -> Envelope {
+        let recipients = recipients.iter().map(|text| Address::parse(text));
+        Envelope {
+            reverse_path: ReversePath::parse("a@localhost").expect("a path"),
+            recipients: recipients.collect::<Result<_, _>>().expect("addresses"),
+        }
+    }
+
+    fn offering(lines: &[&str]) -> Extensions {
+        let lines = lines.join("\r\n250-");
+        let wire = format!("250-mx.example\r\n250-{lines}\r\n250 XEND\r\n");
+        Extensions::of_reply(&Reply::of_wire(&wire))
+    }
+
+    /// A transaction and its last step.
+    struct Talk<'a>(Transaction<'a>, Step);
+
+    impl<'a> Talk<'a> {
+        fn about(envelope: &'a Envelope) -> Self {
+            Self::with(envelope, &Extensions::default())
+        }
+
+        fn with(envelope: &'a Envelope, extensions: &Extensions) -> Self {
+            let (transaction, step) = Transaction::begin("mx.example", extensions, envelope, 264);
+            Self(transaction, step)
+        }
+
+        #[track_caller]
+        fn says(self, lines: &[&str]) -> Self {
+            let Step::Send(commands) = &self.1 else {
+                panic!("{:?} instead of {lines:?}", self.1);
+            };
+            let said: Vec<&str> = commands.iter().map(Command::line).collect();
+            assert_eq!(said, lines);
+            self
+        }
+
+        #[track_caller]
+        fn hears(mut self, reply: &str) -> Self {
+            self.1 = self.0.reply(&Reply::of_wire(&format!("{reply}\r\n")));
+            self
+        }
+
+        #[track_caller]
+        fn waits(self) -> Self {
+            assert_eq!(self.1, Step::Wait);
+            self
+        }
+
+        #[track_caller]
+        fn sends_the_text(mut self) -> Self {
+            assert_eq!(self.1, Step::SendText);
+            self.0.dot();
+            self
+        }
+
+        fn up_to_the_text(self) -> Self {
+            self.hears("250 ok").hears("250 ok").hears("354 go on")
+        }
+
+        #[track_caller]
+        fn ends(self, connection: After, verdicts: &[&str]) {
+            let Step::Done(outcome) = self.1 else {
+                panic!("{:?} instead of {verdicts:?}", self.1);
+            };
+            outcome_is(&outcome, connection, verdicts);
+        }
+
+        #[track_caller]
+        fn breaks(mut self, trouble: &Trouble, verdicts: &[&str]) {
+            let outcome = self.0.broken(trouble);
+            outcome_is(&outcome, After::Ended, verdicts);
+        }
+    }
+
+    #[track_caller]
+    fn outcome_is(outcome: &Outcome, connection: After, verdicts: &[&str]) {
+        let shown: Vec<String> = outcome.verdicts.iter().map(shown).collect();
+        assert_eq!(shown, verdicts);
+        assert_eq!(outcome.connection, connection);
+    }
+
+    fn shown(verdict: &Verdict) -> String {
+        let fate = match verdict {
+            Verdict::Delivered(_) => "delivered",
+            Verdict::Deferred(_, Again::NextTransaction) => "next transaction",
+            Verdict::Deferred(_, Again::NextHost) => "next host",
+            Verdict::Deferred(_, Again::NextRun) => "next run",
+            Verdict::Failed(_) => "failed",
+        };
+        format!("{fate}: {}", verdict.diagnosis().reason)
+    }
+
+    #[test]
+    fn a_message_is_delivered() {
+        let envelope = envelope(&["b@x.example"]);
+        Talk::about(&envelope)
+            .says(&["MAIL FROM:<a@localhost>"])
+            .hears("250 ok")
+            .says(&["RCPT TO:<b@x.example>"])
+            .hears("250 ok")
+            .says(&["DATA"])
+            .hears("354 go on")
+            .sends_the_text()
+            .hears("250 2.0.0 queued as 17")
+            .ends(After::Usable, &["delivered: 250 2.0.0 queued as 17"]);
+    }
+
+    #[test]
+    fn each_recipient_has_a_verdict_of_its_own() {
+        let envelope = envelope(&["b@x.example", "c@x.example", "d@x.example"]);
+        Talk::about(&envelope)
+            .hears("250 ok")
+            .hears("251 will forward")
+            .hears("550 5.1.1 no such user")
+            .hears("450 4.2.0 greylisted")
+            .says(&["DATA"])
+            .hears("354 go on")
+            .sends_the_text()
+            .hears("250 ok")
+            .ends(
+                After::Usable,
+                &[
+                    "delivered: 250 ok",
+                    "failed: 550 5.1.1 no such user",
+                    "next host: 450 4.2.0 greylisted",
+                ],
+            );
+    }
+
+    #[test]
+    fn without_a_recipient_there_is_no_data() {
+        let envelope = envelope(&["b@x.example"]);
+        Talk::about(&envelope)
+            .hears("250 ok")
+            .hears("550 no")
+            .says(&["RSET"])
+            .hears("250 ok")
+            .ends(After::Usable, &["failed: 550 no"]);
+    }
+
+    #[test]
+    fn a_refused_sender_refuses_all_recipients() {
+        let envelope = envelope(&["b@x.example", "c@x.example"]);
+        Talk::about(&envelope)
+            .hears("451 later")
+            .says(&["RSET"])
+            .hears("500 what?")
+            .ends(After::Usable, &["next host: 451 later", "next host: 451 later"]);
+    }
+
+    #[test]
+    fn refused_data_is_for_the_recipients_that_were_accepted() {
+        let envelope = envelope(&["b@x.example", "c@x.example"]);
+        Talk::about(&envelope)
+            .hears("250 ok")
+            .hears("450 later")
+            .hears("250 ok")
+            .hears("554 no")
+            .says(&["RSET"])
+            .hears("250 ok")
+            .ends(After::Usable, &["next host: 450 later", "failed: 554 no"]);
+    }
+
+    #[test]
+    fn the_reply_to_the_text_is_for_all_that_were_accepted() {
+        let envelope = envelope(&["b@x.example"]);
+        let talk = || Talk::about(&envelope).up_to_the_text().sends_the_text();
+        talk().hears("552 too large").ends(After::Usable, &["failed: 552 too large"]);
+        talk().hears("452 no space").ends(After::Usable, &["next host: 452 no space"]);
+    }
+
+    #[test]
+    fn a_421_ends_the_connection_wherever_it_comes() {
+        let envelope = envelope(&["b@x.example"]);
+        let talk = || Talk::about(&envelope);
+        for talk in [
+            talk(),
+            talk().hears("250 ok"),
+            talk().hears("250 ok").hears("250 ok"),
+            talk().up_to_the_text().sends_the_text(),
+            talk().hears("250 ok").hears("450 x"),
+        ] {
+            let again = matches!(talk.0.stage, Stage::Reset);
+            let reason = if again { "450 x" } else { "421 bye" };
+            talk.hears("421 bye").ends(After::Ended, &[&format!("next host: {reason}")]);
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_defers_and_no_other_host_is_tried_once_the_dot_is_sent() {
+        let envelope = envelope(&["b@x.example"]);
+        let talk = || Talk::about(&envelope);
+        talk().breaks(
+            &Trouble::Closed,
+            &["next host: mx.example closed the connection, at MAIL FROM"],
+        );
+        talk().up_to_the_text().breaks(
+            &Trouble::Closed,
+            &["next host: mx.example closed the connection, at the end of the message text"],
+        );
+        talk().up_to_the_text().sends_the_text().breaks(
+            &Trouble::Closed,
+            &["next run: mx.example closed the connection, at the end of the message text; \
+               it may have the message"],
+        );
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_is_not_tried_elsewhere() {
+        let envelope = envelope(&["b@x.example"]);
+        Talk::about(&envelope).up_to_the_text().breaks(
+            &Trouble::Message("gone".to_owned()),
+            &["next run: the queued message cannot be read (gone), at the end of the message text"],
+        );
+    }
+
+    #[test]
+    fn a_host_may_refuse_the_text_before_its_end() {
+        let envelope = envelope(&["b@x.example"]);
+        let mut talk = Talk::about(&envelope).up_to_the_text();
+        let reply = Reply::of_wire("552 too large\r\n");
+        let outcome = talk.0.interrupted(Some(&reply), &Trouble::Closed);
+        outcome_is(&outcome, After::Ended, &["failed: 552 too large"]);
+
+        let mut talk = Talk::about(&envelope).up_to_the_text();
+        let reply = Reply::of_wire("250 thanks\r\n");
+        let outcome = talk.0.interrupted(Some(&reply), &Trouble::Closed);
+        assert!(matches!(outcome.verdicts[..], [Verdict::Deferred(..)]));
+    }
+
+    #[test]
+    fn recipients_over_the_hosts_number_go_into_the_next_transaction() {
+        let envelope = envelope(&["b@x.example", "c@x.example"]);
+        for code in [452, 552] {
+            Talk::about(&envelope)
+                .hears("250 ok")
+                .hears("250 ok")
+                .hears(&format!("{code} too many"))
+                .hears("354 go on")
+                .sends_the_text()
+                .hears("250 ok")
+                .ends(
+                    After::Usable,
+                    &["delivered: 250 ok", &format!("next transaction: {code} too many")],
+                );
+        }
+        Talk::about(&envelope)
+            .hears("250 ok")
+            .hears("552 mailbox full")
+            .hears("452 no space")
+            .hears("250 reset")
+            .ends(After::Usable, &["failed: 552 mailbox full", "next host: 452 no space"]);
+    }
+
+    #[test]
+    fn a_reply_that_answers_nothing_ends_the_connection() {
+        let envelope = envelope(&["b@x.example"]);
+        Talk::about(&envelope).hears("354 go on").ends(
+            After::Ended,
+            &["next host: mx.example answers MAIL FROM with 354 go on, which makes no sense"],
+        );
+        Talk::about(&envelope).hears("250 ok").hears("250 ok").hears("250 ok").ends(
+            After::Ended,
+            &["next host: mx.example answers DATA with 250 ok, which makes no sense"],
+        );
+    }
+
+    #[test]
+    fn size_and_body_are_told_to_a_host_that_offers_them() {
+        let envelope = envelope(&["b@x.example"]);
+        Talk::with(&envelope, &offering(&["SIZE 264", "8BITMIME"]))
+            .says(&["MAIL FROM:<a@localhost> SIZE=264 BODY=8BITMIME"]);
+        Talk::with(&envelope, &offering(&["SIZE 263"])).ends(
+            After::Usable,
+            &["failed: mx.example takes messages of at most 263 octets, and this one has 264"],
+        );
+    }
+
+    #[test]
+    fn the_null_path_is_empty_brackets() {
+        let mut envelope = envelope(&["b@x.example"]);
+        envelope.reverse_path = ReversePath::Null;
+        Talk::about(&envelope).says(&["MAIL FROM:<>"]);
+    }
+
+    #[test]
+    fn pipelined_commands_leave_in_one_go_and_their_replies_are_told_apart() {
+        let envelope = envelope(&["b@x.example", "c@x.example"]);
+        Talk::with(&envelope, &offering(&["PIPELINING"]))
+            .says(&["MAIL FROM:<a@localhost>", "RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>"])
+            .hears("250 ok")
+            .waits()
+            .hears("550 no")
+            .waits()
+            .hears("250 ok")
+            .says(&["DATA"]);
+        Talk::with(&envelope, &offering(&["PIPELINING"]))
+            .hears("550 no sender")
+            .waits()
+            .hears("503 no")
+            .waits()
+            .hears("250 what?")
+            .says(&["RSET"])
+            .hears("250 ok")
+            .ends(After::Usable, &["failed: 550 no sender", "failed: 550 no sender"]);
+    }
+
+    #[test]
+    fn no_more_is_pipelined_than_buffers_hold() {
+        let addresses: Vec<String> =
+            (0..100).map(|n| format!("{n}{}@x.example", "u".repeat(60))).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let envelope = envelope(&addresses);
+        let mut talk = Talk::with(&envelope, &offering(&["PIPELINING"]));
+        let mut batches = 0;
+        while let Step::Send(commands) = &talk.1
+            && commands[0].line() != "DATA"
+        {
+            let octets: usize = commands.iter().map(|command| command.line().len() + 2).sum();
+            assert!(octets <= PIPELINED + 2);
+            batches += 1;
+            for _ in 0..commands.len() {
+                talk = talk.hears("250 ok");
+            }
+        }
+        assert!(batches > 1);
+        talk.says(&["DATA"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_host_replies_each_recipient_gets_one_verdict(
+            codes in prop::collection::vec(200u16..600, 20),
+            pipelining in any::<bool>(),
+            recipients in 1usize..8,
+        ) {
+            let addresses = vec!["b@x.example"; recipients];
+            let envelope = envelope(&addresses);
+            let extensions = if pipelining { offering(&["PIPELINING"]) } else { offering(&[]) };
+            let mut talk = Talk::with(&envelope, &extensions);
+            for code in codes {
+                talk = match talk.1 {
+                    Step::Done(outcome) => {
+                        prop_assert_eq!(outcome.verdicts.len(), recipients);
+                        return Ok(());
+                    }
+                    Step::SendText => talk.sends_the_text(),
+                    Step::Send(_) | Step::Wait => talk,
+                }.hears(&format!("{code} x"));
+            }
+            prop_assert!(false, "the conversation has no end");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Who sent a message and who is to get it, well-formed enough that no address can end its
+//! `<…>` or its line. Knows nothing of users and hosts.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Recipients of one transaction (RFC 5321 section 4.5.3.1.8: every host takes as many).
+pub const MOST_RECIPIENTS: usize = 100;
+
+/// Octets of an address: a path of 256 without its brackets (RFC 5321 section 4.5.3.1.3).
+const LONGEST_ADDRESS: usize = 254;
+
+/// A local part at a domain, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    text: String,
+    /// Where the domain begins.
+    domain: usize,
+}
+
+/// Text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("“{}” is not an address of the form user@domain", .0.escape_debug())]
+pub struct BadAddress(String);
+
+impl Address {
+    /// Reads `user@domain`. The local part may be quoted, the domain may be a literal.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        Self::of(text).ok_or_else(|| BadAddress(text.to_owned()))
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let (local_part, domain) = text.rsplit_once('@')?;
+        let well_formed = text.len() <= LONGEST_ADDRESS
+            && is_local_part(local_part)
+            && !domain.is_empty()
+            && domain.bytes().all(is_in_domains);
+        well_formed.then(|| Self { text: text.to_owned(), domain: text.len() - domain.len() })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What stands before the @.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        self.text.get(..self.domain - 1).unwrap_or_default()
+    }
+
+    /// What stands behind it: a name or a literal in brackets.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.text.get(self.domain..).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn is_in_domains(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
+}
+
+/// Whether brackets and blanks occur only where they are quoted (RFC 5321 section 4.1.2), and
+/// every quotation ends.
+fn is_local_part(text: &str) -> bool {
+    let mut quoted = false;
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if !bytes.next().is_some_and(is_printable) => return false,
+            b'\\' => {}
+            b'"' => quoted = !quoted,
+            b' ' | b'<' | b'>' | b'@' if !quoted => return false,
+            byte if !is_printable(byte) => return false,
+            _ => {}
+        }
+    }
+    !text.is_empty() && !quoted
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// Where delivery status notifications go (RFC 5321 section 3.6.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>`: nowhere.
+    Null,
+    /// To this address.
+    Address(Address),
+}
+
+impl ReversePath {
+    /// Reads an address, or nothing at all for the null path. A source route before the address
+    /// is dropped (RFC 5321 appendix C).
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        if text.is_empty() {
+            return Ok(Self::Null);
+        }
+        let routed = text.starts_with('@').then(|| text.split_once(':'));
+        let address = routed.flatten().map_or(text, |(_route, address)| address);
+        Address::parse(address).map(Self::Address)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The envelope of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Who sent the message.
+    pub reverse_path: ReversePath,
+    /// Who is to get it; a transaction names at most [`MOST_RECIPIENTS`].
+    pub recipients: Vec<Address>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_address_has_a_local_part_and_a_domain() {
+        for (text, local_part, domain) in [
+            ("user@example.org", "user", "example.org"),
+            ("\"a@b> c\"@example.org", "\"a@b> c\"", "example.org"),
+            ("user@[IPv6:::1]", "user", "[IPv6:::1]"),
+            ("o\\ dd@x", "o\\ dd", "x"),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!((address.local_part(), address.domain()), (local_part, domain));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn text_that_could_end_its_brackets_is_no_address() {
+        for text in [
+            "",
+            "user",
+            "@x",
+            "user@",
+            "a> SIZE=1@x",
+            "a b@x",
+            "a@b@x",
+            "\"a@x",
+            "a@x y",
+            "a@x>",
+            "a\\@x",
+            "naïve@x",
+            "a@naïve",
+            "a\r\n@x",
+            "a@x\r\nDATA",
+            "\"\r\n\"@x",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text:?}");
+        }
+        assert!(Address::parse(&format!("{}@x", "a".repeat(253))).is_err());
+    }
+
+    #[test]
+    fn a_source_route_is_no_part_of_the_reverse_path() {
+        let path = ReversePath::parse("@relay.example,@b:user@example.org").expect("a path");
+        assert_eq!(path.to_string(), "user@example.org");
+        assert_eq!(ReversePath::parse(""), Ok(ReversePath::Null));
+        assert!(ReversePath::parse("@relay.example").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_holds_a_byte_that_ends_a_command(text in "[ -~\r\n\u{0}@\"\\\\<>]{0,20}@[a-z\r\n.>]{1,9}") {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert!(address.as_str().bytes().all(is_printable));
+                prop_assert!(!address.domain().contains('>'));
+            }
+        }
+    }
+}

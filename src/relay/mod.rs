@@ -1,0 +1,24 @@
+//! The relay: an SMTP client that takes queued mail to the hosts of its domains.
+//!
+//! Pure are [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`] and
+//! [`notification`]. [`resolver`], [`route`], [`channel`], [`client`] and
+//! [`courier`] touch the network. None of them knows the queue file.
+
+pub mod backoff;
+pub mod channel;
+pub mod client;
+pub mod conversation;
+pub mod courier;
+pub mod envelope;
+pub mod limits;
+pub mod mx;
+pub mod notification;
+pub mod reply;
+pub mod resolver;
+pub mod route;
+pub mod status;
+pub mod text;
+pub mod timeouts;
+pub mod tls;
+pub mod trouble;
+pub mod verdict;

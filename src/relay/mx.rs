@@ -1,0 +1,280 @@
+//! Which hosts take a domain's mail, and in which order (RFC 5321 section 5.1, RFC 7505). Pure:
+//! what the name servers said is given, and so is the chance.
+
+use std::net::{IpAddr, SocketAddr};
+
+use fastrand::Rng;
+
+use crate::relay::status::Status;
+use crate::relay::verdict::Verdict;
+
+/// MX records of one domain that are looked at; of more, the least preferred are not.
+const MOST_EXCHANGES: usize = 20;
+
+/// Addresses of one domain that are tried in one run.
+pub const MOST_TARGETS: usize = 5;
+
+/// An MX record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The least is tried first.
+    pub preference: u16,
+    /// Its name without the dot at the end; empty for the root, which is no host.
+    pub host: String,
+}
+
+/// A host and what its name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its record, or one of preference 0 for a domain without any (RFC 5321 section 5.1).
+    pub exchange: Exchange,
+    /// Its addresses in the order to be tried.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The host's name, or its address where it has none.
+    pub host: String,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// What is our own, and whether mail may go there.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    /// Names that we go by.
+    pub names: Vec<String>,
+    /// Addresses of this machine.
+    pub addresses: Vec<IpAddr>,
+    /// Where our own SMTP server listens.
+    pub listeners: Vec<SocketAddr>,
+    /// Whether other programs of this machine may get mail.
+    pub loopback: Loopback,
+}
+
+/// Whether mail may go to this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// What a name server says must not make us talk to what runs here.
+    #[default]
+    Refused,
+    /// For tests; our own SMTP server stays out of bounds.
+    Allowed,
+}
+
+/// The hosts of `domain` in the order of their preference, those of the same preference in random
+/// order.
+pub fn in_order(
+    domain: &str,
+    mut records: Vec<Exchange>,
+    chance: &mut Rng,
+) -> Result<Vec<Exchange>, Verdict> {
+    records.retain(|record| !record.host.is_empty());
+    if records.is_empty() {
+        let reason = format!("{domain} takes no mail (null MX)");
+        return Err(Verdict::failed(Status::NULL_MX, &reason));
+    }
+    chance.shuffle(&mut records);
+    records.sort_by_key(|record| record.preference);
+    records.truncate(MOST_EXCHANGES);
+    Ok(records)
+}
+
+/// The addresses of `hosts`, which are in order, without ourselves and whatever is not preferred
+/// to ourselves (RFC 5321 section 5.1).
+pub fn targets(
+    domain: &str,
+    hosts: Vec<Host>,
+    port: u16,
+    own: &Own,
+) -> Result<Vec<Target>, Verdict> {
+    let ours =
+        hosts.iter().filter(|host| own.is(host, port)).min_by_key(|host| host.exchange.preference);
+    let Some(ours) = ours.map(|host| host.exchange.clone()) else {
+        return Ok(addresses(hosts, port));
+    };
+    let better = hosts.into_iter().filter(|host| host.exchange.preference < ours.preference);
+    let targets = addresses(better, port);
+    if targets.is_empty() {
+        let reason = format!(
+            "mail for {domain} loops back to this machine, which is its mail host {}; name another \
+             with --route, or allow it with --relay-to-loopback",
+            ours.host
+        );
+        return Err(Verdict::failed(Status::LOOP, &reason));
+    }
+    Ok(targets)
+}
+
+fn addresses(hosts: impl IntoIterator<Item = Host>, port: u16) -> Vec<Target> {
+    let targets = hosts.into_iter().flat_map(|host| {
+        let name = host.exchange.host;
+        host.addresses.into_iter().map(move |address| Target {
+            host: name.clone(),
+            address: SocketAddr::new(address, port),
+        })
+    });
+    targets.take(MOST_TARGETS).collect()
+}
+
+impl Own {
+    fn is(&self, host: &Host, port: u16) -> bool {
+        let mut addresses = host.addresses.iter();
+        self.has_name(&host.exchange.host) || addresses.any(|&address| self.has(address, port))
+    }
+
+    /// Where mail may go to this machine, a name says nothing: another program may go by it.
+    fn has_name(&self, name: &str) -> bool {
+        let mut names = self.names.iter();
+        self.loopback == Loopback::Refused && names.any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn has(&self, address: IpAddr, port: u16) -> bool {
+        let address = address.to_canonical();
+        match self.loopback {
+            Loopback::Refused => self.is_here(address),
+            Loopback::Allowed => self.listens_at(address, port),
+        }
+    }
+
+    /// The unspecified address means this machine to `connect`, and a multicast one never means a
+    /// host.
+    fn is_here(&self, address: IpAddr) -> bool {
+        address.is_loopback()
+            || address.is_unspecified()
+            || address.is_multicast()
+            || self.addresses.contains(&address)
+    }
+
+    fn listens_at(&self, address: IpAddr, port: u16) -> bool {
+        self.listeners.iter().any(|listener| {
+            let everywhere = listener.ip().is_unspecified() && self.is_here(address);
+            listener.port() == port && (everywhere || listener.ip().to_canonical() == address)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(preference: u16, host: &str) -> Exchange {
+        Exchange { preference, host: host.to_owned() }
+    }
+
+    fn host(preference: u16, name: &str, addresses: &[&str]) -> Host {
+        Host {
+            exchange: exchange(preference, name),
+            addresses: addresses
+                .iter()
+                .map(|address| address.parse().expect("an address"))
+                .collect(),
+        }
+    }
+
+    fn order(records: &[(u16, &str)], seed: u64) -> Result<Vec<String>, Verdict> {
+        let records = records.iter().map(|&(preference, host)| exchange(preference, host));
+        let ordered = in_order("x.example", records.collect(), &mut Rng::with_seed(seed))?;
+        Ok(ordered.into_iter().map(|record| record.host).collect())
+    }
+
+    fn found(hosts: Vec<Host>, own: &Own) -> Result<Vec<String>, Verdict> {
+        let targets = targets("x.example", hosts, 25, own)?;
+        Ok(targets.iter().map(|target| format!("{} {}", target.host, target.address)).collect())
+    }
+
+    #[track_caller]
+    fn loops(result: Result<Vec<String>, Verdict>) {
+        match result {
+            Err(Verdict::Failed(diagnosis)) => assert_eq!(diagnosis.status, Status::LOOP),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_least_preference_comes_first_and_ties_take_turns() {
+        let records = [(20, "c"), (10, "a"), (10, "b"), (30, "d")];
+        let orders: Vec<_> = (0..20).map(|seed| order(&records, seed)).collect();
+        assert!(orders.contains(&Ok(["a", "b", "c", "d"].map(String::from).to_vec())));
+        assert!(orders.contains(&Ok(["b", "a", "c", "d"].map(String::from).to_vec())));
+        assert!(orders.iter().flatten().all(|order| order[2..] == ["c", "d"]));
+    }
+
+    #[test]
+    fn a_null_mx_fails_for_good_and_the_root_among_others_is_no_host() {
+        match order(&[(0, "")], 1) {
+            Err(Verdict::Failed(diagnosis)) => {
+                assert_eq!(diagnosis.status.to_string(), "5.1.10");
+                assert_eq!(diagnosis.reason.as_str(), "x.example takes no mail (null MX)");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(order(&[(0, ""), (10, "a")], 1), Ok(vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn a_flood_of_records_is_cut() {
+        let flood: Vec<(u16, &str)> = (0..1_000).map(|preference| (preference, "a")).collect();
+        assert_eq!(order(&flood, 1).map(|hosts| hosts.len()), Ok(MOST_EXCHANGES));
+        let hosts = vec![host(0, "a", &["192.0.2.1"; 50])];
+        assert_eq!(found(hosts, &Own::default()).map(|targets| targets.len()), Ok(MOST_TARGETS));
+    }
+
+    #[test]
+    fn each_address_of_each_host_is_a_target() {
+        let hosts =
+            vec![host(10, "a", &["192.0.2.1", "2001:db8::1"]), host(20, "b", &["192.0.2.2"])];
+        let targets = found(hosts, &Own::default()).expect("targets");
+        assert_eq!(targets, ["a 192.0.2.1:25", "a [2001:db8::1]:25", "b 192.0.2.2:25"]);
+    }
+
+    #[test]
+    fn hosts_at_or_behind_our_own_preference_are_dropped() {
+        let own = Own {
+            names: vec!["relay.example".to_owned()],
+            addresses: vec!["198.51.100.7".parse().expect("an address")],
+            ..Own::default()
+        };
+        let with = |us: Host| {
+            vec![
+                host(10, "a", &["192.0.2.1"]),
+                host(20, "b", &["192.0.2.2"]),
+                us,
+                host(30, "c", &["192.0.2.3"]),
+            ]
+        };
+        for us in [
+            host(20, "RELAY.example", &["203.0.113.9"]),
+            host(20, "other", &["203.0.113.9", "198.51.100.7"]),
+            host(20, "other", &["127.9.9.9"]),
+            host(20, "other", &["::1"]),
+            host(20, "other", &["::ffff:127.0.0.1"]),
+            host(20, "other", &["0.0.0.0"]),
+            host(20, "other", &["224.0.0.1"]),
+        ] {
+            let targets = found(with(us.clone()), &own);
+            assert_eq!(targets, Ok(vec!["a 192.0.2.1:25".to_owned()]), "{us:?}");
+            loops(found(vec![us, host(20, "c", &["192.0.2.3"])], &own));
+        }
+    }
+
+    #[test]
+    fn loopback_may_be_allowed_but_never_our_own_server() {
+        let own = Own {
+            names: vec!["localhost".to_owned()],
+            listeners: vec![SocketAddr::from(([127, 0, 0, 1], 25))],
+            loopback: Loopback::Allowed,
+            ..Own::default()
+        };
+        let targets = found(vec![host(10, "localhost", &["127.0.0.2"])], &own);
+        assert_eq!(targets, Ok(vec!["localhost 127.0.0.2:25".to_owned()]));
+        loops(found(vec![host(10, "x", &["127.0.0.1"])], &own));
+
+        let everywhere = Own { listeners: vec![SocketAddr::from(([0, 0, 0, 0], 25))], ..own };
+        loops(found(vec![host(10, "x", &["127.0.0.2"])], &everywhere));
+        let elsewhere = found(vec![host(10, "x", &["192.0.2.1"])], &everywhere);
+        assert_eq!(elsewhere, Ok(vec!["x 192.0.2.1:25".to_owned()]));
+    }
+}

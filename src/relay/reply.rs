@@ -1,0 +1,322 @@
+//! Replies of a mail host (RFC 5321 section 4.2), put together from lines in bounded memory.
+//! Knows neither sockets nor commands; whatever a host sends becomes a reply or [`Malformed`].
+
+use thiserror::Error;
+
+use crate::relay::status::Status;
+use crate::wire::display::DisplayText;
+use crate::wire::line::{Line, LineBuffer};
+
+/// Lines of one reply; RFC 5321 names no limit, and a host that needs more means us no good.
+pub const MOST_LINES: usize = 100;
+
+/// Octets of one line without its CRLF. RFC 5321 section 4.5.3.1.5 says 512.
+pub const LONGEST_LINE: usize = 4_096;
+
+/// A reply: one code, and a text of one line or more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    texts: Vec<Vec<u8>>,
+}
+
+/// What a reply says, by the first digit of its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 2yz: done.
+    Completion,
+    /// 3yz: go on.
+    Intermediate,
+    /// 4yz: not now.
+    Transient,
+    /// 5yz: never.
+    Permanent,
+}
+
+/// Why what a host said is no reply.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// A line does not begin with a code.
+    #[error("is no SMTP reply: {0}")]
+    NoCode(DisplayText),
+    /// The lines of one reply do not agree.
+    #[error("has lines with different codes ({0} and {1})")]
+    CodeChanges(u16, u16),
+    /// More than [`MOST_LINES`].
+    #[error("has more than {MOST_LINES} lines")]
+    TooManyLines,
+    /// More than [`LONGEST_LINE`].
+    #[error("has a line of more than {LONGEST_LINE} octets")]
+    LongLine,
+    /// A NUL, or a CR or LF without the other.
+    #[error("has a NUL, a lone CR or a lone LF in it")]
+    ControlByte,
+}
+
+impl Reply {
+    /// The three-digit code.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The class of the code.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self.code {
+            ..300 => Class::Completion,
+            300..400 => Class::Intermediate,
+            400..500 => Class::Transient,
+            500.. => Class::Permanent,
+        }
+    }
+
+    /// The text of each line, without code and separator.
+    #[must_use]
+    pub fn texts(&self) -> &[Vec<u8>] {
+        &self.texts
+    }
+
+    /// The enhanced status code it names, or its class alone.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let text = self.texts.first().map_or(&[][..], Vec::as_slice);
+        Status::of_reply(self.code, text)
+    }
+
+    /// All of it in one line, escaped: `550 5.1.1 no such user`.
+    #[must_use]
+    pub fn in_one_line(&self) -> DisplayText {
+        let mut line = self.code.to_string().into_bytes();
+        for text in self.texts.iter().filter(|text| !text.is_empty()) {
+            line.push(b' ');
+            line.extend_from_slice(text);
+        }
+        let beyond = line.split_off(line.len().min(LONGEST_LINE));
+        DisplayText::cut(&line, beyond.len() as u64)
+    }
+}
+
+/// Puts replies together from their lines.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    texts: Vec<Vec<u8>>,
+    code: Option<u16>,
+}
+
+impl ReplyReader {
+    /// Takes the next line; gives the reply if that was its last.
+    pub fn line(&mut self, line: &Line<'_>) -> Result<Option<Reply>, Malformed> {
+        let Line::Whole(line) = line else {
+            return Err(Malformed::LongLine);
+        };
+        let parsed = ReplyLine::parse(line)?;
+        let code = *self.code.get_or_insert(parsed.code);
+        if code != parsed.code {
+            return Err(Malformed::CodeChanges(code, parsed.code));
+        }
+        if self.texts.len() == MOST_LINES {
+            return Err(Malformed::TooManyLines);
+        }
+        self.texts.push(parsed.text.to_vec());
+        Ok(match parsed.place {
+            Place::Within => None,
+            Place::Last => Some(self.finished(code)),
+        })
+    }
+
+    /// Whether a line that has begun can still become one, so that nobody waits for its end in
+    /// vain.
+    pub fn check_unfinished(&self, arrived: &LineBuffer) -> Result<(), Malformed> {
+        if arrived.is_overlong() {
+            return Err(Malformed::LongLine);
+        }
+        if arrived.unread().contains(&b'\n') {
+            return Err(Malformed::ControlByte);
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, code: u16) -> Reply {
+        self.code = None;
+        Reply { code, texts: std::mem::take(&mut self.texts) }
+    }
+}
+
+struct ReplyLine<'a> {
+    code: u16,
+    place: Place,
+    text: &'a [u8],
+}
+
+/// Where in its reply a line stands.
+enum Place {
+    Within,
+    Last,
+}
+
+impl<'a> ReplyLine<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, Malformed> {
+        if line.iter().any(|byte| b"\0\r\n".contains(byte)) {
+            return Err(Malformed::ControlByte);
+        }
+        Self::of_plain(line).ok_or_else(|| Malformed::NoCode(DisplayText::new(line)))
+    }
+
+    /// RFC 5321 section 4.2: a client accepts a code without any text behind it.
+    fn of_plain(line: &'a [u8]) -> Option<Self> {
+        let (&[class, category, detail], rest) = line.split_first_chunk()?;
+        let digits =
+            (b'2'..=b'5').contains(&class) && category.is_ascii_digit() && detail.is_ascii_digit();
+        let (place, text) = match rest {
+            [b'-', text @ ..] => (Place::Within, text),
+            [b' ', text @ ..] => (Place::Last, text),
+            [] => (Place::Last, rest),
+            _ => return None,
+        };
+        digits.then(|| Self { code: number([class, category, detail]), place, text })
+    }
+}
+
+fn number(digits: [u8; 3]) -> u16 {
+    digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit & 0x0f))
+}
+
+#[cfg(test)]
+impl Reply {
+    /// The reply that `wire` is, for tests.
+    pub(crate) fn of_wire(wire: &str) -> Self {
+        let mut buffer = LineBuffer::new(LONGEST_LINE);
+        buffer.extend(wire.as_bytes());
+        let mut reader = ReplyReader::default();
+        while let Some(line) = buffer.next_line() {
+            if let Some(reply) = reader.line(&line).expect("a reply") {
+                return reply;
+            }
+        }
+        panic!("{wire:?} is not a whole reply");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// All replies in `wire`, read piece by piece, or why it holds none.
+    fn replies(wire: &[u8], piece: usize) -> Result<Vec<Reply>, Malformed> {
+        let mut buffer = LineBuffer::new(LONGEST_LINE);
+        let mut reader = ReplyReader::default();
+        let mut replies = Vec::new();
+        for piece in wire.chunks(piece) {
+            buffer.extend(piece);
+            while let Some(line) = buffer.next_line() {
+                replies.extend(reader.line(&line)?);
+            }
+            reader.check_unfinished(&buffer)?;
+        }
+        Ok(replies)
+    }
+
+    #[track_caller]
+    fn malformed(wire: &[u8]) -> Malformed {
+        replies(wire, wire.len()).expect_err("taken for a reply")
+    }
+
+    fn render(reply: &Reply) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for (index, text) in reply.texts.iter().enumerate() {
+            let last = index + 1 == reply.texts.len();
+            wire.extend_from_slice(reply.code.to_string().as_bytes());
+            wire.push(if last { b' ' } else { b'-' });
+            wire.extend_from_slice(text);
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire
+    }
+
+    #[test]
+    fn a_reply_of_several_lines_is_one_reply() {
+        let reply = Reply::of_wire("250-mx.example.org\r\n250-SIZE 1000\r\n250 \r\n");
+        assert_eq!(reply.code(), 250);
+        assert_eq!(reply.texts(), [&b"mx.example.org"[..], b"SIZE 1000", b""].map(<[u8]>::to_vec));
+        assert_eq!(reply.in_one_line().as_str(), "250 mx.example.org SIZE 1000");
+    }
+
+    #[test]
+    fn a_code_without_text_is_a_reply() {
+        assert_eq!(Reply::of_wire("250\r\n").class(), Class::Completion);
+        assert_eq!(Reply::of_wire("354 \r\n").class(), Class::Intermediate);
+        assert_eq!(Reply::of_wire("421\r\n").class(), Class::Transient);
+        assert_eq!(Reply::of_wire("599\r\n").class(), Class::Permanent);
+    }
+
+    #[test]
+    fn the_code_stays_the_same_in_all_lines() {
+        let problem = malformed(b"250-a\r\n550 b\r\n");
+        assert_eq!(problem, Malformed::CodeChanges(250, 550));
+    }
+
+    #[test]
+    fn what_is_no_reply_is_quoted() {
+        let problem = malformed(b"SSH-2.0-OpenSSH\x1b\r\n");
+        assert_eq!(problem.to_string(), "is no SMTP reply: SSH-2.0-OpenSSH\\x1b");
+        for line in [&b"25\r\n"[..], b"\r\n", b"2500 x\r\n", b"150 x\r\n", b"650 x\r\n", b"+OK\r\n"]
+        {
+            assert!(matches!(malformed(line), Malformed::NoCode(_)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn nul_and_lone_line_ends_are_refused_at_once() {
+        assert_eq!(malformed(b"250 a\0b\r\n"), Malformed::ControlByte);
+        assert_eq!(malformed(b"250 a\rb\r\n"), Malformed::ControlByte);
+        assert_eq!(malformed(b"250 ok\n"), Malformed::ControlByte);
+        assert_eq!(malformed(b"250-a\n250 b\r\n"), Malformed::ControlByte);
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_when_it_is_too_long() {
+        assert_eq!(malformed(&[b'2'; LONGEST_LINE + 1]), Malformed::LongLine);
+        let mut line = b"250 ".to_vec();
+        line.resize(LONGEST_LINE, b'x');
+        line.extend_from_slice(b"\r\n");
+        assert_eq!(replies(&line, 1).expect("a reply").len(), 1);
+    }
+
+    #[test]
+    fn a_reply_without_end_is_refused_when_it_is_too_long() {
+        let hundred = "250-x\r\n".repeat(MOST_LINES);
+        assert_eq!(replies(hundred.as_bytes(), 100), Ok(vec![]));
+        let problem = malformed(format!("{hundred}250 x\r\n").as_bytes());
+        assert_eq!(problem, Malformed::TooManyLines);
+    }
+
+    fn any_reply() -> impl Strategy<Value = Reply> {
+        let text = prop::collection::vec(any::<u8>(), 0..60)
+            .prop_map(|text| text.into_iter().filter(|b| !b"\0\r\n".contains(b)).collect());
+        let texts = prop::collection::vec(text, 1..8);
+        (200u16..600, texts).prop_map(|(code, texts)| Reply { code, texts })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            lines in prop::collection::vec("[2-5][0-9]{0,3}[- ]?[a-z\r\n]{0,6}\r\n", 0..20),
+            piece in 1usize..50,
+        ) {
+            let _ = replies(&bytes, piece);
+            let _ = replies(lines.concat().as_bytes(), piece);
+        }
+
+        #[test]
+        fn a_rendered_reply_is_read_as_it_was_however_it_is_cut(
+            reply in any_reply(),
+            piece in 1usize..50,
+        ) {
+            let wire = render(&reply);
+            prop_assert_eq!(replies(&wire, piece), Ok(vec![reply]));
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! Which way mail for a domain goes: to a host that the operator has named, or to those that the
+//! name servers name.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+use std::{fmt, io};
+
+use fastrand::Rng;
+use nix::ifaddrs::getifaddrs;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::relay::conversation::opening::{Login, Protection};
+use crate::relay::mx::{self, Exchange, Host, Own, Target};
+use crate::relay::resolver::{NotFound, Resolver};
+use crate::relay::status::Status;
+use crate::relay::verdict::{Again, Verdict};
+
+/// How long finding the hosts of one domain may take in all.
+const LOOKUP_BUDGET: Duration = Duration::from_mins(1);
+
+/// The port of SMTP.
+pub const SMTP_PORT: u16 = 25;
+
+/// The ways that mail can go.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    /// Domains in lower case whose mail goes to a named host.
+    pub named: BTreeMap<String, NextHop>,
+    /// Where all other mail goes, if not to the domains' own hosts.
+    pub smarthost: Option<Smarthost>,
+    /// The port of the domains' own hosts, and of named ones without a port.
+    pub port: u16,
+    /// What is our own.
+    pub own: Own,
+}
+
+/// A host that takes mail for all domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smarthost {
+    /// Where it is.
+    pub host: NextHop,
+    /// Who we are to it, if it asks.
+    pub login: Option<Login>,
+}
+
+/// A host that an operator has named: `HOST[:PORT]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NextHop {
+    host: String,
+    port: Option<u16>,
+}
+
+/// The way of one recipient. Recipients of one message that go the same way may share a
+/// transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Way {
+    /// To the hosts of this domain, in lower case.
+    Domain(String),
+    /// To the address that stands in brackets.
+    Literal(IpAddr),
+    /// To the host that was named for the domain.
+    Named(NextHop),
+    /// To the smarthost.
+    Smarthost,
+}
+
+/// Text that names no host.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "“{0}” is not of the form HOST or HOST:PORT; examples: mx.example.org, 192.0.2.1:2525, [::1]:2525"
+)]
+pub struct BadHost(String);
+
+impl FromStr for NextHop {
+    type Err = BadHost;
+
+    fn from_str(text: &str) -> Result<Self, BadHost> {
+        let bad = || BadHost(text.to_owned());
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self { host: address.to_string(), port: None });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let bare = bracketed.unwrap_or(host);
+        let port = port.map(|port| port.parse().map_err(|_| bad())).transpose()?;
+        let is_address = bare.parse::<IpAddr>().is_ok();
+        if !is_address && (bare != host || !is_name(bare)) || port == Some(0) {
+            return Err(bad());
+        }
+        Ok(Self { host: bare.to_owned(), port })
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Whether it could be a name: no blanks, no control characters, nothing of a URL.
+fn is_name(text: &str) -> bool {
+    let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !text.is_empty() && text.bytes().all(in_names)
+}
+
+impl Routes {
+    /// The way to `domain`, which may be a literal in brackets.
+    pub fn way(&self, domain: &str) -> Result<Way, Verdict> {
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        if let Some(host) = self.named.get(&domain) {
+            return Ok(Way::Named(host.clone()));
+        }
+        if self.smarthost.is_some() {
+            return Ok(Way::Smarthost);
+        }
+        let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        match literal.map(address_of_literal) {
+            Some(Some(address)) => Ok(Way::Literal(address)),
+            None if is_name(&domain) => Ok(Way::Domain(domain)),
+            _ => {
+                let reason = format!("{domain} is neither a domain nor an address");
+                Err(Verdict::failed(Status::BAD_DOMAIN, &reason))
+            }
+        }
+    }
+
+    /// What protects a connection on this way; `usual` where no login is needed.
+    #[must_use]
+    pub fn protection(&self, way: &Way, usual: &Protection) -> Protection {
+        let login = self.smarthost.as_ref().and_then(|host| host.login.clone());
+        match (way, login) {
+            (Way::Smarthost, Some(login)) => Protection::Verified(login),
+            _ => usual.clone(),
+        }
+    }
+
+    /// Where to connect to, in the order to be tried; never an empty list.
+    pub async fn targets(
+        &self,
+        way: &Way,
+        resolver: &impl Resolver,
+        chance: &mut Rng,
+    ) -> Result<Vec<Target>, Verdict> {
+        let search = async {
+            match (way, &self.smarthost) {
+                (Way::Domain(domain), _) => self.of_domain(domain, resolver, chance).await,
+                (Way::Literal(address), _) => self.of_literal(*address),
+                (Way::Named(host), _) => self.of_named(host, resolver).await,
+                (Way::Smarthost, Some(smarthost)) => self.of_named(&smarthost.host, resolver).await,
+                (Way::Smarthost, None) => Err(no_address("the smarthost")),
+            }
+        };
+        match timeout(LOOKUP_BUDGET, search).await {
+            Ok(targets) => targets,
+            Err(_) => Err(no_answer("the name servers take too long")),
+        }
+    }
+
+    async fn of_domain(
+        &self,
+        domain: &str,
+        resolver: &impl Resolver,
+        chance: &mut Rng,
+    ) -> Result<Vec<Target>, Verdict> {
+        let hosts = match resolver.exchanges(domain).await {
+            Ok(records) => {
+                let order = mx::in_order(domain, records, chance)?;
+                hosts(domain, order, resolver).await?
+            }
+            Err(NotFound::NoRecord) => implicit(domain, resolver).await?,
+            Err(NotFound::NoName) => return Err(no_domain(domain)),
+            // Never the address instead: the mail would go where its owner does not want it.
+            Err(NotFound::NoAnswer(why)) => {
+                return Err(no_answer(&format!("no mail host of {domain} found: {why}")));
+            }
+        };
+        mx::targets(domain, hosts, self.port, &self.own)
+    }
+
+    fn of_literal(&self, address: IpAddr) -> Result<Vec<Target>, Verdict> {
+        let name = format!("[{address}]");
+        let host = host_without_record(&name, vec![address]);
+        mx::targets(&name, vec![host], self.port, &self.own)
+    }
+
+    /// An operator may name any host, this machine too.
+    async fn of_named(
+        &self,
+        hop: &NextHop,
+        resolver: &impl Resolver,
+    ) -> Result<Vec<Target>, Verdict> {
+        let port = hop.port.unwrap_or(self.port);
+        let addresses = match hop.host.parse() {
+            Ok(address) => vec![address],
+            Err(_) => resolver.addresses(&hop.host).await.map_err(|why| {
+                let reason = format!("no address of {} found: {why}", hop.host);
+                no_answer(&reason)
+            })?,
+        };
+        let targets = addresses.into_iter().map(|address| Target {
+            host: hop.host.clone(),
+            address: SocketAddr::new(address, port),
+        });
+        Ok(targets.take(mx::MOST_TARGETS).collect())
+    }
+}
+
+/// RFC 5321 section 5.1: a domain without MX records is its own host.
+async fn implicit(domain: &str, resolver: &impl Resolver) -> Result<Vec<Host>, Verdict> {
+    match resolver.addresses(domain).await {
+        Ok(addresses) => Ok(vec![host_without_record(domain, addresses)]),
+        Err(NotFound::NoName) => Err(no_domain(domain)),
+        Err(NotFound::NoRecord) => Err(no_address(domain)),
+        Err(NotFound::NoAnswer(why)) => {
+            Err(no_answer(&format!("no address of {domain} found: {why}")))
+        }
+    }
+}
+
+/// The hosts among `exchanges` that have addresses. Where there are MX records, the address of
+/// the domain itself is never used (RFC 5321 section 5.1).
+async fn hosts(
+    domain: &str,
+    exchanges: Vec<Exchange>,
+    resolver: &impl Resolver,
+) -> Result<Vec<Host>, Verdict> {
+    let mut hosts = Vec::new();
+    let mut unanswered = None;
+    for exchange in exchanges {
+        match resolver.addresses(&exchange.host).await {
+            Ok(addresses) => hosts.push(Host { exchange, addresses }),
+            Err(NotFound::NoAnswer(why)) => {
+                unanswered = Some(format!("no address of {} found: {why}", exchange.host));
+            }
+            Err(NotFound::NoName | NotFound::NoRecord) => {}
+        }
+    }
+    match (hosts.is_empty(), unanswered) {
+        (false, _) => Ok(hosts),
+        (true, Some(reason)) => Err(no_answer(&reason)),
+        (true, None) => {
+            let reason = format!("no mail host of {domain} has an address");
+            Err(Verdict::failed(Status::NO_HOST, &reason))
+        }
+    }
+}
+
+fn host_without_record(name: &str, addresses: Vec<IpAddr>) -> Host {
+    let exchange = Exchange { preference: 0, host: name.to_owned() };
+    Host { exchange, addresses }
+}
+
+fn no_domain(domain: &str) -> Verdict {
+    let reason = format!("the domain {domain} does not exist");
+    Verdict::failed(Status::BAD_DOMAIN, &reason)
+}
+
+fn no_address(domain: &str) -> Verdict {
+    let reason = format!("{domain} has neither a mail host nor an address");
+    Verdict::failed(Status::NO_HOST, &reason)
+}
+
+fn no_answer(reason: &str) -> Verdict {
+    Verdict::deferred(Status::NO_NAME_SERVER, Again::NextRun, reason)
+}
+
+/// `192.0.2.1` or `IPv6:2001:db8::1`, in lower case (RFC 5321 section 4.1.3).
+fn address_of_literal(literal: &str) -> Option<IpAddr> {
+    match literal.strip_prefix("ipv6:") {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => literal.parse().ok().filter(IpAddr::is_ipv4),
+    }
+}
+
+/// The addresses of this machine's interfaces.
+pub fn addresses_of_this_machine() -> io::Result<Vec<IpAddr>> {
+    let addresses = getifaddrs()?.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
+    });
+    Ok(addresses.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::mx::Loopback;
+
+    /// Name servers that know what stands here, and nothing else exists.
+    #[derive(Default)]
+    struct Zone {
+        exchanges: BTreeMap<&'static str, Result<Vec<Exchange>, NotFound>>,
+        addresses: BTreeMap<&'static str, Result<Vec<IpAddr>, NotFound>>,
+    }
+
+    impl Zone {
+        fn mx(mut self, domain: &'static str, hosts: &[(u16, &str)]) -> Self {
+            let records = hosts
+                .iter()
+                .map(|&(preference, host)| Exchange { preference, host: host.to_owned() });
+            self.exchanges.insert(domain, Ok(records.collect()));
+            self
+        }
+
+        fn no_mx(mut self, domain: &'static str, why: NotFound) -> Self {
+            self.exchanges.insert(domain, Err(why));
+            self
+        }
+
+        fn address(mut self, host: &'static str, address: &str) -> Self {
+            let address = address.parse().expect("an address");
+            self.addresses.insert(host, Ok(vec![address]));
+            self
+        }
+
+        fn no_address(mut self, host: &'static str, why: NotFound) -> Self {
+            self.addresses.insert(host, Err(why));
+            self
+        }
+    }
+
+    impl Resolver for Zone {
+        async fn exchanges(&self, domain: &str) -> Result<Vec<Exchange>, NotFound> {
+            let found = self.exchanges.get(domain).cloned();
+            found.unwrap_or(Err(NotFound::NoName))
+        }
+
+        async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NotFound> {
+            let found = self.addresses.get(host).cloned();
+            found.unwrap_or(Err(NotFound::NoName))
+        }
+    }
+
+    fn routes() -> Routes {
+        Routes { named: BTreeMap::new(), smarthost: None, port: SMTP_PORT, own: Own::default() }
+    }
+
+    fn hop(text: &str) -> NextHop {
+        text.parse().expect("a host")
+    }
+
+    async fn targets(routes: &Routes, domain: &str, zone: &Zone) -> Result<Vec<String>, Verdict> {
+        let way = routes.way(domain)?;
+        let targets = routes.targets(&way, zone, &mut Rng::with_seed(1)).await?;
+        let shown = |target: &Target| format!("{} {}", target.host, target.address);
+        Ok(targets.iter().map(shown).collect())
+    }
+
+    #[track_caller]
+    fn fails(result: Result<Vec<String>, Verdict>, status: Status) {
+        match result {
+            Err(Verdict::Failed(diagnosis)) => assert_eq!(diagnosis.status, status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn is_deferred(result: Result<Vec<String>, Verdict>, reason: &str) {
+        match result {
+            Err(Verdict::Deferred(diagnosis, _)) => assert_eq!(diagnosis.reason.as_str(), reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn mail_goes_to_the_hosts_of_its_domain() {
+        let zone = Zone::default()
+            .mx("x.example", &[(20, "b.example"), (10, "a.example")])
+            .address("a.example", "192.0.2.1")
+            .address("b.example", "2001:db8::1")
+            .address("x.example", "192.0.2.9");
+        let found = targets(&routes(), "X.Example.", &zone).await;
+        assert_eq!(
+            found.expect("targets"),
+            ["a.example 192.0.2.1:25", "b.example [2001:db8::1]:25"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_domain_without_mx_is_its_own_host() {
+        let zone = Zone::default()
+            .no_mx("x.example", NotFound::NoRecord)
+            .address("x.example", "192.0.2.9");
+        let found = targets(&routes(), "x.example", &zone).await;
+        assert_eq!(found.expect("targets"), ["x.example 192.0.2.9:25"]);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_exist_fails_and_what_nobody_knows_is_deferred() {
+        let unknown = NotFound::NoAnswer("SERVFAIL".to_owned());
+        let zone = Zone::default()
+            .no_mx("servfail.example", unknown.clone())
+            .address("servfail.example", "192.0.2.9")
+            .no_mx("nothing.example", NotFound::NoRecord)
+            .no_address("nothing.example", NotFound::NoRecord)
+            .no_mx("half.example", NotFound::NoRecord)
+            .no_address("half.example", unknown.clone())
+            .mx("hosts.example", &[(10, "gone.example"), (20, "servfail2.example")])
+            .no_address("servfail2.example", unknown)
+            .mx("gone2.example", &[(10, "gone.example")])
+            .address("gone2.example", "192.0.2.9");
+        let routes = routes();
+        let of = |domain| targets(&routes, domain, &zone);
+        fails(of("nxdomain.example").await, Status::BAD_DOMAIN);
+        fails(of("nothing.example").await, Status::NO_HOST);
+        fails(of("gone2.example").await, Status::NO_HOST);
+        is_deferred(
+            of("servfail.example").await,
+            "no mail host of servfail.example found: SERVFAIL",
+        );
+        is_deferred(of("half.example").await, "no address of half.example found: SERVFAIL");
+        is_deferred(of("hosts.example").await, "no address of servfail2.example found: SERVFAIL");
+    }
+
+    #[tokio::test]
+    async fn a_literal_is_an_address() {
+        let zone = Zone::default();
+        let routes = routes();
+        let of = |domain| targets(&routes, domain, &zone);
+        assert_eq!(of("[192.0.2.1]").await.expect("a target"), ["[192.0.2.1] 192.0.2.1:25"]);
+        assert_eq!(
+            of("[IPv6:2001:db8::1]").await.expect("a target"),
+            ["[2001:db8::1] [2001:db8::1]:25"]
+        );
+        fails(of("[127.0.0.1]").await, Status::LOOP);
+        fails(of("[2001:db8::1]").await, Status::BAD_DOMAIN);
+        fails(of("[x]").await, Status::BAD_DOMAIN);
+        fails(of("a:b").await, Status::BAD_DOMAIN);
+    }
+
+    #[tokio::test]
+    async fn a_named_host_may_be_anywhere_and_is_asked_for_no_mx() {
+        let mut routes = routes();
+        routes.port = 2525;
+        routes.named.insert("x.example".to_owned(), hop("127.0.0.1"));
+        routes.named.insert("y.example".to_owned(), hop("mx.example:26"));
+        let zone = Zone::default().address("mx.example", "192.0.2.1");
+        let of = |domain| targets(&routes, domain, &zone);
+        assert_eq!(of("X.example").await.expect("a target"), ["127.0.0.1 127.0.0.1:2525"]);
+        assert_eq!(of("y.example").await.expect("a target"), ["mx.example 192.0.2.1:26"]);
+        is_deferred(
+            targets(&routes, "y.example", &Zone::default()).await,
+            "no address of mx.example found: the name does not exist",
+        );
+    }
+
+    #[tokio::test]
+    async fn all_else_goes_to_the_smarthost_and_only_there_do_we_log_in() {
+        let login = Login { user: "linh".to_owned(), password: "cis505".to_owned() };
+        let mut routes = routes();
+        routes.named.insert("x.example".to_owned(), hop("192.0.2.1"));
+        routes.smarthost =
+            Some(Smarthost { host: hop("192.0.2.7:587"), login: Some(login.clone()) });
+        let (named, smart) = (routes.way("x.example"), routes.way("[127.0.0.1]"));
+        assert_eq!(smart, Ok(Way::Smarthost));
+        let usual = Protection::Opportunistic;
+        let protection = |way: Result<Way, Verdict>| {
+            way.map(|way| routes.protection(&way, &usual)).expect("a way")
+        };
+        assert_eq!(protection(named), Protection::Opportunistic);
+        assert_eq!(protection(smart), Protection::Verified(login));
+        let found = targets(&routes, "anything.example", &Zone::default()).await;
+        assert_eq!(found.expect("a target"), ["192.0.2.7 192.0.2.7:587"]);
+    }
+
+    #[tokio::test]
+    async fn loopback_may_be_allowed() {
+        let mut routes = routes();
+        routes.own.loopback = Loopback::Allowed;
+        let found = targets(&routes, "[127.0.0.1]", &Zone::default()).await;
+        assert_eq!(found.expect("a target"), ["[127.0.0.1] 127.0.0.1:25"]);
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_or_without_port() {
+        for (text, host, port) in [
+            ("mx.example", "mx.example", None),
+            ("mx.example:2525", "mx.example", Some(2525)),
+            ("192.0.2.1:25", "192.0.2.1", Some(25)),
+            ("[192.0.2.1]", "192.0.2.1", None),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:2525", "::1", Some(2525)),
+        ] {
+            let hop = hop(text);
+            assert_eq!((hop.host.as_str(), hop.port), (host, port), "{text}");
+        }
+        for text in [
+            "",
+            ":25",
+            "mx:",
+            "mx:x",
+            "mx:0",
+            "mx:65536",
+            "[mx]",
+            "a b",
+            "http://mx",
+            "[::1",
+            "[192.0.2.1",
+        ] {
+            assert!(text.parse::<NextHop>().is_err(), "{text}");
+        }
+        let problem = "mx:x".parse::<NextHop>().expect_err("taken");
+        assert!(problem.to_string().contains("HOST:PORT"));
+    }
+
+    #[test]
+    fn the_loopback_address_is_one_of_ours() {
+        let ours = addresses_of_this_machine().expect("addresses");
+        assert!(ours.contains(&IpAddr::from([127, 0, 0, 1])));
+    }
+}

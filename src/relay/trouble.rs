@@ -1,0 +1,109 @@
+//! What can go wrong on a connection besides a reply that says no.
+
+use std::time::Duration;
+
+use crate::relay::conversation::Awaited;
+use crate::relay::reply::Malformed;
+use crate::relay::status::Status;
+use crate::relay::verdict::Diagnosis;
+
+/// Why a conversation ended before its end. Never a reason to fail a recipient for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The host closed the connection.
+    Closed,
+    /// The connection broke, in the system's words.
+    Lost(String),
+    /// The host said nothing, or did not say it to its end, in this time.
+    TimedOut(Duration),
+    /// The host took nothing of what we sent in this time.
+    Stuck(Duration),
+    /// What the host said is no reply.
+    Malformed(Malformed),
+    /// The host said something before TLS stood.
+    Injected,
+    /// TLS could not be agreed upon.
+    Handshake(String),
+    /// We were told to stop.
+    Stopped,
+    /// Our own copy of the message cannot be read.
+    Message(String),
+}
+
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl Trouble {
+    /// The diagnosis for a conversation with `host` that was waiting for this reply.
+    #[must_use]
+    pub fn diagnosis(&self, host: &str, awaited: Awaited) -> Diagnosis {
+        let what = self.what(host);
+        Diagnosis::ours(self.status(), &format!("{what}, at {}", place(awaited)))
+    }
+
+    fn what(&self, host: &str) -> String {
+        match self {
+            Self::Closed => format!("{host} closed the connection"),
+            Self::Lost(why) => format!("the connection to {host} broke ({why})"),
+            Self::TimedOut(time) => format!("{host} did not answer within {} s", seconds(*time)),
+            Self::Stuck(time) => format!("{host} took no more octets for {} s", seconds(*time)),
+            Self::Malformed(problem) => format!("{host} sent a reply that {problem}"),
+            Self::Injected => format!(
+                "{host} said something before TLS stood, which may be somebody else's doing"
+            ),
+            Self::Handshake(why) => format!("we could not agree on TLS with {host} ({why})"),
+            Self::Stopped => format!("the relay was stopped while it talked to {host}"),
+            Self::Message(why) => format!("the queued message cannot be read ({why})"),
+        }
+    }
+
+    const fn status(&self) -> Status {
+        match self {
+            Self::Closed | Self::Lost(_) | Self::Stuck(_) => Status::BROKEN,
+            Self::TimedOut(_) => Status::NO_ANSWER,
+            Self::Malformed(_) => Status::PROTOCOL,
+            Self::Injected | Self::Handshake(_) => Status::NO_TLS,
+            Self::Stopped | Self::Message(_) => Status::LOCAL,
+        }
+    }
+}
+
+fn seconds(time: Duration) -> f32 {
+    time.as_secs_f32()
+}
+
+fn place(awaited: Awaited) -> &'static str {
+    match awaited {
+        Awaited::Greeting => "its greeting",
+        Awaited::Hello => "HELO",
+        Awaited::StartTls => "STARTTLS",
+        Awaited::Auth => "AUTH",
+        Awaited::Mail => "MAIL FROM",
+        Awaited::Rcpt => "RCPT TO",
+        Awaited::Data => "DATA",
+        Awaited::Text => "the end of the message text",
+        Awaited::Reset => "RSET",
+        Awaited::Quit => "QUIT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_the_host_what_happened_and_where() {
+        let trouble = Trouble::TimedOut(Duration::from_mins(5));
+        let diagnosis = trouble.diagnosis("mx.example", Awaited::Rcpt);
+        assert_eq!(diagnosis.reason.as_str(), "mx.example did not answer within 300 s, at RCPT TO");
+        let trouble = Trouble::Malformed(Malformed::TooManyLines);
+        let diagnosis = trouble.diagnosis("mx.example", Awaited::Greeting);
+        assert_eq!(
+            diagnosis.reason.as_str(),
+            "mx.example sent a reply that has more than 100 lines, at its greeting"
+        );
+    }
+}

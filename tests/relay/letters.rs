@@ -1,0 +1,460 @@
+//! Letters to scripted mail hosts over real connections: every kind of reply, and every kind of
+//! silence, at every place of the conversation.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use mailconsole::relay::courier::Courier;
+use mailconsole::relay::mx::Target;
+use mailconsole::relay::text::Letter;
+
+use crate::harness::{Relay, TEXT, Text, carry, letter};
+use crate::mail_host::{Act, Heard, MailHost, polite, say};
+
+/// Where a host can do something odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Greeting,
+    Helo,
+    Mail,
+    Rcpt,
+    Data,
+    Text,
+}
+
+const PLACES: [Place; 6] =
+    [Place::Greeting, Place::Helo, Place::Mail, Place::Rcpt, Place::Data, Place::Text];
+
+impl Place {
+    fn is_at(self, heard: Heard<'_>) -> bool {
+        match heard {
+            Heard::Connection => self == Self::Greeting,
+            Heard::Text => self == Self::Text,
+            Heard::Command(line) => match line.get(..4) {
+                Some("HELO") => self == Self::Helo,
+                Some("MAIL") => self == Self::Mail,
+                Some("RCPT") => self == Self::Rcpt,
+                Some("DATA") => self == Self::Data,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// A host that is polite but for one place.
+async fn host_that(at: Place, act: Act) -> MailHost {
+    MailHost::that(move |heard| if at.is_at(heard) { act.clone() } else { polite(heard) }).await
+}
+
+/// The verdict on one recipient at a host that is polite but for one place.
+async fn verdict_of_host_that(at: Place, act: Act) -> String {
+    verdict_of(Relay::new(), at, act).await
+}
+
+async fn verdict_of(relay: Relay, at: Place, act: Act) -> String {
+    let host = host_that(at, act).await;
+    let mut verdicts = relay.sends(&[host.address], &["a@x.example"]).await;
+    verdicts.remove(0)
+}
+
+#[tokio::test]
+async fn a_letter_is_delivered_and_the_transcript_tells_how() {
+    let host = MailHost::that(polite).await;
+    let (mut courier, recorder) = Relay::new().courier(&[host.address]);
+    let letter = letter();
+    let verdicts = carry(&mut courier, &["a@x.example", "b@x.example"], &letter).await;
+    courier.finish().await;
+    assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"; 2]);
+    assert_eq!(host.texts(), [[b"Received: by relay.example\r\n", TEXT].concat()]);
+    assert_eq!(letter.sent.load(Relaxed), letter.octets());
+    assert_eq!(
+        recorder.lines(),
+        [
+            "New connection",
+            "S: 220 mx.example ready",
+            "C: HELO relay.example",
+            "S: 250 ok",
+            "C: MAIL FROM:<ben@localhost>",
+            "S: 250 ok",
+            "C: RCPT TO:<a@x.example>",
+            "S: 250 ok",
+            "C: RCPT TO:<b@x.example>",
+            "S: 250 ok",
+            "C: DATA",
+            "S: 354 go on",
+            ".. 50 octets of message text",
+            "C: .",
+            "S: 250 2.0.0 queued",
+            "C: QUIT",
+            "S: 221 bye",
+            "Connection closed",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_4yz_defers_and_a_5yz_fails_wherever_it_comes() {
+    for place in PLACES {
+        let deferred = verdict_of_host_that(place, say("451 4.7.1 later")).await;
+        assert_eq!(deferred, "deferred: 451 4.7.1 later", "{place:?}");
+        let failed = verdict_of_host_that(place, say("550-5.7.1 never\r\n550 ever")).await;
+        assert_eq!(failed, "failed: 550 5.7.1 never ever", "{place:?}");
+        let busy = verdict_of_host_that(place, Act::SayAndClose("421 bye".to_owned())).await;
+        assert_eq!(busy, "deferred: 421 bye", "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_defers_wherever_it_is_lost() {
+    for place in PLACES {
+        let verdict = verdict_of_host_that(place, Act::Close).await;
+        let begins = "deferred: mx.example closed the connection, at ";
+        assert!(verdict.starts_with(begins), "{place:?}: {verdict}");
+        assert_eq!(verdict.ends_with("it may have the message"), place == Place::Text);
+    }
+}
+
+#[tokio::test]
+async fn silence_and_dripping_defer_when_the_time_is_over() {
+    let drip = Act::Drip(b"250 it takes longer to say this than anybody waits\r\n".to_vec());
+    for act in [Act::Silence, drip] {
+        for place in PLACES {
+            let verdict = verdict_of(Relay::new().impatient(), place, act.clone()).await;
+            let begins = "deferred: mx.example did not answer within 0.3 s, at ";
+            assert!(verdict.starts_with(begins), "{place:?}: {verdict}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_reply_defers_with_what_is_wrong_with_it() {
+    let endless = b"250-and so on\r\n".repeat(200);
+    for (octets, wrong) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n"[..], "is no SMTP reply: HTTP/1.1 400 Bad Request"),
+        (b"250-a\r\n550 b\r\n", "has lines with different codes (250 and 550)"),
+        (b"250 a\0b\r\n", "has a NUL, a lone CR or a lone LF in it"),
+        (b"250 ok\n", "has a NUL, a lone CR or a lone LF in it"),
+        (&[b'2'; 9_000], "has a line of more than 4096 octets"),
+        (&endless, "has more than 100 lines"),
+        (b"\x1b]0;x\x07\r\n", "is no SMTP reply: \\x1b]0;x\\x07"),
+    ] {
+        for place in PLACES {
+            let verdict = verdict_of_host_that(place, Act::Raw(octets.to_vec())).await;
+            let begins = format!("deferred: mx.example sent a reply that {wrong}, at ");
+            assert!(verdict.starts_with(&begins), "{place:?}: {verdict}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_of_three_recipients_may_be_refused() {
+    let host = MailHost::that(|heard| match heard {
+        Heard::Command("RCPT TO:<b@x.example>") => say("550 5.1.1 no such user"),
+        heard => polite(heard),
+    })
+    .await;
+    let recipients = ["a@x.example", "b@x.example", "c@x.example"];
+    let verdicts = Relay::new().sends(&[host.address], &recipients).await;
+    assert_eq!(
+        verdicts,
+        [
+            "delivered: 250 2.0.0 queued",
+            "failed: 550 5.1.1 no such user",
+            "delivered: 250 2.0.0 queued"
+        ]
+    );
+    assert_eq!(host.texts().len(), 1);
+}
+
+#[tokio::test]
+async fn the_next_host_is_asked_where_the_first_has_not_got_the_message() {
+    let nobody = unused_address().await;
+    for (place, act) in [
+        (Place::Greeting, say("554 no mail here")),
+        (Place::Greeting, say("421 busy")),
+        (Place::Helo, say("550 who?")),
+        (Place::Mail, say("451 later")),
+        (Place::Rcpt, say("450 greylisted")),
+        (Place::Rcpt, Act::Close),
+        (Place::Data, say("451 later")),
+        (Place::Text, say("452 no space")),
+    ] {
+        let first = host_that(place, act).await;
+        let second = MailHost::that(polite).await;
+        let hosts = [nobody, first.address, second.address];
+        let verdicts = Relay::new().sends(&hosts, &["a@x.example"]).await;
+        assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"], "{place:?}");
+        assert_eq!(second.texts().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn no_other_host_gets_what_the_first_may_have_or_has_refused_for_good() {
+    for (place, act) in [
+        (Place::Text, Act::Close),
+        (Place::Text, Act::Silence),
+        (Place::Text, say("354 go on")),
+        (Place::Text, say("554 spam")),
+        (Place::Rcpt, say("550 no such user")),
+    ] {
+        let first = host_that(place, act).await;
+        let second = MailHost::that(polite).await;
+        let hosts = [first.address, second.address];
+        let verdicts = Relay::new().impatient().sends(&hosts, &["a@x.example"]).await;
+        assert!(!verdicts[0].starts_with("delivered"), "{place:?}");
+        assert_eq!(second.connections(), 0, "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_those_who_need_it_go_to_the_next_host() {
+    let first = MailHost::that(|heard| match heard {
+        Heard::Command("RCPT TO:<b@x.example>") => say("450 greylisted"),
+        heard => polite(heard),
+    })
+    .await;
+    let second = MailHost::that(polite).await;
+    let hosts = [first.address, second.address];
+    let verdicts = Relay::new().sends(&hosts, &["a@x.example", "b@x.example"]).await;
+    assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"; 2]);
+    let named = |host: &MailHost| {
+        let commands = host.commands().into_iter();
+        commands.filter(|line| line.starts_with("RCPT")).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&first).len(), 2);
+    assert_eq!(named(&second), ["RCPT TO:<b@x.example>"]);
+}
+
+#[tokio::test]
+async fn where_no_host_can_be_reached_the_reason_names_the_last() {
+    let (first, second) = (unused_address().await, unused_address().await);
+    let verdicts = Relay::new().sends(&[first, second], &["a@x.example"]).await;
+    let begins = format!("deferred: cannot connect to mx.example ({second}): ");
+    assert!(verdicts[0].starts_with(&begins), "{verdicts:?}");
+}
+
+#[tokio::test]
+async fn it_fails_for_good_only_if_all_hosts_say_so() {
+    let closed = host_that(Place::Greeting, say("554 no mail here")).await;
+    let nobody = unused_address().await;
+    let failed = Relay::new().sends(&[closed.address], &["a@x.example"]).await;
+    assert_eq!(failed, ["failed: 554 no mail here"]);
+    let deferred = Relay::new().sends(&[nobody, closed.address], &["a@x.example"]).await;
+    assert!(deferred[0].starts_with("deferred: cannot connect"), "{deferred:?}");
+}
+
+#[tokio::test]
+async fn a_connection_carries_one_letter_after_another() {
+    let host = MailHost::that(polite).await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    for _ in 0..3 {
+        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
+    }
+    courier.finish().await;
+    assert_eq!(host.connections(), 1);
+    assert_eq!(host.commands().iter().filter(|line| *line == "QUIT").count(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_letter_is_reset_and_the_next_one_goes() {
+    let host = MailHost::that(|heard| match heard {
+        Heard::Command(line) if line.contains("<b@") => say("550 no such user"),
+        heard => polite(heard),
+    })
+    .await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    assert_eq!(
+        carry(&mut courier, &["b@x.example"], &letter()).await,
+        ["failed: 550 no such user"]
+    );
+    assert_eq!(
+        carry(&mut courier, &["a@x.example"], &letter()).await,
+        ["delivered: 250 2.0.0 queued"]
+    );
+    assert_eq!(host.connections(), 1);
+    assert!(host.commands().contains(&"RSET".to_owned()));
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_up_after_each_letter_is_called_again() {
+    let host = host_that(Place::Text, Act::SayAndClose("250 taken".to_owned())).await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    for _ in 0..3 {
+        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        assert_eq!(verdicts, ["delivered: 250 taken"]);
+    }
+    assert_eq!(host.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_dead_host_costs_one_attempt_a_run_not_one_a_letter() {
+    let host = host_that(Place::Greeting, Act::Silence).await;
+    let (mut courier, _) = Relay::new().impatient().courier(&[host.address]);
+    for _ in 0..50 {
+        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        assert!(verdicts[0].starts_with("deferred: mx.example did not answer"));
+    }
+    assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_keeps_breaking_off_is_spared_the_rest() {
+    let host = host_that(Place::Rcpt, Act::Close).await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    for _ in 0..10 {
+        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        assert!(verdicts[0].starts_with("deferred: mx.example closed the connection"));
+    }
+    assert_eq!(host.connections(), 3);
+}
+
+#[tokio::test]
+async fn recipients_are_split_at_a_hundred() {
+    let host = MailHost::that(polite).await;
+    let recipients: Vec<String> = (0..250).map(|n| format!("u{n}@x.example")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let verdicts = Relay::new().sends(&[host.address], &recipients).await;
+    assert!(verdicts.iter().all(|verdict| verdict.starts_with("delivered")));
+    assert_eq!(host.texts().len(), 3);
+    assert_eq!(host.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_takes_few_recipients_at_once_gets_them_one_after_another() {
+    let host = MailHost::that(|heard| match heard {
+        Heard::Command(line) if line.starts_with("RCPT") && !line.contains("<u0@") => {
+            say("452 4.5.3 too many recipients")
+        }
+        heard => polite(heard),
+    })
+    .await;
+    let verdicts = Relay::new().sends(&[host.address], &["u0@x.example", "u1@x.example"]).await;
+    assert_eq!(
+        verdicts,
+        ["delivered: 250 2.0.0 queued", "deferred: 452 4.5.3 too many recipients"]
+    );
+    let named = host.commands().into_iter().filter(|line| line.starts_with("RCPT"));
+    assert_eq!(named.count(), 3);
+}
+
+#[tokio::test]
+async fn large_text_goes_out_whole_and_dots_and_line_ends_arrive_as_they_should() {
+    let host = MailHost::that(polite).await;
+    let mut text = b"Subject: x\r\n\r\n".to_vec();
+    for n in 0..200_000u32 {
+        text.extend_from_slice(format!(".{n}\r\n..\r\n").as_bytes());
+    }
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let letter = Letter::new(String::new(), Text::of(&text));
+    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
+    assert!(host.texts() == [text], "the text has changed on its way");
+
+    let letter = Letter::new(String::new(), Text::of(b"a\n.\nb\rc"));
+    carry(&mut courier, &["a@x.example"], &letter).await;
+    assert_eq!(host.texts()[1], b"a\r\n.\r\nb c\r\n");
+}
+
+#[tokio::test]
+async fn text_that_cannot_be_read_to_its_end_is_never_given_one() {
+    let host = MailHost::that(polite).await;
+    let text = Text { octets: vec![b'x'; 500_000], readable: 300_000 };
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let letter = Letter::new(String::new(), text);
+    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    assert!(
+        verdicts[0].contains("the queued message cannot be read (the disk is gone)"),
+        "{verdicts:?}"
+    );
+    assert_eq!(host.texts(), Vec::<Vec<u8>>::new());
+}
+
+#[tokio::test]
+async fn a_host_may_refuse_large_text_before_its_end() {
+    let host = host_that(Place::Data, Act::Interrupt("354 go on", 1_000, "552 too large")).await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let letter = Letter::new(String::new(), Text::of(&vec![b'x'; 30_000_000]));
+    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    assert_eq!(verdicts, ["failed: 552 too large"]);
+}
+
+#[tokio::test]
+async fn a_host_that_reads_no_text_is_given_up() {
+    let host = host_that(Place::Data, Act::Deafness("354 go on")).await;
+    let (mut courier, _) = Relay::new().impatient().courier(&[host.address]);
+    let letter = Letter::new(String::new(), Text::of(&vec![b'x'; 30_000_000]));
+    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    let begins = "deferred: mx.example took no more octets for 0.3 s, at ";
+    assert!(verdicts[0].starts_with(begins), "{verdicts:?}");
+}
+
+#[tokio::test]
+async fn pipelining_size_and_8bitmime_are_used_where_they_are_offered() {
+    let host = MailHost::that(|heard| match heard {
+        Heard::Command(line) if line.starts_with("EHLO") => {
+            say("250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME")
+        }
+        heard => polite(heard),
+    })
+    .await;
+    let (mut courier, _) = Relay::new().with_ehlo().courier(&[host.address]);
+    let verdicts = carry(&mut courier, &["a@x.example", "b@x.example"], &letter()).await;
+    assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"; 2]);
+    assert_eq!(host.commands()[1], "MAIL FROM:<ben@localhost> SIZE=50 BODY=8BITMIME");
+    let large = Letter::new(String::new(), Text::of(&[b'x'; 1_001]));
+    let verdicts = carry(&mut courier, &["a@x.example"], &large).await;
+    assert_eq!(
+        verdicts,
+        ["failed: mx.example takes messages of at most 1000 octets, and this one has 1001"]
+    );
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_wait_for_a_host_at_once() {
+    let host = host_that(Place::Mail, Act::Silence).await;
+    let relay = Relay::new();
+    let stop = relay.client.stop.clone();
+    let registry = Arc::clone(&relay.client.registry);
+    let sending = tokio::spawn(async move { relay.sends(&[host.address], &["a@x.example"]).await });
+    while !registry.view().connections.iter().any(|connection| connection.state == "MAIL") {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    let verdicts = tokio::time::timeout(Duration::from_secs(5), sending).await;
+    let verdicts = verdicts.expect("it goes on waiting").expect("verdicts");
+    assert!(verdicts[0].starts_with("deferred: "), "{verdicts:?}");
+}
+
+/// An address that nobody listens at.
+async fn unused_address() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address")
+}
+
+#[tokio::test]
+async fn a_host_never_has_more_than_two_connections_from_us() {
+    let host = MailHost::that(polite).await;
+    let relay = Relay::new();
+    let client = Arc::new(relay.client);
+    let limits = Arc::default();
+    let couriers = (0..8).map(|_| {
+        let target = Target { host: "mx.example".to_owned(), address: host.address };
+        let (client, limits) = (Arc::clone(&client), Arc::clone(&limits));
+        let introduction = relay.introduction.clone();
+        tokio::spawn(async move {
+            let mut courier = Courier::new(client, limits, introduction, vec![target]);
+            let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+            courier.finish().await;
+            verdicts
+        })
+    });
+    for courier in couriers.collect::<Vec<_>>() {
+        let verdicts = courier.await.expect("the courier");
+        assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
+    }
+    assert_eq!(host.connections(), 8);
+    assert!(host.most_open() <= 2, "{} connections at once", host.most_open());
+}

@@ -1,0 +1,10 @@
+//! The relay against mail hosts and name servers in this process, all at loopback addresses.
+
+#![expect(clippy::expect_used, reason = "in a test that is how it fails")]
+
+mod dns;
+mod harness;
+mod letters;
+mod mail_host;
+mod name_server;
+mod tls;
