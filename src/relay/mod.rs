@@ -1,10 +1,11 @@
 //! The relay: an SMTP client that takes queued mail to the hosts of its domains.
 //!
-//! Pure are [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`] and
-//! [`notification`]. [`resolver`], [`route`], [`channel`], [`client`] and
-//! [`courier`] touch the network. None of them knows the queue file.
+//! Pure are [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`],
+//! [`outcomes`] and [`notification`]. [`resolver`], [`route`], [`channel`], [`client`] and
+//! [`courier`] touch the network and know no queue; [`run`] brings queue and network together.
 
 pub mod backoff;
+pub mod board;
 pub mod channel;
 pub mod client;
 pub mod conversation;
@@ -13,9 +14,13 @@ pub mod envelope;
 pub mod limits;
 pub mod mx;
 pub mod notification;
+pub mod orders;
+pub mod outcomes;
+pub mod queued;
 pub mod reply;
 pub mod resolver;
 pub mod route;
+pub mod run;
 pub mod status;
 pub mod text;
 pub mod timeouts;

@@ -7,4 +7,5 @@ mod harness;
 mod letters;
 mod mail_host;
 mod name_server;
+mod runs;
 mod tls;

@@ -1,0 +1,230 @@
+//! What verdicts make of a queued envelope. Pure; time is passed in.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::relay::backoff;
+use crate::relay::status::Status;
+use crate::relay::verdict::{Diagnosis, Verdict};
+use crate::store::overview::RecipientState;
+use crate::store::queue::{Block, Edit, Recipient};
+use crate::wire::display::DisplayText;
+
+/// Octets of a reply that are kept in the queue file: a thousand recipients with a reply each fit
+/// into one envelope block.
+const REPLY_KEPT: usize = 400;
+
+/// The verdicts of a run, by entry and recipient.
+#[derive(Debug, Default, Clone)]
+pub struct Outcomes(HashMap<String, HashMap<String, Outcome>>);
+
+/// What became of a recipient in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the verdict says.
+    Tried(Verdict),
+    /// It failed, and its sender has been notified: nothing is left to do.
+    Notified,
+}
+
+impl Outcomes {
+    /// Notes what became of a recipient.
+    pub fn note(&mut self, id: &str, forward_path: &str, outcome: Outcome) {
+        let entry = self.0.entry(id.to_owned()).or_default();
+        entry.insert(forward_path.to_owned(), outcome);
+    }
+
+    /// Changes an envelope as they say. What is delivered leaves it, also what an earlier run that
+    /// died had marked; an envelope without recipients goes.
+    pub fn apply(&self, block: &mut Block, now: SystemTime) -> Edit {
+        let of_entry = self.0.get(&block.id);
+        let mut changed = false;
+        block.recipients.retain_mut(|recipient| {
+            let outcome = of_entry.and_then(|entry| entry.get(&recipient.forward_path));
+            changed |= outcome.is_some() || recipient.state == RecipientState::Delivered;
+            stays(recipient, outcome, now)
+        });
+        match (block.recipients.is_empty(), changed) {
+            (true, _) => Edit::Removed,
+            (false, true) => Edit::Changed,
+            (false, false) => Edit::Unchanged,
+        }
+    }
+}
+
+/// Whether the recipient stays in the queue, and how.
+fn stays(recipient: &mut Recipient, outcome: Option<&Outcome>, now: SystemTime) -> bool {
+    let verdict = match outcome {
+        None => return recipient.state != RecipientState::Delivered,
+        Some(Outcome::Notified | Outcome::Tried(Verdict::Delivered(_))) => return false,
+        Some(Outcome::Tried(verdict)) => verdict,
+    };
+    recipient.attempts = recipient.attempts.saturating_add(1);
+    recipient.last_reply = kept(&verdict.diagnosis().reason);
+    match (verdict, recipient.state) {
+        (Verdict::Failed(_), _) => {
+            recipient.state = RecipientState::Failed;
+            recipient.next_attempt = 0;
+        }
+        // Held by an operator while it was tried.
+        (_, RecipientState::Held) => recipient.next_attempt = 0,
+        _ => {
+            recipient.state = RecipientState::Pending;
+            let due = now + backoff::wait_after(recipient.attempts);
+            recipient.next_attempt = seconds(due);
+        }
+    }
+    true
+}
+
+/// The verdict, unless the recipient has been tried for so long that it becomes a failure.
+#[must_use]
+pub fn within_patience(verdict: Verdict, queued: u64, now: SystemTime) -> Verdict {
+    let queued = UNIX_EPOCH.checked_add(Duration::from_secs(queued));
+    match verdict {
+        Verdict::Deferred(diagnosis, _)
+            if queued.is_some_and(|at| backoff::is_expired(at, now)) =>
+        {
+            let reason = format!("{}; given up after 5 days", diagnosis.reason);
+            let reason = DisplayText::from(reason.as_str());
+            Verdict::Failed(Diagnosis { status: Status::EXPIRED, reason, ..diagnosis })
+        }
+        verdict => verdict,
+    }
+}
+
+/// Whether a recipient may be tried now, by a run that a timer has started.
+#[must_use]
+pub fn is_due(recipient: &Recipient, now: SystemTime) -> bool {
+    recipient.state == RecipientState::Pending && recipient.next_attempt <= seconds(now)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn kept(reason: &DisplayText) -> String {
+    let reason = reason.as_str();
+    if reason.len() <= REPLY_KEPT {
+        return reason.to_owned();
+    }
+    let end = reason.floor_char_boundary(REPLY_KEPT);
+    format!("{}…", reason.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::verdict::Again;
+
+    const NOW: u64 = 1_758_106_800;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW)
+    }
+
+    fn recipient(state: RecipientState, forward_path: &str) -> Recipient {
+        Recipient {
+            state,
+            attempts: 0,
+            next_attempt: 0,
+            forward_path: forward_path.to_owned(),
+            last_reply: String::new(),
+        }
+    }
+
+    fn block(recipients: Vec<Recipient>) -> Block {
+        Block { id: "1".into(), reverse_path: "a@b".into(), queued: NOW, recipients }
+    }
+
+    fn deferred(reason: &str) -> Verdict {
+        Verdict::deferred(Status::BROKEN, Again::NextRun, reason)
+    }
+
+    fn delivered() -> Verdict {
+        Verdict::Delivered(Diagnosis::ours(Status::DELIVERED, "250 ok"))
+    }
+
+    /// The recipient lines that the outcomes leave of a block.
+    fn left(outcomes: &[(&str, Outcome)], mut block: Block) -> (Edit, Vec<String>) {
+        let mut noted = Outcomes::default();
+        for (forward_path, outcome) in outcomes {
+            noted.note("1", forward_path, outcome.clone());
+        }
+        let edit = noted.apply(&mut block, now());
+        let text = block.render();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("X-MC-Rcpt: "));
+        (edit, lines.map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn each_recipient_becomes_what_its_verdict_says() {
+        let pending = |path| recipient(RecipientState::Pending, path);
+        let block = block(vec![pending("a@x"), pending("b@x"), pending("c@x"), pending("d@x")]);
+        let outcomes = [
+            ("a@x", Outcome::Tried(delivered())),
+            ("b@x", Outcome::Tried(deferred("451 later"))),
+            ("c@x", Outcome::Tried(Verdict::failed(Status::NO_HOST, "550 never"))),
+        ];
+        let (edit, lines) = left(&outcomes, block);
+        assert_eq!(edit, Edit::Changed);
+        assert_eq!(
+            lines,
+            [&format!("P 1 {} <b@x> 451 later", NOW + 300), "F 1 0 <c@x> 550 never", "P 0 0 <d@x>"]
+        );
+    }
+
+    #[test]
+    fn an_entry_without_recipients_goes() {
+        let pending = || block(vec![recipient(RecipientState::Pending, "a@x")]);
+        assert_eq!(left(&[("a@x", Outcome::Tried(delivered()))], pending()).0, Edit::Removed);
+        assert_eq!(left(&[("a@x", Outcome::Notified)], pending()).0, Edit::Removed);
+        assert_eq!(left(&[], pending()).0, Edit::Unchanged);
+    }
+
+    #[test]
+    fn what_a_run_that_died_had_marked_goes_with_the_next_run() {
+        let marked = recipient(RecipientState::Delivered, "a@x");
+        let pending = recipient(RecipientState::Pending, "b@x");
+        let (edit, lines) = left(&[], block(vec![marked.clone(), pending]));
+        assert_eq!((edit, lines), (Edit::Changed, vec!["P 0 0 <b@x>".to_owned()]));
+        assert_eq!(left(&[], block(vec![marked])).0, Edit::Removed);
+    }
+
+    #[test]
+    fn who_was_held_meanwhile_stays_held() {
+        let held = block(vec![recipient(RecipientState::Held, "a@x")]);
+        let (_, lines) = left(&[("a@x", Outcome::Tried(deferred("451 later")))], held);
+        assert_eq!(lines, ["H 1 0 <a@x> 451 later"]);
+    }
+
+    #[test]
+    fn a_long_reply_is_cut_so_that_the_envelope_stays_readable() {
+        let reply = format!("451 {}", "é".repeat(900));
+        let pending = block(vec![recipient(RecipientState::Pending, "a@x")]);
+        let (_, lines) = left(&[("a@x", Outcome::Tried(deferred(&reply)))], pending);
+        assert!(lines[0].ends_with("é…"));
+        assert!(lines[0].len() < 450);
+    }
+
+    #[test]
+    fn after_five_days_a_deferral_is_a_failure() {
+        let five_days = backoff::PATIENCE.as_secs();
+        let fresh = within_patience(deferred("451 later"), NOW - five_days + 1, now());
+        assert!(matches!(fresh, Verdict::Deferred(..)));
+        let old = within_patience(deferred("451 later"), NOW - five_days, now());
+        let Verdict::Failed(diagnosis) = old else { panic!("{old:?}") };
+        assert_eq!(diagnosis.reason.as_str(), "451 later; given up after 5 days");
+        assert_eq!(diagnosis.status, Status::EXPIRED);
+    }
+
+    #[test]
+    fn a_timer_takes_what_is_due() {
+        let due_at =
+            |next_attempt| Recipient { next_attempt, ..recipient(RecipientState::Pending, "a@x") };
+        assert!(is_due(&due_at(0), now()));
+        assert!(is_due(&due_at(NOW), now()));
+        assert!(!is_due(&due_at(NOW + 1), now()));
+        assert!(!is_due(&recipient(RecipientState::Failed, "a@x"), now()));
+    }
+}

@@ -1,0 +1,66 @@
+//! The text of a queued message, as the relay reads it.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::relay::notification::HEADER_SENT_BACK;
+use crate::relay::text::{Hops, MessageText, TextReader};
+use crate::store::maildrop::MessageReader;
+use crate::store::queue::{Entry, Queue};
+
+/// The text of a queued message. It can be read for one host after another.
+#[derive(Debug)]
+pub struct QueuedText {
+    queue: Queue,
+    entry: Arc<Entry>,
+}
+
+impl QueuedText {
+    /// The text of this entry.
+    #[must_use]
+    pub const fn new(queue: Queue, entry: Arc<Entry>) -> Self {
+        Self { queue, entry }
+    }
+
+    /// The entry.
+    #[must_use]
+    pub const fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Reads its header, at most [`HEADER_SENT_BACK`] octets of it, and how many hosts it has
+    /// passed.
+    pub async fn header(&self) -> io::Result<(Vec<u8>, Hops)> {
+        let mut reader = self.open().await?;
+        let mut hops = Hops::default();
+        let mut header = Vec::new();
+        let mut piece = Vec::new();
+        while !hops.header_is_over() && TextReader::read(&mut reader, &mut piece).await? > 0 {
+            hops.push(&piece);
+            let room = HEADER_SENT_BACK.saturating_sub(header.len());
+            header.extend(piece.drain(..).take(room));
+        }
+        if let Some(end) = memchr::memmem::find(&header, b"\r\n\r\n") {
+            header.truncate(end + 2);
+        }
+        Ok((header, hops))
+    }
+}
+
+impl MessageText for QueuedText {
+    type Reader = MessageReader;
+
+    fn octets(&self) -> u64 {
+        self.entry.octets
+    }
+
+    async fn open(&self) -> io::Result<MessageReader> {
+        self.queue.text(&self.entry).await.map_err(io::Error::other)
+    }
+}
+
+impl TextReader for MessageReader {
+    async fn read(&mut self, piece: &mut Vec<u8>) -> io::Result<usize> {
+        Self::read(self, piece).await.map_err(io::Error::other)
+    }
+}
