@@ -1,13 +1,10 @@
 //! A connection to a mail host as commands, replies and message text: bytes, waits and the
 //! transcript. Does not know what the replies mean.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -20,8 +17,8 @@ use crate::relay::reply::{LONGEST_LINE, Reply, ReplyReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
-use crate::servers::registry::{Connection as Listed, Registry};
-use crate::wire::event::{ConnectionName, KeptLine, Kind, Side, Transcript};
+use crate::servers::presence::Presence;
+use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// Octets read at once.
@@ -42,44 +39,26 @@ pub struct Channel {
     arrived: LineBuffer,
     replies: ReplyReader,
     timeouts: Timeouts,
-    stop: Stop,
-    journal: Journal,
-}
-
-/// Tells when the work is to end early.
-struct Stop {
-    /// The relay is to stop.
-    relay: CancellationToken,
-    /// The operator closes this connection.
-    connection: CancellationToken,
-}
-
-/// What others see of a connection.
-pub struct Journal {
-    name: ConnectionName,
-    transcript: Transcript,
-    registry: Arc<Registry>,
-    listed: Arc<Listed>,
-    /// Lines of message text, where they are wanted.
-    text: LineBuffer,
+    stop: CancellationToken,
+    presence: Presence,
 }
 
 impl Channel {
     /// Takes a connected stream over; `stop` ends all waiting.
+    #[must_use]
     pub fn new(
         stream: TcpStream,
         timeouts: Timeouts,
         stop: CancellationToken,
-        journal: Journal,
+        presence: Presence,
     ) -> Self {
-        let connection = journal.listed.close.clone();
         Self {
             stream: Box::new(stream),
             arrived: LineBuffer::new(LONGEST_LINE),
             replies: ReplyReader::default(),
             timeouts,
-            stop: Stop { relay: stop, connection },
-            journal,
+            stop,
+            presence,
         }
     }
 
@@ -89,7 +68,7 @@ impl Channel {
         for command in commands {
             wire.extend_from_slice(command.line().as_bytes());
             wire.extend_from_slice(b"\r\n");
-            self.journal.said(command);
+            self.presence.line(Side::Client, command.shown().as_bytes());
         }
         self.write(&wire).await
     }
@@ -102,19 +81,20 @@ impl Channel {
             stream.flush().await.map_err(lost)
         };
         let limit = self.timeouts.block;
-        let written = within(limit, self.stop.told(Duration::ZERO), work).await;
-        self.journal.listed.sent(wire.len());
+        let stopped = stopped(&self.stop, &self.presence, Duration::ZERO);
+        let written = within(limit, stopped, work).await;
+        self.presence.sent(wire.len());
         written.unwrap_or(Err(Trouble::Stuck(limit)))
     }
 
     /// Waits for a reply, the whole of it within the time for it.
     pub async fn reply(&mut self, awaited: Awaited) -> Result<Reply, Trouble> {
-        self.journal.state(awaited.state());
+        self.presence.changed(|| awaited.state().into());
         let limit = awaited.time(&self.timeouts);
         let grace = if awaited == Awaited::Text { GRACE } else { Duration::ZERO };
         let reading =
-            read_reply(&mut self.stream, &mut self.arrived, &mut self.replies, &self.journal);
-        let reply = within(limit, self.stop.told(grace), reading).await;
+            read_reply(&mut self.stream, &mut self.arrived, &mut self.replies, &self.presence);
+        let reply = within(limit, stopped(&self.stop, &self.presence, grace), reading).await;
         reply.unwrap_or(Err(Trouble::TimedOut(limit)))
     }
 
@@ -137,16 +117,18 @@ impl Channel {
             secured.map_err(Trouble::Handshake)
         };
         let limit = self.timeouts.hello;
-        let secured = within(limit, self.stop.told(Duration::ZERO), work).await;
+        let stopped = stopped(&self.stop, &self.presence, Duration::ZERO);
+        let secured = within(limit, stopped, work).await;
         let no_answer = || Err(Trouble::Handshake("no answer".to_owned()));
         self.stream = Box::new(secured.unwrap_or_else(no_answer)?);
-        self.journal.note("TLS from here on".to_owned());
+        self.presence.tell(|| Kind::Note("TLS from here on".to_owned()));
         Ok(())
     }
 
     /// What others see of it.
-    pub fn journal(&mut self) -> &mut Journal {
-        &mut self.journal
+    #[must_use]
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
     }
 }
 
@@ -154,23 +136,23 @@ async fn read_reply(
     stream: &mut Box<dyn Stream>,
     arrived: &mut LineBuffer,
     replies: &mut ReplyReader,
-    journal: &Journal,
+    presence: &Presence,
 ) -> Result<Reply, Trouble> {
     loop {
         while let Some(line) = arrived.next_line() {
-            journal.heard(&line);
+            heard(presence, &line);
             if let Some(reply) = replies.line(&line)? {
                 return Ok(reply);
             }
         }
         replies.check_unfinished(arrived).inspect_err(|_| {
-            journal.heard(&Line::Whole(arrived.unread()));
+            heard(presence, &Line::Whole(arrived.unread()));
         })?;
         let octets = stream.read_buf(arrived.space(READ)).await.map_err(lost)?;
         if octets == 0 {
             return Err(Trouble::Closed);
         }
-        journal.listed.received(octets, arrived.unread());
+        presence.received(octets, arrived.unread());
     }
 }
 
@@ -196,88 +178,22 @@ fn lost(error: io::Error) -> Trouble {
     }
 }
 
-impl Stop {
-    async fn told(&self, grace: Duration) {
-        tokio::select! {
-            () = self.relay.cancelled() => {}
-            () = self.connection.cancelled() => {}
-        }
-        sleep(grace).await;
+/// Waits until the work is to end early, and `grace` longer: because the relay is to stop, or the
+/// operator closes this connection.
+async fn stopped(relay: &CancellationToken, presence: &Presence, grace: Duration) {
+    tokio::select! {
+        () = relay.cancelled() => {}
+        () = presence.close_requested() => {}
     }
+    sleep(grace).await;
 }
 
-impl Journal {
-    /// Announces the connection that `stream` is; `name` tells its service and never-used id.
-    pub fn open(
-        stream: &TcpStream,
-        peer: SocketAddr,
-        mut name: ConnectionName,
-        transcript: Transcript,
-        registry: Arc<Registry>,
-    ) -> Self {
-        name.number = stream.as_raw_fd();
-        transcript.tell(name, || Kind::Opened { peer });
-        let listed = registry.opened(name, peer);
-        Self { name, transcript, registry, listed, text: LineBuffer::new(LONGEST_LINE) }
-    }
-
-    /// Says a word of our own about it.
-    pub fn note(&self, note: String) {
-        self.transcript.tell(self.name, || Kind::Note(note));
-    }
-
-    /// Says how far it is.
-    pub fn state(&self, state: impl Into<Cow<'static, str>>) {
-        self.listed.state(state.into());
-        self.registry.changed();
-    }
-
-    /// Shows a piece of message text where text is wanted line by line.
-    pub fn text(&mut self, piece: &[u8]) {
-        if !self.transcript.wants_text() {
-            return;
-        }
-        self.text.extend(piece);
-        while let Some(line) = self.text.next_line() {
-            let kept = kept(&line);
-            self.transcript.tell(self.name, || Kind::TextLine(Side::Client, kept));
-        }
-    }
-
-    /// Shows that the text has been sent: `octets` in all, and the lone dot.
-    pub fn text_ends(&self, octets: u64) {
-        if !self.transcript.wants_text() {
-            self.transcript.tell(self.name, || Kind::Text { octets });
-        }
-        self.line(Side::Client, &Line::Whole(b"."));
-    }
-
-    fn said(&self, command: &Command) {
-        self.transcript.tell(self.name, || {
-            Kind::Line(Side::Client, KeptLine::new(command.shown().as_bytes()))
-        });
-    }
-
-    fn heard(&self, line: &Line<'_>) {
-        self.line(Side::Server, line);
-    }
-
-    fn line(&self, side: Side, line: &Line<'_>) {
-        self.transcript.tell(self.name, || Kind::Line(side, kept(line)));
-    }
-}
-
-fn kept(line: &Line<'_>) -> KeptLine {
-    match line {
-        Line::Whole(line) => KeptLine::new(line),
-        Line::Overlong { beginning, octets } => KeptLine::beginning(beginning, *octets),
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.transcript.tell(self.name, || Kind::Closed);
-        self.registry.closed(&self.listed);
-        self.registry.changed();
-    }
+fn heard(presence: &Presence, line: &Line<'_>) {
+    presence.tell(|| {
+        let kept = match line {
+            Line::Whole(line) => KeptLine::new(line),
+            Line::Overlong { beginning, octets } => KeptLine::beginning(beginning, *octets),
+        };
+        Kind::Line(Side::Server, kept)
+    });
 }

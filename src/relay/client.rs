@@ -1,6 +1,7 @@
 //! Drives conversations over a connection to one mail host.
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::relay::channel::{Channel, Journal};
+use crate::relay::channel::Channel;
 use crate::relay::conversation::extensions::Extensions;
 use crate::relay::conversation::opening::{self, Introduction, Opening, Protection};
 use crate::relay::conversation::transaction::{Outcome, Step, Transaction};
@@ -21,8 +22,10 @@ use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Verdict};
+use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
-use crate::wire::event::{ConnectionName, Service, Transcript};
+use crate::servers::text::TextLog;
+use crate::wire::event::{ConnectionName, Service, Side, Transcript};
 
 /// Octets of message text that are gathered before they are sent.
 const BLOCK: usize = 64 * 1024;
@@ -34,8 +37,8 @@ pub struct Client {
     pub timeouts: Timeouts,
     /// Where it is told what they say and hear.
     pub transcript: Transcript,
-    /// Where they are listed.
-    pub registry: Arc<Registry>,
+    /// Where they are listed, if anybody looks.
+    pub registry: Option<Arc<Registry>>,
     /// Counts the connections of the whole process.
     pub ids: Arc<AtomicU64>,
     /// Agrees on TLS.
@@ -172,19 +175,18 @@ async fn connect(client: &Client, target: &Target) -> Result<Channel, Verdict> {
     })?;
     // Commands are small and each is waited for. Without it everything is a little slower.
     let _ = stream.set_nodelay(true);
-    let journal = client.journal(&stream, target.address);
-    Ok(Channel::new(stream, client.timeouts, client.stop.clone(), journal))
+    let presence = client.presence(&stream, target.address);
+    Ok(Channel::new(stream, client.timeouts, client.stop.clone(), presence))
 }
 
 impl Client {
-    fn journal(&self, stream: &TcpStream, peer: SocketAddr) -> Journal {
+    fn presence(&self, stream: &TcpStream, peer: SocketAddr) -> Presence {
         let name = ConnectionName {
             id: self.ids.fetch_add(1, Relaxed),
-            number: 0,
+            number: stream.as_raw_fd(),
             service: Service::Relay,
         };
-        let registry = Arc::clone(&self.registry);
-        Journal::open(stream, peer, name, self.transcript.clone(), registry)
+        Presence::opened(name, peer, self.transcript.clone(), self.registry.clone())
     }
 }
 
@@ -236,7 +238,8 @@ async fn send_text<M: MessageText>(
     transaction: &mut Transaction<'_>,
     letter: &Letter<M>,
 ) -> Result<(), Trouble> {
-    channel.journal().state("DATA");
+    channel.presence().changed(|| "DATA".into());
+    let mut log = TextLog::new(Side::Client, channel.presence());
     letter.sent.store(0, Relaxed);
     let unreadable = |error: std::io::Error| Trouble::Message(error.to_string());
     let mut text = letter.text.open().await.map_err(unreadable)?;
@@ -245,7 +248,7 @@ async fn send_text<M: MessageText>(
     let mut wire = Vec::new();
     loop {
         outgoing.push(&piece, &mut wire);
-        channel.journal().text(outgoing.proper());
+        log.push(outgoing.proper(), channel.presence());
         if wire.len() >= BLOCK {
             channel.write(&wire).await?;
             letter.sent.store(outgoing.octets(), Relaxed);
@@ -257,7 +260,8 @@ async fn send_text<M: MessageText>(
         }
     }
     outgoing.finish(&mut wire);
-    channel.journal().text_ends(outgoing.octets());
+    log.push(outgoing.proper(), channel.presence());
+    log.end(channel.presence());
     transaction.dot();
     channel.write(&wire).await?;
     letter.sent.store(outgoing.octets(), Relaxed);

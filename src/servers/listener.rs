@@ -133,8 +133,9 @@ pub struct Shared {
     pub ending: CancellationToken,
     /// Every task of the servers; who shuts down waits for them.
     pub tasks: TaskTracker,
+    /// Counts the connections of the process, those of the relay too.
+    pub ids: Arc<AtomicU64>,
     room: Room,
-    ids: AtomicU64,
 }
 
 impl Shared {
@@ -152,7 +153,7 @@ impl Shared {
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
             room: Room::new(connections, descriptors),
-            ids: AtomicU64::new(1),
+            ids: Arc::new(AtomicU64::new(1)),
         }
     }
 }

@@ -114,7 +114,7 @@ impl Relay {
             client: Client {
                 timeouts: Timeouts::default(),
                 transcript: Transcript::to(Arc::<Recorder>::clone(&recorder)),
-                registry: Arc::new(Registry::default()),
+                registry: Some(Arc::new(Registry::default())),
                 ids: Arc::new(AtomicU64::new(1)),
                 tls: Tls::default(),
                 stop: CancellationToken::new(),

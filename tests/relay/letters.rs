@@ -417,7 +417,7 @@ async fn a_stop_ends_the_wait_for_a_host_at_once() {
     let host = host_that(Place::Mail, Act::Silence).await;
     let relay = Relay::new();
     let stop = relay.client.stop.clone();
-    let registry = Arc::clone(&relay.client.registry);
+    let registry = relay.client.registry.clone().expect("a registry");
     let sending = tokio::spawn(async move { relay.sends(&[host.address], &["a@x.example"]).await });
     while !registry.view().connections.iter().any(|connection| connection.state == "MAIL") {
         tokio::task::yield_now().await;
