@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
 use mailconsole::app::config::{Target, Task};
-use mailconsole::app::{console, run};
+use mailconsole::app::{console, queue, relay, run};
 use mailconsole::check::{self, Verdict};
 
 /// Exit status for wrong use; failures are 1.
@@ -34,6 +34,9 @@ fn perform(task: Task) -> ExitCode {
         }
         Task::Headless(config) => run::headless(config),
         Task::Console(config) => console::run(config),
+        Task::Relay(task) => relay::run(task),
+        Task::ListQueue(mailboxes, form) => queue::list(&mailboxes, form),
+        Task::Order(mailboxes, order, picks) => queue::order(&mailboxes, order, picks),
         Task::Check(target) => return check(&target),
     };
     match ended {

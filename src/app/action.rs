@@ -1,6 +1,8 @@
 //! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
 //! knows no key and no server.
 
+use crate::relay::orders::{Order, Pick};
+
 /// One of the numbered panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pane {
@@ -168,6 +170,15 @@ pub enum Action {
     Quit,
     /// Quits, asking nothing.
     QuitNow,
+}
+
+/// What an operator wants of the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// A run for everybody who waits.
+    Run,
+    /// Something about one recipient; who is to be retried is tried at once.
+    Give(Order, Pick),
 }
 
 /// What the screen asks of the program around it.

@@ -1,7 +1,8 @@
 //! The command line and its words. Knows no defaults and decides nothing.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::check::Script;
+use crate::relay::route::NextHop;
 
 /// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do
 #[derive(Debug, Parser)]
@@ -38,7 +40,10 @@ file.
 Examples:
   mailconsole --dir mailtest --user linhphan          the console, with a mailbox to begin with
   mailconsole --dir mailtest --no-tui -v              the same servers, transcript on stderr
-  mailconsole smtp -p 2525 mailtest                   the SMTP server alone";
+  mailconsole smtp -p 2525 mailtest                   the SMTP server alone
+  mailconsole relay mailtest                          send what waits for other domains
+  mailconsole queue mailtest                          what waits, and why
+  mailconsole queue hold ID --dir mailtest            keep an entry from being sent";
 
 /// A part of the program.
 #[derive(Debug, Subcommand)]
@@ -67,8 +72,66 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
     },
+    /// Send the mail that waits in DIR/mqueue for other domains, once; exit status 75 if any is left
+    Relay {
+        /// Keep running, and try so often what is due
+        #[arg(long, value_name = "SECONDS")]
+        every: Option<NonZeroU64>,
+        /// The directory of the mailboxes
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// List the mail that waits in DIR/mqueue, or give orders about it
+    Queue(Queue),
     /// Play a fixed conversation against any server, and say what is off
     Check(Check),
+}
+
+/// What `queue` is to do.
+#[derive(Debug, Args)]
+#[command(override_usage = "mailconsole queue [--json] DIR\n       \
+                            mailconsole queue retry|hold|release|drop [DIR] ID... [--dir DIR]")]
+#[command(after_help = QUEUE_AFTER_HELP)]
+pub struct Queue {
+    /// What to do with entries; the list is shown, if nothing is.
+    #[command(subcommand)]
+    pub order: Option<QueueOrder>,
+    /// Write the list as JSON: an array with an object for each recipient
+    #[arg(long)]
+    pub json: bool,
+    /// The directory of the mailboxes
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+const QUEUE_AFTER_HELP: &str = "\
+An ID is the first column of the list and means all recipients of the entry; ID/ADDRESS means one \
+of them. The directory stands before the IDs or is named with --dir.
+
+Examples:
+  mailconsole queue mailtest
+  mailconsole queue hold mailtest 68ca9f30-2b1f-0
+  mailconsole queue --dir mailtest retry 68ca9f30-2b1f-0/bob@example.org";
+
+/// What to do with entries of the queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueOrder {
+    /// Try again in the next run, also what failed or is held
+    Retry(Picked),
+    /// Try no more until it is released
+    Hold(Picked),
+    /// Let what is held be tried again
+    Release(Picked),
+    /// Remove from the queue for good
+    Drop(Picked),
+}
+
+/// With which entries.
+#[derive(Debug, Args)]
+pub struct Picked {
+    /// The directory of the mailboxes, unless --dir names it, and the ids of entries, or ID/ADDRESS
+    #[arg(value_name = "[DIR] ID", required = true)]
+    pub words: Vec<String>,
 }
 
 /// What `check` is to check.
@@ -94,6 +157,7 @@ fn script() -> impl TypedValueParser<Value = Script> {
 /// Everything that can be set, by a flag, in the environment or in the config file.
 #[derive(Debug, Default, Args, Deserialize)]
 #[expect(clippy::doc_markdown, reason = "these sentences are the help text")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// The directory of the mailboxes
@@ -161,6 +225,100 @@ pub struct Options {
     #[arg(value_delimiter = ',', help_heading = LISTENING)]
     pub relay_from: Vec<Network>,
 
+    /// Host that takes the mail for all other domains
+    #[arg(
+        long,
+        value_name = "HOST[:PORT]",
+        env = "MAILCONSOLE_SMARTHOST",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub smarthost: Option<Hop>,
+    /// Our user name at the smarthost; it is told only over TLS with a proven certificate
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "MAILCONSOLE_SMARTHOST_USER",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub smarthost_user: Option<String>,
+    /// Our password there; better kept in the environment or in the config file than on a command
+    /// line, which every user of this machine can read
+    #[arg(
+        long,
+        value_name = "WORD",
+        env = "MAILCONSOLE_SMARTHOST_PASSWORD",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub smarthost_password: Option<String>,
+    /// Host that takes the mail for a domain; may be given several times
+    #[arg(
+        long,
+        value_name = "DOMAIN=HOST[:PORT]",
+        env = "MAILCONSOLE_ROUTE",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(value_delimiter = ',', help_heading = RELAY)]
+    pub route: Vec<Route>,
+    /// Name server to ask for mail hosts [default: the system's]
+    #[arg(
+        long,
+        value_name = "ADDR[:PORT]",
+        env = "MAILCONSOLE_RESOLVER",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub resolver: Option<NameServer>,
+    /// Port of mail hosts [default: 25]
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "MAILCONSOLE_RELAY_PORT",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub relay_port: Option<NonZeroU16>,
+    /// Send to mail hosts at addresses of this machine, too
+    #[arg(long, env = "MAILCONSOLE_RELAY_TO_LOOPBACK", hide_env = true, global = true)]
+    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    pub relay_to_loopback: bool,
+    /// Say EHLO to mail hosts and use what they offer, TLS among it, instead of HELO
+    #[arg(long, env = "MAILCONSOLE_EHLO", hide_env = true, global = true)]
+    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    pub ehlo: bool,
+    /// Longest wait for a mail host or a name server [default: as RFC 5321 says, 5 s to 10 min]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MAILCONSOLE_TIMEOUT",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub timeout: Option<NonZeroU64>,
+    /// Tell local senders of mail that failed, and remove it from the queue
+    #[arg(long, env = "MAILCONSOLE_BOUNCE", hide_env = true, global = true)]
+    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    pub bounce: bool,
+    /// Let the servers start a relay run so often, for what is due [default: never]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "MAILCONSOLE_RELAY_EVERY",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub relay_every: Option<NonZeroU64>,
+
     /// How long a client may be silent, 0 for ever [default: SMTP 300, POP3 600, echo 0]
     #[arg(long, value_name = "SECONDS", env = "MAILCONSOLE_IDLE", hide_env = true, global = true)]
     #[arg(help_heading = LIMITS)]
@@ -225,6 +383,7 @@ pub struct Options {
 
 const MAILBOXES: &str = "Mailboxes";
 const LISTENING: &str = "Listening";
+const RELAY: &str = "Relay";
 const LIMITS: &str = "Limits";
 
 /// A number of octets: `1048576`, `64M`.
@@ -283,6 +442,84 @@ impl FromStr for Network {
 }
 
 impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A host to send to: `mx.example.org`, `192.0.2.1:2525`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Hop(pub NextHop);
+
+impl FromStr for Hop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|bad: crate::relay::route::BadHost| bad.to_string())
+    }
+}
+
+impl TryFrom<String> for Hop {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A domain and the host that takes its mail: `example.org=mx.example.org:2525`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Route {
+    /// In lower case.
+    pub domain: String,
+    /// Who takes its mail.
+    pub host: NextHop,
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (domain, host) = text
+            .split_once('=')
+            .filter(|(domain, _)| !domain.is_empty())
+            .ok_or("write DOMAIN=HOST or DOMAIN=HOST:PORT, such as example.org=127.0.0.1:2525")?;
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        Ok(Self { domain, host: host.parse::<Hop>()?.0 })
+    }
+}
+
+impl TryFrom<String> for Route {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The address of a name server, with port 53 unless another is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NameServer(pub SocketAddr);
+
+impl FromStr for NameServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const DNS: u16 = 53;
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let address = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS));
+        address.or_else(|_| text.parse()).map(Self).map_err(|_| {
+            "write an address such as 192.0.2.53, 127.0.0.1:5353 or [::1]:5353".to_owned()
+        })
+    }
+}
+
+impl TryFrom<String> for NameServer {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -373,6 +610,41 @@ mod tests {
         for text in ["", "M", "1T", "-1", "1.5M", "99999999999G"] {
             assert!(octets(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn hosts_routes_and_name_servers_are_read_or_explained() {
+        let route = |text: &str| text.parse::<Route>();
+        let parsed = route("Example.ORG.=127.0.0.1:2525").unwrap();
+        assert_eq!(
+            (parsed.domain.as_str(), parsed.host.to_string()),
+            ("example.org", "127.0.0.1:2525".into())
+        );
+        for text in ["example.org", "=host", "example.org=", "example.org=a b", "example.org=h:0"] {
+            assert!(route(text).is_err(), "{text}");
+        }
+        let server = |text: &str| text.parse::<NameServer>().map(|server| server.0.to_string());
+        assert_eq!(server("192.0.2.53"), Ok("192.0.2.53:53".into()));
+        assert_eq!(server("127.0.0.1:5353"), Ok("127.0.0.1:5353".into()));
+        assert_eq!(server("[::1]"), Ok("[::1]:53".into()));
+        assert!(server("dns.example.org").is_err());
+    }
+
+    #[test]
+    fn orders_take_the_directory_before_the_ids_or_by_option() {
+        let words = |line: &str| match read(line).unwrap().command {
+            Some(Command::Queue(Queue { order: Some(QueueOrder::Hold(picked)), .. })) => {
+                picked.words
+            }
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(words("mailconsole queue hold DIR 1-2-3"), ["DIR", "1-2-3"]);
+        assert_eq!(words("mailconsole queue --dir DIR hold 1-2-3"), ["1-2-3"]);
+        assert_eq!(words("mailconsole queue hold 1-2-3 --dir DIR"), ["1-2-3"]);
+        assert!(matches!(
+            read("mailconsole queue DIR --json").unwrap().command,
+            Some(Command::Queue(Queue { order: None, json: true, directory: Some(_) }))
+        ));
     }
 
     #[test]

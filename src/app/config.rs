@@ -1,16 +1,25 @@
 //! Flag over environment over file over default: what is to be run. The only place with
 //! defaults.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io;
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::app::cli::{Check, Cli, Command, Options};
+use crate::app::cli::{Check, Cli, Command, Options, Picked, Queue, QueueOrder, Route};
 use crate::check::Script;
+use crate::relay::conversation::opening::{Hello, Login};
+use crate::relay::mx::Loopback;
+use crate::relay::orders::{Order, Pick};
+use crate::relay::route::{NextHop, SMTP_PORT, Smarthost};
+use crate::relay::run::Bounces;
+use crate::relay::timeouts::Timeouts;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
 use crate::servers::smtp::address::Domain;
@@ -27,8 +36,59 @@ pub enum Task {
     Console(Config),
     /// Run servers without a screen.
     Headless(Config),
+    /// Send what waits in the queue.
+    Relay(Relaying),
+    /// List the queue.
+    ListQueue(Mailboxes, Form),
+    /// Do something with entries of the queue.
+    Order(Mailboxes, Order, BTreeSet<Pick>),
     /// Play a conversation against somebody's server.
     Check(Target),
+}
+
+/// How the queue is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// A relay without servers.
+#[derive(Debug)]
+pub struct Relaying {
+    /// Where the queue is, and the mailboxes of local senders.
+    pub mailboxes: Mailboxes,
+    /// Our domain.
+    pub domain: Arc<str>,
+    /// How mail is sent.
+    pub settings: RelaySettings,
+    /// What the transcript shows.
+    pub verbosity: Verbosity,
+}
+
+/// How mail for other domains is sent.
+#[derive(Debug, Clone)]
+pub struct RelaySettings {
+    /// Domains in lower case whose mail goes to a named host.
+    pub routes: BTreeMap<String, NextHop>,
+    /// Where all other mail goes, if not to the domains' own hosts.
+    pub smarthost: Option<Smarthost>,
+    /// The port of mail hosts.
+    pub port: u16,
+    /// The name server to ask instead of the system's.
+    pub resolver: Option<SocketAddr>,
+    /// Whether mail may go to this machine.
+    pub loopback: Loopback,
+    /// How the relay introduces itself.
+    pub hello: Hello,
+    /// How long it waits for mail hosts.
+    pub timeouts: Timeouts,
+    /// Whether senders are told of failures.
+    pub bounces: Bounces,
+    /// How often a run starts by itself, if any does.
+    pub every: Option<Duration>,
 }
 
 /// What `check` is to check, and where.
@@ -59,6 +119,8 @@ pub struct Config {
     pub author: Arc<str>,
     /// Whose mail for other domains is taken, besides that of this machine.
     pub relay_from: Vec<IpNet>,
+    /// How mail for other domains is sent.
+    pub relay: RelaySettings,
     /// How long clients may be silent.
     pub idle: Idle,
     /// Connections at once.
@@ -140,6 +202,17 @@ pub enum ConfigError {
     /// The config file cannot be understood.
     #[error("the config file {0} cannot be understood: {1}")]
     NotUnderstood(PathBuf, String),
+    /// A smarthost's user without a password, or the other way round, or neither with a host.
+    #[error("{given} is given without {missing}: give both, or neither")]
+    Half {
+        /// What there is.
+        given: &'static str,
+        /// What is not there.
+        missing: &'static str,
+    },
+    /// An order without an entry.
+    #[error("no entry is named: name its ID, the first column of mailconsole queue")]
+    NoEntry,
     /// A word that goes into replies holds something that must not be there.
     #[error("{flag} is to be {expected}")]
     Unfit {
@@ -156,7 +229,7 @@ const fn default_port(service: Service) -> u16 {
         Service::Echo => 10_000,
         Service::Smtp => 2_500,
         Service::Pop3 => 11_000,
-        Service::Relay => 25,
+        Service::Relay => SMTP_PORT,
     }
 }
 
@@ -171,6 +244,8 @@ impl Task {
         let (service, port, directory) = match cli.command {
             None => return all_servers(options),
             Some(Command::Check(check)) => return Ok(Self::Check(Target::from(check))),
+            Some(Command::Relay { every, directory }) => return relay(options, every, directory),
+            Some(Command::Queue(queue)) => return queue_task(&options, queue),
             Some(Command::Echo { port }) => (Service::Echo, port, None),
             Some(Command::Smtp { port, directory }) => (Service::Smtp, port, directory),
             Some(Command::Pop3 { port, directory }) => (Service::Pop3, port, directory),
@@ -179,7 +254,7 @@ impl Task {
         let servers = vec![(service, Port { number, flag: "-p" })];
         let mailboxes = match service {
             Service::Echo => None,
-            _ => Some(options.mailboxes(directory, "DIR behind the sub-command")?),
+            _ => Some(options.mailboxes(directory, BEHIND)?),
         };
         Ok(Self::Headless(config(options, servers, mailboxes)?))
     }
@@ -201,6 +276,107 @@ fn all_servers(options: Options) -> Result<Task, ConfigError> {
     Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
 }
 
+const BEHIND: &str = "DIR behind the sub-command";
+
+fn relay(
+    options: Options,
+    every: Option<NonZeroU64>,
+    directory: Option<PathBuf>,
+) -> Result<Task, ConfigError> {
+    let mailboxes = options.mailboxes(directory, BEHIND)?;
+    let settings = RelaySettings {
+        // What servers do beside their work is nothing to a relay that was told to run.
+        every: every.map(seconds),
+        ..relay_settings(&options)?
+    };
+    let verbosity = verbosity(options.verbose);
+    Ok(Task::Relay(Relaying { mailboxes, domain: domain(options.domain)?, settings, verbosity }))
+}
+
+fn queue_task(options: &Options, queue: Queue) -> Result<Task, ConfigError> {
+    let Queue { order, json, directory } = queue;
+    let (order, picked) = match order {
+        None => {
+            let form = if json { Form::Json } else { Form::Table };
+            return Ok(Task::ListQueue(options.mailboxes(directory, BEHIND)?, form));
+        }
+        Some(QueueOrder::Retry(picked)) => (Order::Retry, picked),
+        Some(QueueOrder::Hold(picked)) => (Order::Hold, picked),
+        Some(QueueOrder::Release(picked)) => (Order::Release, picked),
+        Some(QueueOrder::Drop(picked)) => (Order::Drop, picked),
+    };
+    let (directory, picks) = picks(options, directory, picked)?;
+    let mailboxes = options.mailboxes(Some(directory), BEHIND)?;
+    Ok(Task::Order(mailboxes, order, picks))
+}
+
+/// Where a directory is set, the first word is one only if it is there.
+fn picks(
+    options: &Options,
+    directory: Option<PathBuf>,
+    Picked { mut words }: Picked,
+) -> Result<(PathBuf, BTreeSet<Pick>), ConfigError> {
+    let set = directory.or_else(|| options.dir.clone());
+    let directory = match set {
+        Some(directory) if !words.first().is_some_and(|word| Path::new(word).is_dir()) => directory,
+        _ if words.is_empty() => return Err(ConfigError::NoDirectory("--dir DIR")),
+        _ => words.remove(0).into(),
+    };
+    if words.is_empty() {
+        return Err(ConfigError::NoEntry);
+    }
+    let pick = |word: &String| match word.split_once('/') {
+        Some((id, recipient)) => Pick::one(id, recipient),
+        None => Pick { id: word.clone(), recipient: None },
+    };
+    Ok((directory, words.iter().map(pick).collect()))
+}
+
+fn relay_settings(options: &Options) -> Result<RelaySettings, ConfigError> {
+    let routes = options.route.iter().cloned().map(|Route { domain, host }| (domain, host));
+    let timeouts = match options.timeout {
+        Some(time) => Timeouts::default().capped(seconds(time)),
+        None => Timeouts::default(),
+    };
+    Ok(RelaySettings {
+        routes: routes.collect(),
+        smarthost: smarthost(options)?,
+        port: options.relay_port.map_or(default_port(Service::Relay), NonZeroU16::get),
+        resolver: options.resolver.map(|server| server.0),
+        loopback: if options.relay_to_loopback { Loopback::Allowed } else { Loopback::Refused },
+        hello: if options.ehlo { Hello::Ehlo } else { Hello::Helo },
+        timeouts,
+        bounces: if options.bounce { Bounces::ToLocalSenders } else { Bounces::Never },
+        every: options.relay_every.map(seconds),
+    })
+}
+
+fn smarthost(options: &Options) -> Result<Option<Smarthost>, ConfigError> {
+    let half = |given, missing| Err(ConfigError::Half { given, missing });
+    let login = match (options.smarthost_user.clone(), options.smarthost_password.clone()) {
+        (Some(user), Some(password)) => Some(Login { user, password }),
+        (None, None) => None,
+        (Some(_), None) => return half("--smarthost-user", "--smarthost-password"),
+        (None, Some(_)) => return half("--smarthost-password", "--smarthost-user"),
+    };
+    match (options.smarthost.clone(), login) {
+        (None, Some(_)) => half("--smarthost-user", "--smarthost"),
+        (host, login) => Ok(host.map(|host| Smarthost { host: host.0, login })),
+    }
+}
+
+const fn seconds(seconds: NonZeroU64) -> Duration {
+    Duration::from_secs(seconds.get())
+}
+
+const fn verbosity(times: u8) -> Verbosity {
+    match times {
+        0 => Verbosity::Quiet,
+        1 => Verbosity::Lines,
+        2.. => Verbosity::Text,
+    }
+}
+
 fn config(
     options: Options,
     servers: Vec<(Service, Port)>,
@@ -209,6 +385,7 @@ fn config(
     Ok(Config {
         servers,
         mailboxes,
+        relay: relay_settings(&options)?,
         addresses: match options.bind {
             addresses if addresses.is_empty() => Addresses::Loopback,
             addresses => Addresses::Only(addresses),
@@ -224,11 +401,7 @@ fn config(
         },
         connections_most: options.max_connections.unwrap_or(limits::CONNECTIONS),
         message_most: options.max_message.map_or(limits::MESSAGE_OCTETS, |size| size.0),
-        verbosity: match options.verbose {
-            0 => Verbosity::Quiet,
-            1 => Verbosity::Lines,
-            2.. => Verbosity::Text,
-        },
+        verbosity: verbosity(options.verbose),
         scrollback: options.scrollback.unwrap_or(SCROLLBACK),
     })
 }
@@ -271,6 +444,17 @@ impl Options {
             pop3_port: self.pop3_port.or(file.pop3_port),
             bind: first_of(self.bind, file.bind),
             relay_from: first_of(self.relay_from, file.relay_from),
+            smarthost: self.smarthost.or(file.smarthost),
+            smarthost_user: self.smarthost_user.or(file.smarthost_user),
+            smarthost_password: self.smarthost_password.or(file.smarthost_password),
+            route: first_of(self.route, file.route),
+            resolver: self.resolver.or(file.resolver),
+            relay_port: self.relay_port.or(file.relay_port),
+            relay_to_loopback: self.relay_to_loopback || file.relay_to_loopback,
+            ehlo: self.ehlo || file.ehlo,
+            timeout: self.timeout.or(file.timeout),
+            bounce: self.bounce || file.bounce,
+            relay_every: self.relay_every.or(file.relay_every),
             idle: self.idle.or(file.idle),
             max_connections: self.max_connections.or(file.max_connections),
             max_message: self.max_message.or(file.max_message),
@@ -411,6 +595,63 @@ mod tests {
         assert_eq!(ports, [10_000, 3, 2]);
         assert_eq!(config.message_most, 1_024);
         assert_eq!(config.mailboxes.unwrap().users, ["linhphan"]);
+    }
+
+    fn relaying(line: &str) -> RelaySettings {
+        match task(line) {
+            Ok(Task::Relay(relaying)) => relaying.settings,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_relay_is_set_up_by_its_options() {
+        let settings = relaying(
+            "mailconsole relay d --smarthost mx.example:587 --smarthost-user u \
+             --smarthost-password p --route A.example=127.0.0.1:2525 --route b.example=h \
+             --timeout 7 --every 60 --resolver 127.0.0.1:5353 --bounce --ehlo",
+        );
+        let smarthost = settings.smarthost.unwrap();
+        assert_eq!(smarthost.host.to_string(), "mx.example:587");
+        assert_eq!(smarthost.login.map(|login| login.password).as_deref(), Some("p"));
+        assert_eq!(settings.routes["a.example"].to_string(), "127.0.0.1:2525");
+        assert_eq!(settings.timeouts.final_dot, Duration::from_secs(7));
+        assert_eq!(settings.every, Some(Duration::from_mins(1)));
+        assert_eq!((settings.bounces, settings.hello), (Bounces::ToLocalSenders, Hello::Ehlo));
+        let usual = relaying("mailconsole relay d --relay-every 60");
+        assert_eq!((usual.port, usual.every, usual.hello), (25, None, Hello::Helo));
+        let servers = headless("mailconsole --dir d --no-tui --relay-every 60");
+        assert_eq!(servers.relay.every, Some(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn half_a_login_is_refused() {
+        for line in [
+            "mailconsole relay d --smarthost h --smarthost-user u",
+            "mailconsole relay d --smarthost h --smarthost-password p",
+            "mailconsole relay d --smarthost-user u --smarthost-password p",
+        ] {
+            assert!(matches!(task(line), Err(ConfigError::Half { .. })), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_order_names_entries_or_recipients_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        for line in [
+            format!("mailconsole queue hold {path} 1-2-3 4-5-6/a@b"),
+            format!("mailconsole queue --dir {path} hold 1-2-3 4-5-6/a@b"),
+            format!("mailconsole queue --dir /elsewhere hold {path} 1-2-3 4-5-6/a@b"),
+        ] {
+            let Ok(Task::Order(mailboxes, Order::Hold, picks)) = task(&line) else {
+                panic!("{line}");
+            };
+            assert_eq!(mailboxes.directory, dir.path());
+            let whole = Pick { id: "1-2-3".into(), recipient: None };
+            assert_eq!(picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
+        }
+        assert!(matches!(task("mailconsole queue hold x"), Err(ConfigError::NoEntry)));
     }
 
     #[test]

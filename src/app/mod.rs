@@ -7,5 +7,8 @@ pub mod config;
 pub mod console;
 pub mod headless;
 mod port;
+pub mod postmaster;
+pub mod queue;
+pub mod relay;
 pub mod run;
 pub mod state;

@@ -17,12 +17,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::config::{Config, Mailboxes, Port, Verbosity};
 use crate::app::headless::{Headless, MessageText};
 use crate::app::port::cannot_listen;
+use crate::app::postmaster::{Post, Postmaster};
+use crate::app::relay;
+use crate::relay::run::RunError;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Listener, Server, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::registry::Registry;
 use crate::servers::smtp::service::SmtpServer;
 use crate::store::directory::{CreateError, Directory, OpenError};
+use crate::store::queue::QueueError;
 use crate::wire::event::{Service, Transcript};
 
 /// Why the servers do not run: a sentence that names the thing, the reason and the remedy.
@@ -60,6 +64,17 @@ pub enum StartError {
         /// How its port was chosen.
         port: Port,
     },
+    /// The relay queue cannot be read or written.
+    #[error(
+        "{0}. Try again when no other program works on it, or look after its disk and permissions"
+    )]
+    Queue(#[from] QueueError),
+    /// There is no such entry in the relay queue.
+    #[error("no entry of the relay queue is named {0}: mailconsole queue lists their ids")]
+    NoSuchEntry(String),
+    /// The relay cannot run.
+    #[error("{0}. Check the permissions of the directory")]
+    Relay(RunError),
     /// The console has no screen to be on.
     #[error("there is no terminal for the console: run it in one, or without a screen by --no-tui")]
     NoTerminal,
@@ -112,10 +127,7 @@ impl Servers {
     /// Who listens where.
     #[must_use]
     pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
-        let address = |(service, socket): &(Service, TcpListener)| {
-            socket.local_addr().ok().map(|address| (*service, address))
-        };
-        self.sockets.iter().filter_map(address).collect()
+        listening(&self.sockets)
     }
 
     /// How they are set up.
@@ -135,6 +147,12 @@ impl Servers {
         let Self { config, directory, sockets, shared } = self;
         let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
         let mail = directory.clone().map(|directory| Mail::new(&config, directory));
+        let relay = directory.clone().map(|directory| {
+            let own = listeners_of(&sockets, Service::Smtp);
+            let watchers = relay::Watchers::of_servers(&shared);
+            relay::relay(&config.relay, &config.domain, directory, own, watchers)
+        });
+        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &shared.tasks));
         for (service, socket) in sockets {
             let listening = Listening { socket, config: &config, shared: &shared };
             match (service, &mail) {
@@ -144,8 +162,20 @@ impl Servers {
                 (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => {}
             }
         }
-        Ok(Running { shared, directory })
+        Ok(Running { shared, directory, post })
     }
+}
+
+fn listening(sockets: &[(Service, TcpListener)]) -> Vec<(Service, SocketAddr)> {
+    let address = |(service, socket): &(Service, TcpListener)| {
+        socket.local_addr().ok().map(|address| (*service, address))
+    };
+    sockets.iter().filter_map(address).collect()
+}
+
+fn listeners_of(sockets: &[(Service, TcpListener)], service: Service) -> Vec<SocketAddr> {
+    let of_service = listening(sockets).into_iter().filter(|(one, _)| *one == service);
+    of_service.map(|(_, address)| address).collect()
 }
 
 /// The two servers that share the mailboxes.
@@ -196,9 +226,15 @@ impl Listening<'_> {
 pub struct Running {
     shared: Arc<Shared>,
     directory: Option<Directory>,
+    post: Option<Post>,
 }
 
 impl Running {
+    /// How an operator reaches the relay, if there are mailboxes. Given once.
+    pub const fn post(&mut self) -> Option<Post> {
+        self.post.take()
+    }
+
     /// Ends them: no new connections, a farewell to those that are open. Returns when the last
     /// one is gone and everything that had begun is on the disk.
     pub async fn end(&self) {
@@ -256,23 +292,30 @@ fn is_hangup_ignored() -> bool {
 
 /// Runs the servers without a screen until a signal ends them.
 pub fn headless(config: Config) -> Result<ExitCode, StartError> {
+    with_transcript(config.verbosity, |transcript| {
+        let servers = Servers::bind(config, transcript, None)?;
+        if let Some(warning) = servers.directory().and_then(sentence_on_no_mailbox) {
+            eprintln!("mailconsole: warning: {warning}");
+        }
+        let runtime = Runtime::new()?;
+        let code = runtime.block_on(serve_until_signal(servers));
+        // What a second signal cut short is not waited for.
+        runtime.shutdown_background();
+        code
+    })
+}
+
+/// Does `work` with its transcript on stderr, and waits until that is written.
+pub(super) fn with_transcript(
+    verbosity: Verbosity,
+    work: impl FnOnce(Transcript) -> Result<ExitCode, StartError>,
+) -> Result<ExitCode, StartError> {
     log_to_stderr();
-    let observer = observer(config.verbosity)?.map(Arc::new);
-    let transcript = match &observer {
-        Some(observer) => Transcript::to(Arc::clone(observer) as _),
-        None => Transcript::off(),
+    let Some(observer) = observer(verbosity)?.map(Arc::new) else {
+        return work(Transcript::off());
     };
-    let servers = Servers::bind(config, transcript, None)?;
-    if let Some(warning) = servers.directory().and_then(sentence_on_no_mailbox) {
-        eprintln!("mailconsole: warning: {warning}");
-    }
-    let runtime = Runtime::new()?;
-    let code = runtime.block_on(serve_until_signal(servers));
-    // What a second signal cut short is not waited for.
-    runtime.shutdown_background();
-    if let Some(observer) = observer {
-        observer.finish();
-    }
+    let code = work(Transcript::to(Arc::clone(&observer) as _));
+    observer.finish();
     code
 }
 
@@ -336,17 +379,13 @@ pub(super) fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
 }
 
 /// Opens the directory, and makes what is to be made.
-fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
+pub(super) fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     let path = &mailboxes.directory;
     if !mailboxes.users.is_empty() && !path.exists() {
         std::fs::create_dir_all(path)
             .map_err(|error| StartError::DirectoryNotMade(path.clone(), error))?;
     }
-    let directory = Directory::open(path, mailboxes.durability).map_err(|error| match error {
-        OpenError::Missing(path) => StartError::DirectoryMissing(path),
-        OpenError::NotDirectory(_) => StartError::NotDirectory(error),
-        OpenError::Io(..) => StartError::DirectoryClosed(error),
-    })?;
+    let directory = open_as_it_is(mailboxes)?;
     make_sure_of_writable(path)?;
     for user in &mailboxes.users {
         directory.create(user).map_err(|error| match error {
@@ -355,6 +394,15 @@ fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
         })?;
     }
     Ok(directory)
+}
+
+/// Opens the directory for those who may only want to read.
+pub(super) fn open_as_it_is(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
+    Directory::open(&mailboxes.directory, mailboxes.durability).map_err(|error| match error {
+        OpenError::Missing(path) => StartError::DirectoryMissing(path),
+        OpenError::NotDirectory(_) => StartError::NotDirectory(error),
+        OpenError::Io(..) => StartError::DirectoryClosed(error),
+    })
 }
 
 fn make_sure_of_writable(path: &Path) -> Result<(), StartError> {

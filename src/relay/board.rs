@@ -1,7 +1,8 @@
 //! What a relay run is doing now and what it has found, for whoever watches. Written by the run,
 //! which never waits for a reader.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::relay::mx::Target;
+use crate::relay::orders::Pick;
 use crate::relay::route::Way;
 use crate::relay::verdict::Verdict;
 
@@ -29,10 +31,16 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct State {
     tally: Option<Tally>,
-    under_way: BTreeMap<(String, String), UnderWay>,
-    attempts: VecDeque<Attempt>,
-    hosts: BTreeMap<Way, Result<Vec<Target>, Verdict>>,
+    under_way: HashMap<Pick, UnderWay>,
+    /// The attempts for each recipient, oldest first.
+    attempts: HashMap<Pick, VecDeque<Attempt>>,
+    /// Whose attempts they are, in the order in which they ended.
+    ended: VecDeque<Pick>,
+    hosts: BTreeMap<Way, Found>,
 }
+
+/// The hosts of a way as they were last looked up, or why there are none.
+pub type Found = Result<Vec<Target>, Verdict>;
 
 /// The recipients of the run that is under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,17 +61,13 @@ struct UnderWay {
     sent: Arc<AtomicU64>,
 }
 
-/// A recipient whose message is being brought to a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sending {
-    /// The entry's id.
-    pub id: String,
-    /// The recipient's address.
-    pub recipient: String,
-    /// Octets of the message, about.
+/// How much of a message a host has been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Octets that it has been sent.
     pub octets: u64,
-    /// How many of them the host has been sent.
-    pub sent: u64,
+    /// Octets of the message, about.
+    pub of: u64,
 }
 
 /// One attempt to deliver to one recipient.
@@ -71,25 +75,19 @@ pub struct Sending {
 pub struct Attempt {
     /// When it ended.
     pub at: SystemTime,
-    /// The entry's id.
-    pub id: String,
-    /// The recipient's address.
-    pub recipient: String,
+    /// Which it was, counted from 1.
+    pub number: u32,
     /// How it ended, by whose word.
     pub verdict: Verdict,
 }
 
-/// What stands on the board at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct BoardView {
-    /// The run, if one is under way.
-    pub tally: Option<Tally>,
-    /// What is being sent.
-    pub sending: Vec<Sending>,
-    /// Oldest first.
-    pub attempts: Vec<Attempt>,
-    /// The hosts of each way as they were last looked up, or why there are none.
-    pub hosts: BTreeMap<Way, Result<Vec<Target>, Verdict>>,
+/// What the board knows of one recipient.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// How far its message is, if it is being brought to a host.
+    pub sending: Option<Sent>,
+    /// How it was last tried, if it was by this process.
+    pub last: Option<Attempt>,
 }
 
 impl Default for Board {
@@ -105,16 +103,28 @@ impl Board {
         self.version.subscribe()
     }
 
-    /// What stands there now.
+    /// What it knows of each of these recipients.
     #[must_use]
-    pub fn view(&self) -> BoardView {
+    pub fn live(&self, recipients: &[Pick]) -> Vec<Live> {
         let state = self.lock();
-        BoardView {
-            tally: state.tally,
-            sending: state.under_way.iter().map(sending).collect(),
-            attempts: state.attempts.iter().cloned().collect(),
-            hosts: state.hosts.clone(),
-        }
+        let live = |pick| Live {
+            sending: state.under_way.get(pick).map(UnderWay::sent),
+            last: state.attempts.get(pick).and_then(|attempts| attempts.back()).cloned(),
+        };
+        recipients.iter().map(live).collect()
+    }
+
+    /// The attempts of this process for one recipient, oldest first.
+    #[must_use]
+    pub fn attempts(&self, recipient: &Pick) -> Vec<Attempt> {
+        let state = self.lock();
+        state.attempts.get(recipient).into_iter().flatten().cloned().collect()
+    }
+
+    /// The hosts of a way, if they have been looked up.
+    #[must_use]
+    pub fn hosts(&self, way: &Way) -> Option<Found> {
+        self.lock().hosts.get(way).cloned()
     }
 
     /// The run, if one is under way.
@@ -134,34 +144,29 @@ impl Board {
         });
     }
 
-    pub(super) fn found(&self, way: &Way, targets: Result<Vec<Target>, Verdict>) {
+    pub(super) fn found(&self, way: &Way, found: Found) {
         self.change(|state| {
             if state.hosts.len() >= MOST_WAYS {
                 state.hosts.pop_first();
             }
-            state.hosts.insert(way.clone(), targets);
+            state.hosts.insert(way.clone(), found);
         });
     }
 
-    pub(super) fn sends(&self, id: &str, recipient: &str, octets: u64, sent: &Arc<AtomicU64>) {
+    pub(super) fn sends(&self, recipient: Pick, octets: u64, sent: &Arc<AtomicU64>) {
         let under_way = UnderWay { octets, sent: Arc::clone(sent) };
-        let key = (id.to_owned(), recipient.to_owned());
         self.change(|state| {
-            state.under_way.insert(key, under_way);
+            state.under_way.insert(recipient, under_way);
         });
     }
 
-    pub(super) fn settled(&self, attempt: Attempt) {
-        let key = (attempt.id.clone(), attempt.recipient.clone());
+    pub(super) fn settled(&self, recipient: Pick, attempt: Attempt) {
         self.change(|state| {
-            state.under_way.remove(&key);
+            state.under_way.remove(&recipient);
             if let Some(tally) = &mut state.tally {
                 tally.count(&attempt.verdict);
             }
-            if state.attempts.len() >= MOST_ATTEMPTS {
-                state.attempts.pop_front();
-            }
-            state.attempts.push_back(attempt);
+            state.remember(recipient, attempt);
         });
     }
 
@@ -186,11 +191,28 @@ impl Tally {
     }
 }
 
-fn sending(((id, recipient), under_way): (&(String, String), &UnderWay)) -> Sending {
-    Sending {
-        id: id.clone(),
-        recipient: recipient.clone(),
-        octets: under_way.octets,
-        sent: under_way.sent.load(Relaxed),
+impl State {
+    fn remember(&mut self, recipient: Pick, attempt: Attempt) {
+        if self.ended.len() >= MOST_ATTEMPTS {
+            self.forget_oldest();
+        }
+        self.ended.push_back(recipient.clone());
+        self.attempts.entry(recipient).or_default().push_back(attempt);
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(recipient) = self.ended.pop_front() else { return };
+        if let Entry::Occupied(mut attempts) = self.attempts.entry(recipient) {
+            attempts.get_mut().pop_front();
+            if attempts.get().is_empty() {
+                attempts.remove();
+            }
+        }
+    }
+}
+
+impl UnderWay {
+    fn sent(&self) -> Sent {
+        Sent { octets: self.sent.load(Relaxed), of: self.octets }
     }
 }

@@ -19,7 +19,7 @@ pub enum Order {
 }
 
 /// With what it is to be done.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pick {
     /// The id of the entry.
     pub id: String,
@@ -28,6 +28,12 @@ pub struct Pick {
 }
 
 impl Pick {
+    /// One recipient of an entry.
+    #[must_use]
+    pub fn one(id: &str, recipient: &str) -> Self {
+        Self { id: id.to_owned(), recipient: Some(recipient.to_owned()) }
+    }
+
     /// Whether this recipient of the entry with this id is meant.
     #[must_use]
     pub fn means(&self, id: &str, forward_path: &str) -> bool {

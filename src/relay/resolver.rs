@@ -1,5 +1,6 @@
 //! Asks name servers for mail hosts and addresses. Knows nothing of mail beyond MX records.
 
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -63,7 +64,20 @@ pub enum ResolverError {
 }
 
 /// Asks real name servers: over UDP, and over TCP what does not fit.
-pub struct Dns(TokioResolver);
+pub struct Dns(Result<TokioResolver, ResolverError>);
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Dns").field(&self.0.as_ref().err()).finish()
+    }
+}
+
+/// Where nobody can be asked, every answer is why.
+impl From<ResolverError> for Dns {
+    fn from(error: ResolverError) -> Self {
+        Self(Err(error))
+    }
+}
 
 impl Dns {
     /// Asks the system's name servers, and its hosts file for addresses. No try takes longer than
@@ -95,12 +109,13 @@ impl Dns {
         let provider = TokioRuntimeProvider::default();
         let builder: ResolverBuilder<_> = TokioResolver::builder_with_config(config, provider);
         let resolver = builder.with_options(options).build();
-        resolver.map(Self).map_err(ResolverError::Unusable)
+        resolver.map(|resolver| Self(Ok(resolver))).map_err(ResolverError::Unusable)
     }
 
     async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, NotFound> {
         let name = absolute(name)?;
-        let lookup = self.0.lookup(name, kind).await;
+        let resolver = self.0.as_ref().map_err(|error| NotFound::NoAnswer(error.to_string()))?;
+        let lookup = resolver.lookup(name, kind).await;
         let lookup = lookup.map_err(|error| not_found(&error))?;
         let records = lookup.answers().iter();
         let of_kind = records.filter(|record| record.record_type() == kind);

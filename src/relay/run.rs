@@ -14,7 +14,7 @@ use fastrand::Rng;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::relay::board::{Attempt, Board, Tally};
+use crate::relay::board::{Attempt, Board, Found, Tally};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
 use crate::relay::courier::{Courier, Ledger};
@@ -120,25 +120,37 @@ impl<R: Resolver + 'static> Relay<R> {
         let run = Arc::new(Run::new(self, queue));
         let ways = run.plan(entries, choice);
         run.go(ways).await;
+        let concluded = run.conclude().await;
         self.board.run_ends();
-        run.conclude().await
+        concluded
     }
 
-    /// Runs again and again until the client is told to stop, `pause` apart.
-    pub async fn run_every(self: &Arc<Self>, pause: Duration) -> Result<(), RunError> {
+    /// Runs again and again until the client is told to stop, `pause` apart: first as `choice`
+    /// says, then for what is due. A run that cannot be is a warning; the next one may.
+    pub async fn run_every(self: &Arc<Self>, pause: Duration, mut choice: Choice) {
         let stopped = self.client.stop.clone();
         while !stopped.is_cancelled() {
-            match self.run(&Choice::Due).await {
+            match self.run(&choice).await {
                 // The other run does what this one would have done.
                 Ok(_) | Err(RunError::UnderWay) => {}
-                Err(error) => return Err(error),
+                Err(error) => tracing::warn!("{error}"),
             }
+            choice = Choice::Due;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stopped.cancelled() => {}
             }
         }
-        Ok(())
+    }
+}
+
+impl<R> Relay<R> {
+    /// The hosts of a recipient's domain as they were last looked up, if they were.
+    #[must_use]
+    pub fn hosts_of(&self, forward_path: &str) -> Option<Found> {
+        let address = Address::parse(forward_path).ok()?;
+        let way = self.routes.way(address.domain()).ok()?;
+        self.board.hosts(&way)
     }
 }
 
@@ -324,8 +336,8 @@ impl<R: Resolver + 'static> Run<R> {
             Ok((envelope, letter)) => {
                 let entry = Arc::clone(letter.text.entry());
                 for recipient in &envelope.recipients {
-                    let (id, recipient) = (&entry.block.id, recipient.as_str());
-                    self.relay.board.sends(id, recipient, letter.octets(), &letter.sent);
+                    let pick = Pick::one(&entry.block.id, recipient.as_str());
+                    self.relay.board.sends(pick, letter.octets(), &letter.sent);
                 }
                 let recipients = &envelope.recipients;
                 let mut ledger = QueueLedger { run: self, entry, recipients };
@@ -389,8 +401,9 @@ impl<R: Resolver + 'static> Run<R> {
         let at = SystemTime::now();
         let verdict = outcomes::within_patience(verdict, entry.block.queued, at);
         self.results().note(entry, forward_path, &verdict);
-        let (id, recipient) = (entry.block.id.clone(), forward_path.to_owned());
-        self.relay.board.settled(Attempt { at, id, recipient, verdict });
+        let number = attempts_so_far(&entry.block, forward_path).saturating_add(1);
+        let pick = Pick::one(&entry.block.id, forward_path);
+        self.relay.board.settled(pick, Attempt { at, number, verdict });
     }
 
     fn is_stopped(&self) -> bool {
@@ -511,6 +524,12 @@ impl<R> QueueLedger<'_, R> {
         let mut recipients = self.entry.block.recipients.iter();
         recipients.position(|recipient| recipient.forward_path == address)
     }
+}
+
+fn attempts_so_far(block: &Block, forward_path: &str) -> u32 {
+    let mut recipients = block.recipients.iter();
+    let recipient = recipients.find(|recipient| recipient.forward_path == forward_path);
+    recipient.map_or(0, |recipient| recipient.attempts)
 }
 
 fn local_time(seconds: u64) -> DateTime<FixedOffset> {

@@ -526,12 +526,15 @@ async fn the_board_tells_what_was_found_and_tried() {
     let post = Post::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     post.run_all().await;
-    let view = post.relay.board.view();
-    assert_eq!(view.tally, None);
-    assert_eq!(view.sending, []);
-    assert_eq!(view.attempts.len(), 1);
-    assert_eq!(view.attempts[0].recipient, "a@x.example");
-    assert_eq!(view.attempts[0].verdict.diagnosis().reason.as_str(), "451 later");
-    let hosts: Vec<_> = view.hosts.values().flatten().flatten().collect();
+    let entries = post.relay.directory.queue().entries().await.expect("entries");
+    let pick = Pick::one(&entries[0].block.id, "a@x.example");
+    let board = &post.relay.board;
+    assert_eq!(board.tally(), None);
+    let attempts = board.attempts(&pick);
+    assert_eq!((attempts.len(), attempts[0].number), (1, 1));
+    assert_eq!(attempts[0].verdict.diagnosis().reason.as_str(), "451 later");
+    let live = board.live(std::slice::from_ref(&pick));
+    assert_eq!((live[0].sending, live[0].last.as_ref()), (None, attempts.last()));
+    let hosts = post.relay.hosts_of("c@X.example").expect("looked up").expect("found");
     assert_eq!(hosts[0].address, host.address);
 }
