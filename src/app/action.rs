@@ -144,6 +144,16 @@ pub enum Action {
     CloseConnection,
     /// Shows the selected queue entry whole.
     Details,
+    /// Starts a relay run for everybody who waits.
+    RelayRun,
+    /// Tries the selected queue entry now.
+    Retry,
+    /// Tries the n-th of the queue's rows in view now.
+    RetryRow(usize),
+    /// Holds the selected queue entry, or releases it.
+    Hold,
+    /// Asks whether to drop the selected queue entry.
+    Drop,
     /// Freezes the transcript, or lets it go on.
     Pause,
     /// Follows the transcript's end, or stops following.
@@ -182,13 +192,12 @@ pub enum Request {
 }
 
 /// What the screen asks of the program around it.
-///
-/// What an operator may do to the relay queue (retry, hold, drop, a relay run) becomes further
-/// commands here, its keys further rows of the key table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Close the connection of this id.
     Close(u64),
+    /// Have the relay do something.
+    Relay(Request),
     /// Save the transcript rows to a file.
     Save,
     /// Move in the log, whose position the log's own widget keeps.

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
+use crate::app::postmaster::Post;
 use crate::app::run::{Servers, Signals, StartError, end, sentence_on_no_mailbox};
 use crate::servers::registry::Registry;
 use crate::store::directory::{Directory, Durability};
@@ -49,15 +50,23 @@ async fn show(
     let mut signals = Signals::new()?;
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
+    let listeners = by_service(&servers.listening());
+    let notices = notices(servers.config(), &directory);
+    let scrollback = servers.config().scrollback;
+    let mut running = servers.serve()?;
+    let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
+    let overview = survey::follow(&directory);
     let console = Console {
         registry,
-        overview: survey::follow(&directory),
+        overview,
         feed,
-        listeners: by_service(&servers.listening()),
-        notices: notices(servers.config(), &directory),
-        scrollback: servers.config().scrollback,
+        listeners,
+        requests,
+        words,
+        relay,
+        notices,
+        scrollback,
     };
-    let running = servers.serve()?;
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {
@@ -92,5 +101,7 @@ fn notices(config: &Config, directory: &Directory) -> Vec<String> {
         let networks: Vec<_> = config.relay_from.iter().map(ToString::to_string).collect();
         format!("relays for {}", networks.join(" "))
     });
-    [unsynced, relayed, sentence_on_no_mailbox(directory)].into_iter().flatten().collect()
+    let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
+    let notices = [unsynced, relayed, relays, sentence_on_no_mailbox(directory)];
+    notices.into_iter().flatten().collect()
 }

@@ -353,7 +353,7 @@ pub(super) async fn end(running: &Running, signals: &mut Signals) -> ExitCode {
 }
 
 /// 128 and the number of SIGINT, as shells report it.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// One line for each listener, in one write. Nobody has to be there to read it.
 fn print_listening(listening: &[(Service, SocketAddr)]) {

@@ -4,6 +4,7 @@
 pub mod list;
 pub mod pattern;
 pub mod rate;
+pub mod relay;
 pub mod ring;
 pub mod row;
 pub mod rows;
@@ -17,13 +18,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::FixedOffset;
 
-use crate::app::action::{Action, Answer, Command, Direction, Pane, Step};
+use crate::app::action::{Action, Answer, Command, Direction, Pane, Request, Step};
 use crate::app::state::list::List;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::rate::Rate;
+use crate::app::state::relay::{RelayNow, Story};
 use crate::app::state::row::Row;
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::app::state::scrollback::Scrollback;
+use crate::relay::board::{Live, Tally};
+use crate::relay::orders::{Order, Pick};
 use crate::servers::registry::RegistryView;
 use crate::store::overview::{Overview, RecipientState};
 use crate::wire::display::DisplayText;
@@ -34,6 +38,9 @@ const MOST_TYPED: usize = 80;
 
 /// How often ages change that are shown in seconds.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How often the sign of what is being sent turns.
+pub const SPIN: Duration = Duration::from_millis(100);
 
 /// How often ages change that are shown in minutes.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -101,7 +108,7 @@ pub enum Mouse {
 }
 
 /// A question that waits for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// Quit while so many connections are open?
     Quit {
@@ -110,6 +117,8 @@ pub enum Question {
     },
     /// Close this connection?
     Close(ConnectionName),
+    /// Drop this recipient of a queued message?
+    Drop(Pick),
 }
 
 /// What lies over the panes.
@@ -132,7 +141,10 @@ pub enum Overlay {
         marked: Answer,
     },
     /// The selected queue entry.
-    QueueEntry,
+    QueueEntry {
+        /// Lines scrolled down.
+        top: usize,
+    },
 }
 
 /// One of the servers, in the top line.
@@ -181,6 +193,8 @@ pub struct State {
     pub mailboxes: List<MailboxRow>,
     /// The recipients in the relay queue.
     pub queue: List<QueueRow>,
+    /// What the relay is doing.
+    pub relay: RelayNow,
     /// The transcript.
     pub transcript: Scrollback,
     /// Lines a second.
@@ -218,6 +232,7 @@ impl State {
             opened: 0,
             mailboxes: List::default(),
             queue: List::default(),
+            relay: RelayNow::default(),
             transcript: Scrollback::new(scrollback),
             rate: Rate::new(clock.instant),
             overlay: Overlay::None,
@@ -266,6 +281,33 @@ impl State {
         self.queue.replace(rows.collect());
     }
 
+    /// The recipients in the queue's view, of whom the screen wants to know what the relay does.
+    #[must_use]
+    pub fn queue_in_sight(&self) -> Vec<Pick> {
+        let page = self.queue.extent().page;
+        let mut picks: Vec<Pick> =
+            self.queue.in_view().take(page).map(|(row, _)| row.pick.clone()).collect();
+        picks.extend(self.queue.selected().map(|row| row.pick.clone()));
+        picks
+    }
+
+    /// Takes what the relay is doing for them, and everything about the selected one.
+    pub fn relay_is(
+        &mut self,
+        tally: Option<Tally>,
+        live: impl Iterator<Item = (Pick, Live)>,
+        story: Story,
+    ) {
+        self.relay.is(tally, live);
+        self.relay.story = story;
+    }
+
+    /// The selected recipient in the queue, as it is now.
+    #[must_use]
+    pub fn queue_selected(&self) -> Option<QueueRow> {
+        self.queue.selected().map(|row| self.relay.bring_up_to_date(row))
+    }
+
     /// Says something to the user, until the next key.
     pub fn say(&mut self, words: &str) {
         self.said = Some(DisplayText::from(words));
@@ -287,9 +329,9 @@ impl State {
         rows.filter(|row| row.state == state).count()
     }
 
-    /// Tells how far down the help can be scrolled.
-    pub fn fit_help(&mut self, most: usize) {
-        if let Overlay::Help { top, .. } = &mut self.overlay {
+    /// Tells how far down what lies over the panes can be scrolled.
+    pub fn fit_overlay(&mut self, most: usize) {
+        if let Overlay::Help { top, .. } | Overlay::QueueEntry { top } = &mut self.overlay {
             *top = most.min(*top);
         }
     }
@@ -310,6 +352,9 @@ impl State {
     /// How long the screen stays true when nothing happens; `None`: for ever.
     #[must_use]
     pub fn ages_in(&self) -> Option<Duration> {
+        if self.relay.is_sending() || self.relay.tally.is_some() {
+            return Some(SPIN);
+        }
         if !self.connections.items().is_empty() {
             return Some(SECOND);
         }
@@ -350,6 +395,14 @@ impl State {
             Action::AllConnections => self.transcript.narrow(None),
             Action::CloseConnection => self.ask_to_close(),
             Action::Details => self.show_details(),
+            Action::RelayRun => return Some(Command::Relay(Request::Run)),
+            Action::Retry => return self.retry(),
+            Action::RetryRow(row) => {
+                self.click(Pane::Queue, Some(row));
+                return self.retry();
+            }
+            Action::Hold => return self.hold_or_release(),
+            Action::Drop => self.ask_to_drop(),
             Action::Pause => self.transcript.pause(),
             Action::Follow => self.transcript.follow(),
             Action::Stamps => self.stamps = self.stamps.next(),
@@ -416,7 +469,7 @@ impl State {
     }
 
     fn step(&mut self, step: Step) -> Option<Command> {
-        if let Overlay::Help { top, .. } = &mut self.overlay {
+        if let Overlay::Help { top, .. } | Overlay::QueueEntry { top } = &mut self.overlay {
             *top = stepped(*top, step);
             return None;
         }
@@ -442,8 +495,8 @@ impl State {
             Direction::Backward => Step::Up,
         };
         match self.overlay {
-            Overlay::Help { .. } => self.step(step),
-            Overlay::Ask { .. } | Overlay::QueueEntry => None,
+            Overlay::Help { .. } | Overlay::QueueEntry { .. } => self.step(step),
+            Overlay::Ask { .. } => None,
             Overlay::None if pane == Pane::Transcript && !self.tiled => {
                 self.transcript.wheel(direction);
                 None
@@ -516,8 +569,8 @@ impl State {
 
     fn confirm(&mut self) -> Option<Command> {
         self.typing = None;
-        if let Overlay::Ask { marked, .. } = self.overlay {
-            self.answer(marked)
+        if let Overlay::Ask { marked, .. } = &self.overlay {
+            self.answer(*marked)
         } else {
             self.overlay = Overlay::None;
             None
@@ -525,14 +578,16 @@ impl State {
     }
 
     fn answer(&mut self, answer: Answer) -> Option<Command> {
-        let Overlay::Ask { question, .. } = self.overlay else {
+        let Overlay::Ask { question, .. } = &self.overlay else {
             return None;
         };
+        let question = question.clone();
         self.overlay = Overlay::None;
         match (answer, question) {
             (Answer::No, _) => None,
             (Answer::Yes, Question::Quit { .. }) => Some(Command::Quit),
             (Answer::Yes, Question::Close(connection)) => Some(Command::Close(connection.id)),
+            (Answer::Yes, Question::Drop(pick)) => Some(give(Order::Drop, pick)),
         }
     }
 
@@ -575,8 +630,41 @@ impl State {
 
     fn show_details(&mut self) {
         if self.queue.selected().is_some() {
-            self.overlay = Overlay::QueueEntry;
+            self.overlay = Overlay::QueueEntry { top: 0 };
         }
+    }
+
+    fn retry(&mut self) -> Option<Command> {
+        let row = self.queue_entry()?;
+        if row.sending.is_some() {
+            self.say("It is being sent now.");
+            return None;
+        }
+        Some(give(Order::Retry, row.pick))
+    }
+
+    fn hold_or_release(&mut self) -> Option<Command> {
+        let row = self.queue_entry()?;
+        let order = match row.state {
+            RecipientState::Held => Order::Release,
+            _ => Order::Hold,
+        };
+        Some(give(order, row.pick))
+    }
+
+    fn ask_to_drop(&mut self) {
+        if let Some(row) = self.queue_entry() {
+            self.ask(Question::Drop(row.pick));
+        }
+    }
+
+    /// The selected recipient, or a word to the user that there is none.
+    fn queue_entry(&mut self) -> Option<QueueRow> {
+        let row = self.queue_selected();
+        if row.is_none() {
+            self.say("No queue entry is selected.");
+        }
+        row
     }
 
     fn toggle_mouse(&mut self) -> Command {
@@ -600,6 +688,10 @@ impl State {
             }
         }
     }
+}
+
+fn give(order: Order, pick: Pick) -> Command {
+    Command::Relay(Request::Give(order, pick))
 }
 
 impl Stamps {

@@ -91,7 +91,7 @@ pub enum Section {
 impl Section {
     /// In the order of the help.
     pub const ALL: [Self; 6] =
-        [Self::Move, Self::Panes, Self::Connections, Self::Queue, Self::Transcript, Self::Program];
+        [Self::Move, Self::Panes, Self::Program, Self::Connections, Self::Queue, Self::Transcript];
 
     /// The heading.
     #[must_use]
@@ -152,6 +152,10 @@ pub const BINDINGS: &[Binding] = &[
     row(&[code(KeyCode::Enter)], Scope::In(Pane::Connections), Section::Connections, Action::OnlyThis, "Only this", "only this in transcript"),
     row(&[code(KeyCode::Enter)], Scope::In(Pane::Transcript), Section::Transcript, Action::OnlyThis, "Only this", "only this row's connection"),
     row(&[code(KeyCode::Enter)], Scope::In(Pane::Queue), Section::Queue, Action::Details, "Details", "details of the entry"),
+    row(&[key('r')], Scope::In(Pane::Queue), Section::Queue, Action::Retry, "Retry", "retry it, retry all"),
+    row(&[key('R')], ANY, Section::Queue, Action::RelayRun, "", "retry it, retry all"),
+    row(&[key('h')], Scope::In(Pane::Queue), Section::Queue, Action::Hold, "Hold", "hold, release"),
+    row(&[key('d')], Scope::In(Pane::Queue), Section::Queue, Action::Drop, "Drop", "drop (asks first)"),
     row(&[key('x')], Scope::In(Pane::Connections), Section::Connections, Action::CloseConnection, "Close", "close it (asks first)"),
     row(&[key('0')], ANY, Section::Connections, Action::AllConnections, "", "all connections again"),
     row(&[key('v')], ANY, Section::Connections, Action::Tiles, "", "tiles of the newest"),
@@ -170,10 +174,10 @@ pub const BINDINGS: &[Binding] = &[
     row(&[key('z')], ANY, Section::Panes, Action::Zoom, "Zoom", "zoom the pane"),
     row(&[code(KeyCode::Esc)], ANY, Section::Panes, Action::Escape, "", "back"),
     row(&[key('s')], ANY, Section::Transcript, Action::Save, "Save", "save rows to a file"),
-    row(&[key('t')], ANY, Section::Transcript, Action::Stamps, "", "time stamps"),
-    row(&[key('w')], ANY, Section::Transcript, Action::Wrap, "", "wrap long rows"),
-    row(&[key('b')], ANY, Section::Transcript, Action::Bodies, "", "message text line by line"),
-    row(&[key('p')], ANY, Section::Transcript, Action::Passwords, "", "show, mask passwords"),
+    row(&[key('t')], ANY, Section::Transcript, Action::Stamps, "", "time stamps, wrap rows"),
+    row(&[key('w')], ANY, Section::Transcript, Action::Wrap, "", "time stamps, wrap rows"),
+    row(&[key('b')], ANY, Section::Transcript, Action::Bodies, "", "message text, passwords"),
+    row(&[key('p')], ANY, Section::Transcript, Action::Passwords, "", "message text, passwords"),
     row(&[code(KeyCode::Up), key('k')], ANY, Section::Move, Action::Move(Step::Up), "", "up, down"),
     row(&[code(KeyCode::Down), key('j')], ANY, Section::Move, Action::Move(Step::Down), "", "up, down"),
     row(&[code(KeyCode::PageUp)], ANY, Section::Move, Action::Move(Step::PageUp), "", "a page"),
@@ -206,7 +210,7 @@ pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
     match &state.overlay {
         Overlay::Help { .. } => in_help(key),
         Overlay::Ask { .. } => in_question(key),
-        Overlay::QueueEntry => Some(Action::Escape),
+        Overlay::QueueEntry { .. } => over_queue_entry(key),
         Overlay::None if state.typing.is_some() => while_typing(key),
         Overlay::None => bound,
     }
@@ -218,6 +222,14 @@ pub fn hints(focus: Pane) -> impl Iterator<Item = &'static Binding> {
         !binding.hint.is_empty()
             && (binding.scope == Scope::Everywhere || binding.scope == Scope::In(focus))
     })
+}
+
+/// The name of the key that does this, for a button.
+#[must_use]
+pub fn key_of(action: Action) -> String {
+    let binding = BINDINGS.iter().find(|binding| binding.action == action);
+    let key = binding.and_then(|binding| binding.keys.first());
+    key.map_or_else(String::new, |key| key.name())
 }
 
 fn bound(focus: Pane, key: Key) -> Option<Action> {
@@ -232,6 +244,16 @@ fn in_help(key: Key) -> Option<Action> {
     match key.code {
         KeyCode::Esc | KeyCode::F(1) | KeyCode::Char('?') | KeyCode::Enter => Some(Action::Escape),
         code => while_typing(Key::plain(code)),
+    }
+}
+
+/// What can be done to an entry, and scrolling; any other key closes it.
+fn over_queue_entry(key: Key) -> Option<Action> {
+    match bound(Pane::Queue, key) {
+        action @ Some(
+            Action::Retry | Action::RelayRun | Action::Hold | Action::Drop | Action::Move(_),
+        ) => action,
+        _ => Some(Action::Escape),
     }
 }
 

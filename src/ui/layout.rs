@@ -28,7 +28,7 @@ const ROOM_FOR_LOG: u16 = 36;
 const CHART: u16 = 9;
 
 /// The selected queue entry.
-const ENTRY: u16 = 13;
+const ENTRY: u16 = 18;
 
 /// A screen, divided.
 #[derive(Debug, Clone)]

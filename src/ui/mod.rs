@@ -28,11 +28,13 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::action::Pane;
+use crate::app::action::{Pane, Request};
 use crate::app::state::{Overlay, State};
+use crate::relay::resolver::Dns;
+use crate::relay::run::Relay;
 use crate::servers::registry::Registry;
 use crate::store::overview::Overview;
 use crate::ui::feed::Feed;
@@ -61,6 +63,12 @@ pub struct Console {
     pub feed: Arc<Feed>,
     /// The servers and where they listen, in the order of the top line.
     pub listeners: Vec<(Service, Vec<SocketAddr>)>,
+    /// Takes what the operator wants of the relay.
+    pub requests: mpsc::Sender<Request>,
+    /// Says in a sentence what came of it.
+    pub words: mpsc::Receiver<String>,
+    /// The relay, whose board tells what it does.
+    pub relay: Arc<Relay<Dns>>,
     /// Settings and warnings that the user must know of, such as `not synced (--no-sync)`.
     pub notices: Vec<String>,
     /// Transcript rows that are kept at most.
@@ -110,10 +118,12 @@ pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<En
 /// Brings selections and positions into the panes' areas: the one step between the state and its
 /// picture that changes the state.
 pub fn fit(state: &mut State, area: Rect) {
-    if let Overlay::Help { search, .. } = &state.overlay {
-        let most = help::most_scrolled(search, area);
-        state.fit_help(most);
-    }
+    let most = match &state.overlay {
+        Overlay::Help { search, .. } => help::most_scrolled(search, area),
+        Overlay::QueueEntry { .. } => queue_entry::most_scrolled(state, area),
+        Overlay::None | Overlay::Ask { .. } => 0,
+    };
+    state.fit_overlay(most);
     let Some(layout) = Layout::of(state, area) else {
         return;
     };
@@ -164,8 +174,8 @@ fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
         Overlay::None => {}
         Overlay::Help { search, top } => help::draw(state, search, *top, area, buffer),
         Overlay::Ask { question, marked } => {
-            question::draw(state, *question, *marked, area, buffer);
+            question::draw(state, question, *marked, area, buffer);
         }
-        Overlay::QueueEntry => queue_entry::draw_over(state, area, buffer),
+        Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer),
     }
 }

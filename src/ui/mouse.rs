@@ -4,9 +4,9 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use crate::app::action::{Action, Direction, Pane};
-use crate::app::state::State;
+use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
-use crate::ui::panes::{below_header, connections, inside, transcript};
+use crate::ui::panes::{below_header, connections, inside, queue, transcript};
 
 /// What the mouse does on this screen, whose panes share `area`.
 #[must_use]
@@ -16,7 +16,11 @@ pub fn action(state: &State, area: Rect, event: MouseEvent) -> Option<Action> {
     let &(pane, area) = layout.panes.iter().find(|(_, area)| area.contains(at))?;
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => {
-            Some(Action::Click(pane, row_at(state, pane, area, at)))
+            let button = match pane {
+                Pane::Queue if state.overlay == Overlay::None => queue::button_at(state, area, at),
+                _ => None,
+            };
+            Some(button.unwrap_or_else(|| Action::Click(pane, row_at(state, pane, area, at))))
         }
         MouseEventKind::ScrollUp => Some(Action::Wheel(pane, Direction::Backward)),
         MouseEventKind::ScrollDown => Some(Action::Wheel(pane, Direction::Forward)),

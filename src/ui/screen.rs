@@ -9,10 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::{Local, Offset};
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_core::Stream;
+use tokio::sync::watch;
 use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::action::{Action, Command};
+use crate::app::action::{Action, Command, Request};
+use crate::app::state::relay::Story;
 use crate::app::state::{Clock, Palette, Server, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
@@ -54,6 +56,7 @@ struct Screen {
     /// When something in sight has aged.
     next_age: Option<Instant>,
     connections: Snapshot,
+    relay_changes: watch::Receiver<u64>,
 }
 
 /// Which version of the registry the state has, and when it may have the next.
@@ -68,6 +71,8 @@ enum Woken {
     Input(Option<io::Result<Event>>),
     News,
     Overview,
+    /// The relay says something to its operator.
+    Words(String),
     Aged,
     Frame,
     Continued,
@@ -90,6 +95,7 @@ impl Screen {
         state.overview_is(&console.overview.borrow());
         Ok(Self {
             terminal: Terminal::enter(state.mouse)?,
+            relay_changes: console.relay.board.changes(),
             console,
             state,
             log: LogView::new(),
@@ -113,6 +119,10 @@ impl Screen {
                 Woken::Input(_) => return Ok(Ending::TerminalGone),
                 Woken::News | Woken::Aged => self.is_dirty = true,
                 Woken::Overview => self.take_overview(),
+                Woken::Words(words) => {
+                    self.state.say(&words);
+                    self.is_dirty = true;
+                }
                 Woken::Continued => {
                     self.terminal.take_again()?;
                     self.is_dirty = true;
@@ -139,6 +149,8 @@ impl Screen {
             () = self.console.feed.moved(), if !self.is_dirty => Woken::News,
             () = self.console.registry.moved(), if !self.is_dirty => Woken::News,
             Ok(()) = self.console.overview.changed(), if !self.is_dirty => Woken::Overview,
+            Some(words) = self.console.words.recv(), if !self.is_dirty => Woken::Words(words),
+            Ok(()) = self.relay_changes.changed(), if !self.is_dirty => Woken::News,
             () = at(age) => Woken::Aged,
             () = self.terminal.continued() => Woken::Continued,
         }
@@ -178,6 +190,7 @@ impl Screen {
         match command {
             Command::Quit => return Ok(Some(Ending::Quit)),
             Command::Close(connection) => self.console.registry.close(connection),
+            Command::Relay(request) => self.ask_relay(request),
             Command::Save => self.save(),
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
@@ -185,6 +198,12 @@ impl Screen {
             Command::Suspend => self.terminal.suspend().await?,
         }
         Ok(None)
+    }
+
+    fn ask_relay(&mut self, request: Request) {
+        if self.console.requests.try_send(request).is_err() {
+            self.state.say("The relay has more to do than it can remember. Try again.");
+        }
     }
 
     fn save(&mut self) {
@@ -209,8 +228,9 @@ impl Screen {
         }
         self.take_snapshot(started);
         diagnostics::collect();
+        fit(&mut self.state, self.terminal.area());
+        self.take_relay();
         let Self { state, log, terminal, .. } = self;
-        fit(state, terminal.area());
         terminal.draw(|buffer| draw(state, log, buffer))?;
         self.is_dirty |= taken.more;
         self.next_frame = started + FRAME;
@@ -222,6 +242,19 @@ impl Screen {
         let overview = Arc::clone(&self.console.overview.borrow_and_update());
         self.state.overview_is(&overview);
         self.is_dirty = true;
+    }
+
+    /// Takes what the relay is doing for those who are in sight.
+    fn take_relay(&mut self) {
+        let Self { console: Console { relay, .. }, state, .. } = self;
+        let story = state.queue.selected().map(|row| Story {
+            hosts: relay.hosts_of(row.pick.recipient.as_deref().unwrap_or_default()),
+            attempts: relay.board.attempts(&row.pick),
+        });
+        let picks = state.queue_in_sight();
+        let live = relay.board.live(&picks);
+        let live = picks.into_iter().zip(live);
+        state.relay_is(relay.board.tally(), live, story.unwrap_or_default());
     }
 
     /// How long the picture stays true when nothing happens.

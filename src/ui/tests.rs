@@ -10,12 +10,18 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
 use super::*;
-use crate::app::action::{Action, Answer, Command, Direction, Step};
+use crate::app::action::{Action, Answer, Command, Direction, Request, Step};
+use crate::app::state::relay::Story;
 use crate::app::state::row::Row;
 use crate::app::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
 use crate::app::state::{Palette, Server};
+use crate::relay::board::{Attempt, Live, Sent, Tally};
+use crate::relay::mx::Target;
+use crate::relay::orders::{Order, Pick};
+use crate::relay::status::Status;
+use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::registry::{ConnectionView, RegistryView};
 use crate::store::overview::{MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
@@ -344,6 +350,83 @@ fn error() -> State {
     state
 }
 
+/// A run is under way: one recipient is being sent, one is done, one was deferred, the others
+/// failed before or are held.
+fn relaying() -> State {
+    let mut state = typical();
+    let now = state.clock.wall;
+    let recipient = |number: u32, recipient: &str| QueueView {
+        id: format!("18ea8f3c6e1d2b40-1a2b-{number:x}"),
+        reverse_path: "linhphan@localhost".to_owned(),
+        octets: 48_213,
+        attempts: 1,
+        last_reply: "451 4.7.1 greylisted, try again later".to_owned(),
+        ..queued(recipient, now - Duration::from_mins(9), Some(now + Duration::from_secs(42)))
+    };
+    let failed = QueueView {
+        state: RecipientState::Failed,
+        last_reply: "550 5.1.1 no such user".to_owned(),
+        next_attempt: None,
+        ..recipient(4, "friend@example.org")
+    };
+    let held = QueueView { state: RecipientState::Held, ..recipient(5, "zives@example.edu") };
+    let mut overview = typical_overview(now);
+    overview.queue = vec![
+        recipient(1, "bob@gmail.example"),
+        recipient(2, "alice@cis.upenn.example"),
+        recipient(3, "carol@example.net"),
+        failed,
+        held,
+    ];
+    state.overview_is(&overview);
+    let picks: Vec<Pick> =
+        overview.queue.iter().map(|view| Pick::one(&view.id, &view.recipient)).collect();
+    let lives = [
+        live_sending(),
+        live(now, Verdict::Deferred(refusal(), Again::NextHost)),
+        live(now, Verdict::Delivered(refusal())),
+    ];
+    let tally = Tally { recipients: 3, delivered: 1, deferred: 1, failed: 0 };
+    state.relay_is(Some(tally), picks.into_iter().zip(lives), story(now));
+    state
+}
+
+fn live_sending() -> Live {
+    Live { sending: Some(Sent { octets: 29_410, of: 48_213 }), last: None }
+}
+
+fn live(at: SystemTime, verdict: Verdict) -> Live {
+    Live { sending: None, last: Some(Attempt { at, number: 2, verdict }) }
+}
+
+fn refusal() -> Diagnosis {
+    Diagnosis {
+        status: Status::BROKEN,
+        source: Source::Host(DisplayText::from("mx1.gmail.example")),
+        reason: DisplayText::from("452 4.2.2 mailbox full"),
+    }
+}
+
+fn story(now: SystemTime) -> Story {
+    let target = |host: &str, last| Target {
+        host: host.to_owned(),
+        address: SocketAddr::from(([192, 0, 2, last], 25)),
+    };
+    let attempt = |number, minutes: u64, verdict| Attempt {
+        at: now - Duration::from_mins(minutes),
+        number,
+        verdict,
+    };
+    let no_answer = "cannot connect to mx2.gmail.example (192.0.2.2:25): no answer within 30 s";
+    Story {
+        hosts: Some(Ok(vec![target("mx1.gmail.example", 1), target("mx2.gmail.example", 2)])),
+        attempts: vec![
+            attempt(1, 8, Verdict::deferred(Status::NO_ANSWER, Again::NextHost, no_answer)),
+            attempt(2, 3, Verdict::Deferred(refusal(), Again::NextHost)),
+        ],
+    }
+}
+
 fn coloured(palette: Palette) -> State {
     let mut state = typical();
     state.palette = palette;
@@ -435,6 +518,121 @@ fn a_question() {
 fn a_queue_entry() {
     let mut screen = Screen::of(typical()).press(&["4", "⏎"]);
     insta::assert_snapshot!("queue_entry_80x24", screen.picture());
+}
+
+#[test]
+fn a_relay_run() {
+    pictures("relaying", relaying);
+}
+
+#[test]
+fn a_queue_entry_with_its_hosts_and_attempts() {
+    let mut screen = Screen::of(relaying()).press(&["4", "⏎"]);
+    insta::assert_snapshot!("queue_story_80x24", screen.picture());
+}
+
+#[test]
+fn a_long_queue_entry_is_scrolled() {
+    let mut state = relaying();
+    let now = state.clock.wall;
+    let mut long = story(now);
+    long.attempts = (1..=40).map(|number| Attempt { number, ..long.attempts[0].clone() }).collect();
+    state.relay.story = long;
+    Screen::of(state)
+        .press(&["4", "⏎"])
+        .shows("#40 deferred")
+        .hides("#1 deferred")
+        .press(&["End"])
+        .shows("#1 deferred")
+        .press(&["g"])
+        .shows("#40 deferred")
+        .press(&["Esc"])
+        .hides("Queue entry");
+}
+
+#[test]
+fn what_the_relay_finds_is_shown_before_it_is_in_the_file() {
+    let screen = Screen::of(relaying()).sized((120, 40));
+    let screen = screen.shows("2 of 3 tried").shows("sending… DATA 61%").shows("[ ··· ]");
+    screen.shows("2 452 4.2.2 mailbox full").shows("✓");
+}
+
+#[test]
+fn what_the_file_says_of_a_later_attempt_counts() {
+    let mut state = relaying();
+    let mut overview = typical_overview(state.clock.wall);
+    let row = state.queue.items()[1].clone();
+    overview.queue = vec![QueueView {
+        id: row.id.to_string(),
+        attempts: 2,
+        last_reply: "as the file has it".to_owned(),
+        ..queued("alice@cis.upenn.example", state.clock.wall, None)
+    }];
+    state.overview_is(&overview);
+    Screen::of(state).sized((120, 40)).shows("as the file has it");
+}
+
+fn pick(screen: &Screen, row: usize) -> Pick {
+    screen.state.queue.items()[row].pick.clone()
+}
+
+#[test]
+fn an_operator_retries_holds_releases_and_drops_by_key() {
+    let screen = Screen::of(relaying()).press(&["4", "r"]).shows("It is being sent now.");
+    assert_eq!(screen.commands, []);
+    let screen = screen.press(&["↓", "r", "h", "↓", "↓", "↓", "h", "R"]);
+    let give = |order, row| Command::Relay(Request::Give(order, pick(&screen, row)));
+    let expected = [
+        give(Order::Retry, 1),
+        give(Order::Hold, 1),
+        give(Order::Release, 4),
+        Command::Relay(Request::Run),
+    ];
+    assert_eq!(screen.commands, expected);
+    let screen = Screen::of(relaying()).press(&["4", "↓", "d"]).shows("Drop the mail for alice@");
+    let screen = screen.press(&["⏎"]).hides("Confirm");
+    assert_eq!(screen.commands, []);
+    let screen = screen.press(&["d", "y"]);
+    let dropped = Command::Relay(Request::Give(Order::Drop, pick(&screen, 1)));
+    assert_eq!(screen.commands, [dropped]);
+}
+
+#[test]
+fn a_relay_run_starts_from_any_pane_and_from_the_details() {
+    for keys in [&["R"][..], &["3", "R"], &["4", "⏎", "R"]] {
+        let screen = Screen::of(typical()).press(keys);
+        assert_eq!(screen.commands, [Command::Relay(Request::Run)], "{keys:?}");
+    }
+}
+
+#[test]
+fn the_buttons_of_the_queue_are_clicked() {
+    for size in SIZES {
+        let clicked = |text: &str| {
+            let screen = Screen::of(typical()).sized(size).click(text);
+            let first = pick(&screen, 0);
+            (screen.commands, first)
+        };
+        let (commands, first) = clicked("[r Retry]");
+        assert_eq!(commands, [Command::Relay(Request::Give(Order::Retry, first))], "{size:?}");
+        let (commands, _) = clicked("[R Retry all]");
+        assert_eq!(commands, [Command::Relay(Request::Run)]);
+        let (commands, first) = clicked("[h Hold]");
+        assert_eq!(commands, [Command::Relay(Request::Give(Order::Hold, first))]);
+        let (commands, first) = clicked("[Retry]");
+        assert_eq!(commands, [Command::Relay(Request::Give(Order::Retry, first))]);
+        Screen::of(typical()).sized(size).click("[d Drop]").shows("Drop the mail for friend@");
+    }
+    Screen::of(typical()).click("[⏎ Details]").shows("Queue entry");
+    Screen::of(typical()).press(&["4", "↓"]).click("[Retry]").shows("▸ ✗ 1");
+}
+
+#[test]
+fn an_order_without_an_entry_is_explained() {
+    for key in ["r", "h", "d"] {
+        let screen = Screen::of(empty()).press(&["4", key]).shows("No queue entry is selected.");
+        assert_eq!(screen.commands, []);
+    }
 }
 
 #[test]
@@ -720,6 +918,11 @@ fn any_action() -> impl Strategy<Value = Action> {
         Action::AllConnections,
         Action::CloseConnection,
         Action::Details,
+        Action::RelayRun,
+        Action::Retry,
+        Action::RetryRow(1),
+        Action::Hold,
+        Action::Drop,
         Action::Pause,
         Action::Follow,
         Action::Stamps,

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use crate::app::state::list::Listed;
+use crate::relay::board::Sent;
+use crate::relay::orders::Pick;
 use crate::servers::registry::ConnectionView;
 use crate::store::overview::{MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
@@ -129,6 +131,8 @@ impl Listed for MailboxRow {
 /// A recipient in the list of the relay queue.
 #[derive(Debug, Clone)]
 pub struct QueueRow {
+    /// Which it is, for the relay.
+    pub pick: Pick,
     /// The entry's id.
     pub id: DisplayText,
     /// Who sent it; `<>` for nobody.
@@ -147,6 +151,8 @@ pub struct QueueRow {
     pub last_reply: DisplayText,
     /// When it is due again.
     pub next_attempt: Option<SystemTime>,
+    /// How far the message is, if it is being sent.
+    pub sending: Option<Sent>,
 }
 
 impl From<&QueueView> for QueueRow {
@@ -156,6 +162,7 @@ impl From<&QueueView> for QueueRow {
             path => path,
         };
         Self {
+            pick: Pick::one(&view.id, &view.recipient),
             id: DisplayText::from(view.id.as_str()),
             reverse_path: DisplayText::from(reverse_path),
             recipient: DisplayText::from(view.recipient.as_str()),
@@ -165,15 +172,16 @@ impl From<&QueueView> for QueueRow {
             attempts: view.attempts,
             last_reply: DisplayText::from(view.last_reply.as_str()),
             next_attempt: view.next_attempt,
+            sending: None,
         }
     }
 }
 
 impl Listed for QueueRow {
-    type Key = (DisplayText, DisplayText);
+    type Key = Pick;
 
-    fn key(&self) -> Self::Key {
-        (self.id.clone(), self.recipient.clone())
+    fn key(&self) -> Pick {
+        self.pick.clone()
     }
 
     fn text(&self) -> String {

@@ -8,11 +8,12 @@ use crate::app::state::{Question, State};
 use crate::ui::panes::overlay;
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
 
 const WIDTH: u16 = 52;
 
 /// Draws it.
-pub fn draw(state: &State, question: Question, marked: Answer, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, question: &Question, marked: Answer, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let asked = Asked::of(state, question);
     let inner = overlay(area, buffer, &theme, (WIDTH, 5), "Confirm");
@@ -34,7 +35,7 @@ pub fn draw(state: &State, question: Question, marked: Answer, area: Rect, buffe
 
 /// The question in a line, for a terminal that has no room for more.
 #[must_use]
-pub fn in_short(state: &State, question: Question) -> String {
+pub fn in_short(state: &State, question: &Question) -> String {
     format!("{} y yes, Esc no", Asked::of(state, question).question)
 }
 
@@ -46,8 +47,17 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(state: &State, question: Question) -> Self {
+    fn of(state: &State, question: &Question) -> Self {
         match question {
+            Question::Drop(pick) => {
+                let recipient = pick.recipient.as_deref().unwrap_or(&pick.id);
+                Self {
+                    question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
+                    reason: "It is removed from the queue, and nobody is told.".to_owned(),
+                    yes: " y Drop it ",
+                    no: " Esc Keep it ",
+                }
+            }
             Question::Quit { open } => Self {
                 question: "Quit?".to_owned(),
                 reason: match open {

@@ -1,4 +1,7 @@
-//! One entry of the relay queue, whole: beside the queue where there is room, else over it.
+//! One entry of the relay queue, whole: its envelope, the hosts as they were looked up, and every
+//! attempt. Beside the queue where there is room, else over it.
+
+use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
@@ -6,17 +9,31 @@ use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
 use crate::app::state::State;
+use crate::app::state::relay::Story;
 use crate::app::state::rows::QueueRow;
+use crate::relay::board::Attempt;
+use crate::relay::mx::Target;
+use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
 use crate::ui::panes::{Titles, border, inside, overlay, queue, title};
 use crate::ui::text::{line, octets, put, wrap};
 use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
 
 /// Columns of the names.
 const NAMES: u16 = 8;
 
 /// Columns and lines over the panes.
-const SIZE: (u16, u16) = (66, 12);
+const SIZE: (u16, u16) = (72, 19);
+
+/// Lines that the entry can be scrolled by, over the panes of `area`.
+#[must_use]
+pub fn most_scrolled(state: &State, area: Rect) -> usize {
+    // As the overlay will be: two columns of border and two of margin, two lines of border.
+    let width = SIZE.0.min(area.width.saturating_sub(4));
+    let height = SIZE.1.min(area.height.saturating_sub(2));
+    lines(state, width).len().saturating_sub(usize::from(height))
+}
 
 /// Draws the selected entry beside the queue.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -24,54 +41,112 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     border(area, buffer, theme.border, BorderType::Rounded);
     let titles = Titles { left: "Queue entry", right: "" };
     title(area, buffer, &theme, &titles);
-    draw_entry(state, inside(area), buffer);
+    draw_entry(state, 0, inside(area), buffer);
 }
 
-/// Draws the selected entry over the panes.
-pub fn draw_over(state: &State, area: Rect, buffer: &mut Buffer) {
+/// Draws the selected entry over the panes, from its `top`-th line on.
+pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, "Queue entry");
-    draw_entry(state, inner, buffer);
+    draw_entry(state, top, inner, buffer);
 }
 
-fn draw_entry(state: &State, inner: Rect, buffer: &mut Buffer) {
+fn draw_entry(state: &State, top: usize, inner: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let Some(row) = state.queue.selected() else {
-        return;
-    };
-    let room = usize::from(inner.width.saturating_sub(NAMES));
-    let mut n = 0;
-    for (name, words) in fields(state, row) {
-        for (piece, name) in
-            wrap(&words, room).into_iter().zip([name].into_iter().chain(std::iter::repeat("")))
-        {
-            let Some(at) = line(inner, n) else {
-                return;
-            };
-            put(buffer, at.as_position(), NAMES, name, theme.faint);
-            let from = Position::new(at.x + NAMES, at.y);
-            put(buffer, from, at.width.saturating_sub(NAMES), piece, theme.text);
-            n += 1;
-        }
+    for (n, (name, words)) in lines(state, inner.width).iter().skip(top).enumerate() {
+        let Some(at) = line(inner, n) else {
+            return;
+        };
+        put(buffer, at.as_position(), NAMES, name, theme.faint);
+        let from = Position::new(at.x + NAMES, at.y);
+        put(buffer, from, at.width.saturating_sub(NAMES), words, theme.text);
     }
 }
 
-fn fields(state: &State, row: &QueueRow) -> [(&'static str, String); 8] {
-    let queued = DateTime::<Utc>::from(row.queued).with_timezone(&state.clock.offset);
-    let standing = match row.state {
-        RecipientState::Pending => "waiting",
-        RecipientState::Delivered => "delivered",
-        RecipientState::Failed => "failed; not tried again by itself",
-        RecipientState::Held => "held",
+/// The lines of the selected entry in `width` columns, each with its name, if it begins something.
+fn lines(state: &State, width: u16) -> Vec<(String, String)> {
+    let Some(row) = state.queue_selected() else {
+        return Vec::new();
     };
-    [
+    let room = usize::from(width.saturating_sub(NAMES));
+    let mut lines = Vec::new();
+    let story = &state.relay.story;
+    for (name, words) in
+        [envelope(state, &row), hosts(story), attempts(state, story)].into_iter().flatten()
+    {
+        let mut name = name;
+        for piece in wrap(&words, room) {
+            lines.push((std::mem::take(&mut name), piece.to_owned()));
+        }
+    }
+    lines
+}
+
+type Field = (String, String);
+
+fn envelope(state: &State, row: &QueueRow) -> Vec<Field> {
+    let standing = match (row.sending, row.state) {
+        (Some(sent), _) => queue::sending(sent),
+        (None, RecipientState::Pending) => "waiting".to_owned(),
+        (None, RecipientState::Delivered) => "delivered".to_owned(),
+        (None, RecipientState::Failed) => "failed; not tried again by itself".to_owned(),
+        (None, RecipientState::Held) => "held; not tried until it is released".to_owned(),
+    };
+    let fields = [
         ("id", row.id.to_string()),
         ("from", row.reverse_path.to_string()),
         ("to", row.recipient.to_string()),
         ("size", octets(row.octets)),
-        ("queued", queued.format("%Y-%m-%d %H:%M:%S").to_string()),
-        ("state", standing.to_owned()),
+        ("queued", local(state, row.queued, "%Y-%m-%d %H:%M:%S")),
+        ("state", standing),
         ("tries", format!("{} · next {}", row.attempts, queue::next(row, state.clock.wall))),
         ("reply", row.last_reply.to_string()),
-    ]
+    ];
+    fields.map(|(name, words)| (name.to_owned(), words)).to_vec()
+}
+
+/// The hosts in the order in which they are tried, or why there are none.
+fn hosts(story: &Story) -> Vec<Field> {
+    let words = match &story.hosts {
+        None => vec!["not looked up yet".to_owned()],
+        Some(Err(verdict)) => vec![verdict.diagnosis().reason.to_string()],
+        Some(Ok(targets)) => {
+            let host = |target: &Target| {
+                format!("{} {}", DisplayText::from(target.host.as_str()), target.address)
+            };
+            targets.iter().map(host).collect()
+        }
+    };
+    named_once("hosts", words)
+}
+
+/// The newest first.
+fn attempts(state: &State, story: &Story) -> Vec<Field> {
+    let words = story.attempts.iter().rev().map(|attempt| told(state, attempt));
+    named_once("tried", words.collect())
+}
+
+fn told(state: &State, Attempt { at, number, verdict }: &Attempt) -> String {
+    let fate = match verdict {
+        Verdict::Delivered(_) => "delivered",
+        Verdict::Deferred(..) => "deferred",
+        Verdict::Failed(_) => "failed",
+    };
+    let diagnosis = verdict.diagnosis();
+    let by = match &diagnosis.source {
+        Source::Host(host) => format!(" by {host}"),
+        Source::Relay => String::new(),
+    };
+    let time = local(state, *at, "%H:%M:%S");
+    format!("{time} #{number} {fate}{by}: {}", diagnosis.reason)
+}
+
+fn named_once(name: &str, words: Vec<String>) -> Vec<Field> {
+    let names = std::iter::once(name.to_owned()).chain(std::iter::repeat(String::new()));
+    names.zip(words).collect()
+}
+
+fn local(state: &State, at: SystemTime, format: &str) -> String {
+    let at = DateTime::<Utc>::from(at).with_timezone(&state.clock.offset);
+    at.format(format).to_string()
 }

@@ -14,7 +14,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let sizes = format!("have {}x{}, need {}x{}", area.width, area.height, LEAST.0, LEAST.1);
     let asked = match &state.overlay {
-        Overlay::Ask { question, .. } => question::in_short(state, *question),
+        Overlay::Ask { question, .. } => question::in_short(state, question),
         _ => "q quits".to_owned(),
     };
     let lines = [

@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::app::state::{Server, State};
 use crate::store::overview::RecipientState;
+use crate::ui::panes::queue;
 use crate::ui::text::{self, columns, grouped, put};
 use crate::ui::theme::Theme;
 
@@ -74,6 +75,9 @@ fn serves(state: &State, server: &Server, width: u16) -> String {
 }
 
 fn relay(state: &State, theme: &Theme) -> Option<(String, Style)> {
+    if let Some(run) = queue::run(state) {
+        return Some((format!(" relay {run}"), theme.notice));
+    }
     let counts = counts(state)?;
     let style = match state.queued(RecipientState::Failed) {
         0 => theme.notice,
