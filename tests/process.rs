@@ -1,23 +1,15 @@
 //! The program as a user meets it: what it prints, how it ends, what it says when it cannot run.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+mod program;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_mailconsole");
-
-/// The program, without what the user of this machine has configured.
-fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
-    command
-}
+use crate::program::{Client, PROGRAM, Servers, program};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -35,118 +27,6 @@ fn refuses(arguments: &[&str], status: i32, words: &[&str]) {
         assert!(stderr.contains(word), "{word} is missing: {stderr}");
     }
     assert!(output.stdout.is_empty());
-}
-
-/// A running program.
-struct Servers {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    ports: Vec<(String, u16)>,
-}
-
-impl Servers {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout, ports: Vec::new() }
-    }
-
-    /// All three, on ports that the system chooses, with a mailbox.
-    fn on(dir: &Path, arguments: &[&str]) -> Self {
-        let mut command = program();
-        command.args(["--no-tui", "--user", "linhphan", "--dir"]).arg(dir).args(arguments);
-        command.args(["--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0"]);
-        command.args(["--bind", "127.0.0.1"]).stderr(Stdio::piped());
-        Self::start(command).listening(3)
-    }
-
-    fn listening(mut self, listeners: usize) -> Self {
-        for _ in 0..listeners {
-            let mut line = String::new();
-            self.stdout.read_line(&mut line).unwrap();
-            let (service, address) = line.trim_end().split_once(": listening on ").unwrap();
-            let (_, port) = address.rsplit_once(':').unwrap();
-            self.ports.push((service.to_owned(), port.parse().unwrap()));
-        }
-        self
-    }
-
-    fn port(&self, service: &str) -> u16 {
-        self.ports.iter().find(|(name, _)| name == service).unwrap().1
-    }
-
-    /// A client that has heard the greeting.
-    fn connect(&self, service: &str) -> Client {
-        let mut client = Client::connect(self.port(service));
-        client.line();
-        client
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Waits until the transcript, one line after the other, comes to `line`.
-    fn wait_for(&mut self, line: &str) {
-        let stderr = self.child.stderr.as_mut().unwrap();
-        let mut transcript = Vec::new();
-        while !transcript.ends_with(format!("] {line}\n").as_bytes()) {
-            let mut byte = [0];
-            stderr.read_exact(&mut byte).unwrap();
-            transcript.extend(byte);
-        }
-    }
-
-    /// How it ended, and what it had written to stderr.
-    fn wait(mut self) -> (ExitStatus, String) {
-        let mut stderr = String::new();
-        if let Some(pipe) = &mut self.child.stderr {
-            pipe.read_to_string(&mut stderr).unwrap();
-        }
-        (self.child.wait().unwrap(), stderr)
-    }
-}
-
-/// Somebody who talks to a server over a socket.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn says(&mut self, command: &str, reply: &str) {
-        self.send(&format!("{command}\r\n"));
-        let line = self.line();
-        assert!(line.starts_with(reply), "{command}: {line}");
-    }
-
-    /// Begins a message to linhphan, up to the last line of its text.
-    fn begin_message(&mut self) {
-        self.says("HELO tester", "250");
-        self.says("MAIL FROM:<a@b>", "250");
-        self.says("RCPT TO:<linhphan@localhost>", "250");
-        self.says("DATA", "354");
-        self.send("Hello\r\n");
-    }
-
-    fn rest(mut self) -> String {
-        let mut rest = String::new();
-        self.0.read_to_string(&mut rest).unwrap();
-        rest
-    }
 }
 
 #[test]
