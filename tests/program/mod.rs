@@ -152,13 +152,12 @@ impl Client {
     /// Sends a message without looking at the replies in between; the last one, or `None` if the
     /// server is gone.
     pub(crate) fn try_deliver(&mut self, users: &[&str], text: &[u8]) -> Option<String> {
-        let mut commands = String::from("RSET\r\nMAIL FROM:<a@b>\r\n");
-        for user in users {
-            commands.push_str(&format!("RCPT TO:<{user}@localhost>\r\n"));
-        }
-        commands.push_str("DATA\r\n");
         let stream = self.0.get_mut();
-        stream.write_all(commands.as_bytes()).ok()?;
+        let recipients = users.iter().map(|user| format!("RCPT TO:<{user}@localhost>\r\n"));
+        let commands = ["RSET\r\nMAIL FROM:<a@b>\r\n".to_owned()].into_iter();
+        let commands: Vec<String> = commands.chain(recipients).collect();
+        stream.write_all(commands.concat().as_bytes()).ok()?;
+        stream.write_all(b"DATA\r\n").ok()?;
         stream.write_all(text).ok()?;
         stream.write_all(b".\r\n").ok()?;
         let replies = (0..users.len() + 4).map(|_| self.try_line()).collect::<Option<Vec<_>>>();
