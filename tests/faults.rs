@@ -578,6 +578,34 @@ fn a_dotlock_that_is_left_over_is_removed_and_one_of_a_living_process_is_not() {
 }
 
 #[test]
+fn a_mailbox_that_was_made_anew_after_a_crash_is_not_mistaken_for_the_old_one() {
+    let place = Place::with_users(&[]);
+    for content in [stored("a").repeat(3_000), stored("b").repeat(2), stored("c").repeat(100_000)] {
+        // The same file, emptied and filled again by somebody who knows nothing of journals.
+        let servers = place.servers();
+        let sent = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for mut client in (0..50).map(|_| sender(&servers)).collect::<Vec<_>>() {
+                let sent = &sent;
+                scope.spawn(move || {
+                    while client.try_deliver(&["linhphan"], &message("x", 3_000)).is_some() {
+                        sent.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            until("some are stored", || sent.load(Ordering::SeqCst) >= 20);
+            servers.signal(Signal::SIGKILL);
+        });
+        drop(servers);
+        place.put("linhphan", &content);
+        let servers = place.servers();
+        assert_eq!(sender(&servers).deliver(&["linhphan"], "new\r\n"), "250 OK");
+        assert!(place.content("linhphan").starts_with(&content), "what was put there is cut");
+        end(servers);
+    }
+}
+
+#[test]
 fn a_mailbox_that_others_change_in_a_session_is_neither_written_back_nor_misread() {
     let messages = |texts: &[&str]| texts.iter().map(|text| stored(text)).collect::<String>();
     let (one, two, six) = (["one"], ["one", "two"], ["one", "two", "six"]);

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::store::committer::FileName;
 use crate::store::directory::{Durability, Shared};
 use crate::store::files::Stamp;
-use crate::store::journal::{self, Journal, Piece};
+use crate::store::journal::{self, BATCH_REPEATED_MOST, Journal, Piece, REPEATED_MOST};
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::text::Finished;
@@ -322,21 +322,21 @@ impl<'a> Append<'a> {
             identity: before.identity,
             old_size: before.size,
             pieces: Vec::new(),
-            blob: None,
+            beginning: Vec::new(),
         };
         let messages = deliveries.iter().filter_map(message).collect();
         let separation = mbox::separation(&end);
         let mut append = Self { file, locked, before, messages, separation, record };
         append.record.pieces = append.pieces();
-        append.record.blob = append.blob();
+        append.record.beginning = append.beginning(deliveries);
         Ok(append)
     }
 
     fn write(&self) -> io::Result<()> {
-        match &self.record.blob {
-            Some(blob) => self.locked.file().write_all_at(blob, self.before.size),
-            None => self.stream(),
+        if self.record.beginning.len() as u64 == self.octets() {
+            return self.locked.file().write_all_at(&self.record.beginning, self.before.size);
         }
+        self.stream()
     }
 
     /// Each message with what stands ahead of it.
@@ -358,21 +358,26 @@ impl<'a> Append<'a> {
         self.separated().map(piece).collect()
     }
 
-    /// All octets in one piece, if they are few and none of them are in a file.
-    fn blob(&self) -> Option<Vec<u8>> {
-        let octets: u64 = self.record.pieces.iter().map(|piece| piece.octets).sum();
+    fn octets(&self) -> u64 {
+        self.record.pieces.iter().map(|piece| piece.octets).sum()
+    }
+
+    /// All octets in one piece, if they are few and none of them are in a file, in a batch that is
+    /// not large either; else what stands ahead of the first text.
+    fn beginning(&self, batch: &[Delivery]) -> Vec<u8> {
         let spooled = self.messages.iter().any(|(_, text)| text.spool.is_some());
-        let octets = usize::try_from(octets).ok().filter(|&octets| octets <= journal::BLOB_MOST)?;
-        if spooled {
-            return None;
+        let large = || batch.iter().map(Delivery::octets).sum::<u64>() > BATCH_REPEATED_MOST;
+        if spooled || self.octets() > REPEATED_MOST || large() {
+            let first = self.separated().take(1);
+            return first.flat_map(|(ends, head, _)| [ends, head.as_bytes()].concat()).collect();
         }
-        let mut blob = Vec::with_capacity(octets);
+        let mut all = Vec::new();
         for (separation, head, text) in self.separated() {
             for part in [separation, head.as_bytes(), &text.memory, END_OF_MESSAGE] {
-                blob.extend_from_slice(part);
+                all.extend_from_slice(part);
             }
         }
-        Some(blob)
+        all
     }
 
     fn stream(&self) -> io::Result<()> {

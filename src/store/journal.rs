@@ -8,7 +8,7 @@
 //! Nobody was told that a message in the journal is stored, so it may be dropped; but a message
 //! that another program appended behind a torn one may not.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -24,14 +24,18 @@ use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::rewrite;
 
-/// Octets of an append to one file that the journal repeats. Of a longer one it keeps only lengths and
-/// checksums, and a foreign message behind a torn piece is then found by its From_ line.
-pub const BLOB_MOST: usize = 256 * 1024;
+/// Octets of an append to one file that the journal repeats. Of a longer one it repeats only the
+/// beginning, and a foreign message behind a torn piece is then found by its From_ line.
+pub const REPEATED_MOST: u64 = 256 * 1024;
+
+/// Octets of a batch, in all files together, of which the journal repeats all that is short; of a
+/// larger one it repeats only beginnings.
+pub const BATCH_REPEATED_MOST: u64 = 32 * 1024 * 1024;
 
 /// Octets of a record that are believed; more than one batch has.
 const RECORD_MOST: u64 = 64 * 1024 * 1024;
 
-/// Octets that may stand ahead of the first From_ line of an append.
+/// Line ends that another program may put between a torn piece and its own From_ line.
 const SEPARATION_MOST: usize = 2;
 
 const MAGIC: &[u8; 8] = b"mcwal\0\0\x01";
@@ -57,8 +61,9 @@ pub struct Append {
     pub old_size: u64,
     /// What is appended there, in order.
     pub pieces: Vec<Piece>,
-    /// The octets themselves, if they are few.
-    pub blob: Option<Vec<u8>>,
+    /// The octets themselves, if they are few; at least what stands ahead of the first text. By
+    /// them a torn piece of ours is told from what somebody else has written there since.
+    pub beginning: Vec<u8>,
 }
 
 fn file_name(mailbox: &str) -> String {
@@ -185,11 +190,13 @@ pub fn recover(files: &Arc<Files>, mailbox: &str, locked: &LockedFile) -> io::Re
     let identity = Stamp::of_file(locked.file())?.identity;
     // Torn itself: the appends it was to describe had not begun, or are to other files and it is
     // just being written.
-    let appends = read(journal)?.unwrap_or_default();
-    let Some(append) = appends.into_iter().find(|append| append.identity == identity) else {
-        return Ok(Recovered::Whole);
+    let Some(appends) = read(journal)? else { return Ok(Recovered::Whole) };
+    let append = appends.into_iter().find(|append| append.identity == identity);
+    let recovered = match append {
+        Some(append) => undo_torn_append(files, mailbox, locked, &append)?,
+        // Of a file that has been replaced since, or of others: their names for it are their own.
+        None => Recovered::Whole,
     };
-    let recovered = undo_torn_append(files, mailbox, locked, &append)?;
     files.remove(&name)?;
     Ok(recovered)
 }
@@ -246,76 +253,78 @@ pub fn last_octets(file: &File, end: u64) -> io::Result<Vec<u8>> {
 
 impl Append {
     /// The stretch of a file of `size` octets that a torn append left; `None` if every piece is
-    /// there and whole.
+    /// there and whole, or what is there is not ours.
     fn torn(&self, file: &File, size: u64) -> io::Result<Option<Range<u64>>> {
         let mut start = self.old_size;
-        let mut written = 0_usize;
         for piece in &self.pieces {
             let end = start.saturating_add(piece.octets);
             if end > size || checksum(file, start..end)? != piece.checksum {
-                let end = self.end_of_torn(file, start, size, written)?;
-                return Ok((end > start).then_some(start..end));
+                let ours = self.octets_of_torn(file, start, size)?;
+                return Ok(ours.filter(|&octets| octets > 0).map(|octets| start..start + octets));
             }
             start = end;
-            written = written.saturating_add(usize::try_from(piece.octets).unwrap_or(usize::MAX));
         }
         Ok(None)
     }
 
-    /// Where what we wrote ends and what another program appended behind it begins.
-    fn end_of_torn(&self, file: &File, start: u64, size: u64, written: usize) -> io::Result<u64> {
+    /// How much of what is in the file from `start` to its end is ours; the rest is what another
+    /// program appended. `None` if the file was made anew since: then it says something else.
+    fn octets_of_torn(&self, file: &File, start: u64, size: u64) -> io::Result<Option<u64>> {
         let mut tail = Vec::new();
-        let mut reader = Section { file, at: start, end: size };
-        reader.read_to_end(&mut tail)?;
-        let ours = self
-            .blob
-            .as_ref()
-            .and_then(|blob| blob.get(written..))
-            .map_or(SEPARATION_MOST, |blob| {
-                blob.iter().zip(&tail).take_while(|(ours, there)| ours == there).count()
-            });
-        let starts = self.starts();
-        let mut candidates = from_lines(&tail, ours).map(|at| start + at as u64);
-        Ok(candidates.find(|at| !starts.contains(at)).unwrap_or(size))
+        Section { file, at: start, end: size }.read_to_end(&mut tail)?;
+        let written = usize::try_from(start - self.old_size).unwrap_or(usize::MAX);
+        let ours = self.beginning.get(written..).unwrap_or_default();
+        // A page that never reached the disk reads as zeros.
+        let agrees = |(ours, there): &(&u8, &u8)| ours == there || **there == 0;
+        let alike = ours.iter().zip(&tail).take_while(agrees).count();
+        let begins_foreign = |at: &usize| !self.begins_at(start + *at as u64);
+        let octets = if alike == tail.len() {
+            Some(alike)
+        } else if alike < ours.len() {
+            from_lines_across(&tail, alike).find(begins_foreign)
+        } else {
+            Some(from_lines(&tail, alike).find(begins_foreign).unwrap_or(tail.len()))
+        };
+        Ok(octets.map(|octets| octets as u64))
     }
 
-    /// Where each of our pieces was to begin. Behind the first nothing separates them, so that
-    /// these are the places of their From_ lines.
-    fn starts(&self) -> HashSet<u64> {
-        let mut start = self.old_size;
-        let place = |piece: &Piece| {
-            let here = start;
-            start = start.saturating_add(piece.octets);
-            here
-        };
-        self.pieces.iter().map(place).collect()
+    /// Whether a From_ line of ours was to stand at `at`. Behind the first piece nothing separates
+    /// them.
+    fn begins_at(&self, at: u64) -> bool {
+        let line_ends = self.beginning.iter().take_while(|byte| **byte == b'\n').count();
+        let mut end = self.old_size;
+        let mut starts = self.pieces.iter().map(|piece| {
+            let start = end;
+            end = end.saturating_add(piece.octets);
+            start
+        });
+        starts.next().is_some_and(|first| first + line_ends as u64 == at) || starts.any(|s| s == at)
     }
 
     fn encode(&self, body: &mut Vec<u8>) {
-        let blob = self.blob.as_deref().unwrap_or_default();
         let numbers = [
             self.identity.0,
             self.identity.1,
             self.old_size,
             self.pieces.len() as u64,
-            blob.len() as u64,
+            self.beginning.len() as u64,
         ];
         body.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         for piece in &self.pieces {
             body.extend_from_slice(&piece.octets.to_le_bytes());
             body.extend_from_slice(&piece.checksum.to_le_bytes());
         }
-        body.extend(inverted(blob));
+        body.extend(inverted(&self.beginning));
     }
 
     fn decode(body: &mut Fields<'_>) -> Option<Self> {
         let identity = (body.u64()?, body.u64()?);
         let old_size = body.u64()?;
-        let (pieces, blob) = (body.u64()?, usize::try_from(body.u64()?).ok()?);
+        let (pieces, beginning) = (body.u64()?, usize::try_from(body.u64()?).ok()?);
         let piece = |_| Some(Piece { octets: body.u64()?, checksum: body.u32()? });
         let pieces = (0..pieces).map(piece).collect::<Option<_>>()?;
-        let blob = (blob > 0).then_some(inverted(body.take(blob)?).collect());
-        Some(Self { identity, old_size, pieces, blob })
+        let beginning = inverted(body.take(beginning)?).collect();
+        Some(Self { identity, old_size, pieces, beginning })
     }
 }
 
@@ -373,11 +382,30 @@ impl<'a> Fields<'a> {
 /// From_ lines at or behind `from`: at a line start, or exactly at `from`, where what another
 /// program wrote may be glued to our torn piece.
 fn from_lines(tail: &[u8], from: usize) -> impl Iterator<Item = usize> {
-    memmem::find_iter(tail, mbox::FROM).filter(move |&at| {
-        let begins = at == from || (at > from && tail.get(at - 1) == Some(&b'\n'));
+    all_from_lines(tail)
+        .map(|line| line.start)
+        .filter(move |&at| at == from || (at > from && tail.get(at - 1) == Some(&b'\n')))
+}
+
+/// From_ lines that begin where a file stops being what we know, or have just begun there: by
+/// chance a few of their octets may be what ours would have been.
+fn from_lines_across(tail: &[u8], alike: usize) -> impl Iterator<Item = usize> {
+    let separates = move |range: Range<usize>| {
+        let between = tail.get(range).unwrap_or_default();
+        between.len() <= SEPARATION_MOST && between.iter().all(|byte| b"\r\n".contains(byte))
+    };
+    all_from_lines(tail)
+        .filter(move |line| line.end > alike)
+        .map(|line| line.start)
+        .filter(move |&at| at <= alike || separates(alike..at))
+}
+
+/// Whatever could be a From_ line, also in the middle of a line.
+fn all_from_lines(tail: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    memmem::find_iter(tail, mbox::FROM).filter_map(|at| {
         let line = tail.get(at..).unwrap_or_default();
         let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
-        begins && mbox::is_from_line(line)
+        mbox::is_from_line(line).then_some(at..at + line.len())
     })
 }
 
@@ -421,6 +449,13 @@ mod tests {
     const OLD: &[u8] = b"From a Wed Sep 17 11:00:00 2025\nold\n\n";
     const FOREIGN: &[u8] = b"From f Wed Sep 17 11:00:02 2025\nforeign\n\n";
 
+    /// How much of an append its journal repeats.
+    #[derive(Debug, Clone, Copy)]
+    enum Repeated {
+        All,
+        FromLine,
+    }
+
     struct Scene {
         _dir: tempfile::TempDir,
         path: PathBuf,
@@ -447,7 +482,7 @@ mod tests {
         }
 
         /// Journals an append of `pieces`, then leaves the file as `there`.
-        fn crash(&self, pieces: &[&[u8]], keep_blob: bool, there: &[u8]) {
+        fn crash(&self, pieces: &[&[u8]], repeated: Repeated, there: &[u8]) {
             let locked = self.lock();
             let append = Append {
                 identity: Stamp::of_file(locked.file()).unwrap().identity,
@@ -459,7 +494,10 @@ mod tests {
                         checksum: crc32fast::hash(piece),
                     })
                     .collect(),
-                blob: keep_blob.then(|| pieces.concat()),
+                beginning: match repeated {
+                    Repeated::All => pieces.concat(),
+                    Repeated::FromLine => pieces[0][..FROM_LINE].to_vec(),
+                },
             };
             let other = Append { identity: (0, 0), ..append.clone() };
             let appends = [other, append];
@@ -480,21 +518,22 @@ mod tests {
     }
 
     const ONE: &[u8] = b"From b Wed Sep 17 11:00:01 2025\none\r\n\n";
+    const FROM_LINE: usize = 32;
     const TWO: &[u8] = b"From c Wed Sep 17 11:00:01 2025\ntwo From x\r\n\n";
 
     #[test]
     fn a_torn_piece_is_removed_and_whole_ones_stay_wherever_the_write_stopped() {
         let both = [ONE, TWO].concat();
-        for keep_blob in [true, false] {
+        for repeated in [Repeated::All, Repeated::FromLine] {
             for written in 0..=both.len() {
                 let scene = Scene::new();
-                scene.crash(&[ONE, TWO], keep_blob, &both[..written]);
+                scene.crash(&[ONE, TWO], repeated, &both[..written]);
                 let expected = match written {
                     n if n == both.len() => both.clone(),
                     n if n >= ONE.len() => ONE.to_vec(),
                     _ => Vec::new(),
                 };
-                assert_eq!(scene.recovered(), expected, "{written} written, blob {keep_blob}");
+                assert_eq!(scene.recovered(), expected, "{written} written, {repeated:?} repeated");
             }
         }
     }
@@ -503,11 +542,11 @@ mod tests {
     fn what_another_program_appended_behind_a_torn_piece_is_kept() {
         for written in 1..ONE.len() {
             let scene = Scene::new();
-            scene.crash(&[ONE], true, &[&ONE[..written], FOREIGN].concat());
+            scene.crash(&[ONE], Repeated::All, &[&ONE[..written], FOREIGN].concat());
             assert_eq!(scene.recovered(), FOREIGN, "{written} written");
         }
         let scene = Scene::new();
-        scene.crash(&[ONE], false, &[&ONE[..35], b"\n", FOREIGN].concat());
+        scene.crash(&[ONE], Repeated::FromLine, &[&ONE[..35], b"\n", FOREIGN].concat());
         assert_eq!(scene.recovered(), FOREIGN);
     }
 
@@ -516,14 +555,14 @@ mod tests {
         let scene = Scene::new();
         let mut both = [ONE, TWO].concat();
         both[10..30].fill(0);
-        scene.crash(&[ONE, TWO], true, &both);
+        scene.crash(&[ONE, TWO], Repeated::All, &both);
         assert_eq!(scene.recovered(), b"");
     }
 
     #[test]
     fn a_journal_of_another_file_changes_nothing() {
         let scene = Scene::new();
-        scene.crash(&[ONE], true, b"");
+        scene.crash(&[ONE], Repeated::All, b"");
         std::fs::remove_file(&scene.path).unwrap();
         std::fs::write(scene.path.with_extension("new"), [OLD, &ONE[..9]].concat()).unwrap();
         std::fs::rename(scene.path.with_extension("new"), &scene.path).unwrap();
@@ -533,9 +572,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_in_place_of_our_torn_piece_is_not_cut() {
+        let anew = [FOREIGN, b"From g Wed Sep 17 11:00:03 2025\ng\n\n"].concat();
+        let glued = [&ONE[..9], b" is how it began\n"].concat();
+        for there in [FOREIGN, &anew, b"rest of an old message\n\n", &glued] {
+            for repeated in [Repeated::All, Repeated::FromLine] {
+                let scene = Scene::new();
+                scene.crash(&[ONE], repeated, there);
+                assert_eq!(scene.recovered(), there, "{repeated:?} repeated");
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_piece_goes_with_the_line_ends_ahead_of_it() {
+        let separated = [b"\n\n", ONE].concat();
+        for repeated in [Repeated::All, Repeated::FromLine] {
+            for written in 1..separated.len() {
+                let scene = Scene::new();
+                scene.crash(&[&separated], repeated, &separated[..written]);
+                assert_eq!(scene.recovered(), b"", "{written} written, {repeated:?} repeated");
+            }
+        }
+    }
+
+    #[test]
     fn a_file_that_was_emptied_meanwhile_stays_so() {
         let scene = Scene::new();
-        scene.crash(&[ONE], true, b"");
+        scene.crash(&[ONE], Repeated::All, b"");
         std::fs::write(&scene.path, b"").unwrap();
         assert_eq!(recover(&scene.files, "u.mbox", &scene.lock()).unwrap(), Recovered::Whole);
         assert_eq!(std::fs::read(&scene.path).unwrap(), b"");
