@@ -223,10 +223,14 @@ impl<'a> Writer<'a> {
         let journal = begin(self.shared, &appends, kept).map_err(Fault::at(first.file))?;
         let appended = write_all(self.shared, &appends);
         let whole = appended.is_ok() || undo_all(self.shared.durability, &appends);
-        // What could not be undone whoever opens the file next undoes, by the journal.
         if whole {
             self.journal = Some(settled(journal));
+            return appended;
         }
+        // What could not be undone whoever opens the file next undoes, by the journal. So nothing
+        // more may be written to it now.
+        let torn: Vec<_> = appends.iter().map(|append| Arc::clone(append.file)).collect();
+        self.files.retain(|file, _| !torn.contains(file));
         appended
     }
 }
