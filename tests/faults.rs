@@ -801,6 +801,30 @@ fn a_message_for_more_mailboxes_than_there_are_descriptors_is_451_and_nowhere() 
 }
 
 #[test]
+fn one_mailbox_that_cannot_be_opened_does_not_fail_the_mail_of_others() {
+    let place = Place::with_users(&["ann"]);
+    let servers = place.servers();
+    // Something that cannot be read where the journal is looked for.
+    std::fs::create_dir(place.path(".ann.mbox.wal")).unwrap();
+    let lock = Locker::take(
+        "f = open(path, 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX)",
+        &place.path("linhphan.mbox"),
+    );
+    std::thread::scope(|scope| {
+        let sends = |user: &'static str| {
+            let servers = &servers;
+            scope.spawn(move || sender(servers).deliver(&[user], "x\r\n"))
+        };
+        let (bad, good): (Vec<_>, Vec<_>) =
+            (0..10).map(|_| (sends("ann"), sends("linhphan"))).unzip();
+        assert!(bad.into_iter().all(|reply| reply.join().unwrap().starts_with("451")));
+        lock.release();
+        assert!(good.into_iter().all(|reply| reply.join().unwrap() == "250 OK"));
+    });
+    end(servers);
+}
+
+#[test]
 fn garbage_on_every_port_harms_nothing() {
     let place = Place::with_users(&[]);
     let servers = place.servers();

@@ -104,6 +104,12 @@ impl Delivery {
         self.parts.iter().find(|part| part.file == *file)
     }
 
+    /// Whether a part of it goes to `file`.
+    #[must_use]
+    pub fn goes_to(&self, file: &FileName) -> bool {
+        self.part_for(file).is_some()
+    }
+
     fn answer(self, result: Result<(), DeliverError>) {
         // A client that is gone is told nothing; the message stays.
         let _ = self.answer.send(result);
@@ -202,8 +208,7 @@ impl<'a> Writer<'a> {
         let Fault { file, error } = fault;
         tracing::error!("{file}: a delivery failed: {error}");
         let (alone, full) = (deliveries.len() == 1, is_no_space(&error));
-        let is_guilty =
-            |delivery: &Delivery| alone || (!full && delivery.part_for(&file).is_some());
+        let is_guilty = |delivery: &Delivery| alone || (!full && delivery.goes_to(&file));
         let (guilty, others): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(is_guilty);
         let one_by_one = others.into_iter().map(|one| self.write_present(vec![one]));
         let answers = one_by_one.fold(Answers::default(), Answers::and);
@@ -213,8 +218,7 @@ impl<'a> Writer<'a> {
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
         let kept = self.journal.take();
-        let wanted =
-            |file: &FileName| deliveries.iter().any(|delivery| delivery.part_for(file).is_some());
+        let wanted = |file: &FileName| deliveries.iter().any(|one| one.goes_to(file));
         let files = self.files.iter().filter(|(file, _)| wanted(file));
         let appends: Vec<_> = files
             .map(|(file, locked)| Append::to(file, locked, deliveries).map_err(Fault::at(file)))

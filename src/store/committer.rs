@@ -189,16 +189,17 @@ fn run(shared: &Arc<Shared>, start: Start<oneshot::Sender<Turn>>) {
 fn write(shared: &Arc<Shared>, batch: Batch) {
     let Batch { files, deliveries, size, .. } = batch;
     let _released = Release { shared, files: &files, size };
-    match lock_all(shared, &files) {
-        Ok((locked, busy)) => {
-            let blocked =
-                |delivery: &Delivery| delivery.parts().iter().any(|part| busy.contains(&part.file));
-            let (later, now) = deliveries.into_iter().partition(blocked);
-            try_again_later(shared, later);
-            write_locked(shared, now, locked, size);
-        }
-        Err(error) => append::refuse(deliveries, &error.into()),
+    let Locks { ours, busy, failed } = lock_all(shared, &files);
+    let mut deliveries = deliveries;
+    for (file, why) in failed {
+        let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
+        append::refuse(lost, &why);
+        deliveries = others;
     }
+    let is_blocked = |one: &Delivery| busy.iter().any(|file| one.goes_to(file));
+    let (later, now) = deliveries.into_iter().partition(is_blocked);
+    try_again_later(shared, later);
+    write_locked(shared, now, ours, size);
 }
 
 /// Passes the files on, also should writing panic.
@@ -214,23 +215,35 @@ impl Drop for Release<'_> {
     }
 }
 
-/// Locks the files in the order of their names; also says which are busy. Missing ones are in
-/// neither: deliveries to them fail.
-fn lock_all(
-    shared: &Arc<Shared>,
-    files: &BTreeSet<FileName>,
-) -> io::Result<(append::Locked, HashSet<FileName>)> {
-    let mut locked = append::Locked::new();
-    let mut busy = HashSet::new();
+/// What came of locking the files of a batch. Missing files are in none of these: deliveries to
+/// them fail.
+#[derive(Default)]
+struct Locks {
+    ours: append::Locked,
+    busy: HashSet<FileName>,
+    failed: HashMap<FileName, DeliverError>,
+}
+
+/// Locks the files in the order of their names. One that fails does not concern mail for others.
+fn lock_all(shared: &Arc<Shared>, files: &BTreeSet<FileName>) -> Locks {
+    let mut locks = Locks::default();
     for file in files {
-        let purpose = if shared.is_queue(file) { Purpose::Create } else { Purpose::Write };
-        match acquire(shared, file, purpose)? {
-            Attempt::Locked(one) => drop(locked.insert(Arc::clone(file), one)),
-            Attempt::Busy => drop(busy.insert(Arc::clone(file))),
-            Attempt::Missing => {}
+        let (purpose, file) = (purpose_of_writing(shared, file), Arc::clone(file));
+        match acquire(shared, &file, purpose) {
+            Ok(Attempt::Locked(one)) => drop(locks.ours.insert(file, one)),
+            Ok(Attempt::Busy) => drop(locks.busy.insert(file)),
+            Ok(Attempt::Missing) => {}
+            Err(error) => {
+                tracing::error!("{file}: a delivery failed: {error}");
+                locks.failed.insert(file, error.into());
+            }
         }
     }
-    Ok((locked, busy))
+    locks
+}
+
+fn purpose_of_writing(shared: &Shared, file: &FileName) -> Purpose {
+    if shared.is_queue(file) { Purpose::Create } else { Purpose::Write }
 }
 
 fn write_locked(
