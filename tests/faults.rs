@@ -466,6 +466,32 @@ fn many_senders_on_a_disk_that_fills_up_are_told_the_truth() {
     }
 }
 
+#[test]
+fn a_directory_that_has_become_read_only_can_be_read() {
+    let Some(disk) = OwnDisk::of("4m", "a read-only directory") else { return };
+    let servers = &disk.servers;
+    let mut client = sender(servers);
+    assert_eq!(client.deliver(&["linhphan"], "x\r\n"), "250 OK");
+    for _ in 0..2 {
+        // A file system with a file that is open for writing stays writable.
+        until("the journal is removed", || disk.try_remount("ro"));
+        let before = disk.content("linhphan");
+        for octets in [100, 600_000] {
+            let reply = client.deliver(&["ann", "linhphan"], message("x", octets));
+            assert!(reply.starts_with("451"), "{reply}");
+        }
+        assert_eq!(fetch(servers, "linhphan"), [b"x\r\n"]);
+        let mut reader = servers.connect("pop3");
+        assert!(reader.log_in("linhphan").starts_with("+OK"));
+        reader.says("DELE 1", "+OK");
+        reader.says("QUIT", "-ERR");
+        assert!(disk.content("linhphan") == before && disk.content("ann").is_empty());
+        assert!(disk.try_remount("rw"));
+    }
+    assert_eq!(client.deliver(&["linhphan"], "y\r\n"), "250 OK");
+    assert_eq!(fetch(servers, "linhphan"), [b"x\r\n", b"y\r\n"]);
+}
+
 /// Another program that has a lock, as Python's mailbox module and mutt take it, until it is told
 /// to let go.
 struct Locker(Child);

@@ -346,6 +346,9 @@ async fn sweep(shared: Arc<Shared>) {
         let mut kept = shared.journals.lock();
         if kept.used.is_empty() {
             kept.sweeping = false;
+            // Without a name it is of no more use, and a file open for writing keeps the file
+            // system from being remounted read-only.
+            kept.journal = None;
             return;
         }
     }
