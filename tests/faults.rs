@@ -682,6 +682,21 @@ fn a_mailbox_that_others_change_in_a_session_is_neither_written_back_nor_misread
 }
 
 #[test]
+fn a_message_that_was_never_read_is_not_sent_once_another_of_its_length_is_in_its_place() {
+    let place = Place::with_users(&[]);
+    place.put("linhphan", stored("one") + &stored("two"));
+    let servers = place.servers();
+    let mut reader = servers.connect("pop3");
+    assert!(reader.log_in("linhphan").starts_with("+OK"));
+    place.put("linhphan", stored("one") + &stored("six"));
+    reader.says("RETR 2", "-ERR");
+    reader.says("DELE 2", "+OK");
+    reader.says("QUIT", "-ERR");
+    assert_eq!(place.content("linhphan"), stored("one") + &stored("six"));
+    end(servers);
+}
+
+#[test]
 fn a_mailbox_that_is_removed_in_a_session_does_not_come_back() {
     let place = Place::with_users(&[]);
     place.put("linhphan", stored("one") + &stored("two"));

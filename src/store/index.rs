@@ -231,6 +231,14 @@ impl Index {
         self.probes.iter().all(|probe| probe.still_holds(file))
     }
 
+    /// Whether a message still begins as it did, if that was noted: it is not of all messages of a
+    /// large mailbox.
+    #[must_use]
+    pub fn still_begins(&self, message: &Message, file: &File) -> bool {
+        let start = message.span.start;
+        self.probes.iter().filter(|one| one.stretch.start == start).all(|one| one.still_holds(file))
+    }
+
     /// The unique-ids of all messages. Both halves of the work, or however many processors there
     /// are, are done at once: MD5 is slower than any disk cache.
     pub fn unique_ids(&self, file: &File) -> Result<Vec<UniqueId>, ReadError> {

@@ -189,6 +189,9 @@ impl Maildrop {
         let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
         let checked = tokio::task::spawn_blocking(move || {
             let message = all.messages.get(index).ok_or(ReadError::Missing)?;
+            if !all.still_begins(message, &file) {
+                return Err(ReadError::Changed);
+            }
             is_unchanged(message, &file)
         });
         checked.await.map_err(io::Error::other)?
