@@ -604,6 +604,30 @@ fn a_dotlock_that_is_left_over_is_removed_and_one_of_a_living_process_is_not() {
 }
 
 #[test]
+fn a_restarted_container_whose_process_id_is_always_1_removes_what_was_left_over() {
+    let place = Place::with_users(&[]);
+    place.put("linhphan", "");
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--pid", "--fork", "--kill-child"]);
+    if !Command::new("unshare").args(command.get_args()).arg("true").status().unwrap().success() {
+        eprintln!("process id 1: not tried, because no process namespace may be made here");
+        return;
+    }
+    // What the process with this id had when it was killed.
+    let (anchor, dotlock) = (place.path(".mailconsole.1"), place.path("linhphan.mbox.lock"));
+    std::fs::write(&anchor, "1\n").unwrap();
+    std::fs::hard_link(&anchor, &dotlock).unwrap();
+    let then = SystemTime::now() - Duration::from_mins(1);
+    OpenOptions::new().write(true).open(&dotlock).unwrap().set_modified(then).unwrap();
+    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
+    command.arg(PROGRAM).args(all_three(place.dir.path()));
+    let servers = Servers::start(command).listening(3);
+    let mut client = sender(&servers);
+    assert_eq!(client.deliver(&["linhphan"], "x\r\n"), "250 OK");
+    assert!(!dotlock.exists());
+}
+
+#[test]
 fn a_mailbox_that_was_made_anew_after_a_crash_is_not_mistaken_for_the_old_one() {
     let place = Place::with_users(&[]);
     for content in [stored("a").repeat(3_000), stored("b").repeat(2), stored("c").repeat(100_000)] {

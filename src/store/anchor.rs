@@ -67,6 +67,11 @@ impl Anchor {
         if touched.is_some_and(|at| at.elapsed() < TOUCHED_EVERY) {
             return Ok(());
         }
+        if touched.is_none() {
+            // One that is there is of an earlier process with our id, as in a restarted container.
+            // Touched, it would make the locks that were left over with it look like ours.
+            files.remove(&own_name())?;
+        }
         let file = files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
         file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
         file.set_modified(SystemTime::now())?;
