@@ -1026,6 +1026,20 @@ fn a_slow_reader_of_the_transcript_gets_every_line_whole() {
 }
 
 #[test]
+fn a_reader_of_the_transcript_that_has_stopped_does_not_hold_up_the_end() {
+    let place = Place::with_users(&[]);
+    let mut servers = place.servers_with(&["-v"]);
+    let mut client = servers.connect("echo");
+    for _ in 0..200 {
+        client.says(&format!("ECHO {}", "x".repeat(900)), "+OK");
+    }
+    let begun = Instant::now();
+    servers.signal(Signal::SIGTERM);
+    assert!(servers.child.wait().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_hundred_clients_hear_the_farewell_and_all_is_over_within_a_second() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let place = Place::with_users(&[]);

@@ -13,8 +13,9 @@ use crate::wire::event::{Event, Kind, Observer, Passwords, transcript_line};
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;
 
-/// How long the reader may take nothing at the end, before what is left is given up.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the reader may take nothing at the end, before what is left is given up. All is to be
+/// over within a second.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long to wait for a reader whose pipe is full and was set not to block.
 const NOT_YET: Duration = Duration::from_millis(10);
