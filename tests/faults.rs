@@ -800,6 +800,48 @@ fn of_20_logins_at_once_to_two_processes_one_succeeds_and_the_lock_goes_with_its
     assert_eq!(place.names(), ["linhphan.mbox"]);
 }
 
+#[test]
+fn two_processes_that_deliver_while_one_is_killed_and_the_other_updates_lose_nothing() {
+    let place = Place::with_users(&["ann", "bob"]);
+    let sent = Sent::default();
+    let (first, other) = (place.servers(), place.servers());
+    std::thread::scope(|scope| {
+        for number in 0..10 {
+            let (sent, to_first, to_other) = (&sent, sender(&first), sender(&other));
+            scope.spawn(move || sent.send(to_first, &format!("first-{number}"), 2_000));
+            scope.spawn(move || sent.send(to_other, &format!("other-{number}"), 2_000));
+        }
+        let acknowledged = || sent.acknowledged.load(Ordering::SeqCst);
+        until("some are stored", || acknowledged() > 60);
+        // A message of its own is deleted again and again.
+        for _ in 0..3 {
+            let before = acknowledged();
+            let mut reader = other.connect("pop3");
+            assert!(reader.log_in("bob").starts_with("+OK"));
+            let text = reader.message(1);
+            reader.says("DELE 1", "+OK");
+            reader.says("QUIT", "+OK");
+            let (users, _) = sent.messages.lock().unwrap()[&text].clone();
+            let left = users.into_iter().filter(|&user| user != "bob").collect::<Vec<_>>();
+            sent.note(&text, &left, Fate::Acknowledged);
+            until("more are stored", || acknowledged() > before);
+        }
+        // Nobody asks how it ended until all is over.
+        first.signal(Signal::SIGKILL);
+        let before = acknowledged();
+        until("the other goes on", || acknowledged() > before + 30);
+        other.signal(Signal::SIGKILL);
+    });
+    drop((first, other));
+    let servers = place.servers();
+    for user in USERS {
+        sent.check(user, &fetch(&servers, user));
+    }
+    assert_eq!(sender(&servers).deliver(&USERS, "last\r\n"), "250 OK");
+    end(servers);
+    assert_eq!(place.names(), ["ann.mbox", "bob.mbox", "linhphan.mbox"]);
+}
+
 /// Seconds of processor time that a process has used.
 fn processor_time(servers: &Servers) -> f64 {
     let process = procfs::process::Process::new(servers.child.id().try_into().unwrap()).unwrap();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use procfs::process::Process;
 
 use crate::store::files::{Access, Creation, Files};
 
@@ -100,10 +101,16 @@ pub fn remove_left_over(files: &Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a process of that id on this machine.
+/// Whether there is a process of that id on this machine that still runs. One that has ended holds
+/// nothing, even if nobody has asked yet how it ended.
 #[must_use]
 pub fn is_alive(id: i32) -> bool {
-    id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH)
+    id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH) && !is_zombie(id)
+}
+
+fn is_zombie(id: i32) -> bool {
+    let stat = Process::new(id).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
 #[cfg(test)]
@@ -129,5 +136,29 @@ mod tests {
         assert_eq!(id, format!("{}\n", std::process::id()));
         anchor.remove(&files);
         assert!(!dir.path().join(own_name()).exists());
+    }
+
+    #[test]
+    fn a_process_that_was_killed_is_gone_also_before_its_parent_has_noticed() {
+        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let id = i32::try_from(child.id()).unwrap();
+        waitid(Id::Pid(Pid::from_raw(id)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        assert!(!is_alive(id));
+        child.wait().unwrap();
+        assert!(is_alive(std::process::id().try_into().unwrap()));
+    }
+
+    #[test]
+    fn a_lock_that_an_earlier_process_with_our_id_left_does_not_become_young() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, left) = (dir.path().join(own_name()), dir.path().join("a.lock"));
+        std::fs::write(&own, "").unwrap();
+        std::fs::hard_link(&own, &left).unwrap();
+        let old = std::fs::metadata(&left).unwrap().modified().unwrap();
+        let files = Files::open(dir.path()).unwrap();
+        assert!(Anchor::default().link(&files, "b.lock").unwrap());
+        assert_eq!(std::fs::metadata(&left).unwrap().modified().unwrap(), old);
+        assert!(std::fs::metadata(dir.path().join("b.lock")).unwrap().len() > 0);
     }
 }
