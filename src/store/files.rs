@@ -3,11 +3,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use crate::store::anchor::Anchor;
 
@@ -83,7 +85,7 @@ impl Files {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
                 Ok(Some(Stamp::of(&stat)))
             }
-            Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(None),
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -98,13 +100,22 @@ impl Files {
     /// A file that has no name and is gone with its last descriptor.
     pub fn nameless(&self) -> io::Result<File> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.fd, ".", flags, PRIVATE)?))
+        match rustix::fs::openat(&self.fd, ".", flags, PRIVATE) {
+            Ok(file) => Ok(File::from(file)),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => self.unlinked(),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Gives a nameless file a name that must be free.
-    pub fn name(&self, file: &File, name: &str) -> io::Result<()> {
-        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(rustix::fs::linkat(CWD, nameless, &self.fd, name, AtFlags::SYMLINK_FOLLOW)?)
+    /// The same for file systems that know no nameless files, such as those that containers share
+    /// with their hosts.
+    fn unlinked(&self) -> io::Result<File> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!(".mailconsole.{}.{number}", std::process::id());
+        let file = self.open_file(&name, Access::Write, Creation::Emptied)?;
+        self.remove(&name)?;
+        Ok(file)
     }
 
     /// Gives a file a second name that must be free.
@@ -120,7 +131,7 @@ impl Files {
     /// Removes the file `name`; there being none is no error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Err(rustix::io::Errno::NOENT) | Ok(()) => Ok(()),
+            Err(Errno::NOENT) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -225,5 +236,24 @@ impl<'a> Window<'a> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek, Write};
+
+    #[test]
+    fn a_file_that_is_nameless_in_spite_of_the_file_system_can_be_read_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path()).unwrap();
+        let mut file = files.unlinked().unwrap();
+        assert!(files.names(9).unwrap().iter().all(|name| name.trim_matches('.').is_empty()));
+        file.write_all(b"x").unwrap();
+        file.rewind().unwrap();
+        let mut content = String::new();
+        file.read_to_string(&mut content).unwrap();
+        assert_eq!(content, "x");
     }
 }

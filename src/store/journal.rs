@@ -94,10 +94,19 @@ impl Journal {
             return Ok(kept);
         }
         // All its names are gone, and a file without a name cannot be given one again.
-        let mut journal =
-            Self { files: Arc::clone(files), file: files.nameless()?, names: BTreeSet::new() };
-        journal.stand_beside(mailboxes, durability)?;
+        let first = mailboxes.clone().next().ok_or(io::ErrorKind::NotFound)?;
+        let mut journal = Self::beside_one(files, first)?;
+        journal.link_beside(mailboxes)?;
+        journal.sync_names(durability)?;
         Ok(journal)
+    }
+
+    /// A new journal. Empty, it describes nothing.
+    fn beside_one(files: &Arc<Files>, mailbox: &FileName) -> io::Result<Self> {
+        let name = file_name(mailbox);
+        files.remove(&name)?;
+        let file = files.open_file(&name, Access::Write, Creation::Always)?;
+        Ok(Self { files: Arc::clone(files), file, names: BTreeSet::from([name]) })
     }
 
     fn stand_beside<'a>(
@@ -105,28 +114,38 @@ impl Journal {
         mailboxes: impl Iterator<Item = &'a FileName>,
         durability: Durability,
     ) -> io::Result<()> {
+        match self.link_beside(mailboxes)? {
+            0 => Ok(()),
+            _ => self.sync_names(durability),
+        }
+    }
+
+    /// Gives it a name beside each of the mailboxes; returns to how many it was new.
+    fn link_beside<'a>(
+        &mut self,
+        mailboxes: impl Iterator<Item = &'a FileName>,
+    ) -> io::Result<usize> {
         let identity = Stamp::of_file(&self.file)?.identity;
-        let mut new_names = false;
+        let mut new_names = 0;
         for mailbox in mailboxes {
             let name = file_name(mailbox);
             if self.files.regular(&name)?.is_none_or(|there| there.identity != identity) {
                 self.files.remove(&name)?;
                 self.take_name(name, identity)?;
-                new_names = true;
+                new_names += 1;
             }
         }
-        if new_names && durability == Durability::Synced {
-            self.files.sync()?;
+        Ok(new_names)
+    }
+
+    fn sync_names(&self, durability: Durability) -> io::Result<()> {
+        match durability {
+            Durability::Synced => self.files.sync(),
+            Durability::Unsynced => Ok(()),
         }
-        Ok(())
     }
 
     fn take_name(&mut self, name: String, identity: (u64, u64)) -> io::Result<()> {
-        if self.names.is_empty() {
-            self.files.name(&self.file, &name)?;
-            self.names.insert(name);
-            return Ok(());
-        }
         while let Some(known) = self.names.pop_last() {
             let linked = self.files.link(&known, &name);
             // Meanwhile it may have become the name of another process's journal.
