@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 
 use crate::program::{Client, PROGRAM, Servers, all_three, program};
@@ -376,6 +377,7 @@ impl OwnDisk {
         let mut command = Command::new("unshare");
         in_namespace(&mut command);
         command.arg(PROGRAM).args(all_three(mount_point.path())).args(["--user", "ann"]);
+        command.stderr(Stdio::null());
         let servers = Servers::start(command).listening(3);
         let inside = mount_point.path().strip_prefix("/").unwrap();
         let dir = Path::new("/proc").join(servers.child.id().to_string()).join("root").join(inside);
@@ -1079,6 +1081,23 @@ fn a_reader_of_the_transcript_that_has_stopped_does_not_hold_up_the_end() {
     servers.signal(Signal::SIGTERM);
     assert!(servers.child.wait().unwrap().success());
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn warnings_that_nobody_reads_stop_nobody() {
+    let place = Place::with_users(&[]);
+    let servers = place.servers();
+    let stderr = servers.child.stderr.as_ref().unwrap();
+    fcntl(stderr, FcntlArg::F_SETPIPE_SZ(4_096)).unwrap();
+    // Something that cannot be read where the journal is looked for.
+    std::fs::create_dir(place.path(".linhphan.mbox.wal")).unwrap();
+    let mut client = sender(&servers);
+    for _ in 0..60 {
+        let reply = client.deliver(&["linhphan"], "x\r\n");
+        assert!(reply.starts_with("451"), "{reply}");
+    }
+    servers.connect("echo").says("ECHO a", "+OK a");
+    end(servers);
 }
 
 #[test]

@@ -95,6 +95,12 @@ impl Headless {
         Ok(Self { text, shared })
     }
 
+    /// Where lines that are no events go, to be written among the others.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        Log(Arc::clone(&self.shared))
+    }
+
     /// Waits until everything is written, as long as the reader takes anything at all.
     pub fn finish(&self) {
         let mut queue = self.shared.lock();
@@ -124,6 +130,21 @@ impl Observer for Headless {
 
     fn wants_text(&self) -> bool {
         self.text == MessageText::Shown
+    }
+}
+
+/// Takes whole lines, one in each write; never waits for the reader.
+#[derive(Debug, Clone)]
+pub struct Log(Arc<Shared>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(String::from_utf8_lossy(line).into_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -305,34 +305,33 @@ pub fn headless(config: Config) -> Result<ExitCode, StartError> {
     })
 }
 
-/// Does `work` with its transcript on stderr, and waits until that is written.
+/// Does `work` with its transcript, and the program's own warnings, on stderr, and waits until that
+/// is written.
 pub(super) fn with_transcript(
     verbosity: Verbosity,
     work: impl FnOnce(Transcript) -> Result<ExitCode, StartError>,
 ) -> Result<ExitCode, StartError> {
-    log_to_stderr();
-    let Some(observer) = observer(verbosity)?.map(Arc::new) else {
-        return work(Transcript::off());
+    let text = match verbosity {
+        Verbosity::Text => MessageText::Shown,
+        Verbosity::Lines | Verbosity::Quiet => MessageText::Summed,
     };
-    let code = work(Transcript::to(Arc::clone(&observer) as _));
-    observer.finish();
+    let stderr = Arc::new(Headless::start(text, io::stderr())?);
+    log_to(&stderr);
+    let code = work(match verbosity {
+        Verbosity::Quiet => Transcript::off(),
+        Verbosity::Lines | Verbosity::Text => Transcript::to(Arc::clone(&stderr) as _),
+    });
+    stderr.finish();
     code
 }
 
-/// The program's own warnings, which are rare, each in one write.
-fn log_to_stderr() {
+/// The program's own warnings, which are rare, each in one write. They take the transcript's way,
+/// because nobody may have to wait for whoever reads them.
+fn log_to(stderr: &Headless) {
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+    let writer = stderr.log();
     // There is a log already where a test has set one.
-    let _ = log.with_writer(io::stderr).with_ansi(false).without_time().try_init();
-}
-
-fn observer(verbosity: Verbosity) -> io::Result<Option<Headless>> {
-    let text = match verbosity {
-        Verbosity::Quiet => return Ok(None),
-        Verbosity::Lines => MessageText::Summed,
-        Verbosity::Text => MessageText::Shown,
-    };
-    Headless::start(text, io::stderr()).map(Some)
+    let _ = log.with_writer(move || writer.clone()).with_ansi(false).without_time().try_init();
 }
 
 async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
