@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "in a test that is how it fails")]
 
+mod command;
 mod dns;
 mod harness;
 mod letters;
