@@ -3,9 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -270,4 +271,68 @@ fn control_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     let terminal = terminal.shows("stopped").until(is_given_back, "the shell's terminal");
     let terminal = terminal.press("\n").shows("1 Connections").press("q").shows("ended");
     assert_eq!(terminal.ends_and_gives_the_terminal_back(), 0);
+}
+
+/// A mail host that takes nobody until it has recovered.
+struct MailHost {
+    port: u16,
+    has_recovered: Arc<AtomicBool>,
+}
+
+impl MailHost {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let has_recovered = Arc::new(AtomicBool::new(false));
+        let recovered = Arc::clone(&has_recovered);
+        thread::spawn(move || {
+            for visit in listener.incoming() {
+                // Who hangs up early is none of its business.
+                let _ = hold_conversation(visit.unwrap(), &recovered);
+            }
+        });
+        Self { port, has_recovered }
+    }
+}
+
+fn hold_conversation(mut stream: TcpStream, recovered: &AtomicBool) -> io::Result<()> {
+    stream.write_all(b"220 mx.example ready\r\n")?;
+    let mut is_text = false;
+    for line in BufReader::new(stream.try_clone()?).lines() {
+        let line = line?;
+        let reply = match line.get(..4).unwrap_or(&line) {
+            "." => "250 2.0.0 taken",
+            _ if is_text => continue,
+            "RCPT" if !recovered.load(Relaxed) => "451 4.7.1 come back later",
+            "DATA" => "354 go on",
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+        is_text = reply.starts_with("354");
+        stream.write_all(format!("{reply}\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_operator_sends_what_waits_sees_why_it_does_not_go_and_retries_it() {
+    let host = MailHost::start();
+    let route = format!("--route=x.example=127.0.0.1:{}", host.port);
+    let terminal = Terminal::run(120, 40, |mut console| {
+        console.push(route.clone());
+        console
+    });
+    let terminal = terminal.shows("smtp:");
+    let mut client = connect(terminal.port("smtp"));
+    say(&mut client, "HELO tester\r\nMAIL FROM:<linhphan@localhost>\r\n");
+    say(&mut client, "RCPT TO:<friend@x.example>\r\nDATA\r\nSubject: x\r\n.\r\nQUIT\r\n");
+    let terminal = terminal.shows("friend@x.example").shows("1 waiting").press("R");
+    let terminal = terminal.shows("C: RCPT TO:<friend@x.example>").shows("S: 451 4.7.1 come back");
+    let terminal = terminal.shows("1 451 4.7.1 come back later").shows("1 deferred");
+    let terminal = terminal.press("4\r").shows("Queue entry").shows("#1 deferred by 127.0.0.1");
+    host.has_recovered.store(true, Relaxed);
+    let is_closed = |shown: &Shown| !shown.parser.screen().contents().contains("Queue entry");
+    let terminal = terminal.press("\x1b").until(is_closed, "the entry closed");
+    let terminal = terminal.press("r").shows("S: 250 2.0.0 taken").shows("empty");
+    assert_eq!(terminal.press("\x03").ends_and_gives_the_terminal_back(), 0);
 }
