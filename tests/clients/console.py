@@ -27,11 +27,12 @@ class Console:
         self.log = open(os.path.join(os.path.dirname(directory), "console.log"), "wb")
         ports = ["--echo-port", "0", "--smtp-port", str(self.smtp_port)]
         ports += ["--pop3-port", str(self.pop3_port)]
-        command = [os.path.abspath(binary), "--no-tui", "-v", "--dir", directory, *ports]
+        self.binary = os.path.abspath(binary)
+        command = [self.binary, "--no-tui", "-v", "--dir", directory, *ports]
         files = {"stdin": subprocess.DEVNULL, "stdout": self.log, "stderr": self.log}
         # Settings of whoever runs this are not what is tested.
-        no_settings = {**os.environ, "XDG_CONFIG_HOME": os.path.dirname(directory)}
-        self.process = subprocess.Popen(command, env=no_settings, **files)
+        self.environment = {**os.environ, "XDG_CONFIG_HOME": os.path.dirname(directory)}
+        self.process = subprocess.Popen(command, env=self.environment, **files)
 
     def wait_until_it_listens(self):
         for port in (self.smtp_port, self.pop3_port):
@@ -96,12 +97,16 @@ class Console:
 
     def send(self, users, text, reverse_path="sender@example.org"):
         """Sends `text`, to the octet, by SMTP."""
+        self.submit([f"{user}@localhost" for user in users], text, reverse_path)
+
+    def submit(self, forward_paths, text, reverse_path="sender@example.org"):
+        """The same, to anybody."""
         with Wire(self.smtp_port) as wire:
             wire.reply(b"220")
             wire.ask("HELO tester", b"250")
             wire.ask(f"MAIL FROM:<{reverse_path}>", b"250")
-            for user in users:
-                wire.ask(f"RCPT TO:<{user}@localhost>", b"250")
+            for forward_path in forward_paths:
+                wire.ask(f"RCPT TO:<{forward_path}>", b"250")
             wire.ask("DATA", b"354")
             stuffed = re.sub(rb"(\A|\r\n)\.", rb"\1..", text)
             ended = stuffed if not text or text.endswith(b"\r\n") else stuffed + b"\r\n"

@@ -16,6 +16,7 @@ import traceback
 
 import fetchers
 import mailboxes
+import relays
 import senders
 from checks import Failure, Skip
 from console import Console
@@ -41,7 +42,7 @@ def run_all(options, home):
     tally = {"PASS": 0, "FAIL": 0, "SKIP": 0}
     try:
         console.wait_until_it_listens()
-        for check in [*senders.checks(), *fetchers.checks(), *mailboxes.checks()]:
+        for check in [*senders.checks(), *fetchers.checks(), *mailboxes.checks(), *relays.checks()]:
             if options.only in check.name:
                 tell(tally, check.name, *outcome(check, console, options.require_all))
     except Failure as failure:
