@@ -38,7 +38,7 @@ fn knows_nothing_of(room: &str, is_meant: impl Fn(&Path) -> bool, words: &[&str]
 
 #[test]
 fn nothing_below_the_composition_root_names_the_command_line_or_the_screen() {
-    for room in ["wire", "store", "servers", "check"] {
+    for room in ["wire", "store", "servers", "relay", "check"] {
         knows_nothing_of(room, |_| true, &["clap", "ratatui", "crossterm", "tui_logger"]);
         knows_nothing_of(room, |_| true, &["crate::app", "crate::ui"]);
     }
@@ -48,6 +48,11 @@ fn nothing_below_the_composition_root_names_the_command_line_or_the_screen() {
 fn dependencies_point_one_way() {
     knows_nothing_of("wire", |_| true, &["crate::store", "crate::servers", "crate::check"]);
     knows_nothing_of("store", |_| true, &["crate::servers", "crate::check"]);
+    for room in ["wire", "store", "servers", "check"] {
+        knows_nothing_of(room, |_| true, &["crate::relay"]);
+    }
+    let protocols = ["crate::servers::smtp", "crate::servers::pop3", "crate::servers::serve"];
+    knows_nothing_of("relay", |_| true, &protocols);
     knows_nothing_of("check", |_| true, &["crate::servers", "crate::store"]);
     knows_nothing_of("ui", |_| true, &["crate::servers::smtp", "crate::servers::pop3"]);
     let draws = |path: &Path| path.components().any(|part| part.as_os_str() == "panes");
@@ -67,6 +72,10 @@ fn sessions_hold_no_socket_no_file_and_no_clock() {
 fn what_is_called_pure_does_no_io() {
     let words = ["tokio", "std::fs", "std::io", "std::thread"];
     knows_nothing_of("wire", |_| true, &words);
+    knows_nothing_of("relay/conversation", |_| true, &words);
+    let pure = ["reply.rs", "text.rs", "mx.rs", "envelope.rs", "backoff.rs", "outcomes.rs"];
+    let is_pure = |path: &Path| pure.iter().any(|name| path.ends_with(name));
+    knows_nothing_of("relay", is_pure, &["tokio::net", "std::fs", "std::thread", "tokio::time"]);
     knows_nothing_of(
         "store",
         |path| path.ends_with("mbox.rs") || path.ends_with("turns.rs"),
