@@ -110,7 +110,7 @@ pub enum Mouse {
 /// A question that waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Quit while so many connections are open?
+    /// Quit while so many connections are open, or a relay run is under way?
     Quit {
         /// How many.
         open: usize,
@@ -680,9 +680,9 @@ impl State {
     }
 
     fn quit(&mut self) -> Option<Command> {
-        match self.open(None) {
-            0 => Some(Command::Quit),
-            open => {
+        match (self.open(None), self.relay.tally) {
+            (0, None) => Some(Command::Quit),
+            (open, _) => {
                 self.ask(Question::Quit { open });
                 None
             }

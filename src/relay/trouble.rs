@@ -55,7 +55,7 @@ impl Trouble {
                 "{host} said something before TLS stood, which may be somebody else's doing"
             ),
             Self::Handshake(why) => format!("we could not agree on TLS with {host} ({why})"),
-            Self::Stopped => format!("the relay was stopped while it talked to {host}"),
+            Self::Stopped => format!("an operator stopped the conversation with {host}"),
             Self::Message(why) => format!("the queued message cannot be read ({why})"),
         }
     }

@@ -28,8 +28,8 @@ const PAUSE_WHEN_LOCKED: Duration = Duration::from_secs(1);
 /// Time between two looks where the kernel cannot tell of changes.
 const PAUSE_UNTOLD: Duration = Duration::from_secs(2);
 
-/// Recipients of the queue that are listed.
-const QUEUE_LISTED: usize = 10_000;
+/// Recipients of the queue that are listed at most.
+pub const QUEUE_LISTED: usize = 10_000;
 
 /// Begins to watch a directory; the picture is renewed until nobody has its receiver any more.
 #[must_use]

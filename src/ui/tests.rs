@@ -628,6 +628,29 @@ fn the_buttons_of_the_queue_are_clicked() {
 }
 
 #[test]
+fn quitting_asks_while_a_relay_run_is_under_way() {
+    let mut state = empty();
+    state.relay_is(Some(Tally::default()), std::iter::empty(), Story::default());
+    let screen = Screen::of(state).press(&["q"]).shows("A relay run is under way");
+    assert_eq!(screen.commands, []);
+}
+
+#[test]
+fn who_drops_what_is_being_sent_is_told_that_it_may_arrive() {
+    Screen::of(relaying()).press(&["4", "d"]).shows("It is being sent now");
+    Screen::of(relaying()).press(&["4", "↓", "d"]).shows("removed from the queue");
+}
+
+#[test]
+fn a_queue_too_long_to_be_listed_is_said_to_be_longer() {
+    let mut state = empty();
+    let entries = (0..10_000).map(|n| queued(&format!("u{n}@h"), state.clock.wall, None));
+    let overview = Overview { mailboxes: vec![], queue: entries.collect() };
+    state.overview_is(&overview);
+    Screen::of(state).sized((120, 40)).shows("10 000 waiting and more");
+}
+
+#[test]
 fn an_order_without_an_entry_is_explained() {
     for key in ["r", "h", "d"] {
         let screen = Screen::of(empty()).press(&["4", key]).shows("No queue entry is selected.");

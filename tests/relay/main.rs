@@ -8,5 +8,6 @@ mod harness;
 mod letters;
 mod mail_host;
 mod name_server;
+mod postmaster;
 mod runs;
 mod tls;

@@ -20,13 +20,13 @@ use crate::mail_host::{Act, Heard, MailHost, polite, say};
 use crate::name_server::{Answer, NameServer, at, mx};
 
 /// A directory with a relay that finds all hosts by routes.
-struct Post {
+pub(crate) struct Post {
     dir: tempfile::TempDir,
     relay: Relay<Dns>,
 }
 
 impl Post {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let directory = Directory::open(dir.path(), Durability::Synced).expect("a directory");
         let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -49,7 +49,7 @@ impl Post {
         Self { dir, relay }
     }
 
-    fn route(mut self, domain: &str, host: &MailHost) -> Self {
+    pub(crate) fn route(mut self, domain: &str, host: &MailHost) -> Self {
         let host = host.address.to_string().parse().expect("a host");
         self.relay.routes.named.insert(domain.to_owned(), host);
         self
@@ -65,18 +65,18 @@ impl Post {
         self
     }
 
-    fn ready(self) -> Ready {
+    pub(crate) fn ready(self) -> Ready {
         Ready { dir: self.dir, relay: Arc::new(self.relay) }
     }
 }
 
-struct Ready {
+pub(crate) struct Ready {
     dir: tempfile::TempDir,
-    relay: Arc<Relay<Dns>>,
+    pub(crate) relay: Arc<Relay<Dns>>,
 }
 
 impl Ready {
-    async fn queue(&self, recipients: &[&str]) {
+    pub(crate) async fn queue(&self, recipients: &[&str]) {
         self.queue_text("ben@localhost", recipients, "Subject: x\r\n\r\nHello\r\n").await;
     }
 
@@ -104,7 +104,7 @@ impl Ready {
     }
 
     /// The recipient lines of the queue file, without the time of the next attempt.
-    fn recipients(&self) -> Vec<String> {
+    pub(crate) fn recipients(&self) -> Vec<String> {
         recipients_in(&self.file())
     }
 

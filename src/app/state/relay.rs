@@ -43,6 +43,12 @@ impl RelayNow {
         self.live.values().any(|live| live.sending.is_some())
     }
 
+    /// Whether the message for this recipient, which is in sight, is being sent.
+    #[must_use]
+    pub fn is_being_sent(&self, pick: &Pick) -> bool {
+        self.live.get(pick).is_some_and(|live| live.sending.is_some())
+    }
+
     /// The row with what has happened since the file was written.
     #[must_use]
     pub fn bring_up_to_date(&self, row: &QueueRow) -> QueueRow {

@@ -53,7 +53,11 @@ impl Asked {
                 let recipient = pick.recipient.as_deref().unwrap_or(&pick.id);
                 Self {
                     question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
-                    reason: "It is removed from the queue, and nobody is told.".to_owned(),
+                    reason: if state.relay.is_being_sent(pick) {
+                        "It is being sent now, and may arrive all the same.".to_owned()
+                    } else {
+                        "It is removed from the queue, and nobody is told.".to_owned()
+                    },
                     yes: " y Drop it ",
                     no: " Esc Keep it ",
                 }
@@ -61,6 +65,9 @@ impl Asked {
             Question::Quit { open } => Self {
                 question: "Quit?".to_owned(),
                 reason: match open {
+                    _ if state.relay.tally.is_some() => {
+                        "A relay run is under way; nothing of it is lost.".to_owned()
+                    }
                     1 => "One connection is open; it gets a farewell.".to_owned(),
                     _ => format!("{open} connections are open; each gets a farewell."),
                 },

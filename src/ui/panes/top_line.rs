@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::app::state::{Server, State};
 use crate::store::overview::RecipientState;
+use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;
 use crate::ui::text::{self, columns, grouped, put};
 use crate::ui::theme::Theme;
@@ -100,5 +101,7 @@ pub(super) fn counts(state: &State) -> Option<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{} {name}", text::grouped(*count)))
         .collect();
-    (!words.is_empty()).then(|| words.join(" · "))
+    // Of a longer queue the rest is not listed.
+    let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
+    (!words.is_empty()).then(|| words.join(" · ") + more)
 }
