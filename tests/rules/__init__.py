@@ -1,0 +1,1 @@
+"""The rules of mailconsole, each as a check that talks to the running program."""

@@ -1,0 +1,257 @@
+"""Mailboxes on disk: what is written, and what is read (spec 8, conformance 4)."""
+
+import mailbox as python_mailbox
+import os
+import re
+import time
+
+from rules.checks import check, holds, same, table
+from rules.console import write
+from rules.peer import md5
+
+FORM = "spec 8: `From <sender@domain> Wed Sep 17 11:00:00 2025`, the text with CRLF as sent, an empty line"
+ASCTIME = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 123]\d \d\d:\d\d:\d\d \d{4}"
+KATHMANDU = 5 * 3600 + 45 * 60  # seconds east of UTC; the shared console runs there
+
+
+def stored(hall, sender, text=b"Subject: x\r\n\r\nx\r\n"):
+    """The file of a new user behind one delivery."""
+    user = hall.user()
+    hall.deliver(user, text, sender)
+    return hall.disk(user)
+
+
+@table(FORM, [
+    ("mbox: the From_ line names the sender", "s@example.org", b"<s@example.org>"),
+    ("mbox: the sender's case is kept", "Some.One@Example.ORG", b"<Some.One@Example.ORG>"),
+    ("mbox: a sender with odd but valid atoms", "a+b=c!d#e@example.org", b"<a+b=c!d#e@example.org>"),
+    ("mbox: the null sender", "", b"<MAILER-DAEMON>"),
+    ("mbox: a sender with a blank", '"a b"@example.org', b"<MAILER-DAEMON>"),
+    ("mbox: a sender with a > in it", '"a>b"@example.org', b"<MAILER-DAEMON>"),
+    ("mbox: the source route of a sender is dropped", "@a.example,@b.example:s@example.org", b"<s@example.org>"),
+    ("mbox: a sender at an address literal", "s@[127.0.0.1]", b"<s@[127.0.0.1]>"),
+])
+def _(hall, sender, wanted):
+    came = stored(hall, sender)
+    pattern = rb"From " + re.escape(wanted) + rb" " + ASCTIME + rb"\nSubject: x\r\n\r\nx\r\n\n"
+    holds(re.fullmatch(pattern, came), f"from {sender!r}: stored {came!r}")
+
+
+@check("mbox: the date is local time in asctime form", "spec 8: the date is local time in the C `asctime` form")
+def _(hall):
+    before = int(time.time())
+    came = stored(hall, "s@example.org").split(b"> ", 1)[1].split(b"\n", 1)[0].decode()
+    due = [time.asctime(time.gmtime(t + KATHMANDU)) for t in range(before, int(time.time()) + 1)]
+    holds(came in due, f"stored {came!r}, due {due}")
+
+
+@check("mbox: no header field is added", "spec 8: Nothing is added to the text, no Received, no Return-Path")
+def _(hall):
+    same(stored(hall, "s@example.org", b"x\r\n").split(b"\n", 1)[1], b"x\r\n\n", "behind the From_ line")
+
+
+@check("mbox: an empty message", FORM)
+def _(hall):
+    holds(re.fullmatch(rb"From <s@example.org> " + ASCTIME + rb"\n\n", stored(hall, "s@example.org", b"")), "another form")
+
+
+@table("spec 8: a line that begins with `From ` (after any number of `>`; a lone LF starts a line too) gets one `>` more (mboxrd)", [
+    (f"mbox: {text!r} is stored as {wanted!r}", text, wanted)
+    for text, wanted in (
+        (b"From x\r\n", b">From x\r\n"), (b">From x\r\n", b">>From x\r\n"), (b">>>From x\r\n", b">>>>From x\r\n"),
+        (b"From \r\n", b">From \r\n"), (b"From x\r\nFrom y\r\n", b">From x\r\n>From y\r\n"), (b"a\nFrom x\r\n", b"a\n>From x\r\n"),
+        (b"a\n>From x\r\n", b"a\n>>From x\r\n"), (b"a\rFrom x\r\n", b"a\rFrom x\r\n"), (b"from x\r\n", b"from x\r\n"),
+        (b"FROM x\r\n", b"FROM x\r\n"), (b"From\tx\r\n", b"From\tx\r\n"), (b"From:x\r\n", b"From:x\r\n"), (b" From x\r\n", b" From x\r\n"),
+        (b"> From x\r\n", b"> From x\r\n"), (b"From\r\n", b"From\r\n"), (b">\r\n", b">\r\n"), (b"xFrom y\r\n", b"xFrom y\r\n"),
+        (b"\nFrom x\n\r\n", b"\n>From x\n\r\n"), (b">" * 300 + b"From x\r\n", b">" * 301 + b"From x\r\n"),
+        (b"..\r\n.From x\r\n", b"..\r\n.From x\r\n"), (b">" * 70000 + b"From x\r\n", b">" * 70001 + b"From x\r\n"),
+        (b">" * 70000 + b"Fro\r\n", b">" * 70000 + b"Fro\r\n"),
+    ) if len(text) < 1000
+])
+def _(hall, text, wanted):
+    same(stored(hall, "s@example.org", text).split(b"\n", 1)[1], wanted + b"\n", "behind the From_ line")
+
+
+@check("mbox: From behind 70,000 >", "spec 8: after any number of `>`")
+def _(hall):
+    user = hall.user()
+    text = b">" * 70_000 + b"From x\r\n" + b">" * 70_000 + b"Fro\r\n"
+    hall.deliver(user, text)
+    same(hall.messages(user), [text], "the mailbox")
+    holds(b"\n" + b">" * 70_001 + b"From x" in hall.disk(user), "not quoted")
+
+
+@check("mbox: From that comes in pieces is quoted", "spec 8: a line of the text that begins with `From `; spec 4: arbitrary pieces")
+def _(hall):
+    user = hall.user()
+    peer = hall.sender().transaction("s@example.org", user)
+    for piece in ("Fr", "om ", "x\r", "\n>", ">F", "rom y\r\n", "..", "F\r\n", ".\r\n"):
+        peer.send(piece)
+        peer.silent(0.01)
+    peer.expect("250 OK")
+    same(hall.disk(user).split(b"\n", 1)[1], b">From x\r\n>>>From y\r\n.F\r\n\n", "behind the From_ line")
+
+
+@table("conformance 4: if the file does not end in an empty line, add the missing newline(s)", [
+    (f"mbox: delivery behind {show}", content, count)
+    for show, content, count in (
+        ("a file that ends in an empty line", b"From a@b Wed Sep 17 11:00:00 2025\nx\n\n", 1),
+        ("one that ends in a line", b"From a@b Wed Sep 17 11:00:00 2025\nx\n", 1),
+        ("one that ends within a line", b"From a@b Wed Sep 17 11:00:00 2025\nx", 1),
+        ("one that ends in CRLF", b"From a@b Wed Sep 17 11:00:00 2025\r\nx\r\n", 1),
+        ("one that ends in an empty CRLF line", b"From a@b Wed Sep 17 11:00:00 2025\r\nx\r\n\r\n", 1),
+        ("one that ends in a From_ line", b"From a@b Wed Sep 17 11:00:00 2025\n", 1),
+        ("one that is empty", b"", 0),
+    )
+])
+def _(hall, content, count):
+    user = hall.user(content)
+    hall.deliver(user, b"new\r\n")
+    hall.deliver(user, b"newer\r\n")
+    after = hall.disk(user)
+    holds(after.startswith(content), f"the file begins otherwise: {after!r}")
+    holds(re.match(rb"\n*From <s@example.org> ", after[len(content):]), f"the appended part: {after[len(content):]!r}")
+    boundary = after[:after.index(b"From <s@example.org>")]
+    holds(not boundary or boundary.endswith((b"\n\n", b"\n\r\n")), f"no empty line before the new message: {boundary!r}")
+    texts = hall.messages(user)
+    same(texts[count:], [b"new\r\n", b"newer\r\n"], "the new messages")
+    same(len(texts), count + 2, "messages")
+    if count and content.strip().endswith(b"x"):
+        same(texts[0], b"x\r\n", "the message that was there")
+
+
+@check("mbox: Python reads what is written", "spec 8; conformance 4: Dovecot, mutt, procmail and Python read it")
+def _(hall):
+    user = hall.user()
+    for sender in ("s@example.org", "", '"a b"@example.org'):
+        hall.deliver(user, b"Subject: x\r\n\r\nFrom here\r\nto there\r\n", sender)
+    box = python_mailbox.mbox(hall.path(user))
+    same([message["subject"] for message in box], ["x"] * 3, "the subjects that Python reads")
+    box.close()
+
+
+@check("mbox: no other file becomes a user", "spec 8: DIR/user.mbox is the mailbox")
+def _(hall):
+    with open(os.path.join(hall.dir, "plainfile"), "wb"):
+        pass
+    peer = hall.sender()
+    peer.say("MAIL FROM:<>", "250 OK")
+    for name in ("plainfile", "plainfile.mbox", ".mbox", "mbox"):
+        peer.say(f"RCPT TO:<{name}@localhost>", ("550 *", "501 *"))
+
+
+DATE = b"Wed Sep 17 11:00:00 2025"
+F = b"From a@b " + DATE + b"\n"
+
+# Files as other programs write them, and the messages that RETR must send.
+FILES = [
+    ("LF", F + b"Subject: x\n\nbody\n\n", [b"Subject: x\r\n\r\nbody\r\n"]),
+    ("CRLF", b"From a@b " + DATE + b"\r\nSubject: x\r\n\r\nbody\r\n\r\n", [b"Subject: x\r\n\r\nbody\r\n"]),
+    ("mixed line ends", F + b"a\r\nb\nc\r\n\n" + b"From a@b " + DATE + b"\r\nd\n\r\n", [b"a\r\nb\r\nc\r\n", b"d\r\n"]),
+    ("two messages", F + b"a\n\n" + F + b"b\n\n", [b"a\r\n", b"b\r\n"]),
+    ("no empty line between messages", F + b"a\n" + F + b"b\n", [b"a\r\n", b"b\r\n"]),
+    ("no empty line between CRLF messages", F.replace(b"\n", b"\r\n") + b"a\r\n" + F.replace(b"\n", b"\r\n") + b"b\r\n", [b"a\r\n", b"b\r\n"]),
+    ("no line end at the end", F + b"a", [b"a\r\n"]),
+    ("no line end behind CRLF lines", F + b"a\r\nb", [b"a\r\nb\r\n"]),
+    ("further empty lines belong to the message", F + b"a\n\n\n\n" + F + b"b\n\n", [b"a\r\n\r\n\r\n", b"b\r\n"]),
+    ("an empty message", F + b"\n" + F + b"b\n\n", [b"", b"b\r\n"]),
+    ("only a From_ line", F, [b""]),
+    ("a From line without a date is text", F + b"a\n\nFrom here to there\nb\n\n", [b"a\r\n\r\nFrom here to there\r\nb\r\n"]),
+    ("a From line with a year only is text", F + b"a\n\nFrom me 2025\nb\n\n", [b"a\r\n\r\nFrom me 2025\r\nb\r\n"]),
+    ("a From line with a broken date is text", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00\nb\n\n", [b"a\r\n\r\nFrom a@b Wed Sep 17 11:00:00\r\nb\r\n"]),
+    ("a From line with another weekday word is text", F + b"a\n\nFrom a@b Xxx Sep 17 11:00:00 2025\nb\n\n",
+     [b"a\r\n\r\nFrom a@b Xxx Sep 17 11:00:00 2025\r\nb\r\n"]),
+    ("angle brackets", b"From <a@b> " + DATE + b"\na\n\n", [b"a\r\n"]),
+    ("no address", b"From " + DATE + b"\na\n\nFrom " + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("MAILER-DAEMON", b"From MAILER-DAEMON " + DATE + b"\na\n\n", [b"a\r\n"]),
+    ("MAILER-DAEMON in brackets", b"From <MAILER-DAEMON> " + DATE + b"\na\n\n", [b"a\r\n"]),
+    ("two blanks before the date (procmail)", b"From a@b  " + DATE + b"\na\n\nFrom c  " + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a day of one digit", b"From a@b Mon Sep  1 01:02:03 2025\na\n\nFrom a@b Mon Sep 1 01:02:03 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a time without seconds", F + b"a\n\nFrom a@b Wed Sep 17 11:00 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a zone name before the year", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 CEST 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a numeric zone before the year", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 +0200 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a numeric zone behind the year (git, mutt)", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 2025 +0200\nb\n\n", None),
+    ("git's format-patch", b"From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\na\n\n", [b"a\r\n"]),
+    ("mboxrd quoting", F + b">From x\n>>From y\n>Fromm\n\n", [b"From x\r\n>From y\r\n>Fromm\r\n"]),
+    ("mutt", b"From me@host " + DATE + b"\nDate: Wed, 17 Sep 2025 11:00:00 +0200\nFrom: me@host\nStatus: RO\nContent-Length: 5\nLines: 1\n\nbody\n\n"
+     b"From you@host " + DATE + b"\nSubject: y\n\n\n", [
+         b"Date: Wed, 17 Sep 2025 11:00:00 +0200\r\nFrom: me@host\r\nStatus: RO\r\nContent-Length: 5\r\nLines: 1\r\n\r\nbody\r\n",
+         b"Subject: y\r\n\r\n"]),
+    ("Dovecot", b"From a@b  " + DATE + b"\nX-IMAP: 1758099600 0000000002\nX-UID: 1\nStatus: O\nSubject: x\n\nbody\n\n",
+     [b"X-IMAP: 1758099600 0000000002\r\nX-UID: 1\r\nStatus: O\r\nSubject: x\r\n\r\nbody\r\n"]),
+    ("Python", b"From MAILER-DAEMON Wed Sep 17 09:00:00 2025\nSubject: x\n\n>From y\n\n", [b"Subject: x\r\n\r\nFrom y\r\n"]),
+    ("a Content-Length that lies", F + b"Content-Length: 99999\n\na\n\n" + F + b"b\n\n", [b"Content-Length: 99999\r\n\r\na\r\n", b"b\r\n"]),
+    ("a bare CR within a line", F + b"a\rb\n\n", [b"a\rb\r\n"]),
+    ("CR CR LF", F + b"a\r\r\n\n", [b"a\r\r\n"]),
+    ("NUL and 8-bit octets", F + b"\0\xff\x80\n\n", [b"\0\xff\x80\r\n"]),
+    ("dots", F + b".\n..\n.a\n\n", [b".\r\n..\r\n.a\r\n"]),
+    ("From_ line with a blank at its end", b"From a@b " + DATE + b" \na\n\n", [b"a\r\n"]),
+    ("a quoted sender with blanks", F + b'a\n\nFrom "a b"@c ' + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a UUCP From_ line", F + b"a\n\nFrom a@b " + DATE + b" remote from host\nb\n\n", None),
+    ("a line of 200,000 octets", F + b"x" * 200_000 + b"\n\n" + F + b"b\n\n", [b"x" * 200_000 + b"\r\n", b"b\r\n"]),
+    ("a long From_ line", F + b"a\n\nFrom " + b"x" * 900 + b"@b " + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("1,000 messages", b"".join(F + b"%d\n\n" % n for n in range(1000)), [b"%d\r\n" % n for n in range(1000)]),
+]
+
+
+@table("spec 8: Reading is liberal; RETR turns LF into CRLF; conformance 4", [
+    (f"reading: {name}", content, wanted) for name, content, wanted in FILES if wanted is not None
+])
+def _(hall, content, wanted):
+    user = hall.user(content)
+    same(hall.messages(user), wanted, "the mailbox")
+    same(hall.disk(user), content, "the file behind reading")
+
+
+@table("conformance 3.2: LIST, UIDL and STAT agree with RETR in mailboxes of any form", [
+    (f"reading: {name}: any reading is consistent", content) for name, content, wanted in FILES if wanted is None
+])
+def _(hall, content):
+    texts = hall.messages(hall.user(content))
+    holds(len(texts) in (1, 2), f"{len(texts)} messages")
+
+
+@check("reading: every file as one, in any order", "spec 8: Reading is liberal")
+def _(hall):
+    chosen = [(content, wanted) for _, content, wanted in FILES if wanted and content.endswith(b"\n\n") and len(content) < 500]
+    for files in (chosen, chosen[::-1]):
+        user = hall.user(b"".join(content for content, _ in files))
+        same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")
+
+
+@check("reading: what Python adds while the servers run", "spec 8: written by … Python; the locks they take")
+def _(hall):
+    user = hall.user()
+    hall.deliver(user, b"one\r\n")
+    box = python_mailbox.mbox(hall.path(user))
+    box.lock()
+    box.add(b"Subject: two\n\nFrom body\nend\n")
+    box.flush()
+    box.unlock()
+    box.close()
+    hall.deliver(user, b"three\r\n")
+    texts = hall.messages(user)
+    same([texts[0], texts[2]], [b"one\r\n", b"three\r\n"], "the messages around Python's")
+    holds(texts[1].startswith(b"Subject: two\r\n"), f"Python's: {texts[1]!r}")
+    same(len(set(map(md5, texts))), 3, "different messages")
+
+
+@check("reading: a mailbox that is replaced between sessions", "spec 8: other programs may have the same files open")
+def _(hall):
+    user = hall.user(F + b"a\n\n" + F + b"b\n\n")
+    same(hall.messages(user), [b"a\r\n", b"b\r\n"], "the mailbox")
+    for texts in ([b"x"], [b"a", b"c"], [b"b", b"a"], []):
+        write(hall.path(user), b"".join(F + text + b"\n\n" for text in texts))
+        same(hall.messages(user), [text + b"\r\n" for text in texts], "the mailbox")
+
+
+@check("reading: a mailbox that is edited in place between sessions", "spec 8; conformance 3.2: UIDL is of the text as RETR sends it")
+def _(hall):
+    user = hall.user(F + b"aaaa\n\n" + F + b"bbbb\n\n")
+    same(hall.messages(user), [b"aaaa\r\n", b"bbbb\r\n"], "the mailbox")
+    before = os.stat(hall.path(user))
+    with open(hall.path(user), "r+b") as file:
+        file.seek(len(F))
+        file.write(b"cccc")
+    os.utime(hall.path(user), ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    same(hall.messages(user), [b"cccc\r\n", b"bbbb\r\n"], "the mailbox")

@@ -1,0 +1,230 @@
+"""POP3's UPDATE: what it removes, and what it must never touch (spec 7, conformance 3.3)."""
+
+import mailbox as python_mailbox
+import os
+import stat
+
+from rules.checks import check, holds, same, table
+from rules.console import write
+from rules.pop3 import ONE, THREE, TWO, mailbox
+
+ALL = mailbox(ONE, TWO, THREE)
+
+
+def delete(hall, user, *numbers):
+    """A session that has marked the numbers."""
+    peer = hall.login(user)
+    for number in numbers:
+        peer.say(f"DELE {number}", "+OK*")
+    return peer
+
+
+def quit_well(peer):
+    peer.say("QUIT", "+OK*")
+    peer.ends()
+
+
+@table("conformance 3.3: removes exactly the marked messages; kept ones byte-identical incl. their From_ lines", [
+    (f"update: DELE {numbers}", numbers, kept)
+    for numbers, kept in (([1], [TWO, THREE]), ([2], [ONE, THREE]), ([3], [ONE, TWO]), ([1, 2], [THREE]), ([3, 1], [TWO]),
+                          ([2, 3], [ONE]), ([1, 2, 3], []), ([3, 2, 1], []))
+])
+def _(hall, numbers, kept):
+    user = hall.user(ALL)
+    quit_well(delete(hall, user, *numbers))
+    same(hall.disk(user), mailbox(*kept), "the file")
+    same(hall.messages(user), kept, "the mailbox")
+
+
+ODD = [
+    b"From mutt@host Wed Sep 17 11:00:00 2025\nSubject: a\n\nbody\n\n",
+    b"From <x@y> Thu Jan  1 00:00:00 1970\r\nSubject: b\r\n\r\nbody\r\n>From x\r\n\r\n",
+    b"From z  Wed Sep 17 11:00 CET 2025\n>>From \xff\0\n\n\n\n",
+]
+
+
+@table("conformance 3.3: kept ones byte-identical incl. their From_ lines", [
+    (f"update: odd messages stay as they are, without number {gone}", gone) for gone in (1, 2, 3)
+])
+def _(hall, gone):
+    user = hall.user(b"".join(ODD))
+    quit_well(delete(hall, user, gone))
+    same(hall.disk(user), b"".join(ODD[:gone - 1] + ODD[gone:]), "the file")
+
+
+@table("spec 7: a connection that ends otherwise removes nothing; conformance 3.3", [
+    (f"update: nothing is removed when {name}", end)
+    for name, end in (
+        ("the connection closes", lambda peer: peer.close()), ("it is reset", lambda peer: peer.reset()),
+        ("QUIT is half typed", lambda peer: (peer.send("QUIT"), peer.end_sending(), peer.ends())),
+        ("QUIT has no LF", lambda peer: (peer.send("QUIT\r"), peer.end_sending(), peer.ends())),
+        ("QUIT has an argument", lambda peer: (peer.say("QUIT now", "-ERR*"), peer.close())),
+        ("RSET is said before QUIT", lambda peer: (peer.say("RSET", "+OK*"), quit_well(peer))),
+    )
+])
+def _(hall, end):
+    user = hall.user(ALL)
+    end(delete(hall, user, 1, 3))
+    from rules.pop3 import login_soon
+    login_soon(hall.pop3(), user)
+    same(hall.disk(user), ALL, "the file")
+
+
+@check("update: no DELE leaves the file untouched", "conformance 3.3: no DELE -> file untouched (no rewrite, same inode)")
+def _(hall):
+    user = hall.user(ALL)
+    before = os.stat(hall.path(user))
+    peer = hall.login(user)
+    peer.retr(1)
+    peer.say("DELE 1", "+OK*")
+    peer.say("RSET", "+OK*")
+    quit_well(peer)
+    after = os.stat(hall.path(user))
+    same((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns), "inode and time of the file")
+
+
+@check("update: mode and owner stay", "conformance 3.3: mode/owner kept")
+def _(hall):
+    user = hall.user(ALL)
+    os.chmod(hall.path(user), 0o640)
+    if os.getuid() == 0:
+        os.chown(hall.path(user), 1234, 2345)
+    before = os.stat(hall.path(user))
+    quit_well(delete(hall, user, 2))
+    after = os.stat(hall.path(user))
+    same((stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid), (0o640, before.st_uid, before.st_gid), "mode and owner")
+
+
+@check("update: all deleted leaves an empty file", "conformance 3.3: all deleted -> empty file remains (else the user vanishes)")
+def _(hall):
+    user = hall.user(ALL)
+    quit_well(delete(hall, user, 1, 2, 3))
+    same(hall.disk(user), b"", "the file")
+    hall.deliver(user, b"new\r\n")
+    same(hall.messages(user), [b"new\r\n"], "the mailbox")
+
+
+@check("update: mail that arrives while a session is open is kept", "spec 7: Mail that arrives while a session is open is never lost by UPDATE")
+def _(hall):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 1, 2, 3)
+    for number in range(5):
+        hall.deliver(user, f"new {number}\r\n".encode())
+    quit_well(peer)
+    same(hall.messages(user), [f"new {n}\r\n".encode() for n in range(5)], "the mailbox")
+
+
+@check("update: mail that another program appends is kept", "spec 7: (from this program or another)")
+def _(hall):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 2)
+    box = python_mailbox.mbox(hall.path(user))
+    box.lock()
+    box.add(b"Subject: python\n\nhi\n")
+    box.flush()
+    box.unlock()
+    box.close()
+    quit_well(peer)
+    same(hall.messages(user), [ONE, THREE, b"Subject: python\r\n\r\nhi\r\n"], "the mailbox")
+
+
+@check("update: what another program wrote is not overwritten", "spec 7: nothing stale is written back: found again by its content and removed, or -ERR and nothing")
+def _(hall):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 2)
+    write(hall.path(user), mailbox(b"fresh\r\n", THREE, TWO))
+    peer.send("QUIT\r\n")
+    came = peer.line()
+    after = hall.disk(user)
+    wanted = mailbox(b"fresh\r\n", THREE) if came.startswith(b"+OK") else mailbox(b"fresh\r\n", THREE, TWO)
+    same(after, wanted, f"the file behind {came!r}")
+
+
+@table("spec 7: If another program rewrote the mailbox under the session, nothing stale is written back", [
+    (f"update: {name} under a session", change)
+    for name, change in (
+        ("a removed mailbox", os.unlink), ("a truncated mailbox", lambda path: os.truncate(path, 0)),
+        ("a mailbox with its first message gone", lambda path: write(path, mailbox(TWO, THREE))),
+        ("a mailbox that is something else", lambda path: write(path, b"no mbox\n")),
+        ("a mailbox cut in the middle", lambda path: os.truncate(path, 70)),
+    )
+])
+def _(hall, change):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 1)
+    change(hall.path(user))
+    before = hall.disk(user) if os.path.exists(hall.path(user)) else None
+    peer.send("RETR 2\r\nRETR 3\r\n")
+    peer.send("QUIT\r\n")
+    while True:
+        line = peer.raw_line()
+        if not line:
+            break
+    after = hall.disk(user) if os.path.exists(hall.path(user)) else None
+    same(after, before, "the file")
+    hall.pop3().alive()
+
+
+@check("update: RETR never sends something else under a session", "conformance: verify before sending, -ERR if it no longer matches")
+def _(hall):
+    user = hall.user(ALL)
+    peer = hall.login(user)
+    path = hall.path(user)
+    with open(path, "r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(content.replace(b"Subject: one", b"Subject: ONE"))
+    peer.send("RETR 1\r\n")
+    if peer.line().startswith(b"+OK"):
+        peer.expect("Subject: one")
+    else:
+        peer.alive()
+
+
+@check("update: two of the same, one deleted", "conformance 3.3: Removes exactly the marked messages")
+def _(hall):
+    user = hall.user(mailbox(ONE, ONE, TWO))
+    quit_well(delete(hall, user, 2))
+    same(hall.messages(user), [ONE, TWO], "the mailbox")
+
+
+@check("update: a lock of another program is waited for", "spec 8: every rewrite takes the locks they take")
+def _(hall):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 1)
+    box = python_mailbox.mbox(hall.path(user))
+    box.lock()
+    peer.send("QUIT\r\n")
+    peer.silent(0.3)
+    same(hall.disk(user), ALL, "the file while it is locked")
+    box.unlock()
+    peer.expect("+OK*")
+    same(hall.messages(user), [TWO, THREE], "the mailbox")
+
+
+@check("update: delivery waits for the lock of another program", "spec 8: every append takes the locks they take; B.3: lock held by another program: wait, other sessions go on")
+def _(hall):
+    user, other = hall.user(), hall.user()
+    box = python_mailbox.mbox(hall.path(user))
+    box.lock()
+    peer = hall.sender().transaction("s@example.org", user)
+    peer.send("x\r\n.\r\n")
+    peer.silent(0.3)
+    same(hall.disk(user), b"", "the file while it is locked")
+    hall.deliver(other, b"y\r\n")
+    box.unlock()
+    peer.expect("250 OK")
+    same(hall.messages(user), [b"x\r\n"], "the mailbox")
+
+
+@check("update: no lock is left behind", "spec 8: for the file operation only, never while waiting on a network")
+def _(hall):
+    user = hall.user(ALL)
+    peer = delete(hall, user, 1)
+    hall.deliver(user, b"x\r\n")
+    holds(not os.path.exists(hall.path(user) + ".lock"), "a lock file stands while the session waits")
+    box = python_mailbox.mbox(hall.path(user))
+    box.lock()
+    box.unlock()
+    quit_well(peer)
+    holds(not os.path.exists(hall.path(user) + ".lock"), "a lock file is left")
