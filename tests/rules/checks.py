@@ -28,6 +28,8 @@ class Check:
 def check(name, rule, alone=False):
     """Registers the decorated function, which gets the Hall, as a check."""
 
+    name = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in name)
+
     def register(function):
         assert all(known.name != name for known in CHECKS), f"two checks are called {name}"
         CHECKS.append(Check(name, rule, function, alone))

@@ -86,8 +86,8 @@ def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
     for piece in ("Fr", "om ", "x\r", "\n>", ">F", "rom y\r\n", "..", "F\r\n", ".\r\n"):
-        peer.send(piece)
         peer.silent(0.01)
+        peer.send(piece)
     peer.expect("250 OK")
     same(hall.disk(user).split(b"\n", 1)[1], b">From x\r\n>>>From y\r\n.F\r\n\n", "behind the From_ line")
 

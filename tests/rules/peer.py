@@ -46,9 +46,11 @@ class Peer:
             raise self.off(f"cannot be sent: {error}") from None
 
     def send_bytewise(self, octets):
-        for octet in octets.encode() if isinstance(octets, str) else octets:
-            self.send(bytes([octet]))
+        """Sends octets one by one; nothing may come before the last is sent."""
+        octets = octets.encode() if isinstance(octets, str) else octets
+        for octet in octets:
             self.silent(0.0005)
+            self.send(bytes([octet]))
             self.talk.pop()
         self.talk.append(f"C byte by byte {show(octets)}")
 
@@ -61,14 +63,14 @@ class Peer:
         except OSError as error:
             raise self.off(f"then the connection broke: {error}") from None
 
-    def raw_line(self):
+    def raw_line(self, end=b"\n"):
         """The next line with its line end, or what came before the end of the stream."""
-        while b"\n" not in self.rest:
+        while end not in self.rest:
             more = self.receive()
             if not more:
                 break
             self.rest += more
-        at = self.rest.find(b"\n") + 1 or len(self.rest)
+        at = self.rest.find(end) + len(end) if end in self.rest else len(self.rest)
         line = bytes(self.rest[:at])
         del self.rest[:at]
         return line

@@ -6,7 +6,7 @@ import stat
 
 from rules.checks import check, holds, same, table
 from rules.console import write
-from rules.pop3 import ONE, THREE, TWO, mailbox
+from rules.pop3 import ONE, THREE, TWO, login_soon, mailbox
 
 ALL = mailbox(ONE, TWO, THREE)
 
@@ -65,7 +65,6 @@ def _(hall, gone):
 def _(hall, end):
     user = hall.user(ALL)
     end(delete(hall, user, 1, 3))
-    from rules.pop3 import login_soon
     login_soon(hall.pop3(), user)
     same(hall.disk(user), ALL, "the file")
 
@@ -165,10 +164,11 @@ def _(hall, change):
     hall.pop3().alive()
 
 
-@check("update: RETR never sends something else under a session", "conformance: verify before sending, -ERR if it no longer matches")
+@check("update: RETR never sends something else under a session", "reliability B.3: mailbox edited in a session: no stale write-back, no resurrection")
 def _(hall):
     user = hall.user(ALL)
     peer = hall.login(user)
+    peer.listing("UIDL")
     path = hall.path(user)
     with open(path, "r+b") as file:
         content = file.read()
@@ -179,6 +179,33 @@ def _(hall):
         peer.expect("Subject: one")
     else:
         peer.alive()
+
+
+SAME = [b"Subject: %s\r\n\r\nx\r\n" % word for word in (b"aaaa", b"bbbb", b"cccc", b"dddd")]
+
+
+@table("spec 7: what was deleted is found again by its content and removed, or QUIT answers `-ERR` and removes nothing", [
+    (f"update: messages of one size, {show}{' behind UIDL' if known else ''}, rewritten {how}", now, known, how)
+    for show, now in (("the first gone", SAME[1:]), ("in another order", SAME[::-1]), ("with a new first", [b"Subject: new!\r\n\r\nx\r\n", *SAME]),
+                      ("the deleted one gone", [SAME[0], *SAME[2:]]), ("the deleted one edited", [SAME[0], b"Subject: edit\r\n\r\nx\r\n", *SAME[2:]]))
+    for known in (False, True) for how in ("in place", "by a new file")
+])
+def _(hall, now, known, how):
+    user = hall.user(mailbox(*SAME))
+    peer = hall.login(user)
+    if known:
+        peer.listing("UIDL")
+    peer.say("DELE 2", "+OK*")
+    if how == "in place":
+        with open(hall.path(user), "r+b") as file:
+            file.write(mailbox(*now))
+            file.truncate()
+    else:
+        write(hall.path(user), mailbox(*now))
+    peer.send("QUIT\r\n")
+    came = peer.line()
+    wanted = [text for text in now if text != SAME[1]] if came.startswith(b"+OK") else now
+    same(hall.disk(user), mailbox(*wanted), f"the file behind {came!r}")
 
 
 @check("update: two of the same, one deleted", "conformance 3.3: Removes exactly the marked messages")
