@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from rules.peer import PATIENCE, EchoPeer, Pop3Peer, SmtpPeer
 
 LISTENING = re.compile(r"^(echo|smtp|pop3): listening on (.*):(\d+)$")
 RUNNING = set()
+NOBODY = 65534  # the user and group that own nothing
 
 
 def clean_environment(**more):
@@ -148,6 +150,17 @@ class Hall:
         """A headless console at ports of the system's choice."""
         ports = ("--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0")
         return self.run("--no-tui", *ports, *arguments, **options)
+
+    def nobody(self, *arguments, mode=0o777):
+        """A process without root's rights, which would let it write anywhere."""
+        if os.getuid() != 0:
+            return self.run(*arguments)
+        with self.lock:
+            binary = os.path.join(self.home, "mailconsole")
+            if not os.path.exists(binary):
+                shutil.copy(self.binary, binary)
+        os.chmod(arguments[arguments.index("--dir") + 1], mode)
+        return Console(binary, *arguments, before=lambda: (os.setgid(NOBODY), os.setuid(NOBODY)))
 
     def own(self, *arguments, users=("u",), **options):
         """A console of its own on a directory of its own, and that directory."""

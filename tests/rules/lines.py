@@ -1,5 +1,8 @@
 """Lines, pieces of lines, and connections, as all three servers must treat them (spec 4)."""
 
+import os
+import random
+import re
 import socket
 import time
 
@@ -393,3 +396,30 @@ def _(hall, server):
     connect(hall, server, host="::1").alive().close()
     ports = {port for name, _, port in hall.shared.places if name == server}
     holds(len(ports) == 1, f"{server} listens on the ports {ports}: localhost is one port")
+
+
+@each("what is sent before the greeting is answered behind it", PIECES)
+def _(hall, server):
+    peer = connect(hall, server, greeted=False)
+    command, reply = good(peer)
+    peer.send(command * 2)
+    peer.expect(peer.greeting, reply, reply)
+    peer.alive().close()
+
+
+@each("garbage harms nothing", "reliability B.3: garbage: alive, same pid, no files created")
+def _(hall, server):
+    dice = random.Random(server)
+    before = set(os.listdir(hall.dir))
+    peers = [connect(hall, server) for _ in range(8)]
+    for peer in peers:
+        peer.socket.settimeout(0.5)
+        try:
+            peer.socket.sendall(dice.randbytes(60_000).replace(b"Q", b"q"))
+            peer.socket.sendall(bytes(dice.choice(b"\r\n\0. MAILFROMUSERPASSDATARETR<>@:\"\\") for _ in range(60_000)))
+        except OSError:  # it may have closed, as POP3 does behind ten failed logins
+            pass
+        peer.reset()
+    connect(hall, server).alive().close()
+    made = {name for name in set(os.listdir(hall.dir)) - before if not re.match(r"\.?w\d+\.|mqueue", name)}
+    same(made, set(), "files that were made")

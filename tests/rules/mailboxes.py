@@ -190,6 +190,8 @@ FILES = [
     ("a UUCP From_ line", F + b"a\n\nFrom a@b " + DATE + b" remote from host\nb\n\n", None),
     ("a line of 200,000 octets", F + b"x" * 200_000 + b"\n\n" + F + b"b\n\n", [b"x" * 200_000 + b"\r\n", b"b\r\n"]),
     ("a long From_ line", F + b"a\n\nFrom " + b"x" * 900 + b"@b " + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
+    ("a first From line without a date", b"From nobody\nx\n\n" + F + b"b\n\n", [b"x\r\n", b"b\r\n"]),
+    ("From lines in a message that are quoted in mboxo", F + b">From x\n\n", [b"From x\r\n"]),
     ("1,000 messages", b"".join(F + b"%d\n\n" % n for n in range(1000)), [b"%d\r\n" % n for n in range(1000)]),
 ]
 
@@ -213,7 +215,7 @@ def _(hall, content):
 
 @check("reading: every file as one, in any order", "spec 8: Reading is liberal")
 def _(hall):
-    chosen = [(content, wanted) for _, content, wanted in FILES if wanted and content.endswith(b"\n\n") and len(content) < 500]
+    chosen = [(content, wanted) for _, content, wanted in FILES if wanted and content.endswith(b"\n\n") and content.count(b"From nobody") == 0 and len(content) < 500]
     for files in (chosen, chosen[::-1]):
         user = hall.user(b"".join(content for content, _ in files))
         same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")

@@ -216,6 +216,9 @@ class Pop3Peer(Peer):
     def lines(self, command):
         """Sends a command and returns the lines of its multi-line reply, still dot-stuffed."""
         self.say(command, "+OK*")
+        return self.lines_behind_ok()
+
+    def lines_behind_ok(self):
         lines = []
         while True:
             line = self.raw_line()
@@ -235,10 +238,14 @@ class Pop3Peer(Peer):
 
     def retr(self, number):
         """The message as it is without dot-stuffing."""
+        self.say(f"RETR {number}", "+OK*")
+        return self.text_behind_ok()
+
+    def text_behind_ok(self):
         text = bytearray()
-        for line in self.lines(f"RETR {number}"):
+        for line in self.lines_behind_ok():
             if line.startswith(b"."):
-                holds(line[1:2] == b".", f"RETR {number} sent {show(line)}, which is not dot-stuffed")
+                holds(line[1:2] == b".", f"RETR sent {show(line)}, which is not dot-stuffed")
                 line = line[1:]
             text += line
         return bytes(text)

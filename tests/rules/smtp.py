@@ -115,7 +115,7 @@ GOOD_REVERSE = [
     '<"a\\\\b"@example.org>', '<"a..b"@example.org>', '<".a"@example.org>', '<"a\\ b"@example.org>',
     "<@relay.example:s@example.org>", "<@one.example,@two.example:s@example.org>", "<1@example.org>",
     "<@ONE,@two.example,@three:s@example.org>", "<s@localhost>", f"<{LOCAL_64}@example.org>",
-    f"<s@{'.'.join([LONG_LABEL, LONG_LABEL, LONG_LABEL])}>", "<s@x>", "<postmaster@example.org>", "<>",
+    f"<s@{'.'.join([LONG_LABEL, LONG_LABEL, LONG_LABEL])}>", "<s@x>", "<postmaster@example.org>", "<>", "<s@#123>", f'<"{LOCAL_64}"@example.org>',
 ]
 BAD_REVERSE = [
     "s@example.org", "<s@example.org", "s@example.org>", "<<s@example.org>>", "<s@example.org>>", "<@>", "<s@>",
@@ -126,7 +126,7 @@ BAD_REVERSE = [
     '<"s"t@example.org>', '<s"t"@example.org>', '<""s@example.org>', "<@a@b>", "<@a,b:s@c>", "<@a:>", "<@:s@c>",
     "<@a,:s@c>", "<s,t@example.org>", "<s;t@example.org>", "<s:t@example.org>", "<s(c)@example.org>",
     "<s[t@example.org>", "<s@exam!ple.org>", "", " ", "<", ">", "<s@example.org>x", "<s@example.org><t@example.org>",
-    "<s@example.org>,<t@example.org>", f"<{'u' * 65}@example.org>", f"<s@{'d' * 256}.org>", "<s@example.org\x7f>",
+    "<s@example.org>,<t@example.org>", f"<{'u' * 65}@example.org>", f'<"{"u" * 65}"@example.org>', "<s@example-.org>", f"<s@{'d' * 256}.org>", "<s@example.org\x7f>",
     "<s\x01@example.org>", "<s\x1b[2J@example.org>", "Joe <s@example.org>", "<s@example.org> Joe", "< >", "<;>",
 ]
 

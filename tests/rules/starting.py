@@ -7,9 +7,12 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 
 from rules.checks import Beside, check, holds, same, table
-from rules.console import clean_environment, free_port, limited, mbox, read, write
+from rules.console import RUNNING, clean_environment, eventually, free_port, limited, mbox, read, write
+from rules.peer import SmtpPeer
+from rules.smtp import LETTER
 
 
 def end_of(hall, *arguments, status, words=(), env=None, **options):
@@ -84,18 +87,10 @@ def _(hall):
 
 @check("start: DIR is not writable", FAILURES)
 def _(hall):
-    if os.getuid() != 0:
-        raise Beside("only root can run it as somebody else")
     directory = hall.directory("u")
-    os.chmod(directory, 0o555)
-    readable = os.path.join(hall.home, "public-mailconsole")
-    if not os.path.exists(readable):
-        subprocess.run(["cp", hall.binary, readable], check=True)
-        os.chmod(readable, 0o755)
-    done = subprocess.run([readable, "smtp", "-p", "0", directory], stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
-                          env=clean_environment(), preexec_fn=lambda: (os.setgid(65534), os.setuid(65534)))
-    holds(done.returncode == 1 and re.search(b"writ", done.stderr) and done.stderr.count(b"\n") == 1,
-          f"exit {done.returncode}, stderr {done.stderr!r}")
+    with hall.nobody("smtp", "-p", "0", "--dir", directory, mode=0o555) as console:
+        same(console.ended(), 1, f"{console.said}: the exit status")
+        holds(len(console.said) == 1 and "writ" in console.said[0], f"stderr {console.said}")
 
 
 @check("start: no terminal", "spec 2: no terminal (suggest `--no-tui`)")
@@ -435,8 +430,6 @@ def _(hall):
             except OSError:
                 break
         before = processor_time(console)
-        peers[0].silent(0) if False else None
-        import time
         time.sleep(1)
         holds(processor_time(console) - before < 0.5, "it spins")
         for peer in peers:
@@ -479,3 +472,111 @@ def _(hall):
             peer.alive()
         peak = int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{console.process.pid}/status").read())[1])
         holds(peak < 60_000, f"{peak} KiB at most")
+
+
+@table("spec 2: `mailconsole smtp [-p PORT] [-a] [-v] DIR`; a careful user's expectation: options in any order", [
+    (f"start: smtp {' '.join(arguments)}", arguments)
+    for arguments in (["-p", "0", "DIR"], ["DIR", "-p", "0"], ["-p0", "-v", "DIR"], ["-v", "DIR", "-p=0"], ["--port", "0", "DIR"],
+                      ["--port=0", "--", "DIR"], ["-p", "0", "--dir", "DIR"], ["-p", "0", "DIR/"])
+])
+def _(hall, arguments):
+    directory = hall.directory("u")
+    with hall.run("smtp", *[a.replace("DIR", directory) for a in arguments]) as console:
+        console.listens("smtp").smtp().hello().transaction("s@example.org", "u").text(b"x\r\n")
+        holds(read(mbox(directory, "u")), "nothing was stored")
+
+
+@table("spec 2: Every option that a user would set twice can stand in a config file and in the environment", [
+    (f"config: the port of {server} in the {place}, {how}", server, place, how)
+    for server in ("echo", "smtp", "pop3") for place in ("file", "environment") for how in ("of three", "alone")
+])
+def _(hall, server, place, how):
+    port, directory = free_port(), hall.directory("u")
+    env, arguments = {}, ["--bind", "127.0.0.1"]
+    if place == "file":
+        path = os.path.join(directory, "c.toml")
+        write(path, f"{server}-port = {port}\n".encode())
+        arguments += ["--config", path]
+    else:
+        env[f"MAILCONSOLE_{server.upper()}_PORT"] = str(port)
+    if how == "alone":
+        arguments = [server, *arguments, *([] if server == "echo" else [directory])]
+    else:
+        others = [f"--{other}-port=0" for other in ("echo", "smtp", "pop3") if other != server]
+        arguments = ["--no-tui", "--dir", directory, *others, *arguments]
+    with hall.run(*arguments, env=env) as console:
+        same(console.listens(server).ports[server], port, "the port")
+
+
+@table("spec 2: --max-message; --help: K, M and G are understood", [
+    (f"config: --max-message {word}", word, octets) for word, octets in (("1K", 1024), ("1k", 1024), ("2000", 2000))
+])
+def _(hall, word, octets):
+    console, _ = hall.own("--max-message", word)
+    with console:
+        for size, wanted in ((octets, "250 OK"), (octets + 1, "552 *")):
+            console.smtp().hello().transaction("s@example.org", "u").text(b"x" * (size - 2) + b"\r\n", wanted)
+
+
+@table("spec 3: a reader that stops must not stop the servers", [
+    (f"start: {show}", redirection, verbose)
+    for show, redirection, verbose in (
+        ("stdout is closed", ">&-", ""), ("stderr is closed under -v", "2>&-", "-v"), ("stdout is full", ">/dev/full", ""),
+        ("stderr is full under -v", "2>/dev/full", "-v"), ("stdin, stdout and stderr are closed", "<&- >&- 2>&-", "-v"),
+    )
+])
+def _(hall, redirection, verbose):
+    port, directory = free_port(), hall.directory("u")
+    command = f'exec "$0" --no-tui --dir "$1" --bind 127.0.0.1 --echo-port 0 --smtp-port {port} --pop3-port 0 {verbose} {redirection}'
+    process = subprocess.Popen(["sh", "-c", command, hall.binary, directory], env=clean_environment(), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    RUNNING.add(process)
+    try:
+        eventually(lambda: answers(port), "listening")
+        SmtpPeer(port).hello().transaction("s@example.org", "u").text(b"x\r\n").close()
+        content = read(mbox(directory, "u"))
+        holds(re.fullmatch(rb"From <s@example.org> [^\n]*\nx\r\n\n", content), f"the mailbox: {content!r}")
+        same(process.poll(), None, "the exit status")
+    finally:
+        process.kill()
+        process.wait()
+        RUNNING.discard(process)
+
+
+def answers(port):
+    try:
+        SmtpPeer(port).close()
+    except OSError:
+        return False
+    return True
+
+
+@check("start: the reader of stderr goes away", "spec 3: a reader that stops must not stop the servers")
+def _(hall):
+    console = hall.start("--dir", hall.directory("u"), "-v", read_stderr=False)
+    with console:
+        console.listens("echo")
+        console.process.stderr.close()
+        for _ in range(3):
+            console.echo().alive().close()
+        console.signal(signal.SIGTERM)
+        console.ended()
+
+
+@check("check: smtp and pop3 print their conversations", "testers.md: the smtp and pop3 conversations, and the output form")
+def _(hall):
+    console, _ = hall.own(users=("linhphan",))
+    text = [line.decode() for line in LETTER.split(b"\r\n")[:-1]]
+    smtp = ["S: 220 localhost mailconsole service ready", "C: HELO tester", "S: 250 localhost", "C: MAIL FROM:<benjamin.franklin@localhost>",
+            "S: 250 OK", "C: RCPT TO:<linhphan@localhost>", "S: 250 OK", "C: RCPT TO:<nonexistent.mailbox@localhost>", "S: 550 *", "C: DATA",
+            "S: 354 Start mail input; end with <CRLF>.<CRLF>", *[f"C: {line}" for line in text], "C: .", "S: 250 OK", "C: QUIT",
+            "S: 221 localhost Service closing transmission channel"]
+    pop3 = ["S: +OK POP3 ready [localhost]", "C: USER linhphan", "S: +OK*", "C: PASS cis505", "S: +OK*", "C: STAT", "S: +OK 1 264", "C: BLAH",
+            "S: -ERR Not supported", "C: RETR 1", "S: +OK*", *[f"S: {line}" for line in text], "S: .", "C: DELE 1", "S: +OK*", "C: QUIT", "S: +OK*"]
+    with console:
+        for server, wanted in (("smtp", smtp), ("pop3", pop3)):
+            came = tester(hall, server, console.ports[server]).stdout.decode().splitlines()
+            same(len(came), len(wanted), f"{came}: the number of lines")
+            for line, due in zip(came, wanted):
+                due = re.escape(due).replace(r"\*", ".*") + "<CR><LF>" + (r" \[OK\]" if due.startswith("S") else "")
+                holds(re.fullmatch(due, line), f"{server}: {line!r} is not {due!r}")

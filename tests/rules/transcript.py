@@ -5,6 +5,7 @@ import re
 import time
 
 from rules.checks import check, holds, same, table
+from rules.smtp import LETTER
 
 FORM = "spec 3: `[N] New connection`, `[N] C: <text>`, `[N] S: <text>`, `[N] Connection closed`"
 LINE = re.compile(r"\[(\d+)\] (New connection|Connection closed|C: .*|S: .*|\.\. .*)|\.\. \d+ lines dropped|mailconsole: .*", re.S)
@@ -100,7 +101,6 @@ def _(hall):
 
 @check("transcript: 264 octets", "spec 3: `[N] .. 264 octets of message text`")
 def _(hall):
-    from rules.smtp import LETTER
     came = talk(hall, "-v", "smtp", lambda peer: peer.hello().transaction("a@b", "u").text(LETTER))
     holds("[N] .. 264 octets of message text" in came, f"{came}")
 

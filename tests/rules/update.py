@@ -3,6 +3,8 @@
 import mailbox as python_mailbox
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from rules.checks import check, holds, same, table
 from rules.console import write
@@ -255,3 +257,114 @@ def _(hall):
     box.unlock()
     quit_well(peer)
     holds(not os.path.exists(hall.path(user) + ".lock"), "a lock file is left")
+
+
+@check("update: a session sees its messages, or an error, when the mailbox is replaced", "spec 7: Numbers stay fixed during a session")
+def _(hall):
+    user = hall.user(ALL)
+    peer = hall.login(user)
+    write(hall.path(user), mailbox(b"other\r\n", b"another\r\n", b"more\r\n"))
+    for number, text in enumerate((ONE, TWO, THREE), 1):
+        peer.send(f"RETR {number}\r\n")
+        if peer.line().startswith(b"+OK"):
+            same(peer.text_behind_ok(), text, f"RETR {number}")
+    peer.say("STAT", "+OK 3 38")
+
+
+@table("reliability B.2: stale: pid dead on this host, or older than 5 min: remove", [
+    (f"update: the lock file of {show} stops nobody", content, age)
+    for show, content, age in (("a dead process", b"4194305\n", 0), ("ten minutes ago", b"", 600))
+])
+def _(hall, content, age):
+    user = hall.user()
+    lock = hall.path(user) + ".lock"
+    with open(lock, "wb") as file:
+        file.write(content)
+    then = time.time() - age
+    os.utime(lock, (then, then))
+    hall.deliver(user, b"x\r\n")
+    same(hall.messages(user), [b"x\r\n"], "the mailbox")
+
+
+@check("update: two processes deliver to one mailbox while a third removes from it", "spec 2: Several separate processes may work on one DIR at once; spec 8")
+def _(hall):
+    directory = hall.directory("u")
+    processes = [hall.run(server, "-p", "0", directory) for server in ("smtp", "smtp", "pop3")]
+    try:
+        one, two, three = (p.listens(s) for p, s in zip(processes, ("smtp", "smtp", "pop3")))
+        texts = [f"Subject: {n}\r\n\r\nFrom {n}\r\n.\r\n".encode() for n in range(60)]
+        fetched = []
+
+        def deliver(console, mine):
+            peer = console.smtp().hello()
+            for text in mine:
+                peer.transaction("s@example.org", "u").text(text)
+
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [pool.submit(deliver, one, texts[::2]), pool.submit(deliver, two, texts[1::2])]
+            while len(fetched) < len(texts):
+                done = all(job.done() for job in jobs)
+                peer = three.pop3().login("u")
+                count, _ = peer.stat()
+                for number in range(1, count + 1):
+                    fetched.append(peer.retr(number))
+                    peer.say(f"DELE {number}", "+OK*")
+                quit_well(peer)
+                if done and not count:
+                    break
+            for job in jobs:
+                job.result()
+        same(sorted(fetched), sorted(texts), "what was fetched")
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@check("update: Python appends while SMTP delivers", "spec 8: every read, append and rewrite takes the locks they take")
+def _(hall):
+    user = hall.user()
+    peer = hall.sender()
+    for number in range(15):
+        peer.transaction("s@example.org", user)
+        peer.send(f"smtp {number}\r\n.\r\n")
+        append_as_python(hall.path(user), f"python {number}\n".encode())
+        peer.expect("250 OK")
+    texts = hall.messages(user)
+    wanted = [f"{who} {number}\r\n".encode() for who in ("smtp", "python") for number in range(15)]
+    same(sorted(text.removeprefix(b"\r\n") for text in texts), sorted(wanted), "the messages")
+
+
+def append_as_python(path, text):
+    """Appends a message as a program does that locks by fcntl and by a lock file."""
+    box = python_mailbox.mbox(path)
+    for _ in range(200):
+        try:
+            box.lock()
+            break
+        except python_mailbox.ExternalClashError:
+            time.sleep(0.02)
+    try:
+        box.add(text)
+        box.flush()
+    finally:
+        box.unlock()
+        box.close()
+
+
+@check("update: a directory that has become read-only", "reliability B.3: read-only dir: 451; POP3 may read, QUIT with DELE -ERR; an answer, not a dropped connection")
+def _(hall):
+    directory = hall.directory("u")
+    write(os.path.join(directory, "u.mbox"), ALL)
+    with hall.nobody("--no-tui", "--dir", directory, "--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0") as console:
+        console.listens("smtp", "pop3")
+        os.chmod(directory, 0o555)
+        os.chmod(os.path.join(directory, "u.mbox"), 0o444)
+        console.smtp().hello().transaction("s@example.org", "u").text(b"x\r\n", "4*")
+        peer = console.pop3().login("u")
+        same(peer.retr(1), ONE, "RETR 1")
+        peer.say("DELE 1", "+OK*")
+        peer.say("QUIT", "-ERR*")
+        peer.ends()
+        with open(os.path.join(directory, "u.mbox"), "rb") as file:
+            same(file.read(), ALL, "the mailbox")
+        console.pop3().login("u").say("STAT", "+OK 3 38")
