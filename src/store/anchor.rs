@@ -8,7 +8,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
@@ -27,30 +27,85 @@ const NAMES_MOST: usize = 100_000;
 /// that was left over: after five minutes, the most impatient.
 const TOUCHED_EVERY: Duration = Duration::from_secs(30);
 
-/// The file, once it has been made.
+/// Locks taken within a second from which on the next is expected shortly. Below, the file is
+/// removed with each lock: whoever looks into the directory finds mail in it and nothing else.
+const BUSY: u32 = 20;
+
+/// Attempts to link a file that somebody else removes time and again.
+const ATTEMPTS: usize = 10;
+
+/// The file, while there is one.
 #[derive(Debug, Default)]
 pub struct Anchor {
     /// When it was last made to look new.
     touched: Mutex<Option<Instant>>,
+    pace: Mutex<Pace>,
+}
+
+/// How many locks have been taken lately.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Since when they are counted.
+    since: Option<Instant>,
+    count: u32,
+    /// How many there were in the second before.
+    before: u32,
+}
+
+impl Pace {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn note_lock(&mut self, now: Instant) {
+        self.move_on(now);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn is_busy(&mut self, now: Instant) -> bool {
+        self.move_on(now);
+        self.count.max(self.before) >= BUSY
+    }
+
+    fn move_on(&mut self, now: Instant) {
+        let age = self.since.map_or(Self::SECOND * 2, |since| now.duration_since(since));
+        if age >= Self::SECOND {
+            self.before = if age < Self::SECOND * 2 { self.count } else { 0 };
+            self.count = 0;
+            self.since = Some(now);
+        }
+    }
 }
 
 impl Anchor {
     /// Gives the file another name, that of a lock; whether that name was free.
     pub fn link(&self, files: &Files, lock: &str) -> io::Result<bool> {
-        self.make_ready(files)?;
-        let linked = match files.link(&own_name(), lock) {
-            // Somebody has tidied up.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.forget();
-                self.make_ready(files)?;
-                files.link(&own_name(), lock)
+        self.pace().note_lock(Instant::now());
+        let mut linked = Err(ErrorKind::NotFound.into());
+        for _ in 0..ATTEMPTS {
+            self.make_ready(files)?;
+            linked = files.link(&own_name(), lock);
+            if !linked.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                break;
             }
-            linked => linked,
-        };
+            // Another thread of ours, or somebody who tidies up, has removed it.
+            self.forget();
+        }
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether so many locks are taken that what makes the next one cheaper is worth keeping.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.pace().is_busy(Instant::now())
+    }
+
+    /// Removes the file, unless the next lock is expected shortly.
+    pub fn remove_if_quiet(&self, files: &Files) {
+        if !self.is_busy() {
+            self.remove(files);
         }
     }
 
@@ -61,6 +116,10 @@ impl Anchor {
         {
             tracing::warn!("cannot remove {}: {error}", own_name());
         }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make_ready(&self, files: &Files) -> io::Result<()> {
@@ -116,6 +175,21 @@ fn is_zombie(id: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_busy_from_twenty_locks_a_second_on_and_until_a_quiet_second_has_passed() {
+        let begin = Instant::now();
+        let at = |milliseconds| begin + Duration::from_millis(milliseconds);
+        let mut pace = Pace::default();
+        for nth in 1..BUSY {
+            pace.note_lock(at(u64::from(nth)));
+            assert!(!pace.is_busy(at(u64::from(nth))), "{nth} locks");
+        }
+        pace.note_lock(at(900));
+        assert!(pace.is_busy(at(900)));
+        assert!(pace.is_busy(at(1_500)));
+        assert!(!pace.is_busy(at(2_600)));
+    }
 
     #[test]
     fn what_a_dead_process_left_is_removed_and_ours_is_made_again_if_it_was() {

@@ -178,8 +178,11 @@ impl<'a> Writer<'a> {
 
     /// Ends without a next writer. A journal that cannot be removed is settled and harmless.
     pub fn remove_journal(self) {
-        if let Some(Err(error)) = self.journal.map(Journal::remove) {
-            tracing::warn!("cannot remove the journal: {error}");
+        let Some(_settled) = self.journal else { return };
+        for file in self.files.keys() {
+            if let Err(error) = journal::remove(&self.shared.files, file) {
+                tracing::warn!("{file}: cannot remove the journal: {error}");
+            }
         }
     }
 

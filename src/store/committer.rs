@@ -267,9 +267,10 @@ fn write_locked(
         answers = writer.write(more);
     }
     // Whoever is told what became of a message finds no lock beside it.
-    match size {
-        Size::Small => keep_journal(shared, writer.finish(), files),
-        Size::Large => writer.remove_journal(),
+    if size == Size::Small && shared.files.anchor().is_busy() {
+        keep_journal(shared, writer.finish(), files);
+    } else {
+        writer.remove_journal();
     }
     answers.give();
 }

@@ -174,11 +174,6 @@ impl Journal {
     pub fn settle(&self) -> io::Result<()> {
         self.file.write_all_at(&SETTLED, 0)
     }
-
-    /// Gives up all its names, which stand beside mailboxes whose locks the caller holds.
-    pub fn remove(self) -> io::Result<()> {
-        self.names.iter().try_for_each(|name| self.files.remove(name))
-    }
 }
 
 /// Removes the journal beside `mailbox`, whose lock the caller holds and which is whole.

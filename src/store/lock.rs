@@ -193,6 +193,7 @@ impl Drop for Dotlock {
         if let Err(error) = self.files.remove(&self.name) {
             tracing::warn!("cannot remove {}: {error}; remove it by hand", self.name);
         }
+        self.files.anchor().remove_if_quiet(&self.files);
     }
 }
 

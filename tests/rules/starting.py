@@ -95,7 +95,7 @@ def _(hall):
 
 @check("start: no terminal", "spec 2: no terminal (suggest `--no-tui`)")
 def _(hall):
-    end_of(hall, "--dir", hall.directory("u"), status=1, words=["terminal", "--no-tui"])
+    end_of(hall, "--dir", hall.directory("u"), status=2, words=["terminal", "--no-tui"])
 
 
 @check("start: a DIR without a mailbox is a warning", "spec 2: a warning that says how to make one: mailboxes may come later")
