@@ -220,6 +220,21 @@ async fn update_removes_what_was_deleted_and_keeps_what_arrived() {
 }
 
 #[tokio::test]
+async fn an_update_behind_another_keeps_what_a_second_process_appended() {
+    let store = Store::with_users(&["u"]);
+    for text in [b"one\r\n", b"two\r\n"] {
+        store.deliver(&["u"], text).await.unwrap();
+    }
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    // The file was found as the first update had left it, and was not looked at again: then
+    // what was appended could not be told from a change of the rest, and nothing was removed.
+    let session = store.open("u").await.unwrap();
+    deliver(&store.other(), &["u"], b"three\r\n").await.unwrap();
+    session.update(vec![0]).await.unwrap();
+    assert_eq!(store.texts("u").await, ["three\r\n"]);
+}
+
+#[tokio::test]
 async fn update_without_deletions_touches_nothing() {
     use std::os::unix::fs::MetadataExt;
     let store = Store::with_users(&["u"]);

@@ -324,7 +324,6 @@ impl Indexes {
         old: &Index,
         kept: impl Fn(usize) -> bool,
     ) {
-        let lead = old.messages.first().map_or(0, |first| first.span.start);
         let mut messages = Vec::new();
         let mut removed = 0;
         for (nth, message) in old.messages.iter().enumerate() {
@@ -336,9 +335,9 @@ impl Indexes {
                 removed += message.span.end - message.span.start;
             }
         }
-        // What arrived since the old index was made has not been looked at.
-        let scanned = messages.last().map_or(lead, |last: &Message| last.span.end);
-        let index = Index { messages, generation: new_generation(), scanned, probes: Vec::new() };
+        // Nothing of the new file has been looked at: what arrived since the old index was made is
+        // not in here, and no probe says yet how the messages begin.
+        let index = Index { messages, generation: new_generation(), scanned: 0, probes: vec![] };
         self.remember(name, stamp, &Arc::new(index));
     }
 
