@@ -91,6 +91,21 @@ def _(hall):
         same([name for name in os.listdir(directory) if name.endswith((".lock", ".fresh"))], [], "left files")
 
 
+@check("ending: only mailboxes are left in DIR", "conformance 0.10: a delivery is finished or undone; reliability B.3: locks removed")
+def _(hall):
+    console, directory = hall.own()
+    with console:
+        console.smtp().hello().transaction("s@example.org", "u", "x@example.net").text(b"x\r\n")
+        peer = console.pop3().login("u")
+        peer.say("DELE 1", "+OK*")
+        peer.say("QUIT", "+OK*")
+        console.pop3().login("u")
+        console.smtp().hello().transaction("s@example.org", "u").send("half")
+        console.signal(signal.SIGTERM)
+        console.ended()
+        same(sorted(os.listdir(directory)), ["mqueue", "u.mbox"], "the files in DIR")
+
+
 @check("ending: under -v the farewell stands in the transcript", "spec 3; spec 4")
 def _(hall):
     console, _ = hall.own("-v")

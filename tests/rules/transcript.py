@@ -158,8 +158,8 @@ def _(hall):
             inode = os.readlink(f"/proc/{console.process.pid}/fd/{descriptor}")
             local, remote = peer.socket.getsockname()[1], console.ports["echo"]
             rows = [row.split() for row in open("/proc/net/tcp")]
-            due = [f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{remote:04X}") and row[2].endswith(f":{local:04X}")]
-            same([inode], due, f"what descriptor {descriptor} is")
+            due = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{remote:04X}") and row[2].endswith(f":{local:04X}")}
+            same({inode}, due, f"what descriptor {descriptor} is")
 
 
 @check("transcript: lines of different connections never mix", "spec 3: One transcript line is one write")

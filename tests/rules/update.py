@@ -129,6 +129,17 @@ def _(hall):
     same(hall.messages(user), [ONE, THREE, b"Subject: python\r\n\r\nhi\r\n"], "the mailbox")
 
 
+@check("update: mail that another program appends behind an earlier UPDATE is kept", "spec 7: (from this program or another)")
+def _(hall):
+    user = hall.user(ALL)
+    quit_well(delete(hall, user, 1))
+    peer = delete(hall, user, 1)
+    append_as_python(hall.path(user), b"python\n")
+    quit_well(peer)
+    texts = [text.removeprefix(b"\r\n") for text in hall.messages(user)]
+    same(texts, [THREE, b"python\r\n"], "the mailbox")
+
+
 @check("update: what another program wrote is not overwritten", "spec 7: nothing stale is written back: found again by its content and removed, or -ERR and nothing")
 def _(hall):
     user = hall.user(ALL)
