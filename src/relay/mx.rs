@@ -35,6 +35,8 @@ pub struct Host {
 /// Where to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
+    /// That of its MX record, 0 where the domain is its own host; none if an operator named it.
+    pub preference: Option<u16>,
     /// The host's name, or its address where it has none.
     pub host: String,
     /// Its address.
@@ -110,8 +112,9 @@ pub fn targets(
 
 fn addresses(hosts: impl IntoIterator<Item = Host>, port: u16) -> Vec<Target> {
     let targets = hosts.into_iter().flat_map(|host| {
-        let name = host.exchange.host;
+        let Exchange { preference, host: name } = host.exchange;
         host.addresses.into_iter().map(move |address| Target {
+            preference: Some(preference),
             host: name.clone(),
             address: SocketAddr::new(address, port),
         })

@@ -205,6 +205,7 @@ impl Routes {
             })?,
         };
         let targets = addresses.into_iter().map(|address| Target {
+            preference: None,
             host: hop.host.clone(),
             address: SocketAddr::new(address, port),
         });

@@ -409,6 +409,7 @@ fn refusal() -> Diagnosis {
 
 fn story(now: SystemTime) -> Story {
     let target = |host: &str, last| Target {
+        preference: Some(10 * u16::from(last)),
         host: host.to_owned(),
         address: SocketAddr::from(([192, 0, 2, last], 25)),
     };

@@ -151,8 +151,11 @@ impl Relay {
 
     /// A courier to these hosts, who are all called mx.example.
     pub(crate) fn courier(self, hosts: &[SocketAddr]) -> (Courier, Arc<Recorder>) {
-        let targets =
-            hosts.iter().map(|&address| Target { host: "mx.example".to_owned(), address });
+        let targets = hosts.iter().map(|&address| Target {
+            preference: None,
+            host: "mx.example".to_owned(),
+            address,
+        });
         let limits = Arc::new(Limits::default());
         let courier =
             Courier::new(Arc::new(self.client), limits, self.introduction, targets.collect());

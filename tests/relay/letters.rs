@@ -441,7 +441,8 @@ async fn a_host_never_has_more_than_two_connections_from_us() {
     let client = Arc::new(relay.client);
     let limits = Arc::default();
     let couriers = (0..8).map(|_| {
-        let target = Target { host: "mx.example".to_owned(), address: host.address };
+        let target =
+            Target { preference: None, host: "mx.example".to_owned(), address: host.address };
         let (client, limits) = (Arc::clone(&client), Arc::clone(&limits));
         let introduction = relay.introduction.clone();
         tokio::spawn(async move {

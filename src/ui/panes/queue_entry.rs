@@ -105,14 +105,17 @@ fn envelope(state: &State, row: &QueueRow) -> Vec<Field> {
     fields.map(|(name, words)| (name.to_owned(), words)).to_vec()
 }
 
-/// The hosts in the order in which they are tried, or why there are none.
+/// The hosts in the order in which they are tried, with the preference of their MX records, or
+/// why there are none.
 fn hosts(story: &Story) -> Vec<Field> {
     let words = match &story.hosts {
         None => vec!["not looked up yet".to_owned()],
         Some(Err(verdict)) => vec![verdict.diagnosis().reason.to_string()],
         Some(Ok(targets)) => {
             let host = |target: &Target| {
-                format!("{} {}", DisplayText::from(target.host.as_str()), target.address)
+                let preference = target.preference.map(|preference| format!("{preference} "));
+                let name = DisplayText::from(target.host.as_str());
+                format!("{}{name} {}", preference.unwrap_or_default(), target.address)
             };
             targets.iter().map(host).collect()
         }
