@@ -211,11 +211,12 @@ fn a_reader_that_stops_reading_stops_nobody() {
     for number in 0..5_000 {
         client.says(&format!("ECHO {number}"), &format!("+OK {number}"));
     }
-    drop(client);
+    client.says("QUIT", "+OK");
+    client.rest();
     servers.signal(Signal::SIGINT);
     let (status, stderr) = servers.wait();
     assert!(status.success());
-    assert_eq!(stderr.lines().count(), 10_003);
+    assert_eq!(stderr.lines().count(), 10_005);
 }
 
 #[test]

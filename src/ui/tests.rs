@@ -882,8 +882,11 @@ fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
     state.apply(text_line(1, hostile));
     tell(&mut state, name(1), 1, Kind::Note(hostile.to_owned()));
     state.notices = vec![DisplayText::from(hostile)];
-    let screens: [&[&str]; 6] =
-        [&["b"], &["⏎"], &["v"], &["4", "⏎"], &["x"], &["/", "\u{202e}", "\u{9b}"]];
+    let address = SocketAddr::from(([192, 0, 2, 1], 25));
+    let target = Target { preference: Some(1), host: hostile.to_owned(), address };
+    state.relay.story.hosts = Some(Ok(vec![target]));
+    let screens: [&[&str]; 7] =
+        [&["4", "d"], &["b"], &["⏎"], &["v"], &["4", "⏎"], &["x"], &["/", "\u{202e}", "\u{9b}"]];
     for keys in screens {
         for size in SIZES {
             let picture = Screen::of(state.clone()).sized(size).press(keys).picture();
@@ -898,7 +901,7 @@ fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
 
 #[test]
 fn no_size_is_too_odd() {
-    let states = [empty(), typical(), overflow(), error()];
+    let states = [empty(), typical(), overflow(), error(), relaying()];
     let keys: [&[&str]; 6] = [&[], &["z"], &["v", "w"], &["?"], &["4", "⏎"], &["q"]];
     let widths = (1..=250_u16).step_by(7).chain([59, 60, 109, 110, 159, 160]);
     for width in widths {
