@@ -139,21 +139,36 @@ async fn read_reply(
     presence: &Presence,
 ) -> Result<Reply, Trouble> {
     loop {
-        while let Some(line) = arrived.next_line() {
-            heard(presence, &line);
-            if let Some(reply) = replies.line(&line)? {
-                return Ok(reply);
-            }
+        if let Some(reply) = next_reply(arrived, replies, presence)? {
+            return Ok(reply);
         }
-        replies.check_unfinished(arrived).inspect_err(|_| {
-            heard(presence, &Line::Whole(arrived.unread()));
-        })?;
         let octets = stream.read_buf(arrived.space(READ)).await.map_err(lost)?;
         if octets == 0 {
             return Err(Trouble::Closed);
         }
-        presence.received(octets, arrived.unread());
+        // What follows the last line end is all that has been begun and not ended.
+        let unread = arrived.unread();
+        let ended = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
+        presence.received(octets, unread.get(ended..).unwrap_or_default());
     }
+}
+
+/// The next reply that has arrived whole.
+fn next_reply(
+    arrived: &mut LineBuffer,
+    replies: &mut ReplyReader,
+    presence: &Presence,
+) -> Result<Option<Reply>, Trouble> {
+    while let Some(line) = arrived.next_line() {
+        heard(presence, &line);
+        if let Some(reply) = replies.line(&line)? {
+            return Ok(Some(reply));
+        }
+    }
+    replies.check_unfinished(arrived).inspect_err(|_| {
+        heard(presence, &Line::Whole(arrived.unread()));
+    })?;
+    Ok(None)
 }
 
 /// Does the work, unless it takes longer than `limit` (then there is nothing) or is stopped.

@@ -422,10 +422,26 @@ async fn a_stop_ends_the_wait_for_a_host_at_once() {
     while !registry.view().connections.iter().any(|connection| connection.state == "MAIL") {
         tokio::task::yield_now().await;
     }
+    // The host has ended its lines: there is nothing that it has begun.
+    assert_eq!(registry.view().connections[0].partial, b"");
     stop.cancel();
     let verdicts = tokio::time::timeout(Duration::from_secs(5), sending).await;
     let verdicts = verdicts.expect("it goes on waiting").expect("verdicts");
     assert!(verdicts[0].starts_with("deferred: "), "{verdicts:?}");
+}
+
+#[tokio::test]
+async fn what_a_host_has_begun_to_say_is_seen() {
+    let host = host_that(Place::Mail, Act::Raw(b"250-ok\r\n250 o".to_vec())).await;
+    let relay = Relay::new();
+    let stop = relay.client.stop.clone();
+    let registry = relay.client.registry.clone().expect("a registry");
+    let sending = tokio::spawn(async move { relay.sends(&[host.address], &["a@x.example"]).await });
+    while !registry.view().connections.iter().any(|connection| connection.partial == b"250 o") {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    sending.await.expect("verdicts");
 }
 
 /// An address that nobody listens at.
