@@ -176,9 +176,9 @@ impl<'a> Writer<'a> {
         self.journal
     }
 
-    /// Ends without a next writer. A journal that cannot be removed is settled and harmless.
+    /// Ends without a next writer. What is left beside these files is settled, or was never
+    /// begun; one that cannot be removed is harmless.
     pub fn remove_journal(self) {
-        let Some(_settled) = self.journal else { return };
         for file in self.files.keys() {
             if let Err(error) = journal::remove(&self.shared.files, file) {
                 tracing::warn!("{file}: cannot remove the journal: {error}");
