@@ -11,6 +11,7 @@ in, replies and files come out. Python 3.9 and its standard library; loopback on
 import argparse
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import threading
@@ -38,12 +39,13 @@ def main():
     if not options.binary:
         parser.error("name the mailconsole to test, or set MAILCONSOLE_BINARY")
     raise_descriptor_limit()
-    with tempfile.TemporaryDirectory(prefix="mailconsole-rules-", ignore_cleanup_errors=True) as home:
-        os.chmod(home, 0o755)
-        try:
-            return run_all(options, home)
-        finally:
-            terminate_all()
+    home = tempfile.mkdtemp(prefix="mailconsole-rules-")
+    os.chmod(home, 0o755)
+    try:
+        return run_all(options, home)
+    finally:
+        terminate_all()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def run_all(options, home):

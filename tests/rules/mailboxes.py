@@ -221,6 +221,23 @@ def _(hall):
         same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")
 
 
+@table("spec 8: reading; a mailbox of any size works as a small one does", [
+    (f"reading: a From_ line around octet {edge:,}, {name}", edge, end)
+    for edge in (4096, 8192, 65_536, 131_072, 524_288, 1_048_576) for name, end in (("LF", b"\n"), ("CRLF", b"\r\n"))
+])
+def _(hall, edge, end):
+    separator = F.replace(b"\n", end)
+    user = hall.user()
+    for back in range(0, 48, 5):
+        first = separator + b"x" * (edge - back - len(separator) - 2 * len(end))
+        content = first + end + end + separator + b"b" + end + end
+        write(hall.path(user), content)
+        peer = hall.login(user)
+        due = {1: str(len(first) - len(separator) + 2), 2: "3"}
+        same(peer.listing("LIST"), due, f"LIST where the From_ line begins at octet {edge - back}")
+        peer.say("QUIT", "+OK*")
+
+
 @check("reading: what Python adds while the servers run", "spec 8: written by … Python; the locks they take")
 def _(hall):
     user = hall.user()

@@ -39,11 +39,6 @@ def around_dots(octets):
 CUTS = (whole, bytewise, at_line_ends, around_dots)
 
 
-def served(text):
-    """What POP3 serves of a text: every LF or CR LF as CRLF (spec 8: RETR turns LF into CRLF)."""
-    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
 def unstuffed(text):
     """The text without the dots that RFC 821 4.5.2 takes away: one behind every CRLF."""
     return (b"\r\n" + text).replace(b"\r\n.", b"\r\n")[2:]
@@ -111,6 +106,20 @@ def _(hall, text):
     hall.deliver(user, text)
     hall.deliver(user, b"the next message\r\n")
     same(hall.messages(user), [text, b"the next message\r\n"], "the mailbox")
+
+
+@table("spec 8: to the byte; spec 4: arbitrary pieces", [
+    (f"mail: dots and From lines around octet {edge:,}", edge) for edge in (4096, 8192, 65_536, 131_072, 262_144, 524_288)
+])
+def _(hall, edge):
+    user = hall.user()
+    peer = hall.sender()
+    texts = []
+    for before in range(1, 90, 11):
+        odd = b"\r\n.\r\n..\r\nFrom a@b Wed Sep 17 11:00:00 2025\r\n>From x\r\n"
+        texts.append(b"x" * (edge - before) + odd + b"y" * (edge - before % 7) + odd)
+        peer.transaction("s@example.org", user).text(texts[-1])
+    same(hall.messages(user), texts, "the mailbox")
 
 
 # Texts with bare CR and LF: kept on disk, and what POP3 serves of them.

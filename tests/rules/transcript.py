@@ -65,7 +65,6 @@ def _(hall):
 
 
 def a_fetch(peer):
-    peer.hello = None
     peer.login("u")
     peer.retr(1)
     peer.listing("LIST")
