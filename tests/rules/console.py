@@ -138,6 +138,9 @@ class Hall:
         self.lock = threading.Lock()
         self.dir = os.path.join(home, "mail")
         os.mkdir(self.dir)
+        # Where anybody may run it; before there are threads, as a file that is open for writing
+        # in a process just forked cannot be run.
+        self.copy = shutil.copy(binary, os.path.join(home, "mailconsole"))
         self.shared = self.start("--dir", self.dir, env={"TZ": "Asia/Kathmandu"})
         self.shared.listens("echo", "smtp", "pop3")
         self.echo, self.smtp, self.pop3 = self.shared.echo, self.shared.smtp, self.shared.pop3
@@ -155,12 +158,8 @@ class Hall:
         """A process without root's rights, which would let it write anywhere."""
         if os.getuid() != 0:
             return self.run(*arguments)
-        with self.lock:
-            binary = os.path.join(self.home, "mailconsole")
-            if not os.path.exists(binary):
-                shutil.copy(self.binary, binary)
         os.chmod(arguments[arguments.index("--dir") + 1], mode)
-        return Console(binary, *arguments, before=lambda: (os.setgid(NOBODY), os.setuid(NOBODY)))
+        return Console(self.copy, *arguments, before=lambda: (os.setgid(NOBODY), os.setuid(NOBODY)))
 
     def own(self, *arguments, users=("u",), **options):
         """A console of its own on a directory of its own, and that directory."""
