@@ -30,7 +30,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed));
     runtime.shutdown_background();
     let code = ended?;
-    eprintln!("mailconsole: served {} connections", registry.view().opened);
+    eprintln!("mailconsole: connections served: {}", registry.view().opened);
     Ok(code)
 }
 
