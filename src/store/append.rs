@@ -25,7 +25,7 @@ use crate::store::text::Finished;
 const END_OF_MESSAGE: &[u8] = b"\n";
 
 /// Threads that sync the files of a batch, the writer's own among them.
-const SYNCED_AT_ONCE: usize = 4;
+const SYNCED_AT_ONCE: usize = 16;
 
 /// The files of a batch, by name.
 pub type Locked = BTreeMap<FileName, LockedFile>;
