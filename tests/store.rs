@@ -152,8 +152,9 @@ async fn a_mailbox_that_has_gone_fails_the_message_for_all() {
 async fn two_processes_and_many_senders_lose_and_mix_nothing() {
     const EACH: usize = 100;
     let store = Store::with_users(&["u", "v"]);
+    let other = store.other();
     let mut senders = tokio::task::JoinSet::new();
-    for (process, directory) in [store.directory.clone(), store.other()].into_iter().enumerate() {
+    for (process, directory) in [&store.directory, &other].into_iter().enumerate() {
         for nth in 0..EACH {
             let directory = directory.clone();
             senders.spawn(async move {
@@ -170,6 +171,7 @@ async fn two_processes_and_many_senders_lose_and_mix_nothing() {
     stored.sort_unstable();
     assert_eq!(stored, sent);
     assert_eq!(store.texts("v").await.len(), 2 * EACH.div_ceil(3));
+    other.close().await;
     assert_eq!(store.files().await, ["u.mbox", "v.mbox"]);
 }
 

@@ -316,10 +316,19 @@ impl Journals {
         self.lock().journal.take()
     }
 
-    /// The mailboxes to which it has not been of use for so long; they are forgotten.
-    fn unused_for(&self, age: Duration) -> Vec<FileName> {
-        let unused = |_: &FileName, used: &mut Instant| used.elapsed() >= age;
-        self.lock().used.extract_if(unused).map(|(file, _)| file).collect()
+    /// The mailboxes to which it has not been of use for so long, and when it last was.
+    fn unused_for(&self, age: Duration) -> Vec<(FileName, Instant)> {
+        let kept = self.lock();
+        let unused = kept.used.iter().filter(|(_, used)| used.elapsed() >= age);
+        unused.map(|(file, used)| (Arc::clone(file), *used)).collect()
+    }
+
+    /// Forgets a mailbox, unless the journal has been of use to it since.
+    fn forget(&self, file: &FileName, used: Instant) {
+        let mut kept = self.lock();
+        if kept.used.get(file) == Some(&used) {
+            kept.used.remove(file);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -357,7 +366,7 @@ async fn sweep(shared: Arc<Shared>) {
 
 /// Removes the journals beside mailboxes to which they have not been of use for so long.
 pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
-    for file in shared.journals.unused_for(unused_for) {
+    for (file, used) in shared.journals.unused_for(unused_for) {
         let (files, name) = (Arc::clone(&shared.files), Arc::clone(&file));
         let remove = move |_locked| journal::remove(&files, &name);
         let removed = match with_locked_at_once(shared, &file, Purpose::Write, remove).await {
@@ -365,14 +374,12 @@ pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
             // Without a mailbox there is nothing to recover.
             Err(LockError::Missing) => journal::remove(&shared.files, &file),
             // Another time.
-            Err(LockError::Busy) => {
-                shared.journals.lock().used.insert(Arc::clone(&file), Instant::now());
-                Ok(())
-            }
+            Err(LockError::Busy) => continue,
             Err(LockError::Io(error)) => Err(error),
         };
         if let Err(error) = removed {
             tracing::warn!("{file}: cannot remove the journal: {error}");
         }
+        shared.journals.forget(&file, used);
     }
 }
