@@ -67,13 +67,6 @@ impl Layout {
         Some(layout)
     }
 
-    /// Where a pane is, if it is in sight.
-    #[must_use]
-    pub fn area_of(&self, pane: Pane) -> Option<Rect> {
-        let found = self.panes.iter().find(|(listed, _)| *listed == pane);
-        found.map(|(_, area)| *area)
-    }
-
     fn divide(&mut self, state: &State, area: Rect, body: Rect) {
         let fits = |(width, height)| area.width >= width && area.height >= height;
         if state.zoomed {
