@@ -1,0 +1,156 @@
+//! What an operator does with mailboxes and messages, as values: what the screen wishes, and what
+//! it is told. Everything that comes from a message has become [`DisplayText`] here.
+
+use std::time::SystemTime;
+
+use crate::wire::display::DisplayText;
+
+/// Messages of one mailbox that are listed at most, the newest; the listing says so.
+pub const LISTED_MOST: usize = 200_000;
+
+/// Octets of one message that are shown at most; it is saved whole.
+pub const SHOWN_MOST: usize = 4 * 1024 * 1024;
+
+/// Octets of an attachment that a composed message can be given.
+pub const ATTACHMENT_MOST: u64 = 1024 * 1024 * 1024;
+
+/// What makes a message the same message when its mailbox is listed again, whatever has been
+/// removed before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// Of what the message begins with.
+    pub hash: u64,
+    /// Which of the messages that begin alike, counted from 0.
+    pub occurrence: u32,
+}
+
+/// A message in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Which it is.
+    pub key: MessageKey,
+    /// Its number in the mailbox, as a POP3 session that begins now would have it.
+    pub number: usize,
+    /// Who wrote it: the name, or the address where there is none.
+    pub from: DisplayText,
+    /// What about.
+    pub subject: DisplayText,
+    /// When, by its own account; else when it was stored.
+    pub date: Option<SystemTime>,
+    /// Its length, as RETR sends it.
+    pub octets: u64,
+}
+
+/// What the screen wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// List this mailbox, and what comes to it, until another is opened or this is closed.
+    Open(String),
+    /// List nothing any more; a listing under way is given up.
+    Close,
+    /// Show a message of the mailbox that is open.
+    Read(MessageKey),
+    /// Save a message as it is to a file of its own in the current directory.
+    Save(MessageKey),
+    /// Save one attachment, by its place, or all of them, to the current directory.
+    SaveAttachments(MessageKey, Option<usize>),
+    /// Remove a message, under the locks that a POP3 session takes.
+    Delete(MessageKey),
+    /// Make a mailbox.
+    Create(String),
+    /// Send a message through our own SMTP server.
+    Send(Draft),
+}
+
+/// A message to be sent, as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    /// The sender's address; empty for the null reverse-path.
+    pub from: String,
+    /// The recipients' addresses, with commas between them.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// The text, with LF between its lines.
+    pub body: String,
+    /// Octets of the attachment; 0: none.
+    pub attachment: u64,
+}
+
+/// What the screen is told.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// The listing of a mailbox begins, or begins anew: what was listed of it is void.
+    Begun {
+        /// Which mailbox.
+        mailbox: String,
+        /// Messages that will be listed.
+        messages: usize,
+        /// Messages before those, which are more than can be listed.
+        left_out: usize,
+    },
+    /// The next messages, in the order of the mailbox.
+    Listed(Vec<Summary>),
+    /// The listing has all there is; what comes to the mailbox follows by itself.
+    Complete,
+    /// The mailbox cannot be listed, in a sentence.
+    NotListed(String),
+    /// A message to be shown.
+    Shown(Box<Message>),
+    /// A message cannot be shown, in a sentence.
+    NotShown(String),
+    /// What came of a wish, in a sentence.
+    Said(String),
+}
+
+/// A message, to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Which it is.
+    pub key: MessageKey,
+    /// All header fields in their order, unfolded; encoded words are decoded.
+    pub header: Vec<Field>,
+    /// The text, decoded, by lines; HTML as text.
+    pub text: Vec<DisplayText>,
+    /// What `text` was made of.
+    pub origin: Origin,
+    /// The message as it is, by lines.
+    pub raw: Vec<DisplayText>,
+    /// What is attached.
+    pub attachments: Vec<Attachment>,
+    /// Length of the whole message, as RETR sends it.
+    pub octets: u64,
+    /// Octets of it beyond [`SHOWN_MOST`], which are not in here.
+    pub left_out: u64,
+}
+
+/// A header field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: DisplayText,
+    /// What it says.
+    pub value: DisplayText,
+}
+
+/// What a shown text was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Plain text.
+    Plain,
+    /// HTML.
+    Html,
+    /// There is no text.
+    None,
+}
+
+/// Something attached to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name; made up where it has none.
+    pub name: DisplayText,
+    /// Its media type (RFC 2045).
+    pub media_type: DisplayText,
+    /// Its length, decoded.
+    pub octets: u64,
+}
