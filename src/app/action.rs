@@ -1,6 +1,11 @@
 //! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
 //! knows no key and no server.
 
+use std::path::PathBuf;
+
+use tui_input::InputRequest;
+
+use crate::app::mailroom::Wish;
 use crate::relay::orders::{Order, Pick};
 
 /// One of the numbered panes.
@@ -58,6 +63,19 @@ impl Pane {
             Self::Log => Self::Queue,
         }
     }
+}
+
+/// Where keys go, where no question, no help and no typing takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// A pane.
+    Pane(Pane),
+    /// The messages of the mailbox that is open.
+    Messages,
+    /// The message that is open.
+    Message,
+    /// The servers' popup.
+    Servers,
 }
 
 /// How far a move in a list goes.
@@ -126,10 +144,14 @@ pub enum Action {
     Filter,
     /// Goes to another match.
     Find(Direction),
-    /// Types into the filter or the help's search.
-    Type(char),
-    /// Takes back the last character typed.
-    Erase,
+    /// Changes what is being typed.
+    Edit(InputRequest),
+    /// Completes the command that is being typed.
+    Complete(Direction),
+    /// Goes to another field of what is being composed.
+    Field(Direction),
+    /// Sends what is being composed.
+    Submit,
     /// Enter, where something is typed or asked.
     Confirm,
     /// Answers a question.
@@ -166,8 +188,54 @@ pub enum Action {
     Bodies,
     /// Shows passwords, or masks them.
     Passwords,
+    /// Shows how lines look on the wire, or as headless `-v` prints them.
+    Wire,
+    /// Goes to another tile.
+    OtherTile(Direction),
+    /// Copies the selected row to the clipboard.
+    CopyLine,
+    /// Copies all rows of the selected connection to the clipboard.
+    CopyConnection,
     /// Saves the transcript rows that the filters let through.
     Save,
+    /// Lists the messages of the selected mailbox.
+    OpenMailbox,
+    /// Asks for the name of a new mailbox.
+    NewMailbox,
+    /// Shows the selected message.
+    OpenMessage,
+    /// Shows the message after the shown one, or before it.
+    OtherMessage(Direction),
+    /// Shows the message as it is, or decoded again.
+    RawMessage,
+    /// Shows all header fields, or the usual ones.
+    AllHeaders,
+    /// Saves the selected message, or the shown one.
+    SaveMessage,
+    /// Asks which attachments to save.
+    SaveAttachments,
+    /// Saves the n-th attachment.
+    SaveAttachment(usize),
+    /// Asks whether to delete the selected message, or the shown one.
+    DeleteMessage,
+    /// Opens the form for a test message.
+    Compose,
+    /// Opens or closes the servers' popup.
+    Servers,
+    /// Starts or stops the selected server, or asks for the selected setting's value.
+    Change,
+    /// Starts the selected server.
+    StartServer,
+    /// Stops the selected server.
+    StopServer,
+    /// Stops the selected server and starts it again.
+    RestartServer,
+    /// Selects the n-th row of the servers' popup.
+    ServerRow(usize),
+    /// Begins to type a command.
+    CommandLine,
+    /// Opens or closes the first steps.
+    FirstSteps,
     /// The next colours.
     Theme,
     /// Whether the mouse is the program's or the terminal's.
@@ -198,8 +266,12 @@ pub enum Command {
     Close(u64),
     /// Have the relay do something.
     Relay(Request),
-    /// Save the transcript rows to a file.
-    Save,
+    /// Something about mailboxes and messages.
+    Wish(Wish),
+    /// Put this on the clipboard; it holds nothing that drives a terminal.
+    Copy(String),
+    /// Save the transcript rows to a new file, of this name or of a made-up one.
+    Save(Option<PathBuf>),
     /// Move in the log, whose position the log's own widget keeps.
     ScrollLog(Step),
     /// Take or give back the mouse, as the state now says.

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod headless;
+pub mod keys;
 pub mod mailroom;
 mod port;
 pub mod postmaster;

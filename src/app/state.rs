@@ -1,9 +1,12 @@
 //! What the screen shows, and how what happens and what a user does change it. Pure: knows no
 //! terminal, no server and no clock of its own.
 
+pub mod compose;
 pub mod list;
 pub mod pattern;
+pub mod prompt;
 pub mod rate;
+pub mod reader;
 pub mod relay;
 pub mod ring;
 pub mod row;
@@ -11,30 +14,35 @@ pub mod rows;
 pub mod scrollback;
 #[cfg(test)]
 pub(crate) mod tests;
+mod update;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::FixedOffset;
+use tui_input::Input;
 
-use crate::app::action::{Action, Answer, Command, Direction, Pane, Request, Step};
+use crate::app::action::{Answer, Context, Pane};
+use crate::app::keys::Keymap;
+use crate::app::mailroom::{MessageKey, News};
+use crate::app::state::compose::Form;
 use crate::app::state::list::List;
 use crate::app::state::pattern::Pattern;
+use crate::app::state::prompt::{History, Prompt};
 use crate::app::state::rate::Rate;
+use crate::app::state::reader::Reader;
 use crate::app::state::relay::{RelayNow, Story};
 use crate::app::state::row::Row;
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::app::state::scrollback::Scrollback;
 use crate::relay::board::{Live, Tally};
-use crate::relay::orders::{Order, Pick};
+use crate::relay::orders::Pick;
 use crate::servers::registry::RegistryView;
 use crate::store::overview::{Overview, RecipientState};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Service};
-
-/// Characters that can be typed into a filter.
-const MOST_TYPED: usize = 80;
 
 /// How often ages change that are shown in seconds.
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,6 +127,8 @@ pub enum Question {
     Close(ConnectionName),
     /// Drop this recipient of a queued message?
     Drop(Pick),
+    /// Delete this message?
+    Delete(MessageKey),
 }
 
 /// What lies over the panes.
@@ -128,8 +138,6 @@ pub enum Overlay {
     None,
     /// The keys.
     Help {
-        /// What is looked for among them.
-        search: String,
         /// Lines scrolled down.
         top: usize,
     },
@@ -142,6 +150,18 @@ pub enum Overlay {
     },
     /// The selected queue entry.
     QueueEntry {
+        /// Lines scrolled down.
+        top: usize,
+    },
+    /// The servers and the settings.
+    Servers {
+        /// The selected row.
+        at: usize,
+    },
+    /// The form for a test message.
+    Compose,
+    /// What to do first, and how far Thunderbird is.
+    FirstSteps {
         /// Lines scrolled down.
         top: usize,
     },
@@ -201,8 +221,18 @@ pub struct State {
     pub rate: Rate,
     /// What lies over the panes.
     pub overlay: Overlay,
-    /// The pane whose filter is being typed.
-    pub typing: Option<Pane>,
+    /// What is being typed in the last line.
+    pub prompt: Option<Prompt>,
+    /// What is looked for in the help.
+    pub search: Input,
+    /// The commands that were typed.
+    pub history: History,
+    /// The mailbox that is open, and the message.
+    pub reader: Reader,
+    /// The message that is composed; it stays until it is sent.
+    pub form: Form,
+    /// Which keys do what.
+    pub keymap: Arc<Keymap>,
     /// The program's answer to the last key.
     pub said: Option<DisplayText>,
     /// Time stamps.
@@ -236,7 +266,12 @@ impl State {
             transcript: Scrollback::new(scrollback),
             rate: Rate::new(clock.instant),
             overlay: Overlay::None,
-            typing: None,
+            prompt: None,
+            search: Input::default(),
+            history: History::default(),
+            reader: Reader::default(),
+            form: Form::default(),
+            keymap: Arc::default(),
             said: None,
             stamps: Stamps::Seconds,
             long_rows: LongRows::Cut,
@@ -331,22 +366,43 @@ impl State {
 
     /// Tells how far down what lies over the panes can be scrolled.
     pub fn fit_overlay(&mut self, most: usize) {
-        if let Overlay::Help { top, .. } | Overlay::QueueEntry { top } = &mut self.overlay {
+        if let Some(top) = self.overlay.top_mut() {
             *top = most.min(*top);
         }
     }
 
-    /// What is being typed, or was typed, as a pane's filter.
+    /// Where keys go, where no question, no help and no typing takes them.
     #[must_use]
-    pub fn filter_of(&self, pane: Pane) -> Option<&Pattern> {
-        match pane {
-            Pane::Connections => self.connections.pattern(),
-            Pane::Transcript | Pane::Log => {
+    pub fn context(&self) -> Context {
+        match (&self.overlay, self.focus) {
+            (Overlay::Servers { .. }, _) => Context::Servers,
+            (_, Pane::Mailboxes) => self.reader.context().unwrap_or(Context::Pane(Pane::Mailboxes)),
+            (_, pane) => Context::Pane(pane),
+        }
+    }
+
+    /// Takes what came of a wish about mailboxes and messages.
+    pub fn take_news(&mut self, news: News) {
+        match news {
+            News::Said(words) => self.say(&words),
+            news => self.reader.take(news),
+        }
+    }
+
+    /// What is looked for where `place` has the keys.
+    #[must_use]
+    pub fn filter_of(&self, place: Context) -> Option<&str> {
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.pattern(),
+            Context::Pane(Pane::Transcript | Pane::Log) => {
                 self.transcript.ring().search().map(|(pattern, _)| pattern)
             }
-            Pane::Mailboxes => self.mailboxes.pattern(),
-            Pane::Queue => self.queue.pattern(),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.pattern(),
+            Context::Pane(Pane::Queue) => self.queue.pattern(),
+            Context::Messages | Context::Message => return self.reader.filter(),
+            Context::Servers => None,
         }
+        .map(Pattern::as_str)
     }
 
     /// How long the screen stays true when nothing happens; `None`: for ever.
@@ -369,380 +425,14 @@ impl State {
         }
         (!queue.is_empty()).then_some(MINUTE)
     }
-
-    /// Does what a user asks of the screen; returns what the screen asks of the program.
-    pub fn update(&mut self, action: Action) -> Option<Command> {
-        self.said = None;
-        match action {
-            Action::Help => self.toggle_help(),
-            Action::Focus(pane) => self.focus_on(pane),
-            Action::FocusNext => self.focus_on(self.focus.next()),
-            Action::FocusPrevious => self.focus_on(self.focus.previous()),
-            Action::Zoom => self.zoomed = !self.zoomed,
-            Action::Tiles => self.toggle_tiles(),
-            Action::Escape => self.escape(),
-            Action::Move(step) => return self.step(step),
-            Action::Wheel(pane, direction) => return self.wheel(pane, direction),
-            Action::Click(pane, row) => self.click(pane, row),
-            Action::Filter => self.type_filter(),
-            Action::Find(direction) => self.find(direction),
-            Action::Type(character) => self.edit(|text| push_typed(text, character)),
-            Action::Erase => self.edit(|text| text.truncate(without_last(text))),
-            Action::Confirm => return self.confirm(),
-            Action::Answer(answer) => return self.answer(answer),
-            Action::OtherAnswer => self.mark_other_answer(),
-            Action::OnlyThis => self.narrow_to_selected(),
-            Action::AllConnections => self.transcript.narrow(None),
-            Action::CloseConnection => self.ask_to_close(),
-            Action::Details => self.show_details(),
-            Action::RelayRun => return Some(Command::Relay(Request::Run)),
-            Action::Retry => return self.retry(),
-            Action::RetryRow(row) => {
-                self.click(Pane::Queue, Some(row));
-                return self.retry();
-            }
-            Action::Hold => return self.hold_or_release(),
-            Action::Drop => self.ask_to_drop(),
-            Action::Pause => self.transcript.pause(),
-            Action::Follow => self.transcript.follow(),
-            Action::Stamps => self.stamps = self.stamps.next(),
-            Action::Wrap => self.long_rows = self.long_rows.other(),
-            Action::Bodies => self.transcript.toggle_bodies(),
-            Action::Passwords => self.transcript.toggle_passwords(),
-            Action::Save => return Some(Command::Save),
-            Action::Theme => self.palette = self.palette.next(),
-            Action::Mouse => return Some(self.toggle_mouse()),
-            Action::Redraw => return Some(Command::Redraw),
-            Action::Suspend => return Some(Command::Suspend),
-            Action::Quit => return self.quit(),
-            Action::QuitNow => return Some(Command::Quit),
-        }
-        None
-    }
-
-    fn toggle_help(&mut self) {
-        self.overlay = match self.overlay {
-            Overlay::Help { .. } => Overlay::None,
-            _ => Overlay::Help { search: String::new(), top: 0 },
-        };
-    }
-
-    fn focus_on(&mut self, pane: Pane) {
-        if self.focus == Pane::Mailboxes && pane != Pane::Mailboxes {
-            self.has_looked_at_mailboxes();
-        }
-        self.focus = pane;
-        self.typing = None;
-    }
-
-    /// What is in the mailboxes now is new no more.
-    fn has_looked_at_mailboxes(&mut self) {
-        let mut rows = self.mailboxes.items().to_vec();
-        for row in &mut rows {
-            let messages = row.messages.unwrap_or(0);
-            self.seen.insert(row.name.clone(), messages);
-            row.new = 0;
-        }
-        self.mailboxes.replace(rows);
-    }
-
-    fn toggle_tiles(&mut self) {
-        self.tiled = !self.tiled;
-        if self.tiled {
-            self.transcript.narrow(None);
-        }
-    }
-
-    fn escape(&mut self) {
-        if self.overlay != Overlay::None {
-            self.overlay = Overlay::None;
-        } else if self.typing.is_some() || self.filter_of(self.focus).is_some() {
-            self.set_filter(self.typing.unwrap_or(self.focus), None);
-            self.typing = None;
-        } else if self.zoomed {
-            self.zoomed = false;
-        } else if self.tiled {
-            self.tiled = false;
-        } else if self.transcript.ring().only().is_some() {
-            self.transcript.narrow(None);
-        }
-    }
-
-    fn step(&mut self, step: Step) -> Option<Command> {
-        if let Overlay::Help { top, .. } | Overlay::QueueEntry { top } = &mut self.overlay {
-            *top = stepped(*top, step);
-            return None;
-        }
-        self.step_in(self.focus, step)
-    }
-
-    fn step_in(&mut self, pane: Pane, step: Step) -> Option<Command> {
-        match pane {
-            Pane::Connections => self.connections.step(step),
-            // Tiles always show what is newest.
-            Pane::Transcript if self.tiled => {}
-            Pane::Transcript => self.transcript.step(step),
-            Pane::Mailboxes => self.mailboxes.step(step),
-            Pane::Queue => self.queue.step(step),
-            Pane::Log => return Some(Command::ScrollLog(step)),
-        }
-        None
-    }
-
-    fn wheel(&mut self, pane: Pane, direction: Direction) -> Option<Command> {
-        let step = match direction {
-            Direction::Forward => Step::Down,
-            Direction::Backward => Step::Up,
-        };
-        match self.overlay {
-            Overlay::Help { .. } | Overlay::QueueEntry { .. } => self.step(step),
-            Overlay::Ask { .. } => None,
-            Overlay::None if pane == Pane::Transcript && !self.tiled => {
-                self.transcript.wheel(direction);
-                None
-            }
-            Overlay::None => self.step_in(pane, step),
-        }
-    }
-
-    fn click(&mut self, pane: Pane, row: Option<usize>) {
-        if self.overlay != Overlay::None {
-            return;
-        }
-        self.focus_on(pane);
-        match (pane, row) {
-            (Pane::Connections, Some(row)) => self.connections.click(row),
-            (Pane::Transcript, Some(row)) => self.transcript.click(row),
-            (Pane::Mailboxes, Some(row)) => self.mailboxes.click(row),
-            (Pane::Queue, Some(row)) => self.queue.click(row),
-            _ => {}
-        }
-    }
-
-    fn type_filter(&mut self) {
-        let pane = match self.focus {
-            Pane::Log => Pane::Transcript,
-            pane => pane,
-        };
-        // Again after a search that showed the matches in context: only the matches.
-        let pattern = self.filter_of(pane).cloned();
-        self.set_filter(pane, pattern);
-        self.typing = Some(pane);
-    }
-
-    fn find(&mut self, direction: Direction) {
-        let pane = self.focus;
-        if self.filter_of(pane).is_none() {
-            self.say("Nothing is looked for yet: type / and what to look for.");
-            return;
-        }
-        match pane {
-            Pane::Connections => self.connections.find(direction),
-            Pane::Transcript | Pane::Log => self.transcript.find(direction),
-            Pane::Mailboxes => self.mailboxes.find(direction),
-            Pane::Queue => self.queue.find(direction),
-        }
-    }
-
-    fn edit(&mut self, change: impl FnOnce(&mut String)) {
-        if let Overlay::Help { search, top } = &mut self.overlay {
-            change(search);
-            *top = 0;
-        } else if let Some(pane) = self.typing {
-            let mut text = match self.filter_of(pane) {
-                Some(pattern) => pattern.as_str().to_owned(),
-                None => String::new(),
-            };
-            change(&mut text);
-            self.set_filter(pane, Pattern::new(&text));
-        }
-    }
-
-    fn set_filter(&mut self, pane: Pane, pattern: Option<Pattern>) {
-        match pane {
-            Pane::Connections => self.connections.filter(pattern),
-            Pane::Transcript | Pane::Log => self.transcript.filter(pattern),
-            Pane::Mailboxes => self.mailboxes.filter(pattern),
-            Pane::Queue => self.queue.filter(pattern),
-        }
-    }
-
-    fn confirm(&mut self) -> Option<Command> {
-        self.typing = None;
-        if let Overlay::Ask { marked, .. } = &self.overlay {
-            self.answer(*marked)
-        } else {
-            self.overlay = Overlay::None;
-            None
-        }
-    }
-
-    fn answer(&mut self, answer: Answer) -> Option<Command> {
-        let Overlay::Ask { question, .. } = &self.overlay else {
-            return None;
-        };
-        let question = question.clone();
-        self.overlay = Overlay::None;
-        match (answer, question) {
-            (Answer::No, _) => None,
-            (Answer::Yes, Question::Quit { .. }) => Some(Command::Quit),
-            (Answer::Yes, Question::Close(connection)) => Some(Command::Close(connection.id)),
-            (Answer::Yes, Question::Drop(pick)) => Some(give(Order::Drop, pick)),
-        }
-    }
-
-    fn mark_other_answer(&mut self) {
-        if let Overlay::Ask { marked, .. } = &mut self.overlay {
-            *marked = match marked {
-                Answer::Yes => Answer::No,
-                Answer::No => Answer::Yes,
-            };
-        }
-    }
-
-    fn narrow_to_selected(&mut self) {
-        let connection = match self.focus {
-            Pane::Transcript => self.transcript.cursor().and_then(|(_, row)| row.connection()),
-            _ => self.connections.selected().map(|row| row.name),
-        };
-        if connection.is_none() {
-            self.say(match self.focus {
-                Pane::Transcript => "No row is selected: ↑ selects one.",
-                _ => "No connection is selected.",
-            });
-            return;
-        }
-        self.tiled = false;
-        self.transcript.narrow(connection);
-    }
-
-    fn ask_to_close(&mut self) {
-        match self.connections.selected() {
-            Some(row) if row.closed.is_none() => self.ask(Question::Close(row.name)),
-            Some(_) => self.say("This connection is closed already."),
-            None => self.say("No connection is selected."),
-        }
-    }
-
-    fn ask(&mut self, question: Question) {
-        self.overlay = Overlay::Ask { question, marked: Answer::No };
-    }
-
-    fn show_details(&mut self) {
-        if self.queue.selected().is_some() {
-            self.overlay = Overlay::QueueEntry { top: 0 };
-        }
-    }
-
-    fn retry(&mut self) -> Option<Command> {
-        let row = self.queue_entry()?;
-        if row.sending.is_some() {
-            self.say("It is being sent now.");
-            return None;
-        }
-        Some(give(Order::Retry, row.pick))
-    }
-
-    fn hold_or_release(&mut self) -> Option<Command> {
-        let row = self.queue_entry()?;
-        let order = match row.state {
-            RecipientState::Held => Order::Release,
-            _ => Order::Hold,
-        };
-        Some(give(order, row.pick))
-    }
-
-    fn ask_to_drop(&mut self) {
-        if let Some(row) = self.queue_entry() {
-            self.ask(Question::Drop(row.pick));
-        }
-    }
-
-    /// The selected recipient, or a word to the user that there is none.
-    fn queue_entry(&mut self) -> Option<QueueRow> {
-        let row = self.queue_selected();
-        if row.is_none() {
-            self.say("No queue entry is selected.");
-        }
-        row
-    }
-
-    fn toggle_mouse(&mut self) -> Command {
-        self.mouse = match self.mouse {
-            Mouse::Captured => Mouse::Free,
-            Mouse::Free => Mouse::Captured,
-        };
-        self.say(match self.mouse {
-            Mouse::Captured => "The mouse is the console's: click and wheel work.",
-            Mouse::Free => "The mouse is the terminal's: it selects text; m takes it back.",
-        });
-        Command::Mouse
-    }
-
-    fn quit(&mut self) -> Option<Command> {
-        match (self.open(None), self.relay.tally) {
-            (0, None) => Some(Command::Quit),
-            (open, _) => {
-                self.ask(Question::Quit { open });
-                None
-            }
-        }
-    }
 }
 
-fn give(order: Order, pick: Pick) -> Command {
-    Command::Relay(Request::Give(order, pick))
-}
-
-impl Stamps {
-    const fn next(self) -> Self {
+impl Overlay {
+    /// How far down it is, if it can be scrolled.
+    const fn top_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Seconds => Self::Milliseconds,
-            Self::Milliseconds => Self::Off,
-            Self::Off => Self::Seconds,
+            Self::Help { top } | Self::QueueEntry { top } | Self::FirstSteps { top } => Some(top),
+            Self::None | Self::Ask { .. } | Self::Servers { .. } | Self::Compose => None,
         }
-    }
-}
-
-impl LongRows {
-    const fn other(self) -> Self {
-        match self {
-            Self::Cut => Self::Wrapped,
-            Self::Wrapped => Self::Cut,
-        }
-    }
-}
-
-impl Palette {
-    const fn next(self) -> Self {
-        match self {
-            Self::Dark => Self::Light,
-            Self::Light => Self::Plain,
-            Self::Plain => Self::Dark,
-        }
-    }
-}
-
-fn push_typed(text: &mut String, character: char) {
-    if text.chars().count() < MOST_TYPED {
-        text.push(character);
-    }
-}
-
-/// The length of `text` without its last character.
-fn without_last(text: &str) -> usize {
-    text.char_indices().next_back().map_or(0, |(at, _)| at)
-}
-
-/// Where a text of unknown length is scrolled to; whoever draws it knows its end.
-fn stepped(top: usize, step: Step) -> usize {
-    const PAGE: usize = 10;
-    match step {
-        Step::Up => top.saturating_sub(1),
-        Step::Down => top.saturating_add(1),
-        Step::HalfPageUp | Step::PageUp => top.saturating_sub(PAGE),
-        Step::HalfPageDown | Step::PageDown => top.saturating_add(PAGE),
-        Step::First => 0,
-        Step::Last => usize::MAX,
     }
 }

@@ -119,9 +119,9 @@ pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<En
 /// picture that changes the state.
 pub fn fit(state: &mut State, area: Rect) {
     let most = match &state.overlay {
-        Overlay::Help { search, .. } => help::most_scrolled(search, area),
+        Overlay::Help { .. } => help::most_scrolled(state, area),
         Overlay::QueueEntry { .. } => queue_entry::most_scrolled(state, area),
-        Overlay::None | Overlay::Ask { .. } => 0,
+        _ => 0,
     };
     state.fit_overlay(most);
     let Some(layout) = Layout::of(state, area) else {
@@ -171,8 +171,9 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
 
 fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
     match &state.overlay {
-        Overlay::None => {}
-        Overlay::Help { search, top } => help::draw(state, search, *top, area, buffer),
+        Overlay::None | Overlay::Servers { .. } | Overlay::Compose | Overlay::FirstSteps { .. } => {
+        }
+        Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked } => {
             question::draw(state, question, *marked, area, buffer);
         }

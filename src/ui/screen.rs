@@ -3,6 +3,7 @@
 use std::env;
 use std::future::poll_fn;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +13,7 @@ use futures_core::Stream;
 use tokio::sync::watch;
 use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tui_input::InputRequest;
 
 use crate::app::action::{Action, Command, Request};
 use crate::app::state::relay::Story;
@@ -170,8 +172,9 @@ impl Screen {
                 None => Ok(None),
             },
             Event::Paste(text) => {
-                for character in text.chars().filter(|c| !c.is_control()) {
-                    self.state.update(Action::Type(character));
+                for character in text.chars() {
+                    let request = InputRequest::InsertChar(character);
+                    self.state.update(Action::Edit(request));
                 }
                 Ok(None)
             }
@@ -191,7 +194,8 @@ impl Screen {
             Command::Quit => return Ok(Some(Ending::Quit)),
             Command::Close(connection) => self.console.registry.close(connection),
             Command::Relay(request) => self.ask_relay(request),
-            Command::Save => self.save(),
+            Command::Save(name) => self.save(name),
+            Command::Wish(_) | Command::Copy(_) => {}
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
             Command::Redraw => self.terminal.redraw(),
@@ -206,7 +210,7 @@ impl Screen {
         }
     }
 
-    fn save(&mut self) {
+    fn save(&mut self, _name: Option<PathBuf>) {
         let saved = env::current_dir().and_then(|here| save(&self.state, &here));
         let words = match saved {
             Ok((path, rows)) => format!("Saved {rows} lines to {}", path.display()),

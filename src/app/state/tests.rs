@@ -4,7 +4,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::FixedOffset;
 
+use tui_input::InputRequest;
+
 use super::*;
+use crate::app::action::{Action, Command, Step};
 use crate::app::state::row::Row;
 use crate::servers::registry::ConnectionView;
 use crate::store::overview::{MailboxView, QueueView};
@@ -105,6 +108,10 @@ fn shown(state: &State) -> Vec<String> {
     ring.from(0).map(|(_, row)| row.text(ring.passwords()).into_string()).collect()
 }
 
+fn typed(character: char) -> Action {
+    Action::Edit(InputRequest::InsertChar(character))
+}
+
 fn all(state: &mut State, actions: &[Action]) -> Option<Command> {
     actions.iter().map(|&action| state.update(action)).last().flatten()
 }
@@ -184,14 +191,14 @@ fn what_is_typed_filters_the_focused_pane_at_once() {
     let actions = [
         Action::Focus(Pane::Transcript),
         Action::Filter,
-        Action::Type('q'),
-        Action::Type('x'),
-        Action::Erase,
+        typed('q'),
+        typed('x'),
+        Action::Edit(InputRequest::DeletePrevChar),
     ];
     all(&mut state, &actions);
     assert_eq!(shown(&state), ["[1] C: QUIT"]);
     state.update(Action::Confirm);
-    assert_eq!(state.typing, None);
+    assert!(state.prompt.is_none());
     assert_eq!(shown(&state).len(), 1);
     state.update(Action::Escape);
     assert_eq!(shown(&state).len(), 2);
@@ -201,7 +208,7 @@ fn what_is_typed_filters_the_focused_pane_at_once() {
 fn a_filter_for_the_connections_leaves_the_transcript_alone() {
     let mut state = with_connections(12);
     state.apply(line(1, "NOOP"));
-    all(&mut state, &[Action::Filter, Action::Type('1'), Action::Type('2'), Action::Type(']')]);
+    all(&mut state, &[Action::Filter, typed('1'), typed('2'), typed(']')]);
     assert_eq!(state.connections.len(), 1);
     assert_eq!(shown(&state).len(), 1);
 }
@@ -210,12 +217,12 @@ fn a_filter_for_the_connections_leaves_the_transcript_alone() {
 fn escape_takes_back_one_thing_at_a_time() {
     let mut state = with_connections(1);
     state.apply(line(1, "NOOP"));
-    all(&mut state, &[Action::OnlyThis, Action::Zoom, Action::Filter, Action::Type('1')]);
+    all(&mut state, &[Action::OnlyThis, Action::Zoom, Action::Filter, typed('1')]);
     state.update(Action::Help);
     state.update(Action::Escape);
     assert_eq!(state.overlay, Overlay::None);
     state.update(Action::Escape);
-    assert!(state.filter_of(Pane::Connections).is_none() && state.zoomed);
+    assert!(state.filter_of(Context::Pane(Pane::Connections)).is_none() && state.zoomed);
     state.update(Action::Escape);
     assert!(!state.zoomed && state.transcript.ring().only().is_some());
     state.update(Action::Escape);

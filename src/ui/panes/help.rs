@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+use crate::app::keys::{BINDINGS, Binding, Section};
 use crate::app::state::State;
 use crate::app::state::pattern::Pattern;
-use crate::ui::keymap::{BINDINGS, Binding, Section};
 use crate::ui::panes::overlay;
-use crate::ui::text::{columns, line, put, width};
+use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -27,22 +27,23 @@ enum Entry {
 
 /// Lines that the help can be scrolled by, for what is looked for.
 #[must_use]
-pub fn most_scrolled(search: &str, area: Rect) -> usize {
+pub fn most_scrolled(state: &State, area: Rect) -> usize {
     let height = usize::from(SIZE.1.min(area.height.saturating_sub(2)));
-    let (left, right) = in_columns(search, height, area.width);
+    let (left, right) = in_columns(state, area.width);
     left.len().max(right.len()).saturating_sub(height)
 }
 
 /// Draws it.
-pub fn draw(state: &State, search: &str, top: usize, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
+    let search = state.search.value();
     let typed = DisplayText::from(search);
     let name = match search {
         "" => "Help — type to search, Esc closes".to_owned(),
         _ => format!("Help — {typed}▏"),
     };
     let inner = overlay(area, buffer, &theme, SIZE, &name);
-    let (left, right) = in_columns(search, usize::from(inner.height), area.width);
+    let (left, right) = in_columns(state, area.width);
     let half = if right.is_empty() { inner.width } else { inner.width / 2 };
     for (entries, x) in [(&left, inner.x), (&right, inner.x + half)] {
         for (n, entry) in entries.iter().skip(top).enumerate() {
@@ -71,19 +72,22 @@ fn draw_entry(entry: &Entry, at: Rect, theme: &Theme, buffer: &mut Buffer) {
     }
 }
 
-/// The sections in two columns: the first takes sections while they fit into `height`. Where
-/// there is no room for two, it takes them all.
-fn in_columns(search: &str, height: usize, width: u16) -> (Vec<Entry>, Vec<Entry>) {
+/// The sections in two columns of about the same length, those of the place that has the keys
+/// first. Where there is no room for two, one column has them all.
+fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
+    let here = Section::of(state.context());
+    let others = Section::ALL.into_iter().filter(|section| *section != here);
+    let sections: Vec<Vec<Entry>> = std::iter::once(here)
+        .chain(others)
+        .map(|section| entries_of(state, section))
+        .filter(|entries| !entries.is_empty())
+        .collect();
+    let all: usize = sections.iter().map(Vec::len).sum();
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    for section in Section::ALL {
-        let entries = entries_of(section, search);
-        if entries.is_empty() {
-            continue;
-        }
-        let gap = usize::from(!left.is_empty());
-        let fits = right.is_empty() && left.len() + gap + entries.len() <= height;
-        let fits = fits || width < SIZE.0;
-        let column = if fits { &mut left } else { &mut right };
+    for entries in sections {
+        let is_left =
+            width < SIZE.0 || (right.is_empty() && left.len() + entries.len() / 2 <= all / 2);
+        let column = if is_left { &mut left } else { &mut right };
         if !column.is_empty() {
             column.push(Entry::Blank);
         }
@@ -92,29 +96,34 @@ fn in_columns(search: &str, height: usize, width: u16) -> (Vec<Entry>, Vec<Entry
     (left, right)
 }
 
-fn entries_of(section: Section, search: &str) -> Vec<Entry> {
-    let mut rows: Vec<(String, &'static str)> = Vec::new();
+fn entries_of(state: &State, section: Section) -> Vec<Entry> {
+    let mut rows: Vec<(String, &'static str, String)> = Vec::new();
     for binding in BINDINGS.iter().filter(|b| b.section == section) {
+        let keys = key_names(state, binding);
         match rows.last_mut() {
-            Some((keys, help)) if *help == binding.help => {
-                keys.push(' ');
-                keys.push_str(&key_names(binding));
+            Some((before, help, names)) if *help == binding.help => {
+                if !before.split(' ').any(|key| key == keys) {
+                    before.push(' ');
+                    before.push_str(&keys);
+                }
+                names.push_str(binding.name);
             }
-            _ => rows.push((key_names(binding), binding.help)),
+            _ => rows.push((keys, binding.help, binding.name.to_owned())),
         }
     }
-    if let Some(pattern) = Pattern::new(search) {
-        rows.retain(|(keys, help)| pattern.is_in(help) || pattern.is_in(keys));
+    if let Some(pattern) = Pattern::new(state.search.value()) {
+        rows.retain(|(keys, help, names)| {
+            pattern.is_in(help) || pattern.is_in(keys) || pattern.is_in(names)
+        });
     }
     if rows.is_empty() {
         return Vec::new();
     }
-    let keys = rows.into_iter().map(|(keys, help)| Entry::Keys(keys, help));
+    let keys = rows.into_iter().map(|(keys, help, _)| Entry::Keys(keys, help));
     std::iter::once(Entry::Heading(section.heading())).chain(keys).collect()
 }
 
-fn key_names(binding: &Binding) -> String {
-    let names: Vec<String> = binding.keys.iter().map(|key| key.name()).collect();
-    debug_assert!(names.iter().all(|name| width(name) > 0), "a key without a name");
-    names.join(" ")
+fn key_names(state: &State, binding: &Binding) -> String {
+    let keys = state.keymap.keys_of(binding);
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

@@ -1,75 +1,186 @@
-//! The last line: the keys that are of use now, or what is being typed, or what was said.
+//! The last line: what is being typed, or what was said, or the keys that are of use now.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
 
-use crate::app::action::Pane;
+use crate::app::action::{Action, Context, Pane};
+use crate::app::keys::{Binding, hints};
 use crate::app::state::State;
-use crate::app::state::pattern::Pattern;
-use crate::ui::keymap::{Binding, hints};
-use crate::ui::text::{columns, put};
+use crate::app::state::prompt::{Prompt, Purpose};
+use crate::ui::text::{columns, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
+
+/// Columns that stay free to the right of the cursor.
+const MARGIN: usize = 2;
 
 /// Draws it.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    if let Some(pane) = state.typing {
-        let words = prompt(state, pane);
-        put(buffer, area.as_position(), area.width, &words, theme.title);
+    if let Some(prompt) = &state.prompt {
+        draw_prompt(state, prompt, area, buffer);
     } else if let Some(said) = &state.said {
         let words = format!(" {said}");
         put(buffer, area.as_position(), area.width, &words, theme.notice);
     } else {
-        draw_hints(state, area, buffer);
+        for hint in placed(state, area) {
+            draw_hint(&hint, &theme, buffer);
+        }
     }
 }
 
-fn prompt(state: &State, pane: Pane) -> String {
-    let name = pane.title().get(2..).unwrap_or("").to_lowercase();
-    let typed = state.filter_of(pane).map_or("", Pattern::as_str);
-    let typed = DisplayText::from(typed);
-    let found = match pane {
-        Pane::Connections => state.connections.len(),
-        Pane::Transcript | Pane::Log => state.transcript.ring().len(),
-        Pane::Mailboxes => state.mailboxes.len(),
-        Pane::Queue => state.queue.len(),
-    };
-    format!(" Filter {name}: {typed}▏  {found} shown · ⏎ keeps it · Esc clears it")
+/// Which action a place in the line stands for, if it is on a hint.
+#[must_use]
+pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
+    if state.prompt.is_some() || state.said.is_some() {
+        return None;
+    }
+    let hints = placed(state, area);
+    hints.iter().find(|hint| hint.at.contains(at)).map(|hint| hint.action)
+}
+
+fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let mut at = area.as_position();
+    at.x += put(buffer, at, area.width, &format!(" {}", label(prompt.purpose)), theme.title);
+    let note = note(state, prompt);
+    let left = usize::from(area.right().saturating_sub(at.x));
+    let room = left.saturating_sub(width(&note)).max(left.min(20));
+    at.x += draw_typed(prompt, at, room, &theme, buffer);
+    let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
+    put(buffer, at, area.right().saturating_sub(at.x), &note, style);
+}
+
+/// Draws as much of a line as there is room for, with its cursor; returns the columns it took.
+fn draw_typed(
+    prompt: &Prompt,
+    at: Position,
+    room: usize,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) -> u16 {
+    let typed = prompt.text();
+    let split = typed.char_indices().nth(prompt.input.cursor()).map_or(typed.len(), |(at, _)| at);
+    let (before, after) = typed.split_at(split);
+    let (before, after) = (DisplayText::from(before), DisplayText::from(after));
+    let shown = tail(before.as_str(), room.saturating_sub(MARGIN));
+    let most = u16::try_from(room).unwrap_or(u16::MAX);
+    let mut taken = put(buffer, at, most, shown, theme.text);
+    let cursor = Position::new(at.x + taken, at.y);
+    let mut under = after.as_str().chars();
+    let character = under.next().unwrap_or(' ');
+    let style = theme.text.add_modifier(Modifier::REVERSED);
+    taken += put(buffer, cursor, most.saturating_sub(taken), &character.to_string(), style);
+    let rest = Position::new(at.x + taken, at.y);
+    taken + put(buffer, rest, most.saturating_sub(taken), under.as_str(), theme.text)
+}
+
+/// The end of `text` that fits into `room` columns.
+fn tail(text: &str, room: usize) -> &str {
+    let mut tail = text;
+    while width(tail) > room {
+        let mut characters = tail.chars();
+        characters.next();
+        tail = characters.as_str();
+    }
+    tail
+}
+
+fn label(purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Filter(Context::Message) => "Find: ".to_owned(),
+        Purpose::Filter(place) => format!("Filter {}: ", name_of(place)),
+        Purpose::Command => ":".to_owned(),
+        Purpose::NewMailbox => "New mailbox for the user: ".to_owned(),
+        Purpose::Setting(_) => "New value: ".to_owned(),
+        Purpose::Attachments => "Save which attachments: ".to_owned(),
+    }
+}
+
+fn name_of(place: Context) -> String {
+    match place {
+        Context::Pane(pane) => pane.title().get(2..).unwrap_or("").to_lowercase(),
+        Context::Messages | Context::Message => "messages".to_owned(),
+        Context::Servers => "servers".to_owned(),
+    }
+}
+
+/// What stands behind the cursor: what is wrong, or what there is to know.
+fn note(state: &State, prompt: &Prompt) -> String {
+    if let Some(trouble) = &prompt.trouble {
+        return format!("  {trouble}");
+    }
+    match prompt.purpose {
+        Purpose::Filter(place) => {
+            let found = shown(state, place);
+            format!("  {found} shown · ⏎ keeps it · Esc clears it")
+        }
+        Purpose::Command => "  ⏎ does it · Tab completes · Esc leaves it".to_owned(),
+        Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {
+            "  ⏎ does it · Esc leaves it".to_owned()
+        }
+    }
+}
+
+fn shown(state: &State, place: Context) -> usize {
+    match place {
+        Context::Pane(Pane::Connections) => state.connections.len(),
+        Context::Pane(Pane::Transcript | Pane::Log) => state.transcript.ring().len(),
+        Context::Pane(Pane::Mailboxes) => state.mailboxes.len(),
+        Context::Pane(Pane::Queue) => state.queue.len(),
+        Context::Messages | Context::Message | Context::Servers => 0,
+    }
+}
+
+/// A hint that has found its place.
+struct Hint {
+    at: Rect,
+    key: String,
+    words: &'static str,
+    action: Action,
 }
 
 /// As many hints as there is room for, and always the last one, which is how to quit.
-fn draw_hints(state: &State, area: Rect, buffer: &mut Buffer) {
-    let mut hints: Vec<&Binding> = hints(state.focus).collect();
-    let Some(quit) = hints.pop() else {
-        return;
+fn placed(state: &State, area: Rect) -> Vec<Hint> {
+    let mut wanted: Vec<(String, &Binding)> = hints(state.context())
+        .filter_map(|hint| Some((state.keymap.keys_of(hint).first()?.to_string(), hint)))
+        .collect();
+    let Some(quit) = wanted.pop() else {
+        return Vec::new();
     };
-    let mut room = area.width.saturating_sub(taken_by(quit));
-    let mut at = area.as_position();
-    for hint in hints {
-        let Some(left) = room.checked_sub(taken_by(hint)) else {
+    let mut room = area.width.saturating_sub(taken_by(&quit));
+    let mut shown = Vec::new();
+    for hint in wanted {
+        let Some(left) = room.checked_sub(taken_by(&hint)) else {
             break;
         };
         room = left;
-        at = draw_hint(state, buffer, at, hint);
+        shown.push(hint);
     }
-    draw_hint(state, buffer, at, quit);
+    shown.push(quit);
+    in_line(shown, area)
 }
 
-fn draw_hint(state: &State, buffer: &mut Buffer, at: Position, hint: &Binding) -> Position {
-    let theme = Theme::of(state.palette);
-    let key = format!(" {} ", key_name(hint));
-    let mut at = Position::new(at.x + 1, at.y);
+fn in_line(hints: Vec<(String, &Binding)>, area: Rect) -> Vec<Hint> {
+    let mut x = area.x;
+    let place = |(key, binding): (String, &Binding)| {
+        let width = taken_by(&(key.clone(), binding));
+        let at = Rect { x, width, ..area }.intersection(area);
+        x = x.saturating_add(width);
+        Hint { at, key, words: binding.hint, action: binding.action }
+    };
+    hints.into_iter().map(place).collect()
+}
+
+fn draw_hint(hint: &Hint, theme: &Theme, buffer: &mut Buffer) {
+    let key = format!(" {} ", hint.key);
+    let mut at = Position::new(hint.at.x + 1, hint.at.y);
     at.x += put(buffer, at, columns(&key), &key, theme.key);
-    let words = format!(" {}", hint.hint);
-    at.x += put(buffer, at, columns(&words), &words, theme.text);
-    at
+    let words = format!(" {}", hint.words);
+    put(buffer, at, columns(&words), &words, theme.text);
 }
 
-fn taken_by(hint: &Binding) -> u16 {
-    columns(&key_name(hint)) + columns(hint.hint) + 4
-}
-
-fn key_name(hint: &Binding) -> String {
-    hint.keys.first().map_or_else(String::new, |key| key.name())
+fn taken_by((key, hint): &(String, &Binding)) -> u16 {
+    columns(key) + columns(hint.hint) + 4
 }

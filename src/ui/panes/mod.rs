@@ -19,7 +19,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
-use crate::app::action::Pane;
+use crate::app::action::{Context, Pane};
 use crate::app::state::{Extent, State};
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::text::{columns, put};
@@ -139,9 +139,9 @@ fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Styl
 
 /// The name of a list's pane, and what is looked for in it.
 fn name_and_filter(state: &State, pane: Pane) -> String {
-    match state.filter_of(pane) {
+    match state.filter_of(Context::Pane(pane)) {
         None => pane.title().to_owned(),
-        Some(pattern) => format!("{} /{}", pane.title(), DisplayText::from(pattern.as_str())),
+        Some(pattern) => format!("{} /{}", pane.title(), DisplayText::from(pattern)),
     }
 }
 

@@ -62,6 +62,12 @@ impl Asked {
                     no: " Esc Keep it ",
                 }
             }
+            Question::Delete(_) => Self {
+                question: "Delete this message?".to_owned(),
+                reason: "It is removed from the mailbox for good.".to_owned(),
+                yes: " y Delete it ",
+                no: " Esc Keep it ",
+            },
             Question::Quit { open } => Self {
                 question: "Quit?".to_owned(),
                 reason: match open {

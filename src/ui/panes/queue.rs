@@ -12,7 +12,6 @@ use crate::app::state::rows::QueueRow;
 use crate::app::state::{SPIN, State};
 use crate::relay::board::Sent;
 use crate::store::overview::RecipientState;
-use crate::ui::keymap::key_of;
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::{
     Titles, below_header, frame, inside, mark, name_and_filter, row_style, say_empty, scroll_bar,
@@ -105,7 +104,8 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
         (Action::Drop, "Drop"),
         (Action::Details, "Details"),
     ];
-    let words = labels.map(|(action, label)| (action, format!("[{} {label}]", key_of(action))));
+    let words = labels
+        .map(|(action, label)| (action, format!("[{} {label}]", state.keymap.key_of(action))));
     let room = area.width.saturating_sub(2);
     let mut taken = 0;
     let mut shown = Vec::new();

@@ -1,0 +1,521 @@
+//! What a user does to the screen, and what the screen then asks of the program.
+
+use tui_input::{Input, InputRequest};
+
+use crate::app::action::{Action, Answer, Command, Context, Direction, Pane, Request, Step};
+use crate::app::mailroom::Wish;
+use crate::app::state::pattern::Pattern;
+use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
+use crate::app::state::rows::QueueRow;
+use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
+use crate::relay::orders::{Order, Pick};
+use crate::store::overview::RecipientState;
+
+impl State {
+    /// Does what a user asks of the screen; returns what the screen asks of the program.
+    pub fn update(&mut self, action: Action) -> Option<Command> {
+        self.said = None;
+        match action {
+            Action::Help => self.toggle(Overlay::Help { top: 0 }),
+            Action::Servers => self.toggle(Overlay::Servers { at: 0 }),
+            Action::FirstSteps => self.toggle(Overlay::FirstSteps { top: 0 }),
+            Action::Focus(pane) => self.focus_on(pane),
+            Action::FocusNext => self.focus_on(self.focus.next()),
+            Action::FocusPrevious => self.focus_on(self.focus.previous()),
+            Action::Zoom => self.zoomed = !self.zoomed,
+            Action::Tiles => self.toggle_tiles(),
+            Action::Escape => return self.escape(),
+            Action::Move(step) => return self.step(step),
+            Action::Wheel(pane, direction) => return self.wheel(pane, direction),
+            Action::Click(pane, row) => self.click(pane, row),
+            Action::Filter => self.type_filter(),
+            Action::Find(direction) => self.find(direction),
+            Action::Edit(request) => self.edit(request),
+            Action::Complete(direction) => self.complete(direction),
+            Action::Field(direction) => self.form.go(direction),
+            Action::Submit => return self.submit(),
+            Action::Confirm => return self.confirm(),
+            Action::Answer(answer) => return self.answer(answer),
+            Action::OtherAnswer => self.mark_other_answer(),
+            Action::OnlyThis => self.narrow_to_selected(),
+            Action::AllConnections => self.transcript.narrow(None),
+            Action::OtherTile(direction) => self.other_tile(direction),
+            Action::CloseConnection => self.ask_to_close(),
+            Action::Details => self.show_details(),
+            Action::RelayRun => return Some(Command::Relay(Request::Run)),
+            Action::Retry => return self.retry(),
+            Action::RetryRow(row) => {
+                self.click(Pane::Queue, Some(row));
+                return self.retry();
+            }
+            Action::Hold => return self.hold_or_release(),
+            Action::Drop => self.ask_to_drop(),
+            Action::Pause => self.transcript.pause(),
+            Action::Follow => self.transcript.follow(),
+            Action::Stamps => self.stamps = self.stamps.next(),
+            Action::Wrap => self.long_rows = self.long_rows.other(),
+            Action::Bodies => self.transcript.toggle_bodies(),
+            Action::Passwords => self.transcript.toggle_passwords(),
+            Action::Wire => self.toggle_wire(),
+            Action::CopyLine => return self.copy_line(),
+            Action::CopyConnection => return self.copy_connection(),
+            Action::Save => return Some(Command::Save(None)),
+            Action::OpenMailbox => return self.open_mailbox(),
+            Action::NewMailbox => self.ask_for(Purpose::NewMailbox, ""),
+            Action::OpenMessage => return self.reader.open_selected().map(Command::Wish),
+            Action::OtherMessage(direction) => {
+                return self.reader.open_other(direction).map(Command::Wish);
+            }
+            Action::RawMessage => self.reader.toggle_raw(),
+            Action::AllHeaders => self.reader.toggle_header(),
+            Action::SaveMessage => return self.on_message(Wish::Save),
+            Action::SaveAttachments => return self.save_attachments(),
+            Action::SaveAttachment(nth) => {
+                return self.on_message(|key| Wish::SaveAttachments(key, Some(nth)));
+            }
+            Action::DeleteMessage => self.ask_to_delete(),
+            Action::Compose => self.compose(),
+            Action::CommandLine => self.ask_for(Purpose::Command, ""),
+            Action::Change
+            | Action::StartServer
+            | Action::StopServer
+            | Action::RestartServer
+            | Action::ServerRow(_) => {}
+            Action::Theme => self.palette = self.palette.next(),
+            Action::Mouse => return Some(self.toggle_mouse()),
+            Action::Redraw => return Some(Command::Redraw),
+            Action::Suspend => return Some(Command::Suspend),
+            Action::Quit => return self.quit(),
+            Action::QuitNow => return Some(Command::Quit),
+        }
+        None
+    }
+
+    fn toggle(&mut self, overlay: Overlay) {
+        let is_shown = std::mem::discriminant(&self.overlay) == std::mem::discriminant(&overlay);
+        self.overlay = if is_shown { Overlay::None } else { overlay };
+        self.search = Input::default();
+        self.prompt = None;
+    }
+
+    fn focus_on(&mut self, pane: Pane) {
+        if self.focus == Pane::Mailboxes && pane != Pane::Mailboxes {
+            self.has_looked_at_mailboxes();
+        }
+        self.focus = pane;
+        self.prompt = None;
+    }
+
+    /// What is in the mailboxes now is new no more.
+    fn has_looked_at_mailboxes(&mut self) {
+        let mut rows = self.mailboxes.items().to_vec();
+        for row in &mut rows {
+            let messages = row.messages.unwrap_or(0);
+            self.seen.insert(row.name.clone(), messages);
+            row.new = 0;
+        }
+        self.mailboxes.replace(rows);
+    }
+
+    fn toggle_tiles(&mut self) {
+        self.tiled = !self.tiled;
+        if self.tiled {
+            self.transcript.narrow(None);
+        }
+    }
+
+    /// Takes back the latest thing.
+    fn escape(&mut self) -> Option<Command> {
+        let place = self.context();
+        if let Some(prompt) = self.prompt.take() {
+            if let Purpose::Filter(place) = prompt.purpose {
+                let _ = self.set_filter(place, "");
+            }
+        } else if self.overlay != Overlay::None {
+            self.overlay = Overlay::None;
+        } else if self.filter_of(place).is_some() {
+            let _ = self.set_filter(place, "");
+        } else if matches!(place, Context::Messages | Context::Message) {
+            return self.reader.back().map(Command::Wish);
+        } else if self.zoomed {
+            self.zoomed = false;
+        } else if self.tiled {
+            self.tiled = false;
+        } else if self.transcript.ring().only().is_some() {
+            self.transcript.narrow(None);
+        }
+        None
+    }
+
+    fn step(&mut self, step: Step) -> Option<Command> {
+        if let Some(prompt) = &mut self.prompt {
+            prompt.recall(&mut self.history, step);
+            return None;
+        }
+        if let Some(top) = self.overlay.top_mut() {
+            *top = stepped(*top, step);
+            return None;
+        }
+        match self.overlay {
+            Overlay::Compose => self.form.step(step),
+            _ => return self.step_in(self.context(), step),
+        }
+        None
+    }
+
+    fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.step(step),
+            Context::Pane(Pane::Transcript) if self.tiled => self.other_tile(match step {
+                Step::Up | Step::HalfPageUp | Step::PageUp | Step::First => Direction::Backward,
+                Step::Down | Step::HalfPageDown | Step::PageDown | Step::Last => Direction::Forward,
+            }),
+            Context::Pane(Pane::Transcript) => self.transcript.step(step),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.step(step),
+            Context::Pane(Pane::Queue) => self.queue.step(step),
+            Context::Pane(Pane::Log) => return Some(Command::ScrollLog(step)),
+            Context::Messages | Context::Message => self.reader.step(step),
+            Context::Servers => {}
+        }
+        None
+    }
+
+    fn wheel(&mut self, pane: Pane, direction: Direction) -> Option<Command> {
+        let step = match direction {
+            Direction::Forward => Step::Down,
+            Direction::Backward => Step::Up,
+        };
+        match self.overlay {
+            Overlay::Ask { .. } | Overlay::Compose => None,
+            Overlay::None if pane == Pane::Transcript && !self.tiled => {
+                self.transcript.wheel(direction);
+                None
+            }
+            Overlay::None if pane == Pane::Mailboxes => self.step_in(self.context(), step),
+            Overlay::None => self.step_in(Context::Pane(pane), step),
+            _ => self.step(step),
+        }
+    }
+
+    fn click(&mut self, pane: Pane, row: Option<usize>) {
+        if self.overlay != Overlay::None {
+            return;
+        }
+        self.focus_on(pane);
+        match (pane, row) {
+            (Pane::Connections, Some(row)) => self.connections.click(row),
+            (Pane::Transcript, Some(row)) => self.transcript.click(row),
+            (Pane::Mailboxes, Some(row)) if self.reader.context().is_some() => {
+                self.reader.click(row);
+            }
+            (Pane::Mailboxes, Some(row)) => self.mailboxes.click(row),
+            (Pane::Queue, Some(row)) => self.queue.click(row),
+            _ => {}
+        }
+    }
+
+    fn ask_for(&mut self, purpose: Purpose, text: &str) {
+        self.prompt = Some(Prompt::new(purpose, text));
+    }
+
+    fn type_filter(&mut self) {
+        let place = match self.context() {
+            Context::Pane(Pane::Log) => Context::Pane(Pane::Transcript),
+            Context::Servers => return,
+            place => place,
+        };
+        // Again after a search that showed the matches in context: only the matches.
+        let text = self.filter_of(place).unwrap_or_default().to_owned();
+        let _ = self.set_filter(place, &text);
+        self.ask_for(Purpose::Filter(place), &text);
+    }
+
+    fn find(&mut self, direction: Direction) {
+        let place = self.context();
+        if self.filter_of(place).is_none() {
+            self.say("Nothing is looked for yet: type / and what to look for.");
+            return;
+        }
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.find(direction),
+            Context::Pane(Pane::Transcript | Pane::Log) => self.transcript.find(direction),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.find(direction),
+            Context::Pane(Pane::Queue) => self.queue.find(direction),
+            Context::Messages | Context::Message => self.reader.find(direction),
+            Context::Servers => {}
+        }
+    }
+
+    fn edit(&mut self, request: InputRequest) {
+        if let Some(prompt) = &mut self.prompt {
+            prompt::edit(&mut prompt.input, request, MOST_TYPED);
+            prompt.trouble = None;
+            self.filter_as_typed();
+        } else if let Overlay::Help { top } = &mut self.overlay {
+            prompt::edit(&mut self.search, request, MOST_TYPED);
+            *top = 0;
+        } else if self.overlay == Overlay::Compose {
+            self.form.edit(request);
+        }
+    }
+
+    /// A filter takes effect while it is typed.
+    fn filter_as_typed(&mut self) {
+        let Some(Prompt { purpose: Purpose::Filter(place), input, .. }) = &self.prompt else {
+            return;
+        };
+        let (place, text) = (*place, input.value().to_owned());
+        let _ = self.set_filter(place, &text);
+    }
+
+    fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
+        let pattern = Pattern::new(text);
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.filter(pattern),
+            Context::Pane(Pane::Transcript | Pane::Log) => self.transcript.filter(pattern),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.filter(pattern),
+            Context::Pane(Pane::Queue) => self.queue.filter(pattern),
+            Context::Messages | Context::Message => self.reader.set_filter(pattern),
+            Context::Servers => {}
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, _direction: Direction) {}
+
+    fn confirm(&mut self) -> Option<Command> {
+        if let Some(prompt) = self.prompt.take() {
+            return self.take_typed(&prompt);
+        }
+        match &self.overlay {
+            Overlay::Ask { marked, .. } => self.answer(*marked),
+            Overlay::Compose => self.form.enter().and_then(|()| self.submit()),
+            _ => {
+                self.overlay = Overlay::None;
+                None
+            }
+        }
+    }
+
+    fn take_typed(&mut self, prompt: &Prompt) -> Option<Command> {
+        let text = prompt.text().trim();
+        match prompt.purpose {
+            Purpose::NewMailbox if !text.is_empty() => {
+                Some(Command::Wish(Wish::Create(text.to_owned())))
+            }
+            _ => None,
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Option<Command> {
+        let Overlay::Ask { question, .. } = &self.overlay else {
+            return None;
+        };
+        let question = question.clone();
+        self.overlay = Overlay::None;
+        if answer == Answer::No {
+            return None;
+        }
+        Some(match question {
+            Question::Quit { .. } => Command::Quit,
+            Question::Close(connection) => Command::Close(connection.id),
+            Question::Drop(pick) => give(Order::Drop, pick),
+            Question::Delete(key) => Command::Wish(Wish::Delete(key)),
+        })
+    }
+
+    fn mark_other_answer(&mut self) {
+        if let Overlay::Ask { marked, .. } = &mut self.overlay {
+            *marked = match marked {
+                Answer::Yes => Answer::No,
+                Answer::No => Answer::Yes,
+            };
+        }
+    }
+
+    fn narrow_to_selected(&mut self) {
+        let connection = match self.focus {
+            Pane::Transcript => self.transcript.cursor().and_then(|(_, row)| row.connection()),
+            _ => self.connections.selected().map(|row| row.name),
+        };
+        if connection.is_none() {
+            self.say(match self.focus {
+                Pane::Transcript => "No row is selected: ↑ selects one.",
+                _ => "No connection is selected.",
+            });
+            return;
+        }
+        self.tiled = false;
+        self.transcript.narrow(connection);
+    }
+
+    fn other_tile(&mut self, _direction: Direction) {}
+
+    fn toggle_wire(&mut self) {}
+
+    fn copy_line(&mut self) -> Option<Command> {
+        None
+    }
+
+    fn copy_connection(&mut self) -> Option<Command> {
+        None
+    }
+
+    fn open_mailbox(&mut self) -> Option<Command> {
+        let Some(row) = self.mailboxes.selected() else {
+            self.say("No mailbox is selected.");
+            return None;
+        };
+        let name = row.name.as_str().to_owned();
+        Some(Command::Wish(self.reader.open(name)))
+    }
+
+    fn on_message(
+        &mut self,
+        wish: impl FnOnce(crate::app::mailroom::MessageKey) -> Wish,
+    ) -> Option<Command> {
+        let key = self.reader.selected_key();
+        if key.is_none() {
+            self.say("No message is selected.");
+        }
+        key.map(|key| Command::Wish(wish(key)))
+    }
+
+    fn ask_to_delete(&mut self) {
+        match self.reader.selected_key() {
+            Some(key) => self.ask(Question::Delete(key)),
+            None => self.say("No message is selected."),
+        }
+    }
+
+    fn save_attachments(&mut self) -> Option<Command> {
+        None
+    }
+
+    fn compose(&mut self) {
+        self.overlay = Overlay::Compose;
+    }
+
+    fn submit(&mut self) -> Option<Command> {
+        None
+    }
+
+    fn ask_to_close(&mut self) {
+        match self.connections.selected() {
+            Some(row) if row.closed.is_none() => self.ask(Question::Close(row.name)),
+            Some(_) => self.say("This connection is closed already."),
+            None => self.say("No connection is selected."),
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.overlay = Overlay::Ask { question, marked: Answer::No };
+    }
+
+    fn show_details(&mut self) {
+        if self.queue.selected().is_some() {
+            self.overlay = Overlay::QueueEntry { top: 0 };
+        }
+    }
+
+    fn retry(&mut self) -> Option<Command> {
+        let row = self.queue_entry()?;
+        if row.sending.is_some() {
+            self.say("It is being sent now.");
+            return None;
+        }
+        Some(give(Order::Retry, row.pick))
+    }
+
+    fn hold_or_release(&mut self) -> Option<Command> {
+        let row = self.queue_entry()?;
+        let order = match row.state {
+            RecipientState::Held => Order::Release,
+            _ => Order::Hold,
+        };
+        Some(give(order, row.pick))
+    }
+
+    fn ask_to_drop(&mut self) {
+        if let Some(row) = self.queue_entry() {
+            self.ask(Question::Drop(row.pick));
+        }
+    }
+
+    /// The selected recipient, or a word to the user that there is none.
+    fn queue_entry(&mut self) -> Option<QueueRow> {
+        let row = self.queue_selected();
+        if row.is_none() {
+            self.say("No queue entry is selected.");
+        }
+        row
+    }
+
+    fn toggle_mouse(&mut self) -> Command {
+        self.mouse = match self.mouse {
+            Mouse::Captured => Mouse::Free,
+            Mouse::Free => Mouse::Captured,
+        };
+        self.say(match self.mouse {
+            Mouse::Captured => "The mouse is the console's: click and wheel work.",
+            Mouse::Free => "The mouse is the terminal's: it selects text; m takes it back.",
+        });
+        Command::Mouse
+    }
+
+    fn quit(&mut self) -> Option<Command> {
+        match (self.open(None), self.relay.tally) {
+            (0, None) => Some(Command::Quit),
+            (open, _) => {
+                self.ask(Question::Quit { open });
+                None
+            }
+        }
+    }
+}
+
+fn give(order: Order, pick: Pick) -> Command {
+    Command::Relay(Request::Give(order, pick))
+}
+
+impl Stamps {
+    const fn next(self) -> Self {
+        match self {
+            Self::Seconds => Self::Milliseconds,
+            Self::Milliseconds => Self::Off,
+            Self::Off => Self::Seconds,
+        }
+    }
+}
+
+impl LongRows {
+    const fn other(self) -> Self {
+        match self {
+            Self::Cut => Self::Wrapped,
+            Self::Wrapped => Self::Cut,
+        }
+    }
+}
+
+impl Palette {
+    const fn next(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light => Self::Plain,
+            Self::Plain => Self::Dark,
+        }
+    }
+}
+
+/// Where a text of unknown length is scrolled to; whoever draws it knows its end.
+fn stepped(top: usize, step: Step) -> usize {
+    const PAGE: usize = 10;
+    match step {
+        Step::Up => top.saturating_sub(1),
+        Step::Down => top.saturating_add(1),
+        Step::HalfPageUp | Step::PageUp => top.saturating_sub(PAGE),
+        Step::HalfPageDown | Step::PageDown => top.saturating_add(PAGE),
+        Step::First => 0,
+        Step::Last => usize::MAX,
+    }
+}
