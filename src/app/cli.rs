@@ -1,5 +1,6 @@
 //! The command line and its words. Knows no defaults and decides nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU64};
@@ -12,6 +13,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::app::keys::{Key, NoKey};
+use crate::app::state::Palette;
 use crate::check::Script;
 use crate::relay::route::NextHop;
 
@@ -35,7 +38,7 @@ console or, with --no-tui, without a screen.
 
 Every option but -v and -a may also stand in the environment (MAILCONSOLE_SMTP_PORT=2525) and in the config \
 file (smtp-port = 2525); a flag counts before the environment, and the environment before the \
-file.
+file. The config file can also change the keys of the console: [keys] quit = \"Q\".
 
 Examples:
   mailconsole --dir mailtest --user linhphan          the console, with a mailbox to begin with
@@ -351,8 +354,17 @@ pub struct Options {
         hide_env = true,
         global = true
     )]
-    #[arg(help_heading = LIMITS)]
+    #[arg(help_heading = SCREEN)]
     pub scrollback: Option<usize>,
+
+    /// Colours of the console: dark, light, high-contrast or none [default: dark, or none where
+    /// NO_COLOR is set]
+    #[arg(long, value_name = "NAME", env = "MAILCONSOLE_THEME", hide_env = true, global = true)]
+    #[arg(help_heading = SCREEN)]
+    pub theme: Option<Theme>,
+    /// Keys of the console, by the names of what they do. Only in the config file.
+    #[arg(skip)]
+    pub keys: BTreeMap<String, Keys>,
 
     /// No screen: serve until Ctrl+C
     #[arg(long, env = "MAILCONSOLE_NO_TUI", hide_env = true, global = true)]
@@ -385,6 +397,7 @@ const MAILBOXES: &str = "Mailboxes";
 const LISTENING: &str = "Listening";
 const RELAY: &str = "Relay";
 const LIMITS: &str = "Limits";
+const SCREEN: &str = "Screen";
 
 /// A number of octets: `1048576`, `64M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -524,6 +537,52 @@ impl TryFrom<String> for NameServer {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// The colours of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Theme(pub Palette);
+
+impl FromStr for Theme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<String> for Theme {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The keys for something: `"q"`, or `["q", "F10"]`; `[]` for none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenKeys")]
+pub struct Keys(pub Vec<Key>);
+
+/// Keys as a config file may have them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenKeys {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TryFrom<WrittenKeys> for Keys {
+    type Error = NoKey;
+
+    fn try_from(keys: WrittenKeys) -> Result<Self, NoKey> {
+        let words = match keys {
+            WrittenKeys::One(word) => vec![word],
+            WrittenKeys::Several(words) => words,
+        };
+        words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::app::cli::{Check, Cli, Command, Options, Picked, Queue, QueueOrder, Route};
+use crate::app::cli::{Check, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route};
+use crate::app::keys::{Keymap, KeymapError};
+use crate::app::state::Palette;
 use crate::check::Script;
 use crate::relay::conversation::opening::{Hello, Login};
 use crate::relay::mx::Loopback;
@@ -131,6 +133,10 @@ pub struct Config {
     pub verbosity: Verbosity,
     /// Transcript lines that the console keeps.
     pub scrollback: usize,
+    /// Colours of the console.
+    pub palette: Palette,
+    /// Keys of the console.
+    pub keymap: Keymap,
 }
 
 /// A port, and how it is chosen.
@@ -210,6 +216,9 @@ pub enum ConfigError {
         /// What is not there.
         missing: &'static str,
     },
+    /// Keys that cannot be had.
+    #[error("[keys] in the config file: {0}")]
+    Keys(#[from] KeymapError),
     /// An order without an entry.
     #[error("no entry is named: name its ID, the first column of mailconsole queue")]
     NoEntry,
@@ -403,6 +412,8 @@ fn config(
         message_most: options.max_message.map_or(limits::MESSAGE_OCTETS, |size| size.0),
         verbosity: verbosity(options.verbose),
         scrollback: options.scrollback.unwrap_or(SCROLLBACK),
+        palette: options.theme.map_or_else(usual_palette, |theme| theme.0),
+        keymap: keymap(options.keys)?,
     })
 }
 
@@ -416,6 +427,17 @@ fn domain(given: Option<String>) -> Result<Arc<str>, ConfigError> {
             expected: "a domain name such as localhost or example.org",
         }),
     }
+}
+
+/// What nobody has chosen; see <https://no-color.org>.
+fn usual_palette() -> Palette {
+    let is_set = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if is_set { Palette::Plain } else { Palette::Dark }
+}
+
+fn keymap(keys: BTreeMap<String, Keys>) -> Result<Keymap, ConfigError> {
+    let chosen = keys.into_iter().map(|(name, keys)| (name, keys.0)).collect();
+    Ok(Keymap::with(&chosen)?)
 }
 
 /// The author stands in a reply, which is one line.
@@ -459,6 +481,8 @@ impl Options {
             max_connections: self.max_connections.or(file.max_connections),
             max_message: self.max_message.or(file.max_message),
             scrollback: self.scrollback.or(file.scrollback),
+            theme: self.theme.or(file.theme),
+            keys: file.keys,
             no_tui: self.no_tui || file.no_tui,
             verbose: self.verbose.max(file.verbose),
             show_author: self.show_author,
@@ -652,6 +676,33 @@ mod tests {
             assert_eq!(picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
         }
         assert!(matches!(task("mailconsole queue hold x"), Err(ConfigError::NoEntry)));
+    }
+
+    #[test]
+    fn keys_are_chosen_in_the_config_file() {
+        let text = "[keys]\nquit = \"Q\"\nzoom = [\"F5\", \"Ctrl-R\"]\nwrap = []\n";
+        let keymap = keymap(parse_file(text).unwrap().keys).unwrap();
+        let log = crate::app::action::Context::Pane(crate::app::action::Pane::Log);
+        let action = |key: &str| keymap.action(log, key.parse().unwrap());
+        assert_eq!(action("Q"), Some(crate::app::action::Action::Quit));
+        assert_eq!(action("^R"), Some(crate::app::action::Action::Zoom));
+        assert_eq!((action("q"), action("w")), (None, None));
+    }
+
+    #[test]
+    fn keys_that_cannot_be_are_explained() {
+        let message = parse_file("[keys]\nquit = \"Hyper\"\n").unwrap_err();
+        assert!(message.starts_with("line 2: \"Hyper\" is no key"), "{message}");
+        let keys = parse_file("[keys]\nfly = \"Q\"\n").unwrap().keys;
+        let message = keymap(keys).unwrap_err().to_string();
+        assert!(message.contains("[keys]") && message.contains("\"fly\""), "{message}");
+    }
+
+    #[test]
+    fn a_theme_has_one_of_four_names() {
+        let theme = |text: &str| parse_file(text).map(|options| options.theme.map(|one| one.0));
+        assert_eq!(theme("theme = \"light\""), Ok(Some(Palette::Light)));
+        assert!(theme("theme = \"pink\"").unwrap_err().contains("there are dark, light"));
     }
 
     #[test]

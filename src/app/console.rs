@@ -16,7 +16,7 @@ use crate::servers::registry::Registry;
 use crate::store::directory::{Directory, Durability};
 use crate::store::survey;
 use crate::ui::feed::Feed;
-use crate::ui::{self, Console, Ending};
+use crate::ui::{self, Console, Ending, Look};
 use crate::wire::event::{Service, Transcript};
 
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
@@ -52,21 +52,12 @@ async fn show(
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
     let listeners = by_service(&servers.listening());
     let notices = notices(servers.config(), &directory);
-    let scrollback = servers.config().scrollback;
+    let look = Look::of(servers.config());
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
-    let console = Console {
-        registry,
-        overview,
-        feed,
-        listeners,
-        requests,
-        words,
-        relay,
-        notices,
-        scrollback,
-    };
+    let console =
+        Console { registry, overview, feed, listeners, requests, words, relay, notices, look };
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {
@@ -80,6 +71,16 @@ async fn show(
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),
+    }
+}
+
+impl Look {
+    fn of(config: &Config) -> Self {
+        Self {
+            scrollback: config.scrollback,
+            palette: config.palette,
+            keymap: Arc::new(config.keymap.clone()),
+        }
     }
 }
 

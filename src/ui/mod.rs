@@ -32,7 +32,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::action::{Pane, Request};
-use crate::app::state::{Overlay, State};
+use crate::app::keys::Keymap;
+use crate::app::state::{Overlay, Palette, State};
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
 use crate::servers::registry::Registry;
@@ -44,6 +45,7 @@ use crate::ui::panes::{
     chart, connections, help, hint_bar, log, mailboxes, question, queue, queue_entry, tiles,
     too_small, top_line, transcript,
 };
+use crate::ui::theme::Theme;
 use crate::wire::event::Service;
 
 /// How long a screen that was told to end may take; its terminal may have stopped taking output.
@@ -71,8 +73,19 @@ pub struct Console {
     pub relay: Arc<Relay<Dns>>,
     /// Settings and warnings that the user must know of, such as `not synced (--no-sync)`.
     pub notices: Vec<String>,
+    /// How its user wants it.
+    pub look: Look,
+}
+
+/// How the user wants the console to look and to be driven.
+#[derive(Debug, Clone)]
+pub struct Look {
     /// Transcript rows that are kept at most.
     pub scrollback: usize,
+    /// The colours.
+    pub palette: Palette,
+    /// The keys.
+    pub keymap: Arc<Keymap>,
 }
 
 /// Why the console ended.
@@ -141,6 +154,7 @@ pub fn fit(state: &mut State, area: Rect) {
 /// Draws the whole screen.
 pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
     let area = buffer.area;
+    buffer.set_style(area, Theme::of(state.palette).base);
     let Some(layout) = Layout::of(state, area) else {
         too_small::draw(state, area, buffer);
         return;

@@ -17,7 +17,7 @@ use tui_input::InputRequest;
 
 use crate::app::action::{Action, Command, Request};
 use crate::app::state::relay::Story;
-use crate::app::state::{Clock, Palette, Server, State};
+use crate::app::state::{Clock, Server, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::save::save;
@@ -83,7 +83,9 @@ enum Woken {
 impl Screen {
     fn new(console: Console) -> io::Result<Self> {
         let now = Instant::now();
-        let mut state = State::new(clock(), console.scrollback);
+        let mut state = State::new(clock(), console.look.scrollback);
+        state.palette = console.look.palette;
+        state.keymap = Arc::clone(&console.look.keymap);
         state.servers = console
             .listeners
             .iter()
@@ -91,9 +93,6 @@ impl Screen {
             .collect();
         let notices = console.notices.iter();
         state.notices = notices.map(|n| DisplayText::from(n.as_str())).collect();
-        if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-            state.palette = Palette::Plain;
-        }
         state.overview_is(&console.overview.borrow());
         Ok(Self {
             terminal: Terminal::enter(state.mouse)?,

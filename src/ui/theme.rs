@@ -8,6 +8,8 @@ use crate::app::state::Palette;
 /// The styles of the parts of the screen.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
+    /// Beneath everything.
+    pub base: Style,
     /// What is read.
     pub text: Style,
     /// What is beside the point: times, what is closed.
@@ -61,17 +63,19 @@ impl Theme {
                 bad: Color::Red,
                 border: Color::Gray,
             }),
-            Palette::Plain => Self::plain(),
+            Palette::HighContrast => Self::high_contrast(),
+            Palette::Plain => Self::plain(Color::Reset),
         }
     }
 
-    fn plain() -> Self {
+    fn plain(ink: Color) -> Self {
         // Words in a border do not take its colour.
-        let plain = Style::new().fg(Color::Reset).remove_modifier(Modifier::DIM);
+        let plain = Style::new().fg(ink).remove_modifier(Modifier::DIM);
         let bold = plain.add_modifier(Modifier::BOLD);
         let dim = Style::new().add_modifier(Modifier::DIM);
         let reverse = Style::new().add_modifier(Modifier::REVERSED);
         Self {
+            base: Style::new(),
             text: plain,
             faint: dim,
             header: dim,
@@ -89,8 +93,31 @@ impl Theme {
         }
     }
 
+    /// Nothing dim, nothing that depends on what the terminal's own colours are.
+    fn high_contrast() -> Self {
+        let ink = Style::new().fg(Color::Rgb(255, 255, 255));
+        let bold = ink.add_modifier(Modifier::BOLD);
+        let (black, yellow) = (Color::Rgb(0, 0, 0), Color::Rgb(255, 255, 0));
+        Self {
+            base: ink.bg(black),
+            faint: ink.fg(Color::Rgb(208, 208, 208)),
+            header: bold.add_modifier(Modifier::UNDERLINED),
+            border: ink,
+            focus: bold.fg(yellow),
+            selected: Style::new().fg(black).bg(yellow).add_modifier(Modifier::BOLD),
+            found: Style::new().fg(black).bg(Color::Rgb(0, 255, 255)),
+            client: ink.fg(Color::Rgb(0, 255, 255)),
+            server: ink.fg(Color::Rgb(0, 255, 0)),
+            good: ink.fg(Color::Rgb(0, 255, 0)),
+            notice: bold.fg(yellow),
+            bad: bold.fg(Color::Rgb(255, 128, 128)),
+            key: Style::new().fg(black).bg(Color::Rgb(255, 255, 255)),
+            ..Self::plain(Color::Rgb(255, 255, 255))
+        }
+    }
+
     fn coloured(colours: &Colours) -> Self {
-        let plain = Self::plain();
+        let plain = Self::plain(Color::Reset);
         Self {
             border: Style::new().fg(colours.border),
             focus: Style::new().fg(colours.accent),

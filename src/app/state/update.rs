@@ -81,7 +81,7 @@ impl State {
             | Action::StopServer
             | Action::RestartServer
             | Action::ServerRow(_) => {}
-            Action::Theme => self.palette = self.palette.next(),
+            Action::Theme => self.next_theme(),
             Action::Mouse => return Some(self.toggle_mouse()),
             Action::Redraw => return Some(Command::Redraw),
             Action::Suspend => return Some(Command::Suspend),
@@ -451,6 +451,11 @@ impl State {
         row
     }
 
+    fn next_theme(&mut self) {
+        self.palette = self.palette.next();
+        self.say(&format!("Theme: {}", self.palette.name()));
+    }
+
     fn toggle_mouse(&mut self) -> Command {
         self.mouse = match self.mouse {
             Mouse::Captured => Mouse::Free,
@@ -501,7 +506,8 @@ impl Palette {
     const fn next(self) -> Self {
         match self {
             Self::Dark => Self::Light,
-            Self::Light => Self::Plain,
+            Self::Light => Self::HighContrast,
+            Self::HighContrast => Self::Plain,
             Self::Plain => Self::Dark,
         }
     }

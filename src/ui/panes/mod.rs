@@ -109,6 +109,7 @@ fn overlay(area: Rect, buffer: &mut Buffer, theme: &Theme, size: (u16, u16), nam
         height,
     );
     Clear.render(over, buffer);
+    buffer.set_style(over, theme.base);
     mend_wide(over, buffer);
     border(over, buffer, theme.focus, BorderType::Double);
     let titles = Titles { left: name, right: "" };
