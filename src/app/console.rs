@@ -80,6 +80,8 @@ impl Look {
             scrollback: config.scrollback,
             palette: config.palette,
             keymap: Arc::new(config.keymap.clone()),
+            domain: Arc::clone(&config.domain),
+            password: Arc::clone(&config.password),
         }
     }
 }

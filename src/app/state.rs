@@ -1,6 +1,7 @@
 //! What the screen shows, and how what happens and what a user does change it. Pure: knows no
 //! terminal, no server and no clock of its own.
 
+pub mod checklist;
 pub mod compose;
 pub mod list;
 pub mod pattern;
@@ -28,6 +29,7 @@ use tui_input::Input;
 use crate::app::action::{Answer, Context, Pane};
 use crate::app::keys::Keymap;
 use crate::app::mailroom::{MessageKey, News};
+use crate::app::state::checklist::Checklist;
 use crate::app::state::compose::Form;
 use crate::app::state::list::List;
 use crate::app::state::pattern::Pattern;
@@ -260,6 +262,12 @@ pub struct State {
     pub history: History,
     /// The mailbox that is open, and the message.
     pub reader: Reader,
+    /// How far a mail client's first visit is.
+    pub checklist: Checklist,
+    /// The domain whose mailboxes these are.
+    pub domain: DisplayText,
+    /// The password of every user.
+    pub password: DisplayText,
     /// The message that is composed; it stays until it is sent.
     pub form: Form,
     /// Which keys do what.
@@ -301,6 +309,9 @@ impl State {
             search: Input::default(),
             history: History::default(),
             reader: Reader::default(),
+            checklist: Checklist::default(),
+            domain: DisplayText::from("localhost"),
+            password: DisplayText::default(),
             form: Form::default(),
             keymap: Arc::default(),
             said: None,
@@ -322,6 +333,7 @@ impl State {
     pub fn apply(&mut self, row: impl Into<Row>) {
         let row = row.into();
         self.rate.count(row.lines(), self.clock.instant);
+        self.checklist.apply(&row);
         self.transcript.push(row);
     }
 

@@ -42,8 +42,8 @@ use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
-    chart, connections, help, hint_bar, log, mailboxes, question, queue, queue_entry, tiles,
-    too_small, top_line, transcript,
+    chart, connections, first_steps, help, hint_bar, log, mailboxes, question, queue, queue_entry,
+    tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
 use crate::wire::event::Service;
@@ -86,6 +86,10 @@ pub struct Look {
     pub palette: Palette,
     /// The keys.
     pub keymap: Arc<Keymap>,
+    /// The domain whose mailboxes these are.
+    pub domain: Arc<str>,
+    /// The password of every user, for whoever sets up a mail client.
+    pub password: Arc<str>,
 }
 
 /// Why the console ended.
@@ -134,6 +138,7 @@ pub fn fit(state: &mut State, area: Rect) {
     let most = match &state.overlay {
         Overlay::Help { .. } => help::most_scrolled(state, area),
         Overlay::QueueEntry { .. } => queue_entry::most_scrolled(state, area),
+        Overlay::FirstSteps { .. } => first_steps::most_scrolled(state, area),
         _ => 0,
     };
     state.fit_overlay(most);
@@ -167,7 +172,10 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
         match pane {
             Pane::Connections => connections::draw(state, area, buffer),
             Pane::Transcript if state.tiled => tiles::draw(state, area, buffer),
-            Pane::Transcript => transcript::draw(state, area, buffer),
+            Pane::Transcript => {
+                transcript::draw(state, area, buffer);
+                first_steps::draw_strip(state, area, buffer);
+            }
             Pane::Mailboxes => mailboxes::draw(state, area, buffer),
             Pane::Queue => queue::draw(state, area, buffer),
             Pane::Log => log::draw(state, log, area, buffer),
@@ -185,8 +193,8 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
 
 fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
     match &state.overlay {
-        Overlay::None | Overlay::Servers { .. } | Overlay::Compose | Overlay::FirstSteps { .. } => {
-        }
+        Overlay::None | Overlay::Servers { .. } | Overlay::Compose => {}
+        Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked } => {
             question::draw(state, question, *marked, area, buffer);

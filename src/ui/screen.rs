@@ -85,6 +85,8 @@ impl Screen {
         let now = Instant::now();
         let mut state = State::new(clock(), console.look.scrollback);
         state.palette = console.look.palette;
+        state.domain = DisplayText::from(&*console.look.domain);
+        state.password = DisplayText::from(&*console.look.password);
         state.keymap = Arc::clone(&console.look.keymap);
         state.servers = console
             .listeners

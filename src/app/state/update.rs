@@ -6,7 +6,7 @@ use crate::app::action::{Action, Answer, Command, Context, Direction, Pane, Requ
 use crate::app::mailroom::Wish;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
-use crate::app::state::rows::QueueRow;
+use crate::app::state::rows::{MailboxRow, QueueRow};
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::relay::orders::{Order, Pick};
 use crate::store::overview::RecipientState;
@@ -233,7 +233,7 @@ impl State {
     fn find(&mut self, direction: Direction) {
         let place = self.context();
         if self.filter_of(place).is_none() {
-            self.say("Nothing is looked for yet: type / and what to look for.");
+            self.nothing_to_find();
             return;
         }
         match place {
@@ -244,6 +244,19 @@ impl State {
             Context::Messages | Context::Message => self.reader.find(direction),
             Context::Servers => {}
         }
+    }
+
+    /// To a fresh user, whose screen says so, the key is that of a new mailbox.
+    fn nothing_to_find(&mut self) {
+        if self.has_no_mailbox() {
+            self.ask_for(Purpose::NewMailbox, "");
+        } else {
+            self.say("Nothing is looked for yet: type / and what to look for.");
+        }
+    }
+
+    fn has_no_mailbox(&self) -> bool {
+        self.mailboxes.items().iter().all(MailboxRow::is_queue)
     }
 
     fn edit(&mut self, request: InputRequest) {

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod connections;
+pub mod first_steps;
 pub mod help;
 pub mod hint_bar;
 pub mod log;

@@ -1,0 +1,168 @@
+//! What to do first: where nothing has been said yet, in the transcript's place; whenever it is
+//! asked for, over the panes; and how far a mail client's first visit is, in the transcript's lower
+//! border.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use crate::app::action::Action;
+use crate::app::state::State;
+use crate::app::state::checklist::Milestone;
+use crate::ui::layout::TITLE_ONLY;
+use crate::ui::panes::overlay;
+use crate::ui::text::{columns, line, put};
+use crate::ui::theme::Theme;
+use crate::wire::event::Service;
+
+/// Columns and lines over the panes.
+const SIZE: (u16, u16) = (74, 19);
+
+/// Transcript lines after which nobody needs to be told how to begin.
+const NO_BEGINNER: usize = 2_000;
+
+/// A line of it.
+struct Told {
+    words: String,
+    style: Style,
+}
+
+/// Draws it over the panes.
+pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let inner = overlay(area, buffer, &theme, SIZE, "First steps — Esc closes");
+    draw_lines(&lines(state, &theme), top, inner, buffer);
+}
+
+/// Lines that it can be scrolled by, over the panes of `area`.
+#[must_use]
+pub fn most_scrolled(state: &State, area: Rect) -> usize {
+    let height = SIZE.1.min(area.height.saturating_sub(2));
+    let theme = Theme::of(state.palette);
+    lines(state, &theme).len().saturating_sub(usize::from(height))
+}
+
+/// Draws it in the place of a transcript in which nothing has been said.
+pub fn draw_in_place(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    draw_lines(&beginning(state, &theme), 0, inner, buffer);
+}
+
+/// Draws how far the first visit is into the lower border of the transcript's `area`, until all
+/// is reached or it is no beginning any more.
+pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
+    let is_beginning = state.transcript.ring().len() < NO_BEGINNER;
+    if area.height <= TITLE_ONLY || state.checklist.is_complete() || !is_beginning {
+        return;
+    }
+    let theme = Theme::of(state.palette);
+    let all = Milestone::ALL.map(|milestone| ticked(state, milestone, &theme));
+    let words = all.iter().map(|(words, _)| columns(words) + 1).sum::<u16>();
+    let mut at = Position::new(area.x + 2, area.bottom() - 1);
+    let room = area.width.saturating_sub(4);
+    // The first thing to come where there is no room for all.
+    let next = all.iter().position(|(words, _)| words.starts_with('☐')).unwrap_or(0);
+    let from = if words > room { next.saturating_sub(1) } else { 0 };
+    for (words, style) in all.iter().skip(from) {
+        let left = (area.right() - 2).saturating_sub(at.x);
+        if columns(words) + 2 > left {
+            return;
+        }
+        at.x += put(buffer, at, left, &format!(" {words}"), *style);
+    }
+    put(buffer, at, 1, " ", theme.border);
+}
+
+fn ticked(state: &State, milestone: Milestone, theme: &Theme) -> (String, Style) {
+    if state.checklist.has(milestone) {
+        (format!("✓ {}", milestone.name()), theme.good)
+    } else {
+        (format!("☐ {}", milestone.name()), theme.faint)
+    }
+}
+
+fn draw_lines(lines: &[Told], top: usize, area: Rect, buffer: &mut Buffer) {
+    for (n, told) in lines.iter().skip(top).enumerate() {
+        let Some(at) = line(area, n) else { return };
+        put(buffer, at.as_position(), at.width, &told.words, told.style);
+    }
+}
+
+fn lines(state: &State, theme: &Theme) -> Vec<Told> {
+    let mut lines = beginning(state, theme);
+    let blank = Told { words: String::new(), style: theme.text };
+    lines.push(blank);
+    lines.push(Told {
+        words: "How far Thunderbird is, as the wire tells:".into(),
+        style: theme.title,
+    });
+    for milestone in Milestone::ALL {
+        let (words, style) = ticked(state, milestone, theme);
+        lines.push(Told { words: format!("  {words}{}", remark(milestone)), style });
+    }
+    lines
+}
+
+const fn remark(milestone: Milestone) -> &'static str {
+    match milestone {
+        Milestone::EhloRefused => " (as it must be here: it says HELO next)",
+        Milestone::Stored => " (synced to the disk before the 250)",
+        _ => "",
+    }
+}
+
+fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
+    let key = |action| state.keymap.key_of(action);
+    let text = |words: String| Told { words, style: theme.text };
+    let new_mailbox = key(Action::NewMailbox);
+    let mut lines = vec![match state.mailboxes.items().iter().find(|row| !row.is_queue()) {
+        None => Told {
+            words: format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox."),
+            style: theme.notice,
+        },
+        Some(row) => text(format!(
+            "1  {} can receive mail; {new_mailbox} in pane 3 makes another mailbox.",
+            row.name
+        )),
+    }];
+    lines.extend([
+        text(format!(
+            "2  {} sends a test message: watch the conversation here.",
+            key(Action::Compose)
+        )),
+        text("3  Thunderbird: a new account, set up by hand, with".into()),
+    ]);
+    lines.extend(account(state).map(|words| Told { words, style: theme.good }));
+    lines.push(Told {
+        words: format!(
+            "{} has all keys, {} commands; {} shows this again.",
+            key(Action::Help),
+            key(Action::CommandLine),
+            key(Action::FirstSteps)
+        ),
+        style: theme.faint,
+    });
+    lines
+}
+
+/// What Thunderbird asks for.
+fn account(state: &State) -> [String; 3] {
+    let port = |service| {
+        let server = state.servers.iter().find(|server| server.service == service);
+        server.map_or_else(|| "—".to_owned(), |server| server.ports())
+    };
+    let users = state.mailboxes.items().iter().filter(|row| !row.is_queue());
+    let user = users.map(|row| row.name.as_str()).next_back().unwrap_or("NAME");
+    [
+        format!(
+            "   POP3  localhost  port {:<6} security None  normal password",
+            port(Service::Pop3)
+        ),
+        format!(
+            "   SMTP  localhost  port {:<6} security None  no authentication",
+            port(Service::Smtp)
+        ),
+        format!("   user {user}, password {}, address {user}@{}", state.password, state.domain),
+    ]
+}
