@@ -7,6 +7,8 @@ use tui_input::InputRequest;
 
 use crate::app::mailroom::Wish;
 use crate::relay::orders::{Order, Pick};
+use crate::servers::settings::{Idle, RelayPolicy};
+use crate::wire::event::Service;
 
 /// One of the numbered panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -257,6 +259,53 @@ pub enum Request {
     Run,
     /// Something about one recipient; who is to be retried is tried at once.
     Give(Order, Pick),
+}
+
+/// What an operator wants of one of the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerOrder {
+    /// Which server.
+    pub service: Service,
+    /// What it is to do.
+    pub what: Change,
+}
+
+/// What a server is to do. What it does already is not done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Listen where it listened before.
+    Start,
+    /// Listen no more, and say farewell to those who are connected.
+    Stop,
+    /// One after the other.
+    Restart,
+}
+
+/// A setting that may change while the servers run, and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingName {
+    /// How long clients may be silent.
+    Idle,
+    /// Octets of message text at most.
+    MessageMost,
+    /// Whose mail for other domains is taken.
+    Relay,
+}
+
+impl SettingName {
+    /// In the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Idle, Self::MessageMost, Self::Relay];
+}
+
+/// What a setting is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// How long clients may be silent.
+    Idle(Idle),
+    /// Octets of message text at most.
+    MessageMost(u64),
+    /// Whose mail for other domains is taken.
+    Relay(RelayPolicy),
 }
 
 /// What the screen asks of the program around it.

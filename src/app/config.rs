@@ -24,6 +24,7 @@ use crate::relay::run::Bounces;
 use crate::relay::timeouts::Timeouts;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
+use crate::servers::settings::Idle;
 use crate::servers::smtp::address::Domain;
 use crate::store::directory::Durability;
 use crate::ui::SCROLLBACK;
@@ -157,32 +158,6 @@ pub struct Mailboxes {
     pub users: Vec<String>,
     /// Whether a message is on the disk before it is acknowledged.
     pub durability: Durability,
-}
-
-/// How long clients may be silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// As long as each protocol's RFC says.
-    AsTheProtocolSays,
-    /// For ever.
-    Unlimited,
-    /// So long, whatever the protocol.
-    Limited(Duration),
-}
-
-impl Idle {
-    /// The limit for one server.
-    #[must_use]
-    pub const fn of(self, service: Service) -> Option<Duration> {
-        match (self, service) {
-            (Self::AsTheProtocolSays, Service::Smtp) => Some(limits::SMTP_IDLE),
-            (Self::AsTheProtocolSays, Service::Pop3) => Some(limits::POP3_IDLE),
-            (Self::AsTheProtocolSays, Service::Echo | Service::Relay) | (Self::Unlimited, _) => {
-                None
-            }
-            (Self::Limited(limit), _) => Some(limit),
-        }
-    }
 }
 
 /// What the transcript shows.
@@ -716,12 +691,10 @@ mod tests {
 
     #[test]
     fn idle_limits_are_the_protocols_unless_set() {
-        let idle = |line: &str, service| headless(line).idle.of(service);
-        let usual = "mailconsole --dir d --no-tui";
-        assert_eq!(idle(usual, Service::Echo), None);
-        assert_eq!(idle(usual, Service::Smtp), Some(Duration::from_mins(5)));
-        assert_eq!(idle(usual, Service::Pop3), Some(Duration::from_mins(10)));
-        let set = "mailconsole --dir d --no-tui --idle 7";
-        assert_eq!(idle(set, Service::Echo), Some(Duration::from_secs(7)));
+        let idle = |line: &str| headless(line).idle;
+        assert_eq!(idle("mailconsole --dir d --no-tui"), Idle::AsTheProtocolSays);
+        assert_eq!(idle("mailconsole --dir d --no-tui --idle 0"), Idle::Unlimited);
+        let seven = Idle::Limited(Duration::from_secs(7));
+        assert_eq!(idle("mailconsole --dir d --no-tui --idle 7"), seven);
     }
 }

@@ -5,6 +5,7 @@ pub mod action;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod control;
 pub mod headless;
 pub mod keys;
 pub mod mailroom;

@@ -9,5 +9,6 @@ pub mod presence;
 pub mod registry;
 pub mod serve;
 pub mod session;
+pub mod settings;
 pub mod smtp;
 pub mod text;

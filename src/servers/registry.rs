@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::{Index, IndexMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::wire::event::ConnectionName;
+use crate::wire::event::{ConnectionName, Service};
 
 /// How long a closed connection is still listed.
 pub const CLOSED_LISTED_FOR: Duration = Duration::from_secs(30);
@@ -95,6 +96,59 @@ pub struct RegistryView {
     pub connections: Vec<ConnectionView>,
     /// How many there have ever been.
     pub opened: u64,
+    /// What each server and the relay have had to do.
+    pub counters: Counters,
+}
+
+/// What one server, or the relay, has had to do since the program started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections there have ever been.
+    pub opened: u64,
+    /// How many of them are open.
+    pub open: u64,
+    /// How many of them were told that there are too many.
+    pub refused: u64,
+    /// Octets that came from peers.
+    pub octets_in: u64,
+    /// Octets that went to them.
+    pub octets_out: u64,
+    /// Messages: stored and acknowledged by SMTP, given out whole by POP3's RETR, taken from the
+    /// relay by a mail host, once for each recipient.
+    pub messages: u64,
+}
+
+/// The counts of each server and of the relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    echo: Counts,
+    smtp: Counts,
+    pop3: Counts,
+    relay: Counts,
+}
+
+impl Index<Service> for Counters {
+    type Output = Counts;
+
+    fn index(&self, service: Service) -> &Counts {
+        match service {
+            Service::Echo => &self.echo,
+            Service::Smtp => &self.smtp,
+            Service::Pop3 => &self.pop3,
+            Service::Relay => &self.relay,
+        }
+    }
+}
+
+impl IndexMut<Service> for Counters {
+    fn index_mut(&mut self, service: Service) -> &mut Counts {
+        match service {
+            Service::Echo => &mut self.echo,
+            Service::Smtp => &mut self.smtp,
+            Service::Pop3 => &mut self.pop3,
+            Service::Relay => &mut self.relay,
+        }
+    }
 }
 
 impl Registry {
@@ -166,6 +220,7 @@ impl Registry {
         RegistryView {
             connections: connections.by_id.values().map(|connection| connection.view()).collect(),
             opened: connections.opened,
+            counters: Counters::default(),
         }
     }
 

@@ -243,6 +243,7 @@ fn typical_connections(state: &State) -> RegistryView {
             view(echo(), 51_602, "ready", 12),
         ],
         opened: 57,
+        ..RegistryView::default()
     }
 }
 
@@ -286,7 +287,11 @@ fn overflow() -> State {
         octets_out: 999_999_999,
         ..connection(id, now)
     });
-    state.connections_are(RegistryView { connections: connections.collect(), opened: 1_234_567 });
+    state.connections_are(RegistryView {
+        connections: connections.collect(),
+        opened: 1_234_567,
+        ..RegistryView::default()
+    });
     let mailboxes = (0..100).map(|n| MailboxView {
         octets: u64::MAX / 200,
         ..mailbox(&format!("a-user-with-a-very-long-name-{n}-日本語日本語"), 1_000_000)
@@ -871,7 +876,11 @@ fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
         partial: hostile.as_bytes().to_vec(),
         ..connection(1, now)
     };
-    state.connections_are(RegistryView { connections: vec![view], opened: 1 });
+    state.connections_are(RegistryView {
+        connections: vec![view],
+        opened: 1,
+        ..RegistryView::default()
+    });
     let entry = QueueView {
         id: hostile.to_owned(),
         reverse_path: hostile.to_owned(),

@@ -68,7 +68,7 @@ pub(crate) fn with_connections(count: u64) -> State {
 pub(crate) fn connect(state: &mut State, count: u64) {
     let now = state.clock.instant;
     let connections = (1..=count).map(|id| connection(id, now)).collect();
-    state.connections_are(RegistryView { connections, opened: count });
+    state.connections_are(RegistryView { connections, opened: count, ..RegistryView::default() });
 }
 
 pub(crate) fn mailbox(name: &str, messages: u64) -> MailboxView {
@@ -156,7 +156,11 @@ fn what_is_closed_already_is_not_asked_about() {
     let mut state = with_connections(0);
     let mut gone = connection(1, state.clock.instant);
     gone.closed = Some(gone.heard);
-    state.connections_are(RegistryView { connections: vec![gone], opened: 1 });
+    state.connections_are(RegistryView {
+        connections: vec![gone],
+        opened: 1,
+        ..RegistryView::default()
+    });
     state.update(Action::CloseConnection);
     assert_eq!(state.overlay, Overlay::None);
     assert!(state.said.is_some());
@@ -287,7 +291,11 @@ fn a_password_is_masked_while_it_is_being_typed() {
     let mut state = with_connections(0);
     let mut view = connection(1, state.clock.instant);
     view.partial = b"pass cis5".to_vec();
-    state.connections_are(RegistryView { connections: vec![view], opened: 1 });
+    state.connections_are(RegistryView {
+        connections: vec![view],
+        opened: 1,
+        ..RegistryView::default()
+    });
     let partial = |state: &State| {
         let row = state.connections.selected().unwrap();
         row.partial(state.transcript.ring().passwords()).unwrap().into_string()
