@@ -317,6 +317,10 @@ pub enum Command {
     Relay(Request),
     /// Something about mailboxes and messages.
     Wish(Wish),
+    /// Start or stop a server.
+    Server(ServerOrder),
+    /// Change a setting.
+    Set(Setting),
     /// Put this on the clipboard; it holds nothing that drives a terminal.
     Copy(String),
     /// Save the transcript rows to a new file, of this name or of a made-up one.

@@ -2,6 +2,7 @@
 //! terminal, no server and no clock of its own.
 
 pub mod checklist;
+pub mod command;
 pub mod compose;
 pub mod list;
 pub mod pattern;
@@ -13,12 +14,12 @@ pub mod ring;
 pub mod row;
 pub mod rows;
 pub mod scrollback;
+pub mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
 mod update;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::FixedOffset;
 use tui_input::Input;
 
-use crate::app::action::{Answer, Context, Pane};
+use crate::app::action::{Answer, Context, Pane, ServerOrder};
 use crate::app::keys::Keymap;
 use crate::app::mailroom::{MessageKey, News};
 use crate::app::state::checklist::Checklist;
@@ -40,9 +41,11 @@ use crate::app::state::relay::{RelayNow, Story};
 use crate::app::state::row::Row;
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::app::state::scrollback::Scrollback;
+use crate::app::state::servers::Server;
 use crate::relay::board::{Live, Tally};
 use crate::relay::orders::Pick;
-use crate::servers::registry::RegistryView;
+use crate::servers::registry::{Counters, RegistryView};
+use crate::servers::settings::SettingsView;
 use crate::store::overview::{Overview, RecipientState};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Service};
@@ -162,6 +165,13 @@ pub enum Question {
     Drop(Pick),
     /// Delete this message?
     Delete(MessageKey),
+    /// Stop this server, or restart it, while connections to it are open?
+    Stop {
+        /// What is to be done.
+        order: ServerOrder,
+        /// How many connections.
+        open: usize,
+    },
 }
 
 /// What lies over the panes.
@@ -200,29 +210,6 @@ pub enum Overlay {
     },
 }
 
-/// One of the servers, in the top line.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// What it speaks.
-    pub service: Service,
-    /// Where it listens.
-    pub addresses: Vec<SocketAddr>,
-}
-
-impl Server {
-    /// The port; the ports, where addresses differ; the whole address, where others than this
-    /// machine can connect.
-    #[must_use]
-    pub fn ports(&self) -> String {
-        if let Some(open_to_others) = self.addresses.iter().find(|a| !a.ip().is_loopback()) {
-            return open_to_others.to_string();
-        }
-        let mut ports: Vec<String> = self.addresses.iter().map(|a| a.port().to_string()).collect();
-        ports.dedup();
-        ports.join(",")
-    }
-}
-
 /// Everything the screen shows.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -230,6 +217,10 @@ pub struct State {
     pub clock: Clock,
     /// The servers, in the order of the top line.
     pub servers: Vec<Server>,
+    /// What each server and the relay have had to do.
+    pub counters: Counters,
+    /// The settings that can be changed while the servers run.
+    pub settings: SettingsView,
     /// Settings and warnings that the user must know of.
     pub notices: Vec<DisplayText>,
     /// The pane that keys go to.
@@ -293,6 +284,8 @@ impl State {
         Self {
             clock,
             servers: Vec::new(),
+            counters: Counters::default(),
+            settings: SettingsView::default(),
             notices: Vec::new(),
             focus: Pane::Connections,
             zoomed: false,
@@ -340,6 +333,7 @@ impl State {
     /// Takes a snapshot of the connections.
     pub fn connections_are(&mut self, view: RegistryView) {
         self.opened = view.opened;
+        self.counters = view.counters;
         let rows = view.connections.into_iter().map(ConnectionRow::from);
         self.connections.replace(rows.collect());
     }

@@ -43,7 +43,7 @@ use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
     chart, connections, first_steps, help, hint_bar, log, mailboxes, question, queue, queue_entry,
-    tiles, too_small, top_line, transcript,
+    servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
 use crate::wire::event::Service;
@@ -193,7 +193,8 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
 
 fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
     match &state.overlay {
-        Overlay::None | Overlay::Servers { .. } | Overlay::Compose => {}
+        Overlay::None | Overlay::Compose => {}
+        Overlay::Servers { .. } => servers::draw(state, area, buffer),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked } => {

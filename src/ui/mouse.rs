@@ -6,26 +6,50 @@ use ratatui::layout::{Position, Rect};
 use crate::app::action::{Action, Direction, Pane};
 use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
-use crate::ui::panes::{below_header, connections, inside, queue, transcript};
+use crate::ui::panes::{
+    below_header, connections, hint_bar, inside, question, queue, servers, top_line, transcript,
+};
 
 /// What the mouse does on this screen, whose panes share `area`.
 #[must_use]
 pub fn action(state: &State, area: Rect, event: MouseEvent) -> Option<Action> {
     let at = Position::new(event.column, event.row);
     let layout = Layout::of(state, area)?;
-    let &(pane, area) = layout.panes.iter().find(|(_, area)| area.contains(at))?;
     match event.kind {
-        MouseEventKind::Down(MouseButton::Left) => {
-            let button = match pane {
-                Pane::Queue if state.overlay == Overlay::None => queue::button_at(state, area, at),
-                _ => None,
-            };
-            Some(button.unwrap_or_else(|| Action::Click(pane, row_at(state, pane, area, at))))
-        }
-        MouseEventKind::ScrollUp => Some(Action::Wheel(pane, Direction::Backward)),
-        MouseEventKind::ScrollDown => Some(Action::Wheel(pane, Direction::Forward)),
+        MouseEventKind::Down(MouseButton::Left) => clicked(state, &layout, area, at),
+        MouseEventKind::ScrollUp => wheel(&layout, at, Direction::Backward),
+        MouseEventKind::ScrollDown => wheel(&layout, at, Direction::Forward),
         _ => None,
     }
+}
+
+fn wheel(layout: &Layout, at: Position, direction: Direction) -> Option<Action> {
+    pane_at(layout, at).map(|(pane, _)| Action::Wheel(pane, direction))
+}
+
+fn clicked(state: &State, layout: &Layout, area: Rect, at: Position) -> Option<Action> {
+    if layout.hints.contains(at) {
+        return hint_bar::button_at(state, layout.hints, at);
+    }
+    match &state.overlay {
+        Overlay::None => {}
+        Overlay::Ask { question, .. } => return question::button_at(state, question, area, at),
+        Overlay::Servers { .. } => return servers::button_at(state, area, at),
+        _ => return None,
+    }
+    if layout.top.contains(at) {
+        return top_line::button_at(state, layout.top, at);
+    }
+    let (pane, area) = pane_at(layout, at)?;
+    let button = match pane {
+        Pane::Queue => queue::button_at(state, area, at),
+        _ => None,
+    };
+    Some(button.unwrap_or_else(|| Action::Click(pane, row_at(state, pane, area, at))))
+}
+
+fn pane_at(layout: &Layout, at: Position) -> Option<(Pane, Rect)> {
+    layout.panes.iter().find(|(_, area)| area.contains(at)).copied()
 }
 
 /// Which of the rows in view is at a place of the screen.

@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
 use crate::app::action::{Action, Command, Request};
+use crate::app::control::Condition;
 use crate::app::state::relay::Story;
-use crate::app::state::{Clock, Server, State};
+use crate::app::state::servers::Server;
+use crate::app::state::{Clock, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::save::save;
@@ -91,7 +93,11 @@ impl Screen {
         state.servers = console
             .listeners
             .iter()
-            .map(|(service, addresses)| Server { service: *service, addresses: addresses.clone() })
+            .map(|(service, addresses)| Server {
+                service: *service,
+                addresses: addresses.clone(),
+                condition: Condition::Running,
+            })
             .collect();
         let notices = console.notices.iter();
         state.notices = notices.map(|n| DisplayText::from(n.as_str())).collect();
@@ -196,7 +202,7 @@ impl Screen {
             Command::Close(connection) => self.console.registry.close(connection),
             Command::Relay(request) => self.ask_relay(request),
             Command::Save(name) => self.save(name),
-            Command::Wish(_) | Command::Copy(_) => {}
+            Command::Wish(_) | Command::Copy(_) | Command::Server(_) | Command::Set(_) => {}
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
             Command::Redraw => self.terminal.redraw(),

@@ -12,13 +12,15 @@ use tui_input::InputRequest;
 
 use super::*;
 use crate::app::action::{Action, Answer, Command, Direction, Request, Step};
+use crate::app::control::Condition;
 use crate::app::keys;
+use crate::app::state::Palette;
 use crate::app::state::relay::Story;
 use crate::app::state::row::Row;
+use crate::app::state::servers::Server;
 use crate::app::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
-use crate::app::state::{Palette, Server};
 use crate::relay::board::{Attempt, Live, Sent, Tally};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, Pick};
@@ -144,9 +146,9 @@ fn empty() -> State {
     let mut state = State::new(clock(), 50_000);
     let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
     state.servers = vec![
-        Server { service: Service::Smtp, addresses: at(2_500) },
-        Server { service: Service::Pop3, addresses: at(11_000) },
-        Server { service: Service::Echo, addresses: at(10_000) },
+        Server { service: Service::Smtp, addresses: at(2_500), condition: Condition::Running },
+        Server { service: Service::Pop3, addresses: at(11_000), condition: Condition::Running },
+        Server { service: Service::Echo, addresses: at(10_000), condition: Condition::Running },
     ];
     state
 }

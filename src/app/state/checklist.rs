@@ -27,6 +27,17 @@ pub enum Milestone {
 }
 
 impl Milestone {
+    /// In a word, where there is little room.
+    #[must_use]
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::LoggedIn => "login",
+            Self::Retrieved => "RETR",
+            other => other.name(),
+        }
+    }
+
     /// In the order in which they are reached.
     pub const ALL: [Self; 6] = [
         Self::Connected,

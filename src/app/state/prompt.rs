@@ -2,7 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::app::action::{Context, Step};
+use crate::app::action::{Context, Direction, SettingName, Step};
 use crate::wire::display::DisplayText;
 
 /// Characters that can be typed into a line.
@@ -20,8 +20,8 @@ pub enum Purpose {
     Command,
     /// To be the name of a new mailbox.
     NewMailbox,
-    /// To be the value of a setting, by its place in the servers' popup.
-    Setting(usize),
+    /// To be the value of a setting.
+    Setting(SettingName),
     /// To say which attachments are saved.
     Attachments,
 }
@@ -35,13 +35,49 @@ pub struct Prompt {
     pub input: Input,
     /// Why it will not do as it is.
     pub trouble: Option<DisplayText>,
+    /// What it could go on as, and which of that it is now.
+    pub completion: Option<Completion>,
+}
+
+/// The ways in which a line can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The whole line, each.
+    pub candidates: Vec<String>,
+    /// Which of them the line is.
+    pub at: usize,
 }
 
 impl Prompt {
     /// A line that begins as `text`.
     #[must_use]
     pub fn new(purpose: Purpose, text: &str) -> Self {
-        Self { purpose, input: Input::new(text.to_owned()), trouble: None }
+        Self { purpose, input: Input::new(text.to_owned()), trouble: None, completion: None }
+    }
+
+    /// Goes on as the first of the candidates, or as the next one.
+    pub fn complete(&mut self, direction: Direction, candidates: impl FnOnce(&str) -> Vec<String>) {
+        let completion = match self.completion.take() {
+            Some(Completion { candidates, at }) => {
+                let last = candidates.len().saturating_sub(1);
+                let at = match direction {
+                    Direction::Forward => {
+                        if at >= last {
+                            0
+                        } else {
+                            at + 1
+                        }
+                    }
+                    Direction::Backward => at.checked_sub(1).unwrap_or(last),
+                };
+                Completion { candidates, at }
+            }
+            None => Completion { candidates: candidates(self.text()), at: 0 },
+        };
+        let Some(line) = completion.candidates.get(completion.at) else { return };
+        self.input = Input::new(line.clone());
+        // A single candidate is done with: what follows it is the next thing to complete.
+        self.completion = (completion.candidates.len() > 1).then_some(completion);
     }
 
     /// Brings back a command that was typed before, or a later one.

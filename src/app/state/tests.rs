@@ -1,5 +1,6 @@
 //! The state as a user meets it: what happens, which actions, what is then shown.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::FixedOffset;

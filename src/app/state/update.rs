@@ -2,14 +2,18 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::app::action::{Action, Answer, Command, Context, Direction, Pane, Request, Step};
+use crate::app::action::{
+    Action, Answer, Change, Command, Context, Direction, Pane, Request, Step,
+};
 use crate::app::mailroom::Wish;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::app::state::rows::{MailboxRow, QueueRow};
+use crate::app::state::servers::parsed;
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::relay::orders::{Order, Pick};
 use crate::store::overview::RecipientState;
+use crate::wire::display::DisplayText;
 
 impl State {
     /// Does what a user asks of the screen; returns what the screen asks of the program.
@@ -76,11 +80,11 @@ impl State {
             Action::DeleteMessage => self.ask_to_delete(),
             Action::Compose => self.compose(),
             Action::CommandLine => self.ask_for(Purpose::Command, ""),
-            Action::Change
-            | Action::StartServer
-            | Action::StopServer
-            | Action::RestartServer
-            | Action::ServerRow(_) => {}
+            Action::Change => return self.change(),
+            Action::StartServer => return self.order_server(Change::Start),
+            Action::StopServer => return self.order_server(Change::Stop),
+            Action::RestartServer => return self.order_server(Change::Restart),
+            Action::ServerRow(row) => self.select_in_servers(row),
             Action::Theme => self.next_theme(),
             Action::Mouse => return Some(self.toggle_mouse()),
             Action::Redraw => return Some(Command::Redraw),
@@ -175,7 +179,7 @@ impl State {
             Context::Pane(Pane::Queue) => self.queue.step(step),
             Context::Pane(Pane::Log) => return Some(Command::ScrollLog(step)),
             Context::Messages | Context::Message => self.reader.step(step),
-            Context::Servers => {}
+            Context::Servers => self.step_in_servers(step),
         }
         None
     }
@@ -263,6 +267,7 @@ impl State {
         if let Some(prompt) = &mut self.prompt {
             prompt::edit(&mut prompt.input, request, MOST_TYPED);
             prompt.trouble = None;
+            prompt.completion = None;
             self.filter_as_typed();
         } else if let Overlay::Help { top } = &mut self.overlay {
             prompt::edit(&mut self.search, request, MOST_TYPED);
@@ -281,7 +286,7 @@ impl State {
         let _ = self.set_filter(place, &text);
     }
 
-    fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
+    pub(super) fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
         let pattern = Pattern::new(text);
         match place {
             Context::Pane(Pane::Connections) => self.connections.filter(pattern),
@@ -294,11 +299,17 @@ impl State {
         Ok(())
     }
 
-    fn complete(&mut self, _direction: Direction) {}
+    fn complete(&mut self, direction: Direction) {
+        let Some(mut prompt) = self.prompt.take() else { return };
+        if prompt.purpose == Purpose::Command {
+            prompt.complete(direction, |line| self.candidates(line));
+        }
+        self.prompt = Some(prompt);
+    }
 
     fn confirm(&mut self) -> Option<Command> {
         if let Some(prompt) = self.prompt.take() {
-            return self.take_typed(&prompt);
+            return self.take_typed(prompt);
         }
         match &self.overlay {
             Overlay::Ask { marked, .. } => self.answer(*marked),
@@ -310,14 +321,25 @@ impl State {
         }
     }
 
-    fn take_typed(&mut self, prompt: &Prompt) -> Option<Command> {
-        let text = prompt.text().trim();
-        match prompt.purpose {
-            Purpose::NewMailbox if !text.is_empty() => {
-                Some(Command::Wish(Wish::Create(text.to_owned())))
+    /// Does what was typed; what is wrong with it is said beside it, and it can be mended.
+    fn take_typed(&mut self, mut prompt: Prompt) -> Option<Command> {
+        let text = prompt.text().trim().to_owned();
+        let done = match prompt.purpose {
+            _ if text.is_empty() => Ok(None),
+            Purpose::Filter(_) => Ok(None),
+            Purpose::Command => {
+                self.history.remember(&text);
+                self.obey(&text)
             }
-            _ => None,
-        }
+            Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
+            Purpose::Setting(name) => parsed(name, &text).map(|set| Some(Command::Set(set))),
+            Purpose::Attachments => Ok(None),
+        };
+        done.unwrap_or_else(|trouble| {
+            prompt.trouble = Some(DisplayText::from(trouble.as_str()));
+            self.prompt = Some(prompt);
+            None
+        })
     }
 
     fn answer(&mut self, answer: Answer) -> Option<Command> {
@@ -334,6 +356,7 @@ impl State {
             Question::Close(connection) => Command::Close(connection.id),
             Question::Drop(pick) => give(Order::Drop, pick),
             Question::Delete(key) => Command::Wish(Wish::Delete(key)),
+            Question::Stop { order, .. } => Command::Server(order),
         })
     }
 
@@ -421,7 +444,7 @@ impl State {
         }
     }
 
-    fn ask(&mut self, question: Question) {
+    pub(super) fn ask(&mut self, question: Question) {
         self.overlay = Overlay::Ask { question, marked: Answer::No };
     }
 

@@ -57,7 +57,7 @@ pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let theme = Theme::of(state.palette);
-    let all = Milestone::ALL.map(|milestone| ticked(state, milestone, &theme));
+    let all = Milestone::ALL.map(|one| ticked(state, one, one.short_name(), &theme));
     let words = all.iter().map(|(words, _)| columns(words) + 1).sum::<u16>();
     let mut at = Position::new(area.x + 2, area.bottom() - 1);
     let room = area.width.saturating_sub(4);
@@ -74,11 +74,11 @@ pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
     put(buffer, at, 1, " ", theme.border);
 }
 
-fn ticked(state: &State, milestone: Milestone, theme: &Theme) -> (String, Style) {
+fn ticked(state: &State, milestone: Milestone, name: &str, theme: &Theme) -> (String, Style) {
     if state.checklist.has(milestone) {
-        (format!("✓ {}", milestone.name()), theme.good)
+        (format!("✓ {name}"), theme.good)
     } else {
-        (format!("☐ {}", milestone.name()), theme.faint)
+        (format!("☐ {name}"), theme.faint)
     }
 }
 
@@ -98,7 +98,7 @@ fn lines(state: &State, theme: &Theme) -> Vec<Told> {
         style: theme.title,
     });
     for milestone in Milestone::ALL {
-        let (words, style) = ticked(state, milestone, theme);
+        let (words, style) = ticked(state, milestone, milestone.name(), theme);
         lines.push(Told { words: format!("  {words}{}", remark(milestone)), style });
     }
     lines

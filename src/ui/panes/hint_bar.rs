@@ -93,7 +93,7 @@ fn label(purpose: Purpose) -> String {
         Purpose::Filter(place) => format!("Filter {}: ", name_of(place)),
         Purpose::Command => ":".to_owned(),
         Purpose::NewMailbox => "New mailbox for the user: ".to_owned(),
-        Purpose::Setting(_) => "New value: ".to_owned(),
+        Purpose::Setting(name) => format!("{} ({}): ", name.name(), name.values()),
         Purpose::Attachments => "Save which attachments: ".to_owned(),
     }
 }
@@ -116,11 +116,28 @@ fn note(state: &State, prompt: &Prompt) -> String {
             let found = shown(state, place);
             format!("  {found} shown · ⏎ keeps it · Esc clears it")
         }
-        Purpose::Command => "  ⏎ does it · Tab completes · Esc leaves it".to_owned(),
+        Purpose::Command => continuations(state, prompt),
         Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {
             "  ⏎ does it · Esc leaves it".to_owned()
         }
     }
+}
+
+/// What the command could go on as: the last word of each candidate, from the chosen one on.
+fn continuations(state: &State, prompt: &Prompt) -> String {
+    let (candidates, at) = match &prompt.completion {
+        Some(completion) => (completion.candidates.clone(), completion.at),
+        None => (state.candidates(prompt.text()), 0),
+    };
+    if prompt.text().is_empty() || candidates.is_empty() {
+        return "  ⏎ does it · Tab completes · Esc leaves it".to_owned();
+    }
+    let last_word = |line: &String| {
+        let word = line.rsplit(' ').next().unwrap_or_default();
+        DisplayText::from(word).into_string()
+    };
+    let words: Vec<String> = candidates.iter().skip(at).map(last_word).collect();
+    format!("  {}", words.join(" · "))
 }
 
 fn shown(state: &State, place: Context) -> usize {

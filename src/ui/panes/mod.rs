@@ -10,6 +10,7 @@ pub mod mailboxes;
 pub mod question;
 pub mod queue;
 pub mod queue_entry;
+pub mod servers;
 pub mod tiles;
 pub mod too_small;
 pub mod top_line;
@@ -101,21 +102,26 @@ fn scroll_bar(area: Rect, buffer: &mut Buffer, theme: &Theme, extent: Extent) {
 
 /// A box over the panes, in their middle; returns what is inside.
 fn overlay(area: Rect, buffer: &mut Buffer, theme: &Theme, size: (u16, u16), name: &str) -> Rect {
-    let width = size.0.saturating_add(4).min(area.width);
-    let height = size.1.saturating_add(2).min(area.height);
-    let over = Rect::new(
-        area.x + (area.width - width) / 2,
-        area.y + (area.height - height) / 2,
-        width,
-        height,
-    );
+    let over = over(area, size);
     Clear.render(over, buffer);
     buffer.set_style(over, theme.base);
     mend_wide(over, buffer);
     border(over, buffer, theme.focus, BorderType::Double);
     let titles = Titles { left: name, right: "" };
     title(over, buffer, theme, &titles);
-    let inner = inside(over);
+    inside_overlay(area, size)
+}
+
+/// Where a box over the panes is, with room inside for `size`, if there is that much.
+fn over(area: Rect, size: (u16, u16)) -> Rect {
+    let width = size.0.saturating_add(4).min(area.width);
+    let height = size.1.saturating_add(2).min(area.height);
+    Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height)
+}
+
+/// What is inside of a box over the panes.
+fn inside_overlay(area: Rect, size: (u16, u16)) -> Rect {
+    let inner = inside(over(area, size));
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 

@@ -3,40 +3,54 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::action::Answer;
+use crate::app::action::{Action, Answer, Change};
 use crate::app::state::{Question, State};
-use crate::ui::panes::overlay;
+use crate::ui::panes::{inside_overlay, overlay};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
 const WIDTH: u16 = 52;
 
+/// Lines of it.
+const HEIGHT: u16 = 5;
+
 /// Draws it.
 pub fn draw(state: &State, question: &Question, marked: Answer, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let asked = Asked::of(state, question);
-    let inner = overlay(area, buffer, &theme, (WIDTH, 5), "Confirm");
+    let inner = overlay(area, buffer, &theme, (WIDTH, HEIGHT), "Confirm");
     for (n, words) in [&asked.question, &asked.reason].into_iter().enumerate() {
         if let Some(at) = line(inner, n) {
             put(buffer, at.as_position(), at.width, words, theme.text);
         }
     }
-    let Some(foot) = line(inner, 4) else {
-        return;
-    };
-    let mut at = foot.as_position();
-    for (answer, words) in [(Answer::No, asked.no), (Answer::Yes, asked.yes)] {
+    for (answer, at, words) in asked.buttons(inner) {
         let style = if answer == marked { theme.selected } else { theme.text };
-        put(buffer, at, foot.width, words, style);
-        at = Position::new(at.x + columns(words) + 2, at.y);
+        put(buffer, at.as_position(), at.width, words, style);
     }
+}
+
+/// Which answer a place of the screen stands for, if it is on one.
+#[must_use]
+pub fn button_at(state: &State, question: &Question, area: Rect, at: Position) -> Option<Action> {
+    let inner = inside_overlay(area, (WIDTH, HEIGHT));
+    let buttons = Asked::of(state, question).buttons(inner);
+    let button = buttons.into_iter().find(|(_, button, _)| button.contains(at));
+    button.map(|(answer, ..)| Action::Answer(answer))
 }
 
 /// The question in a line, for a terminal that has no room for more.
 #[must_use]
 pub fn in_short(state: &State, question: &Question) -> String {
     format!("{} y yes, Esc no", Asked::of(state, question).question)
+}
+
+const fn stop_or_restart(change: Change) -> &'static str {
+    match change {
+        Change::Restart => "Restart",
+        Change::Start | Change::Stop => "Stop",
+    }
 }
 
 struct Asked {
@@ -47,6 +61,17 @@ struct Asked {
 }
 
 impl Asked {
+    /// The answers and where they stand, the safe one first.
+    fn buttons(&self, inner: Rect) -> Vec<(Answer, Rect, &'static str)> {
+        let Some(foot) = line(inner, usize::from(HEIGHT) - 1) else {
+            return Vec::new();
+        };
+        let no = Rect { width: columns(self.no).min(foot.width), ..foot };
+        let x = no.right().saturating_add(2).min(foot.right());
+        let width = columns(self.yes).min(foot.right() - x);
+        vec![(Answer::No, no, self.no), (Answer::Yes, Rect { x, width, ..foot }, self.yes)]
+    }
+
     fn of(state: &State, question: &Question) -> Self {
         match question {
             Question::Drop(pick) => {
@@ -67,6 +92,15 @@ impl Asked {
                 reason: "It is removed from the mailbox for good.".to_owned(),
                 yes: " y Delete it ",
                 no: " Esc Keep it ",
+            },
+            Question::Stop { order, open } => Self {
+                question: format!("{} the {} server?", stop_or_restart(order.what), order.service),
+                reason: match open {
+                    1 => "One connection is open; it gets a farewell.".to_owned(),
+                    _ => format!("{open} connections are open; each gets a farewell."),
+                },
+                yes: " y Stop it ",
+                no: " Esc Leave it ",
             },
             Question::Quit { open } => Self {
                 question: "Quit?".to_owned(),

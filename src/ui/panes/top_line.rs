@@ -1,10 +1,13 @@
 //! The top line: the servers and their ports, what waits for the relay, what the user must know.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::state::{Server, State};
+use crate::app::action::Action;
+use crate::app::control::Condition;
+use crate::app::state::State;
+use crate::app::state::servers::Server;
 use crate::store::overview::RecipientState;
 use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;
@@ -25,6 +28,15 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let left = area.right().saturating_sub(at.x);
         at.x += put(buffer, at, left, &words, style);
     }
+}
+
+/// Which action a place in the line stands for: the servers' popup, on their names.
+#[must_use]
+pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
+    let servers = 1 + 2 * state.servers.len();
+    let taken = parts(state, area.width).into_iter().take(servers);
+    let width = taken.map(|(words, _)| columns(&words)).fold(0, u16::saturating_add);
+    (at.x < area.x.saturating_add(width)).then_some(Action::Servers)
 }
 
 /// Draws the notices, where the top line has no room for them.
@@ -58,7 +70,8 @@ fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
     let name = if width < WIDE { " mc " } else { " mailconsole " };
     let mut parts = vec![(name.to_owned(), theme.title)];
     for server in &state.servers {
-        parts.push((" ● ".to_owned(), theme.good));
+        let (sign, style) = sign(server, &theme);
+        parts.push((format!(" {sign} "), style));
         parts.push((serves(state, server, width), theme.text));
     }
     parts.extend(relay(state, &theme));
@@ -67,6 +80,16 @@ fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
         parts.push((format!("  {lines} lines skipped"), theme.bad));
     }
     parts
+}
+
+/// A sign for each condition, so that colour is not alone in saying it.
+const fn sign(server: &Server, theme: &Theme) -> (&'static str, Style) {
+    match server.condition {
+        Condition::Running => ("●", theme.good),
+        Condition::Stopping => ("◌", theme.notice),
+        Condition::Stopped => ("○", theme.notice),
+        Condition::Failed(_) => ("✗", theme.bad),
+    }
 }
 
 fn serves(state: &State, server: &Server, width: u16) -> String {

@@ -13,7 +13,7 @@ use crate::app::state::ring::Matches;
 use crate::app::state::row::Row;
 use crate::app::state::rows::ConnectionRow;
 use crate::app::state::{LongRows, Stamps, State};
-use crate::ui::panes::{Titles, frame, inside, row_style, say_empty, scroll_bar};
+use crate::ui::panes::{Titles, first_steps, frame, inside, row_style, say_empty, scroll_bar};
 use crate::ui::text::{self, clock, cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -35,7 +35,10 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let inner = frame(state, Pane::Transcript, area, buffer, &titles);
     if state.transcript.ring().is_empty() {
         let style = Theme::of(state.palette).faint;
-        say_empty(inner, buffer, style, &why_empty(state));
+        match why_empty(state) {
+            Some(words) => say_empty(inner, buffer, style, words),
+            None => first_steps::draw_in_place(state, inner, buffer),
+        }
     }
     draw_rows(state, rows_area(state, inner), buffer);
     let theme = Theme::of(state.palette);
@@ -97,17 +100,13 @@ fn right_title(state: &State) -> String {
     }
 }
 
-fn why_empty(state: &State) -> String {
+/// Why no row is let through; `None`: there is none yet.
+fn why_empty(state: &State) -> Option<&'static str> {
     let ring = state.transcript.ring();
     if ring.search().is_some() {
-        return "No row has what is looked for.".to_owned();
+        return Some("No row has what is looked for.");
     }
-    if ring.only().is_some() {
-        return "Nothing of this connection is kept; 0 shows all connections.".to_owned();
-    }
-    let servers: Vec<String> =
-        state.servers.iter().map(|s| format!("{} on {}", s.service, s.ports())).collect();
-    format!("Waiting for clients: {}.", servers.join(", "))
+    ring.only().map(|_| "Nothing of this connection is kept; 0 shows all connections.")
 }
 
 /// Where rows go: all that is inside, but for the line that a narrowed client has not ended.

@@ -1,0 +1,383 @@
+//! The command line: what can be said behind `:`, what it means, and how it is completed. Every
+//! name of the table of keys is a command; these are the ones that can be told more.
+
+use std::path::PathBuf;
+
+use crate::app::action::{
+    Action, Change, Command, Context, Pane, Request, ServerOrder, SettingName,
+};
+use crate::app::keys::{BINDINGS, Section, named};
+use crate::app::mailroom::Wish;
+use crate::app::state::rows::QueueRow;
+use crate::app::state::servers::{parsed, value_of};
+use crate::app::state::{Palette, Question, State};
+use crate::relay::orders::Order;
+use crate::wire::event::{ConnectionName, Service};
+
+/// Candidates for a word that are shown at most.
+const MOST_CANDIDATES: usize = 200;
+
+/// What can stand behind a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Argument {
+    Connection,
+    Entry,
+    File,
+    Text,
+    Theme,
+    Mailbox,
+    NewMailbox,
+    Server,
+    Setting,
+}
+
+impl Argument {
+    /// As the manual has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "N",
+            Self::Entry => "ROW|ID|ADDRESS",
+            Self::File => "FILE",
+            Self::Text => "TEXT",
+            Self::Theme => "dark|light|high-contrast|none",
+            Self::Mailbox | Self::NewMailbox => "NAME",
+            Self::Server => "smtp|pop3|echo",
+            Self::Setting => "SETTING VALUE",
+        }
+    }
+}
+
+/// A command that can be told more.
+#[derive(Debug, Clone, Copy)]
+pub struct Verb {
+    /// What it is called.
+    pub name: &'static str,
+    argument: Argument,
+    /// In a line, for the manual.
+    pub help: &'static str,
+}
+
+impl Verb {
+    /// What can stand behind it, as the manual has it.
+    #[must_use]
+    pub const fn argument(&self) -> &'static str {
+        self.argument.name()
+    }
+}
+
+const fn verb(name: &'static str, argument: Argument, help: &'static str) -> Verb {
+    Verb { name, argument, help }
+}
+
+/// The commands that can be told more, by name.
+pub const VERBS: &[Verb] = &[
+    verb("close", Argument::Connection, "close the connection [N] (asks first)"),
+    verb("drop", Argument::Entry, "drop an entry of the relay queue (asks first)"),
+    verb("filter", Argument::Text, "show only the transcript lines that have it; all without TEXT"),
+    verb("hold", Argument::Entry, "hold an entry of the relay queue"),
+    verb("new-mailbox", Argument::NewMailbox, "make a mailbox"),
+    verb("only", Argument::Connection, "narrow the transcript to the connection [N]"),
+    verb("open", Argument::Mailbox, "list the messages of a mailbox"),
+    verb("release", Argument::Entry, "release an entry that is held"),
+    verb("restart", Argument::Server, "stop a server and start it again"),
+    verb("retry", Argument::Entry, "try an entry of the relay queue now"),
+    verb("save", Argument::File, "save the shown transcript lines"),
+    verb("set", Argument::Setting, "change a setting while the servers run"),
+    verb("start", Argument::Server, "start a server"),
+    verb("stop", Argument::Server, "stop a server"),
+    verb("theme", Argument::Theme, "choose the colours"),
+];
+
+impl State {
+    /// Does what a command line says; an error says what is wrong with it.
+    pub(super) fn obey(&mut self, line: &str) -> Result<Option<Command>, String> {
+        let (name, argument) = split(line);
+        let argument = argument.trim();
+        let verb = VERBS.iter().find(|verb| verb.name == name);
+        if let Some(verb) = verb.filter(|verb| !argument.is_empty() || verb.name == "filter") {
+            return self.obey_verb(verb, argument);
+        }
+        // In the popup the keys of these names know which server is meant.
+        let needs_more = verb.is_some_and(|verb| verb.argument == Argument::Server);
+        match named(alias(name)).filter(|_| !needs_more) {
+            Some(binding) if argument.is_empty() => Ok(self.update(binding.action)),
+            Some(_) => Err(format!("{name} takes nothing behind it.")),
+            None => Err(match verb {
+                Some(verb) => format!("Say which: {name} {}", verb.argument()),
+                None => format!("There is no command {name}: Tab shows what there is."),
+            }),
+        }
+    }
+
+    fn obey_verb(&mut self, verb: &Verb, argument: &str) -> Result<Option<Command>, String> {
+        match verb.name {
+            "close" => self.ask_to_close_number(argument)?,
+            "only" => self.narrow_to_number(argument)?,
+            "drop" => {
+                let pick = self.entry(argument)?.pick;
+                self.ask(Question::Drop(pick));
+            }
+            "hold" => return self.order(Order::Hold, argument),
+            "release" => return self.order(Order::Release, argument),
+            "retry" => return self.order(Order::Retry, argument),
+            "filter" => self.set_filter(Context::Pane(Pane::Transcript), argument)?,
+            "new-mailbox" => return Ok(Some(Command::Wish(Wish::Create(argument.to_owned())))),
+            "open" => return self.open_named(argument),
+            "save" => return Ok(Some(Command::Save(Some(PathBuf::from(argument))))),
+            "theme" => self.palette = argument.parse()?,
+            "start" => return self.server(Change::Start, argument),
+            "stop" => return self.server(Change::Stop, argument),
+            "restart" => return self.server(Change::Restart, argument),
+            _ => return set(argument),
+        }
+        Ok(None)
+    }
+
+    fn ask_to_close_number(&mut self, number: &str) -> Result<(), String> {
+        let name = self.open_connection(number)?;
+        self.ask(Question::Close(name));
+        Ok(())
+    }
+
+    fn narrow_to_number(&mut self, number: &str) -> Result<(), String> {
+        let rows = self.connections.items().iter().rev();
+        let found = rows.map(|row| row.name).find(|name| is_number(number, name.number));
+        let name = found.ok_or_else(|| format!("There is no connection [{number}]."))?;
+        self.tiled = false;
+        self.transcript.narrow(Some(name));
+        Ok(())
+    }
+
+    fn open_connection(&self, number: &str) -> Result<ConnectionName, String> {
+        let open = self.connections.items().iter().filter(|row| row.closed.is_none());
+        let mut names = open.map(|row| row.name);
+        let found = names.find(|name| is_number(number, name.number));
+        found.ok_or_else(|| format!("No connection [{number}] is open."))
+    }
+
+    /// A recipient in the queue: by its row, counted from 1, by the end of its entry's id, or by
+    /// its address.
+    fn entry(&self, which: &str) -> Result<QueueRow, String> {
+        let rows = self.queue.items();
+        let by_row = which.parse::<usize>().ok().and_then(|n| rows.get(n.checked_sub(1)?));
+        let found = by_row.or_else(|| {
+            let is_meant = |row: &&QueueRow| {
+                row.id.as_str().ends_with(which) || row.recipient.as_str() == which
+            };
+            rows.iter().find(is_meant)
+        });
+        found.cloned().ok_or_else(|| format!("There is no entry {which} in the relay queue."))
+    }
+
+    fn order(&self, order: Order, which: &str) -> Result<Option<Command>, String> {
+        let row = self.entry(which)?;
+        Ok(Some(Command::Relay(Request::Give(order, row.pick))))
+    }
+
+    fn open_named(&mut self, name: &str) -> Result<Option<Command>, String> {
+        let rows = self.mailboxes.items();
+        if !rows.iter().any(|row| row.name.as_str() == name) {
+            return Err(format!("There is no mailbox {name}: new-mailbox {name} makes one."));
+        }
+        self.update(Action::Focus(Pane::Mailboxes));
+        Ok(Some(Command::Wish(self.reader.open(name.to_owned()))))
+    }
+
+    /// What the command line could go on as, the whole line each.
+    #[must_use]
+    pub fn candidates(&self, line: &str) -> Vec<String> {
+        let (name, argument) = split(line);
+        let is_first_word = !line.contains(' ');
+        let candidates = if is_first_word {
+            names().into_iter().filter(|one| one.starts_with(name)).collect()
+        } else {
+            let words = self.arguments(name, argument);
+            let fitting = words.into_iter().filter(|word| word.starts_with(argument));
+            fitting.map(|word| format!("{name} {word}")).collect::<Vec<_>>()
+        };
+        candidates.into_iter().take(MOST_CANDIDATES).collect()
+    }
+
+    fn arguments(&self, name: &str, so_far: &str) -> Vec<String> {
+        let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
+            return Vec::new();
+        };
+        match verb.argument {
+            Argument::Connection => self.numbers(),
+            Argument::Entry => self.entries(),
+            Argument::Theme => Palette::ALL.map(|palette| palette.name().to_owned()).to_vec(),
+            Argument::Mailbox => {
+                let rows = self.mailboxes.items().iter();
+                rows.map(|row| row.name.as_str().to_owned()).collect()
+            }
+            Argument::Server => SERVERS.map(|service| service.name().to_owned()).to_vec(),
+            Argument::Setting => self.settings_so_far(so_far),
+            Argument::File | Argument::Text | Argument::NewMailbox => Vec::new(),
+        }
+    }
+
+    /// The settings' names, and behind a name the value that it has.
+    fn settings_so_far(&self, so_far: &str) -> Vec<String> {
+        let with_value = |name: SettingName| match so_far.split_once(' ') {
+            Some(_) => format!("{} {}", name.name(), value_of(name, &self.settings)),
+            None => name.name().to_owned(),
+        };
+        SettingName::ALL.map(with_value).to_vec()
+    }
+
+    fn server(&mut self, what: Change, name: &str) -> Result<Option<Command>, String> {
+        let found = SERVERS.into_iter().find(|service| service.name() == name);
+        let service =
+            found.ok_or_else(|| format!("There is no server {name}: say smtp, pop3 or echo."))?;
+        Ok(self.give_order(ServerOrder { service, what }))
+    }
+
+    fn numbers(&self) -> Vec<String> {
+        let open = self.connections.items().iter().filter(|row| row.closed.is_none());
+        open.map(|row| row.name.number.to_string()).collect()
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let rows = self.queue.items().iter();
+        rows.map(|row| row.recipient.as_str().to_owned()).collect()
+    }
+}
+
+/// The servers that can be started and stopped.
+const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
+
+/// The first word of a line, and what is behind it.
+fn split(line: &str) -> (&str, &str) {
+    let line = line.trim_start();
+    let (name, argument) = line.split_once(' ').unwrap_or((line, ""));
+    (name, argument.trim_start())
+}
+
+/// Words that are at users' fingertips from other programs.
+fn alias(name: &str) -> &str {
+    match name {
+        "q" | "exit" => "quit",
+        "q!" => "quit-now",
+        "h" => "help",
+        other => other,
+    }
+}
+
+fn is_number(typed: &str, number: i32) -> bool {
+    let digits = typed.trim_start_matches('[').trim_end_matches(']');
+    digits.parse() == Ok(number)
+}
+
+/// Every command, by name. What only moves is left to keys.
+fn names() -> Vec<String> {
+    let of_keys = BINDINGS.iter().filter(|b| b.section != Section::Move).map(|b| b.name);
+    let mut names: Vec<String> =
+        of_keys.chain(VERBS.iter().map(|verb| verb.name)).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn set(argument: &str) -> Result<Option<Command>, String> {
+    let (name, value) = argument.split_once([' ', '=']).unwrap_or((argument, ""));
+    let setting = SettingName::ALL.into_iter().find(|setting| setting.name() == name);
+    let setting = setting.ok_or_else(|| {
+        let names = SettingName::ALL.map(SettingName::name).join(", ");
+        format!("There is no setting {name}: there are {names}.")
+    })?;
+    parsed(setting, value.trim()).map(|setting| Some(Command::Set(setting)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::action::Request;
+    use crate::app::state::tests::{queued, with_connections};
+    use crate::store::overview::Overview;
+    use std::time::SystemTime;
+
+    fn with_queue() -> State {
+        let mut state = with_connections(12);
+        let entry = |recipient| queued(recipient, SystemTime::UNIX_EPOCH, None);
+        let queue = vec![entry("a@x.example"), entry("b@x.example"), entry("c@x.example")];
+        state.overview_is(&Overview { mailboxes: vec![], queue });
+        state
+    }
+
+    fn retried(state: &mut State, line: &str) -> String {
+        match state.obey(line) {
+            Ok(Some(Command::Relay(Request::Give(Order::Retry, pick)))) => {
+                pick.recipient.unwrap_or_default()
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_named_by_its_row_or_its_address() {
+        let mut state = with_queue();
+        assert_eq!(retried(&mut state, "retry 3"), "c@x.example");
+        assert_eq!(retried(&mut state, "  retry   b@x.example "), "b@x.example");
+        assert_eq!(state.obey("retry 4"), Err("There is no entry 4 in the relay queue.".into()));
+        assert_eq!(state.obey("retry 0").unwrap_err(), "There is no entry 0 in the relay queue.");
+    }
+
+    #[test]
+    fn a_connection_is_closed_by_its_number_after_a_question() {
+        let mut state = with_queue();
+        assert_eq!(state.obey("close 12"), Ok(None));
+        assert_eq!(
+            state.update(Action::Answer(crate::app::action::Answer::Yes)),
+            Some(Command::Close(12))
+        );
+        assert_eq!(state.obey("close 13"), Err("No connection [13] is open.".into()));
+    }
+
+    #[test]
+    fn whatever_a_key_does_can_be_said() {
+        let mut state = with_queue();
+        assert_eq!(state.obey("zoom"), Ok(None));
+        assert!(state.zoomed);
+        assert_eq!(state.obey("q!"), Ok(Some(Command::Quit)));
+        assert_eq!(state.obey("zoom twice"), Err("zoom takes nothing behind it.".into()));
+        assert!(state.obey("fly").unwrap_err().contains("no command fly"));
+        assert!(state.obey("stop").unwrap_err().contains("smtp|pop3|echo"));
+    }
+
+    #[test]
+    fn a_theme_a_file_and_a_server_are_named() {
+        let mut state = with_queue();
+        assert_eq!(state.obey("theme light"), Ok(None));
+        assert_eq!(state.palette, Palette::Light);
+        assert!(state.obey("theme pink").unwrap_err().contains("high-contrast"));
+        assert_eq!(state.obey("save a b"), Ok(Some(Command::Save(Some("a b".into())))));
+        let order = ServerOrder { service: Service::Pop3, what: Change::Restart };
+        assert_eq!(state.obey("restart pop3"), Ok(Some(Command::Server(order))));
+    }
+
+    #[test]
+    fn a_server_with_clients_is_stopped_after_a_question() {
+        let mut state = with_queue();
+        assert_eq!(state.obey("stop smtp"), Ok(None));
+        let order = ServerOrder { service: Service::Smtp, what: Change::Stop };
+        assert_eq!(
+            state.update(Action::Answer(crate::app::action::Answer::Yes)),
+            Some(Command::Server(order))
+        );
+    }
+
+    #[test]
+    fn a_line_is_completed_word_by_word() {
+        let state = with_queue();
+        assert_eq!(state.candidates("ret"), ["retry", "retry-all"]);
+        assert_eq!(
+            state.candidates("retry "),
+            ["retry a@x.example", "retry b@x.example", "retry c@x.example"]
+        );
+        assert_eq!(state.candidates("close 1"), ["close 1", "close 10", "close 11", "close 12"]);
+        assert_eq!(state.candidates("theme l"), ["theme light"]);
+        assert_eq!(state.candidates("set i"), ["set idle"]);
+        assert_eq!(state.candidates("set idle "), ["set idle default"]);
+        assert!(state.candidates("zoom ").is_empty());
+    }
+}

@@ -1,0 +1,285 @@
+//! The servers' popup: what each server does, why one does not, and the settings that can be
+//! changed while they run.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use crate::app::action::{Action, SettingName};
+use crate::app::control::Condition;
+use crate::app::state::servers::{PopupRow, Server, value_of};
+use crate::app::state::{Overlay, State};
+use crate::servers::settings::{Idle, RelayPolicy};
+use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{columns, grouped, line, octets, put};
+use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
+use crate::wire::event::Service;
+
+/// Columns and lines.
+const SIZE: (u16, u16) = (76, 17);
+
+/// Columns of the names of settings, and of the mark before them.
+const NAMES: u16 = 14;
+
+/// A line of the popup.
+enum Entry {
+    Header,
+    Row(usize, PopupRow),
+    Trouble(String),
+    Heading,
+    Relay,
+    Blank,
+}
+
+/// Draws it.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let inner = overlay(area, buffer, &theme, SIZE, "Servers — Esc closes");
+    let table = table(inner.width);
+    for (n, entry) in entries(state, inner).iter().enumerate() {
+        if let Some(at) = line(inner, n) {
+            draw_entry(state, entry, &table, at, buffer);
+        }
+    }
+    for (at, words, _) in buttons(state, inner) {
+        put(buffer, at.as_position(), at.width, &words, theme.title);
+    }
+}
+
+/// Which action a place of the screen stands for.
+#[must_use]
+pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
+    let inner = inside_overlay(area, SIZE);
+    let buttons = buttons(state, inner);
+    if let Some((.., action)) = buttons.iter().find(|(button, ..)| button.contains(at)) {
+        return Some(*action);
+    }
+    if !inner.contains(at) {
+        return Some(Action::Escape);
+    }
+    match entries(state, inner).get(usize::from(at.y - inner.y))? {
+        Entry::Row(row, _) if is_selected(state, *row) => Some(Action::Change),
+        Entry::Row(row, _) => Some(Action::ServerRow(*row)),
+        _ => None,
+    }
+}
+
+const fn is_selected(state: &State, row: usize) -> bool {
+    matches!(state.overlay, Overlay::Servers { at } if at == row)
+}
+
+fn entries(state: &State, inner: Rect) -> Vec<Entry> {
+    let mut entries = vec![Entry::Header];
+    for (row, popup_row) in state.popup_rows().enumerate() {
+        if popup_row == PopupRow::Setting(SettingName::Idle) {
+            entries.extend([Entry::Relay, Entry::Blank, Entry::Heading]);
+        }
+        entries.push(Entry::Row(row, popup_row));
+        entries.extend(troubles(state, popup_row, inner.width));
+    }
+    entries
+}
+
+/// Why a server does not run, in lines.
+fn troubles(state: &State, row: PopupRow, width: u16) -> Vec<Entry> {
+    let PopupRow::Server(nth) = row else { return Vec::new() };
+    match state.servers.get(nth).map(|server| &server.condition) {
+        Some(Condition::Failed(why)) => {
+            let why = DisplayText::from(why.as_str());
+            let lines = words_in_lines(why.as_str(), usize::from(width.saturating_sub(4)));
+            lines.into_iter().map(Entry::Trouble).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn draw_entry(state: &State, entry: &Entry, table: &Table, at: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    match entry {
+        Entry::Header => table.header(buffer, at, theme.header),
+        Entry::Row(row, PopupRow::Server(nth)) => {
+            if let Some(server) = state.servers.get(*nth) {
+                draw_server(state, server, is_selected(state, *row), table, at, buffer);
+            }
+        }
+        Entry::Row(row, PopupRow::Setting(name)) => {
+            draw_setting(state, *name, is_selected(state, *row), at, buffer);
+        }
+        Entry::Trouble(words) => {
+            put(buffer, Position::new(at.x + 4, at.y), at.width, words, theme.bad);
+        }
+        Entry::Heading => {
+            let words = "Settings, as they hold now; conversations go on";
+            put(buffer, at.as_position(), at.width, words, theme.header);
+        }
+        Entry::Relay => draw_counts(state, Service::Relay, table, at, buffer),
+        Entry::Blank => {}
+    }
+}
+
+fn selected_style(is_selected: bool, style: Style, theme: &Theme) -> Style {
+    if is_selected { style.patch(theme.selected) } else { style }
+}
+
+fn draw_server(
+    state: &State,
+    server: &Server,
+    is_selected: bool,
+    table: &Table,
+    at: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = Theme::of(state.palette);
+    let style = selected_style(is_selected, theme.text, &theme);
+    buffer.set_style(at, style);
+    let (sign, words, colour) = condition(&server.condition, &theme);
+    let colour = selected_style(is_selected, colour, &theme);
+    let counts = counts(state, server.service);
+    let cells = [
+        (mark(is_selected), style),
+        (sign, colour),
+        (server.service.name(), style),
+        (&server.ports(), style),
+        (words, colour),
+        (counts[0].as_str(), style),
+        (counts[1].as_str(), style),
+        (counts[2].as_str(), style),
+        (counts[3].as_str(), style),
+        (counts[4].as_str(), style),
+        (counts[5].as_str(), style),
+    ];
+    table.row(buffer, at, &cells);
+}
+
+/// What the relay has had to do; it has no port and is not started or stopped here.
+fn draw_counts(state: &State, service: Service, table: &Table, at: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let counts = counts(state, service);
+    let words = if state.relay.tally.is_some() { "running" } else { "waiting" };
+    let mut cells = vec![
+        ("", theme.faint),
+        ("◷", theme.faint),
+        (service.name(), theme.faint),
+        ("—", theme.faint),
+        (words, theme.faint),
+    ];
+    cells.extend(counts.iter().map(|count| (count.as_str(), theme.faint)));
+    table.row(buffer, at, &cells);
+}
+
+const fn condition<'a>(
+    condition: &Condition,
+    theme: &'a Theme,
+) -> (&'static str, &'static str, Style) {
+    let theme: &'a Theme = theme;
+    match condition {
+        Condition::Running => ("●", "running", theme.good),
+        Condition::Stopping => ("◌", "stopping", theme.notice),
+        Condition::Stopped => ("○", "stopped", theme.notice),
+        Condition::Failed(_) => ("✗", "failed", theme.bad),
+    }
+}
+
+fn counts(state: &State, service: Service) -> [String; 6] {
+    let counts = state.counters[service];
+    [
+        grouped(counts.open),
+        grouped(counts.opened),
+        grouped(counts.refused),
+        octets(counts.octets_in),
+        octets(counts.octets_out),
+        grouped(counts.messages),
+    ]
+}
+
+fn draw_setting(
+    state: &State,
+    name: SettingName,
+    is_selected: bool,
+    at: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = Theme::of(state.palette);
+    let (words, is_usual) = setting(state, name);
+    let style = selected_style(is_selected, theme.text, &theme);
+    buffer.set_style(at, style);
+    put(buffer, at.as_position(), 1, mark(is_selected), style);
+    put(buffer, Position::new(at.x + 2, at.y), NAMES, name.name(), style);
+    let value = if is_usual { theme.text } else { theme.notice };
+    let from = Position::new(at.x + 2 + NAMES, at.y);
+    let room = at.width.saturating_sub(2 + NAMES);
+    put(buffer, from, room, &words, selected_style(is_selected, value, &theme));
+}
+
+/// What holds, in words, and whether that is as usual.
+fn setting(state: &State, name: SettingName) -> (String, bool) {
+    let settings = &state.settings;
+    let value = value_of(name, settings);
+    match name {
+        SettingName::Idle => {
+            let words = match settings.idle {
+                Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
+                Idle::Unlimited => "clients may be silent for ever".to_owned(),
+                Idle::Limited(_) => format!("clients may be silent for {value} s"),
+            };
+            (words, settings.has_usual_idle())
+        }
+        SettingName::MessageMost => {
+            (format!("messages of at most {value}"), settings.has_usual_message_most())
+        }
+        SettingName::Relay => {
+            let words = match &settings.relay {
+                RelayPolicy::Loopback => {
+                    "takes mail for other domains from this machine".to_owned()
+                }
+                RelayPolicy::Networks(_) => format!("from this machine and {value}"),
+                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
+            };
+            (words, settings.has_usual_relay())
+        }
+    }
+}
+
+/// The buttons at the foot.
+fn buttons(state: &State, inner: Rect) -> Vec<(Rect, String, Action)> {
+    let Some(foot) = line(inner, usize::from(SIZE.1) - 1) else {
+        return Vec::new();
+    };
+    let labels = [
+        (Action::Change, "Change"),
+        (Action::StartServer, "Start"),
+        (Action::StopServer, "Stop"),
+        (Action::RestartServer, "Restart"),
+    ];
+    let mut x = foot.x;
+    let button = |(action, label): (Action, &str)| {
+        let words = format!("[{} {label}]", state.keymap.key_of(action));
+        let width = columns(&words);
+        let at = Rect { x, width, ..foot }.intersection(foot);
+        x = x.saturating_add(width + 1);
+        (at, words, action)
+    };
+    labels.into_iter().map(button).collect()
+}
+
+fn table(available: u16) -> Table {
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    Table::new(
+        &[
+            column("", 1, 1, 0, Side::Left),
+            column("", 1, 1, 1, Side::Left),
+            column("server", 6, 6, 2, Side::Left),
+            column("port", 6, 22, 3, Side::Left),
+            column("state", 8, 8, 4, Side::Left),
+            column("open", 5, 6, 5, Side::Right),
+            column("total", 6, 9, 6, Side::Right),
+            column("refused", 7, 8, 10, Side::Right),
+            column("in", 5, 5, 8, Side::Right),
+            column("out", 5, 5, 9, Side::Right),
+            column("mail", 6, 9, 7, Side::Right),
+        ],
+        available,
+    )
+}
