@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
 use crate::app::postmaster::Post;
-use crate::app::run::{Servers, Signals, StartError, end, sentence_on_no_mailbox};
+use crate::app::run::{Servers, Signals, StartError, end};
 use crate::servers::registry::Registry;
-use crate::store::directory::{Directory, Durability};
+use crate::store::directory::Durability;
 use crate::store::survey;
 use crate::ui::feed::Feed;
 use crate::ui::{self, Console, Ending, Look};
@@ -51,7 +51,7 @@ async fn show(
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
     let listeners = by_service(&servers.listening());
-    let notices = notices(servers.config(), &directory);
+    let notices = notices(servers.config());
     let look = Look::of(servers.config());
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
@@ -95,8 +95,9 @@ fn by_service(listening: &[(Service, SocketAddr)]) -> Vec<(Service, Vec<SocketAd
     [Service::Smtp, Service::Pop3, Service::Echo].map(of).to_vec()
 }
 
-/// What the user must know of: settings that change what others rely on, and warnings.
-fn notices(config: &Config, directory: &Directory) -> Vec<String> {
+/// What the user must know of: settings that change what others rely on. That there is no mailbox
+/// the screen itself says, and what to do.
+fn notices(config: &Config) -> Vec<String> {
     let unsynced = config.mailboxes.as_ref().map(|mailboxes| mailboxes.durability);
     let unsynced =
         (unsynced == Some(Durability::Unsynced)).then(|| "not synced (--no-sync)".to_owned());
@@ -105,6 +106,6 @@ fn notices(config: &Config, directory: &Directory) -> Vec<String> {
         format!("relays for {}", networks.join(" "))
     });
     let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
-    let notices = [unsynced, relayed, relays, sentence_on_no_mailbox(directory)];
+    let notices = [unsynced, relayed, relays];
     notices.into_iter().flatten().collect()
 }

@@ -366,7 +366,7 @@ fn print_listening(listening: &[(Service, SocketAddr)]) {
 
 /// What to do about a directory without a mailbox. Mailboxes may come later, so that it is no
 /// failure.
-pub(super) fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
+fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
     let path = directory.path().display();
     let none = directory.users().is_ok_and(|users| users.is_empty());
     none.then(|| {

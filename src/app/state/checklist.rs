@@ -109,7 +109,7 @@ impl Checklist {
                 self.asked.remove(&id);
             }
             Kind::Line(Side::Client, line) => {
-                self.ask(id, asked_by(event.connection.service, line))
+                self.ask(id, asked_by(event.connection.service, line));
             }
             Kind::Line(Side::Server, line) => {
                 let asked = self.asked.remove(&id)?;

@@ -17,8 +17,8 @@ use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 use crate::wire::event::Service;
 
-/// Columns and lines.
-const SIZE: (u16, u16) = (76, 17);
+/// Columns.
+const WIDTH: u16 = 76;
 
 /// Columns of the names of settings, and of the mark before them.
 const NAMES: u16 = 14;
@@ -36,9 +36,9 @@ enum Entry {
 /// Draws it.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let inner = overlay(area, buffer, &theme, SIZE, "Servers — Esc closes");
+    let inner = overlay(area, buffer, &theme, size(state, area), "Servers — Esc closes");
     let table = table(inner.width);
-    for (n, entry) in entries(state, inner).iter().enumerate() {
+    for (n, entry) in entries(state, inner.width).iter().enumerate() {
         if let Some(at) = line(inner, n) {
             draw_entry(state, entry, &table, at, buffer);
         }
@@ -51,7 +51,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 /// Which action a place of the screen stands for.
 #[must_use]
 pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    let inner = inside_overlay(area, SIZE);
+    let inner = inside_overlay(area, size(state, area));
     let buttons = buttons(state, inner);
     if let Some((.., action)) = buttons.iter().find(|(button, ..)| button.contains(at)) {
         return Some(*action);
@@ -59,25 +59,31 @@ pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
     if !inner.contains(at) {
         return Some(Action::Escape);
     }
-    match entries(state, inner).get(usize::from(at.y - inner.y))? {
+    match entries(state, inner.width).get(usize::from(at.y - inner.y))? {
         Entry::Row(row, _) if is_selected(state, *row) => Some(Action::Change),
         Entry::Row(row, _) => Some(Action::ServerRow(*row)),
         _ => None,
     }
 }
 
+/// As many lines as there are, one that is blank, and the buttons.
+fn size(state: &State, area: Rect) -> (u16, u16) {
+    let entries = entries(state, WIDTH.min(area.width.saturating_sub(4))).len();
+    (WIDTH, u16::try_from(entries + 2).unwrap_or(u16::MAX))
+}
+
 const fn is_selected(state: &State, row: usize) -> bool {
     matches!(state.overlay, Overlay::Servers { at } if at == row)
 }
 
-fn entries(state: &State, inner: Rect) -> Vec<Entry> {
+fn entries(state: &State, width: u16) -> Vec<Entry> {
     let mut entries = vec![Entry::Header];
     for (row, popup_row) in state.popup_rows().enumerate() {
         if popup_row == PopupRow::Setting(SettingName::Idle) {
             entries.extend([Entry::Relay, Entry::Blank, Entry::Heading]);
         }
         entries.push(Entry::Row(row, popup_row));
-        entries.extend(troubles(state, popup_row, inner.width));
+        entries.extend(troubles(state, popup_row, width));
     }
     entries
 }
@@ -244,7 +250,7 @@ fn setting(state: &State, name: SettingName) -> (String, bool) {
 
 /// The buttons at the foot.
 fn buttons(state: &State, inner: Rect) -> Vec<(Rect, String, Action)> {
-    let Some(foot) = line(inner, usize::from(SIZE.1) - 1) else {
+    let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else {
         return Vec::new();
     };
     let labels = [
