@@ -15,6 +15,7 @@ use crate::store::files::{Access, Creation, Files};
 use crate::store::index::Indexes;
 use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError, Sessions};
+use crate::store::marks::Marks;
 use crate::store::mbox;
 use crate::store::queue::{self, Queue};
 use crate::store::text::Text;
@@ -250,6 +251,14 @@ impl Directory {
     /// messages.
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         Maildrop::open(&self.shared, user).await
+    }
+
+    /// Which messages of a user's mailbox the POP3 session of this process that has it open means
+    /// to remove, by their places in the mailbox; nothing if there is no such session.
+    #[must_use]
+    pub fn marks(&self, user: &str) -> Option<Arc<Marks>> {
+        let file = User { name: user.into() }.file();
+        self.shared.sessions.marks(&file, &self.shared.indexes)
     }
 
     /// The relay queue.

@@ -346,6 +346,11 @@ impl Indexes {
         self.lock().remove(name);
     }
 
+    /// Whether what is remembered of a file continues `earlier`; so does nothing at all.
+    pub fn known_to_continue(&self, name: &FileName, earlier: &Index) -> bool {
+        self.lock().get(name).is_none_or(|remembered| remembered.index.continues(earlier))
+    }
+
     fn take(&self, name: &FileName) -> Option<Remembered> {
         self.lock().remove(name)
     }

@@ -2,19 +2,21 @@
 //! they were when it was opened, while deliveries go on behind them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::store::committer::{self, FileName, LockError};
 use crate::store::directory::{Shared, User};
 use crate::store::files::{Access, Creation, Files, Stamp, Window};
-use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId, read_text};
+use crate::store::index::{Index, IndexError, Indexes, Message, ReadError, UniqueId, read_text};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
+use crate::store::marks::Marks;
 use crate::store::mbox::{Span, Unquoter};
 use crate::store::rewrite;
 
@@ -31,6 +33,7 @@ pub struct Maildrop {
     seen: Mutex<Stamp>,
     index: Arc<Index>,
     octets: Arc<[u64]>,
+    marks: Arc<Marks>,
     _session: SessionLock,
 }
 
@@ -129,6 +132,10 @@ impl Maildrop {
         };
         let opened = committer::with_locked(shared, &name, Purpose::Read, open).await?;
         let Opened { file, stamp, index } = opened?;
+        let marks = Arc::new(Marks::of(index.messages.len()));
+        shared
+            .sessions
+            .opened(&name, Opening { index: Arc::clone(&index), marks: Arc::clone(&marks) });
         Ok(Self {
             shared: Arc::clone(shared),
             name,
@@ -136,6 +143,7 @@ impl Maildrop {
             seen: Mutex::new(stamp),
             octets: index.messages.iter().map(|message| message.span.octets).collect(),
             index,
+            marks,
             _session: session,
         })
     }
@@ -144,6 +152,13 @@ impl Maildrop {
     #[must_use]
     pub fn octets(&self) -> Arc<[u64]> {
         Arc::clone(&self.octets)
+    }
+
+    /// Which messages the session means to remove; whoever looks on sees them too, until this is
+    /// dropped. What [`update`](Self::update) removes is another matter.
+    #[must_use]
+    pub fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
     }
 
     /// The unique-ids of all messages.
@@ -506,24 +521,52 @@ pub(super) fn is_in_session(shared: &Shared, name: &FileName) -> bool {
     side.is_ok_and(|file| lock::is_ofd_locked(&file).unwrap_or(false))
 }
 
-/// The maildrops that sessions of this process have open.
+/// The maildrops that sessions of this process have locked, and what is marked in those that are
+/// open.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<std::collections::HashSet<FileName>>);
+pub(super) struct Sessions(Mutex<HashMap<FileName, Option<Opening>>>);
+
+/// What one session has open.
+#[derive(Debug)]
+struct Opening {
+    /// The messages as the session numbers them.
+    index: Arc<Index>,
+    marks: Arc<Marks>,
+}
 
 impl Sessions {
     fn begin(&self, name: &FileName) -> bool {
-        self.open().insert(Arc::clone(name))
+        match self.locked().entry(Arc::clone(name)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                true
+            }
+        }
+    }
+
+    fn opened(&self, name: &FileName, opening: Opening) {
+        self.locked().insert(Arc::clone(name), Some(opening));
     }
 
     fn end(&self, name: &FileName) {
-        self.open().remove(name);
+        self.locked().remove(name);
     }
 
     fn is_open(&self, name: &FileName) -> bool {
-        self.open().contains(name)
+        self.locked().contains_key(name)
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<FileName>> {
+    /// What the session marks, if its messages are the first that `indexes` has of the mailbox:
+    /// where another program has rewritten it, their places mean nothing.
+    pub(super) fn marks(&self, name: &FileName, indexes: &Indexes) -> Option<Arc<Marks>> {
+        let sessions = self.locked();
+        let opening = sessions.get(name)?.as_ref()?;
+        let fit = indexes.known_to_continue(name, &opening.index);
+        fit.then(|| Arc::clone(&opening.marks))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<FileName, Option<Opening>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

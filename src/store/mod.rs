@@ -10,6 +10,7 @@ pub mod index;
 pub mod journal;
 pub mod lock;
 pub mod maildrop;
+pub mod marks;
 pub mod mbox;
 pub mod overview;
 pub mod queue;

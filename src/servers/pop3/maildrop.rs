@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use crate::servers::pop3::command::MessageNumber;
+use crate::store::marks::Marks;
 
 /// The messages of a locked maildrop. Their numbers stay what they are during a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maildrop {
     /// Octets of each message, as RETR sends it.
     octets: Arc<[u64]>,
-    deleted: Arc<[bool]>,
+    /// Whoever looks on sees these too.
+    deleted: Arc<Marks>,
     count: usize,
     total: u64,
 }
@@ -33,25 +35,20 @@ pub struct Message {
     pub octets: u64,
 }
 
-/// The messages that are not marked deleted, in order. A value of its own, so that a listing can
-/// be sent while the session does something else.
+/// The messages that are not marked deleted, in order. The session marks none while it waits for
+/// its listing to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remaining {
     octets: Arc<[u64]>,
-    deleted: Arc<[bool]>,
+    deleted: Arc<Marks>,
     next: usize,
 }
 
 impl Maildrop {
-    /// A maildrop with messages of these lengths.
+    /// A maildrop with messages of these lengths, none of them marked in `deleted`.
     #[must_use]
-    pub fn new(octets: Arc<[u64]>) -> Self {
-        Self {
-            deleted: vec![false; octets.len()].into(),
-            count: octets.len(),
-            total: octets.iter().sum(),
-            octets,
-        }
+    pub fn new(octets: Arc<[u64]>, deleted: Arc<Marks>) -> Self {
+        Self { deleted, count: octets.len(), total: octets.iter().sum(), octets }
     }
 
     /// Messages that are not marked deleted.
@@ -69,19 +66,17 @@ impl Maildrop {
     /// The message of this number.
     pub fn message(&self, number: MessageNumber) -> Result<Message, Absent> {
         let index = number.index();
-        match (self.octets.get(index), self.deleted.get(index)) {
-            (Some(_), Some(true)) => Err(Absent::Deleted),
-            (Some(&octets), _) => Ok(Message { index, octets }),
-            (None, _) => Err(Absent::NoSuchMessage),
+        match self.octets.get(index) {
+            Some(_) if self.deleted.is_marked(index) => Err(Absent::Deleted),
+            Some(&octets) => Ok(Message { index, octets }),
+            None => Err(Absent::NoSuchMessage),
         }
     }
 
     /// Marks a message deleted.
     pub fn delete(&mut self, number: MessageNumber) -> Result<(), Absent> {
         let message = self.message(number)?;
-        if let Some(deleted) = Arc::make_mut(&mut self.deleted).get_mut(message.index) {
-            *deleted = true;
-        }
+        self.deleted.mark(message.index);
         self.count -= 1;
         self.total -= message.octets;
         Ok(())
@@ -89,7 +84,8 @@ impl Maildrop {
 
     /// Unmarks all messages.
     pub fn reset(&mut self) {
-        *self = Self::new(Arc::clone(&self.octets));
+        self.deleted.clear();
+        *self = Self::new(Arc::clone(&self.octets), Arc::clone(&self.deleted));
     }
 
     /// The messages that are not marked deleted.
@@ -101,8 +97,7 @@ impl Maildrop {
     /// The messages that are marked deleted, by their places, in order.
     #[must_use]
     pub fn deleted(&self) -> Vec<usize> {
-        let marked = self.deleted.iter().enumerate();
-        marked.filter_map(|(index, &deleted)| deleted.then_some(index)).collect()
+        self.deleted.marked().collect()
     }
 }
 
@@ -114,7 +109,7 @@ impl Iterator for Remaining {
             let index = self.next;
             let octets = *self.octets.get(index)?;
             self.next += 1;
-            if self.deleted.get(index) != Some(&true) {
+            if !self.deleted.is_marked(index) {
                 return Some(Message { index, octets });
             }
         }

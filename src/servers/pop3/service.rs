@@ -69,7 +69,8 @@ impl Pop3Service {
         };
         let maildrop = channel.unless_ending(self.directory.open_maildrop(&user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
-        Ok(Outcome::Opened(self.maildrop.insert(maildrop).octets()))
+        let maildrop = self.maildrop.insert(maildrop);
+        Ok(Outcome::Opened(maildrop.octets(), maildrop.marks()))
     }
 
     fn maildrop(&self) -> Result<&Maildrop, NotDone> {

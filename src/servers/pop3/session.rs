@@ -10,6 +10,7 @@ use crate::servers::pop3::command::{Command, MessageNumber};
 use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
 use crate::servers::pop3::reply;
 use crate::servers::session::{Farewell, Reply, Session, Step};
+use crate::store::marks::Marks;
 
 /// What the session wants done.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,8 +58,9 @@ pub enum Effect {
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The maildrop is open and locked; it holds messages of these lengths.
-    Opened(Arc<[u64]>),
+    /// The maildrop is open and locked; it holds messages of these lengths, and those that are
+    /// marked deleted are marked here.
+    Opened(Arc<[u64]>, Arc<Marks>),
     /// There is no such user, or the password is wrong.
     LoginRefused,
     /// Another session has the maildrop locked.
@@ -134,12 +136,12 @@ impl Pop3Session {
         Step::Close(reply)
     }
 
-    fn logged_in(&mut self, octets: Arc<[u64]>) -> Reply {
+    fn logged_in(&mut self, octets: Arc<[u64]>, deleted: Arc<Marks>) -> Reply {
         let user = match mem::replace(&mut self.state, State::Update) {
             State::Named(user) => user,
             State::Anonymous | State::Transaction { .. } | State::Update => String::new(),
         };
-        let maildrop = Maildrop::new(octets);
+        let maildrop = Maildrop::new(octets, deleted);
         let reply = summary(&maildrop);
         self.state = State::Transaction { user, maildrop };
         reply
@@ -234,7 +236,7 @@ impl Session for Pop3Session {
 
     fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
         match outcome {
-            Outcome::Opened(octets) => Step::Reply(self.logged_in(octets)),
+            Outcome::Opened(octets, deleted) => Step::Reply(self.logged_in(octets, deleted)),
             Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
             Outcome::InUse => self.login_failed(reply::IN_USE),
             Outcome::Busy => self.login_failed(reply::BUSY),
@@ -276,7 +278,7 @@ mod tests {
     fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
         Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
             Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
-                "linhphan" => Outcome::Opened([120, 200].into()),
+                "linhphan" => opened(&[120, 200]),
                 "zives" => Outcome::InUse,
                 "damaged" => Outcome::NoMaildrop,
                 _ => Outcome::LoginRefused,
@@ -286,6 +288,10 @@ mod tests {
             Effect::Update { .. } => Outcome::Updated,
             _ => Outcome::Said,
         })
+    }
+
+    fn opened(octets: &[u64]) -> Outcome {
+        Outcome::Opened(octets.into(), Arc::new(Marks::of(octets.len())))
     }
 
     fn logged_in() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
@@ -379,6 +385,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_looks_on_sees_what_is_marked() {
+        let mut session = Pop3Session::new("localhost".into());
+        let marks = Arc::new(Marks::of(2));
+        session.line(b"USER linhphan");
+        session.resume(Outcome::Opened([120, 200].into(), Arc::clone(&marks)));
+        session.line(b"DELE 2");
+        assert_eq!(marks.marked().collect::<Vec<_>>(), [1]);
+        session.line(b"RSET");
+        assert_eq!(marks.marked().count(), 0);
+    }
+
+    #[test]
     fn numbers_beyond_the_maildrop_are_refused() {
         let mut peer = logged_in();
         for number in ["3", "4294967297", "18446744073709551617", "18446744073709551615"] {
@@ -395,7 +413,7 @@ mod tests {
     fn listings_leave_out_what_is_deleted() {
         let mut session = Pop3Session::new("localhost".into());
         session.line(b"USER linhphan");
-        session.resume(Outcome::Opened([120, 200, 7].into()));
+        session.resume(opened(&[120, 200, 7]));
         session.line(b"DELE 2");
         let Step::Perform(Effect::List { status, messages }) = session.line(b"LIST") else {
             panic!("LIST lists nothing");
