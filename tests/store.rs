@@ -365,7 +365,7 @@ async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     deliver(&store.other(), &["u"], b"x\r\n").await.unwrap();
     overview.wait_for(|overview| seen(overview) == [u(1)]).await.unwrap();
     let session = store.open("u").await.unwrap();
-    overview.wait_for(|overview| overview.mailboxes[0].locked).await.unwrap();
+    overview.wait_for(|overview| overview.mailboxes[0].holder.is_some()).await.unwrap();
     drop(session);
     std::fs::write(store.path("v.mbox"), "rubbish").unwrap();
     overview.wait_for(|overview| seen(overview) == [u(1), ("v".to_owned(), None)]).await.unwrap();

@@ -1,5 +1,6 @@
 //! What a directory holds at one moment, for whoever shows it. Plain values.
 
+use std::fmt;
 use std::time::SystemTime;
 
 /// A mailbox as a list shows it.
@@ -11,10 +12,40 @@ pub struct MailboxView {
     pub messages: Option<u64>,
     /// Octets of the file.
     pub octets: u64,
-    /// Whether a POP3 session has the maildrop locked.
-    pub locked: bool,
+    /// Who keeps it locked.
+    pub holder: Option<Holder>,
     /// Why it cannot be read or written, if it cannot.
     pub trouble: Option<String>,
+}
+
+/// Who keeps a mailbox locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A POP3 session of this process.
+    OwnSession,
+    /// A POP3 session of another process, if it has said of which.
+    OtherSession(Option<Process>),
+    /// A program that works on the file itself, if it can be told which.
+    Program(Option<Process>),
+}
+
+/// A process of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub id: i32,
+    /// The name of its program, where it can be read; may hold hostile bytes.
+    pub name: Option<String>,
+}
+
+/// `pid 812 (mutt)`.
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "pid {} ({name})", self.id),
+            None => write!(f, "pid {}", self.id),
+        }
+    }
 }
 
 /// How far a queued recipient is.

@@ -15,7 +15,7 @@ use crate::store::files::Stamp;
 use crate::store::index::{Index, IndexError};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::maildrop;
-use crate::store::overview::{MailboxView, Overview, QueueView};
+use crate::store::overview::{Holder, MailboxView, Overview, QueueView};
 use crate::store::queue;
 
 /// Time between two looks at least, however much happens.
@@ -118,10 +118,10 @@ impl Survey {
         user: &str,
     ) -> Option<MailboxView> {
         let stamp = shared.files.regular(name).ok()??;
-        let locked = maildrop::is_in_session(shared, name);
+        let holder = maildrop::is_in_session(shared, name).then_some(Holder::OwnSession);
         let before = self.mailboxes.get(name);
         if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
-            return Some(MailboxView { locked, ..seen.value.clone() });
+            return Some(MailboxView { holder, ..seen.value.clone() });
         }
         let counted = count(shared, name).await;
         let (messages, trouble) = match counted {
@@ -134,7 +134,7 @@ impl Survey {
             Err(Trouble::Other(why)) => (None, Some(why)),
         };
         let value =
-            MailboxView { name: user.to_owned(), messages, octets: stamp.size, locked, trouble };
+            MailboxView { name: user.to_owned(), messages, octets: stamp.size, holder, trouble };
         if let Some(before) = before {
             tell_change(&before.value, &value);
         }
@@ -188,7 +188,7 @@ fn tell_change(before: &MailboxView, now: &MailboxView) {
 
 impl MailboxView {
     fn unknown(user: &str, octets: u64) -> Self {
-        Self { name: user.to_owned(), messages: None, octets, locked: false, trouble: None }
+        Self { name: user.to_owned(), messages: None, octets, holder: None, trouble: None }
     }
 }
 

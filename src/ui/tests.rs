@@ -27,7 +27,7 @@ use crate::relay::orders::{Order, Pick};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::registry::{ConnectionView, RegistryView};
-use crate::store::overview::{MailboxView, QueueView, RecipientState};
+use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Side};
 
@@ -270,7 +270,7 @@ fn typical_overview(now: SystemTime) -> Overview {
     Overview {
         mailboxes: vec![
             sized("bcpierce", 12, 325_632),
-            MailboxView { locked: true, ..sized("linhphan", 7, 48_213) },
+            MailboxView { holder: Some(Holder::OwnSession), ..sized("linhphan", 7, 48_213) },
             sized("mqueue", 2, 6_553),
             sized("zives", 0, 0),
         ],

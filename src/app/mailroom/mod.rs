@@ -3,6 +3,9 @@
 
 use std::time::SystemTime;
 
+use tokio::sync::mpsc;
+
+use crate::store::directory::Directory;
 use crate::wire::display::DisplayText;
 
 /// Messages of one mailbox that are listed at most, the newest; the listing says so.
@@ -13,6 +16,17 @@ pub const SHOWN_MOST: usize = 4 * 1024 * 1024;
 
 /// Octets of an attachment that a composed message can be given.
 pub const ATTACHMENT_MOST: u64 = 1024 * 1024 * 1024;
+
+/// How the screen reaches the mailroom.
+#[derive(Debug)]
+pub struct Desk {
+    /// Takes what the operator wants.
+    pub wishes: mpsc::Sender<Wish>,
+    /// Says what came of it. Whoever does not read it stops the listing, and nothing else.
+    pub news: mpsc::Receiver<News>,
+    /// Knows what the POP3 session of a mailbox has marked deleted: see [`Directory::marks`].
+    pub directory: Directory,
+}
 
 /// What makes a message the same message when its mailbox is listed again, whatever has been
 /// removed before it.

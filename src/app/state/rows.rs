@@ -8,7 +8,7 @@ use crate::app::state::list::Listed;
 use crate::relay::board::Sent;
 use crate::relay::orders::Pick;
 use crate::servers::registry::ConnectionView;
-use crate::store::overview::{MailboxView, QueueView, RecipientState};
+use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Passwords, masked};
 
@@ -89,8 +89,8 @@ pub struct MailboxRow {
     pub new: u64,
     /// Octets of the file.
     pub octets: u64,
-    /// Whether a POP3 session has the maildrop locked.
-    pub locked: bool,
+    /// Who keeps it locked: `locked` for a POP3 session of ours, `locked by pid 812 (mutt)`.
+    pub holder: Option<DisplayText>,
     /// Why it cannot be read or written.
     pub trouble: Option<DisplayText>,
 }
@@ -104,7 +104,7 @@ impl MailboxRow {
             messages: view.messages,
             new: view.messages.unwrap_or(0).saturating_sub(seen),
             octets: view.octets,
-            locked: view.locked,
+            holder: view.holder.as_ref().map(in_words),
             trouble: view.trouble.as_deref().map(DisplayText::from),
         }
     }
@@ -113,6 +113,17 @@ impl MailboxRow {
     #[must_use]
     pub fn is_queue(&self) -> bool {
         self.name.as_str() == "mqueue"
+    }
+}
+
+fn in_words(holder: &Holder) -> DisplayText {
+    match holder {
+        Holder::OwnSession => "locked".into(),
+        Holder::OtherSession(Some(process)) | Holder::Program(Some(process)) => {
+            format!("locked by {process}").as_str().into()
+        }
+        Holder::OtherSession(None) => "locked by another process".into(),
+        Holder::Program(None) => "locked by another program".into(),
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn mailbox(name: &str, messages: u64) -> MailboxView {
         name: name.to_owned(),
         messages: Some(messages),
         octets: 100 * messages,
-        locked: false,
+        holder: None,
         trouble: None,
     }
 }

@@ -97,8 +97,8 @@ fn standing(row: &MailboxRow, width: u16) -> String {
         let unit = if has_words { " new" } else { "" };
         words.push(format!("+{}{unit}", row.new));
     }
-    if row.locked {
-        words.push(if has_words { "locked" } else { "L" }.to_owned());
+    if let Some(holder) = &row.holder {
+        words.push(if has_words { holder.as_str() } else { "L" }.to_owned());
     }
     if row.is_queue() {
         words.push(if has_words { "relay" } else { "→" }.to_owned());
