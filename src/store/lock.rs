@@ -157,11 +157,41 @@ pub fn try_ofd_lock(file: &File, lock: OfdLock) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody holds an OFD or fcntl lock on the file.
-pub fn is_ofd_locked(file: &File) -> io::Result<bool> {
+/// Whose a lock is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// There is none.
+    Nobody,
+    /// The process with this id has it.
+    Process(i32),
+    /// Somebody has it; OFD locks belong to no process, and a dotlock may be empty.
+    Unknown,
+}
+
+/// Who holds an OFD or fcntl lock on the file.
+pub fn ofd_lock_owner(file: &File) -> io::Result<Owner> {
     let mut lock = OfdLock::Exclusive.of_whole_file();
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
-    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    Ok(match lock.l_pid {
+        _ if i32::from(lock.l_type) == libc::F_UNLCK => Owner::Nobody,
+        id if id > 0 => Owner::Process(id),
+        _ => Owner::Unknown,
+    })
+}
+
+/// Who holds the dotlock of a mailbox. One that was left over is nobody's.
+pub fn dotlock_owner(files: &Files, mailbox: &str) -> io::Result<Owner> {
+    let name = format!("{mailbox}.lock");
+    let file = match files.open_file(&name, Access::Read, Creation::Never) {
+        Ok(file) => file,
+        Err(error) if is_no_such_file(&error) => return Ok(Owner::Nobody),
+        Err(error) => return Err(error),
+    };
+    let (holder, modified) = read_dotlock(file)?;
+    if is_stale(&holder, modified) {
+        return Ok(Owner::Nobody);
+    }
+    Ok(holder_id(&holder).map_or(Owner::Unknown, Owner::Process))
 }
 
 /// `user.mbox.lock`, ours until dropped.
@@ -202,14 +232,12 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     let Some(seen) = files.regular(name)? else {
         return Ok(());
     };
-    let mut file = match files.open_file(name, Access::Read, Creation::Never) {
+    let file = match files.open_file(name, Access::Read, Creation::Never) {
         Ok(file) => file,
         Err(error) if is_no_such_file(&error) || is_forbidden(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let modified = file.metadata()?.modified()?;
-    let mut holder = Vec::new();
-    (&mut file).take(DOTLOCK_READ).read_to_end(&mut holder)?;
+    let (holder, modified) = read_dotlock(file)?;
     if !is_stale(&holder, modified) {
         return Ok(());
     }
@@ -221,12 +249,24 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// What a dotlock says of its holder, and when it did.
+fn read_dotlock(file: File) -> io::Result<(Vec<u8>, SystemTime)> {
+    let modified = file.metadata()?.modified()?;
+    let mut holder = Vec::new();
+    file.take(DOTLOCK_READ).read_to_end(&mut holder)?;
+    Ok((holder, modified))
+}
+
+/// The process named in a dotlock. With a host's name behind it, the id may be another machine's.
+fn holder_id(holder: &[u8]) -> Option<i32> {
+    let id = str::from_utf8(holder).ok()?.trim().parse().ok()?;
+    (id > 0).then_some(id)
+}
+
 /// Whether the holder named in a dotlock cannot be there any more.
 fn is_stale(holder: &[u8], modified: SystemTime) -> bool {
     let old = modified.elapsed().is_ok_and(|age| age > STALE_AFTER);
-    // With a host's name behind it, the id may be another machine's.
-    let id = str::from_utf8(holder).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    let Some(id) = id.filter(|&id| id > 0) else {
+    let Some(id) = holder_id(holder) else {
         return old;
     };
     if u32::try_from(id) == Ok(std::process::id()) {

@@ -14,6 +14,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use crate::store::committer::{self, FileName, LockError};
 use crate::store::directory::{Shared, User};
 use crate::store::files::{Access, Creation, Files, Stamp, Window};
+use crate::store::holder;
 use crate::store::index::{Index, IndexError, Indexes, Message, ReadError, UniqueId, read_text};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
 use crate::store::marks::Marks;
@@ -468,11 +469,15 @@ impl SessionLock {
         // From here on it is given back by dropping it.
         let mut lock = Self { shared: Arc::clone(shared), name: Arc::clone(name), file: None };
         lock.file = lock_side_file(&shared.files, &side_file(name))?;
+        if let Some(Err(error)) = lock.file.as_ref().map(holder::note_in) {
+            tracing::debug!("{name}: the session lock does not say whose it is: {error}");
+        }
         Ok(lock)
     }
 }
 
-fn side_file(mailbox: &str) -> String {
+/// The file that is locked as long as a session has `mailbox`.
+pub(super) fn side_file(mailbox: &str) -> String {
     format!(".{mailbox}.pop")
 }
 
@@ -512,15 +517,6 @@ impl Drop for SessionLock {
     }
 }
 
-/// Whether a POP3 session of any process has a mailbox locked.
-pub(super) fn is_in_session(shared: &Shared, name: &FileName) -> bool {
-    if shared.sessions.is_open(name) {
-        return true;
-    }
-    let side = shared.files.open_file(&side_file(name), Access::Read, Creation::Never);
-    side.is_ok_and(|file| lock::is_ofd_locked(&file).unwrap_or(false))
-}
-
 /// The maildrops that sessions of this process have locked, and what is marked in those that are
 /// open.
 #[derive(Debug, Default)]
@@ -553,7 +549,7 @@ impl Sessions {
         self.locked().remove(name);
     }
 
-    fn is_open(&self, name: &FileName) -> bool {
+    pub(super) fn is_open(&self, name: &FileName) -> bool {
         self.locked().contains_key(name)
     }
 

@@ -6,6 +6,7 @@ pub mod append;
 pub mod committer;
 pub mod directory;
 pub mod files;
+pub mod holder;
 pub mod index;
 pub mod journal;
 pub mod lock;

@@ -12,17 +12,17 @@ use tokio::sync::{Notify, watch};
 use crate::store::committer::{self, FileName, LockError};
 use crate::store::directory::{Directory, Shared};
 use crate::store::files::Stamp;
+use crate::store::holder;
 use crate::store::index::{Index, IndexError};
 use crate::store::lock::{LockedFile, Purpose};
-use crate::store::maildrop;
 use crate::store::overview::{Holder, MailboxView, Overview, QueueView};
 use crate::store::queue;
 
 /// Time between two looks at least, however much happens.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Until the next look when the last one found a file locked by another program, whose unlocking
-/// the kernel does not tell.
+/// Until the next look when the last one found a file locked by somebody else, whose unlocking the
+/// kernel does not tell.
 const PAUSE_WHEN_LOCKED: Duration = Duration::from_secs(1);
 
 /// Time between two looks where the kernel cannot tell of changes.
@@ -30,6 +30,10 @@ const PAUSE_UNTOLD: Duration = Duration::from_secs(2);
 
 /// Recipients of the queue that are listed at most.
 pub const QUEUE_LISTED: usize = 10_000;
+
+/// Mailboxes that are opened at each look to see who has an fcntl lock on them; of more, only those
+/// that have changed and cannot be read.
+const PROBED_MOST: usize = 100;
 
 /// Begins to watch a directory; the picture is renewed until nobody has its receiver any more.
 #[must_use]
@@ -68,8 +72,8 @@ pub struct Survey {
     directory: Directory,
     mailboxes: HashMap<FileName, Seen<MailboxView>>,
     queue: Option<Seen<Vec<QueueView>>>,
-    /// Whether a file could not be looked at because another program has it locked.
-    locked_out: bool,
+    /// Whether another process has something locked, whose unlocking nobody tells.
+    foreign_lock: bool,
 }
 
 /// What a file held when it was in a certain state.
@@ -83,12 +87,12 @@ impl Survey {
     /// A survey that has seen nothing yet.
     #[must_use]
     pub fn new(directory: Directory) -> Self {
-        Self { directory, mailboxes: HashMap::new(), queue: None, locked_out: false }
+        Self { directory, mailboxes: HashMap::new(), queue: None, foreign_lock: false }
     }
 
-    /// The directory as it is now. Files that have not changed are not opened.
+    /// The directory as it is now. Files that have not changed are not read.
     pub async fn look(&mut self) -> Overview {
-        self.locked_out = false;
+        self.foreign_lock = false;
         let users = self.directory.users().unwrap_or_else(|error| {
             tracing::warn!("cannot list {}: {error}", self.directory.path().display());
             Vec::new()
@@ -96,19 +100,31 @@ impl Survey {
         let shared = Arc::clone(self.directory.shared());
         let mut mailboxes = Vec::with_capacity(users.len());
         let mut names = HashSet::new();
-        for user in users {
+        for (nth, user) in users.iter().enumerate() {
             let name = user.file();
-            if let Some(view) = self.mailbox(&shared, &name, user.name()).await {
+            let holder = self.holder(&shared, &name, nth);
+            if let Some(view) = self.mailbox(&shared, &name, user.name(), holder).await {
                 mailboxes.push(view);
                 names.insert(name);
             }
         }
         let queue: FileName = queue::FILE.into();
-        mailboxes.extend(self.mailbox(&shared, &queue, queue::FILE).await);
+        let holder = self.holder(&shared, &queue, 0);
+        mailboxes.extend(self.mailbox(&shared, &queue, queue::FILE, holder).await);
         names.insert(queue);
         self.mailboxes.retain(|name, _| names.contains(name));
         let queue = self.queue(&shared).await;
         Overview { mailboxes, queue }
+    }
+
+    /// Who has the `nth` mailbox locked.
+    fn holder(&mut self, shared: &Shared, name: &FileName, nth: usize) -> Option<Holder> {
+        let fcntl_lock = || (nth < PROBED_MOST).then(|| holder::fcntl_lock(shared, name)).flatten();
+        let holder = holder::session(shared, name)
+            .or_else(|| holder::dotlock(shared, name))
+            .or_else(fcntl_lock);
+        self.foreign_lock |= holder.as_ref().is_some_and(|one| *one != Holder::OwnSession);
+        holder
     }
 
     async fn mailbox(
@@ -116,9 +132,9 @@ impl Survey {
         shared: &Arc<Shared>,
         name: &FileName,
         user: &str,
+        holder: Option<Holder>,
     ) -> Option<MailboxView> {
         let stamp = shared.files.regular(name).ok()??;
-        let holder = maildrop::is_in_session(shared, name).then_some(Holder::OwnSession);
         let before = self.mailboxes.get(name);
         if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
             return Some(MailboxView { holder, ..seen.value.clone() });
@@ -127,9 +143,10 @@ impl Survey {
         let (messages, trouble) = match counted {
             Ok(index) => (Some(index.messages.len() as u64), None),
             Err(Trouble::Locked) => {
-                self.locked_out = true;
+                self.foreign_lock = true;
                 let before = before.map(|seen| seen.value.clone());
-                return Some(before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size)));
+                let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
+                return Some(MailboxView { holder: Some(whoever(holder, shared, name)), ..before });
             }
             Err(Trouble::Other(why)) => (None, Some(why)),
         };
@@ -154,7 +171,7 @@ impl Survey {
                 value
             }
             Err(trouble) => {
-                self.locked_out |= matches!(trouble, Trouble::Locked);
+                self.foreign_lock |= matches!(trouble, Trouble::Locked);
                 self.queue.as_ref().map(|seen| seen.value.clone()).unwrap_or_default()
             }
         }
@@ -163,12 +180,18 @@ impl Survey {
     async fn reason_to_look(&self, changes: Option<&Changes>) {
         let Some(changes) = changes else { return tokio::time::sleep(PAUSE_UNTOLD).await };
         tokio::time::sleep(PAUSE).await;
-        if self.locked_out {
+        if self.foreign_lock {
             let _ = tokio::time::timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
         } else {
             changes.next().await;
         }
     }
+}
+
+/// Who has a file locked that could not be looked at.
+fn whoever(known: Option<Holder>, shared: &Shared, name: &FileName) -> Holder {
+    let holder = known.or_else(|| holder::fcntl_lock(shared, name));
+    holder.unwrap_or(Holder::Program(None))
 }
 
 /// Says in the log what has come and gone since the last look, whoever brought or took it.
