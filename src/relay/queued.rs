@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::relay::notification::HEADER_SENT_BACK;
 use crate::relay::text::{Hops, MessageText, TextReader};
-use crate::store::maildrop::MessageReader;
 use crate::store::queue::{Entry, Queue};
+use crate::store::reader::MessageReader;
 
 /// The text of a queued message. It can be read for one host after another.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use chrono::Local;
 
 use crate::store::anchor;
 use crate::store::append::{DeliverError, Delivery, Part};
+use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer, FileName, Journals};
 use crate::store::files::{Access, Creation, Files};
 use crate::store::index::Indexes;
@@ -251,6 +252,11 @@ impl Directory {
     /// messages.
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         Maildrop::open(&self.shared, user).await
+    }
+
+    /// Takes a snapshot of a user's mailbox, to look at its messages. Keeps no session out.
+    pub async fn snapshot(&self, user: &User) -> Result<Snapshot, MaildropError> {
+        Snapshot::take(&self.shared, &user.file()).await
     }
 
     /// Which messages of a user's mailbox the POP3 session of this process that has it open means

@@ -227,7 +227,7 @@ impl Index {
     }
 
     /// Whether a file that has grown still begins as it did, as far as probes can tell.
-    fn still_fits(&self, file: &File) -> bool {
+    pub(super) fn still_fits(&self, file: &File) -> bool {
         self.probes.iter().all(|probe| probe.still_holds(file))
     }
 

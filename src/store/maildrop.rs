@@ -4,35 +4,27 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::io::{ReadWriteFlags, preadv2};
-
+use crate::store::browse::Snapshot;
 use crate::store::committer::{self, FileName, LockError};
 use crate::store::directory::{Shared, User};
 use crate::store::files::{Access, Creation, Files, Stamp, Window};
 use crate::store::holder;
-use crate::store::index::{Index, IndexError, Indexes, Message, ReadError, UniqueId, read_text};
+use crate::store::index::{Index, IndexError, Indexes, Message, ReadError, UniqueId};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
 use crate::store::marks::Marks;
-use crate::store::mbox::{Span, Unquoter};
+use crate::store::reader::MessageReader;
 use crate::store::rewrite;
-
-/// Octets of a message that are read at once.
-const READ_AT_ONCE: u64 = 64 * 1024;
 
 /// A locked maildrop.
 #[derive(Debug)]
 pub struct Maildrop {
     shared: Arc<Shared>,
     name: FileName,
-    file: Arc<File>,
-    /// The file's state at which what the index says was last known to be so.
-    seen: Mutex<Stamp>,
-    index: Arc<Index>,
+    snapshot: Snapshot,
     octets: Arc<[u64]>,
     marks: Arc<Marks>,
     _session: SessionLock,
@@ -127,23 +119,16 @@ impl Maildrop {
     pub(super) async fn open(shared: &Arc<Shared>, user: &User) -> Result<Self, MaildropError> {
         let name = user.file();
         let session = SessionLock::take(shared, &name)?;
-        let open = {
-            let (shared, name) = (Arc::clone(shared), Arc::clone(&name));
-            move |locked| Opened::from(&shared, &name, &locked)
-        };
-        let opened = committer::with_locked(shared, &name, Purpose::Read, open).await?;
-        let Opened { file, stamp, index } = opened?;
+        let snapshot = Snapshot::take(shared, &name).await?;
+        let index = snapshot.index();
         let marks = Arc::new(Marks::of(index.messages.len()));
-        shared
-            .sessions
-            .opened(&name, Opening { index: Arc::clone(&index), marks: Arc::clone(&marks) });
+        let opening = Opening { index: Arc::clone(index), marks: Arc::clone(&marks) };
+        shared.sessions.opened(&name, opening);
         Ok(Self {
             shared: Arc::clone(shared),
             name,
-            file: Arc::new(file),
-            seen: Mutex::new(stamp),
             octets: index.messages.iter().map(|message| message.span.octets).collect(),
-            index,
+            snapshot,
             marks,
             _session: session,
         })
@@ -162,55 +147,26 @@ impl Maildrop {
         Arc::clone(&self.marks)
     }
 
+    /// The messages as they were when the maildrop was opened.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
     /// The unique-ids of all messages.
     pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
-        let known: Option<Vec<UniqueId>> =
-            self.index.messages.iter().map(Message::known_unique_id).collect();
-        if let Some(known) = known {
-            return Ok(known.into());
-        }
-        let (file, index) = (Arc::clone(&self.file), Arc::clone(&self.index));
-        let ids = tokio::task::spawn_blocking(move || index.unique_ids(&file));
-        Ok(ids.await.map_err(io::Error::other)??.into())
+        self.snapshot.unique_ids().await
     }
 
     /// The unique-id of one message.
     pub async fn unique_id(&self, index: usize) -> Result<UniqueId, ReadError> {
-        let message = self.index.messages.get(index).ok_or(ReadError::Missing)?;
-        if let Some(known) = message.known_unique_id() {
-            return Ok(known);
-        }
-        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
-        let id = tokio::task::spawn_blocking(move || {
-            let message = all.messages.get(index).ok_or(ReadError::Missing)?;
-            message.unique_id(&mut Window::new(&file))
-        });
-        id.await.map_err(io::Error::other)?
+        self.snapshot.unique_id(index).await
     }
 
     /// A message, to be read piece by piece. It is what it was when the maildrop was opened, or
     /// this is an error.
     pub async fn message(&self, index: usize) -> Result<MessageReader, ReadError> {
-        let message = self.index.messages.get(index).ok_or(ReadError::Missing)?;
-        self.make_sure_of(index).await?;
-        Ok(MessageReader::new(Arc::clone(&self.file), message.span))
-    }
-
-    /// Looks at a message again if anything has happened to the file.
-    async fn make_sure_of(&self, index: usize) -> Result<(), ReadError> {
-        let now = Stamp::of_file(&self.file)?;
-        if now == *self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(());
-        }
-        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
-        let checked = tokio::task::spawn_blocking(move || {
-            let message = all.messages.get(index).ok_or(ReadError::Missing)?;
-            if !all.still_begins(message, &file) {
-                return Err(ReadError::Changed);
-            }
-            is_unchanged(message, &file)
-        });
-        checked.await.map_err(io::Error::other)?
+        self.snapshot.message(index).await
     }
 
     /// Removes messages, by their indexes, from the mailbox as it is now: whatever has arrived
@@ -229,116 +185,6 @@ impl Maildrop {
     }
 }
 
-/// What a session keeps of the moment at which it began.
-struct Opened {
-    file: File,
-    stamp: Stamp,
-    index: Arc<Index>,
-}
-
-impl Opened {
-    fn from(shared: &Shared, name: &FileName, locked: &LockedFile) -> Result<Self, MaildropError> {
-        let index = shared.indexes.of(name, locked.file())?;
-        let stamp = Stamp::of_file(locked.file())?;
-        // A descriptor of its own: the lock goes with the other one.
-        let file = shared.files.open_file(name, Access::Read, Creation::Never)?;
-        if Stamp::of_file(&file)?.identity != stamp.identity {
-            return Err(MaildropError::Busy);
-        }
-        Ok(Self { file, stamp, index })
-    }
-}
-
-fn is_unchanged(message: &Message, file: &File) -> Result<(), ReadError> {
-    let mut window = Window::new(file);
-    let mut from_line = Vec::new();
-    let mut at = message.span.start;
-    while at < message.span.text {
-        let octets = window.at(at, message.span.text).map_err(ReadError::at_end_of_file)?;
-        at += octets.len() as u64;
-        from_line.extend_from_slice(octets);
-    }
-    if !from_line.starts_with(b"From ") || !from_line.ends_with(b"\n") {
-        return Err(ReadError::Changed);
-    }
-    match message.known_unique_id() {
-        Some(known) if message.unique_id_now(&mut window)? != known => Err(ReadError::Changed),
-        Some(_) => Ok(()),
-        None => read_text(&message.span, &mut window, |_| {}),
-    }
-}
-
-/// A message on its way out.
-#[derive(Debug)]
-pub struct MessageReader {
-    file: Arc<File>,
-    at: u64,
-    end: u64,
-    unquoter: Unquoter,
-    /// Octets that are still to come.
-    left: u64,
-    finished: bool,
-}
-
-impl MessageReader {
-    pub(super) fn new(file: Arc<File>, span: Span) -> Self {
-        Self {
-            file,
-            at: span.text,
-            end: span.text_end,
-            unquoter: Unquoter::default(),
-            left: span.octets,
-            finished: false,
-        }
-    }
-
-    /// Appends the next piece, at most some 128 KiB, with CRLF line ends and without dot
-    /// stuffing; returns how many octets it was, 0 at the end.
-    ///
-    /// An error also if the message turns out shorter or longer than it was: then what has been
-    /// sent of it must not be taken for whole.
-    pub async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, ReadError> {
-        let before = out.len();
-        while out.len() == before && !self.finished {
-            if self.at < self.end {
-                let raw = self.next_raw().await?;
-                self.at += raw.len() as u64;
-                self.unquoter.push(&raw, |text| out.extend_from_slice(text));
-            } else {
-                self.finished = true;
-                self.unquoter.finish(|text| out.extend_from_slice(text));
-            }
-        }
-        let octets = out.len() - before;
-        self.left = self.left.checked_sub(octets as u64).ok_or(ReadError::Changed)?;
-        if self.finished && self.left > 0 {
-            return Err(ReadError::Changed);
-        }
-        Ok(octets)
-    }
-
-    /// The next octets of the file: at once if the kernel has them in memory, and by another
-    /// thread if the disk must be waited for.
-    async fn next_raw(&self) -> Result<Vec<u8>, ReadError> {
-        let wanted = usize::try_from((self.end - self.at).min(READ_AT_ONCE)).unwrap_or(0);
-        let mut raw = vec![0; wanted];
-        let there = {
-            let buffers = &mut [IoSliceMut::new(&mut raw)];
-            preadv2(&self.file, buffers, self.at, ReadWriteFlags::NOWAIT).unwrap_or(0)
-        };
-        if there > 0 {
-            raw.truncate(there);
-            return Ok(raw);
-        }
-        let (file, at) = (Arc::clone(&self.file), self.at);
-        let read = tokio::task::spawn_blocking(move || {
-            file.read_exact_at(&mut raw, at)?;
-            Ok(raw)
-        });
-        read.await.map_err(io::Error::other)?.map_err(ReadError::at_end_of_file)
-    }
-}
-
 /// POP3's UPDATE state (RFC 1939 section 6).
 struct Update<'a> {
     maildrop: &'a Maildrop,
@@ -347,10 +193,10 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn run(&self, locked: &LockedFile) -> Result<(), UpdateError> {
-        let Maildrop { shared, name, index: then, .. } = self.maildrop;
+        let Maildrop { shared, name, snapshot, .. } = self.maildrop;
         let file = locked.file();
         let now = shared.indexes.of(name, file)?;
-        let gone = if now.continues(then) {
+        let gone = if now.continues(snapshot.index()) {
             self.by_position(now.messages.len())?
         } else {
             self.by_content(&now, file)?
@@ -396,11 +242,12 @@ impl Update<'_> {
     /// The unique-ids of the deleted messages as they were. They may be read now only if another
     /// file took the place of ours, which our descriptor still shows as it was.
     fn deleted_ids(&self, file: &File) -> Result<Vec<UniqueId>, UpdateError> {
-        let ours = Stamp::of_file(&self.maildrop.file)?;
+        let Maildrop { snapshot, .. } = self.maildrop;
+        let ours = Stamp::of_file(snapshot.file())?;
         let replaced = ours.identity != Stamp::of_file(file)?.identity;
-        let mut window = Window::new(&self.maildrop.file);
+        let mut window = Window::new(snapshot.file());
         let id = |&nth: &usize| {
-            let message = self.maildrop.index.messages.get(nth).ok_or(UpdateError::Changed)?;
+            let message = snapshot.index().messages.get(nth).ok_or(UpdateError::Changed)?;
             match message.known_unique_id() {
                 Some(known) => Ok(known),
                 None if replaced => Ok(message.unique_id(&mut window)?),

@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod append;
+pub mod browse;
 pub mod committer;
 pub mod directory;
 pub mod files;
@@ -15,6 +16,7 @@ pub mod marks;
 pub mod mbox;
 pub mod overview;
 pub mod queue;
+pub mod reader;
 pub mod rewrite;
 pub mod survey;
 pub mod text;

@@ -31,9 +31,9 @@ use crate::store::directory::Shared;
 use crate::store::files::{Access, Creation, Files, Stamp, Window};
 use crate::store::index::{IndexError, Message};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
-use crate::store::maildrop::MessageReader;
 use crate::store::mbox::{self, Span};
 use crate::store::overview::{QueueView, RecipientState};
+use crate::store::reader::MessageReader;
 use crate::store::rewrite::Draft;
 
 /// The name of the queue file.

@@ -14,7 +14,8 @@ use crate::servers::session::Reply;
 use crate::servers::text::{self, TextSource};
 use crate::store::directory::Directory;
 use crate::store::index::ReadError;
-use crate::store::maildrop::{Maildrop, MaildropError, MessageReader};
+use crate::store::maildrop::{Maildrop, MaildropError};
+use crate::store::reader::MessageReader;
 use crate::wire::event::{self, Kind};
 
 /// What ends a listing.
