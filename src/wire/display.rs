@@ -38,6 +38,23 @@ impl DisplayText {
         Self(text)
     }
 
+    /// As [`new`](Self::new), but a line that is too wide goes on in the next piece. There is at
+    /// least one.
+    #[must_use]
+    pub fn pieces(bytes: &[u8]) -> Vec<Self> {
+        let mut pieces = Vec::with_capacity(1);
+        let mut rest = bytes;
+        loop {
+            let mut escaper = Escaper::default();
+            let shown = escaper.take(rest);
+            pieces.push(Self(escaper.text));
+            rest = rest.get(shown..).unwrap_or_default();
+            if rest.is_empty() {
+                return pieces;
+            }
+        }
+    }
+
     /// Text put together from escaped parts and words of our own.
     pub(crate) const fn already_safe(text: String) -> Self {
         Self(text)
@@ -68,6 +85,7 @@ impl fmt::Display for DisplayText {
     }
 }
 
+#[derive(Default)]
 struct Escaper {
     text: String,
     columns: usize,
@@ -176,7 +194,26 @@ mod tests {
         assert_eq!(DisplayText::cut(b"ab", 7).as_str(), "ab … (7 more octets)");
     }
 
+    #[test]
+    fn a_line_that_is_too_wide_goes_on_in_the_next_piece() {
+        let widths = |bytes: &[u8]| -> Vec<usize> {
+            DisplayText::pieces(bytes).iter().map(|piece| piece.as_str().chars().count()).collect()
+        };
+        assert_eq!(widths(b""), [0]);
+        assert_eq!(widths(&[b'x'; 2_500]), [1_000, 1_000, 500]);
+        assert_eq!(widths("日".repeat(501).as_bytes()), [500, 1]);
+    }
+
     proptest! {
+        #[test]
+        fn pieces_leave_nothing_out(text in "\\PC{0,3000}") {
+            let whole: String =
+                DisplayText::pieces(text.as_bytes()).iter().map(DisplayText::as_str).collect();
+            let short: String = text.chars().map(|c| DisplayText::from(&*c.to_string()).0).collect();
+            // A pile of marks is escaped, and counted anew in each piece.
+            prop_assert!(whole == short || text.chars().any(|c| c.width() == Some(0)));
+        }
+
         #[test]
         fn no_bytes_yield_anything_a_terminal_obeys(
             bytes in prop::collection::vec(any::<u8>(), 0..3_000),

@@ -1,6 +1,8 @@
 //! What an operator does with mailboxes and messages, as values: what the screen wishes, and what
 //! it is told. Everything that comes from a message has become [`DisplayText`] here.
 
+pub mod decode;
+
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
