@@ -56,8 +56,19 @@ async fn show(
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
-    let console =
-        Console { registry, overview, feed, listeners, requests, words, relay, notices, look };
+    let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
+    let console = Console {
+        registry,
+        overview,
+        feed,
+        listeners,
+        requests,
+        words,
+        relay,
+        mailroom,
+        notices,
+        look,
+    };
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {

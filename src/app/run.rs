@@ -13,9 +13,12 @@ use nix::unistd::{AccessFlags, access};
 use procfs::process::Process;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::app::config::{Config, Mailboxes, Port, Verbosity};
 use crate::app::headless::{Headless, MessageText};
+use crate::app::mailroom::Desk;
+use crate::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use crate::app::port::cannot_listen;
 use crate::app::postmaster::{Post, Postmaster};
 use crate::app::relay;
@@ -26,6 +29,7 @@ use crate::servers::pop3::service::Pop3Server;
 use crate::servers::registry::Registry;
 use crate::servers::smtp::service::SmtpServer;
 use crate::store::directory::{CreateError, Directory, OpenError};
+use crate::store::overview::Overview;
 use crate::store::queue::QueueError;
 use crate::wire::event::{Service, Transcript};
 
@@ -145,6 +149,7 @@ impl Servers {
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
+        let smtp = listeners_of(&sockets, Service::Smtp).into_iter().next();
         let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
         let mail = directory.clone().map(|directory| Mail::new(&config, directory));
         let relay = directory.clone().map(|directory| {
@@ -162,7 +167,7 @@ impl Servers {
                 (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => {}
             }
         }
-        Ok(Running { shared, directory, post })
+        Ok(Running { shared, directory, post, domain: config.domain, smtp })
     }
 }
 
@@ -227,12 +232,30 @@ pub struct Running {
     shared: Arc<Shared>,
     directory: Option<Directory>,
     post: Option<Post>,
+    domain: Arc<str>,
+    smtp: Option<SocketAddr>,
 }
 
 impl Running {
     /// How an operator reaches the relay, if there are mailboxes. Given once.
     pub const fn post(&mut self) -> Option<Post> {
         self.post.take()
+    }
+
+    /// Opens the mailroom, if there are mailboxes: whoever has the desk can look into them.
+    /// `overview` says when they change. Messages are saved to the current directory.
+    #[must_use]
+    pub fn open_mailroom(&self, overview: watch::Receiver<Arc<Overview>>) -> Option<Desk> {
+        let smtp = self.smtp;
+        let room = Room {
+            directory: self.directory.clone()?,
+            overview,
+            domain: Arc::clone(&self.domain),
+            smtp: SmtpListener::new(move || smtp),
+            save_to: PathBuf::from("."),
+            stop: self.shared.ending.child_token(),
+        };
+        Some(Clerk::start(room, &self.shared.tasks))
     }
 
     /// Ends them: no new connections, a farewell to those that are open. Returns when the last

@@ -12,6 +12,8 @@ pub struct MailboxView {
     pub messages: Option<u64>,
     /// Octets of the file.
     pub octets: u64,
+    /// Another one whenever the file has been written to, also where that shows in nothing else.
+    pub revision: u64,
     /// Who keeps it locked.
     pub holder: Option<Holder>,
     /// Why it cannot be read or written, if it cannot.

@@ -72,6 +72,8 @@ pub struct Survey {
     directory: Directory,
     mailboxes: HashMap<FileName, Seen<MailboxView>>,
     queue: Option<Seen<Vec<QueueView>>>,
+    /// Changes seen so far, of all mailboxes.
+    revisions: u64,
     /// Whether another process has something locked, whose unlocking nobody tells.
     foreign_lock: bool,
 }
@@ -87,7 +89,13 @@ impl Survey {
     /// A survey that has seen nothing yet.
     #[must_use]
     pub fn new(directory: Directory) -> Self {
-        Self { directory, mailboxes: HashMap::new(), queue: None, foreign_lock: false }
+        Self {
+            directory,
+            mailboxes: HashMap::new(),
+            queue: None,
+            revisions: 0,
+            foreign_lock: false,
+        }
     }
 
     /// The directory as it is now. Files that have not changed are not read.
@@ -150,8 +158,15 @@ impl Survey {
             }
             Err(Trouble::Other(why)) => (None, Some(why)),
         };
-        let value =
-            MailboxView { name: user.to_owned(), messages, octets: stamp.size, holder, trouble };
+        self.revisions += 1;
+        let value = MailboxView {
+            name: user.to_owned(),
+            messages,
+            octets: stamp.size,
+            revision: self.revisions,
+            holder,
+            trouble,
+        };
         if let Some(before) = before {
             tell_change(&before.value, &value);
         }
@@ -211,7 +226,14 @@ fn tell_change(before: &MailboxView, now: &MailboxView) {
 
 impl MailboxView {
     fn unknown(user: &str, octets: u64) -> Self {
-        Self { name: user.to_owned(), messages: None, octets, holder: None, trouble: None }
+        Self {
+            name: user.to_owned(),
+            messages: None,
+            octets,
+            revision: 0,
+            holder: None,
+            trouble: None,
+        }
     }
 }
 

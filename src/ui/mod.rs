@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::action::{Pane, Request};
 use crate::app::keys::Keymap;
+use crate::app::mailroom::Desk;
 use crate::app::state::{Overlay, Palette, State};
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
@@ -71,6 +72,8 @@ pub struct Console {
     pub words: mpsc::Receiver<String>,
     /// The relay, whose board tells what it does.
     pub relay: Arc<Relay<Dns>>,
+    /// Where mailboxes are looked into, and messages read, saved, removed and sent.
+    pub mailroom: Desk,
     /// Settings and warnings that the user must know of, such as `not synced (--no-sync)`.
     pub notices: Vec<String>,
     /// How its user wants it.

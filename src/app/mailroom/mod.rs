@@ -1,7 +1,11 @@
 //! What an operator does with mailboxes and messages, as values: what the screen wishes, and what
 //! it is told. Everything that comes from a message has become [`DisplayText`] here.
 
+pub mod clerk;
+pub mod compose;
 pub mod decode;
+pub mod listing;
+pub mod save;
 
 use std::time::SystemTime;
 

@@ -77,6 +77,7 @@ pub(crate) fn mailbox(name: &str, messages: u64) -> MailboxView {
         name: name.to_owned(),
         messages: Some(messages),
         octets: 100 * messages,
+        revision: 0,
         holder: None,
         trouble: None,
     }

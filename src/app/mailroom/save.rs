@@ -1,0 +1,162 @@
+//! New files for what somebody wants to keep of a mailbox. Nothing is overwritten, whatever name a
+//! stranger has chosen, and nothing half written stays.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Files of one name and a number, at most.
+const MOST_NAMES: u32 = 1_000;
+
+/// Octets of a name that a stranger has chosen, with its extension; file systems take 255.
+const NAME_MOST: usize = 100;
+
+/// Octets of an extension; what is longer is none.
+const EXTENSION_MOST: usize = 16;
+
+/// A new file, which is removed again unless it is [kept](Self::keep).
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    path: PathBuf,
+    name: String,
+    fate: Fate,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Unfinished,
+    Kept,
+}
+
+impl NewFile {
+    /// Makes a file of this name, or of one with a number (`a-2.eml`) where there is one already.
+    pub fn create(directory: &Path, name: &str) -> io::Result<Self> {
+        let (stem, extension) = stem_and_extension(name);
+        for n in 1..=MOST_NAMES {
+            let name = match n {
+                1 => name.to_owned(),
+                _ => format!("{stem}-{n}{extension}"),
+            };
+            let path = directory.join(&name);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => return Ok(Self { file: file?, path, name, fate: Fate::Unfinished }),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Appends to it.
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all(octets)
+    }
+
+    /// Keeps it; says what it is called.
+    #[must_use]
+    pub fn keep(mut self) -> String {
+        self.fate = Fate::Kept;
+        std::mem::take(&mut self.name)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.fate == Fate::Unfinished
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!("cannot remove {}: {error}; remove it by hand", self.path.display());
+        }
+    }
+}
+
+/// A name that a stranger has chosen, as the name of a file in the current directory: no way out of
+/// it, nothing hidden, nothing that a terminal or a shell would obey. `otherwise` if nothing is left.
+#[must_use]
+pub fn safe_name(name: &str, otherwise: &str) -> String {
+    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let safe = |character: char| match character {
+        _ if character.is_alphanumeric() || " ._-+()[]@,=".contains(character) => character,
+        _ => '_',
+    };
+    let name: String = base.trim().chars().map(safe).collect();
+    // A leading dot hides a file, and a leading dash makes an option of it.
+    let name = name.trim_start_matches(['.', '-', ' ']);
+    let has_sense = name.chars().any(char::is_alphanumeric);
+    if has_sense { shortened(name) } else { otherwise.to_owned() }
+}
+
+fn shortened(name: &str) -> String {
+    let (stem, extension) = stem_and_extension(name);
+    let room = NAME_MOST.saturating_sub(extension.len());
+    let (stem, _) = stem.split_at(stem.floor_char_boundary(room));
+    format!("{stem}{extension}")
+}
+
+/// The extension has its dot; it is empty where there is none.
+fn stem_and_extension(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_MOST);
+    name.split_at(dot.unwrap_or(name.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn safe(name: &str) -> String {
+        safe_name(name, "attachment-1.bin")
+    }
+
+    #[test]
+    fn a_name_leads_nowhere_and_hides_nothing() {
+        assert_eq!(safe("../../etc/passwd"), "passwd");
+        assert_eq!(safe("C:\\Windows\\notes.txt"), "notes.txt");
+        assert_eq!(safe(".bashrc"), "bashrc");
+        assert_eq!(safe("-rf"), "rf");
+        assert_eq!(safe("\x1b[2Jnaïve $(x).pdf"), "_[2Jnaïve _(x).pdf");
+        for nothing in ["", "..", "/", "a/", " ", "\0", "..\\..", "---"] {
+            assert_eq!(safe(nothing), "attachment-1.bin", "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_extension() {
+        let name = safe(&format!("{}.pdf", "x".repeat(300)));
+        assert_eq!(name, format!("{}.pdf", "x".repeat(96)));
+        assert_eq!(safe(&"é".repeat(300)), "é".repeat(50));
+    }
+
+    #[test]
+    fn what_is_there_is_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<_> = (0..3)
+            .map(|nth: u8| {
+                let mut file = NewFile::create(directory.path(), "u-1.eml").unwrap();
+                file.write(&[nth]).unwrap();
+                file.keep()
+            })
+            .collect();
+        assert_eq!(names, ["u-1.eml", "u-1-2.eml", "u-1-3.eml"]);
+        assert_eq!(fs::read(directory.path().join("u-1.eml")).unwrap(), [0]);
+        std::os::unix::fs::symlink("elsewhere", directory.path().join("link")).unwrap();
+        assert_eq!(NewFile::create(directory.path(), "link").unwrap().keep(), "link-2");
+    }
+
+    #[test]
+    fn what_is_not_finished_does_not_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        NewFile::create(directory.path(), "a").unwrap().write(b"x").unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_leads_out_of_the_directory(name in ".{0,400}") {
+            let safe = safe(&name);
+            prop_assert!(safe.len() <= NAME_MOST && !safe.is_empty());
+            prop_assert!(!safe.contains(['/', '\\']) && !safe.starts_with(['.', '-']));
+            prop_assert!(!safe.chars().any(char::is_control));
+        }
+    }
+}
