@@ -28,8 +28,11 @@ use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::overview::Overview;
 use crate::wire::event::Transcript;
 
-/// Wishes, and news, that may wait.
-const WAITING: usize = 64;
+/// Wishes that may wait.
+const WISHES_WAITING: usize = 64;
+
+/// News that may wait; one may tell of hundreds of messages.
+const NEWS_WAITING: usize = 16;
 
 /// Errands that may be under way at once.
 const ERRANDS_MOST: usize = 16;
@@ -105,8 +108,8 @@ impl Clerk {
     /// Begins to work among `tasks`, until the room's stop.
     #[must_use]
     pub fn start(room: Room, tasks: &TaskTracker) -> Desk {
-        let (wishes, taken) = mpsc::channel(WAITING);
-        let (news, told) = mpsc::channel(WAITING);
+        let (wishes, taken) = mpsc::channel(WISHES_WAITING);
+        let (news, told) = mpsc::channel(NEWS_WAITING);
         let directory = room.directory.clone();
         let clerk = Self {
             room: Arc::new(room),
