@@ -147,28 +147,23 @@ impl Survey {
         if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
             return Some(MailboxView { holder, ..seen.value.clone() });
         }
-        let counted = count(shared, name).await;
-        let (messages, trouble) = match counted {
+        let before = before.map(|seen| seen.value.clone());
+        let (messages, trouble) = match count(shared, name).await {
             Ok(index) => (Some(index.messages.len() as u64), None),
             Err(Trouble::Locked) => {
                 self.foreign_lock = true;
-                let before = before.map(|seen| seen.value.clone());
+                let holder = Some(whoever(holder, shared, name));
                 let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
-                return Some(MailboxView { holder: Some(whoever(holder, shared, name)), ..before });
+                return Some(MailboxView { holder, ..before });
             }
             Err(Trouble::Other(why)) => (None, Some(why)),
         };
         self.revisions += 1;
-        let value = MailboxView {
-            name: user.to_owned(),
-            messages,
-            octets: stamp.size,
-            revision: self.revisions,
-            holder,
-            trouble,
-        };
+        let (octets, revision) = (stamp.size, self.revisions);
+        let value =
+            MailboxView { messages, octets, revision, holder, trouble, name: user.to_owned() };
         if let Some(before) = before {
-            tell_change(&before.value, &value);
+            tell_change(&before, &value);
         }
         self.mailboxes.insert(Arc::clone(name), Seen { stamp, value: value.clone() });
         Some(value)
