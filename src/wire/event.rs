@@ -171,6 +171,17 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
     DisplayText::already_safe(text)
 }
 
+/// The line of an event as it was on the wire, its CRLF visible: `[N] C: …␍␊`. Other events as in
+/// [`transcript_line`].
+#[must_use]
+pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
+    let mut text = transcript_line(event, passwords).into_string();
+    if matches!(event.kind, Kind::Line(..) | Kind::TextLine(..)) {
+        text.push_str("␍␊");
+    }
+    DisplayText::already_safe(text)
+}
+
 fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
     match (side, passwords) {
         (Side::Client, Passwords::Masked) => match masked(&line.bytes) {
@@ -251,10 +262,13 @@ impl fmt::Debug for Transcript {
 mod tests {
     use super::*;
 
-    fn line_of(kind: Kind, passwords: Passwords) -> String {
+    fn event(kind: Kind) -> Event {
         let connection = ConnectionName { id: 1, number: 7, service: Service::Pop3 };
-        let event = Event { connection, at: SystemTime::UNIX_EPOCH, kind };
-        transcript_line(&event, passwords).into_string()
+        Event { connection, at: SystemTime::UNIX_EPOCH, kind }
+    }
+
+    fn line_of(kind: Kind, passwords: Passwords) -> String {
+        transcript_line(&event(kind), passwords).into_string()
     }
 
     fn client(line: &[u8]) -> Kind {
@@ -271,6 +285,17 @@ mod tests {
         let text = Kind::Text { octets: 264 };
         assert_eq!(line_of(text, Passwords::Shown), "[7] .. 264 octets of message text");
         assert_eq!(line_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
+    }
+
+    fn wire_of(kind: Kind, passwords: Passwords) -> String {
+        wire_line(&event(kind), passwords).into_string()
+    }
+
+    #[test]
+    fn on_the_wire_a_line_ends_in_crlf() {
+        assert_eq!(wire_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT␍␊");
+        assert_eq!(wire_of(client(b"PASS x"), Passwords::Masked), "[7] C: PASS ******␍␊");
+        assert_eq!(wire_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
     }
 
     #[test]
