@@ -7,21 +7,46 @@ use std::mem;
 
 use memchr::memchr_iter;
 
+use crate::wire::reads::{ReadLog, Reads};
+
 /// Octets of an overlong line that are kept, so that a transcript can show how it began.
 pub const OVERLONG_KEPT: usize = 1_024;
 
+/// One octet more than is kept: in message text the first may be a stuffed dot.
+const BEGINNING: usize = OVERLONG_KEPT + 1;
+
 /// What [`LineBuffer::next_line`] found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its CRLF.
     Whole(&'a [u8]),
     /// A line over the limit, reported once, when its CRLF has arrived.
     Overlong {
-        /// Its first [`OVERLONG_KEPT`] octets.
+        /// Its first octets: at least [`OVERLONG_KEPT`], unless the limit is lower.
         beginning: &'a [u8],
         /// How long it was, in octets without its CRLF.
         octets: u64,
     },
+}
+
+impl<'a> Line<'a> {
+    /// As much of it as there is.
+    #[must_use]
+    pub const fn beginning(&self) -> &'a [u8] {
+        match self {
+            Self::Whole(line) => line,
+            Self::Overlong { beginning, .. } => beginning,
+        }
+    }
+
+    /// How long it was, without its CRLF.
+    #[must_use]
+    pub const fn octets(&self) -> u64 {
+        match self {
+            Self::Whole(line) => line.len() as u64,
+            Self::Overlong { octets, .. } => *octets,
+        }
+    }
 }
 
 /// Bytes that have arrived and have not been consumed.
@@ -39,6 +64,9 @@ pub struct LineBuffer {
     overlong: Option<Overlong>,
     /// What the last overlong line began with, while its report is borrowed.
     beginning: Vec<u8>,
+    /// Octets that arrived before the first one that is still held.
+    gone: u64,
+    reads: ReadLog,
 }
 
 /// A line over the limit whose CRLF has not arrived.
@@ -59,6 +87,8 @@ impl LineBuffer {
             limit,
             overlong: None,
             beginning: Vec::new(),
+            gone: 0,
+            reads: ReadLog::new(),
         }
     }
 
@@ -74,25 +104,55 @@ impl LineBuffer {
         self.space(arrived.len()).extend_from_slice(arrived);
     }
 
+    /// Appends what `other` holds first, and notes the reads that ended there.
+    pub fn extend_from(&mut self, other: &Self, octets: usize) {
+        let arrived = other.unread();
+        let arrived = arrived.get(..octets).unwrap_or(arrived);
+        let (here, there) = (self.arrived(), other.taken());
+        self.extend(arrived);
+        let reads = other.reads.within(there, there.saturating_add(arrived.len() as u64));
+        for end in reads.ends() {
+            self.reads.push(here.saturating_add(end), self.line_begin());
+        }
+    }
+
+    /// Notes that a read ended with what has arrived last. Who notes none finds none.
+    pub fn read_ended(&mut self) {
+        self.reads.push(self.arrived(), self.line_begin());
+    }
+
     /// The next whole line, or `None` until its CRLF arrives.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
+        self.next_line_and_reads().map(|(line, _)| line)
+    }
+
+    /// The next whole line, and the noted reads that ended in it.
+    pub fn next_line_and_reads(&mut self) -> Option<(Line<'_>, Reads<'_>)> {
         let Some(end) = self.find_crlf() else {
             self.discard_beyond_limit();
             return None;
         };
+        let begin = self.line_begin();
         let from = mem::replace(&mut self.start, end + 2);
         self.scanned = self.start;
-        let length = end - from;
-        if let Some(overlong) = self.overlong.take() {
-            let octets = overlong.octets.saturating_add(length as u64);
+        let overlong = self.overlong.take();
+        let reads = self.reads.within(begin, self.taken());
+        Some((self.line(from, end, overlong)?, reads))
+    }
+
+    fn line(&self, from: usize, end: usize, overlong: Option<Overlong>) -> Option<Line<'_>> {
+        let length = (end - from) as u64;
+        if let Some(overlong) = overlong {
+            let octets = overlong.octets.saturating_add(length);
             return Some(Line::Overlong { beginning: &self.beginning, octets });
         }
         let line = self.bytes.get(from..end)?;
-        if length > self.limit {
-            let beginning = line.get(..OVERLONG_KEPT).unwrap_or(line);
-            return Some(Line::Overlong { beginning, octets: length as u64 });
-        }
-        Some(Line::Whole(line))
+        Some(if line.len() > self.limit {
+            let beginning = line.get(..BEGINNING).unwrap_or(line);
+            Line::Overlong { beginning, octets: length }
+        } else {
+            Line::Whole(line)
+        })
     }
 
     /// What has arrived and has not been consumed: an unfinished line, or message text.
@@ -130,6 +190,23 @@ impl LineBuffer {
         if self.overlong.is_none() {
             self.beginning = Vec::new();
         }
+        self.reads.forget(self.line_begin());
+    }
+
+    /// Octets that have arrived since the beginning of the stream.
+    const fn arrived(&self) -> u64 {
+        self.gone.saturating_add(self.bytes.len() as u64)
+    }
+
+    /// Octets of the stream that have been consumed, or discarded.
+    const fn taken(&self) -> u64 {
+        self.gone.saturating_add(self.start as u64)
+    }
+
+    /// Octets of the stream before the line at hand.
+    fn line_begin(&self) -> u64 {
+        let discarded = self.overlong.as_ref().map_or(0, |overlong| overlong.octets);
+        self.taken().saturating_sub(discarded)
     }
 
     /// Index of the CR of the first CRLF at or after `start`.
@@ -153,11 +230,12 @@ impl LineBuffer {
             Some(overlong) => overlong.octets,
             None if length <= self.limit => return,
             None => {
-                self.beginning = self.unread().iter().take(OVERLONG_KEPT).copied().collect();
+                self.beginning = self.unread().iter().take(BEGINNING).copied().collect();
                 0
             }
         };
         self.overlong = Some(Overlong { octets: discarded.saturating_add(length as u64) });
+        self.gone = self.taken().saturating_add(length as u64);
         self.bytes.clear();
         if ends_in_cr {
             self.bytes.push(b'\r');
@@ -171,6 +249,7 @@ impl LineBuffer {
             return;
         }
         self.bytes.drain(..self.start);
+        self.gone = self.taken();
         self.scanned -= self.start;
         self.start = 0;
     }
@@ -255,7 +334,73 @@ mod tests {
         assert_eq!(buffer.bytes.capacity(), 0);
     }
 
+    /// Where the reads ended that were reported with the lines, and where the last line ends; all
+    /// counted from the beginning of the stream.
+    fn ends_of(chunks: &[&[u8]], limit: usize) -> (Vec<u64>, u64) {
+        let mut buffer = LineBuffer::new(limit);
+        let (mut ends, mut begin) = (Vec::new(), 0);
+        for chunk in chunks {
+            buffer.release();
+            buffer.extend(chunk);
+            buffer.read_ended();
+            while let Some((line, reads)) = buffer.next_line_and_reads() {
+                ends.extend(reads.ends().map(|end| begin + end));
+                begin += line.octets() + 2;
+            }
+        }
+        (ends, begin)
+    }
+
+    #[test]
+    fn a_read_that_ends_between_two_lines_belongs_to_the_first() {
+        assert_eq!(ends_of(&[b"a\r\n", b"b\r\n"], 9), (vec![3, 6], 6));
+    }
+
+    #[test]
+    fn what_is_taken_over_from_another_buffer_keeps_its_read_ends() {
+        let mut input = LineBuffer::new(100);
+        for read in ["DATA\r\na", "b\r\n.", "\r\nQ"] {
+            input.extend(read.as_bytes());
+            input.read_ended();
+        }
+        assert_eq!(input.next_line(), Some(Line::Whole(b"DATA")));
+        let mut text = LineBuffer::new(100);
+        text.extend_from(&input, 7);
+        let mut next = || {
+            let (line, reads) = text.next_line_and_reads()?;
+            Some((line.beginning().to_vec(), reads.ends().collect::<Vec<_>>()))
+        };
+        assert_eq!(next(), Some((b"ab".to_vec(), vec![1])));
+        assert_eq!(next(), Some((b".".to_vec(), vec![1])));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn where_no_read_end_is_noted_none_is_found() {
+        let mut buffer = LineBuffer::new(100);
+        buffer.extend(b"NOOP\r\n");
+        let (_, reads) = buffer.next_line_and_reads().unwrap();
+        assert_eq!(reads.ends().count(), 0);
+    }
+
     proptest! {
+        #[test]
+        fn the_read_ends_of_all_lines_are_where_the_stream_was_cut(
+            bytes in prop::collection::vec(prop::sample::select(b"ab\r\n.".to_vec()), 0..200),
+            cuts in prop::collection::btree_set(1u64..200, 0..20),
+            limit in 1usize..20,
+        ) {
+            let octets = bytes.len() as u64;
+            let mut cuts: Vec<u64> = cuts.into_iter().filter(|&cut| cut < octets).collect();
+            let bounds: Vec<usize> = [0].into_iter().chain(cuts.iter().copied()).chain([octets])
+                .map(|cut| usize::try_from(cut).unwrap()).collect();
+            let chunks: Vec<&[u8]> = bounds.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            let (ends, last_line) = ends_of(&chunks, limit);
+            cuts.push(octets);
+            cuts.retain(|&cut| 0 < cut && cut <= last_line);
+            prop_assert_eq!(ends, cuts);
+        }
+
         #[test]
         fn any_cut_of_the_bytes_gives_the_same_lines(
             bytes in prop::collection::vec(prop::sample::select(b"ab\r\n.".to_vec()), 0..200),

@@ -5,3 +5,4 @@ pub mod display;
 pub mod dot;
 pub mod event;
 pub mod line;
+pub mod reads;
