@@ -12,7 +12,7 @@ pub const MOST_COLUMNS: usize = 1_000;
 const MOST_COMBINING: usize = 4;
 
 /// Text that holds no control character, nothing invisible and no bidirectional override, and is
-/// at most [`MOST_COLUMNS`] wide (and the note behind it).
+/// at most [`MOST_COLUMNS`] wide (and the note behind it, and the line end in the wire view).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct DisplayText(String);
 
@@ -27,15 +27,18 @@ impl DisplayText {
     /// As [`new`](Self::new), for bytes of which `omitted` more were not kept.
     #[must_use]
     pub fn cut(bytes: &[u8], omitted: u64) -> Self {
-        let mut escaper =
-            Escaper { text: String::with_capacity(bytes.len()), columns: 0, marks: 0 };
+        let mut escaper = Escaper::new(Controls::Escaped, bytes.len());
         let shown = escaper.take(bytes);
-        let left_out = omitted.saturating_add((bytes.len() - shown) as u64);
-        let mut text = escaper.text;
-        if left_out > 0 {
-            let _ = write!(text, " … ({left_out} more octets)");
-        }
-        Self(text)
+        escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
+    }
+
+    /// As [`cut`](Self::cut), with CR, LF, TAB and NUL as pictures, and with `┊` behind as many
+    /// octets as each of `ends` says; they ascend. A character that is cut there is escaped.
+    #[must_use]
+    pub fn wire(bytes: &[u8], omitted: u64, ends: impl IntoIterator<Item = usize>) -> Self {
+        let mut escaper = Escaper::new(Controls::Pictured, bytes.len());
+        let shown = escaper.take_in_reads(bytes, ends);
+        escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
     /// As [`new`](Self::new), but a line that is too wide goes on in the next piece. There is at
@@ -45,7 +48,7 @@ impl DisplayText {
         let mut pieces = Vec::with_capacity(1);
         let mut rest = bytes;
         loop {
-            let mut escaper = Escaper::default();
+            let mut escaper = Escaper::new(Controls::Escaped, rest.len().min(MOST_COLUMNS));
             let shown = escaper.take(rest);
             pieces.push(Self(escaper.text));
             rest = rest.get(shown..).unwrap_or_default();
@@ -85,14 +88,60 @@ impl fmt::Display for DisplayText {
     }
 }
 
-#[derive(Default)]
+/// How control characters are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Controls {
+    /// All as `\x0d`.
+    Escaped,
+    /// Those that text is made of as `␍`.
+    Pictured,
+}
+
+/// Stands where a read ended.
+const READ_END: char = '┊';
+
 struct Escaper {
+    controls: Controls,
     text: String,
     columns: usize,
     marks: usize,
 }
 
 impl Escaper {
+    fn new(controls: Controls, octets: usize) -> Self {
+        Self { controls, text: String::with_capacity(octets), columns: 0, marks: 0 }
+    }
+
+    /// The text, with a note of how much of it was left out.
+    fn finish(self, left_out: u64) -> DisplayText {
+        let mut text = self.text;
+        if left_out > 0 {
+            let _ = write!(text, " … ({left_out} more octets)");
+        }
+        DisplayText(text)
+    }
+
+    /// Appends as much as fits, marked where reads ended; returns how many of the bytes that was.
+    fn take_in_reads(&mut self, bytes: &[u8], ends: impl IntoIterator<Item = usize>) -> usize {
+        let mut shown = 0;
+        for end in ends {
+            let Some(read) = bytes.get(shown..end) else { break };
+            let taken = self.take(read);
+            shown += taken;
+            if taken < read.len() || !self.read_end() {
+                return shown;
+            }
+        }
+        shown + self.take(bytes.get(shown..).unwrap_or_default())
+    }
+
+    fn read_end(&mut self) -> bool {
+        let fits = self.push(READ_END, 1);
+        // A mark is no base for what combines with the character before it.
+        self.marks = MOST_COMBINING;
+        fits
+    }
+
     /// Appends as much as fits; returns how many of the bytes that was.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut shown = 0;
@@ -114,14 +163,38 @@ impl Escaper {
     }
 
     fn character(&mut self, character: char) -> bool {
+        if let Some(picture) = self.picture(character) {
+            self.marks = MOST_COMBINING;
+            return self.push(picture, 1);
+        }
         if character.is_ascii_control() {
             return self.escape(format_args!("\\x{:02x}", u32::from(character)), 4);
         }
         let columns = character.width().unwrap_or(0);
         self.marks = if columns == 0 { self.marks + 1 } else { 0 };
-        if is_treacherous(character) || self.marks > MOST_COMBINING {
+        if is_treacherous(character) || self.marks > MOST_COMBINING || self.is_feigned(character) {
             return self.escape(format_args!("\\u{{{:x}}}", u32::from(character)), 8);
         }
+        self.push(character, columns)
+    }
+
+    fn picture(&self, character: char) -> Option<char> {
+        let picture = match character {
+            '\0' => '␀',
+            '\t' => '␉',
+            '\n' => '␊',
+            '\r' => '␍',
+            _ => return None,
+        };
+        (self.controls == Controls::Pictured).then_some(picture)
+    }
+
+    /// Whether somebody has sent what would be taken for a mark of ours.
+    fn is_feigned(&self, character: char) -> bool {
+        self.controls == Controls::Pictured && "␀␉␊␍┊".contains(character)
+    }
+
+    fn push(&mut self, character: char, columns: usize) -> bool {
         if self.columns + columns > MOST_COLUMNS {
             return false;
         }
@@ -204,6 +277,35 @@ mod tests {
         assert_eq!(widths("日".repeat(501).as_bytes()), [500, 1]);
     }
 
+    #[track_caller]
+    fn is_on_the_wire(bytes: &[u8], ends: &[usize], text: &str) {
+        assert_eq!(DisplayText::wire(bytes, 0, ends.iter().copied()).as_str(), text);
+    }
+
+    #[test]
+    fn on_the_wire_line_ends_and_blanks_are_pictures() {
+        is_on_the_wire(b"a\t\0\r\n\x1b\x7f", &[], "a␉␀␍␊\\x1b\\x7f");
+    }
+
+    #[test]
+    fn what_would_be_taken_for_a_picture_is_escaped() {
+        is_on_the_wire("␍␊┊".as_bytes(), &[], "\\u{240d}\\u{240a}\\u{250a}");
+        shows("␍␊┊".as_bytes(), "␍␊┊");
+    }
+
+    #[test]
+    fn a_character_that_two_reads_bring_is_shown_in_octets() {
+        is_on_the_wire("aéb".as_bytes(), &[1, 2, 4], "a┊\\xc3┊\\xa9b┊");
+        is_on_the_wire("e\u{301}".as_bytes(), &[1], "e┊\\u{301}");
+    }
+
+    #[test]
+    fn a_line_cut_on_the_wire_shows_no_read_end_beyond() {
+        let shown = DisplayText::wire(&[b'x'; 1_500], 0, [999, 1_200]);
+        let all = format!("{}┊ … (501 more octets)", "x".repeat(999));
+        assert_eq!(shown.as_str(), all);
+    }
+
     proptest! {
         #[test]
         fn pieces_leave_nothing_out(text in "\\PC{0,3000}") {
@@ -212,6 +314,18 @@ mod tests {
             let short: String = text.chars().map(|c| DisplayText::from(&*c.to_string()).0).collect();
             // A pile of marks is escaped, and counted anew in each piece.
             prop_assert!(whole == short || text.chars().any(|c| c.width() == Some(0)));
+        }
+
+        #[test]
+        fn no_reads_yield_anything_a_terminal_obeys(
+            bytes in prop::collection::vec(any::<u8>(), 0..3_000),
+            mut ends in prop::collection::vec(0usize..3_500, 0..40),
+        ) {
+            ends.sort_unstable();
+            let shown = DisplayText::wire(&bytes, 0, ends);
+            prop_assert!(!shown.as_str().chars().any(|c| c.is_control() || is_treacherous(c)));
+            let columns: usize = shown.as_str().chars().filter_map(UnicodeWidthChar::width).sum();
+            prop_assert!(columns <= MOST_COLUMNS + 30);
         }
 
         #[test]
