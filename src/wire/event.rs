@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::wire::display::DisplayText;
-
-/// Octets of one line that an event keeps; a transcript line shows fewer columns than this.
-const LINE_KEPT: usize = 4_096;
+pub use crate::wire::kept::KeptLine;
 
 /// The protocol that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,40 +104,6 @@ pub enum Kind {
     Closed,
 }
 
-/// A line without its CRLF, cut to what a transcript can show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptLine {
-    bytes: Box<[u8]>,
-    omitted: u64,
-}
-
-impl KeptLine {
-    /// Keeps the beginning of a whole line.
-    #[must_use]
-    pub fn new(line: &[u8]) -> Self {
-        Self::beginning(line, line.len() as u64)
-    }
-
-    /// Keeps `beginning` of a line that was `octets` long.
-    #[must_use]
-    pub fn beginning(beginning: &[u8], octets: u64) -> Self {
-        let bytes = beginning.get(..LINE_KEPT).unwrap_or(beginning);
-        Self { bytes: bytes.into(), omitted: octets.saturating_sub(bytes.len() as u64) }
-    }
-
-    /// How long the whole line was.
-    #[must_use]
-    pub const fn octets(&self) -> u64 {
-        self.bytes.len() as u64 + self.omitted
-    }
-
-    /// What was kept.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// Whether a transcript line shows the password of a `PASS` command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Passwords {
@@ -171,24 +135,33 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
     DisplayText::already_safe(text)
 }
 
-/// The line of an event as it was on the wire, its CRLF visible: `[N] C: …␍␊`. Other events as in
-/// [`transcript_line`].
+/// The line of an event as it was on the wire, where that is known: `[N] C: ECH┊O …␍␊┊`. CR, LF,
+/// TAB and NUL are pictures, `┊` is where a read ended, and a stuffed dot is there. Other events as
+/// in [`transcript_line`].
 #[must_use]
 pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
-    let mut text = transcript_line(event, passwords).into_string();
-    if matches!(event.kind, Kind::Line(..) | Kind::TextLine(..)) {
-        text.push_str("␍␊");
-    }
-    DisplayText::already_safe(text)
+    let (Kind::Line(side, line) | Kind::TextLine(side, line)) = &event.kind else {
+        return transcript_line(event, passwords);
+    };
+    let shown = match mask(*side, line, passwords) {
+        Some(masked) => line.masked_on_the_wire(&masked, masked.len() - MASK.len()),
+        None => line.on_the_wire(),
+    };
+    let (number, letter) = (event.connection.number, side.letter());
+    DisplayText::already_safe(format!("[{number}] {letter}: {shown}"))
 }
 
 fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
+    match mask(side, line, passwords) {
+        Some(masked) => DisplayText::new(&masked),
+        None => line.shown(),
+    }
+}
+
+fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Vec<u8>> {
     match (side, passwords) {
-        (Side::Client, Passwords::Masked) => match masked(&line.bytes) {
-            Some(masked) => DisplayText::new(&masked),
-            None => DisplayText::cut(&line.bytes, line.omitted),
-        },
-        _ => DisplayText::cut(&line.bytes, line.omitted),
+        (Side::Client, Passwords::Masked) => masked(line.bytes()),
+        _ => None,
     }
 }
 
@@ -201,9 +174,12 @@ pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut masked = line.get(..blanks + 4)?.to_vec();
-    masked.extend_from_slice(b" ******");
+    masked.extend_from_slice(MASK);
     Some(masked)
 }
+
+/// What stands for a password.
+const MASK: &[u8] = b" ******";
 
 /// Takes events in. Called from many tasks at once, and never waits: what cannot be taken at
 /// once is the observer's to count.
@@ -213,6 +189,11 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Whether message text is wanted line by line.
     fn wants_text(&self) -> bool;
+
+    /// Whether it is wanted where in a line a read ended.
+    fn wants_reads(&self) -> bool {
+        false
+    }
 }
 
 /// Where the events of the servers go. Where nobody observes, making one costs nothing.
@@ -244,6 +225,12 @@ impl Transcript {
         self.0.as_ref().is_some_and(|observer| observer.wants_text())
     }
 
+    /// Whether it is wanted where in a line a read ended.
+    #[must_use]
+    pub fn wants_reads(&self) -> bool {
+        self.0.as_ref().is_some_and(|observer| observer.wants_reads())
+    }
+
     /// Makes and hands over an event, if anybody observes.
     pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
         if let Some(observer) = &self.0 {
@@ -261,6 +248,7 @@ impl fmt::Debug for Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::line::LineBuffer;
 
     fn event(kind: Kind) -> Event {
         let connection = ConnectionName { id: 1, number: 7, service: Service::Pop3 };
@@ -296,6 +284,27 @@ mod tests {
         assert_eq!(wire_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT␍␊");
         assert_eq!(wire_of(client(b"PASS x"), Passwords::Masked), "[7] C: PASS ******␍␊");
         assert_eq!(wire_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
+    }
+
+    /// The POP3 client's line that these reads bring, as it is shown on the wire.
+    fn wire_of_reads(reads: &[&[u8]], passwords: Passwords) -> String {
+        let mut buffer = LineBuffer::new(100);
+        for read in reads {
+            buffer.extend(read);
+            buffer.read_ended();
+        }
+        let (line, reads) = buffer.next_line_and_reads().unwrap();
+        wire_of(Kind::Line(Side::Client, KeptLine::arrived(&line, reads)), passwords)
+    }
+
+    #[test]
+    fn a_masked_password_does_not_tell_where_in_it_a_read_ended() {
+        let reads: [&[u8]; 4] = [b"PA", b"SS ci", b"s505\r", b"\n"];
+        assert_eq!(wire_of_reads(&reads, Passwords::Masked), "[7] C: PA┊SS ******␍┊␊┊");
+        assert_eq!(wire_of_reads(&reads, Passwords::Shown), "[7] C: PA┊SS ci┊s505␍┊␊┊");
+        let octets: Vec<&[u8]> =
+            b"pass 0123456789012345678901234567890123456789\r\n".chunks(1).collect();
+        assert_eq!(wire_of_reads(&octets, Passwords::Masked), "[7] C: p┊a┊s┊s┊ ******␍␊┊");
     }
 
     #[test]
