@@ -19,7 +19,7 @@ use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
 use crate::servers::presence::Presence;
 use crate::wire::event::{KeptLine, Kind, Side};
-use crate::wire::line::{Line, LineBuffer};
+use crate::wire::line::LineBuffer;
 
 /// Octets read at once.
 const READ: usize = 4_096;
@@ -146,6 +146,7 @@ async fn read_reply(
         if octets == 0 {
             return Err(Trouble::Closed);
         }
+        presence.read_ended(arrived);
         // What follows the last line end is all that has been begun and not ended.
         let unread = arrived.unread();
         let ended = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
@@ -159,14 +160,14 @@ fn next_reply(
     replies: &mut ReplyReader,
     presence: &Presence,
 ) -> Result<Option<Reply>, Trouble> {
-    while let Some(line) = arrived.next_line() {
-        heard(presence, &line);
+    while let Some((line, reads)) = arrived.next_line_and_reads() {
+        presence.heard(Side::Server, &line, reads);
         if let Some(reply) = replies.line(&line)? {
             return Ok(Some(reply));
         }
     }
     replies.check_unfinished(arrived).inspect_err(|_| {
-        heard(presence, &Line::Whole(arrived.unread()));
+        presence.tell(|| Kind::Line(Side::Server, KeptLine::new(arrived.unread()).unended()));
     })?;
     Ok(None)
 }
@@ -201,14 +202,4 @@ async fn stopped(relay: &CancellationToken, presence: &Presence, grace: Duration
         () = presence.close_requested() => {}
     }
     sleep(grace).await;
-}
-
-fn heard(presence: &Presence, line: &Line<'_>) {
-    presence.tell(|| {
-        let kept = match line {
-            Line::Whole(line) => KeptLine::new(line),
-            Line::Overlong { beginning, octets } => KeptLine::beginning(beginning, *octets),
-        };
-        Kind::Line(Side::Server, kept)
-    });
 }

@@ -152,7 +152,10 @@ impl<T: Stream> Channel<T> {
             () = self.presence.close_requested() => Err(End::Operator),
             arrived = self.stream.read_into(input, octets) => match arrived {
                 Ok(0) => Err(End::Hangup),
-                Ok(octets) => Ok(octets),
+                Ok(octets) => {
+                    self.presence.read_ended(input);
+                    Ok(octets)
+                }
                 Err(error) => Err(End::Lost(error)),
             },
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::servers::registry::{Connection, Registry};
 use crate::wire::event::{ConnectionName, KeptLine, Kind, Side, Transcript};
+use crate::wire::line::{Line, LineBuffer};
+use crate::wire::reads::Reads;
 
 /// Tells the watchers what happens on one connection. Dropping it says that the connection is
 /// closed, so that this is said even of one whose task has panicked.
@@ -48,6 +50,18 @@ impl Presence {
     /// A whole line, without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
         self.tell(|| Kind::Line(side, KeptLine::new(line)));
+    }
+
+    /// A whole line that has come, and which reads brought it.
+    pub fn heard(&self, side: Side, line: &Line<'_>, reads: Reads<'_>) {
+        self.tell(|| Kind::Line(side, KeptLine::arrived(line, reads)));
+    }
+
+    /// Notes that a read has ended with what has come, if anybody wants to know.
+    pub fn read_ended(&self, input: &mut LineBuffer) {
+        if self.transcript.wants_reads() {
+            input.read_ended();
+        }
     }
 
     /// Whether anybody wants message text line by line.

@@ -14,7 +14,7 @@ use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Session, Step};
 use crate::servers::text::TextLog;
 use crate::wire::dot::Unstuffer;
-use crate::wire::event::{KeptLine, Kind, Side};
+use crate::wire::event::{Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// What carries out the effects of a session: the part that touches the disk.
@@ -184,16 +184,11 @@ where
     }
 
     fn next_command(&mut self) -> Option<Step<S::Effect>> {
-        let presence = self.channel.presence();
-        Some(match self.input.next_line()? {
-            Line::Whole(line) => {
-                presence.line(Side::Client, line);
-                self.session.line(line)
-            }
-            Line::Overlong { beginning, octets } => {
-                presence.tell(|| Kind::Line(Side::Client, KeptLine::beginning(beginning, octets)));
-                Step::Reply(self.session.overlong())
-            }
+        let (line, reads) = self.input.next_line_and_reads()?;
+        self.channel.presence().heard(Side::Client, &line, reads);
+        Some(match line {
+            Line::Whole(line) => self.session.line(line),
+            Line::Overlong { .. } => Step::Reply(self.session.overlong()),
         })
     }
 

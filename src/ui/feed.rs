@@ -106,6 +106,11 @@ impl Observer for Feed {
     fn wants_text(&self) -> bool {
         true
     }
+
+    /// Always, for the same reason.
+    fn wants_reads(&self) -> bool {
+        true
+    }
 }
 
 impl Waiting {

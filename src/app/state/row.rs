@@ -27,7 +27,7 @@ impl Row {
     pub fn octets(&self) -> usize {
         let payload = match self {
             Self::Event(event) => match &event.kind {
-                Kind::Line(_, line) | Kind::TextLine(_, line) => line.bytes().len(),
+                Kind::Line(_, line) | Kind::TextLine(_, line) => line.octets_kept(),
                 Kind::Note(note) => note.len(),
                 Kind::Opened { .. } | Kind::Text { .. } | Kind::Closed => 0,
             },
