@@ -239,7 +239,7 @@ async fn send_text<M: MessageText>(
     letter: &Letter<M>,
 ) -> Result<(), Trouble> {
     channel.presence().changed(|| "DATA".into());
-    let mut log = TextLog::new(Side::Client, channel.presence());
+    let mut log = TextLog::sent(Side::Client, channel.presence());
     letter.sent.store(0, Relaxed);
     let unreadable = |error: std::io::Error| Trouble::Message(error.to_string());
     let mut text = letter.text.open().await.map_err(unreadable)?;

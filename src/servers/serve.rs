@@ -116,12 +116,7 @@ struct Incoming<Effect> {
 
 impl<Effect> Incoming<Effect> {
     fn new(then: Effect, presence: &Presence) -> Self {
-        Self {
-            unstuffer: Unstuffer::default(),
-            log: TextLog::new(Side::Client, presence),
-            pace: 0,
-            then,
-        }
+        Self { unstuffer: Unstuffer::default(), log: TextLog::received(presence), pace: 0, then }
     }
 }
 
@@ -201,9 +196,11 @@ where
         let piece = self.input.unread();
         let used = incoming.unstuffer.push(piece, |text| {
             self.service.take_text(text);
-            incoming.log.push(text, presence);
+            incoming.log.count(text);
         });
-        self.input.consume(used.unwrap_or(piece.len()));
+        let taken = used.unwrap_or(piece.len());
+        incoming.log.show(&self.input, taken, presence);
+        self.input.consume(taken);
         used?;
         let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
             return None;
