@@ -9,10 +9,10 @@ use std::time::Duration;
 use mailconsole::servers::echo::EchoServer;
 use mailconsole::servers::registry::Registry;
 use proptest::prelude::*;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
 
-use support::{Held, Mail, Peer, Sockets, connect, fits, hold};
+use support::{Held, Mail, Peer, Sockets, View, connect, fits, hold, hold_in_view};
 
 const GREETING: &str = "+OK Server ready (Author: A / a)";
 
@@ -116,6 +116,75 @@ async fn the_transcript_is_in_order_and_ends_with_the_close() {
             "[7] Connection closed",
         ]
     );
+}
+
+/// Sends the pieces, each of them read before the next one comes.
+async fn send_in_reads(peer: &mut Peer<DuplexStream>, pieces: &[&str]) {
+    for piece in pieces {
+        peer.send(piece).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_wire_view_shows_line_ends_and_where_each_read_ended() {
+    let Held { mut peer, recorder, ended, .. } = hold_in_view(View::Wire, &echo(), None);
+    peer.expect(GREETING).await;
+    send_in_reads(&mut peer, &["ECH", "O blah\r\nEC", "HO blubb\r\nECHO xyz\r", "\nQUIT\r\n"])
+        .await;
+    peer.rest().await;
+    drop(peer);
+    ended.await.unwrap();
+    assert_eq!(
+        recorder.lines(),
+        [
+            "[7] New connection",
+            "[7] S: +OK Server ready (Author: A / a)␍␊",
+            "[7] C: ECH┊O blah␍␊",
+            "[7] S: +OK blah␍␊",
+            "[7] C: EC┊HO blubb␍␊",
+            "[7] S: +OK blubb␍␊",
+            "[7] C: ECHO xyz␍┊␊",
+            "[7] S: +OK xyz␍␊",
+            "[7] C: QUIT␍␊┊",
+            "[7] S: +OK Goodbye!␍␊",
+            "[7] Connection closed",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_wire_view_shows_message_text_with_its_stuffed_dots() {
+    let mail = Mail::with_users(&["linhphan"]);
+    let Held { mut peer, recorder, .. } = hold_in_view(View::Wire, &mail.smtp, None);
+    peer.expect("220 *").await;
+    peer.says("HELO x", "250 *").await;
+    peer.says("MAIL FROM:<a@b>", "250 *").await;
+    peer.says("RCPT TO:<linhphan@localhost>", "250 *").await;
+    peer.says("DATA", "354 *").await;
+    send_in_reads(&mut peer, &["a\r\n.", ".\tb\r\n.c\r\n.\r", "\nNOOP\r\n"]).await;
+    peer.expect("250 OK").await;
+    peer.expect("250 OK").await;
+    let sent = [
+        "[7] C: a␍␊",
+        "[7] C: .┊.␉b␍␊",
+        "[7] C: .c␍␊",
+        "[7] .. 11 octets of message text",
+        "[7] C: .␍┊␊",
+        "[7] S: 250 OK␍␊",
+        "[7] C: NOOP␍␊┊",
+        "[7] S: 250 OK␍␊",
+    ];
+    assert_eq!(recorder.lines()[10..], sent);
+
+    let Held { mut peer, recorder, .. } = hold_in_view(View::Wire, &mail.pop3, None);
+    peer.expect("+OK *").await;
+    peer.says("USER linhphan", "+OK*").await;
+    peer.says("PASS cis505", "+OK*").await;
+    peer.send("RETR 1\r\nQUIT\r\n").await;
+    peer.rest().await;
+    let fetched = ["[7] S: a␍␊", "[7] S: ..␉b␍␊", "[7] S: c␍␊", sent[3], "[7] S: .␍␊"];
+    assert_eq!(recorder.lines()[8..13], fetched);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,9 @@ use mailconsole::relay::timeouts::Timeouts;
 use mailconsole::relay::tls::Tls;
 use mailconsole::relay::verdict::Verdict;
 use mailconsole::servers::registry::Registry;
-use mailconsole::wire::event::{Event, Observer, Passwords, Transcript, transcript_line};
+use mailconsole::wire::event::{
+    Event, Observer, Passwords, Transcript, transcript_line, wire_line,
+};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
@@ -84,18 +86,35 @@ impl Ledger for Remembered {
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     lines: Mutex<Vec<String>>,
-    pub(crate) text: bool,
+    view: View,
+}
+
+/// As what the lines are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum View {
+    /// As `-v` prints them.
+    #[default]
+    Transcript,
+    /// As they were on the wire, those of message text too.
+    Wire,
 }
 
 impl Observer for Recorder {
     fn observe(&self, event: Event) {
-        let line = transcript_line(&event, Passwords::Shown).into_string();
+        let line = match self.view {
+            View::Transcript => transcript_line(&event, Passwords::Shown).into_string(),
+            View::Wire => wire_line(&event, Passwords::Shown).into_string(),
+        };
         let line = line.split_once(' ').expect("[N] and a blank").1.to_owned();
         self.lines.lock().expect("the lines").push(line);
     }
 
     fn wants_text(&self) -> bool {
-        self.text
+        self.view == View::Wire
+    }
+
+    fn wants_reads(&self) -> bool {
+        self.view == View::Wire
     }
 }
 
@@ -126,6 +145,13 @@ impl Relay {
             },
             recorder,
         }
+    }
+
+    /// Tells the recorder what is on the wire.
+    pub(crate) fn seen_on_the_wire(mut self) -> Self {
+        self.recorder = Arc::new(Recorder { view: View::Wire, ..Recorder::default() });
+        self.client.transcript = Transcript::to(Arc::<Recorder>::clone(&self.recorder));
+        self
     }
 
     /// Waits no longer than 0.3 s for anything.

@@ -95,6 +95,19 @@ async fn a_letter_is_delivered_and_the_transcript_tells_how() {
 }
 
 #[tokio::test]
+async fn the_wire_view_shows_the_reads_of_replies_and_the_dots_of_the_text() {
+    let host = host_that(Place::Helo, say("250-ok\r\n250 ok")).await;
+    let (mut courier, recorder) = Relay::new().seen_on_the_wire().courier(&[host.address]);
+    let letter = Letter::new(".a\r\n".to_owned(), Text::of(b"b\n.\n"));
+    carry(&mut courier, &["a@x.example"], &letter).await;
+    courier.finish().await;
+    let lines = recorder.lines();
+    assert_eq!(lines[2..5], ["C: HELO relay.example␍␊", "S: 250-ok␍␊", "S: 250 ok␍␊┊"]);
+    let text = ["C: ..a␍␊", "C: b␍␊", "C: ..␍␊", ".. 10 octets of message text", "C: .␍␊"];
+    assert_eq!(lines[11..16], text);
+}
+
+#[tokio::test]
 async fn a_4yz_defers_and_a_5yz_fails_wherever_it_comes() {
     for place in PLACES {
         let deferred = verdict_of_host_that(place, say("451 4.7.1 later")).await;

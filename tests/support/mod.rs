@@ -17,7 +17,7 @@ use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
 use mailconsole::servers::smtp::session::SmtpSession;
 use mailconsole::store::directory::{Directory, Durability};
 use mailconsole::wire::event::{
-    self, ConnectionName, Event, Observer, Passwords, Transcript, transcript_line,
+    self, ConnectionName, Event, Observer, Passwords, Transcript, transcript_line, wire_line,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -95,22 +95,42 @@ pub(crate) fn fits(line: &str, pattern: &str) -> bool {
 
 /// Keeps the transcript of all connections.
 #[derive(Default)]
-pub(crate) struct Recorder(Mutex<Vec<String>>);
+pub(crate) struct Recorder {
+    lines: Mutex<Vec<String>>,
+    view: View,
+}
+
+/// As what the lines are kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum View {
+    /// As `-v` prints them.
+    #[default]
+    Transcript,
+    /// As they were on the wire, those of message text too.
+    Wire,
+}
 
 impl Recorder {
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.lines.lock().unwrap().clone()
     }
 }
 
 impl Observer for Recorder {
     fn observe(&self, event: Event) {
-        let line = transcript_line(&event, Passwords::Shown).into_string();
-        self.0.lock().unwrap().push(line);
+        let line = match self.view {
+            View::Transcript => transcript_line(&event, Passwords::Shown),
+            View::Wire => wire_line(&event, Passwords::Shown),
+        };
+        self.lines.lock().unwrap().push(line.into_string());
     }
 
     fn wants_text(&self) -> bool {
-        false
+        self.view == View::Wire
+    }
+
+    fn wants_reads(&self) -> bool {
+        self.view == View::Wire
     }
 }
 
@@ -124,8 +144,14 @@ pub(crate) struct Held {
 
 /// Begins a conversation through a pipe in memory.
 pub(crate) fn hold<S: Server>(server: &S, idle: Option<Duration>) -> Held {
+    hold_in_view(View::Transcript, server, idle)
+}
+
+/// The same, its lines kept as `view`.
+pub(crate) fn hold_in_view<S: Server>(view: View, server: &S, idle: Option<Duration>) -> Held {
     let (ours, theirs) = duplex(PIPE);
-    let (recorder, ending) = (Arc::new(Recorder::default()), CancellationToken::new());
+    let recorder = Arc::new(Recorder { view, ..Recorder::default() });
+    let ending = CancellationToken::new();
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
     let channel = channel::<S, _>(theirs, transcript, &ending);
     let (session, service) = server.open(stranger());
