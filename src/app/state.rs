@@ -4,6 +4,7 @@
 pub mod checklist;
 pub mod command;
 pub mod compose;
+pub mod filter;
 pub mod list;
 pub mod pattern;
 pub mod prompt;
@@ -88,6 +89,10 @@ pub enum Stamps {
     Seconds,
     /// `10:42:57.301`.
     Milliseconds,
+    /// `+12.345`: since the connection began.
+    SinceStart,
+    /// `Δ0.003`: since the row before.
+    SinceBefore,
     /// Not at all.
     Off,
 }
@@ -432,7 +437,7 @@ impl State {
         match place {
             Context::Pane(Pane::Connections) => self.connections.pattern(),
             Context::Pane(Pane::Transcript | Pane::Log) => {
-                self.transcript.ring().search().map(|(pattern, _)| pattern)
+                return self.transcript.ring().search().map(|(filter, _)| filter.as_str());
             }
             Context::Pane(Pane::Mailboxes) => self.mailboxes.pattern(),
             Context::Pane(Pane::Queue) => self.queue.pattern(),

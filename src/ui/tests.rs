@@ -135,6 +135,7 @@ fn key_event(key: &str) -> KeyEvent {
         "↓" => KeyCode::Down,
         "End" => KeyCode::End,
         "Backspace" => KeyCode::Backspace,
+        "F2" => KeyCode::F(2),
         "^C" => return KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
         "^Z" => return KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL),
         key => KeyCode::Char(key.chars().next().unwrap()),
@@ -657,7 +658,7 @@ fn a_queue_too_long_to_be_listed_is_said_to_be_longer() {
     let entries = (0..10_000).map(|n| queued(&format!("u{n}@h"), state.clock.wall, None));
     let overview = Overview { mailboxes: vec![], queue: entries.collect() };
     state.overview_is(&overview);
-    Screen::of(state).sized((120, 40)).shows("10 000 waiting and more");
+    Screen::of(state).sized((120, 40)).shows("10,000 waiting and more");
 }
 
 #[test]
@@ -733,7 +734,7 @@ fn a_user_looks_for_errors_and_sees_what_led_to_them() {
         .hides("C: TEST unsupported")
         .press(&["⏎", "N"])
         .shows("C: TEST unsupported")
-        .shows("/err 1 found")
+        .shows("/ err · 1 found")
         .press(&["Esc"])
         .hides("/err");
 }
@@ -789,7 +790,79 @@ fn time_stamps_go_through_their_forms() {
         .press(&["t"])
         .shows("│10:59:25.000 [15] S: -ERR")
         .press(&["t"])
+        .shows("│    +3.000 [15] S: -ERR")
+        .press(&["t"])
+        .shows("│    Δ1.000 [15] S: -ERR")
+        .press(&["t"])
         .shows("│[15] S: -ERR");
+}
+
+#[test]
+fn a_filter_that_is_none_is_explained_and_leaves_the_last_good_one() {
+    let screen = Screen::of(typical()).press(&["2", "/"]).type_in("S: /err");
+    let screen = screen.shows("1 shown").type_in("(");
+    let screen = screen.shows("no regular expression").shows("-ERR Unknown command");
+    screen.type_in("or)").shows("0 shown");
+}
+
+#[test]
+fn a_command_is_typed_completed_and_mended() {
+    let screen = Screen::of(typical()).press(&[":"]).type_in("the").press(&["Tab"]);
+    let screen = screen.shows(":theme").type_in(" pink").press(&["⏎"]);
+    let screen = screen.shows("There is no theme pink: there are dark, light");
+    let keys = ["Backspace"; 4];
+    let screen = screen.press(&keys).type_in("light").press(&["⏎"]).hides(":theme");
+    assert_eq!(screen.state.palette, Palette::Light);
+}
+
+#[test]
+fn a_server_is_stopped_from_its_popup_after_a_question() {
+    let screen = Screen::of(typical()).press(&["S"]).shows("Settings").press(&["⏎"]);
+    let screen = screen.shows("Stop the smtp server?").press(&["y"]);
+    let what = crate::app::action::Change::Stop;
+    let order = crate::app::action::ServerOrder { service: Service::Smtp, what };
+    assert_eq!(screen.commands, [Command::Server(order)]);
+}
+
+#[test]
+fn a_fresh_user_is_told_what_to_do_and_n_does_it() {
+    let screen = Screen::of(empty()).shows("n makes a mailbox").press(&["n"]);
+    let screen = screen.shows("New mailbox for the user:").type_in("ada").press(&["⏎"]);
+    let wish = crate::app::mailroom::Wish::Create("ada".to_owned());
+    assert_eq!(screen.commands, [Command::Wish(wish)]);
+}
+
+#[test]
+fn what_thunderbird_does_is_ticked_off_in_the_border() {
+    let screen = Screen::of(empty()).shows("☐ connected ☐ EHLO refused ☐ HELO ☐ stored");
+    let mut screen = screen.says(1, "EHLO [127.0.0.1]");
+    screen.state.apply(Row::Event(Event {
+        connection: name(1),
+        at: SystemTime::UNIX_EPOCH,
+        kind: said(Side::Server, "502 Command not implemented"),
+    }));
+    screen.shows("☐ connected ✓ EHLO refused ☐ HELO");
+}
+
+#[test]
+fn the_servers_popup() {
+    let mut state = typical();
+    state.servers[1].condition = Condition::Failed(
+        "cannot listen on port 11000: it is in use by pid 812 (dovecot). Free it, and start again"
+            .to_owned(),
+    );
+    state.servers[2].condition = Condition::Stopped;
+    for size in [(80, 24), (120, 40)] {
+        let name = format!("servers_{}x{}", size.0, size.1);
+        let picture = Screen::of(state.clone()).sized(size).press(&["S", "↓"]).picture();
+        insta::assert_snapshot!(name, picture);
+    }
+}
+
+#[test]
+fn the_first_steps() {
+    let mut screen = Screen::of(typical()).press(&["F2"]);
+    insta::assert_snapshot!("first_steps_80x24", screen.picture());
 }
 
 #[test]

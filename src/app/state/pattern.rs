@@ -1,44 +1,81 @@
-//! What is looked for in shown text: a plain string, ASCII letters without regard to case.
+//! What is looked for in shown text: a plain string, or a regular expression between slashes.
+//! Letters are found without regard to case.
 
 use std::ops::Range;
 
-/// A string to be found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(String);
+use regex::{Regex, RegexBuilder};
+
+/// Octets that a compiled expression may take.
+const MOST_COMPILED: usize = 1024 * 1024;
+
+/// Something to be found.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    typed: String,
+    /// The expression; without one, `typed` itself is looked for.
+    regex: Option<Regex>,
+}
 
 impl Pattern {
-    /// Looks for `text`; an empty text is no pattern.
+    /// Looks for `text` as it is, ASCII letters without regard to case; an empty text is no pattern.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(text.to_owned()))
+        (!text.is_empty()).then(|| Self { typed: text.to_owned(), regex: None })
+    }
+
+    /// As [`new`](Self::new), but what stands behind a slash is a regular expression; a slash may
+    /// end it. An error says in a sentence why it is none.
+    pub fn parse(typed: &str) -> Result<Option<Self>, String> {
+        let Some(expression) = typed.strip_prefix('/') else {
+            return Ok(Self::new(typed));
+        };
+        let expression = expression.strip_suffix('/').unwrap_or(expression);
+        if expression.is_empty() {
+            return Ok(None);
+        }
+        let regex = RegexBuilder::new(expression)
+            .case_insensitive(true)
+            .size_limit(MOST_COMPILED)
+            .build()
+            .map_err(|error| why(&error))?;
+        Ok(Some(Self { typed: typed.to_owned(), regex: Some(regex) }))
     }
 
     /// The text as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.typed
     }
 
     /// Whether `text` has it.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
-        self.find(text, 0).is_some()
+        match &self.regex {
+            Some(regex) => regex.is_match(text),
+            None => self.find(text, 0).is_some(),
+        }
     }
 
     /// Where it stands in `text`, in octets, without overlaps.
-    pub fn all_in<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+    #[must_use]
+    pub fn all_in(&self, text: &str) -> Vec<Range<usize>> {
+        if let Some(regex) = &self.regex {
+            let found = regex.find_iter(text).map(|found| found.range());
+            return found.filter(|range| !range.is_empty()).collect();
+        }
         let mut from = 0;
-        std::iter::from_fn(move || {
+        let next = || {
             let start = self.find(text, from)?;
-            from = start + self.0.len();
+            from = start + self.typed.len();
             Some(start..from)
-        })
+        };
+        std::iter::from_fn(next).collect()
     }
 
-    /// Where it stands first at or after `from`. A match begins and ends between characters,
-    /// because the pattern does.
+    /// Where the plain text stands first at or after `from`. A match begins and ends between
+    /// characters, because the pattern does.
     fn find(&self, text: &str, from: usize) -> Option<usize> {
-        let pattern = self.0.as_bytes();
+        let pattern = self.typed.as_bytes();
         let first = *pattern.first()?;
         let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
         let haystack = text.as_bytes().get(from..)?;
@@ -52,6 +89,21 @@ impl Pattern {
     }
 }
 
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.typed == other.typed
+    }
+}
+
+impl Eq for Pattern {}
+
+/// The last line of the report says what is wrong; those before draw where.
+fn why(error: &regex::Error) -> String {
+    let report = error.to_string();
+    let reason = report.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("This is no regular expression: {reason}.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,19 +111,40 @@ mod tests {
     #[test]
     fn case_is_no_matter_and_every_place_is_found() {
         let pattern = Pattern::new("err").unwrap();
-        let found: Vec<_> = pattern.all_in("-ERR no Error, err").collect();
-        assert_eq!(found, [1..4, 8..11, 15..18]);
+        assert_eq!(pattern.all_in("-ERR no Error, err"), [1..4, 8..11, 15..18]);
         assert!(!pattern.is_in("er r"));
     }
 
     #[test]
     fn letters_beyond_ascii_are_found_as_they_are() {
-        let pattern = Pattern::new("ï").unwrap();
-        assert!(pattern.all_in("naïve").eq(std::iter::once(2..4)));
+        assert_eq!(Pattern::new("ï").unwrap().all_in("naïve"), std::slice::from_ref(&(2..4)));
     }
 
     #[test]
     fn an_empty_text_is_no_pattern() {
         assert_eq!(Pattern::new(""), None);
+        assert_eq!(Pattern::parse("/"), Ok(None));
+        assert_eq!(Pattern::parse("//"), Ok(None));
+    }
+
+    #[test]
+    fn what_stands_between_slashes_is_a_regular_expression() {
+        for typed in ["/-err|retr/", "/-err|retr"] {
+            let pattern = Pattern::parse(typed).unwrap().unwrap();
+            assert!(pattern.is_in("S: -ERR no") && pattern.is_in("C: RETR 1"));
+            assert_eq!(pattern.all_in("C: RETR 1"), std::slice::from_ref(&(3..7)));
+            assert_eq!(pattern.as_str(), typed);
+        }
+        let anywhere = Pattern::parse("/x*/").unwrap().unwrap();
+        assert!(anywhere.is_in("abc") && anywhere.all_in("abc").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_expression_is_explained_in_one_line() {
+        for typed in ["/(/", "/a{9999999}/", "/[z-a]/"] {
+            let words = Pattern::parse(typed).unwrap_err();
+            assert!(words.starts_with("This is no regular expression: "), "{words}");
+            assert!(!words.contains('\n'), "{words}");
+        }
     }
 }

@@ -5,9 +5,10 @@
 //! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::SystemTime;
 
 use crate::app::action::Direction;
-use crate::app::state::pattern::Pattern;
+use crate::app::state::filter::Filter;
 use crate::app::state::row::Row;
 use crate::wire::event::{ConnectionName, Passwords};
 
@@ -24,7 +25,10 @@ pub enum Bodies {
     Shown,
 }
 
-/// What a pattern does to the rows.
+/// Connections whose beginning is remembered, besides those of which rows are kept.
+const MOST_STARTS: usize = 20_000;
+
+/// What a filter does to the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matches {
     /// Only rows that have it are shown.
@@ -35,9 +39,9 @@ pub enum Matches {
 
 #[derive(Debug, Clone)]
 struct Search {
-    pattern: Pattern,
+    filter: Filter,
     matches: Matches,
-    /// Rows of `base` that have the pattern.
+    /// Rows of `base` that the filter lets through.
     found: VecDeque<u64>,
 }
 
@@ -58,6 +62,16 @@ pub struct Ring {
     search: Option<Search>,
     /// Rows that `bodies` lets through, of each connection, by its id.
     by_connection: HashMap<u64, VecDeque<u64>>,
+    /// When each connection began, by its id. Outlives its first row.
+    starts: HashMap<u64, Start>,
+}
+
+/// When a connection began, and how much of it is kept.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    at: SystemTime,
+    rows: usize,
+    is_closed: bool,
 }
 
 impl Ring {
@@ -76,6 +90,7 @@ impl Ring {
             base: VecDeque::new(),
             search: None,
             by_connection: HashMap::new(),
+            starts: HashMap::new(),
         }
     }
 
@@ -89,6 +104,7 @@ impl Ring {
             }
         }
         self.octets += row.octets();
+        self.note_start(&row);
         self.rows.push_back(row);
         self.index(self.end() - 1);
         while self.rows.len() > self.most_rows || self.octets > MOST_OCTETS {
@@ -159,12 +175,25 @@ impl Ring {
 
     /// What is looked for, and whether only that is shown.
     #[must_use]
-    pub fn search(&self) -> Option<(&Pattern, Matches)> {
+    pub fn search(&self) -> Option<(&Filter, Matches)> {
         let search = self.search.as_ref()?;
-        Some((&search.pattern, search.matches))
+        Some((&search.filter, search.matches))
     }
 
-    /// How many rows have the pattern; 0 without one.
+    /// When the connection of a row began, as far as is known.
+    #[must_use]
+    pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
+        self.starts.get(&row.connection()?.id).map(|start| start.at)
+    }
+
+    /// When the row before the one of this number happened, of those that are let through.
+    #[must_use]
+    pub fn before(&self, seq: u64) -> Option<SystemTime> {
+        let rows = (0..self.place_of(seq)).rev().filter_map(|place| self.at(place));
+        rows.filter_map(|(_, row)| row.at()).next()
+    }
+
+    /// How many rows the filter lets through; 0 without one.
     #[must_use]
     pub fn found(&self) -> usize {
         self.search.as_ref().map_or(0, |search| search.found.len())
@@ -196,13 +225,10 @@ impl Ring {
         }
     }
 
-    /// Lets only rows through that have the pattern, or all.
-    pub fn filter(&mut self, pattern: Option<Pattern>) {
-        self.search = pattern.map(|pattern| Search {
-            pattern,
-            matches: Matches::Only,
-            found: VecDeque::new(),
-        });
+    /// Lets only those rows through that the filter does, or all.
+    pub fn filter(&mut self, filter: Option<Filter>) {
+        self.search =
+            filter.map(|filter| Search { filter, matches: Matches::Only, found: VecDeque::new() });
         self.index_again();
     }
 
@@ -261,7 +287,7 @@ impl Ring {
             (Some(only), Some(id)) => only.id == id,
             _ => true,
         };
-        let is_found = is_let_through && self.has_pattern(row);
+        let is_found = is_let_through && self.is_found(row);
         if let Some(id) = connection {
             self.by_connection.entry(id).or_default().push_back(seq);
         }
@@ -273,9 +299,35 @@ impl Ring {
         }
     }
 
-    fn has_pattern(&self, row: &Row) -> bool {
+    fn is_found(&self, row: &Row) -> bool {
         let search = self.search.as_ref();
-        search.is_some_and(|search| search.pattern.is_in(row.text(self.passwords).as_str()))
+        search.is_some_and(|search| search.filter.lets_through(row, self.passwords))
+    }
+
+    fn note_start(&mut self, row: &Row) {
+        let (Some(name), Some(at)) = (row.connection(), row.at()) else {
+            return;
+        };
+        if self.starts.len() > MOST_STARTS + self.by_connection.len() {
+            self.starts.retain(|_, start| start.rows > 0);
+        }
+        let start = Start { at, rows: 0, is_closed: false };
+        let start = self.starts.entry(name.id).or_insert(start);
+        start.rows += 1;
+        start.is_closed |= row.is_end();
+    }
+
+    /// A connection may be silent for so long that none of its rows are kept, and go on.
+    fn forget_start(&mut self, row: &Row) {
+        let (Some(name), Some(_)) = (row.connection(), row.at()) else {
+            return;
+        };
+        if let Some(start) = self.starts.get_mut(&name.id) {
+            start.rows = start.rows.saturating_sub(1);
+            if start.rows == 0 && start.is_closed {
+                self.starts.remove(&name.id);
+            }
+        }
     }
 
     fn forget_oldest(&mut self) {
@@ -285,6 +337,7 @@ impl Ring {
         let seq = self.first;
         self.first += 1;
         self.octets -= row.octets();
+        self.forget_start(&row);
         forget(&mut self.base, seq);
         if let Some(search) = &mut self.search {
             forget(&mut search.found, seq);
@@ -368,7 +421,7 @@ mod tests {
     #[test]
     fn a_filter_goes_on_filtering_what_comes() {
         let mut ring = ring([line(1, "NOOP"), line(1, "QUIT")]);
-        ring.filter(Pattern::new("noop"));
+        ring.filter(Filter::parse("noop").unwrap());
         ring.push(line(2, "NOOP"));
         ring.push(line(2, "RSET"));
         assert_eq!(texts(&ring), ["[1] C: NOOP", "[2] C: NOOP"]);
@@ -377,7 +430,7 @@ mod tests {
     #[test]
     fn what_is_masked_cannot_be_looked_for() {
         let mut ring = ring([line(1, "PASS cis505")]);
-        ring.filter(Pattern::new("cis505"));
+        ring.filter(Filter::parse("cis505").unwrap());
         assert!(ring.is_empty());
         ring.toggle_passwords();
         assert_eq!(texts(&ring), ["[1] C: PASS cis505"]);
@@ -386,12 +439,36 @@ mod tests {
     #[test]
     fn matches_are_found_in_turn_and_shown_in_context() {
         let mut ring = ring([line(1, "a"), line(1, "b"), line(1, "a")]);
-        ring.filter(Pattern::new("C: a"));
+        ring.filter(Filter::parse("C: /a$/").unwrap());
         assert_eq!(ring.len(), 2);
         assert_eq!(ring.find(0, Direction::Forward), Some(2));
         assert_eq!(ring.find(2, Direction::Forward), Some(0));
         assert_eq!(ring.find(0, Direction::Backward), Some(2));
         assert_eq!(ring.len(), 3);
+    }
+
+    #[test]
+    fn when_a_connection_began_is_known_after_its_first_row_is_gone() {
+        let mut ring = Ring::new(1);
+        let at = |row: Row, second| match row {
+            Row::Event(event) => {
+                let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+                Row::Event(crate::wire::event::Event { at, ..event })
+            }
+            other => other,
+        };
+        ring.push(at(line(1, "a"), 1));
+        ring.push(at(line(2, "b"), 2));
+        ring.push(at(line(1, "c"), 9));
+        let row = at(line(1, "d"), 10);
+        assert_eq!(
+            ring.start_of(&row),
+            line(1, "").at().map(|t| t + std::time::Duration::from_secs(1))
+        );
+        ring.push(closed(1));
+        ring.push(line(2, "e"));
+        assert_eq!(ring.start_of(&row), None);
+        assert!(ring.starts.contains_key(&2));
     }
 
     #[test]

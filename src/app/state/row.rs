@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Event, Kind, Passwords, transcript_line};
+use crate::wire::event::{ConnectionName, Event, Kind, Passwords, Side, transcript_line};
 
 /// A row of the transcript.
 #[derive(Debug, Clone)]
@@ -75,6 +75,23 @@ impl Row {
                 connection.number
             )),
         }
+    }
+
+    /// Who says it, if it is a line.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        match self {
+            Self::Event(Event { kind: Kind::Line(side, _) | Kind::TextLine(side, _), .. }) => {
+                Some(*side)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its connection has ended with it.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Event(Event { kind: Kind::Closed, .. }))
     }
 
     /// Whether it is part of a message text.

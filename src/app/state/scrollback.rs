@@ -2,7 +2,7 @@
 
 use crate::app::action::{Direction, Step};
 use crate::app::state::Extent;
-use crate::app::state::pattern::Pattern;
+use crate::app::state::filter::Filter;
 use crate::app::state::ring::Ring;
 use crate::app::state::row::Row;
 use crate::wire::event::ConnectionName;
@@ -110,10 +110,10 @@ impl Scrollback {
         self.ring.toggle_passwords();
     }
 
-    /// Shows only rows that have the pattern, or all.
-    pub fn filter(&mut self, pattern: Option<Pattern>) {
+    /// Shows only the rows that the filter lets through, or all.
+    pub fn filter(&mut self, filter: Option<Filter>) {
         self.go_on();
-        self.ring.filter(pattern);
+        self.ring.filter(filter);
     }
 
     /// Goes to the next match and shows what stands around it; after the last comes the first.
@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn a_match_out_of_view_is_brought_into_its_middle() {
         let mut scrollback = numbered(10);
-        scrollback.filter(Pattern::new("C: 4"));
+        scrollback.filter(Filter::parse("C: 4").unwrap());
         scrollback.find(Direction::Backward);
         scrollback.fit(3, |_| 1);
         shows(&scrollback, &["3", "4", "5"]);

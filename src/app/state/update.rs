@@ -6,6 +6,7 @@ use crate::app::action::{
     Action, Answer, Change, Command, Context, Direction, Pane, Request, Step,
 };
 use crate::app::mailroom::Wish;
+use crate::app::state::filter::Filter;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::app::state::rows::{MailboxRow, QueueRow};
@@ -56,7 +57,7 @@ impl State {
             Action::Drop => self.ask_to_drop(),
             Action::Pause => self.transcript.pause(),
             Action::Follow => self.transcript.follow(),
-            Action::Stamps => self.stamps = self.stamps.next(),
+            Action::Stamps => self.next_stamps(),
             Action::Wrap => self.long_rows = self.long_rows.other(),
             Action::Bodies => self.transcript.toggle_bodies(),
             Action::Passwords => self.transcript.toggle_passwords(),
@@ -277,24 +278,30 @@ impl State {
         }
     }
 
-    /// A filter takes effect while it is typed.
+    /// A filter takes effect while it is typed; one that cannot be leaves the last good one.
     fn filter_as_typed(&mut self) {
         let Some(Prompt { purpose: Purpose::Filter(place), input, .. }) = &self.prompt else {
             return;
         };
         let (place, text) = (*place, input.value().to_owned());
-        let _ = self.set_filter(place, &text);
+        let trouble = self.set_filter(place, &text).err();
+        if let Some(prompt) = &mut self.prompt {
+            prompt.trouble = trouble.map(|words| DisplayText::from(words.as_str()));
+        }
     }
 
     pub(super) fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
-        let pattern = Pattern::new(text);
+        if let Context::Pane(Pane::Transcript | Pane::Log) = place {
+            self.transcript.filter(Filter::parse(text)?);
+            return Ok(());
+        }
+        let pattern = Pattern::parse(text)?;
         match place {
             Context::Pane(Pane::Connections) => self.connections.filter(pattern),
-            Context::Pane(Pane::Transcript | Pane::Log) => self.transcript.filter(pattern),
             Context::Pane(Pane::Mailboxes) => self.mailboxes.filter(pattern),
             Context::Pane(Pane::Queue) => self.queue.filter(pattern),
             Context::Messages | Context::Message => self.reader.set_filter(pattern),
-            Context::Servers => {}
+            Context::Pane(Pane::Transcript | Pane::Log) | Context::Servers => {}
         }
         Ok(())
     }
@@ -326,7 +333,7 @@ impl State {
         let text = prompt.text().trim().to_owned();
         let done = match prompt.purpose {
             _ if text.is_empty() => Ok(None),
-            Purpose::Filter(_) => Ok(None),
+            Purpose::Filter(place) => self.set_filter(place, &text).map(|()| None),
             Purpose::Command => {
                 self.history.remember(&text);
                 self.obey(&text)
@@ -487,6 +494,11 @@ impl State {
         row
     }
 
+    fn next_stamps(&mut self) {
+        self.stamps = self.stamps.next();
+        self.say(self.stamps.words());
+    }
+
     fn next_theme(&mut self) {
         self.palette = self.palette.next();
         self.say(&format!("Theme: {}", self.palette.name()));
@@ -523,8 +535,20 @@ impl Stamps {
     const fn next(self) -> Self {
         match self {
             Self::Seconds => Self::Milliseconds,
-            Self::Milliseconds => Self::Off,
+            Self::Milliseconds => Self::SinceStart,
+            Self::SinceStart => Self::SinceBefore,
+            Self::SinceBefore => Self::Off,
             Self::Off => Self::Seconds,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Seconds => "Time stamps: the clock.",
+            Self::Milliseconds => "Time stamps: the clock, with milliseconds.",
+            Self::SinceStart => "Time stamps: seconds since the connection began.",
+            Self::SinceBefore => "Time stamps: seconds since the line before.",
+            Self::Off => "No time stamps.",
         }
     }
 }

@@ -110,7 +110,7 @@ fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buff
         };
         let text = shown.text(passwords);
         let said = text.as_str().strip_prefix(&number).unwrap_or(text.as_str());
-        Painter::new(state, shown, false).draw_text(at, false, said, buffer);
+        Painter::new(state, shown).draw_text(at, false, said, buffer);
     }
     if let Some(at) = line(inner, rows.len()).filter(|_| has_partial) {
         draw_partial(state, row, "", at, buffer);

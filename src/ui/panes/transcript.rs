@@ -79,9 +79,9 @@ fn left_title(state: &State) -> String {
     };
     let pattern = DisplayText::from(pattern.as_str());
     match matches {
-        Matches::Only => format!("{title} /{pattern}"),
+        Matches::Only => format!("{title} / {pattern}"),
         Matches::InContext => {
-            format!("{title} /{pattern} {} found", grouped(transcript.ring().found()))
+            format!("{title} / {pattern} · {} found", grouped(transcript.ring().found()))
         }
     }
 }
@@ -156,7 +156,7 @@ fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer) {
     let mut next = 0;
     let mut above = above;
     for (seq, row) in rows {
-        let painter = Painter::new(state, row, cursor == Some(seq));
+        let painter = Painter::numbered(state, (seq, row), cursor == Some(seq));
         next = painter.draw(area, next, std::mem::take(&mut above), buffer);
     }
 }
@@ -171,6 +171,7 @@ const fn indent(stamps: Stamps) -> u16 {
     match stamps {
         Stamps::Seconds => 9,
         Stamps::Milliseconds => 13,
+        Stamps::SinceStart | Stamps::SinceBefore => 11,
         Stamps::Off => 0,
     }
 }
@@ -186,12 +187,29 @@ fn lines_of(long_rows: LongRows, room: usize, text: &str) -> usize {
 pub(super) struct Painter<'a> {
     state: &'a State,
     row: &'a Row,
+    /// The row's number, where it is one of many.
+    seq: Option<u64>,
     is_selected: bool,
 }
 
 impl<'a> Painter<'a> {
-    pub(super) const fn new(state: &'a State, row: &'a Row, is_selected: bool) -> Self {
-        Self { state, row, is_selected }
+    pub(super) const fn new(state: &'a State, row: &'a Row) -> Self {
+        Self { state, row, seq: None, is_selected: false }
+    }
+
+    const fn numbered(state: &'a State, (seq, row): (u64, &'a Row), is_selected: bool) -> Self {
+        Self { state, row, seq: Some(seq), is_selected }
+    }
+
+    fn stamp(&self, at: SystemTime) -> String {
+        let ring = self.state.transcript.ring();
+        match self.state.stamps {
+            Stamps::Off => String::new(),
+            Stamps::Seconds => clock_time(self.state, at, "%H:%M:%S "),
+            Stamps::Milliseconds => clock_time(self.state, at, "%H:%M:%S%.3f "),
+            Stamps::SinceStart => since('+', ring.start_of(self.row), at),
+            Stamps::SinceBefore => since('Δ', self.seq.and_then(|seq| ring.before(seq)), at),
+        }
     }
 
     /// Draws from the n-th line of `area` on, leaving out the first `above` lines; returns the
@@ -218,7 +236,7 @@ impl<'a> Painter<'a> {
         let theme = Theme::of(self.state.palette);
         let indent = indent(self.state.stamps);
         if is_first && let Some(at) = self.row.at() {
-            let stamp = stamp(self.state, at);
+            let stamp = self.stamp(at);
             put(buffer, line.as_position(), indent, &stamp, theme.faint);
         }
         let rest = Rect {
@@ -239,7 +257,8 @@ impl<'a> Painter<'a> {
         if is_first {
             faint_number(line, piece, &theme, buffer);
         }
-        if let Some((pattern, _)) = self.state.transcript.ring().search() {
+        let search = self.state.transcript.ring().search();
+        if let Some(pattern) = search.and_then(|(filter, _)| filter.pattern()) {
             highlight(line, piece, pattern, theme.found, buffer);
         }
     }
@@ -291,12 +310,17 @@ fn is_refusal(reply: &[u8]) -> bool {
     }
 }
 
-fn stamp(state: &State, at: SystemTime) -> String {
+fn clock_time(state: &State, at: SystemTime, form: &str) -> String {
     let local = DateTime::<Utc>::from(at).with_timezone(&state.clock.offset);
-    let form = match state.stamps {
-        Stamps::Seconds => "%H:%M:%S ",
-        Stamps::Milliseconds => "%H:%M:%S%.3f ",
-        Stamps::Off => return String::new(),
-    };
     local.format(form).to_string()
+}
+
+/// Seconds between two moments, in the columns of [`indent`]; none where the first is not known.
+fn since(sign: char, before: Option<SystemTime>, at: SystemTime) -> String {
+    let Some(before) = before else {
+        return String::new();
+    };
+    // The clock may have been set back meanwhile.
+    let passed = at.duration_since(before).unwrap_or_default();
+    format!("{:>10} ", format!("{sign}{:.3}", passed.as_secs_f64()))
 }

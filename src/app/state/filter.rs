@@ -1,0 +1,155 @@
+//! What lets transcript rows through: who says them, on which connection, and what they have. Words
+//! that name those stand first; the rest is what the row must have.
+
+use crate::app::state::pattern::Pattern;
+use crate::app::state::row::Row;
+use crate::wire::event::{Passwords, Service, Side};
+
+/// A filter for transcript rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    typed: String,
+    side: Option<Side>,
+    service: Option<Service>,
+    /// The N of `[N]`.
+    number: Option<i32>,
+    pattern: Option<Pattern>,
+}
+
+impl Filter {
+    /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, and behind them a
+    /// text or `/an expression/`. `None` where that is nothing at all; an error says why the
+    /// expression is none.
+    pub fn parse(typed: &str) -> Result<Option<Self>, String> {
+        let mut filter = Self {
+            typed: typed.to_owned(),
+            side: None,
+            service: None,
+            number: None,
+            pattern: None,
+        };
+        let mut rest = typed.trim_start();
+        while let Some(behind) = filter.take_word(rest) {
+            rest = behind.trim_start();
+        }
+        filter.pattern = Pattern::parse(rest)?;
+        let is_something = filter.is_qualified() || filter.pattern.is_some();
+        Ok(is_something.then_some(filter))
+    }
+
+    /// As it was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.typed
+    }
+
+    /// What is to be found in the rows' text, if anything is.
+    #[must_use]
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// Whether it lets a row through. Its text is made only where it matters.
+    #[must_use]
+    pub fn lets_through(&self, row: &Row, passwords: Passwords) -> bool {
+        let connection = row.connection();
+        self.side.is_none_or(|side| row.side() == Some(side))
+            && self.service.is_none_or(|one| connection.is_some_and(|name| name.service == one))
+            && self.number.is_none_or(|number| connection.is_some_and(|c| c.number == number))
+            && self.pattern.as_ref().is_none_or(|p| p.is_in(row.text(passwords).as_str()))
+    }
+
+    const fn is_qualified(&self) -> bool {
+        self.side.is_some() || self.service.is_some() || self.number.is_some()
+    }
+
+    /// Takes the first word of `rest` if it names a side, a service or a connection; returns what
+    /// is behind it.
+    fn take_word<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
+        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        if let Some(side) = side(word) {
+            self.side = Some(side);
+        } else if let Some(service) = service(word) {
+            self.service = Some(service);
+        } else {
+            self.number = Some(number(word)?);
+        }
+        Some(behind)
+    }
+}
+
+fn side(word: &str) -> Option<Side> {
+    match word {
+        "C:" => Some(Side::Client),
+        "S:" => Some(Side::Server),
+        _ => None,
+    }
+}
+
+fn service(word: &str) -> Option<Service> {
+    let name = word.strip_prefix('@')?;
+    let services = [Service::Echo, Service::Smtp, Service::Pop3, Service::Relay];
+    services.into_iter().find(|service| service.name() == name)
+}
+
+fn number(word: &str) -> Option<i32> {
+    word.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::state::row::Row;
+    use crate::wire::event::{ConnectionName, Event, KeptLine, Kind};
+    use std::time::SystemTime;
+
+    fn said(number: i32, service: Service, side: Side, text: &str) -> Row {
+        let connection = ConnectionName { id: 1, number, service };
+        let kind = Kind::Line(side, KeptLine::new(text.as_bytes()));
+        Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+    }
+
+    fn let_through(typed: &str) -> Vec<usize> {
+        let rows = [
+            said(12, Service::Smtp, Side::Client, "RCPT TO:<a@localhost>"),
+            said(12, Service::Smtp, Side::Server, "250 OK"),
+            said(14, Service::Pop3, Side::Client, "RETR 1"),
+            said(14, Service::Pop3, Side::Server, "-ERR no such message"),
+            Row::Skipped(7),
+        ];
+        let filter = Filter::parse(typed).unwrap().unwrap();
+        assert_eq!(filter.as_str(), typed);
+        let passes = |row: &Row| filter.lets_through(row, Passwords::Masked);
+        (0..rows.len()).filter(|&n| passes(&rows[n])).collect()
+    }
+
+    #[test]
+    fn sides_services_and_connections_are_named_first() {
+        assert_eq!(let_through("C:"), [0, 2]);
+        assert_eq!(let_through("S: "), [1, 3]);
+        assert_eq!(let_through("@pop3"), [2, 3]);
+        assert_eq!(let_through("[12]"), [0, 1]);
+        assert_eq!(let_through("[12] C:"), [0]);
+    }
+
+    #[test]
+    fn what_is_behind_them_is_looked_for() {
+        assert_eq!(let_through("C: r"), [0, 2]);
+        assert_eq!(let_through("@smtp C: rcpt to"), [0]);
+        assert_eq!(let_through("@pop3 /-err|retr/"), [2, 3]);
+        assert_eq!(let_through("skipped"), [4]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_text() {
+        assert_eq!(let_through("@localhost"), [0]);
+        assert_eq!(let_through("rcpt C:"), Vec::<usize>::new());
+        assert_eq!(let_through("[12"), [0, 1]);
+    }
+
+    #[test]
+    fn nothing_is_no_filter_and_nonsense_is_explained() {
+        assert_eq!(Filter::parse("  "), Ok(None));
+        assert!(Filter::parse("C: /(/").is_err());
+    }
+}
