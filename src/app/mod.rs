@@ -14,4 +14,5 @@ pub mod postmaster;
 pub mod queue;
 pub mod relay;
 pub mod run;
+pub mod setting;
 pub mod state;
