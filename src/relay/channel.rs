@@ -150,7 +150,8 @@ async fn read_reply(
         // What follows the last line end is all that has been begun and not ended.
         let unread = arrived.unread();
         let ended = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
-        presence.received(octets, unread.get(ended..).unwrap_or_default());
+        presence.received(octets);
+        presence.unfinished(unread.get(ended..).unwrap_or_default());
     }
 }
 

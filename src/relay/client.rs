@@ -111,7 +111,10 @@ impl Connection {
                     Ok(()) => Ok(()),
                     Err(trouble) => return text_broke_off(channel, transaction, &trouble).await,
                 },
-                Step::Done(outcome) => return outcome,
+                Step::Done(outcome) => {
+                    channel.presence().carried(outcome.delivered());
+                    return outcome;
+                }
             };
             let reply = match sent {
                 Ok(()) => channel.reply(transaction.awaited()).await,

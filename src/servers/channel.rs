@@ -193,9 +193,10 @@ impl<T: Stream> Channel<T> {
     pub async fn flush(&mut self) -> Result<(), End> {
         let mut sent = 0;
         while sent < self.replies.len() {
-            sent += self.send_from(sent).await?;
+            let octets = self.send_from(sent).await?;
+            self.presence.sent(octets);
+            sent += octets;
         }
-        self.presence.sent(sent);
         self.replies.clear();
         if self.replies.capacity() > REPLIES_KEPT {
             self.replies = Vec::new();

@@ -233,10 +233,28 @@ impl<S: Server> Listener<S> {
         if let Ok(connection) = Arc::clone(&room.connections).try_acquire_owned() {
             let channel = self.channel(stream, peer, connection, descriptor);
             self.shared.tasks.spawn(serve(channel, session, service, self.idle));
-        } else if let Ok(refusal) = Arc::clone(&room.refusals).try_acquire_owned() {
+        } else {
+            self.turn_away(stream, peer, descriptor, session);
+        }
+    }
+
+    fn turn_away(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        descriptor: Option<OwnedSemaphorePermit>,
+        session: S::Session,
+    ) {
+        if let Ok(refusal) = Arc::clone(&self.shared.room.refusals).try_acquire_owned() {
             let channel = self.channel(stream, peer, refusal, descriptor);
+            channel.presence().refused();
             self.shared.tasks.spawn(refuse(channel, session));
-        } else if let Some(reply) = session.farewell(Farewell::Busy) {
+            return;
+        }
+        if let Some(registry) = &self.shared.registry {
+            registry.turned_away(S::PROTOCOL);
+        }
+        if let Some(reply) = session.farewell(Farewell::Busy) {
             let _ = stream.try_write(&[reply.bytes(), b"\r\n"].concat());
         }
     }

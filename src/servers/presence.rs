@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::servers::registry::{Connection, Registry};
-use crate::wire::event::{ConnectionName, KeptLine, Kind, Side, Transcript};
+use crate::wire::event::{ConnectionName, KeptLine, Kind, Service, Side, Transcript};
 use crate::wire::line::{Line, LineBuffer};
 use crate::wire::reads::Reads;
 
@@ -42,6 +42,12 @@ impl Presence {
         Self { name, transcript, listed }
     }
 
+    /// What is spoken on it.
+    #[must_use]
+    pub const fn service(&self) -> Service {
+        self.name.service
+    }
+
     /// Tells the transcript, if anybody observes.
     pub fn tell(&self, kind: impl FnOnce() -> Kind) {
         self.transcript.tell(self.name, kind);
@@ -70,10 +76,17 @@ impl Presence {
         self.transcript.wants_text()
     }
 
-    /// Octets have come, and `partial` is the unfinished line that is left of them.
-    pub fn received(&self, octets: usize, partial: &[u8]) {
+    /// Octets have come. What is made of them is told by something else.
+    pub fn received(&self, octets: usize) {
         if let Some(listed) = &self.listed {
-            listed.connection.received(octets, partial);
+            listed.connection.received(octets);
+        }
+    }
+
+    /// `partial` is the unfinished line that is left of what has come.
+    pub fn unfinished(&self, partial: &[u8]) {
+        if let Some(listed) = &self.listed {
+            listed.connection.unfinished(partial);
             // A line that is begun and not ended is told by nothing else.
             if !partial.is_empty() {
                 listed.registry.changed();
@@ -86,6 +99,21 @@ impl Presence {
         if let Some(listed) = &self.listed {
             listed.connection.sent(octets);
             listed.registry.changed();
+        }
+    }
+
+    /// Messages have found their way: to the disk, to a user or to a mail host.
+    pub fn carried(&self, messages: usize) {
+        if let Some(listed) = &self.listed {
+            listed.connection.carried(messages);
+            listed.registry.changed();
+        }
+    }
+
+    /// This peer is told that there are too many connections.
+    pub fn refused(&self) {
+        if let Some(listed) = &self.listed {
+            listed.registry.refused(&listed.connection);
         }
     }
 

@@ -40,7 +40,8 @@ struct Connections {
     by_id: BTreeMap<u64, Arc<Connection>>,
     /// The closed ones among them, in the order they closed.
     closed: VecDeque<(u64, Instant)>,
-    opened: u64,
+    /// What connections have counted themselves is in here only once they are closed.
+    counters: Counters,
 }
 
 /// One connection, written by its task.
@@ -54,6 +55,7 @@ pub struct Connection {
     pub close: CancellationToken,
     octets_in: AtomicU64,
     octets_out: AtomicU64,
+    messages: AtomicU64,
     progress: Mutex<Progress>,
 }
 
@@ -127,6 +129,12 @@ pub struct Counters {
     relay: Counts,
 }
 
+impl Counters {
+    fn opened(&self) -> u64 {
+        [self.echo, self.smtp, self.pop3, self.relay].iter().map(|counts| counts.opened).sum()
+    }
+}
+
 impl Index<Service> for Counters {
     type Output = Counts;
 
@@ -174,10 +182,12 @@ impl Registry {
             close: CancellationToken::new(),
             octets_in: AtomicU64::new(0),
             octets_out: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
             progress: Mutex::new(progress),
         });
         let mut connections = self.lock();
-        connections.opened += 1;
+        connections.counters[name.service].opened += 1;
+        connections.counters[name.service].open += 1;
         connections.by_id.insert(name.id, Arc::clone(&connection));
         self.changed();
         connection
@@ -186,10 +196,27 @@ impl Registry {
     /// Says that a connection has ended.
     pub fn closed(&self, connection: &Connection) {
         let now = Instant::now();
-        connection.lock().closed = Some(now);
         let mut connections = self.lock();
+        connection.lock().closed = Some(now);
+        let counts = &mut connections.counters[connection.name.service];
+        counts.open -= 1;
+        connection.count_into(counts);
         connections.closed.push_back((connection.name.id, now));
         connections.forget_old_ones();
+        self.changed();
+    }
+
+    /// Says that a listed connection was told that there are too many.
+    pub fn refused(&self, connection: &Connection) {
+        self.lock().counters[connection.name.service].refused += 1;
+        self.changed();
+    }
+
+    /// Says that there was a connection that was told so at once and is not listed.
+    pub fn turned_away(&self, service: Service) {
+        let counts = &mut self.lock().counters[service];
+        counts.opened += 1;
+        counts.refused += 1;
         self.changed();
     }
 
@@ -217,10 +244,11 @@ impl Registry {
     pub fn view(&self) -> RegistryView {
         let mut connections = self.lock();
         connections.forget_old_ones();
+        let counters = connections.counters();
         RegistryView {
             connections: connections.by_id.values().map(|connection| connection.view()).collect(),
-            opened: connections.opened,
-            counters: Counters::default(),
+            opened: counters.opened(),
+            counters,
         }
     }
 
@@ -230,6 +258,15 @@ impl Registry {
 }
 
 impl Connections {
+    /// The counters, with what open connections have counted so far.
+    fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        for connection in self.by_id.values().filter(|connection| connection.is_open()) {
+            connection.count_into(&mut counters[connection.name.service]);
+        }
+        counters
+    }
+
     fn forget_old_ones(&mut self) {
         while let Some(&(id, at)) = self.closed.front() {
             if self.closed.len() <= CLOSED_LISTED && at.elapsed() <= CLOSED_LISTED_FOR {
@@ -242,9 +279,13 @@ impl Connections {
 }
 
 impl Connection {
-    /// Notes what has come, and the unfinished line that is left of it.
-    pub fn received(&self, octets: usize, partial: &[u8]) {
+    /// Notes what has come.
+    pub fn received(&self, octets: usize) {
         self.octets_in.fetch_add(octets as u64, Relaxed);
+    }
+
+    /// Notes the unfinished line that is left of what has come.
+    pub fn unfinished(&self, partial: &[u8]) {
         let mut progress = self.lock();
         let now = Instant::now();
         progress.heard = now;
@@ -261,9 +302,24 @@ impl Connection {
         self.octets_out.fetch_add(octets as u64, Relaxed);
     }
 
+    /// Notes messages that have found their way.
+    pub fn carried(&self, messages: usize) {
+        self.messages.fetch_add(messages as u64, Relaxed);
+    }
+
     /// Notes the protocol's state.
     pub fn state(&self, state: Cow<'static, str>) {
         self.lock().state = state;
+    }
+
+    fn is_open(&self) -> bool {
+        self.lock().closed.is_none()
+    }
+
+    fn count_into(&self, counts: &mut Counts) {
+        counts.octets_in += self.octets_in.load(Relaxed);
+        counts.octets_out += self.octets_out.load(Relaxed);
+        counts.messages += self.messages.load(Relaxed);
     }
 
     fn view(&self) -> ConnectionView {

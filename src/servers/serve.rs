@@ -132,13 +132,13 @@ where
             // Whoever looks after a reply has come sees the state that it led to.
             self.channel.presence().changed(|| self.session.state());
             self.channel.flush().await?;
-            let octets = self.wait().await?;
+            self.wait().await?;
             self.answer().await?;
-            self.channel.presence().received(octets, self.input.unread());
+            self.channel.presence().unfinished(self.input.unread());
         }
     }
 
-    async fn wait(&mut self) -> Result<usize, End> {
+    async fn wait(&mut self) -> Result<(), End> {
         let octets = match self.mode {
             Mode::Commands => READ_OCTETS,
             Mode::Text(_) => TEXT_READ_OCTETS,
@@ -148,6 +148,7 @@ where
             arrived = self.channel.arrival(&mut self.input, octets) => arrived?,
             () = self.idle.passed() => return Err(End::Idle),
         };
+        self.channel.presence().received(arrived);
         if let Mode::Text(incoming) = &mut self.mode {
             incoming.pace += arrived;
             if incoming.pace >= TEXT_PACE_OCTETS {
@@ -155,7 +156,7 @@ where
                 self.idle.renew();
             }
         }
-        Ok(arrived)
+        Ok(())
     }
 
     /// Answers everything that has arrived whole.

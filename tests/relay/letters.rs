@@ -9,6 +9,7 @@ use std::time::Duration;
 use mailconsole::relay::courier::Courier;
 use mailconsole::relay::mx::Target;
 use mailconsole::relay::text::Letter;
+use mailconsole::wire::event::Service;
 
 use crate::harness::{Relay, TEXT, Text, carry, letter};
 use crate::mail_host::{Act, Heard, MailHost, polite, say};
@@ -169,7 +170,9 @@ async fn one_of_three_recipients_may_be_refused() {
     })
     .await;
     let recipients = ["a@x.example", "b@x.example", "c@x.example"];
-    let verdicts = Relay::new().sends(&[host.address], &recipients).await;
+    let relay = Relay::new();
+    let registry = relay.client.registry.clone().expect("a registry");
+    let verdicts = relay.sends(&[host.address], &recipients).await;
     assert_eq!(
         verdicts,
         [
@@ -179,6 +182,8 @@ async fn one_of_three_recipients_may_be_refused() {
         ]
     );
     assert_eq!(host.texts().len(), 1);
+    let counts = registry.view().counters[Service::Relay];
+    assert_eq!((counts.opened, counts.open, counts.messages), (1, 0, 2));
 }
 
 #[tokio::test]

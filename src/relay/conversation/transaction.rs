@@ -38,6 +38,15 @@ pub struct Outcome {
     pub connection: After,
 }
 
+impl Outcome {
+    /// Recipients whose message the host has taken.
+    #[must_use]
+    pub fn delivered(&self) -> usize {
+        let verdicts = self.verdicts.iter();
+        verdicts.filter(|verdict| matches!(verdict, Verdict::Delivered(_))).count()
+    }
+}
+
 /// What a connection is good for after a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {

@@ -112,6 +112,7 @@ impl Pop3Service {
         let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
         channel.say(status);
         text::send(&mut message, channel).await?;
+        channel.presence().carried(1);
         Ok(Outcome::Said)
     }
 

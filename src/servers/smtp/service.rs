@@ -98,6 +98,7 @@ impl Service for SmtpService {
         };
         // Boxed, because an idle session should not keep the room that the work needs.
         let Err(reason) = Box::pin(self.deliver(transaction)).await else {
+            channel.presence().carried(1);
             return Ok(Outcome::Delivery(Delivery::Stored));
         };
         channel.presence().tell(|| Kind::Note(reason.to_string()));
