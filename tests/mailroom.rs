@@ -17,6 +17,7 @@ use mailconsole::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use mailconsole::app::mailroom::{Desk, Draft, Message, MessageKey, News, Summary, Wish};
 use mailconsole::app::state::rows::MailboxRow;
 use mailconsole::servers::listener::Shared;
+use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::overview::Overview;
@@ -464,12 +465,13 @@ fn draft(to: &str) -> Draft {
 fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
-    let sockets = Sockets { shared: Arc::new(Shared::new(transcript, None, 1_000, 1_000)) };
+    let settings = Arc::new(Settings::default());
+    let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);
+    let sockets = Sockets { shared: Arc::new(shared) };
     let server = SmtpServer {
         directory: operator.directory().clone(),
         domain: "localhost".into(),
-        relay_from: Vec::new(),
-        message_most: 1 << 20,
+        settings,
     };
     *operator.smtp.lock().unwrap() = Some(sockets.serve(server));
     (sockets, recorder)

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use crate::app::cli::{Check, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route};
 use crate::app::keys::{Keymap, KeymapError};
 use crate::app::state::Palette;
@@ -24,7 +22,7 @@ use crate::relay::run::Bounces;
 use crate::relay::timeouts::Timeouts;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
-use crate::servers::settings::Idle;
+use crate::servers::settings::{Idle, RelayPolicy, SettingsView};
 use crate::servers::smtp::address::Domain;
 use crate::store::directory::Durability;
 use crate::ui::SCROLLBACK;
@@ -120,16 +118,12 @@ pub struct Config {
     pub password: Arc<str>,
     /// `FULL NAME / LOGIN`.
     pub author: Arc<str>,
-    /// Whose mail for other domains is taken, besides that of this machine.
-    pub relay_from: Vec<IpNet>,
     /// How mail for other domains is sent.
     pub relay: RelaySettings,
-    /// How long clients may be silent.
-    pub idle: Idle,
+    /// What may change while they run.
+    pub settings: SettingsView,
     /// Connections at once.
     pub connections_most: usize,
-    /// Octets of message text at most.
-    pub message_most: u64,
     /// What the transcript shows.
     pub verbosity: Verbosity,
     /// Transcript lines that the console keeps.
@@ -370,6 +364,7 @@ fn config(
         servers,
         mailboxes,
         relay: relay_settings(&options)?,
+        settings: settings(&options),
         addresses: match options.bind {
             addresses if addresses.is_empty() => Addresses::Loopback,
             addresses => Addresses::Only(addresses),
@@ -377,19 +372,28 @@ fn config(
         domain: domain(options.domain)?,
         password: options.password.unwrap_or_else(|| "cis505".into()).into(),
         author: author(options.author)?,
-        relay_from: options.relay_from.into_iter().map(|network| network.0).collect(),
-        idle: match options.idle {
-            None => Idle::AsTheProtocolSays,
-            Some(0) => Idle::Unlimited,
-            Some(seconds) => Idle::Limited(Duration::from_secs(seconds)),
-        },
         connections_most: options.max_connections.unwrap_or(limits::CONNECTIONS),
-        message_most: options.max_message.map_or(limits::MESSAGE_OCTETS, |size| size.0),
         verbosity: verbosity(options.verbose),
         scrollback: options.scrollback.unwrap_or(SCROLLBACK),
         palette: options.theme.map_or_else(usual_palette, |theme| theme.0),
         keymap: keymap(options.keys)?,
     })
+}
+
+fn settings(options: &Options) -> SettingsView {
+    let networks: Vec<_> = options.relay_from.iter().map(|network| network.0).collect();
+    SettingsView {
+        idle: match options.idle {
+            None => Idle::AsTheProtocolSays,
+            Some(0) => Idle::Unlimited,
+            Some(seconds) => Idle::Limited(Duration::from_secs(seconds)),
+        },
+        message_most: options.max_message.map_or(limits::MESSAGE_OCTETS, |size| size.0),
+        relay: match networks {
+            networks if networks.is_empty() => RelayPolicy::Loopback,
+            networks => RelayPolicy::Networks(networks),
+        },
+    }
 }
 
 /// The domain stands in replies and is compared with those of addresses.
@@ -553,7 +557,7 @@ mod tests {
         let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
         assert_eq!(ports, [10_000, 2_500, 11_000]);
         assert_eq!(config.addresses, Addresses::Loopback);
-        assert_eq!(config.message_most, 64 << 20);
+        assert_eq!(config.settings, SettingsView::default());
         assert_eq!(&*config.password, "cis505");
         assert!(matches!(task("mailconsole --dir d"), Ok(Task::Console(_))));
     }
@@ -592,7 +596,8 @@ mod tests {
         let config = headless(&format!("mailconsole --config {} --smtp-port 3", file.display()));
         let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
         assert_eq!(ports, [10_000, 3, 2]);
-        assert_eq!(config.message_most, 1_024);
+        assert_eq!(config.settings.message_most, 1_024);
+        assert_eq!(config.settings.notices()[0], "relays for 192.0.2.0/24");
         assert_eq!(config.mailboxes.unwrap().users, ["linhphan"]);
     }
 
@@ -691,7 +696,7 @@ mod tests {
 
     #[test]
     fn idle_limits_are_the_protocols_unless_set() {
-        let idle = |line: &str| headless(line).idle;
+        let idle = |line: &str| headless(line).settings.idle;
         assert_eq!(idle("mailconsole --dir d --no-tui"), Idle::AsTheProtocolSays);
         assert_eq!(idle("mailconsole --dir d --no-tui --idle 0"), Idle::Unlimited);
         let seven = Idle::Limited(Duration::from_secs(7));

@@ -53,6 +53,7 @@ async fn show(
     let listeners = by_service(&servers.listening());
     let notices = notices(servers.config());
     let look = Look::of(servers.config());
+    let settings = Arc::clone(servers.settings());
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
@@ -66,6 +67,7 @@ async fn show(
         words,
         relay,
         mailroom,
+        settings,
         notices,
         look,
     };
@@ -106,17 +108,14 @@ fn by_service(listening: &[(Service, SocketAddr)]) -> Vec<(Service, Vec<SocketAd
     [Service::Smtp, Service::Pop3, Service::Echo].map(of).to_vec()
 }
 
-/// What the user must know of: settings that change what others rely on. That there is no mailbox
-/// the screen itself says, and what to do.
+/// What the user must know of and what stays as it is: how the program was started. What may change
+/// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
+/// and what to do.
 fn notices(config: &Config) -> Vec<String> {
     let unsynced = config.mailboxes.as_ref().map(|mailboxes| mailboxes.durability);
     let unsynced =
         (unsynced == Some(Durability::Unsynced)).then(|| "not synced (--no-sync)".to_owned());
-    let relayed = (!config.relay_from.is_empty()).then(|| {
-        let networks: Vec<_> = config.relay_from.iter().map(ToString::to_string).collect();
-        format!("relays for {}", networks.join(" "))
-    });
     let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
-    let notices = [unsynced, relayed, relays];
+    let notices = [unsynced, relays];
     notices.into_iter().flatten().collect()
 }

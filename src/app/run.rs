@@ -27,6 +27,7 @@ use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Listener, Server, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::registry::Registry;
+use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
 use crate::store::directory::{CreateError, Directory, OpenError};
 use crate::store::overview::Overview;
@@ -124,7 +125,9 @@ impl Servers {
                 .map_err(|error| StartError::CannotListen { error, port })?;
             sockets.extend(listeners.into_iter().map(|listener| (service, listener)));
         }
-        let shared = Shared::new(transcript, registry, config.connections_most, descriptors);
+        let settings = Arc::new(Settings::new(config.settings.clone()));
+        let connections = config.connections_most;
+        let shared = Shared::new(transcript, registry, settings, connections, descriptors);
         Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
     }
 
@@ -146,12 +149,19 @@ impl Servers {
         self.directory.as_ref()
     }
 
+    /// What may change while they run.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.shared.settings
+    }
+
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
         let smtp = listeners_of(&sockets, Service::Smtp).into_iter().next();
         let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
-        let mail = directory.clone().map(|directory| Mail::new(&config, directory));
+        let mail =
+            directory.clone().map(|directory| Mail::new(&config, directory, &shared.settings));
         let relay = directory.clone().map(|directory| {
             let own = listeners_of(&sockets, Service::Smtp);
             let watchers = relay::Watchers::of_servers(&shared);
@@ -159,7 +169,7 @@ impl Servers {
         });
         let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &shared.tasks));
         for (service, socket) in sockets {
-            let listening = Listening { socket, config: &config, shared: &shared };
+            let listening = Listening { socket, shared: &shared };
             match (service, &mail) {
                 (Service::Echo, _) => listening.start(&echo)?,
                 (Service::Smtp, Some(mail)) => listening.start(&mail.smtp)?,
@@ -190,7 +200,7 @@ struct Mail {
 }
 
 impl Mail {
-    fn new(config: &Config, directory: Directory) -> Self {
+    fn new(config: &Config, directory: Directory, settings: &Arc<Settings>) -> Self {
         let pop3 = Pop3Server {
             directory: directory.clone(),
             domain: Arc::clone(&config.domain),
@@ -199,8 +209,7 @@ impl Mail {
         let smtp = SmtpServer {
             directory,
             domain: Arc::clone(&config.domain),
-            relay_from: config.relay_from.clone(),
-            message_most: config.message_most,
+            settings: Arc::clone(settings),
         };
         Self { smtp: Arc::new(smtp), pop3: Arc::new(pop3) }
     }
@@ -209,7 +218,6 @@ impl Mail {
 /// A socket about to be served.
 struct Listening<'a> {
     socket: TcpListener,
-    config: &'a Config,
     shared: &'a Arc<Shared>,
 }
 
@@ -218,7 +226,6 @@ impl Listening<'_> {
         let listener = Listener {
             socket: tokio::net::TcpListener::from_std(self.socket)?,
             server: Arc::clone(server),
-            idle: self.config.idle.of(S::PROTOCOL),
             shared: Arc::clone(self.shared),
         };
         self.shared.tasks.spawn(listener.run());

@@ -31,6 +31,10 @@ pub const SMTP_IDLE: Duration = Duration::from_mins(5);
 /// How long a POP3 client may be silent (RFC 1939 section 3).
 pub const POP3_IDLE: Duration = Duration::from_mins(10);
 
+/// The longest idle limit that can be set. The clock ends somewhere, and a limit beyond its end
+/// would be a panic in every connection.
+pub const IDLE_MOST: Duration = Duration::from_hours(365 * 24);
+
 /// Octets of message text that every idle period must bring; a client that trickles less holds
 /// its place for nothing.
 pub const TEXT_PACE_OCTETS: usize = 1_024;

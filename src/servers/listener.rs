@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
@@ -23,6 +22,7 @@ use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
 use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
+use crate::servers::settings::Settings;
 use crate::wire::event::{self, ConnectionName, Transcript};
 
 /// A protocol that can be served.
@@ -129,6 +129,8 @@ pub struct Shared {
     pub transcript: Transcript,
     /// Where connections are listed, if anybody looks.
     pub registry: Option<Arc<Registry>>,
+    /// What may change meanwhile.
+    pub settings: Arc<Settings>,
     /// Cancelled when the servers shut down.
     pub ending: CancellationToken,
     /// Every task of the servers; who shuts down waits for them.
@@ -144,12 +146,14 @@ impl Shared {
     pub fn new(
         transcript: Transcript,
         registry: Option<Arc<Registry>>,
+        settings: Arc<Settings>,
         connections: usize,
         descriptors: usize,
     ) -> Self {
         Self {
             transcript,
             registry,
+            settings,
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
             room: Room::new(connections, descriptors),
@@ -189,8 +193,6 @@ pub struct Listener<S> {
     pub socket: tokio::net::TcpListener,
     /// The protocol.
     pub server: Arc<S>,
-    /// How long a peer may be silent, if there is a limit.
-    pub idle: Option<Duration>,
     /// What it shares with all others.
     pub shared: Arc<Shared>,
 }
@@ -232,7 +234,8 @@ impl<S: Server> Listener<S> {
         let room = &self.shared.room;
         if let Ok(connection) = Arc::clone(&room.connections).try_acquire_owned() {
             let channel = self.channel(stream, peer, connection, descriptor);
-            self.shared.tasks.spawn(serve(channel, session, service, self.idle));
+            let settings = Arc::clone(&self.shared.settings);
+            self.shared.tasks.spawn(serve(channel, session, service, settings));
         } else {
             self.turn_away(stream, peer, descriptor, session);
         }
@@ -291,6 +294,7 @@ fn concerns_one_peer(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::servers::pop3::service::Pop3Server;
+    use crate::servers::settings::Idle;
     use crate::servers::smtp::service::SmtpServer;
     use crate::store::directory::{Directory, Durability};
     use tokio::io::duplex;
@@ -304,7 +308,9 @@ mod tests {
         let ending = CancellationToken::new();
         let channel = Channel::new(stream, presence, Place::default(), ending);
         let (session, service) = server.open(peer);
-        size_of_val(&serve(channel, session, service, None))
+        let settings = Settings::default();
+        settings.set_idle(Idle::Unlimited);
+        size_of_val(&serve(channel, session, service, Arc::new(settings)))
     }
 
     #[test]
@@ -314,8 +320,7 @@ mod tests {
         let smtp = SmtpServer {
             directory: directory.clone(),
             domain: "localhost".into(),
-            relay_from: Vec::new(),
-            message_most: 0,
+            settings: Arc::default(),
         };
         let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));

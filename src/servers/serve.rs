@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::{self, Future};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -12,9 +13,10 @@ use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::limits::{LINE_OCTETS, READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
 use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Session, Step};
+use crate::servers::settings::Settings;
 use crate::servers::text::TextLog;
 use crate::wire::dot::Unstuffer;
-use crate::wire::event::{Kind, Side};
+use crate::wire::event::{self, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// What carries out the effects of a session: the part that touches the disk.
@@ -49,26 +51,27 @@ pub trait Service: Send {
 
 /// Holds one conversation, from the greeting to the end of the connection.
 ///
-/// `idle` is how long the peer may be silent, if there is a limit.
+/// `settings` say how long the peer may be silent.
 // No async fn: its arguments would be kept twice, and ten thousand idle connections keep them.
 pub fn serve<T, S, V>(
     channel: Channel<T>,
     session: S,
     service: V,
-    idle: Option<Duration>,
+    settings: Arc<Settings>,
 ) -> impl Future<Output = ()> + Send
 where
     T: Stream,
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
+    let idle = Idle::new(settings, channel.presence().service());
     let mut conversation = Conversation {
         channel,
         session,
         service,
         input: LineBuffer::new(LINE_OCTETS),
         mode: Mode::Commands,
-        idle: Idle::new(idle),
+        idle,
     };
     async move {
         let Err(end) = conversation.hold().await;
@@ -262,45 +265,71 @@ where
 }
 
 /// How long the peer may still be silent.
-struct Idle(Option<Deadline>);
+struct Idle {
+    settings: Arc<Settings>,
+    service: event::Service,
+    /// Nothing while there is no limit.
+    deadline: Option<Deadline>,
+}
 
 struct Deadline {
     limit: Duration,
-    at: Instant,
-    /// Set anew only when it goes off too early: moving a timer at every line costs more than
-    /// the line.
+    /// Since when the peer is silent.
+    since: Instant,
+    /// Set anew only when it goes off too early, or the limit changes: moving a timer at every
+    /// line costs more than the line.
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Idle {
-    fn new(limit: Option<Duration>) -> Self {
-        Self(limit.map(|limit| {
-            let at = Instant::now() + limit;
-            Deadline { limit, at, alarm: Box::pin(sleep_until(at)) }
-        }))
+    fn new(settings: Arc<Settings>, service: event::Service) -> Self {
+        let deadline = settings.idle(service).map(Deadline::new);
+        Self { settings, service, deadline }
     }
 
+    /// Begins a new period, by the limit that holds now.
     fn renew(&mut self) {
-        if let Some(deadline) = &mut self.0 {
-            deadline.at = Instant::now() + deadline.limit;
+        match (&mut self.deadline, self.settings.idle(self.service)) {
+            (Some(deadline), Some(limit)) => deadline.renew(limit),
+            (deadline, limit) => *deadline = limit.map(Deadline::new),
         }
     }
 
     /// Ends when the peer has been silent for too long.
     async fn passed(&mut self) {
-        let Some(deadline) = &mut self.0 else {
-            return future::pending().await;
-        };
-        loop {
+        while let Some(deadline) = &mut self.deadline {
             deadline.alarm.as_mut().await;
-            if deadline.at <= Instant::now() {
-                return;
+            // A limit that was raised meanwhile counts; one that was lifted does not go off.
+            match self.settings.idle(self.service) {
+                Some(limit) if deadline.since.elapsed() >= limit => return,
+                Some(limit) => deadline.set(limit),
+                None => self.deadline = None,
             }
-            deadline.alarm.as_mut().reset(deadline.at);
+        }
+        future::pending::<()>().await;
+    }
+
+    /// For how long the peer has been silent.
+    fn seconds(&self) -> u64 {
+        self.deadline.as_ref().map_or(0, |deadline| deadline.since.elapsed().as_secs())
+    }
+}
+
+impl Deadline {
+    fn new(limit: Duration) -> Self {
+        let since = Instant::now();
+        Self { limit, since, alarm: Box::pin(sleep_until(since + limit)) }
+    }
+
+    fn renew(&mut self, limit: Duration) {
+        self.since = Instant::now();
+        if limit != self.limit {
+            self.set(limit);
         }
     }
 
-    fn seconds(&self) -> u64 {
-        self.0.as_ref().map_or(0, |deadline| deadline.limit.as_secs())
+    fn set(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.alarm.as_mut().reset(self.since + limit);
     }
 }

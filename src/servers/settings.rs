@@ -1,11 +1,14 @@
 //! The settings that may change while the servers run: what holds now, for those who go by it.
 //! Knows neither where a setting comes from nor who shows it.
 
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::sync::watch;
 
-use crate::servers::limits::{self, MESSAGE_OCTETS};
+use crate::servers::limits::{self, IDLE_MOST, MESSAGE_OCTETS};
 use crate::wire::event::Service;
 
 /// How long clients may be silent.
@@ -33,6 +36,14 @@ impl Idle {
             (Self::Limited(limit), _) => Some(limit),
         }
     }
+
+    /// A limit that can be waited for.
+    fn capped(self) -> Self {
+        match self {
+            Self::Limited(limit) => Self::Limited(limit.min(IDLE_MOST)),
+            Self::AsTheProtocolSays | Self::Unlimited => self,
+        }
+    }
 }
 
 /// Whose mail for other domains is taken.
@@ -45,6 +56,20 @@ pub enum RelayPolicy {
     Networks(Vec<IpNet>),
     /// Nobody's.
     Nobody,
+}
+
+impl RelayPolicy {
+    /// Whether mail for other domains is taken from this peer.
+    #[must_use]
+    pub fn admits(&self, peer: IpAddr) -> bool {
+        match self {
+            Self::Loopback => peer.is_loopback(),
+            Self::Networks(networks) => {
+                peer.is_loopback() || networks.iter().any(|network| network.contains(&peer))
+            }
+            Self::Nobody => false,
+        }
+    }
 }
 
 /// All settings at one moment. The default is what holds where nobody has set anything.
@@ -104,6 +129,104 @@ impl SettingsView {
     }
 }
 
+/// The settings of a running process. Whoever goes by one reads it when it matters.
+#[derive(Debug)]
+pub struct Settings {
+    now: watch::Sender<SettingsView>,
+    /// The idle limit among them, for those who read it at every line and should not meet at a
+    /// lock.
+    idle: AtomicU64,
+}
+
+impl Settings {
+    /// Settings that begin with these.
+    #[must_use]
+    pub fn new(view: SettingsView) -> Self {
+        let settings = Self { now: watch::Sender::default(), idle: AtomicU64::default() };
+        settings.set_idle(view.idle);
+        settings.set_message_most(view.message_most);
+        settings.set_relay(view.relay);
+        settings
+    }
+
+    /// How long a client of this server may be silent, if there is a limit. It is read when the
+    /// client's idle period is renewed, and once more before one is closed.
+    #[must_use]
+    pub fn idle(&self, service: Service) -> Option<Duration> {
+        decoded(self.idle.load(Relaxed)).of(service)
+    }
+
+    /// Octets of message text at most. It is read when the text begins.
+    #[must_use]
+    pub fn message_most(&self) -> u64 {
+        self.now.borrow().message_most
+    }
+
+    /// Whether mail for other domains is taken from this peer. It is read at each RCPT.
+    #[must_use]
+    pub fn relays_for(&self, peer: IpAddr) -> bool {
+        self.now.borrow().relay.admits(peer)
+    }
+
+    /// Sets how long clients may be silent; [`IDLE_MOST`] is the longest limit.
+    pub fn set_idle(&self, idle: Idle) {
+        self.now.send_modify(|now| {
+            now.idle = idle.capped();
+            self.idle.store(encoded(now.idle), Relaxed);
+        });
+    }
+
+    /// Sets how many octets of message text there may be.
+    pub fn set_message_most(&self, octets: u64) {
+        self.now.send_modify(|now| now.message_most = octets);
+    }
+
+    /// Sets whose mail for other domains is taken.
+    pub fn set_relay(&self, relay: RelayPolicy) {
+        self.now.send_modify(|now| now.relay = relay);
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn view(&self) -> SettingsView {
+        self.now.borrow().clone()
+    }
+
+    /// Tells of changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<SettingsView> {
+        self.now.subscribe()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new(SettingsView::default())
+    }
+}
+
+/// More milliseconds than any limit has.
+const AS_THE_PROTOCOL_SAYS: u64 = u64::MAX;
+
+/// The same, and another number.
+const UNLIMITED: u64 = u64::MAX - 1;
+
+fn encoded(idle: Idle) -> u64 {
+    match idle {
+        Idle::AsTheProtocolSays => AS_THE_PROTOCOL_SAYS,
+        Idle::Unlimited => UNLIMITED,
+        Idle::Limited(limit) => u64::try_from(limit.as_millis()).unwrap_or(UNLIMITED),
+    }
+}
+
+const fn decoded(idle: u64) -> Idle {
+    match idle {
+        AS_THE_PROTOCOL_SAYS => Idle::AsTheProtocolSays,
+        UNLIMITED => Idle::Unlimited,
+        milliseconds => Idle::Limited(Duration::from_millis(milliseconds)),
+    }
+}
+
 /// The networks as they are written, with `between` between them.
 #[must_use]
 pub fn listed(networks: &[IpNet], between: &str) -> String {
@@ -135,6 +258,46 @@ mod tests {
         let set = Idle::Limited(Duration::from_secs(7));
         assert_eq!(set.of(Service::Echo), Some(Duration::from_secs(7)));
         assert_eq!(Idle::Unlimited.of(Service::Smtp), None);
+    }
+
+    #[test]
+    fn what_is_set_is_what_is_read() {
+        let settings = Settings::default();
+        let mut changes = settings.changes();
+        let limits = [Idle::Unlimited, Idle::Limited(Duration::from_secs(7)), Idle::default()];
+        for idle in limits {
+            settings.set_idle(idle);
+            assert_eq!(settings.idle(Service::Smtp), idle.of(Service::Smtp));
+            assert!(changes.has_changed().unwrap());
+            assert_eq!(changes.borrow_and_update().idle, idle);
+        }
+        settings.set_message_most(7);
+        assert_eq!((settings.message_most(), settings.view().message_most), (7, 7));
+    }
+
+    #[test]
+    fn a_limit_too_long_to_be_waited_for_is_cut() {
+        let settings = Settings::default();
+        settings.set_idle(Idle::Limited(Duration::from_secs(u64::MAX)));
+        assert_eq!(settings.idle(Service::Echo), Some(IDLE_MOST));
+        assert_eq!(settings.view().idle, Idle::Limited(IDLE_MOST));
+    }
+
+    #[test]
+    fn neighbours_and_named_networks_may_relay_unless_nobody_may() {
+        let networks = RelayPolicy::Networks(vec!["192.0.2.0/24".parse().unwrap()]);
+        for (peer, by_default, of_networks) in [
+            ("127.0.0.1", true, true),
+            ("::1", true, true),
+            ("192.0.2.7", false, true),
+            ("192.0.3.7", false, false),
+            ("2001:db8::1", false, false),
+        ] {
+            let peer = peer.parse().unwrap();
+            assert_eq!(RelayPolicy::Loopback.admits(peer), by_default, "{peer}");
+            assert_eq!(networks.admits(peer), of_networks, "{peer}");
+            assert!(!RelayPolicy::Nobody.admits(peer), "{peer}");
+        }
     }
 
     #[test]

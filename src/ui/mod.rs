@@ -38,6 +38,7 @@ use crate::app::state::{Overlay, Palette, State};
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
 use crate::servers::registry::Registry;
+use crate::servers::settings::Settings;
 use crate::store::overview::Overview;
 use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
@@ -74,7 +75,9 @@ pub struct Console {
     pub relay: Arc<Relay<Dns>>,
     /// Where mailboxes are looked into, and messages read, saved, removed and sent.
     pub mailroom: Desk,
-    /// Settings and warnings that the user must know of, such as `not synced (--no-sync)`.
+    /// The settings that may change; those that are not as usual have notices of their own.
+    pub settings: Arc<Settings>,
+    /// What else the user must know of, such as `not synced (--no-sync)`.
     pub notices: Vec<String>,
     /// How its user wants it.
     pub look: Look,

@@ -99,7 +99,8 @@ impl Screen {
                 condition: Condition::Running,
             })
             .collect();
-        let notices = console.notices.iter();
+        let notices = console.settings.view().notices();
+        let notices = notices.iter().chain(&console.notices);
         state.notices = notices.map(|n| DisplayText::from(n.as_str())).collect();
         state.overview_is(&console.overview.borrow());
         Ok(Self {

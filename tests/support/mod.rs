@@ -13,6 +13,7 @@ use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::presence::Presence;
 use mailconsole::servers::registry::Registry;
 use mailconsole::servers::serve::serve;
+use mailconsole::servers::settings::{Idle, Settings, SettingsView};
 use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
 use mailconsole::servers::smtp::session::SmtpSession;
 use mailconsole::store::directory::{Directory, Durability};
@@ -149,13 +150,24 @@ pub(crate) fn hold<S: Server>(server: &S, idle: Option<Duration>) -> Held {
 
 /// The same, its lines kept as `view`.
 pub(crate) fn hold_in_view<S: Server>(view: View, server: &S, idle: Option<Duration>) -> Held {
+    let settings = Settings::default();
+    settings.set_idle(idle.map_or(Idle::Unlimited, Idle::Limited));
+    held(view, server, &Arc::new(settings))
+}
+
+/// The same by settings that may change meanwhile.
+pub(crate) fn hold_by<S: Server>(server: &S, settings: &Arc<Settings>) -> Held {
+    held(View::Transcript, server, settings)
+}
+
+fn held<S: Server>(view: View, server: &S, settings: &Arc<Settings>) -> Held {
     let (ours, theirs) = duplex(PIPE);
     let recorder = Arc::new(Recorder { view, ..Recorder::default() });
     let ending = CancellationToken::new();
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
     let channel = channel::<S, _>(theirs, transcript, &ending);
     let (session, service) = server.open(stranger());
-    let ended = tokio::spawn(serve(channel, session, service, idle));
+    let ended = tokio::spawn(serve(channel, session, service, Arc::clone(settings)));
     Held { peer: Peer { stream: ours }, ending, recorder, ended }
 }
 
@@ -177,6 +189,7 @@ fn stranger() -> SocketAddr {
 pub(crate) struct Mail {
     pub(crate) smtp: SmtpServer,
     pub(crate) pop3: Pop3Server,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -187,14 +200,15 @@ impl Mail {
         for user in users {
             directory.create(user).unwrap();
         }
+        let settings = SettingsView { message_most: 1 << 20, ..SettingsView::default() };
+        let settings = Arc::new(Settings::new(settings));
         let smtp = SmtpServer {
             directory: directory.clone(),
             domain: "localhost".into(),
-            relay_from: Vec::new(),
-            message_most: 1 << 20,
+            settings: Arc::clone(&settings),
         };
         let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
-        Self { smtp, pop3, dir }
+        Self { smtp, pop3, settings, dir }
     }
 
     pub(crate) fn content(&self, file: &str) -> String {
@@ -226,13 +240,18 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(connections: usize) -> Self {
-        Self { shared: Arc::new(Shared::new(Transcript::off(), None, connections, 1_000)) }
+        Self::sharing(None, connections)
     }
 
     /// The same, with all connections listed.
     pub(crate) fn listed(registry: &Arc<Registry>) -> Self {
-        let registry = Some(Arc::clone(registry));
-        Self { shared: Arc::new(Shared::new(Transcript::off(), registry, 1_000, 1_000)) }
+        Self::sharing(Some(Arc::clone(registry)), 1_000)
+    }
+
+    fn sharing(registry: Option<Arc<Registry>>, connections: usize) -> Self {
+        let settings = Arc::default();
+        let shared = Shared::new(Transcript::off(), registry, settings, connections, 1_000);
+        Self { shared: Arc::new(shared) }
     }
 
     /// Serves `server`, and says where.
@@ -244,7 +263,6 @@ impl Sockets {
             let listener = Listener {
                 socket: tokio::net::TcpListener::from_std(socket).unwrap(),
                 server: Arc::clone(&server),
-                idle: None,
                 shared: Arc::clone(&self.shared),
             };
             self.shared.tasks.spawn(listener.run());

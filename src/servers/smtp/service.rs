@@ -5,11 +5,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::listener::Server;
 use crate::servers::serve::Service;
+use crate::servers::settings::Settings;
 use crate::servers::smtp::address::ReversePath;
 use crate::servers::smtp::session::{
     Delivery, Effect, Outcome, Relaying, SmtpSession, Transaction,
@@ -26,17 +25,8 @@ pub struct SmtpServer {
     pub directory: Directory,
     /// Our name, and the domain whose mailboxes these are.
     pub domain: Arc<str>,
-    /// Whose mail for other domains is taken, besides that of this machine.
-    pub relay_from: Vec<IpNet>,
-    /// Octets of message text at most.
-    pub message_most: u64,
-}
-
-impl SmtpServer {
-    fn relaying(&self, peer: IpAddr) -> Relaying {
-        let is_known = self.relay_from.iter().any(|network| network.contains(&peer));
-        if peer.is_loopback() || is_known { Relaying::Allowed } else { Relaying::Denied }
-    }
+    /// Whose mail for other domains is taken, and how long messages may be.
+    pub settings: Arc<Settings>,
 }
 
 impl Server for SmtpServer {
@@ -45,13 +35,14 @@ impl Server for SmtpServer {
     const PROTOCOL: event::Service = event::Service::Smtp;
 
     fn open(&self, peer: SocketAddr) -> (SmtpSession, SmtpService) {
-        let session = SmtpSession::new(Arc::clone(&self.domain), self.relaying(peer.ip()));
         let service = SmtpService {
             directory: self.directory.clone(),
-            message_most: self.message_most,
+            settings: Arc::clone(&self.settings),
+            peer: peer.ip(),
             text: self.directory.new_text(),
+            message_most: None,
         };
-        (session, service)
+        (SmtpSession::new(Arc::clone(&self.domain)), service)
     }
 }
 
@@ -59,9 +50,13 @@ impl Server for SmtpServer {
 #[derive(Debug)]
 pub struct SmtpService {
     directory: Directory,
-    message_most: u64,
+    settings: Arc<Settings>,
+    peer: IpAddr,
     /// The text of the message that is being received; empty between messages.
     text: Text,
+    /// Octets that it may have. They stay what they were when it began: of a text that was given
+    /// up for being too long there is nothing left to store.
+    message_most: Option<u64>,
 }
 
 impl SmtpService {
@@ -72,10 +67,20 @@ impl SmtpService {
         }
     }
 
+    fn relaying(&self) -> Relaying {
+        if self.settings.relays_for(self.peer) { Relaying::Allowed } else { Relaying::Denied }
+    }
+
+    fn message_most(&mut self) -> u64 {
+        *self.message_most.get_or_insert_with(|| self.settings.message_most())
+    }
+
     /// Stores the text that has come; the room for the next one is made on the way.
     async fn deliver(&mut self, transaction: Transaction) -> Result<(), NotStored> {
+        let message_most = self.message_most();
+        self.message_most = None;
         let text = std::mem::replace(&mut self.text, self.directory.new_text());
-        if text.octets() > self.message_most {
+        if text.octets() > message_most {
             return Err(NotStored::TooLarge(text.octets()));
         }
         let envelope = Envelope::from(transaction);
@@ -94,6 +99,7 @@ impl Service for SmtpService {
     ) -> Result<Outcome, End> {
         let transaction = match effect {
             Effect::Verify(local_part) => return Ok(self.verify(&local_part)),
+            Effect::Relay(mailbox) => return Ok(Outcome::Relay(mailbox, self.relaying())),
             Effect::Deliver(transaction) => transaction,
         };
         // Boxed, because an idle session should not keep the room that the work needs.
@@ -107,7 +113,7 @@ impl Service for SmtpService {
 
     fn take_text(&mut self, piece: &[u8]) {
         self.text.push(piece);
-        if self.text.octets() > self.message_most {
+        if self.text.octets() > self.message_most() {
             self.text.discard();
         }
     }
@@ -159,32 +165,6 @@ impl From<Transaction> for Envelope {
             },
             local: transaction.users,
             remote: transaction.remote.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::directory::Durability;
-
-    #[test]
-    fn neighbours_and_named_networks_may_relay() {
-        let dir = tempfile::tempdir().unwrap();
-        let server = SmtpServer {
-            directory: Directory::open(dir.path(), Durability::Unsynced).unwrap(),
-            domain: "localhost".into(),
-            relay_from: vec!["192.0.2.0/24".parse().unwrap()],
-            message_most: 1,
-        };
-        for (peer, relaying) in [
-            ("127.0.0.1", Relaying::Allowed),
-            ("::1", Relaying::Allowed),
-            ("192.0.2.7", Relaying::Allowed),
-            ("192.0.3.7", Relaying::Denied),
-            ("2001:db8::1", Relaying::Denied),
-        ] {
-            assert_eq!(server.relaying(peer.parse().unwrap()), relaying, "{peer}");
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Relaying {
 pub enum Effect {
     /// Look whether a mailbox exists.
     Verify(String),
+    /// Look whether the client may send to this mailbox at another domain.
+    Relay(Mailbox),
     /// Store the message text that has come for all recipients, or for none.
     Deliver(Transaction),
 }
@@ -37,6 +39,8 @@ pub enum Outcome {
     Verified(User),
     /// It does not, or is none that mail may go to.
     NoSuchUser,
+    /// Whether the client may send to it now.
+    Relay(Mailbox, Relaying),
     /// What became of the message.
     Delivery(Delivery),
 }
@@ -73,7 +77,6 @@ pub struct Transaction {
 #[derive(Debug)]
 pub struct SmtpSession {
     domain: Arc<str>,
-    relaying: Relaying,
     state: State,
 }
 
@@ -92,8 +95,8 @@ enum State {
 impl SmtpSession {
     /// A session with the server of `domain`.
     #[must_use]
-    pub const fn new(domain: Arc<str>, relaying: Relaying) -> Self {
-        Self { domain, relaying, state: State::Greeted }
+    pub const fn new(domain: Arc<str>) -> Self {
+        Self { domain, state: State::Greeted }
     }
 
     fn command(&mut self, command: Command) -> Step<Effect> {
@@ -125,7 +128,7 @@ impl SmtpSession {
     }
 
     fn rcpt(&mut self, forward_path: ForwardPath) -> Step<Effect> {
-        let State::Transaction(transaction) = &mut self.state else {
+        let State::Transaction(transaction) = &self.state else {
             return Step::Reply(reply::MAIL_FIRST);
         };
         if transaction.accepted >= RECIPIENTS {
@@ -138,10 +141,7 @@ impl SmtpSession {
         if is_local(&mailbox.domain, &self.domain) {
             return Step::Perform(Effect::Verify(mailbox.local_part.into_string()));
         }
-        Step::Reply(match self.relaying {
-            Relaying::Allowed => transaction.add_remote(mailbox),
-            Relaying::Denied => reply::RELAYING_DENIED,
-        })
+        Step::Perform(Effect::Relay(mailbox))
     }
 
     fn data(&mut self) -> Step<Effect> {
@@ -169,6 +169,13 @@ impl SmtpSession {
     fn verified(&mut self, user: User) -> Reply {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_user(user),
+            State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
+        }
+    }
+
+    fn relayed(&mut self, mailbox: Mailbox) -> Reply {
+        match &mut self.state {
+            State::Transaction(transaction) => transaction.add_remote(mailbox),
             State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
         }
     }
@@ -206,6 +213,8 @@ impl Session for SmtpSession {
         Step::Reply(match outcome {
             Outcome::Verified(user) => self.verified(user),
             Outcome::NoSuchUser => reply::NO_SUCH_USER,
+            Outcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
+            Outcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
             Outcome::Delivery(delivery) => {
                 self.state = State::Ready;
                 verdict(delivery)
@@ -300,12 +309,13 @@ mod tests {
                 "linhphan" | "zives" | "postmaster" => Outcome::Verified(User::named(&user)),
                 _ => Outcome::NoSuchUser,
             },
+            Effect::Relay(mailbox) => Outcome::Relay(mailbox, relaying),
             Effect::Deliver(transaction) => {
                 deliveries.borrow_mut().push(transaction);
                 Outcome::Delivery(delivery)
             }
         };
-        let session = SmtpSession::new("localhost".into(), relaying);
+        let session = SmtpSession::new("localhost".into());
         (Peer::new(session, perform), delivered)
     }
 
@@ -335,7 +345,7 @@ mod tests {
 
     #[test]
     fn greeting_and_farewells() {
-        let session = SmtpSession::new("mail.example".into(), Relaying::Denied);
+        let session = SmtpSession::new("mail.example".into());
         assert_eq!(session.greeting().bytes(), b"220 mail.example mailconsole service ready");
         assert_eq!(
             session.farewell(Farewell::Shutdown),
