@@ -16,7 +16,7 @@ use std::time::Duration;
 use mailconsole::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use mailconsole::app::mailroom::{Desk, Draft, Message, MessageKey, News, Summary, Wish};
 use mailconsole::app::state::rows::MailboxRow;
-use mailconsole::servers::listener::Shared;
+use mailconsole::servers::listener::{Shared, Term};
 use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
@@ -467,7 +467,7 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
     let settings = Arc::new(Settings::default());
     let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);
-    let sockets = Sockets { shared: Arc::new(shared) };
+    let sockets = Sockets { shared: Arc::new(shared), term: Term::default() };
     let server = SmtpServer {
         directory: operator.directory().clone(),
         domain: "localhost".into(),

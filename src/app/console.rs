@@ -67,6 +67,7 @@ async fn show(
         words,
         relay,
         mailroom,
+        control: running.control().clone(),
         settings,
         notices,
         look,

@@ -16,3 +16,4 @@ pub mod relay;
 pub mod run;
 pub mod setting;
 pub mod state;
+mod station;

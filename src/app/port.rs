@@ -12,22 +12,39 @@ use crate::servers::listener::BindError;
 
 /// Why a port cannot be listened on, and what to do about it.
 pub(super) fn cannot_listen(error: &BindError, port: &Port) -> String {
+    let (why, flag) = (why(error), port.flag);
+    match error.source.kind() {
+        io::ErrorKind::AddrInUse => format!("{why}. Choose another with {flag}"),
+        io::ErrorKind::PermissionDenied => format!("{why}. Choose one above 1023 with {flag}"),
+        io::ErrorKind::AddrNotAvailable => format!("{why}. Choose another with --bind"),
+        _ => format!("{why}. Choose another with {flag} or --bind"),
+    }
+}
+
+/// The same of a server that has listened there before, in a process that goes on.
+pub(super) fn cannot_listen_again(error: &BindError) -> String {
+    let remedy = match error.source.kind() {
+        io::ErrorKind::AddrInUse => "Free the port",
+        io::ErrorKind::PermissionDenied => "Permit it",
+        io::ErrorKind::AddrNotAvailable => "Give the machine this address",
+        _ => "Remove the cause",
+    };
+    format!("{}. {remedy}, and start the server again", why(error))
+}
+
+fn why(error: &BindError) -> String {
     let BindError { address, source } = error;
-    let (number, flag) = (address.port(), port.flag);
+    let port = address.port();
     match source.kind() {
         io::ErrorKind::AddrInUse => {
             let holder = holder_of(*address).map(|holder| format!(" by {holder}"));
-            let holder = holder.unwrap_or_default();
-            format!("cannot listen on port {number}: in use{holder}. Choose another with {flag}")
+            format!("cannot listen on port {port}: in use{}", holder.unwrap_or_default())
         }
-        io::ErrorKind::PermissionDenied => format!(
-            "cannot listen on port {number}: not permitted. Choose one above 1023 with {flag}"
-        ),
-        io::ErrorKind::AddrNotAvailable => format!(
-            "cannot listen on {}: no address of this machine. Choose another with --bind",
-            address.ip()
-        ),
-        _ => format!("cannot listen on {address}: {source}. Choose another with {flag} or --bind"),
+        io::ErrorKind::PermissionDenied => format!("cannot listen on port {port}: not permitted"),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("cannot listen on {}: no address of this machine", address.ip())
+        }
+        _ => format!("cannot listen on {address}: {source}"),
     }
 }
 

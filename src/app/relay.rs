@@ -23,7 +23,7 @@ use crate::relay::resolver::{Dns, ResolverError};
 use crate::relay::route::{Routes, addresses_of_this_machine};
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::tls::Tls;
-use crate::servers::listener::Shared;
+use crate::servers::listener::{Shared, Term};
 use crate::servers::registry::Registry;
 use crate::store::directory::Directory;
 use crate::wire::event::Transcript;
@@ -50,12 +50,12 @@ pub struct Watchers {
 impl Watchers {
     /// Those of the servers of this process.
     #[must_use]
-    pub fn of_servers(shared: &Shared) -> Self {
+    pub fn of_servers(shared: &Shared, term: &Term) -> Self {
         Self {
             transcript: shared.transcript.clone(),
             registry: shared.registry.clone(),
             ids: Arc::clone(&shared.ids),
-            stop: shared.ending.child_token(),
+            stop: term.ending.child_token(),
         }
     }
 }

@@ -16,15 +16,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::config::{Config, Mailboxes, Port, Verbosity};
+use crate::app::control::{Control, Switchboard};
 use crate::app::headless::{Headless, MessageText};
 use crate::app::mailroom::Desk;
 use crate::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use crate::app::port::cannot_listen;
 use crate::app::postmaster::{Post, Postmaster};
 use crate::app::relay;
+use crate::app::station::{Protocol, Station};
 use crate::relay::run::RunError;
 use crate::servers::echo::EchoServer;
-use crate::servers::listener::{BindError, Listener, Server, Shared, bind};
+use crate::servers::listener::{BindError, Shared, Term, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::registry::Registry;
 use crate::servers::settings::Settings;
@@ -104,7 +106,7 @@ impl StartError {
 pub struct Servers {
     config: Config,
     directory: Option<Directory>,
-    sockets: Vec<(Service, TcpListener)>,
+    sockets: Vec<(Service, Vec<TcpListener>)>,
     shared: Arc<Shared>,
 }
 
@@ -123,7 +125,7 @@ impl Servers {
         for &(service, port) in &config.servers {
             let listeners = bind(&config.addresses, port.number)
                 .map_err(|error| StartError::CannotListen { error, port })?;
-            sockets.extend(listeners.into_iter().map(|listener| (service, listener)));
+            sockets.push((service, listeners));
         }
         let settings = Arc::new(Settings::new(config.settings.clone()));
         let connections = config.connections_most;
@@ -158,89 +160,69 @@ impl Servers {
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
-        let smtp = listeners_of(&sockets, Service::Smtp).into_iter().next();
-        let echo = Arc::new(EchoServer { author: Arc::clone(&config.author) });
-        let mail =
-            directory.clone().map(|directory| Mail::new(&config, directory, &shared.settings));
+        let term = Term::default();
         let relay = directory.clone().map(|directory| {
             let own = listeners_of(&sockets, Service::Smtp);
-            let watchers = relay::Watchers::of_servers(&shared);
+            let watchers = relay::Watchers::of_servers(&shared, &term);
             relay::relay(&config.relay, &config.domain, directory, own, watchers)
         });
-        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &shared.tasks));
-        for (service, socket) in sockets {
-            let listening = Listening { socket, shared: &shared };
-            match (service, &mail) {
-                (Service::Echo, _) => listening.start(&echo)?,
-                (Service::Smtp, Some(mail)) => listening.start(&mail.smtp)?,
-                (Service::Pop3, Some(mail)) => listening.start(&mail.pop3)?,
-                (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => {}
+        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &term.tasks));
+        let mut stations = Vec::new();
+        for (service, sockets) in sockets {
+            if let Some(server) = server(service, &config, directory.as_ref(), &shared.settings) {
+                stations.push(Station::open(server, sockets, &shared, term.within())?);
             }
         }
-        Ok(Running { shared, directory, post, domain: config.domain, smtp })
+        let control = Switchboard::start(stations, config.addresses, shared, &term);
+        Ok(Running { term, directory, post, control, domain: config.domain })
     }
 }
 
-fn listening(sockets: &[(Service, TcpListener)]) -> Vec<(Service, SocketAddr)> {
-    let address = |(service, socket): &(Service, TcpListener)| {
-        socket.local_addr().ok().map(|address| (*service, address))
+fn listening(sockets: &[(Service, Vec<TcpListener>)]) -> Vec<(Service, SocketAddr)> {
+    let addresses = |(service, sockets): &(Service, Vec<TcpListener>)| {
+        let addresses = sockets.iter().filter_map(|socket| socket.local_addr().ok());
+        addresses.map(|address| (*service, address)).collect::<Vec<_>>()
     };
-    sockets.iter().filter_map(address).collect()
+    sockets.iter().flat_map(addresses).collect()
 }
 
-fn listeners_of(sockets: &[(Service, TcpListener)], service: Service) -> Vec<SocketAddr> {
+fn listeners_of(sockets: &[(Service, Vec<TcpListener>)], service: Service) -> Vec<SocketAddr> {
     let of_service = listening(sockets).into_iter().filter(|(one, _)| *one == service);
     of_service.map(|(_, address)| address).collect()
 }
 
-/// The two servers that share the mailboxes.
-struct Mail {
-    smtp: Arc<SmtpServer>,
-    pop3: Arc<Pop3Server>,
-}
-
-impl Mail {
-    fn new(config: &Config, directory: Directory, settings: &Arc<Settings>) -> Self {
-        let pop3 = Pop3Server {
-            directory: directory.clone(),
-            domain: Arc::clone(&config.domain),
-            password: Arc::clone(&config.password),
-        };
-        let smtp = SmtpServer {
-            directory,
-            domain: Arc::clone(&config.domain),
-            settings: Arc::clone(settings),
-        };
-        Self { smtp: Arc::new(smtp), pop3: Arc::new(pop3) }
-    }
-}
-
-/// A socket about to be served.
-struct Listening<'a> {
-    socket: TcpListener,
-    shared: &'a Arc<Shared>,
-}
-
-impl Listening<'_> {
-    fn start<S: Server>(self, server: &Arc<S>) -> io::Result<()> {
-        let listener = Listener {
-            socket: tokio::net::TcpListener::from_std(self.socket)?,
-            server: Arc::clone(server),
-            shared: Arc::clone(self.shared),
-        };
-        self.shared.tasks.spawn(listener.run());
-        Ok(())
-    }
+/// The server of a protocol. The two that carry mail need a directory.
+fn server(
+    service: Service,
+    config: &Config,
+    directory: Option<&Directory>,
+    settings: &Arc<Settings>,
+) -> Option<Protocol> {
+    let domain = || Arc::clone(&config.domain);
+    Some(match (service, directory.cloned()) {
+        (Service::Echo, _) => {
+            Protocol::Echo(Arc::new(EchoServer { author: Arc::clone(&config.author) }))
+        }
+        (Service::Smtp, Some(directory)) => {
+            let settings = Arc::clone(settings);
+            Protocol::Smtp(Arc::new(SmtpServer { directory, domain: domain(), settings }))
+        }
+        (Service::Pop3, Some(directory)) => {
+            let password = Arc::clone(&config.password);
+            Protocol::Pop3(Arc::new(Pop3Server { directory, domain: domain(), password }))
+        }
+        (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => return None,
+    })
 }
 
 /// Servers that run.
 #[derive(Debug)]
 pub struct Running {
-    shared: Arc<Shared>,
+    term: Term,
     directory: Option<Directory>,
     post: Option<Post>,
     domain: Arc<str>,
-    smtp: Option<SocketAddr>,
+    control: Control,
 }
 
 impl Running {
@@ -253,24 +235,28 @@ impl Running {
     /// `overview` says when they change. Messages are saved to the current directory.
     #[must_use]
     pub fn open_mailroom(&self, overview: watch::Receiver<Arc<Overview>>) -> Option<Desk> {
-        let smtp = self.smtp;
+        let control = self.control.clone();
         let room = Room {
             directory: self.directory.clone()?,
             overview,
             domain: Arc::clone(&self.domain),
-            smtp: SmtpListener::new(move || smtp),
+            smtp: SmtpListener::new(move || control.address_of(Service::Smtp)),
             save_to: PathBuf::from("."),
-            stop: self.shared.ending.child_token(),
+            stop: self.term.ending.child_token(),
         };
-        Some(Clerk::start(room, &self.shared.tasks))
+        Some(Clerk::start(room, &self.term.tasks))
+    }
+
+    /// How an operator reaches the servers.
+    #[must_use]
+    pub const fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Ends them: no new connections, a farewell to those that are open. Returns when the last
     /// one is gone and everything that had begun is on the disk.
     pub async fn end(&self) {
-        self.shared.ending.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.term.end().await;
         if let Some(directory) = &self.directory {
             directory.close().await;
         }

@@ -122,7 +122,34 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// What all connections of a process share.
+/// A time of service, of the whole process or of one server: what ends it, and what must be gone
+/// by then.
+#[derive(Debug, Clone, Default)]
+pub struct Term {
+    /// Cancelled when it is to end.
+    pub ending: CancellationToken,
+    /// Every task that belongs to it; who ends it waits for them.
+    pub tasks: TaskTracker,
+}
+
+impl Term {
+    /// A term that ends when this one does, unless it is ended before. Nobody but its own
+    /// [`end`](Self::end) waits for its tasks.
+    #[must_use]
+    pub fn within(&self) -> Self {
+        Self { ending: self.ending.child_token(), tasks: TaskTracker::new() }
+    }
+
+    /// Ends it: no new connections, a farewell to those that are open. Returns when the last task
+    /// is gone.
+    pub async fn end(&self) {
+        self.ending.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// What all connections of a process share, whichever server they are with.
 #[derive(Debug)]
 pub struct Shared {
     /// Where events go.
@@ -131,10 +158,6 @@ pub struct Shared {
     pub registry: Option<Arc<Registry>>,
     /// What may change meanwhile.
     pub settings: Arc<Settings>,
-    /// Cancelled when the servers shut down.
-    pub ending: CancellationToken,
-    /// Every task of the servers; who shuts down waits for them.
-    pub tasks: TaskTracker,
     /// Counts the connections of the process, those of the relay too.
     pub ids: Arc<AtomicU64>,
     room: Room,
@@ -154,8 +177,6 @@ impl Shared {
             transcript,
             registry,
             settings,
-            ending: CancellationToken::new(),
-            tasks: TaskTracker::new(),
             room: Room::new(connections, descriptors),
             ids: Arc::new(AtomicU64::new(1)),
         }
@@ -195,13 +216,15 @@ pub struct Listener<S> {
     pub server: Arc<S>,
     /// What it shares with all others.
     pub shared: Arc<Shared>,
+    /// How long it listens; its connections' tasks are tasks of this term.
+    pub term: Term,
 }
 
 impl<S: Server> Listener<S> {
-    /// Accepts connections until the servers shut down.
+    /// Accepts connections until the term ends.
     pub async fn run(self) {
         tokio::select! {
-            () = self.shared.ending.cancelled() => {}
+            () = self.term.ending.cancelled() => {}
             never = self.accept() => match never {},
         }
     }
@@ -235,7 +258,7 @@ impl<S: Server> Listener<S> {
         if let Ok(connection) = Arc::clone(&room.connections).try_acquire_owned() {
             let channel = self.channel(stream, peer, connection, descriptor);
             let settings = Arc::clone(&self.shared.settings);
-            self.shared.tasks.spawn(serve(channel, session, service, settings));
+            self.term.tasks.spawn(serve(channel, session, service, settings));
         } else {
             self.turn_away(stream, peer, descriptor, session);
         }
@@ -251,7 +274,7 @@ impl<S: Server> Listener<S> {
         if let Ok(refusal) = Arc::clone(&self.shared.room.refusals).try_acquire_owned() {
             let channel = self.channel(stream, peer, refusal, descriptor);
             channel.presence().refused();
-            self.shared.tasks.spawn(refuse(channel, session));
+            self.term.tasks.spawn(refuse(channel, session));
             return;
         }
         if let Some(registry) = &self.shared.registry {
@@ -279,7 +302,7 @@ impl<S: Server> Listener<S> {
         let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
         let place = Place { connection: Some(connection), descriptor };
         // A token of its own: ten thousand connections that wait on one would queue for its lock.
-        Channel::new(stream, presence, place, shared.ending.child_token())
+        Channel::new(stream, presence, place, self.term.ending.child_token())
     }
 }
 

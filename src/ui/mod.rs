@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::action::{Pane, Request};
+use crate::app::control::Control;
 use crate::app::keys::Keymap;
 use crate::app::mailroom::Desk;
 use crate::app::state::{Overlay, Palette, State};
@@ -75,6 +76,8 @@ pub struct Console {
     pub relay: Arc<Relay<Dns>>,
     /// Where mailboxes are looked into, and messages read, saved, removed and sent.
     pub mailroom: Desk,
+    /// Starts and stops the servers, and changes their settings.
+    pub control: Control,
     /// The settings that may change; those that are not as usual have notices of their own.
     pub settings: Arc<Settings>,
     /// What else the user must know of, such as `not synced (--no-sync)`.

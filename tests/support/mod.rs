@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailconsole::servers::channel::{Channel, Place, Stream};
-use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, bind};
+use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::presence::Presence;
 use mailconsole::servers::registry::Registry;
@@ -236,6 +236,7 @@ impl Server for Stranger {
 /// Servers on sockets of their own.
 pub(crate) struct Sockets {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) term: Term,
 }
 
 impl Sockets {
@@ -251,7 +252,7 @@ impl Sockets {
     fn sharing(registry: Option<Arc<Registry>>, connections: usize) -> Self {
         let settings = Arc::default();
         let shared = Shared::new(Transcript::off(), registry, settings, connections, 1_000);
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), term: Term::default() }
     }
 
     /// Serves `server`, and says where.
@@ -264,16 +265,15 @@ impl Sockets {
                 socket: tokio::net::TcpListener::from_std(socket).unwrap(),
                 server: Arc::clone(&server),
                 shared: Arc::clone(&self.shared),
+                term: self.term.clone(),
             };
-            self.shared.tasks.spawn(listener.run());
+            self.term.tasks.spawn(listener.run());
         }
         address.unwrap()
     }
 
     pub(crate) async fn end(&self) {
-        self.shared.ending.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.term.end().await;
     }
 }
 
