@@ -466,6 +466,7 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
     let settings = Arc::new(Settings::default());
+    settings.set_message_most(1 << 20);
     let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);
     let sockets = Sockets { shared: Arc::new(shared), term: Term::default() };
     let server = SmtpServer {

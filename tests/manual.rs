@@ -132,6 +132,6 @@ fn describe_commands(page: &mut Roff) {
     for setting in SettingName::ALL {
         page.control("TP", []);
         page.text([bold(setting.name())]);
-        page.text([roman(setting.values())]);
+        page.text([roman(setting.expected())]);
     }
 }

@@ -2,7 +2,6 @@
 //! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
 
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::store::directory::Durability;
 use crate::store::survey;
 use crate::ui::feed::Feed;
 use crate::ui::{self, Console, Ending, Look};
-use crate::wire::event::{Service, Transcript};
+use crate::wire::event::Transcript;
 
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
@@ -50,7 +49,6 @@ async fn show(
     let mut signals = Signals::new()?;
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
-    let listeners = by_service(&servers.listening());
     let notices = notices(servers.config());
     let look = Look::of(servers.config());
     let settings = Arc::clone(servers.settings());
@@ -62,7 +60,6 @@ async fn show(
         registry,
         overview,
         feed,
-        listeners,
         requests,
         words,
         relay,
@@ -98,15 +95,6 @@ impl Look {
             password: Arc::clone(&config.password),
         }
     }
-}
-
-/// The addresses of each server, in the order in which the top line has them.
-fn by_service(listening: &[(Service, SocketAddr)]) -> Vec<(Service, Vec<SocketAddr>)> {
-    let of = |service| {
-        let own = listening.iter().filter(|(one, _)| *one == service);
-        (service, own.map(|(_, address)| *address).collect::<Vec<_>>())
-    };
-    [Service::Smtp, Service::Pop3, Service::Echo].map(of).to_vec()
 }
 
 /// What the user must know of and what stays as it is: how the program was started. What may change

@@ -21,7 +21,6 @@ pub mod text;
 pub mod theme;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -49,7 +48,6 @@ use crate::ui::panes::{
     servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
-use crate::wire::event::Service;
 
 /// How long a screen that was told to end may take; its terminal may have stopped taking output.
 const ENDING: Duration = Duration::from_secs(1);
@@ -66,8 +64,6 @@ pub struct Console {
     pub overview: watch::Receiver<Arc<Overview>>,
     /// The transcript; the same feed is the servers' observer.
     pub feed: Arc<Feed>,
-    /// The servers and where they listen, in the order of the top line.
-    pub listeners: Vec<(Service, Vec<SocketAddr>)>,
     /// Takes what the operator wants of the relay.
     pub requests: mpsc::Sender<Request>,
     /// Says in a sentence what came of it.

@@ -15,11 +15,10 @@ use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
-use crate::app::action::{Action, Command, Request};
-use crate::app::control::Condition;
+use crate::app::action::{Action, Command, Request, ServerOrder};
 use crate::app::state::relay::Story;
-use crate::app::state::servers::Server;
 use crate::app::state::{Clock, State};
+use crate::servers::settings::SettingsView;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::save::save;
@@ -61,6 +60,7 @@ struct Screen {
     next_age: Option<Instant>,
     connections: Snapshot,
     relay_changes: watch::Receiver<u64>,
+    settings: watch::Receiver<SettingsView>,
 }
 
 /// Which version of the registry the state has, and when it may have the next.
@@ -75,6 +75,8 @@ enum Woken {
     Input(Option<io::Result<Event>>),
     News,
     Overview,
+    /// A server, or a setting, is no longer what it was.
+    Servers,
     /// The relay says something to its operator.
     Words(String),
     Aged,
@@ -90,22 +92,14 @@ impl Screen {
         state.domain = DisplayText::from(&*console.look.domain);
         state.password = DisplayText::from(&*console.look.password);
         state.keymap = Arc::clone(&console.look.keymap);
-        state.servers = console
-            .listeners
-            .iter()
-            .map(|(service, addresses)| Server {
-                service: *service,
-                addresses: addresses.clone(),
-                condition: Condition::Running,
-            })
-            .collect();
-        let notices = console.settings.view().notices();
-        let notices = notices.iter().chain(&console.notices);
-        state.notices = notices.map(|n| DisplayText::from(n.as_str())).collect();
+        state.servers_are(console.control.servers.borrow().iter());
+        state.notices = console.notices.iter().map(|n| DisplayText::from(n.as_str())).collect();
+        state.settings_are(console.settings.view());
         state.overview_is(&console.overview.borrow());
         Ok(Self {
             terminal: Terminal::enter(state.mouse)?,
             relay_changes: console.relay.board.changes(),
+            settings: console.settings.changes(),
             console,
             state,
             log: LogView::new(),
@@ -129,6 +123,7 @@ impl Screen {
                 Woken::Input(_) => return Ok(Ending::TerminalGone),
                 Woken::News | Woken::Aged => self.is_dirty = true,
                 Woken::Overview => self.take_overview(),
+                Woken::Servers => self.take_servers(),
                 Woken::Words(words) => {
                     self.state.say(&words);
                     self.is_dirty = true;
@@ -161,6 +156,8 @@ impl Screen {
             Ok(()) = self.console.overview.changed(), if !self.is_dirty => Woken::Overview,
             Some(words) = self.console.words.recv(), if !self.is_dirty => Woken::Words(words),
             Ok(()) = self.relay_changes.changed(), if !self.is_dirty => Woken::News,
+            Ok(()) = self.console.control.servers.changed(), if !self.is_dirty => Woken::Servers,
+            Ok(()) = self.settings.changed(), if !self.is_dirty => Woken::Servers,
             () = at(age) => Woken::Aged,
             () = self.terminal.continued() => Woken::Continued,
         }
@@ -203,7 +200,12 @@ impl Screen {
             Command::Close(connection) => self.console.registry.close(connection),
             Command::Relay(request) => self.ask_relay(request),
             Command::Save(name) => self.save(name),
-            Command::Wish(_) | Command::Copy(_) | Command::Server(_) | Command::Set(_) => {}
+            Command::Server(order) => self.order_server(order),
+            Command::Set(setting) => {
+                let words = self.console.control.set(setting);
+                self.state.say(&words);
+            }
+            Command::Wish(_) | Command::Copy(_) => {}
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
             Command::Redraw => self.terminal.redraw(),
@@ -215,6 +217,12 @@ impl Screen {
     fn ask_relay(&mut self, request: Request) {
         if self.console.requests.try_send(request).is_err() {
             self.state.say("The relay has more to do than it can remember. Try again.");
+        }
+    }
+
+    fn order_server(&mut self, order: ServerOrder) {
+        if self.console.control.orders.try_send(order).is_err() {
+            self.state.say("There are more orders than can be remembered. Try again.");
         }
     }
 
@@ -253,6 +261,13 @@ impl Screen {
     fn take_overview(&mut self) {
         let overview = Arc::clone(&self.console.overview.borrow_and_update());
         self.state.overview_is(&overview);
+        self.is_dirty = true;
+    }
+
+    fn take_servers(&mut self) {
+        let servers = Arc::clone(&self.console.control.servers.borrow_and_update());
+        self.state.servers_are(servers.iter());
+        self.state.settings_are(self.settings.borrow_and_update().clone());
         self.is_dirty = true;
     }
 

@@ -1,6 +1,7 @@
 //! The whole console in process, with a fixed clock: pictures of it at three sizes in every
 //! state, journeys by key, and whatever else can happen.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -29,7 +30,7 @@ use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::registry::{ConnectionView, RegistryView};
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Side};
+use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 

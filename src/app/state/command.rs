@@ -8,8 +8,8 @@ use crate::app::action::{
 };
 use crate::app::keys::{BINDINGS, Section, named};
 use crate::app::mailroom::Wish;
+use crate::app::setting;
 use crate::app::state::rows::QueueRow;
-use crate::app::state::servers::{parsed, value_of};
 use crate::app::state::{Palette, Question, State};
 use crate::relay::orders::Order;
 use crate::wire::event::{ConnectionName, Service};
@@ -219,7 +219,7 @@ impl State {
     /// The settings' names, and behind a name the value that it has.
     fn settings_so_far(&self, so_far: &str) -> Vec<String> {
         let with_value = |name: SettingName| match so_far.split_once(' ') {
-            Some(_) => format!("{} {}", name.name(), value_of(name, &self.settings)),
+            Some(_) => format!("{} {}", name.name(), setting::typed(name, &self.settings)),
             None => name.name().to_owned(),
         };
         SettingName::ALL.map(with_value).to_vec()
@@ -280,12 +280,12 @@ fn names() -> Vec<String> {
 
 fn set(argument: &str) -> Result<Option<Command>, String> {
     let (name, value) = argument.split_once([' ', '=']).unwrap_or((argument, ""));
-    let setting = SettingName::ALL.into_iter().find(|setting| setting.name() == name);
-    let setting = setting.ok_or_else(|| {
+    let found = SettingName::ALL.into_iter().find(|setting| setting.name() == name);
+    let found = found.ok_or_else(|| {
         let names = SettingName::ALL.map(SettingName::name).join(", ");
         format!("There is no setting {name}: there are {names}.")
     })?;
-    parsed(setting, value.trim()).map(|setting| Some(Command::Set(setting)))
+    setting::read(found, value).map(|setting| Some(Command::Set(setting)))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::app::action::{Change, Command, ServerOrder, Setting, SettingName, Step};
+use crate::app::action::{Change, Command, ServerOrder, SettingName, Step};
 use crate::app::control::{Condition, ServerView};
+use crate::app::setting;
 use crate::app::state::prompt::{Prompt, Purpose};
 use crate::app::state::{Overlay, Question, State};
-use crate::servers::settings::{Idle, RelayPolicy, SettingsView, in_units, listed};
+use crate::servers::settings::SettingsView;
 use crate::wire::event::Service;
 
 /// One of the servers.
@@ -69,37 +70,14 @@ impl SettingName {
             Self::Relay => "relay-from",
         }
     }
-
-    /// What can be typed.
-    #[must_use]
-    pub const fn values(self) -> &'static str {
-        match self {
-            Self::Idle => "seconds, 0 for ever, default",
-            Self::MessageMost => "octets, such as 10M, default",
-            Self::Relay => "loopback, nobody, or networks such as 192.0.2.0/24",
-        }
-    }
-}
-
-/// The value of a setting as it is typed.
-#[must_use]
-pub fn value_of(name: SettingName, settings: &SettingsView) -> String {
-    match name {
-        SettingName::Idle => match settings.idle {
-            Idle::AsTheProtocolSays => "default".to_owned(),
-            Idle::Unlimited => "0".to_owned(),
-            Idle::Limited(limit) => limit.as_secs().to_string(),
-        },
-        SettingName::MessageMost => in_units(settings.message_most),
-        SettingName::Relay => match &settings.relay {
-            RelayPolicy::Loopback => "loopback".to_owned(),
-            RelayPolicy::Networks(networks) => listed(networks, ","),
-            RelayPolicy::Nobody => "nobody".to_owned(),
-        },
-    }
 }
 
 impl State {
+    /// Takes the settings that hold now.
+    pub fn settings_are(&mut self, settings: SettingsView) {
+        self.settings = settings;
+    }
+
     /// Takes what the servers are.
     pub fn servers_are<'a>(&mut self, views: impl IntoIterator<Item = &'a ServerView>) {
         self.servers = views.into_iter().map(Server::from).collect();
@@ -144,7 +122,7 @@ impl State {
                 self.order_server(if runs { Change::Stop } else { Change::Start })
             }
             PopupRow::Setting(name) => {
-                let value = value_of(name, &self.settings);
+                let value = setting::typed(name, &self.settings);
                 self.prompt = Some(Prompt::new(Purpose::Setting(name), &value));
                 None
             }
@@ -169,9 +147,4 @@ impl State {
         }
         Some(Command::Server(order))
     }
-}
-
-/// What a user has typed as the value of a setting; an error is a sentence.
-pub fn parsed(_name: SettingName, _typed: &str) -> Result<Setting, String> {
-    Err("not yet".into())
 }

@@ -6,11 +6,11 @@ use crate::app::action::{
     Action, Answer, Change, Command, Context, Direction, Pane, Request, Step,
 };
 use crate::app::mailroom::Wish;
+use crate::app::setting;
 use crate::app::state::filter::Filter;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::app::state::rows::{MailboxRow, QueueRow};
-use crate::app::state::servers::parsed;
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::relay::orders::{Order, Pick};
 use crate::store::overview::RecipientState;
@@ -339,7 +339,7 @@ impl State {
                 self.obey(&text)
             }
             Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
-            Purpose::Setting(name) => parsed(name, &text).map(|set| Some(Command::Set(set))),
+            Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
             Purpose::Attachments => Ok(None),
         };
         done.unwrap_or_else(|trouble| {

@@ -93,7 +93,7 @@ fn label(purpose: Purpose) -> String {
         Purpose::Filter(place) => format!("Filter {}: ", name_of(place)),
         Purpose::Command => ":".to_owned(),
         Purpose::NewMailbox => "New mailbox for the user: ".to_owned(),
-        Purpose::Setting(name) => format!("{} ({}): ", name.name(), name.values()),
+        Purpose::Setting(name) => format!("{} ({}): ", name.name(), name.expected()),
         Purpose::Attachments => "Save which attachments: ".to_owned(),
     }
 }

@@ -7,7 +7,8 @@ use ratatui::style::Style;
 
 use crate::app::action::{Action, SettingName};
 use crate::app::control::Condition;
-use crate::app::state::servers::{PopupRow, Server, value_of};
+use crate::app::setting;
+use crate::app::state::servers::{PopupRow, Server};
 use crate::app::state::{Overlay, State};
 use crate::servers::settings::{Idle, RelayPolicy};
 use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
@@ -208,7 +209,7 @@ fn draw_setting(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let (words, is_usual) = setting(state, name);
+    let (words, is_usual) = in_force(state, name);
     let style = selected_style(is_selected, theme.text, &theme);
     buffer.set_style(at, style);
     put(buffer, at.as_position(), 1, mark(is_selected), style);
@@ -220,9 +221,9 @@ fn draw_setting(
 }
 
 /// What holds, in words, and whether that is as usual.
-fn setting(state: &State, name: SettingName) -> (String, bool) {
+fn in_force(state: &State, name: SettingName) -> (String, bool) {
     let settings = &state.settings;
-    let value = value_of(name, settings);
+    let value = setting::typed(name, settings);
     match name {
         SettingName::Idle => {
             let words = match settings.idle {

@@ -42,16 +42,14 @@ pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
 /// Draws the notices, where the top line has no room for them.
 pub fn draw_notices(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let notices: Vec<&str> =
-        state.notices.iter().map(crate::wire::display::DisplayText::as_str).collect();
-    let words = format!(" ! {}", notices.join(" · "));
+    let words = format!(" ! {}", notices(state).join(" · "));
     put(buffer, area.as_position(), area.width, &words, theme.notice);
 }
 
 /// Whether the notices have room in a top line of this width.
 #[must_use]
 pub fn has_room_for_notices(state: &State, width: u16) -> bool {
-    if state.notices.is_empty() {
+    if notices(state).is_empty() {
         return true;
     }
     let all = parts(state, width).into_iter().chain(badges(state));
@@ -61,8 +59,13 @@ pub fn has_room_for_notices(state: &State, width: u16) -> bool {
 
 fn badges(state: &State) -> impl Iterator<Item = (String, Style)> {
     let style = Theme::of(state.palette).notice;
-    let notices = state.notices.iter();
-    notices.map(move |notice| (format!("  ! {notice}"), style))
+    notices(state).into_iter().map(move |notice| (format!("  ! {notice}"), style))
+}
+
+/// How the program was started, and every setting that is not as usual.
+fn notices(state: &State) -> Vec<String> {
+    let fixed = state.notices.iter().map(|notice| notice.as_str().to_owned());
+    fixed.chain(state.settings.notices()).collect()
 }
 
 fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
