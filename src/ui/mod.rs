@@ -9,6 +9,8 @@ mod diagnostics;
 pub mod feed;
 pub mod keymap;
 pub mod layout;
+#[cfg(test)]
+mod monkey_tests;
 pub mod mouse;
 pub mod panes;
 pub mod save;
