@@ -15,6 +15,12 @@ pub trait Listed {
 
     /// What a filter looks in.
     fn text(&self) -> String;
+
+    /// Whether a filter lets it through. Whoever is listed by the hundred thousand looks without
+    /// putting its text together.
+    fn has(&self, pattern: &Pattern) -> bool {
+        pattern.is_in(&self.text())
+    }
 }
 
 /// Things, those among them that a filter lets through, and which is selected.
@@ -54,6 +60,19 @@ impl<T: Listed> List<T> {
         self.filter_again();
     }
 
+    /// Takes more things, behind the others. Costs what they cost, not what is there already.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = T>) {
+        let (before, was_empty) = (self.items.len(), self.shown.is_empty());
+        self.items.extend(more);
+        let Self { items, pattern, shown, .. } = self;
+        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
+        let more = (before..).zip(items.iter().skip(before));
+        shown.extend(more.filter(|(_, item)| passes(item)).map(|(index, _)| index));
+        if was_empty {
+            self.select(self.at);
+        }
+    }
+
     /// Shows only what has the pattern, or everything.
     pub fn filter(&mut self, pattern: Option<Pattern>) {
         self.pattern = pattern;
@@ -90,6 +109,12 @@ impl<T: Listed> List<T> {
         self.items.get(*self.shown.get(self.at)?)
     }
 
+    /// Which of the things that are let through is selected, counted from 0.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        (!self.is_empty()).then_some(self.at)
+    }
+
     /// What is in view, and whether it is the selected thing.
     pub fn in_view(&self) -> impl Iterator<Item = (&T, bool)> {
         let rows = self.shown.iter().enumerate().skip(self.top);
@@ -123,6 +148,12 @@ impl<T: Listed> List<T> {
         });
     }
 
+    /// Whether the n-th row in view is the selected one.
+    #[must_use]
+    pub fn is_selected(&self, row: usize) -> bool {
+        !self.is_empty() && self.top + row == self.at
+    }
+
     /// Selects the n-th row in view.
     pub fn click(&mut self, row: usize) {
         if row < self.page && self.top + row < self.shown.len() {
@@ -151,12 +182,16 @@ impl<T: Listed> List<T> {
 
     fn filter_again(&mut self) {
         let Self { items, pattern, .. } = self;
-        let passes = |item: &T| pattern.as_ref().is_none_or(|p| p.is_in(&item.text()));
+        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
         self.shown =
             (0..items.len()).filter(|&index| items.get(index).is_some_and(passes)).collect();
         let place = self.shown.iter().position(|&index| {
             self.items.get(index).map(Listed::key).as_ref() == self.selected.as_ref()
         });
+        if let Some(place) = place {
+            // What is above it came or went; it stays where it is on the screen.
+            self.top = (self.top + place).saturating_sub(self.at);
+        }
         self.select(place.unwrap_or(self.at));
     }
 
@@ -227,6 +262,35 @@ mod tests {
         assert_eq!(seen, [(&"d", false), (&"e", true)]);
         list.fit(4);
         assert_eq!(list.top(), 1);
+    }
+
+    #[test]
+    fn what_comes_behind_the_others_moves_nothing() {
+        let mut list = list(&["a", "b"]);
+        list.step(Step::Down);
+        list.extend(["c", "d"]);
+        assert_eq!((list.len(), list.selected(), list.place()), (4, Some(&"b"), Some(1)));
+    }
+
+    #[test]
+    fn what_comes_is_let_through_as_the_others_are() {
+        let mut list = list(&["apple"]);
+        list.filter(Pattern::new("b"));
+        assert_eq!(list.selected(), None);
+        list.extend(["berry", "apricot"]);
+        assert_eq!((list.len(), list.selected()), (1, Some(&"berry")));
+    }
+
+    #[test]
+    fn the_selected_row_stays_where_it_is_on_the_screen() {
+        let mut list = list(&["a", "b", "c", "d", "e", "f"]);
+        list.step(Step::Last);
+        list.fit(3);
+        list.step(Step::Up);
+        list.replace(vec!["b", "c", "d", "e", "f"]);
+        list.fit(3);
+        assert!(list.in_view().map(|(item, _)| *item).eq(["d", "e", "f"]));
+        assert_eq!(list.selected(), Some(&"e"));
     }
 
     #[test]
