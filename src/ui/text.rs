@@ -2,6 +2,7 @@
 //! written. What is put on the screen here has been escaped before.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -51,6 +52,42 @@ pub fn wrap(text: &str, most: usize) -> Vec<&str> {
         pieces.push(rest);
     }
     pieces
+}
+
+/// Where `text` is cut into lines of at most `most` columns, in octets: behind blanks, or else
+/// within a word that is longer than a line. A blank that a line ends with may stand beyond it.
+/// There is one line at least.
+#[must_use]
+pub fn wrap_words(text: &str, most: usize) -> Vec<Range<usize>> {
+    let mut lines = Vec::with_capacity(1);
+    let mut from = 0;
+    loop {
+        let rest = text.get(from..).unwrap_or_default();
+        let to = from + first_line(rest, most);
+        lines.push(from..to);
+        if to >= text.len() {
+            return lines;
+        }
+        from = to;
+    }
+}
+
+/// Octets of `text` that its first line has.
+fn first_line(text: &str, most: usize) -> usize {
+    let fitting = fitting(text, most);
+    let (line, rest) = text.split_at(fitting);
+    if rest.is_empty() {
+        return fitting;
+    }
+    if rest.starts_with(' ') {
+        return fitting + 1;
+    }
+    match line.rfind(' ') {
+        // A word that is longer than a line is not torn from its indentation, or from the sign that
+        // it is quoted.
+        Some(blank) if line.trim_start_matches([' ', '>']).contains(' ') => blank + 1,
+        _ => fitting.max(text.chars().next().map_or(0, char::len_utf8)),
+    }
 }
 
 /// Octets of `text` that fit into `most` columns.
@@ -146,6 +183,8 @@ pub fn grouped(number: impl TryInto<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -164,6 +203,25 @@ mod tests {
         assert_eq!(wrap("", 3), [""]);
         assert_eq!(wrap("日本", 1), ["日", "本"]);
         assert_eq!(wrap("ab", 0), ["a", "b"]);
+    }
+
+    #[track_caller]
+    fn falls_into(text: &str, most: usize, lines: &[&str]) {
+        let ranges = wrap_words(text, most);
+        assert_eq!(ranges.into_iter().map(|line| &text[line]).collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words_where_it_can_be() {
+        falls_into("to be or not", 6, &["to be ", "or not"]);
+        falls_into("to be or not", 5, &["to be ", "or ", "not"]);
+        falls_into("a verylongword", 6, &["a ", "verylo", "ngword"]);
+        falls_into("  verylongword", 6, &["  very", "longwo", "rd"]);
+        falls_into("> 日本語", 4, &["> 日", "本語"]);
+        falls_into("日本語 日本語", 7, &["日本語 ", "日本語"]);
+        falls_into("日本", 1, &["日", "本"]);
+        falls_into("", 5, &[""]);
+        falls_into("ab", 0, &["a", "b"]);
     }
 
     #[test]
@@ -203,5 +261,17 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 4, 1));
         assert_eq!(put(&mut buffer, Position::new(9, 9), 5, "x", Style::new()), 0);
         assert_eq!(put(&mut buffer, Position::new(2, 0), 5, "abc", Style::new()), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn wrapped_words_lose_nothing_and_fit(text in "[ a-c日é>]{0,80}", most in 2..20_usize) {
+            let lines = wrap_words(&text, most);
+            let whole: String = lines.iter().map(|line| &text[line.clone()]).collect();
+            prop_assert_eq!(&whole, &text);
+            for line in lines {
+                prop_assert!(width(text[line].trim_end_matches(' ')) <= most);
+            }
+        }
     }
 }
