@@ -530,6 +530,17 @@ async fn what_is_not_sent_is_told_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_message_that_nobody_has_got_is_given_back_as_it_was_typed() {
+    let mut operator = Operator::of(&["linhphan"]);
+    let typed = draft("linhphan@localhost");
+    operator.wishes(Wish::Send(typed.clone())).await;
+    let News::NotSent(returned) = operator.hears().await else { panic!("it is gone") };
+    assert_eq!(returned, typed);
+    operator.hears_that("The SMTP server is stopped; start it with S.").await;
+    operator.ends().await;
+}
+
+#[tokio::test]
 async fn what_a_session_marks_is_seen_until_it_ends() {
     let operator = Operator::of(&["u"]);
     for _ in 0..3 {

@@ -392,14 +392,24 @@ impl Errand {
         vec![created.await.unwrap_or_else(|error| format!("No mailbox made: {error}."))]
     }
 
+    /// Gives the draft back if nobody has got it: it took somebody time to type.
     async fn send(self, draft: Draft) -> Vec<String> {
+        match self.sent(&draft).await {
+            Ok(words) => words,
+            Err(words) => {
+                self.tell(News::NotSent(draft)).await;
+                words
+            }
+        }
+    }
+
+    /// What is to be said: an error if nobody has got it.
+    async fn sent(&self, draft: &Draft) -> Result<Vec<String>, Vec<String>> {
         let id = fastrand::u64(..);
-        let composed = match Composed::new(&draft, &self.room.domain, Utc::now(), id) {
-            Ok(composed) => composed,
-            Err(error) => return vec![format!("Not sent: {error}.")],
-        };
+        let composed = Composed::new(draft, &self.room.domain, Utc::now(), id)
+            .map_err(|error| vec![format!("Not sent: {error}.")])?;
         let Some(address) = (self.room.smtp.0)() else {
-            return vec!["The SMTP server is stopped; start it with S.".to_owned()];
+            return Err(vec!["The SMTP server is stopped; start it with S.".to_owned()]);
         };
         compose::send(composed, &self.room.domain, address, &self.client()).await
     }

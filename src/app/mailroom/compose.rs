@@ -241,12 +241,16 @@ impl Reader {
 }
 
 /// Sends a message to our own SMTP server at `address`; says in sentences what came of it.
+///
+/// # Errors
+///
+/// Nobody has got it.
 pub async fn send(
     composed: Composed,
     domain: &str,
     address: SocketAddr,
     client: &Client,
-) -> Vec<String> {
+) -> Result<Vec<String>, Vec<String>> {
     let Composed { envelope, text } = composed;
     let target = Target {
         preference: None,
@@ -260,12 +264,14 @@ pub async fn send(
     };
     let mut connection = match Connection::open(client, &target, &introduction).await {
         Ok(connection) => connection,
-        Err(verdict) => return vec![format!("Not sent: {}", verdict.diagnosis().reason)],
+        Err(verdict) => return Err(vec![format!("Not sent: {}", verdict.diagnosis().reason)]),
     };
     let letter = Letter::new(String::new(), text);
     let outcome = connection.deliver(&envelope, &letter).await;
     connection.quit().await;
-    in_words(&envelope.recipients, &outcome.verdicts, letter.sent.load(Relaxed))
+    let words = in_words(&envelope.recipients, &outcome.verdicts, letter.sent.load(Relaxed));
+    let is_delivered = |verdict: &Verdict| matches!(verdict, Verdict::Delivered(_));
+    if outcome.verdicts.iter().any(is_delivered) { Ok(words) } else { Err(words) }
 }
 
 /// Who listens on all addresses is reached by the one that never leaves the machine.

@@ -121,6 +121,8 @@ pub enum News {
     NotShown(String),
     /// What came of a wish, in a sentence.
     Said(String),
+    /// A message that nobody has got, as it was typed; why is said beside it.
+    NotSent(Draft),
 }
 
 /// A message, to be looked at.
