@@ -110,6 +110,55 @@ pub enum Direction {
     Backward,
 }
 
+/// A field of the form for a test message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Who sends it.
+    From,
+    /// Who is to get it.
+    To,
+    /// What it is about.
+    Subject,
+    /// How long an attachment it has.
+    Attachment,
+    /// Its text.
+    Body,
+    /// The button that sends it.
+    Send,
+}
+
+impl Field {
+    /// In the order of the form.
+    pub const ALL: [Self; 6] =
+        [Self::From, Self::To, Self::Subject, Self::Attachment, Self::Body, Self::Send];
+
+    /// The field that Tab leads to.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::From => Self::To,
+            Self::To => Self::Subject,
+            Self::Subject => Self::Attachment,
+            Self::Attachment => Self::Body,
+            Self::Body => Self::Send,
+            Self::Send => Self::From,
+        }
+    }
+
+    /// The field that Shift-Tab leads to.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        match self {
+            Self::From => Self::Send,
+            Self::To => Self::From,
+            Self::Subject => Self::To,
+            Self::Attachment => Self::Subject,
+            Self::Body => Self::Attachment,
+            Self::Send => Self::Body,
+        }
+    }
+}
+
 /// An answer to a question of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -220,8 +269,14 @@ pub enum Action {
     SaveAttachment(usize),
     /// Asks whether to delete the selected message, or the shown one.
     DeleteMessage,
+    /// Clicks into what is read, on the n-th of the rows in view if on one.
+    ClickReader(Option<usize>),
+    /// Turns the wheel over what is read.
+    WheelReader(Direction),
     /// Opens the form for a test message.
     Compose,
+    /// Clicks on a field of the form; in the text, on the n-th of the lines in view.
+    ClickField(Field, usize),
     /// Opens or closes the servers' popup.
     Servers,
     /// Starts or stops the selected server, or asks for the selected setting's value.

@@ -1,11 +1,13 @@
 //! What the screen shows, and how what happens and what a user does change it. Pure: knows no
 //! terminal, no server and no clock of its own.
 
+pub mod body;
 pub mod checklist;
 pub mod command;
 pub mod compose;
 pub mod filter;
 pub mod list;
+pub mod messages;
 pub mod pattern;
 pub mod prompt;
 pub mod rate;
@@ -19,6 +21,7 @@ pub mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
 mod update;
+pub mod viewer;
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -390,6 +393,14 @@ impl State {
         self.said = Some(DisplayText::from(words));
     }
 
+    /// Says something beside what has been said since the last key.
+    fn say_more(&mut self, words: &str) {
+        match self.said.take() {
+            Some(said) => self.say(&format!("{said} {words}")),
+            None => self.say(words),
+        }
+    }
+
     /// How many connections of a service are open, or of all.
     #[must_use]
     pub fn open(&self, service: Option<Service>) -> usize {
@@ -426,9 +437,19 @@ impl State {
     /// Takes what came of a wish about mailboxes and messages.
     pub fn take_news(&mut self, news: News) {
         match news {
-            News::Said(words) => self.say(&words),
-            news => self.reader.take(news),
+            News::NotSent(draft) => self.form.take_back(&draft),
+            news => {
+                if let Some(words) = self.reader.take(news) {
+                    self.say_more(&words);
+                }
+            }
         }
+    }
+
+    /// Whether what is read is in sight: while the mailboxes have the keys and one is open.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.focus == Pane::Mailboxes && self.reader.context().is_some()
     }
 
     /// What is looked for where `place` has the keys.

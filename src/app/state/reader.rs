@@ -1,74 +1,243 @@
 //! The mailbox that is open, its messages, and the message that is open.
 
 use crate::app::action::{Context, Direction, Step};
-use crate::app::mailroom::{MessageKey, News, Wish};
+use crate::app::mailroom::{Message, MessageKey, News, Summary, Wish};
+use crate::app::state::messages::Messages;
 use crate::app::state::pattern::Pattern;
+use crate::app::state::viewer::Viewer;
 
 /// What is read.
 #[derive(Debug, Clone, Default)]
 pub struct Reader {
-    mailbox: Option<String>,
+    messages: Option<Messages>,
+    viewer: Option<Viewer>,
+    /// The message that was wished for and has not come.
+    coming: Option<MessageKey>,
 }
 
 impl Reader {
     /// Where keys go while a mailbox is open.
     #[must_use]
     pub fn context(&self) -> Option<Context> {
-        self.mailbox.as_ref().map(|_| Context::Messages)
+        self.messages.as_ref().map(|_| match self.viewer {
+            Some(_) => Context::Message,
+            None => Context::Messages,
+        })
+    }
+
+    /// The mailbox that is open.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<&str> {
+        self.messages.as_ref().map(Messages::mailbox)
+    }
+
+    /// Its messages.
+    #[must_use]
+    pub const fn messages(&self) -> Option<&Messages> {
+        self.messages.as_ref()
+    }
+
+    /// The message that is open.
+    #[must_use]
+    pub const fn viewer(&self) -> Option<&Viewer> {
+        self.viewer.as_ref()
+    }
+
+    /// The messages, for whoever fits them into their area.
+    pub const fn messages_mut(&mut self) -> Option<&mut Messages> {
+        self.messages.as_mut()
+    }
+
+    /// The open message, for whoever fits it into its area.
+    pub const fn viewer_mut(&mut self) -> Option<&mut Viewer> {
+        self.viewer.as_mut()
     }
 
     /// Opens a mailbox.
     pub fn open(&mut self, mailbox: String) -> Wish {
-        self.mailbox = Some(mailbox.clone());
+        *self = Self { messages: Some(Messages::of(mailbox.clone())), ..Self::default() };
         Wish::Open(mailbox)
     }
 
     /// Closes the message, or else the mailbox.
     pub fn back(&mut self) -> Option<Wish> {
-        self.mailbox = None;
-        Some(Wish::Close)
+        self.coming = None;
+        if self.viewer.take().is_some() {
+            return None;
+        }
+        self.messages.take().map(|_| Wish::Close)
     }
 
-    /// Takes what came of a wish.
-    pub fn take(&mut self, _news: News) {}
+    /// Takes what came of a wish; returns what is to be said about it.
+    pub fn take(&mut self, news: News) -> Option<String> {
+        match news {
+            News::Said(words) => return Some(words),
+            News::Shown(message) => self.show(*message),
+            News::NotShown(why) => return self.coming.take().map(|_| why),
+            about_the_list => {
+                let messages = self.messages.as_mut()?;
+                take_into(messages, about_the_list);
+            }
+        }
+        None
+    }
+
+    /// A message that is no longer wished for comes too late.
+    fn show(&mut self, message: Message) {
+        if self.coming == Some(message.key) {
+            self.coming = None;
+            self.viewer = Some(match &self.viewer {
+                Some(viewer) => viewer.turned_to(message),
+                None => Viewer::new(message),
+            });
+        }
+    }
 
     /// Opens the selected message.
     pub fn open_selected(&mut self) -> Option<Wish> {
-        None
+        let messages = self.messages.as_mut()?;
+        let key = messages.list().selected()?.key;
+        messages.hold();
+        self.coming = Some(key);
+        Some(Wish::Read(key))
     }
 
-    /// Opens the message after the open one, or before it.
-    pub fn open_other(&mut self, _direction: Direction) -> Option<Wish> {
-        None
+    /// Opens the message after the open one, or before it; nothing, if there is none.
+    pub fn open_other(&mut self, direction: Direction) -> Option<Wish> {
+        let open = self.coming.or_else(|| self.viewer.as_ref().map(Viewer::key))?;
+        let messages = self.messages.as_mut()?;
+        // What follows a message that is gone is selected already.
+        if messages.list().selected()?.key == open || direction == Direction::Backward {
+            messages.step(match direction {
+                Direction::Forward => Step::Down,
+                Direction::Backward => Step::Up,
+            });
+        }
+        let is_another = messages.list().selected()?.key != open;
+        is_another.then(|| self.open_selected()).flatten()
     }
 
     /// The selected message, or the open one.
     #[must_use]
     pub fn selected_key(&self) -> Option<MessageKey> {
-        None
+        match &self.viewer {
+            Some(viewer) => Some(viewer.key()),
+            None => self.selected().map(|summary| summary.key),
+        }
+    }
+
+    /// What the list says of a message, if it is the selected one.
+    #[must_use]
+    pub fn summary_of(&self, key: MessageKey) -> Option<&Summary> {
+        self.selected().filter(|summary| summary.key == key)
+    }
+
+    fn selected(&self) -> Option<&Summary> {
+        self.messages.as_ref()?.list().selected()
+    }
+
+    /// Leaves a message that is being deleted; the list shows when it is gone.
+    pub fn leave(&mut self, key: MessageKey) {
+        self.viewer.take_if(|viewer| viewer.key() == key);
+    }
+
+    /// How many attachments the open message has.
+    #[must_use]
+    pub fn attachment_count(&self) -> usize {
+        self.viewer.as_ref().map_or(0, |viewer| viewer.message().attachments.len())
     }
 
     /// What is looked for.
     #[must_use]
     pub fn filter(&self) -> Option<&str> {
-        None
+        match (&self.viewer, &self.messages) {
+            (Some(viewer), _) => viewer.pattern(),
+            (None, Some(messages)) => messages.list().pattern(),
+            (None, None) => None,
+        }
+        .map(Pattern::as_str)
+    }
+
+    /// Messages that have what is looked for, or lines of the open one in which it begins.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        match (&self.viewer, &self.messages) {
+            (Some(viewer), _) => viewer.found().0,
+            (None, Some(messages)) => messages.list().len(),
+            (None, None) => 0,
+        }
     }
 
     /// Looks for something.
-    pub fn set_filter(&mut self, _pattern: Option<Pattern>) {}
+    pub fn set_filter(&mut self, pattern: Option<Pattern>) {
+        match (&mut self.viewer, &mut self.messages) {
+            (Some(viewer), _) => viewer.look_for(pattern),
+            (None, Some(messages)) => messages.filter(pattern),
+            (None, None) => {}
+        }
+    }
 
     /// Goes to another match.
-    pub fn find(&mut self, _direction: Direction) {}
+    pub fn find(&mut self, direction: Direction) {
+        match (&mut self.viewer, &mut self.messages) {
+            (Some(viewer), _) => viewer.find(direction),
+            (None, Some(messages)) => messages.find(direction),
+            (None, None) => {}
+        }
+    }
 
     /// Moves.
-    pub fn step(&mut self, _step: Step) {}
+    pub fn step(&mut self, step: Step) {
+        match (&mut self.viewer, &mut self.messages) {
+            (Some(viewer), _) => viewer.step(step),
+            (None, Some(messages)) => messages.step(step),
+            (None, None) => {}
+        }
+    }
 
-    /// Selects the n-th row in view.
-    pub fn click(&mut self, _row: usize) {}
+    /// Selects the n-th row in view; opens it, if it is selected already.
+    pub fn click(&mut self, row: usize) -> Option<Wish> {
+        let messages = self.messages.as_mut().filter(|_| self.viewer.is_none())?;
+        if messages.list().is_selected(row) {
+            return self.open_selected();
+        }
+        messages.click(row);
+        None
+    }
 
     /// Shows the message as it is, or decoded again.
-    pub fn toggle_raw(&mut self) {}
+    pub fn toggle_raw(&mut self) {
+        if let Some(viewer) = &mut self.viewer {
+            viewer.toggle_raw();
+        }
+    }
 
     /// Shows all header fields, or the usual ones.
-    pub fn toggle_header(&mut self) {}
+    pub fn toggle_header(&mut self) {
+        if let Some(viewer) = &mut self.viewer {
+            viewer.toggle_header();
+        }
+    }
+}
+
+fn take_into(messages: &mut Messages, news: News) {
+    match news {
+        News::Begun { mailbox, messages: count, left_out } => {
+            messages.begin(&mailbox, count, left_out);
+        }
+        News::Listed(more) => messages.take(more),
+        News::Complete => messages.complete(),
+        News::NotListed(why) => messages.give_up(&why),
+        News::Shown(_) | News::NotShown(_) | News::Said(_) | News::NotSent(_) => {}
+    }
+}
+
+/// Which attachments somebody means who typed this: all of them (`None`), or one by its number.
+pub fn attachments_meant(typed: &str, count: usize) -> Result<Option<usize>, String> {
+    if typed.eq_ignore_ascii_case("all") {
+        return Ok(None);
+    }
+    let number = typed.parse::<usize>().ok().filter(|number| (1..=count).contains(number));
+    let place = number.and_then(|number| number.checked_sub(1));
+    place.map(Some).ok_or_else(|| format!("Type a number from 1 to {count}, or all."))
 }

@@ -10,6 +10,7 @@ use crate::app::setting;
 use crate::app::state::filter::Filter;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
+use crate::app::state::reader::attachments_meant;
 use crate::app::state::rows::{MailboxRow, QueueRow};
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::relay::orders::{Order, Pick};
@@ -32,7 +33,7 @@ impl State {
             Action::Escape => return self.escape(),
             Action::Move(step) => return self.step(step),
             Action::Wheel(pane, direction) => return self.wheel(pane, direction),
-            Action::Click(pane, row) => self.click(pane, row),
+            Action::Click(pane, row) => return self.click(pane, row),
             Action::Filter => self.type_filter(),
             Action::Find(direction) => self.find(direction),
             Action::Edit(request) => self.edit(request),
@@ -50,7 +51,7 @@ impl State {
             Action::RelayRun => return Some(Command::Relay(Request::Run)),
             Action::Retry => return self.retry(),
             Action::RetryRow(row) => {
-                self.click(Pane::Queue, Some(row));
+                let _ = self.click(Pane::Queue, Some(row));
                 return self.retry();
             }
             Action::Hold => return self.hold_or_release(),
@@ -68,9 +69,7 @@ impl State {
             Action::OpenMailbox => return self.open_mailbox(),
             Action::NewMailbox => self.ask_for(Purpose::NewMailbox, ""),
             Action::OpenMessage => return self.reader.open_selected().map(Command::Wish),
-            Action::OtherMessage(direction) => {
-                return self.reader.open_other(direction).map(Command::Wish);
-            }
+            Action::OtherMessage(direction) => return self.open_other_message(direction),
             Action::RawMessage => self.reader.toggle_raw(),
             Action::AllHeaders => self.reader.toggle_header(),
             Action::SaveMessage => return self.on_message(Wish::Save),
@@ -79,7 +78,10 @@ impl State {
                 return self.on_message(|key| Wish::SaveAttachments(key, Some(nth)));
             }
             Action::DeleteMessage => self.ask_to_delete(),
+            Action::ClickReader(row) => return self.click_reader(row),
+            Action::WheelReader(direction) => return self.wheel_reader(direction),
             Action::Compose => self.compose(),
+            Action::ClickField(field, row) => self.form.click(field, row),
             Action::CommandLine => self.ask_for(Purpose::Command, ""),
             Action::Change => return self.change(),
             Action::StartServer => return self.order_server(Change::Start),
@@ -186,36 +188,54 @@ impl State {
     }
 
     fn wheel(&mut self, pane: Pane, direction: Direction) -> Option<Command> {
-        let step = match direction {
-            Direction::Forward => Step::Down,
-            Direction::Backward => Step::Up,
-        };
+        let step = one_row(direction);
         match self.overlay {
             Overlay::Ask { .. } | Overlay::Compose => None,
             Overlay::None if pane == Pane::Transcript && !self.tiled => {
                 self.transcript.wheel(direction);
                 None
             }
-            Overlay::None if pane == Pane::Mailboxes => self.step_in(self.context(), step),
             Overlay::None => self.step_in(Context::Pane(pane), step),
             _ => self.step(step),
         }
     }
 
-    fn click(&mut self, pane: Pane, row: Option<usize>) {
+    fn click(&mut self, pane: Pane, row: Option<usize>) -> Option<Command> {
         if self.overlay != Overlay::None {
-            return;
+            return None;
         }
+        let had_focus = self.focus == pane;
         self.focus_on(pane);
         match (pane, row) {
             (Pane::Connections, Some(row)) => self.connections.click(row),
             (Pane::Transcript, Some(row)) => self.transcript.click(row),
-            (Pane::Mailboxes, Some(row)) if self.reader.context().is_some() => {
-                self.reader.click(row);
+            (Pane::Mailboxes, Some(row)) if had_focus && self.mailboxes.is_selected(row) => {
+                return self.open_mailbox();
             }
             (Pane::Mailboxes, Some(row)) => self.mailboxes.click(row),
             (Pane::Queue, Some(row)) => self.queue.click(row),
             _ => {}
+        }
+        None
+    }
+
+    fn click_reader(&mut self, row: Option<usize>) -> Option<Command> {
+        if self.overlay != Overlay::None {
+            return None;
+        }
+        self.prompt = None;
+        row.and_then(|row| self.reader.click(row)).map(Command::Wish)
+    }
+
+    fn wheel_reader(&mut self, direction: Direction) -> Option<Command> {
+        let step = one_row(direction);
+        match self.overlay {
+            Overlay::None => {
+                self.reader.step(step);
+                None
+            }
+            Overlay::Ask { .. } | Overlay::Compose => None,
+            _ => self.step(step),
         }
     }
 
@@ -340,7 +360,7 @@ impl State {
             }
             Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
             Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
-            Purpose::Attachments => Ok(None),
+            Purpose::Attachments => self.save_attachments_meant(&text),
         };
         done.unwrap_or_else(|trouble| {
             prompt.trouble = Some(DisplayText::from(trouble.as_str()));
@@ -362,7 +382,10 @@ impl State {
             Question::Quit { .. } => Command::Quit,
             Question::Close(connection) => Command::Close(connection.id),
             Question::Drop(pick) => give(Order::Drop, pick),
-            Question::Delete(key) => Command::Wish(Wish::Delete(key)),
+            Question::Delete(key) => {
+                self.reader.leave(key);
+                Command::Wish(Wish::Delete(key))
+            }
             Question::Stop { order, .. } => Command::Server(order),
         })
     }
@@ -409,8 +432,26 @@ impl State {
             self.say("No mailbox is selected.");
             return None;
         };
+        if row.is_queue() {
+            // Its entries are no messages of a user, and have a pane of their own.
+            self.focus_on(Pane::Queue);
+            return None;
+        }
         let name = row.name.as_str().to_owned();
-        Some(Command::Wish(self.reader.open(name)))
+        // Who clicks on what is open already does not want to lose the place in it.
+        let is_another = self.reader.mailbox() != Some(name.as_str());
+        is_another.then(|| Command::Wish(self.reader.open(name)))
+    }
+
+    fn open_other_message(&mut self, direction: Direction) -> Option<Command> {
+        let wish = self.reader.open_other(direction);
+        if wish.is_none() {
+            self.say(match direction {
+                Direction::Forward => "This is the last message.",
+                Direction::Backward => "This is the first message.",
+            });
+        }
+        wish.map(Command::Wish)
     }
 
     fn on_message(
@@ -431,16 +472,19 @@ impl State {
         }
     }
 
+    /// Asks which, unless there is only one.
     fn save_attachments(&mut self) -> Option<Command> {
+        match self.reader.attachment_count() {
+            0 => self.say("This message has no attachment."),
+            1 => return self.on_message(|key| Wish::SaveAttachments(key, Some(0))),
+            _ => self.ask_for(Purpose::Attachments, ""),
+        }
         None
     }
 
-    fn compose(&mut self) {
-        self.overlay = Overlay::Compose;
-    }
-
-    fn submit(&mut self) -> Option<Command> {
-        None
+    fn save_attachments_meant(&mut self, typed: &str) -> Result<Option<Command>, String> {
+        let which = attachments_meant(typed, self.reader.attachment_count())?;
+        Ok(self.on_message(|key| Wish::SaveAttachments(key, which)))
     }
 
     fn ask_to_close(&mut self) {
@@ -524,6 +568,13 @@ impl State {
                 None
             }
         }
+    }
+}
+
+const fn one_row(direction: Direction) -> Step {
+    match direction {
+        Direction::Forward => Step::Down,
+        Direction::Backward => Step::Up,
     }
 }
 
