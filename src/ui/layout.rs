@@ -39,6 +39,9 @@ pub struct Layout {
     pub notices: Option<Rect>,
     /// The panes that are in sight.
     pub panes: Vec<(Pane, Rect)>,
+    /// The mailbox or the message that is read, in the place of the transcript; of all panes,
+    /// where they are stacked.
+    pub reader: Option<Rect>,
     /// Lines a second.
     pub chart: Option<Rect>,
     /// The selected queue entry.
@@ -62,14 +65,17 @@ impl Layout {
             (Some(line), rest)
         };
         let (hints, body) = cut_bottom(rest, 1);
-        let mut layout = Self { top, notices, panes: Vec::new(), chart: None, entry: None, hints };
+        let mut layout =
+            Self { top, notices, panes: Vec::new(), reader: None, chart: None, entry: None, hints };
         layout.divide(state, area, body);
         Some(layout)
     }
 
     fn divide(&mut self, state: &State, area: Rect, body: Rect) {
         let fits = |(width, height)| area.width >= width && area.height >= height;
-        if state.zoomed {
+        if state.is_reading() && (state.zoomed || !fits(TWO_COLUMNS)) {
+            self.reader = Some(body);
+        } else if state.zoomed {
             self.panes.push((state.focus, body));
         } else if fits(THREE_COLUMNS) {
             self.three_columns(state, body);
@@ -78,6 +84,14 @@ impl Layout {
         } else {
             self.stacked(state, body);
         }
+        if state.is_reading() && self.reader.is_none() {
+            self.give_transcript_to_reader();
+        }
+    }
+
+    fn give_transcript_to_reader(&mut self) {
+        let place = self.panes.iter().position(|(pane, _)| *pane == Pane::Transcript);
+        self.reader = place.map(|place| self.panes.remove(place).1);
     }
 
     fn stacked(&mut self, state: &State, body: Rect) {
@@ -184,7 +198,8 @@ mod tests {
     /// Draws every part of the layout as a letter, and `!` where two parts overlap.
     fn map(layout: &Layout, area: Rect) -> Vec<char> {
         let panes = layout.panes.iter().map(|(_, area)| *area);
-        let others = [layout.notices, layout.chart, layout.entry].into_iter().flatten();
+        let others =
+            [layout.notices, layout.reader, layout.chart, layout.entry].into_iter().flatten();
         let all = panes.chain(others).chain([layout.top, layout.hints]);
         let mut map = vec!['.'; usize::from(area.width) * usize::from(area.height)];
         for at in all.flat_map(Rect::positions) {
@@ -197,7 +212,11 @@ mod tests {
     #[test]
     fn at_every_size_every_cell_belongs_to_one_part() {
         let mut state = with_connections(1);
-        for _ in 0..2 {
+        for reading in [false, false, true] {
+            if reading {
+                state.update(Action::Focus(Pane::Mailboxes));
+                let _ = state.reader.open("linhphan".to_owned());
+            }
             for (width, height) in (60..=250).step_by(5).zip((16..=80).cycle()) {
                 let area = Rect::new(0, 0, width, height);
                 let layout = Layout::of(&state, area).unwrap();

@@ -13,6 +13,8 @@ pub mod layout;
 mod monkey_tests;
 pub mod mouse;
 pub mod panes;
+#[cfg(test)]
+mod reader_tests;
 pub mod save;
 mod screen;
 pub mod table;
@@ -46,8 +48,8 @@ use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
-    chart, connections, first_steps, help, hint_bar, log, mailboxes, question, queue, queue_entry,
-    servers, tiles, too_small, top_line, transcript,
+    chart, compose, connections, first_steps, help, hint_bar, log, mailboxes, question, queue,
+    queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
 
@@ -161,6 +163,12 @@ pub fn fit(state: &mut State, area: Rect) {
             Pane::Log => {}
         }
     }
+    if let Some(area) = layout.reader {
+        reader::fit(state, area);
+    }
+    if state.overlay == Overlay::Compose {
+        compose::fit(state, area);
+    }
 }
 
 /// Draws the whole screen.
@@ -188,6 +196,9 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
             Pane::Log => log::draw(state, log, area, buffer),
         }
     }
+    if let Some(area) = layout.reader {
+        reader::draw(state, area, buffer);
+    }
     if let Some(area) = layout.chart {
         chart::draw(state, area, buffer);
     }
@@ -200,7 +211,8 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
 
 fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
     match &state.overlay {
-        Overlay::None | Overlay::Compose => {}
+        Overlay::None => {}
+        Overlay::Compose => compose::draw(state, area, buffer),
         Overlay::Servers { .. } => servers::draw(state, area, buffer),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),

@@ -8,8 +8,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use proptest::prelude::*;
 
 use super::*;
+use crate::app::action::Action;
 use crate::app::control::{Condition, ServerView};
-use crate::app::mailroom::{MessageKey, News, Summary};
+use crate::app::mailroom::{Attachment, Field, Message, MessageKey, News, Origin, Summary};
 use crate::app::state::row::Row;
 use crate::app::state::tests::{connect, line, mailbox, name, queued, text_line, with_connections};
 use crate::servers::settings::{RelayPolicy, SettingsView};
@@ -32,6 +33,7 @@ enum Happening {
     Servers(usize),
     Listed(usize),
     NotListed,
+    Shown(usize),
 }
 
 fn any_key() -> impl Strategy<Value = KeyEvent> {
@@ -88,6 +90,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => (0..4_usize).prop_map(Happening::Servers),
         1 => (0..60_usize).prop_map(Happening::Listed),
         1 => Just(Happening::NotListed),
+        2 => (0..4_usize).prop_map(Happening::Shown),
     ]
 }
 
@@ -111,6 +114,7 @@ fn happen(state: &mut State, happening: &Happening, area: &mut Rect) {
         Happening::Servers(nth) => servers(state, *nth),
         Happening::Listed(count) => list(state, *count),
         Happening::NotListed => state.take_news(News::NotListed(HOSTILE.to_owned())),
+        Happening::Shown(count) => show(state, *count),
     }
 }
 
@@ -158,6 +162,30 @@ fn list(state: &mut State, count: usize) {
     };
     state.take_news(News::Listed((0..count).map(summary).collect()));
     state.take_news(News::Complete);
+}
+
+/// A mailbox is opened, if none is, and the selected message of it is shown.
+fn show(state: &mut State, count: usize) {
+    state.update(Action::Focus(Pane::Mailboxes));
+    state.update(Action::OpenMailbox);
+    list(state, 9);
+    state.update(Action::OpenMessage);
+    let Some(key) = state.reader.selected_key() else { return };
+    let hostile = DisplayText::from(HOSTILE);
+    let field = Field { name: "Subject".into(), value: hostile.clone() };
+    let attachment =
+        Attachment { name: hostile.clone(), media_type: hostile.clone(), octets: u64::MAX };
+    let message = Message {
+        key,
+        header: vec![field; count],
+        text: vec![hostile.clone(); 9 * count],
+        origin: [Origin::Plain, Origin::Html, Origin::None][count % 3],
+        raw: vec![hostile; 99 * count],
+        attachments: vec![attachment; count],
+        octets: u64::MAX,
+        left_out: count as u64,
+    };
+    state.take_news(News::Shown(Box::new(message)));
 }
 
 fn is_harmless(symbol: &str) -> bool {

@@ -7,7 +7,8 @@ use crate::app::action::{Action, Direction, Pane};
 use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
-    below_header, connections, hint_bar, inside, question, queue, servers, top_line, transcript,
+    below_header, compose, connections, hint_bar, inside, question, queue, reader, servers,
+    top_line, transcript,
 };
 
 /// What the mouse does on this screen, whose panes share `area`.
@@ -24,6 +25,9 @@ pub fn action(state: &State, area: Rect, event: MouseEvent) -> Option<Action> {
 }
 
 fn wheel(layout: &Layout, at: Position, direction: Direction) -> Option<Action> {
+    if layout.reader.is_some_and(|area| area.contains(at)) {
+        return Some(Action::WheelReader(direction));
+    }
     pane_at(layout, at).map(|(pane, _)| Action::Wheel(pane, direction))
 }
 
@@ -35,10 +39,14 @@ fn clicked(state: &State, layout: &Layout, area: Rect, at: Position) -> Option<A
         Overlay::None => {}
         Overlay::Ask { question, .. } => return question::button_at(state, question, area, at),
         Overlay::Servers { .. } => return servers::button_at(state, area, at),
+        Overlay::Compose => return compose::button_at(state, area, at),
         _ => return None,
     }
     if layout.top.contains(at) {
         return top_line::button_at(state, layout.top, at);
+    }
+    if let Some(area) = layout.reader.filter(|area| area.contains(at)) {
+        return Some(reader::action_at(state, area, at));
     }
     let (pane, area) = pane_at(layout, at)?;
     let button = match pane {

@@ -12,9 +12,10 @@ use ratatui::style::Color;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::app::action::{Action, Answer, Command, Direction, Request, Step};
+use crate::app::action::{Action, Answer, Command, Direction, Field, Request, Step};
 use crate::app::control::Condition;
 use crate::app::keys;
+use crate::app::mailroom::{Message, News};
 use crate::app::state::Palette;
 use crate::app::state::relay::Story;
 use crate::app::state::row::Row;
@@ -29,30 +30,31 @@ use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::registry::{ConnectionView, RegistryView};
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
+use crate::ui::reader_tests::{html_message, long_message, plain_message, summary};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
 
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 /// The console, its keys and its picture.
-struct Screen {
-    state: State,
+pub(super) struct Screen {
+    pub(super) state: State,
     size: (u16, u16),
-    commands: Vec<Command>,
+    pub(super) commands: Vec<Command>,
 }
 
 impl Screen {
-    fn of(state: State) -> Self {
+    pub(super) fn of(state: State) -> Self {
         Self { state, size: (80, 24), commands: Vec::new() }
     }
 
-    fn sized(mut self, size: (u16, u16)) -> Self {
+    pub(super) fn sized(mut self, size: (u16, u16)) -> Self {
         self.size = size;
         self
     }
 
     /// Presses keys: characters, or the names that the help has for the others.
-    fn press(mut self, keys: &[&str]) -> Self {
+    pub(super) fn press(mut self, keys: &[&str]) -> Self {
         for key in keys {
             let event = key_event(key);
             if let Some(action) = keymap::action(&self.state, event) {
@@ -64,19 +66,19 @@ impl Screen {
     }
 
     /// Presses the keys of the characters of a text.
-    fn type_in(self, text: &str) -> Self {
+    pub(super) fn type_in(self, text: &str) -> Self {
         let keys: Vec<String> = text.chars().map(String::from).collect();
         self.press(&keys.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Clicks where a text is.
     #[track_caller]
-    fn click(self, text: &str) -> Self {
+    pub(super) fn click(self, text: &str) -> Self {
         self.mouse(MouseEventKind::Down(MouseButton::Left), text)
     }
 
     #[track_caller]
-    fn mouse(mut self, kind: MouseEventKind, text: &str) -> Self {
+    pub(super) fn mouse(mut self, kind: MouseEventKind, text: &str) -> Self {
         let picture = self.picture();
         let area = picture.buffer().area;
         let line_of = |row| (0..area.width).map(move |column| (column, row));
@@ -95,12 +97,12 @@ impl Screen {
         self
     }
 
-    fn says(mut self, id: u64, text: &str) -> Self {
+    pub(super) fn says(mut self, id: u64, text: &str) -> Self {
         self.state.apply(line(id, text));
         self
     }
 
-    fn picture(&mut self) -> TestBackend {
+    pub(super) fn picture(&mut self) -> TestBackend {
         let (width, height) = self.size;
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         fit(&mut self.state, Rect::new(0, 0, width, height));
@@ -112,14 +114,14 @@ impl Screen {
     }
 
     #[track_caller]
-    fn shows(mut self, text: &str) -> Self {
+    pub(super) fn shows(mut self, text: &str) -> Self {
         let picture = self.picture().to_string();
         assert!(picture.contains(text), "{text:?} is not on\n{picture}");
         self
     }
 
     #[track_caller]
-    fn hides(mut self, text: &str) -> Self {
+    pub(super) fn hides(mut self, text: &str) -> Self {
         let picture = self.picture().to_string();
         assert!(!picture.contains(text), "{text:?} is on\n{picture}");
         self
@@ -134,17 +136,22 @@ fn key_event(key: &str) -> KeyEvent {
         "⇧Tab" => KeyCode::BackTab,
         "↑" => KeyCode::Up,
         "↓" => KeyCode::Down,
+        "←" => KeyCode::Left,
+        "→" => KeyCode::Right,
+        "PgUp" => KeyCode::PageUp,
+        "PgDn" => KeyCode::PageDown,
         "End" => KeyCode::End,
         "Backspace" => KeyCode::Backspace,
         "F2" => KeyCode::F(2),
         "^C" => return KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        "^S" => return KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL),
         "^Z" => return KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL),
         key => KeyCode::Char(key.chars().next().unwrap()),
     };
     KeyEvent::new(code, KeyModifiers::NONE)
 }
 
-fn empty() -> State {
+pub(super) fn empty() -> State {
     let mut state = State::new(clock(), 50_000);
     let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
     state.servers = vec![
@@ -180,7 +187,7 @@ fn said(side: Side, text: &str) -> Kind {
     Kind::Line(side, KeptLine::new(text.as_bytes()))
 }
 
-fn typical() -> State {
+pub(super) fn typical() -> State {
     let mut state = empty();
     state.connections_are(typical_connections(&state));
     state.overview_is(&typical_overview(state.clock.wall));
@@ -281,7 +288,7 @@ fn typical_overview(now: SystemTime) -> Overview {
 }
 
 /// More of everything than there is room for.
-fn overflow() -> State {
+pub(super) fn overflow() -> State {
     let mut state = empty();
     let now = state.clock.instant;
     let connections = (1..=300_u64).map(|id| ConnectionView {
@@ -449,7 +456,7 @@ fn plain() -> State {
     coloured(Palette::Plain)
 }
 
-fn pictures(name: &str, state: fn() -> State) {
+pub(super) fn pictures(name: &str, state: impl Fn() -> State) {
     for (width, height) in SIZES {
         let picture = Screen::of(state()).sized((width, height)).picture();
         insta::assert_snapshot!(format!("{name}_{width}x{height}"), picture);
@@ -1044,6 +1051,22 @@ fn any_action() -> impl Strategy<Value = Action> {
         Action::Bodies,
         Action::Passwords,
         Action::Save,
+        Action::OpenMailbox,
+        Action::NewMailbox,
+        Action::OpenMessage,
+        Action::OtherMessage(Direction::Forward),
+        Action::OtherMessage(Direction::Backward),
+        Action::RawMessage,
+        Action::AllHeaders,
+        Action::SaveMessage,
+        Action::SaveAttachments,
+        Action::SaveAttachment(1),
+        Action::DeleteMessage,
+        Action::Compose,
+        Action::Field(Direction::Forward),
+        Action::Field(Direction::Backward),
+        Action::Submit,
+        Action::Edit(InputRequest::InsertChar('\n')),
         Action::Theme,
         Action::Mouse,
         Action::Redraw,
@@ -1057,6 +1080,9 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => (pane.clone(), direction).prop_map(|(pane, direction)| Action::Wheel(pane, direction)),
         1 => (pane, prop::option::of(0..40_usize))
             .prop_map(|(pane, row)| Action::Click(pane, row)),
+        1 => prop::option::of(0..40_usize).prop_map(Action::ClickReader),
+        1 => (prop::sample::select(Field::ALL.to_vec()), 0..40_usize)
+            .prop_map(|(field, row)| Action::ClickField(field, row)),
     ]
 }
 
@@ -1067,6 +1093,9 @@ enum Happening {
     Skip(u64),
     Connections(u64),
     Mailboxes(u64),
+    Listing(usize),
+    MoreMail(usize),
+    Message(usize),
     Frame(u16, u16),
 }
 
@@ -1077,6 +1106,9 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => (1..9_u64).prop_map(Happening::Skip),
         1 => (0..30_u64).prop_map(Happening::Connections),
         1 => (0..9_u64).prop_map(Happening::Mailboxes),
+        2 => (0..90_usize).prop_map(Happening::Listing),
+        1 => (1..90_usize).prop_map(Happening::MoreMail),
+        2 => (0..3_usize).prop_map(Happening::Message),
         3 => (1..210_u16, 1..70_u16).prop_map(|(width, height)| Happening::Frame(width, height)),
     ]
 }
@@ -1096,6 +1128,20 @@ fn happen(state: &mut State, happening: &Happening) {
             let views = (0..count).map(|n| mailbox(&format!("user{n}"), n)).collect();
             let entries = (0..count).map(|n| queued(&format!("u{n}@h"), SystemTime::now(), None));
             state.overview_is(&Overview { mailboxes: views, queue: entries.collect() });
+        }
+        Happening::Listing(count) => {
+            let mailbox = state.reader.mailbox().unwrap_or("user1").to_owned();
+            state.take_news(News::Begun { mailbox, messages: count, left_out: count / 2 });
+            state.take_news(News::Listed((1..=count).map(summary).collect()));
+            state.take_news(News::Complete);
+        }
+        Happening::MoreMail(number) => state.take_news(News::Listed(vec![summary(number)])),
+        Happening::Message(kind) => {
+            if let Some(key) = state.reader.selected_key() {
+                let messages = [plain_message(), html_message(), long_message()];
+                let message = messages[kind % messages.len()].clone();
+                state.take_news(News::Shown(Box::new(Message { key, ..message })));
+            }
         }
         Happening::Frame(width, height) => {
             let area = Rect::new(0, 0, width, height);

@@ -3,12 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
+use tui_input::Input;
 
 use crate::app::action::{Action, Context, Pane};
 use crate::app::keys::{Binding, hints};
 use crate::app::state::State;
 use crate::app::state::prompt::{Prompt, Purpose};
-use crate::ui::text::{columns, put, width};
+use crate::ui::text::{columns, grouped, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -47,21 +48,21 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     let note = note(state, prompt);
     let left = usize::from(area.right().saturating_sub(at.x));
     let room = left.saturating_sub(width(&note)).max(left.min(20));
-    at.x += draw_typed(prompt, at, room, &theme, buffer);
+    at.x += draw_typed(&prompt.input, at, room, &theme, buffer);
     let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
     put(buffer, at, area.right().saturating_sub(at.x), &note, style);
 }
 
 /// Draws as much of a line as there is room for, with its cursor; returns the columns it took.
-fn draw_typed(
-    prompt: &Prompt,
+pub(super) fn draw_typed(
+    input: &Input,
     at: Position,
     room: usize,
     theme: &Theme,
     buffer: &mut Buffer,
 ) -> u16 {
-    let typed = prompt.text();
-    let split = typed.char_indices().nth(prompt.input.cursor()).map_or(typed.len(), |(at, _)| at);
+    let typed = input.value();
+    let split = typed.char_indices().nth(input.cursor()).map_or(typed.len(), |(at, _)| at);
     let (before, after) = typed.split_at(split);
     let (before, after) = (DisplayText::from(before), DisplayText::from(after));
     let shown = tail(before.as_str(), room.saturating_sub(MARGIN));
@@ -112,14 +113,20 @@ fn note(state: &State, prompt: &Prompt) -> String {
         return format!("  {trouble}");
     }
     match prompt.purpose {
+        Purpose::Filter(Context::Message) => {
+            let found = grouped(state.reader.found());
+            format!("  {found} found · ⏎ keeps it · Esc clears it")
+        }
         Purpose::Filter(place) => {
             let found = shown(state, place);
             format!("  {found} shown · ⏎ keeps it · Esc clears it")
         }
         Purpose::Command => continuations(state, prompt),
-        Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {
-            "  ⏎ does it · Esc leaves it".to_owned()
+        Purpose::Attachments => {
+            let count = state.reader.attachment_count();
+            format!("  1 to {count}, or all · ⏎ does it · Esc leaves it")
         }
+        Purpose::NewMailbox | Purpose::Setting(_) => "  ⏎ does it · Esc leaves it".to_owned(),
     }
 }
 
@@ -146,7 +153,8 @@ fn shown(state: &State, place: Context) -> usize {
         Context::Pane(Pane::Transcript | Pane::Log) => state.transcript.ring().len(),
         Context::Pane(Pane::Mailboxes) => state.mailboxes.len(),
         Context::Pane(Pane::Queue) => state.queue.len(),
-        Context::Messages | Context::Message | Context::Servers => 0,
+        Context::Messages | Context::Message => state.reader.found(),
+        Context::Servers => 0,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
-use crate::app::action::Pane;
+use crate::app::action::{Action, Pane};
 use crate::app::state::State;
 use crate::app::state::rows::MailboxRow;
 use crate::ui::panes::{
@@ -34,10 +35,12 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let inner = frame(state, Pane::Mailboxes, area, buffer, &titles);
     if state.mailboxes.is_empty() {
         let words = match state.mailboxes.pattern() {
-            None => "No mailbox yet. Start with --user NAME, or put NAME.mbox into the directory.",
-            Some(_) => "No mailbox has what is looked for.",
+            None => {
+                format!("No mailbox yet: {} makes one.", state.keymap.key_of(Action::NewMailbox))
+            }
+            Some(_) => "No mailbox has what is looked for.".to_owned(),
         };
-        say_empty(inner, buffer, theme.faint, words);
+        say_empty(inner, buffer, theme.faint, &words);
         return;
     }
     let table = table(state, inner.width);
@@ -75,8 +78,10 @@ fn draw_row(
         put(buffer, rest.as_position(), rest.width, &words, styled(theme.bad));
         return;
     }
+    // New mail is seen from across the room.
+    let name = if row.new > 0 { style.add_modifier(Modifier::BOLD) } else { style };
     let cells = [
-        (row.name.as_str(), style),
+        (row.name.as_str(), name),
         (&messages(row), style),
         (&octets(row.octets), style),
         (&bar(row.octets, total), style),
@@ -107,7 +112,7 @@ fn standing(row: &MailboxRow, width: u16) -> String {
 }
 
 /// A bar as long as the share of `octets` in `total`, in eighths of a column.
-fn bar(octets: u64, total: u64) -> String {
+pub(super) fn bar(octets: u64, total: u64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let most = u128::from(BAR) * 8;
     let eighths = (u128::from(octets) * most)

@@ -1,15 +1,19 @@
 //! The panes, one a file. Each draws what the state says into its area and nothing else.
 
 pub mod chart;
+pub mod compose;
 pub mod connections;
 pub mod first_steps;
 pub mod help;
 pub mod hint_bar;
 pub mod log;
 pub mod mailboxes;
+pub mod message;
+pub mod messages;
 pub mod question;
 pub mod queue;
 pub mod queue_entry;
+pub mod reader;
 pub mod servers;
 pub mod tiles;
 pub mod too_small;

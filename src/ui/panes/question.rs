@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use crate::app::action::{Action, Answer, Change};
+use crate::app::mailroom::MessageKey;
 use crate::app::state::{Question, State};
 use crate::ui::panes::{inside_overlay, overlay};
-use crate::ui::text::{columns, line, put};
+use crate::ui::text::{columns, cut, line, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -53,6 +54,19 @@ const fn stop_or_restart(change: Change) -> &'static str {
     }
 }
 
+/// Names a message by its number and by what it is about.
+fn to_be_deleted(state: &State, key: MessageKey) -> String {
+    let Some(summary) = state.reader.summary_of(key) else {
+        return "Delete this message?".to_owned();
+    };
+    let number = format!("Delete message {}", summary.number);
+    let room = usize::from(WIDTH).saturating_sub(width(&number) + 3);
+    match summary.subject.as_str() {
+        "" => format!("{number}?"),
+        subject => format!("{number}: {}?", cut(subject, room)),
+    }
+}
+
 struct Asked {
     question: String,
     reason: String,
@@ -87,8 +101,8 @@ impl Asked {
                     no: " Esc Keep it ",
                 }
             }
-            Question::Delete(_) => Self {
-                question: "Delete this message?".to_owned(),
+            Question::Delete(key) => Self {
+                question: to_be_deleted(state, *key),
                 reason: "It is removed from the mailbox for good.".to_owned(),
                 yes: " y Delete it ",
                 no: " Esc Keep it ",

@@ -1,0 +1,237 @@
+//! The messages of a mailbox: whom each is from, what it is about, how old and how long it is. Only
+//! the rows in view are made, however many there are.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Datelike};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
+
+use crate::app::action::Pane;
+use crate::app::mailroom::Summary;
+use crate::app::state::messages::{Messages, Stage};
+use crate::app::state::{Palette, State};
+use crate::ui::panes::mailboxes::bar;
+use crate::ui::panes::{
+    Titles, below_header, frame, inside, mark, row_style, say_empty, scroll_bar,
+};
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{columns, grouped, line, octets};
+use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
+
+/// Messages older than this show their year instead of their time.
+const RECENT: Duration = Duration::from_hours(300 * 24);
+
+/// Columns of a date.
+const DATE: u16 = 12;
+
+/// Fits the rows into the area that [`draw`] will get.
+pub fn fit(state: &mut State, area: Rect) {
+    let rows = below_header(inside(area));
+    if let Some(messages) = state.reader.messages_mut() {
+        messages.fit(usize::from(rows.height));
+    }
+}
+
+/// Draws them.
+pub fn draw(state: &State, messages: &Messages, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let (left, right) = (left_title(messages), right_title(state, messages));
+    let titles = Titles { left: &left, right: &right };
+    let inner = frame(state, Pane::Mailboxes, area, buffer, &titles);
+    if messages.list().is_empty() {
+        say_empty(inner, buffer, theme.faint, &why_empty(messages));
+        return;
+    }
+    let table = table(messages, inner.width);
+    if let Some(header) = line(inner, 0) {
+        table.header(buffer, header, theme.header);
+    }
+    let rows = below_header(inner);
+    for (n, row) in rows_in_view(state, messages, rows.height).iter().enumerate() {
+        if let Some(at) = line(rows, n) {
+            draw_row(state, &table, row, at, buffer);
+        }
+    }
+    scroll_bar(area, buffer, &theme, messages.list().extent());
+}
+
+/// Which of the rows in view is at a place of the screen.
+#[must_use]
+pub fn row_at(area: Rect, at: Position) -> Option<usize> {
+    let rows = below_header(inside(area));
+    rows.contains(at).then(|| usize::from(at.y - rows.y))
+}
+
+fn left_title(messages: &Messages) -> String {
+    let mailbox = DisplayText::from(messages.mailbox());
+    if let Some((listed, of)) = messages.progress() {
+        let percent = (listed * 100).checked_div(of).unwrap_or(100).min(100);
+        let bar = bar(listed as u64, of as u64);
+        return format!("{mailbox}  reading {bar:·<10} {percent}% · Esc cancels");
+    }
+    let filter = messages.list().pattern();
+    let filter = filter.map(|pattern| format!(" /{}", DisplayText::from(pattern.as_str())));
+    format!("{mailbox}  {}{}", standing(messages), filter.unwrap_or_default())
+}
+
+fn standing(messages: &Messages) -> String {
+    if let Stage::NotListed(why) = messages.stage() {
+        return why.to_string();
+    }
+    let count = match messages.list().items().len() {
+        _ if *messages.stage() == Stage::Asked => return "reading…".to_owned(),
+        1 => "1 message".to_owned(),
+        count => format!("{} messages", grouped(count)),
+    };
+    match messages.left_out() {
+        0 => count,
+        older => format!("{count} · {} older ones are not listed", grouped(older)),
+    }
+}
+
+/// Who has the mailbox locked, which says why nothing can be deleted; and the selected row.
+fn right_title(state: &State, messages: &Messages) -> String {
+    let mailbox = messages.mailbox();
+    let row = state.mailboxes.items().iter().find(|row| row.name.as_str() == mailbox);
+    let holder = row.and_then(|row| row.holder.as_ref()).map(ToString::to_string);
+    let list = messages.list();
+    let place = list.place().map(|place| format!("{}/{}", grouped(place + 1), grouped(list.len())));
+    let parts: Vec<String> = holder.into_iter().chain(place).collect();
+    parts.join(" · ")
+}
+
+fn why_empty(messages: &Messages) -> String {
+    match messages.stage() {
+        Stage::NotListed(why) => why.to_string(),
+        _ if messages.list().pattern().is_some() => "No message has what is looked for.".to_owned(),
+        Stage::Complete => "No message. What comes here is shown at once.".to_owned(),
+        Stage::Asked | Stage::Listing { .. } | Stage::Again { .. } => String::new(),
+    }
+}
+
+/// A row, in words.
+struct Row<'a> {
+    summary: &'a Summary,
+    is_selected: bool,
+    is_marked: bool,
+    number: String,
+    date: String,
+    size: String,
+}
+
+fn rows_in_view<'a>(state: &State, messages: &'a Messages, height: u16) -> Vec<Row<'a>> {
+    let rows = messages.list().in_view().take(usize::from(height));
+    rows.map(|(summary, is_selected)| Row {
+        summary,
+        is_selected,
+        is_marked: messages.is_marked(summary),
+        number: summary.number.to_string(),
+        date: summary.date.map_or_else(String::new, |at| date(state, at)),
+        size: octets(summary.octets),
+    })
+    .collect()
+}
+
+fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let plain = match (row.is_marked, state.palette) {
+        (false, _) => theme.text,
+        (true, Palette::Plain) => theme.faint,
+        (true, _) => theme.faint.add_modifier(Modifier::CROSSED_OUT),
+    };
+    let style = row_style(state, Pane::Mailboxes, row.is_selected, plain);
+    let faint = row_style(state, Pane::Mailboxes, row.is_selected, theme.faint);
+    let sign = row_style(state, Pane::Mailboxes, row.is_selected, theme.bad);
+    buffer.set_style(at, row_style(state, Pane::Mailboxes, row.is_selected, theme.text));
+    let subject = match row.summary.subject.as_str() {
+        "" => ("(no subject)", faint),
+        subject => (subject, style),
+    };
+    let cells = [
+        (mark(row.is_selected), style),
+        (if row.is_marked { "D" } else { "" }, sign),
+        (&row.number, faint),
+        (row.summary.from.as_str(), style),
+        subject,
+        (&row.date, faint),
+        (&row.size, style),
+    ];
+    table.row(buffer, at, &cells);
+}
+
+/// `25 Nov 16:34` where that says it all, else `2019-11-25`; nothing where it cannot be said.
+fn date(state: &State, at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs());
+    let seconds = since.ok().and_then(|since| i64::try_from(since).ok());
+    let utc = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let Some(utc) = utc.filter(|utc| utc.year() <= 9_999) else {
+        return "—".to_owned();
+    };
+    let is_recent = state.clock.wall.duration_since(at).is_ok_and(|age| age < RECENT);
+    let form = if is_recent { "%d %b %H:%M" } else { "%Y-%m-%d" };
+    utc.with_timezone(&state.clock.offset).format(form).to_string()
+}
+
+fn table(messages: &Messages, available: u16) -> Table {
+    // The newest has the longest number.
+    let longest = messages.list().items().last().map_or(1, |newest| newest.number);
+    let number = columns(&longest.to_string()).max(2);
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    Table::new(
+        &[
+            column("", 1, 1, 0, Side::Left),
+            column("", 1, 1, 3, Side::Left),
+            column("#", number, number, 2, Side::Right),
+            column("from", 12, 22, 1, Side::Left),
+            column("subject", 12, u16::MAX, 0, Side::Left),
+            column("date", DATE, DATE, 4, Side::Left),
+            column("size", 5, 5, 5, Side::Right),
+        ],
+        available,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::mailroom::MessageKey;
+    use crate::app::state::tests::with_connections;
+
+    fn summary(number: usize) -> Summary {
+        Summary {
+            key: MessageKey { hash: number as u64, occurrence: 0 },
+            number,
+            from: "Linh Phan".into(),
+            subject: "Hello".into(),
+            date: None,
+            octets: 320,
+        }
+    }
+
+    #[test]
+    fn of_a_hundred_thousand_messages_only_those_in_view_are_put_into_words() {
+        let state = with_connections(0);
+        let mut messages = Messages::of("linhphan".to_owned());
+        messages.begin("linhphan", 100_000, 0);
+        messages.take((1..=100_000).map(summary).collect());
+        messages.complete();
+        messages.fit(20);
+        let rows = rows_in_view(&state, &messages, 20);
+        assert_eq!((rows.len(), rows[19].number.as_str()), (20, "100000"));
+        assert!(rows[19].is_selected);
+    }
+
+    #[test]
+    fn a_date_is_as_long_as_it_needs_to_be_and_never_wrong() {
+        let state = with_connections(0);
+        let now = state.clock.wall;
+        assert_eq!(date(&state, now - Duration::from_hours(1)), "17 Sep 10:00");
+        assert_eq!(date(&state, now - Duration::from_hours(24 * 400)), "2024-08-13");
+        assert_eq!(date(&state, now + Duration::from_hours(1)), "2025-09-17");
+        let last = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64);
+        assert_eq!(date(&state, last), "—");
+    }
+}
