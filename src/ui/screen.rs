@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
 use crate::app::action::{Action, Command, Request, ServerOrder};
+use crate::app::mailroom::{News, Wish};
 use crate::app::state::relay::Story;
 use crate::app::state::{Clock, State};
 use crate::servers::settings::SettingsView;
@@ -31,6 +32,9 @@ const FRAME: Duration = Duration::from_micros(16_667);
 
 /// How often the chart moves on while there is something in it.
 const CHART_STEP: Duration = Duration::from_secs(1);
+
+/// News of the mailroom that one frame takes; each may tell of hundreds of messages.
+const NEWS_A_FRAME: usize = 16;
 
 /// A snapshot of the connections may take this part of the time at most: ten thousand of them are
 /// not copied sixty times a second.
@@ -60,6 +64,8 @@ struct Screen {
     next_age: Option<Instant>,
     connections: Snapshot,
     relay_changes: watch::Receiver<u64>,
+    /// What the mailroom has told since the last frame.
+    news: Vec<News>,
     settings: watch::Receiver<SettingsView>,
 }
 
@@ -79,6 +85,8 @@ enum Woken {
     Servers,
     /// The relay says something to its operator.
     Words(String),
+    /// The mailroom says what came of a wish.
+    Mail,
     Aged,
     Frame,
     Continued,
@@ -107,6 +115,7 @@ impl Screen {
             next_frame: now,
             next_age: None,
             connections: Snapshot { version: None, not_before: now },
+            news: Vec::with_capacity(NEWS_A_FRAME),
         })
     }
 
@@ -123,6 +132,7 @@ impl Screen {
                 Woken::Input(_) => return Ok(Ending::TerminalGone),
                 Woken::News | Woken::Aged => self.is_dirty = true,
                 Woken::Overview => self.take_overview(),
+                Woken::Mail => self.take_news(),
                 Woken::Servers => self.take_servers(),
                 Woken::Words(words) => {
                     self.state.say(&words);
@@ -155,6 +165,8 @@ impl Screen {
             () = self.console.registry.moved(), if !self.is_dirty => Woken::News,
             Ok(()) = self.console.overview.changed(), if !self.is_dirty => Woken::Overview,
             Some(words) = self.console.words.recv(), if !self.is_dirty => Woken::Words(words),
+            1.. = self.console.mailroom.news.recv_many(&mut self.news, NEWS_A_FRAME),
+                if !self.is_dirty => Woken::Mail,
             Ok(()) = self.relay_changes.changed(), if !self.is_dirty => Woken::News,
             Ok(()) = self.console.control.servers.changed(), if !self.is_dirty => Woken::Servers,
             Ok(()) = self.settings.changed(), if !self.is_dirty => Woken::Servers,
@@ -205,7 +217,8 @@ impl Screen {
                 let words = self.console.control.set(setting);
                 self.state.say(&words);
             }
-            Command::Wish(_) | Command::Copy(_) => {}
+            Command::Wish(wish) => self.ask_mailroom(wish),
+            Command::Copy(_) => {}
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
             Command::Redraw => self.terminal.redraw(),
@@ -217,6 +230,16 @@ impl Screen {
     fn ask_relay(&mut self, request: Request) {
         if self.console.requests.try_send(request).is_err() {
             self.state.say("The relay has more to do than it can remember. Try again.");
+        }
+    }
+
+    fn ask_mailroom(&mut self, wish: Wish) {
+        let Err(refused) = self.console.mailroom.wishes.try_send(wish) else {
+            return;
+        };
+        self.state.say("The mailroom has more to do than it can remember. Try again.");
+        if let Wish::Send(draft) = refused.into_inner() {
+            self.state.take_news(News::NotSent(draft));
         }
     }
 
@@ -250,6 +273,7 @@ impl Screen {
         diagnostics::collect();
         fit(&mut self.state, self.terminal.area());
         self.take_relay();
+        self.take_marks();
         let Self { state, log, terminal, .. } = self;
         terminal.draw(|buffer| draw(state, log, buffer))?;
         self.is_dirty |= taken.more;
@@ -262,6 +286,25 @@ impl Screen {
         let overview = Arc::clone(&self.console.overview.borrow_and_update());
         self.state.overview_is(&overview);
         self.is_dirty = true;
+    }
+
+    fn take_news(&mut self) {
+        for news in self.news.drain(..) {
+            self.state.take_news(news);
+        }
+        self.is_dirty = true;
+    }
+
+    /// Takes which of the messages in sight a POP3 session means to remove.
+    fn take_marks(&mut self) {
+        let Some(messages) = self.state.reader.messages_mut() else { return };
+        let Some(marks) = self.console.mailroom.directory.marks(messages.mailbox()) else {
+            messages.marks_are(std::iter::empty());
+            return;
+        };
+        let is_marked = |number: &usize| number.checked_sub(1).is_some_and(|n| marks.is_marked(n));
+        let marked: Vec<usize> = messages.in_sight().filter(is_marked).collect();
+        messages.marks_are(marked.into_iter());
     }
 
     fn take_servers(&mut self) {
