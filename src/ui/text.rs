@@ -10,6 +10,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub use crate::app::state::figures::grouped;
+
 const KIB: u64 = 1024;
 
 /// Columns that `text` takes.
@@ -167,20 +169,6 @@ pub fn age(time: Duration) -> String {
     }
 }
 
-/// A number with its thousands apart: `1,234`.
-#[must_use]
-pub fn grouped(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -247,13 +235,6 @@ mod tests {
         assert_eq!(age_of(12), "12s");
         assert_eq!(age_of(540), "9m");
         assert_eq!(age_of(90_000), "1d");
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(grouped(7_u64), "7");
-        assert_eq!(grouped(1_234_567_u64), "1,234,567");
-        assert_eq!(grouped(999_u64), "999");
     }
 
     #[test]
