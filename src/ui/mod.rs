@@ -5,6 +5,7 @@
 //! sight, and for nothing else.
 
 pub mod canvas;
+pub mod clipboard;
 mod diagnostics;
 pub mod feed;
 pub mod keymap;

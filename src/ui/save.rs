@@ -1,5 +1,6 @@
 //! Saves transcript rows to a file, as headless `-v` would have printed them.
 
+use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,14 +12,49 @@ use crate::app::state::{Clock, State};
 /// Files with the same second in their name, at most.
 const MOST_NAMES: u32 = 100;
 
-/// Saves the rows that the filters let through to a new file in `directory`; returns its path and
-/// how many rows there were. Never overwrites a file.
+/// Why nothing was saved, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// A file of this name is there.
+    #[error("{} exists, and nothing is overwritten. Choose another name.", .0.display())]
+    Exists(PathBuf),
+    /// No file can be made or written there.
+    #[error(
+        "Cannot save the lines in {}: {source}. Name a file elsewhere with :save FILE.",
+        .place.display()
+    )]
+    Write {
+        /// The file, or the directory that it was to be made in.
+        place: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Saves the rows that the filters let through to a new file; returns its path and how many rows
+/// there were. The file is called `name`, seen from `directory`, or by the time in `directory`.
+/// Never overwrites a file.
 ///
 /// # Errors
 ///
-/// No file can be made there, or it cannot be written.
-pub fn save(state: &State, directory: &Path) -> io::Result<(PathBuf, usize)> {
-    let (path, file) = new_file(directory, state.clock)?;
+/// There is such a file, or none can be made there, or it cannot be written.
+pub fn save(
+    state: &State,
+    directory: &Path,
+    name: Option<&Path>,
+) -> Result<(PathBuf, usize), SaveError> {
+    let (path, file) = match name {
+        None => new_file(directory, state.clock)
+            .map_err(|source| SaveError::Write { place: directory.to_owned(), source }),
+        Some(name) => named_file(directory.join(at_home(name, env::home_dir()))),
+    }?;
+    match write(state, file) {
+        Ok(rows) => Ok((path, rows)),
+        Err(source) => Err(SaveError::Write { place: path, source }),
+    }
+}
+
+fn write(state: &State, file: File) -> io::Result<usize> {
     let mut out = BufWriter::new(file);
     let passwords = state.transcript.ring().passwords();
     let mut rows = 0;
@@ -27,7 +63,27 @@ pub fn save(state: &State, directory: &Path) -> io::Result<(PathBuf, usize)> {
         rows += 1;
     }
     out.flush()?;
-    Ok((path, rows))
+    Ok(rows)
+}
+
+/// `~/` is what the shell would have made of it.
+fn at_home(name: &Path, home: Option<PathBuf>) -> PathBuf {
+    match (name.strip_prefix("~"), home) {
+        (Ok(below), Some(home)) => home.join(below),
+        _ => name.to_owned(),
+    }
+}
+
+fn named_file(path: PathBuf) -> Result<(PathBuf, File), SaveError> {
+    match create(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(SaveError::Exists(path)),
+        Err(source) => Err(SaveError::Write { place: path, source }),
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 fn new_file(directory: &Path, clock: Clock) -> io::Result<(PathBuf, File)> {
@@ -39,7 +95,7 @@ fn new_file(directory: &Path, clock: Clock) -> io::Result<(PathBuf, File)> {
             _ => format!("{name}-{n}.txt"),
         };
         let path = directory.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             file => return Ok((path, file?)),
         }
@@ -60,7 +116,7 @@ mod tests {
         state.apply(line(1, "PASS cis505"));
         state.apply(line(2, "NOOP"));
         state.update(Action::OnlyThis);
-        let (path, rows) = save(&state, directory.path()).unwrap();
+        let (path, rows) = save(&state, directory.path(), None).unwrap();
         assert_eq!(rows, 1);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "[1] C: PASS ******\n");
     }
@@ -69,8 +125,58 @@ mod tests {
     fn a_file_that_is_there_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let state = with_connections(0);
-        let (first, _) = save(&state, directory.path()).unwrap();
-        let (second, _) = save(&state, directory.path()).unwrap();
+        let (first, _) = save(&state, directory.path(), None).unwrap();
+        let (second, _) = save(&state, directory.path(), None).unwrap();
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_name_is_seen_from_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = with_connections(1);
+        state.apply(line(1, "NOOP"));
+        let (path, rows) = save(&state, directory.path(), Some(Path::new("a.txt"))).unwrap();
+        assert_eq!((path, rows), (directory.path().join("a.txt"), 1));
+        let elsewhere = directory.path().join("b.txt");
+        let (path, _) = save(&state, Path::new("/nowhere"), Some(&elsewhere)).unwrap();
+        assert_eq!(path, elsewhere);
+    }
+
+    #[test]
+    fn a_named_file_that_is_there_is_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.txt");
+        std::fs::write(&path, "mine").unwrap();
+        let error = save(&with_connections(0), directory.path(), Some(Path::new("a.txt")));
+        let error = error.unwrap_err().to_string();
+        assert!(error.ends_with("a.txt exists, and nothing is overwritten. Choose another name."));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_place_where_nothing_can_be_made_is_named() {
+        for name in [None, Some(Path::new("a.txt"))] {
+            let error = save(&with_connections(0), Path::new("/nowhere/at-all"), name);
+            let error = error.unwrap_err().to_string();
+            assert!(error.starts_with("Cannot save the lines in /nowhere/at-all"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory() {
+        let home = || Some(PathBuf::from("/home/linhphan"));
+        assert_eq!(at_home(Path::new("~/a.txt"), home()), Path::new("/home/linhphan/a.txt"));
+        assert_eq!(at_home(Path::new("~a"), home()), Path::new("~a"));
+        assert_eq!(at_home(Path::new("~/a"), None), Path::new("~/a"));
+    }
+
+    #[test]
+    fn the_wire_view_is_saved_in_the_headless_form() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = with_connections(1);
+        state.apply(line(1, "NOOP"));
+        state.update(Action::Wire);
+        let (path, _) = save(&state, directory.path(), None).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "[1] C: NOOP\n");
     }
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::future::poll_fn;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,10 +20,12 @@ use crate::app::mailroom::{News, Wish};
 use crate::app::state::relay::Story;
 use crate::app::state::{Clock, State};
 use crate::servers::settings::SettingsView;
+use crate::ui::clipboard::{Desktop, osc_52};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::save::save;
 use crate::ui::terminal::{PanicGuard, Terminal};
+use crate::ui::text::grouped;
 use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap, mouse};
 use crate::wire::display::DisplayText;
 
@@ -56,6 +58,7 @@ struct Screen {
     state: State,
     log: LogView,
     terminal: Terminal,
+    desktop: Desktop,
     /// Whether the picture is behind the state.
     is_dirty: bool,
     /// When the next frame may be drawn.
@@ -106,6 +109,7 @@ impl Screen {
         state.overview_is(&console.overview.borrow());
         Ok(Self {
             terminal: Terminal::enter(state.mouse)?,
+            desktop: Desktop::default(),
             relay_changes: console.relay.board.changes(),
             settings: console.settings.changes(),
             console,
@@ -211,14 +215,14 @@ impl Screen {
             Command::Quit => return Ok(Some(Ending::Quit)),
             Command::Close(connection) => self.console.registry.close(connection),
             Command::Relay(request) => self.ask_relay(request),
-            Command::Save(name) => self.save(name),
+            Command::Save(name) => self.save(name.as_deref()),
+            Command::Copy(text) => self.copy(text)?,
             Command::Server(order) => self.order_server(order),
             Command::Set(setting) => {
                 let words = self.console.control.set(setting);
                 self.state.say(&words);
             }
             Command::Wish(wish) => self.ask_mailroom(wish),
-            Command::Copy(_) => {}
             Command::ScrollLog(step) => self.log.scroll(step),
             Command::Mouse => self.terminal.set_mouse(self.state.mouse)?,
             Command::Redraw => self.terminal.redraw(),
@@ -249,16 +253,26 @@ impl Screen {
         }
     }
 
-    fn save(&mut self, _name: Option<PathBuf>) {
-        let saved = env::current_dir().and_then(|here| save(&self.state, &here));
-        let words = match saved {
-            Ok((path, rows)) => format!("Saved {rows} lines to {}", path.display()),
-            Err(error) => format!(
-                "Cannot save the transcript in the current directory: {error}. \
-                 Start the console in a directory that can be written."
-            ),
+    fn save(&mut self, name: Option<&Path>) {
+        // Where it cannot be told where the console runs, `.` fails with the reason.
+        let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let words = match save(&self.state, &here, name) {
+            Ok((path, rows)) => format!("Saved {} lines to {}.", grouped(rows), path.display()),
+            Err(error) => error.to_string(),
         };
         self.state.say(&words);
+    }
+
+    /// The state has said already that it is copied.
+    fn copy(&mut self, text: String) -> io::Result<()> {
+        match osc_52(&text) {
+            Ok(told) => {
+                self.terminal.tell(&told)?;
+                self.desktop.copy(text);
+            }
+            Err(error) => self.state.say(&error.to_string()),
+        }
+        Ok(())
     }
 
     fn draw_frame(&mut self) -> io::Result<()> {

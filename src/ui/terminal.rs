@@ -101,6 +101,15 @@ impl Terminal {
         self.canvas.forget();
     }
 
+    /// Writes what tells the terminal something, between two frames.
+    ///
+    /// # Errors
+    ///
+    /// The terminal cannot be written: it is gone.
+    pub fn tell(&mut self, sequence: &str) -> io::Result<()> {
+        execute!(io::stdout(), Print(sequence))
+    }
+
     /// Takes the mouse, or gives it back to the terminal.
     ///
     /// # Errors
