@@ -252,6 +252,8 @@ pub struct State {
     pub transcript: Scrollback,
     /// Lines a second.
     pub rate: Rate,
+    /// Messages a second.
+    pub messages: Rate,
     /// What lies over the panes.
     pub overlay: Overlay,
     /// What is being typed in the last line.
@@ -306,6 +308,7 @@ impl State {
             relay: RelayNow::default(),
             transcript: Scrollback::new(scrollback),
             rate: Rate::new(clock.instant),
+            messages: Rate::new(clock.instant),
             overlay: Overlay::None,
             prompt: None,
             search: Input::default(),
@@ -329,12 +332,16 @@ impl State {
     pub fn tick(&mut self, clock: Clock) {
         self.clock = clock;
         self.rate.advance(clock.instant);
+        self.messages.advance(clock.instant);
     }
 
     /// Takes a transcript row.
     pub fn apply(&mut self, row: impl Into<Row>) {
         let row = row.into();
         self.rate.count(row.lines(), self.clock.instant);
+        if row.is_message() {
+            self.messages.count(1, self.clock.instant);
+        }
         self.checklist.apply(&row);
         self.transcript.push(row);
     }

@@ -23,6 +23,7 @@ use crate::servers::settings::SettingsView;
 use crate::ui::clipboard::{Desktop, osc_52};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
+use crate::ui::panes::top_line;
 use crate::ui::save::save;
 use crate::ui::terminal::{PanicGuard, Terminal};
 use crate::ui::text::grouped;
@@ -32,7 +33,7 @@ use crate::wire::display::DisplayText;
 /// Sixty frames a second are as many as anybody sees.
 const FRAME: Duration = Duration::from_micros(16_667);
 
-/// How often the chart moves on while there is something in it.
+/// How often the figures move on while there is something in them.
 const CHART_STEP: Duration = Duration::from_secs(1);
 
 /// News of the mailroom that one frame takes; each may tell of hundreds of messages.
@@ -345,10 +346,10 @@ impl Screen {
     fn ages_in(&self) -> Option<Duration> {
         let layout = Layout::of(&self.state, self.terminal.area());
         let has_chart = layout.is_some_and(|layout| layout.chart.is_some());
-        if has_chart && self.state.rate.peak() > 0 {
-            return Some(CHART_STEP);
-        }
-        self.state.ages_in()
+        let has_figures = (has_chart && self.state.rate.peak() > 0)
+            || top_line::has_rate(&self.state, self.terminal.area().width);
+        let figures = has_figures.then_some(CHART_STEP);
+        figures.into_iter().chain(self.state.ages_in()).min()
     }
 
     /// Takes a snapshot of the connections if there is news of them, or if closed ones are listed,

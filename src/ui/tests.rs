@@ -34,6 +34,8 @@ use crate::ui::reader_tests::{html_message, long_message, plain_message, summary
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
 
+mod transcript;
+
 pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 /// The console, its keys and its picture.

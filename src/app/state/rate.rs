@@ -1,4 +1,4 @@
-//! How many transcript lines there were in each of the last seconds.
+//! How many lines or messages there were in each of the last seconds.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 /// Seconds that are remembered.
 pub const SECONDS: usize = 120;
 
-/// Lines of each of the last [`SECONDS`] seconds.
+/// How many there were in each of the last [`SECONDS`] seconds.
 #[derive(Debug, Clone)]
 pub struct Rate {
     started: Instant,
@@ -17,17 +17,17 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// No lines yet.
+    /// None yet.
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self { started, newest: 0, counts: VecDeque::from([0; SECONDS]) }
     }
 
-    /// Counts `lines` that came at `now`.
-    pub fn count(&mut self, lines: u64, now: Instant) {
+    /// Counts as many `more` that came at `now`.
+    pub fn count(&mut self, more: u64, now: Instant) {
         self.advance(now);
         if let Some(count) = self.counts.back_mut() {
-            *count += lines;
+            *count += more;
         }
     }
 
@@ -48,7 +48,19 @@ impl Rate {
         self.counts.iter().copied()
     }
 
-    /// The most lines of one second.
+    /// How many there were in the last second that is over.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.counts().rev().nth(1).unwrap_or(0)
+    }
+
+    /// Whether [`now`](Self::now) will change though nothing comes.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.counts().rev().take(2).any(|count| count > 0)
+    }
+
+    /// The most of one second.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.counts().max().unwrap_or(0)
@@ -69,9 +81,24 @@ mod tests {
         rate.count(5, start + Duration::from_secs(2));
         let last: Vec<u64> = rate.counts().skip(SECONDS - 3).collect();
         assert_eq!(last, [7, 0, 5]);
+        assert_eq!(rate.now(), 0);
         assert_eq!(rate.peak(), 7);
         rate.advance(start + Duration::from_secs(130));
         assert_eq!(rate.peak(), 0);
+    }
+
+    #[test]
+    fn a_rate_is_of_a_whole_second_and_comes_to_rest() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start);
+        assert!(!rate.is_moving());
+        rate.count(42, start);
+        let mut seen = Vec::new();
+        for second in 1..=3 {
+            rate.advance(start + Duration::from_secs(second));
+            seen.push((rate.now(), rate.is_moving()));
+        }
+        assert_eq!(seen, [(42, true), (0, false), (0, false)]);
     }
 
     #[test]

@@ -94,6 +94,12 @@ impl Row {
         matches!(self, Self::Event(Event { kind: Kind::Closed, .. }))
     }
 
+    /// Whether a message has ended here.
+    #[must_use]
+    pub const fn is_message(&self) -> bool {
+        matches!(self, Self::Event(Event { kind: Kind::Text { .. }, .. }))
+    }
+
     /// Whether it is part of a message text.
     #[must_use]
     pub const fn is_body(&self) -> bool {

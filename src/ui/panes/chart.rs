@@ -1,31 +1,43 @@
-//! Lines a second over the last two minutes.
+//! Lines and messages a second over the last two minutes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::widgets::{BorderType, Sparkline, Widget};
 
 use crate::app::state::State;
+use crate::app::state::rate::Rate;
 use crate::ui::panes::{Titles, border, inside, title};
-use crate::ui::text::grouped;
+use crate::ui::text::{grouped, line, put};
 use crate::ui::theme::Theme;
 
 /// Draws them, newest on the right.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     border(area, buffer, theme.border, BorderType::Rounded);
-    let peak = format!("peak {}", grouped(state.rate.peak()));
-    let titles = Titles { left: "lines/s (last 2 min)", right: &peak };
+    let titles = Titles { left: "Figures", right: "last 2 min" };
     title(area, buffer, &theme, &titles);
     let inner = inside(area);
+    let upper = Rect { height: inner.height.div_ceil(2), ..inner };
+    let lower = Rect { y: upper.bottom(), height: inner.height - upper.height, ..inner };
+    draw_rate(&state.rate, "lines/s", upper, theme.client, buffer);
+    draw_rate(&state.messages, "messages/s", lower, theme.server, buffer);
+}
+
+fn draw_rate(rate: &Rate, unit: &str, area: Rect, style: Style, buffer: &mut Buffer) {
+    let Some(first) = line(area, 0) else { return };
+    let words = format!("{unit} {} · peak {}", grouped(rate.now()), grouped(rate.peak()));
+    put(buffer, first.as_position(), first.width, &words, style);
+    let below = Rect { y: area.y + 1, height: area.height - 1, ..area };
     Sparkline::default()
-        .data(columns(state, usize::from(inner.width)))
-        .style(theme.client)
-        .render(inner, buffer);
+        .data(columns(rate, usize::from(below.width)))
+        .style(style)
+        .render(below, buffer);
 }
 
 /// The seconds, as many to a column as it takes to show them all.
-fn columns(state: &State, width: usize) -> Vec<u64> {
-    let counts: Vec<u64> = state.rate.counts().collect();
+fn columns(rate: &Rate, width: usize) -> Vec<u64> {
+    let counts: Vec<u64> = rate.counts().collect();
     let per_column = counts.len().div_ceil(width.max(1)).max(1);
     let mut columns: Vec<u64> = counts
         .rchunks(per_column)

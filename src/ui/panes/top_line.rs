@@ -11,7 +11,7 @@ use crate::app::state::servers::Server;
 use crate::store::overview::RecipientState;
 use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;
-use crate::ui::text::{self, columns, grouped, put};
+use crate::ui::text::{self, columns, grouped, put, put_right};
 use crate::ui::theme::Theme;
 
 /// From this width on there is room for whole words.
@@ -27,6 +27,25 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     for (words, style) in shown {
         let left = area.right().saturating_sub(at.x);
         at.x += put(buffer, at, left, &words, style);
+    }
+    if has_rate(state, area.width) {
+        let rest = Rect { x: at.x, width: area.right().saturating_sub(at.x), ..area };
+        draw_rate(state, rest, buffer);
+    }
+}
+
+/// Whether lines a second are told in a top line of this width, or were a moment ago.
+#[must_use]
+pub fn has_rate(state: &State, width: u16) -> bool {
+    width >= WIDE && state.rate.is_moving()
+}
+
+/// Lines a second, on the right, if there were any and there is room.
+fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
+    let rate = state.rate.now();
+    let words = format!("  {} lines/s ", grouped(rate));
+    if rate > 0 && columns(&words) <= rest.width {
+        put_right(buffer, rest.as_position(), rest.width, &words, Theme::of(state.palette).text);
     }
 }
 
