@@ -43,7 +43,7 @@ use crate::app::state::prompt::{History, Prompt};
 use crate::app::state::rate::Rate;
 use crate::app::state::reader::Reader;
 use crate::app::state::relay::{RelayNow, Story};
-use crate::app::state::row::Row;
+use crate::app::state::row::{Notation, Row};
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::app::state::scrollback::Scrollback;
 use crate::app::state::servers::Server;
@@ -280,6 +280,8 @@ pub struct State {
     pub stamps: Stamps,
     /// Long rows.
     pub long_rows: LongRows,
+    /// How rows are written.
+    pub notation: Notation,
     /// Colours.
     pub palette: Palette,
     /// The mouse.
@@ -322,6 +324,7 @@ impl State {
             said: None,
             stamps: Stamps::Seconds,
             long_rows: LongRows::Cut,
+            notation: Notation::Transcript,
             palette: Palette::Dark,
             mouse: Mouse::Captured,
             seen: HashMap::new(),

@@ -100,6 +100,7 @@ impl Ring {
             self.skipped += lines;
             if let Some(Row::Skipped(before)) = self.rows.back_mut() {
                 *before += lines;
+                self.look_again_at_last();
                 return;
             }
         }
@@ -149,10 +150,11 @@ impl Ring {
         self.visible().partition_point(|&visible| visible < seq)
     }
 
-    /// Rows of one connection, newest first.
-    pub fn newest_of(&self, connection: u64) -> impl Iterator<Item = &Row> {
+    /// Rows of one connection, whatever else is narrowed and filtered.
+    #[must_use]
+    pub fn of(&self, connection: u64) -> impl DoubleEndedIterator<Item = &Row> {
         let seqs = self.by_connection.get(&connection);
-        seqs.into_iter().flat_map(|seqs| seqs.iter().rev()).filter_map(|&seq| self.row(seq))
+        seqs.into_iter().flatten().filter_map(|&seq| self.row(seq))
     }
 
     /// How many rows were skipped since the beginning.
@@ -171,6 +173,12 @@ impl Ring {
     #[must_use]
     pub const fn only(&self) -> Option<ConnectionName> {
         self.only
+    }
+
+    /// Whether message text is shown line by line.
+    #[must_use]
+    pub const fn bodies(&self) -> Bodies {
+        self.bodies
     }
 
     /// What is looked for, and whether only that is shown.
@@ -220,16 +228,21 @@ impl Ring {
             Passwords::Masked => Passwords::Shown,
             Passwords::Shown => Passwords::Masked,
         };
-        if self.search.is_some() {
-            self.index_again();
-        }
+        self.search_again();
     }
 
     /// Lets only those rows through that the filter does, or all.
     pub fn filter(&mut self, filter: Option<Filter>) {
-        self.search =
-            filter.map(|filter| Search { filter, matches: Matches::Only, found: VecDeque::new() });
-        self.index_again();
+        match (&mut self.search, filter) {
+            (Some(search), Some(filter)) if search.filter == filter => {
+                search.matches = Matches::Only;
+            }
+            (search, filter) => {
+                let found = VecDeque::new();
+                *search = filter.map(|filter| Search { filter, matches: Matches::Only, found });
+                self.search_again();
+            }
+        }
     }
 
     /// The next match after `seq`, or before it; beyond the end it begins again at the other end.
@@ -264,6 +277,17 @@ impl Ring {
         }
     }
 
+    /// Looks at every row that is let through but for the filter; the others stay as they are.
+    fn search_again(&mut self) {
+        let Some(mut search) = self.search.take() else { return };
+        let is_found = |seq: &u64| {
+            let row = self.row(*seq);
+            row.is_some_and(|row| search.filter.lets_through(row, self.passwords))
+        };
+        search.found = self.base.iter().copied().filter(is_found).collect();
+        self.search = Some(search);
+    }
+
     fn index_again(&mut self) {
         self.base.clear();
         self.by_connection.clear();
@@ -296,6 +320,19 @@ impl Ring {
         }
         if let Some(search) = self.search.as_mut().filter(|_| is_found) {
             search.found.push_back(seq);
+        }
+    }
+
+    /// The text of the last row has changed.
+    fn look_again_at_last(&mut self) {
+        let last = self.end() - 1;
+        let is_found = self.rows.back().is_some_and(|row| self.is_found(row));
+        let Some(search) = &mut self.search else { return };
+        if search.found.back() == Some(&last) {
+            search.found.pop_back();
+        }
+        if is_found {
+            search.found.push_back(last);
         }
     }
 
@@ -363,7 +400,14 @@ fn forget(index: &mut VecDeque<u64>, seq: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::state::tests::{closed, line, text_line};
+    use proptest::prelude::*;
+
+    use crate::app::state::tests::{closed, event, line, name, text_line};
+    use crate::wire::event::{KeptLine, Kind, Side};
+
+    fn filter(typed: &str) -> Option<Filter> {
+        Filter::parse(typed).unwrap()
+    }
 
     fn texts(ring: &Ring) -> Vec<String> {
         ring.from(0).map(|(_, row)| row.text(ring.passwords()).into_string()).collect()
@@ -428,6 +472,25 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_is_changed_and_taken_back() {
+        let mut ring = ring([line(1, "NOOP"), line(1, "QUIT"), line(2, "NOOP")]);
+        for (typed, rows) in [("[2]", 1), ("noop", 2), ("[2] quit", 0), ("", 3)] {
+            ring.filter(filter(typed));
+            assert_eq!(ring.len(), rows, "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_same_filter_again_shows_only_the_matches_again() {
+        let mut ring = ring([line(1, "NOOP"), line(1, "QUIT")]);
+        ring.filter(filter("noop"));
+        ring.find(0, Direction::Forward);
+        assert_eq!(ring.len(), 2);
+        ring.filter(filter("noop"));
+        assert_eq!(ring.len(), 1);
+    }
+
+    #[test]
     fn what_is_masked_cannot_be_looked_for() {
         let mut ring = ring([line(1, "PASS cis505")]);
         ring.filter(Filter::parse("cis505").unwrap());
@@ -477,6 +540,86 @@ mod tests {
         ring.push(line(1, "a"));
         ring.push(line(2, "b"));
         assert_eq!(ring.by_connection.keys().collect::<Vec<_>>(), [&2]);
-        assert_eq!(ring.newest_of(2).count(), 1);
+        assert_eq!(ring.of(2).count(), 1);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Happening {
+        Said(u64, Side, &'static str),
+        Text(u64),
+        Skipped(u64),
+        Filter(&'static str),
+        Narrow(Option<u64>),
+        Find(Direction),
+        Bodies,
+        Passwords,
+    }
+
+    fn any_happening() -> impl Strategy<Value = Happening> {
+        let id = || 1..4_u64;
+        let side = prop::sample::select(vec![Side::Client, Side::Server]);
+        let text = prop::sample::select(vec!["NOOP", "PASS noop", "-ERR no", "RETR 12"]);
+        let typed = vec!["", "no", "C:", "S: no", "[2]", "[1] [3] /^.*no$/", "@smtp", "@pop3 12"];
+        let direction = prop::sample::select(vec![Direction::Forward, Direction::Backward]);
+        prop_oneof![
+            6 => (id(), side, text).prop_map(|(id, side, text)| Happening::Said(id, side, text)),
+            2 => id().prop_map(Happening::Text),
+            1 => (1..9_u64).prop_map(Happening::Skipped),
+            3 => prop::sample::select(typed).prop_map(Happening::Filter),
+            1 => prop::option::of(id()).prop_map(Happening::Narrow),
+            1 => direction.prop_map(Happening::Find),
+            1 => Just(Happening::Bodies),
+            1 => Just(Happening::Passwords),
+        ]
+    }
+
+    fn happen(ring: &mut Ring, happening: &Happening) {
+        match *happening {
+            Happening::Said(id, side, text) => {
+                ring.push(event(id, Kind::Line(side, KeptLine::new(text.as_bytes()))));
+            }
+            Happening::Text(id) => ring.push(text_line(id, "no text")),
+            Happening::Skipped(lines) => ring.push(Row::Skipped(lines)),
+            Happening::Filter(typed) => ring.filter(filter(typed)),
+            Happening::Narrow(id) => ring.narrow(id.map(name)),
+            Happening::Find(direction) => {
+                ring.find(ring.end(), direction);
+            }
+            Happening::Bodies => ring.toggle_bodies(),
+            Happening::Passwords => ring.toggle_passwords(),
+        }
+    }
+
+    /// What is let through, looked at row by row.
+    fn naive(ring: &Ring) -> (Vec<u64>, Vec<u64>) {
+        let is_of_base = |row: &Row| {
+            let is_narrowed_to =
+                |only: ConnectionName| row.connection().is_none_or(|name| name.id == only.id);
+            (ring.bodies == Bodies::Shown || !row.is_body()) && ring.only.is_none_or(is_narrowed_to)
+        };
+        let rows = (ring.first..).zip(&ring.rows).filter(|(_, row)| is_of_base(row));
+        let search = ring.search();
+        let is_found =
+            |row: &Row| search.is_some_and(|(filter, _)| filter.lets_through(row, ring.passwords));
+        let found = rows.clone().filter(|(_, row)| is_found(row)).map(|(seq, _)| seq).collect();
+        let base = rows.map(|(seq, _)| seq).collect();
+        (base, found)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_a_naive_filter_lets_the_same_rows_through(
+            happenings in prop::collection::vec(any_happening(), 0..80),
+        ) {
+            let mut ring = Ring::new(12);
+            for happening in &happenings {
+                happen(&mut ring, happening);
+                let (base, found) = naive(&ring);
+                let shown: Vec<u64> = ring.from(0).map(|(seq, _)| seq).collect();
+                let is_only = matches!(ring.search(), Some((_, Matches::Only)));
+                prop_assert_eq!(shown, if is_only { &found } else { &base }.clone());
+                prop_assert_eq!(ring.found(), found.len());
+            }
+        }
     }
 }

@@ -3,7 +3,20 @@
 use std::time::SystemTime;
 
 use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Event, Kind, Passwords, Side, transcript_line};
+use crate::wire::event::{
+    ConnectionName, Event, Kind, Passwords, Side, transcript_line, wire_line,
+};
+
+/// How rows are written on the screen. They are copied, saved and looked for as headless `-v`
+/// prints them, whatever is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notation {
+    /// As headless `-v` prints them.
+    #[default]
+    Transcript,
+    /// With their line ends, and with where reads ended.
+    Wire,
+}
 
 /// A row of the transcript.
 #[derive(Debug, Clone)]
@@ -61,6 +74,15 @@ impl Row {
         match self {
             Self::Event(event) => Some(event.at),
             Self::Skipped(_) | Self::TextLeftOut { .. } => None,
+        }
+    }
+
+    /// The row as it is shown.
+    #[must_use]
+    pub fn shown(&self, notation: Notation, passwords: Passwords) -> DisplayText {
+        match (notation, self) {
+            (Notation::Wire, Self::Event(event)) => wire_line(event, passwords),
+            _ => self.text(passwords),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The user's view of the transcript: following its end, paused, or somewhere in what is kept.
 
+use std::collections::HashMap;
+use std::time::SystemTime;
+
 use crate::app::action::{Direction, Step};
 use crate::app::state::Extent;
 use crate::app::state::filter::Filter;
@@ -21,6 +24,8 @@ enum View {
     /// At these rows, copied because a flood may push them out of what is kept.
     Paused {
         rows: Vec<(u64, Row)>,
+        /// When their connections began, by id.
+        starts: HashMap<u64, SystemTime>,
         /// The first row that came after.
         since: u64,
     },
@@ -90,6 +95,27 @@ impl Scrollback {
         match self.view {
             View::Held { cursor, .. } => self.ring.at(self.clamped(cursor)),
             View::Following | View::Paused { .. } => None,
+        }
+    }
+
+    /// When the connection of a row in view began, as far as is known.
+    #[must_use]
+    pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
+        match &self.view {
+            View::Paused { starts, .. } => starts.get(&row.connection()?.id).copied(),
+            View::Following | View::Held { .. } => self.ring.start_of(row),
+        }
+    }
+
+    /// When the row happened that is shown before the one of this number.
+    #[must_use]
+    pub fn before(&self, seq: u64) -> Option<SystemTime> {
+        match &self.view {
+            View::Paused { rows, .. } => {
+                let before = rows.iter().take_while(|(shown, _)| *shown < seq);
+                before.filter_map(|(_, row)| row.at()).last()
+            }
+            View::Following | View::Held { .. } => self.ring.before(seq),
         }
     }
 
@@ -176,10 +202,11 @@ impl Scrollback {
             View::Paused { .. } | View::Held { .. } => View::Following,
             View::Following => {
                 let last = self.ring.from(self.ring.len().saturating_sub(PAUSED_ROWS));
-                View::Paused {
-                    rows: last.map(|(seq, row)| (seq, row.clone())).collect(),
-                    since: self.ring.end(),
-                }
+                let rows: Vec<_> = last.map(|(seq, row)| (seq, row.clone())).collect();
+                let starts = rows
+                    .iter()
+                    .filter_map(|(_, row)| Some((row.connection()?.id, self.ring.start_of(row)?)));
+                View::Paused { starts: starts.collect(), rows, since: self.ring.end() }
             }
         };
     }

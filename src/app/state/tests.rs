@@ -28,6 +28,12 @@ pub(crate) fn line(id: u64, text: &str) -> Row {
     event(id, Kind::Line(Side::Client, KeptLine::new(text.as_bytes())))
 }
 
+/// A command line on connection `id`, at that time.
+pub(crate) fn line_at(id: u64, text: &str, at: SystemTime) -> Row {
+    let kind = Kind::Line(Side::Client, KeptLine::new(text.as_bytes()));
+    Row::Event(Event { connection: name(id), at, kind })
+}
+
 /// A line of message text on connection `id`.
 pub(crate) fn text_line(id: u64, text: &str) -> Row {
     event(id, Kind::TextLine(Side::Client, KeptLine::new(text.as_bytes())))

@@ -11,6 +11,7 @@ use crate::app::state::filter::Filter;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::app::state::reader::attachments_meant;
+use crate::app::state::row::Notation;
 use crate::app::state::rows::{MailboxRow, QueueRow};
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::relay::orders::{Order, Pick};
@@ -62,7 +63,7 @@ impl State {
             Action::Wrap => self.long_rows = self.long_rows.other(),
             Action::Bodies => self.transcript.toggle_bodies(),
             Action::Passwords => self.transcript.toggle_passwords(),
-            Action::Wire => self.toggle_wire(),
+            Action::Wire => self.notation = self.notation.other(),
             Action::CopyLine => return self.copy_line(),
             Action::CopyConnection => return self.copy_connection(),
             Action::Save => return Some(Command::Save(None)),
@@ -417,8 +418,6 @@ impl State {
 
     fn other_tile(&mut self, _direction: Direction) {}
 
-    fn toggle_wire(&mut self) {}
-
     fn copy_line(&mut self) -> Option<Command> {
         None
     }
@@ -600,6 +599,15 @@ impl Stamps {
             Self::SinceStart => "Time stamps: seconds since the connection began.",
             Self::SinceBefore => "Time stamps: seconds since the line before.",
             Self::Off => "No time stamps.",
+        }
+    }
+}
+
+impl Notation {
+    const fn other(self) -> Self {
+        match self {
+            Self::Transcript => Self::Wire,
+            Self::Wire => Self::Transcript,
         }
     }
 }

@@ -10,11 +10,13 @@ pub mod log;
 pub mod mailboxes;
 pub mod message;
 pub mod messages;
+mod painter;
 pub mod question;
 pub mod queue;
 pub mod queue_entry;
 pub mod reader;
 pub mod servers;
+mod stamps;
 pub mod tiles;
 pub mod too_small;
 pub mod top_line;
@@ -153,7 +155,7 @@ fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Styl
 fn name_and_filter(state: &State, pane: Pane) -> String {
     match state.filter_of(Context::Pane(pane)) {
         None => pane.title().to_owned(),
-        Some(pattern) => format!("{} /{}", pane.title(), DisplayText::from(pattern)),
+        Some(pattern) => format!("{} / {}", pane.title(), DisplayText::from(pattern)),
     }
 }
 

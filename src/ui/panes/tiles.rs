@@ -7,7 +7,8 @@ use ratatui::widgets::BorderType;
 use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
-use crate::ui::panes::transcript::{Painter, draw_partial};
+use crate::ui::panes::painter::Painter;
+use crate::ui::panes::transcript::draw_partial;
 use crate::ui::panes::{Titles, border, inside, say_empty, title};
 use crate::ui::text::line;
 use crate::ui::theme::Theme;
@@ -101,16 +102,16 @@ fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buff
     let passwords = state.transcript.ring().passwords();
     let has_partial = row.partial(passwords).is_some();
     let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
-    let mut rows: Vec<_> = state.transcript.ring().newest_of(row.name.id).take(room).collect();
+    let mut rows: Vec<_> = state.transcript.ring().of(row.name.id).rev().take(room).collect();
     rows.reverse();
     let number = format!("[{}] ", row.name.number);
     for (n, shown) in rows.iter().enumerate() {
         let Some(at) = line(inner, n) else {
             break;
         };
-        let text = shown.text(passwords);
-        let said = text.as_str().strip_prefix(&number).unwrap_or(text.as_str());
-        Painter::new(state, shown).draw_text(at, false, said, buffer);
+        let painter = Painter::new(state, shown);
+        let said = if painter.text().starts_with(&number) { number.len() } else { 0 };
+        painter.draw(at, &(said..painter.text().len()), buffer);
     }
     if let Some(at) = line(inner, rows.len()).filter(|_| has_partial) {
         draw_partial(state, row, "", at, buffer);
