@@ -261,6 +261,7 @@ pub const BINDINGS: &[Binding] = &[
     row("all-connections", &[k('0')], ANY, Section::Connections, Action::AllConnections, "", "all connections again"),
     row("tiles", &[k('v')], ANY, Section::Connections, Action::Tiles, "", "tiles of the newest"),
     row("row-only-this", &[n(Named::Enter)], TRANSCRIPT, Section::Transcript, Action::OnlyThis, "Only this", "only this row's connection"),
+    row("close-row-connection", &[k('x')], TRANSCRIPT, Section::Transcript, Action::CloseConnection, "", "close it (asks first)"),
     row("previous-tile", &[n(Named::Left)], TRANSCRIPT, Section::Transcript, Action::OtherTile(Direction::Backward), "", "previous, next tile"),
     row("next-tile", &[n(Named::Right)], TRANSCRIPT, Section::Transcript, Action::OtherTile(Direction::Forward), "", "previous, next tile"),
     row("open", &[n(Named::Enter)], MAILBOXES, Section::Mailboxes, Action::OpenMailbox, "Open", "open mailbox, message"),

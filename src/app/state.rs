@@ -21,6 +21,7 @@ pub mod scrollback;
 pub mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod tiles;
 mod update;
 pub mod viewer;
 
@@ -47,6 +48,7 @@ use crate::app::state::row::{Notation, Row};
 use crate::app::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::app::state::scrollback::Scrollback;
 use crate::app::state::servers::Server;
+use crate::app::state::tiles::Tiles;
 use crate::relay::board::{Live, Tally};
 use crate::relay::orders::Pick;
 use crate::servers::registry::{Counters, RegistryView};
@@ -238,6 +240,8 @@ pub struct State {
     pub zoomed: bool,
     /// Whether the newest connections have a pane each.
     pub tiled: bool,
+    /// Which connections these are, and which of them keys are for.
+    pub tiles: Tiles,
     /// The connections.
     pub connections: List<ConnectionRow>,
     /// How many connections there have ever been.
@@ -303,6 +307,7 @@ impl State {
             focus: Pane::Connections,
             zoomed: false,
             tiled: false,
+            tiles: Tiles::default(),
             connections: List::default(),
             opened: 0,
             mailboxes: List::default(),

@@ -158,6 +158,7 @@ pub fn fit(state: &mut State, area: Rect) {
     for (pane, area) in layout.panes {
         match pane {
             Pane::Connections => connections::fit(state, area),
+            Pane::Transcript if state.tiled => tiles::fit(state, area),
             Pane::Transcript => transcript::fit(state, area),
             Pane::Mailboxes => mailboxes::fit(state, area),
             Pane::Queue => queue::fit(state, area),

@@ -7,7 +7,7 @@ use crate::app::action::{Action, Direction, Pane};
 use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
-    below_header, compose, connections, hint_bar, inside, question, queue, reader, servers,
+    below_header, compose, connections, hint_bar, inside, question, queue, reader, servers, tiles,
     top_line, transcript,
 };
 
@@ -63,7 +63,7 @@ fn pane_at(layout: &Layout, at: Position) -> Option<(Pane, Rect)> {
 /// Which of the rows in view is at a place of the screen.
 fn row_at(state: &State, pane: Pane, area: Rect, at: Position) -> Option<usize> {
     let rows = match pane {
-        Pane::Transcript if state.tiled => return None,
+        Pane::Transcript if state.tiled => return tiles::tile_at(state, area, at),
         Pane::Transcript => inside(area),
         _ => below_header(inside(area)),
     };

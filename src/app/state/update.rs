@@ -106,7 +106,7 @@ impl State {
         self.prompt = None;
     }
 
-    fn focus_on(&mut self, pane: Pane) {
+    pub(super) fn focus_on(&mut self, pane: Pane) {
         if self.focus == Pane::Mailboxes && pane != Pane::Mailboxes {
             self.has_looked_at_mailboxes();
         }
@@ -123,13 +123,6 @@ impl State {
             row.new = 0;
         }
         self.mailboxes.replace(rows);
-    }
-
-    fn toggle_tiles(&mut self) {
-        self.tiled = !self.tiled;
-        if self.tiled {
-            self.transcript.narrow(None);
-        }
     }
 
     /// Takes back the latest thing.
@@ -209,6 +202,9 @@ impl State {
         self.focus_on(pane);
         match (pane, row) {
             (Pane::Connections, Some(row)) => self.connections.click(row),
+            (Pane::Transcript, Some(tile)) if self.tiled => {
+                self.tiles.choose(tile, self.connections.items());
+            }
             (Pane::Transcript, Some(row)) => self.transcript.click(row),
             (Pane::Mailboxes, Some(row)) if had_focus && self.mailboxes.is_selected(row) => {
                 return self.open_mailbox();
@@ -402,12 +398,13 @@ impl State {
 
     fn narrow_to_selected(&mut self) {
         let connection = match self.focus {
+            Pane::Transcript if self.tiled => self.chosen_tile().map(|row| row.name),
             Pane::Transcript => self.transcript.cursor().and_then(|(_, row)| row.connection()),
             _ => self.connections.selected().map(|row| row.name),
         };
         if connection.is_none() {
             self.say(match self.focus {
-                Pane::Transcript => "No row is selected: ↑ selects one.",
+                Pane::Transcript if !self.tiled => "No row is selected: ↑ selects one.",
                 _ => "No connection is selected.",
             });
             return;
@@ -415,8 +412,6 @@ impl State {
         self.tiled = false;
         self.transcript.narrow(connection);
     }
-
-    fn other_tile(&mut self, _direction: Direction) {}
 
     fn copy_line(&mut self) -> Option<Command> {
         None
@@ -487,10 +482,15 @@ impl State {
     }
 
     fn ask_to_close(&mut self) {
-        match self.connections.selected() {
-            Some(row) if row.closed.is_none() => self.ask(Question::Close(row.name)),
-            Some(_) => self.say("This connection is closed already."),
-            None => self.say("No connection is selected."),
+        let Some(name) = self.connection_at_hand() else {
+            self.say("No connection is selected.");
+            return;
+        };
+        let rows = self.connections.items();
+        if rows.iter().any(|row| row.name == name && row.closed.is_none()) {
+            self.ask(Question::Close(name));
+        } else {
+            self.say("This connection is closed already.");
         }
     }
 

@@ -1,30 +1,41 @@
 //! A pane for each of the newest connections, in the place of the one transcript.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
 use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
+use crate::app::state::tiles::MOST;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_partial;
 use crate::ui::panes::{Titles, border, inside, say_empty, title};
-use crate::ui::text::line;
+use crate::ui::text::{clock, columns, cut, line};
 use crate::ui::theme::Theme;
-
-/// Connections at most.
-const MOST: usize = 6;
 
 /// A tile smaller than this shows nothing of use.
 const LEAST: (u16, u16) = (30, 5);
 
+/// Columns of a border and of the blanks around the two titles in it.
+const AROUND_TITLES: u16 = 8;
+
+/// Fits the tiles into the area that [`draw`] will get.
+pub fn fit(state: &mut State, area: Rect) {
+    state.tiles.fit(room_for(area), state.connections.items());
+}
+
+/// Which tile is at a place of the screen.
+#[must_use]
+pub fn tile_at(state: &State, area: Rect, at: Position) -> Option<usize> {
+    let count = state.tiles.of(state.connections.items()).len();
+    grid(area, count).iter().position(|tile| tile.contains(at))
+}
+
 /// Draws them.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let all = state.connections.items();
-    let newest = all.get(all.len().saturating_sub(room_for(area))..);
-    let newest = newest.unwrap_or_default();
+    let newest = state.tiles.of(state.connections.items());
     if newest.is_empty() {
         let titles = Titles { left: Pane::Transcript.title(), right: "tiles" };
         border(area, buffer, theme.border, BorderType::Rounded);
@@ -81,28 +92,40 @@ fn split(start: u16, length: u16, parts: usize) -> Vec<(u16, u16)> {
 
 fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let (style, kind) = if state.focus == Pane::Transcript {
+    let is_chosen = state.chosen_tile().is_some_and(|chosen| chosen.name == row.name);
+    let (style, kind) = if is_chosen && state.focus == Pane::Transcript {
         (theme.focus, BorderType::Thick)
     } else {
         (theme.border, BorderType::Rounded)
     };
     border(area, buffer, style, kind);
-    let (doing, sign) = match row.closed {
-        None => (row.state.as_str(), "●"),
-        Some(_) => ("closed", "○"),
-    };
-    let left = format!("[{}] {} {doing}", row.name.number, row.name.service);
-    let titles = Titles { left: &left, right: sign };
-    title(area, buffer, &theme, &titles);
+    let right = right_title(state, row);
+    let left = left_title(row, area.width.saturating_sub(AROUND_TITLES + columns(&right)));
+    title(area, buffer, &theme, &Titles { left: &left, right: &right });
     draw_lines(state, row, inside(area), buffer);
+}
+
+/// The state is cut rather than the age is left out.
+fn left_title(row: &ConnectionRow, room: u16) -> String {
+    let name = format!("[{}] {} {}", row.name.number, row.name.service, row.state);
+    cut(&name, usize::from(room)).into_owned()
+}
+
+/// How long nothing has come, or for how long the connection has been closed.
+fn right_title(state: &State, row: &ConnectionRow) -> String {
+    let ago = |moment| clock(state.clock.instant.saturating_duration_since(moment));
+    match row.closed {
+        None => format!("● {}", ago(row.heard)),
+        Some(closed) => format!("○ closed {}", ago(closed)),
+    }
 }
 
 /// Draws the newest rows, the last at the foot of the tile once it is full.
 fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
-    let passwords = state.transcript.ring().passwords();
-    let has_partial = row.partial(passwords).is_some();
+    let has_partial = row.partial(state.transcript.ring().passwords()).is_some();
     let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
-    let mut rows: Vec<_> = state.transcript.ring().of(row.name.id).rev().take(room).collect();
+    let newest_first = state.transcript.ring().of(row.name.id).rev();
+    let mut rows: Vec<_> = newest_first.take(room).collect();
     rows.reverse();
     let number = format!("[{}] ", row.name.number);
     for (n, shown) in rows.iter().enumerate() {

@@ -3,6 +3,26 @@
 use super::*;
 
 #[test]
+fn tiles_are_chosen_by_arrow_and_by_mouse_and_opened() {
+    let tiles = || Screen::of(typical()).sized((120, 40)).press(&["v"]);
+    let screen = tiles().shows("┏ [15] echo ready").shows("╭ [9] smtp QUIT").shows("○ closed 0:09");
+    let screen = screen.press(&["←"]).shows("┏ [14] pop3 TRANSACTION").press(&["↑"]);
+    let screen = screen.shows("┏ [12] smtp DATA").press(&["→", "→", "→"]);
+    screen.shows("┏ [9] smtp").press(&["→", "→", "⏎"]).shows("only [14] pop3");
+    tiles().click("S: 354 Start").shows("┏ [12] smtp DATA").press(&["Esc"]).shows("2 Transcript");
+    tiles().press(&["v"]).shows("2 Transcript  all connections");
+}
+
+#[test]
+fn the_connection_of_a_tile_is_closed_after_a_yes() {
+    let screen = Screen::of(typical()).sized((120, 40)).press(&["v", "←", "x"]);
+    let screen = screen.shows("Close connection [14] pop3").press(&["y"]);
+    assert_eq!(screen.commands, [Command::Close(pop3().id)]);
+    let screen = screen.press(&["←", "←", "x"]).shows("This connection is closed already.");
+    assert_eq!(screen.commands.len(), 1);
+}
+
+#[test]
 fn figures_tell_the_rate_of_the_last_second() {
     let mut state = typical();
     let mut clock = state.clock;
