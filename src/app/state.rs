@@ -5,6 +5,7 @@ pub mod body;
 pub mod checklist;
 pub mod command;
 pub mod compose;
+mod copy;
 pub mod figures;
 pub mod filter;
 pub mod list;

@@ -98,6 +98,16 @@ impl Scrollback {
         }
     }
 
+    /// The row that the cursor is on; where there is none, the newest that is shown.
+    #[must_use]
+    pub fn cursor_or_newest(&self) -> Option<&Row> {
+        match &self.view {
+            View::Held { .. } => self.cursor().map(|(_, row)| row),
+            View::Paused { rows, .. } => rows.last().map(|(_, row)| row),
+            View::Following => self.ring.at(self.ring.len().checked_sub(1)?).map(|(_, row)| row),
+        }
+    }
+
     /// When the connection of a row in view began, as far as is known.
     #[must_use]
     pub fn start_of(&self, row: &Row) -> Option<SystemTime> {

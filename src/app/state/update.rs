@@ -413,14 +413,6 @@ impl State {
         self.transcript.narrow(connection);
     }
 
-    fn copy_line(&mut self) -> Option<Command> {
-        None
-    }
-
-    fn copy_connection(&mut self) -> Option<Command> {
-        None
-    }
-
     fn open_mailbox(&mut self) -> Option<Command> {
         let Some(row) = self.mailboxes.selected() else {
             self.say("No mailbox is selected.");
@@ -529,7 +521,7 @@ impl State {
     }
 
     /// The selected recipient, or a word to the user that there is none.
-    fn queue_entry(&mut self) -> Option<QueueRow> {
+    pub(super) fn queue_entry(&mut self) -> Option<QueueRow> {
         let row = self.queue_selected();
         if row.is_none() {
             self.say("No queue entry is selected.");

@@ -113,12 +113,15 @@ fn note(state: &State, prompt: &Prompt) -> String {
         return format!("  {trouble}");
     }
     match prompt.purpose {
+        Purpose::Filter(place) if prompt.text().is_empty() => {
+            format!("  {} · Esc leaves it", what_filters(place))
+        }
         Purpose::Filter(Context::Message) => {
             let found = grouped(state.reader.found());
             format!("  {found} found · ⏎ keeps it · Esc clears it")
         }
         Purpose::Filter(place) => {
-            let found = shown(state, place);
+            let found = grouped(shown(state, place));
             format!("  {found} shown · ⏎ keeps it · Esc clears it")
         }
         Purpose::Command => continuations(state, prompt),
@@ -145,6 +148,14 @@ fn continuations(state: &State, prompt: &Prompt) -> String {
     };
     let words: Vec<String> = candidates.iter().skip(at).map(last_word).collect();
     format!("  {}", words.join(" · "))
+}
+
+/// What can be typed to filter by.
+const fn what_filters(place: Context) -> &'static str {
+    match place {
+        Context::Pane(Pane::Transcript | Pane::Log) => "text · /regex/ · C: · S: · @smtp · [12]",
+        _ => "text · /regex/",
+    }
 }
 
 fn shown(state: &State, place: Context) -> usize {

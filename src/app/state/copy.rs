@@ -1,0 +1,185 @@
+//! What is copied at the user's key: rows as headless `-v` prints them, whatever the screen makes
+//! of them, with passwords as they are shown. All of it is [`DisplayText`], so that nothing that is
+//! pasted drives a terminal.
+//!
+//! [`DisplayText`]: crate::wire::display::DisplayText
+
+use crate::app::action::{Command, Context, Pane};
+use crate::app::state::State;
+use crate::app::state::figures::grouped;
+use crate::app::state::row::Row;
+
+impl State {
+    /// Copies the selected row: of the queue, if keys go there, or else of the transcript.
+    pub(super) fn copy_line(&mut self) -> Option<Command> {
+        if self.context() == Context::Pane(Pane::Queue) {
+            return self.copy_entry();
+        }
+        let passwords = self.transcript.ring().passwords();
+        let line = self.line_at_hand().map(|row| row.text(passwords).into_string());
+        let Some(line) = line else {
+            self.say("There is no line to copy.");
+            return None;
+        };
+        self.say(match (self.chosen_tile(), self.transcript.cursor()) {
+            (None, Some(_)) => "Copied the selected line.",
+            (None, None) => "Copied the newest line: none is selected.",
+            (Some(_), _) => "Copied the newest line of the tile.",
+        });
+        Some(Command::Copy(line))
+    }
+
+    /// The row of the cursor, or else the newest that is shown.
+    fn line_at_hand(&self) -> Option<&Row> {
+        match self.chosen_tile() {
+            Some(tile) => self.transcript.ring().of(tile.name.id).next_back(),
+            None => self.transcript.cursor_or_newest(),
+        }
+    }
+
+    fn copy_entry(&mut self) -> Option<Command> {
+        let row = self.queue_entry()?;
+        let text = match row.last_reply.as_str() {
+            "" => row.recipient.into_string(),
+            reply => format!("{}: {reply}", row.recipient),
+        };
+        self.say("Copied the recipient and the last reply.");
+        Some(Command::Copy(text))
+    }
+
+    /// Copies all rows of a connection.
+    pub(super) fn copy_connection(&mut self) -> Option<Command> {
+        let Some(name) = self.connection_at_hand() else {
+            self.say("No connection is selected.");
+            return None;
+        };
+        let ring = self.transcript.ring();
+        let rows = ring.of(name.id).map(|row| row.text(ring.passwords()).into_string());
+        let lines: Vec<String> = rows.collect();
+        match lines.len() {
+            0 => self.say(&format!("Nothing of [{}] is kept.", name.number)),
+            1 => self.say(&format!("Copied 1 line of [{}].", name.number)),
+            count => self.say(&format!("Copied {} lines of [{}].", grouped(count), name.number)),
+        }
+        (!lines.is_empty()).then(|| Command::Copy(lines.join("\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::app::action::{Action, Step};
+    use crate::app::state::tests::{line, queued, text_line, with_connections};
+    use crate::store::overview::Overview;
+
+    fn copied(state: &mut State, actions: &[Action]) -> Option<String> {
+        let command = actions.iter().map(|&action| state.update(action)).last().flatten();
+        command.map(|command| match command {
+            Command::Copy(text) => text,
+            other => panic!("{other:?} is no copy"),
+        })
+    }
+
+    #[track_caller]
+    fn says(state: &State, words: &str) {
+        assert_eq!(state.said.as_ref().unwrap().as_str(), words);
+    }
+
+    fn talking() -> State {
+        let mut state = with_connections(2);
+        state.apply(line(1, "PASS cis505"));
+        state.apply(line(2, "NOOP \x1b]52;c;aGk=\x07\u{202e}"));
+        state.apply(line(1, "STAT"));
+        state
+    }
+
+    #[test]
+    fn the_selected_line_is_copied_or_else_the_newest() {
+        let mut state = talking();
+        assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "[1] C: STAT");
+        says(&state, "Copied the newest line: none is selected.");
+        let up = [Action::Focus(Pane::Transcript), Action::Move(Step::First), Action::CopyLine];
+        assert_eq!(copied(&mut state, &up).unwrap(), "[1] C: PASS ******");
+        says(&state, "Copied the selected line.");
+    }
+
+    #[test]
+    fn of_a_paused_view_the_newest_shown_line_is_copied() {
+        let mut state = talking();
+        state.update(Action::Pause);
+        state.apply(line(1, "QUIT"));
+        assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "[1] C: STAT");
+    }
+
+    #[test]
+    fn what_is_copied_drives_no_terminal_and_is_the_headless_line() {
+        let mut state = talking();
+        let down = [
+            Action::Wire,
+            Action::Focus(Pane::Transcript),
+            Action::Move(Step::First),
+            Action::Move(Step::Down),
+            Action::CopyLine,
+        ];
+        let text = copied(&mut state, &down).unwrap();
+        assert_eq!(text, "[2] C: NOOP \\x1b]52;c;aGk=\\x07\\u{202e}");
+    }
+
+    #[test]
+    fn all_lines_of_a_connection_are_copied_whatever_is_filtered() {
+        let mut state = talking();
+        state.apply(text_line(1, "Subject: x"));
+        let _ = state.set_filter(Context::Pane(Pane::Transcript), "NOOP");
+        let text = copied(&mut state, &[Action::CopyConnection]).unwrap();
+        assert_eq!(text, "[1] C: PASS ******\n[1] C: STAT");
+        says(&state, "Copied 2 lines of [1].");
+        let text = copied(&mut state, &[Action::Passwords, Action::Bodies, Action::CopyConnection]);
+        assert_eq!(text.unwrap(), "[1] C: PASS cis505\n[1] C: STAT\n[1] C: Subject: x");
+    }
+
+    #[test]
+    fn the_connection_is_that_of_the_cursor_or_the_one_narrowed_to() {
+        let mut state = talking();
+        let keys =
+            [Action::Focus(Pane::Transcript), Action::Move(Step::Up), Action::CopyConnection];
+        assert!(copied(&mut state, &keys).unwrap().starts_with("[2] "));
+        let narrowed = [Action::OnlyThis, Action::Focus(Pane::Queue), Action::CopyConnection];
+        assert!(copied(&mut state, &narrowed).unwrap().starts_with("[2] "));
+        let selected = [Action::Focus(Pane::Connections), Action::CopyConnection];
+        assert!(copied(&mut state, &selected).unwrap().starts_with("[1] "));
+    }
+
+    #[test]
+    fn of_a_tile_the_newest_line_is_copied() {
+        let mut state = talking();
+        let text = copied(&mut state, &[Action::Tiles, Action::CopyLine]).unwrap();
+        assert!(text.starts_with("[2] C: NOOP"));
+        let text = copied(&mut state, &[Action::CopyConnection]).unwrap();
+        assert!(text.starts_with("[2] C: NOOP"));
+    }
+
+    #[test]
+    fn of_a_queue_entry_recipient_and_last_reply_are_copied() {
+        let mut state = talking();
+        let mut entry =
+            queued("a@b.example", SystemTime::UNIX_EPOCH + Duration::from_hours(1), None);
+        entry.last_reply = "550 \x07no".to_owned();
+        state.overview_is(&Overview { mailboxes: vec![], queue: vec![entry] });
+        let text = copied(&mut state, &[Action::Focus(Pane::Queue), Action::CopyLine]).unwrap();
+        assert_eq!(text, "a@b.example: 550 \\x07no");
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_copy_it_is_said() {
+        let mut state = with_connections(0);
+        assert_eq!(copied(&mut state, &[Action::CopyLine]), None);
+        says(&state, "There is no line to copy.");
+        assert_eq!(copied(&mut state, &[Action::CopyConnection]), None);
+        says(&state, "No connection is selected.");
+        let mut state = with_connections(1);
+        assert_eq!(copied(&mut state, &[Action::CopyConnection]), None);
+        says(&state, "Nothing of [1] is kept.");
+    }
+}
