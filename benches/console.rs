@@ -20,16 +20,16 @@ use std::time::{Duration, Instant};
 use crate::tty::{Terminal, connect};
 
 /// Connections that say something.
-const CLIENTS: u64 = 4;
+const CLIENTS: u32 = 4;
 
 /// Transcript lines a second at which the screen is measured.
-const LINES: u64 = 100_000;
+const LINES: u32 = 100_000;
 
 /// Transcript lines of one command and its reply.
-const LINES_OF_A_COMMAND: u64 = 2;
+const LINES_OF_A_COMMAND: u32 = 2;
 
 /// How often a second each client sends what is due.
-const BEATS: u64 = 100;
+const BEATS: u32 = 100;
 
 /// How long one measurement takes.
 const TIME: Duration = Duration::from_secs(6);
@@ -94,7 +94,7 @@ fn at_full_speed() {
         let load = Load::start(console.port("echo"), Pace::Unlimited);
         let with = load.run_for(TIME / 2);
         ratios.push(with / without);
-        lines.push(with * LINES_OF_A_COMMAND as f64);
+        lines.push(with * f64::from(LINES_OF_A_COMMAND));
         console.press("\x03").ends_and_gives_the_terminal_back();
     }
     println!(
@@ -134,7 +134,7 @@ fn most_resident(id: u32) -> u64 {
 #[derive(Clone, Copy)]
 enum Pace {
     /// So many transcript lines a second.
-    Lines(u64),
+    Lines(u32),
     /// As much as it can do.
     Unlimited,
 }
@@ -162,7 +162,7 @@ impl Load {
         let (began, before) = (Instant::now(), self.replies.load(Relaxed));
         thread::sleep(time);
         let replies = self.replies.load(Relaxed) - before;
-        let rate = replies as f64 / began.elapsed().as_secs_f64();
+        let rate = f64::from(u32::try_from(replies).unwrap()) / began.elapsed().as_secs_f64();
         self.stop.store(true, Relaxed);
         for client in self.clients {
             client.join().unwrap();
@@ -177,20 +177,21 @@ fn speak(stream: &TcpStream, pace: Pace, stop: &AtomicBool, replies: &AtomicU64)
     let mut input = BufReader::with_capacity(1 << 16, stream);
     let mut line = Vec::new();
     input.read_until(b'\n', &mut line).unwrap();
-    let each = match pace {
+    let each: u32 = match pace {
         Pace::Lines(lines) => lines / LINES_OF_A_COMMAND / CLIENTS / BEATS,
         Pace::Unlimited => 100,
     };
-    let commands = "ECHO The quick brown fox jumps over the lazy dog\r\n".repeat(each as usize);
-    let answer = "+OK The quick brown fox jumps over the lazy dog\r\n".len() * each as usize;
+    let (count, each) = (u64::from(each), usize::try_from(each).unwrap());
+    let commands = "ECHO The quick brown fox jumps over the lazy dog\r\n".repeat(each);
+    let answer = "+OK The quick brown fox jumps over the lazy dog\r\n".len() * each;
     let mut answers = vec![0; answer];
     let mut next = Instant::now();
     while !stop.load(Relaxed) {
         (&mut &*stream).write_all(commands.as_bytes()).unwrap();
         input.read_exact(&mut answers).unwrap();
-        replies.fetch_add(each, Relaxed);
+        replies.fetch_add(count, Relaxed);
         if let Pace::Lines(_) = pace {
-            next += Duration::from_secs(1) / BEATS as u32;
+            next += Duration::from_secs(1) / BEATS;
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     }

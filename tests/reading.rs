@@ -1,8 +1,6 @@
 //! Mail in the real program in a real (pseudo) terminal: composed, delivered, listed, read, marked
 //! by a mail client, deleted.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod tty;
 
 use std::io::{BufRead, BufReader};

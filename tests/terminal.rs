@@ -173,3 +173,84 @@ fn an_operator_sends_what_waits_sees_why_it_does_not_go_and_retries_it() {
     let terminal = terminal.press("r").shows("S: 250 2.0.0 taken").shows("empty");
     assert_eq!(terminal.press("\x03").ends_and_gives_the_terminal_back(), 0);
 }
+
+#[test]
+fn a_server_is_stopped_alone_with_a_farewell_and_started_again_on_its_port() {
+    let terminal = Terminal::console(120, 40).shows("echo:");
+    let port = terminal.port("echo");
+    let mut client = connect(port);
+    let terminal = terminal.shows("1 open").press("S").shows("Settings");
+    let terminal = terminal.press("\x1b[B\x1b[Bx").shows("Stop the echo server?").press("y");
+    let mut farewell = String::new();
+    client.read_to_string(&mut farewell).unwrap();
+    assert!(farewell.ends_with("-ERR Server shutting down\r\n"), "{farewell}");
+    let terminal = terminal.shows("stopped").shows("○ echo:");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    let terminal = terminal.press("s").shows("● echo:");
+    let mut client = connect(port);
+    say(&mut client, "ECHO again\r\n");
+    let terminal = terminal.press("\x1b").shows("C: ECHO again");
+    assert_eq!(terminal.press("\x03").ends_and_gives_the_terminal_back(), 0);
+}
+
+#[test]
+fn a_setting_changes_while_the_servers_run_and_stands_in_the_top_line() {
+    let terminal = Terminal::console(120, 40).shows("smtp:");
+    let mut client = connect(terminal.port("smtp"));
+    let terminal = terminal.shows("220 localhost").press(":set max-message 1K\r");
+    let terminal = terminal.shows("! messages of at most 1K");
+    say(&mut client, "HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<linhphan@localhost>\r\nDATA\r\n");
+    say(&mut client, &format!("{}\r\n.\r\n", "x".repeat(2_000)));
+    let terminal = terminal.shows("S: 552 ").press(":set max-message lots\r");
+    let terminal = terminal.shows("The longest message cannot be \"lots\"");
+    let terminal = terminal.press(&"\x7f".repeat(4)).press("default\r");
+    let is_usual = |shown: &Shown| !shown.parser.screen().contents().contains("at most 1K");
+    terminal.until(is_usual, "no badge").press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
+fn a_fresh_directory_tells_how_to_begin_and_n_makes_the_first_mailbox() {
+    let terminal = Terminal::run(80, 24, |mut console| {
+        console.truncate(console.len() - 8);
+        std::fs::create_dir(&console[2]).unwrap();
+        console
+            .extend(["--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0"].map(Into::into));
+        console
+    });
+    let terminal = terminal.shows("n makes a mailbox").shows("☐ connected");
+    let terminal = terminal.press("nada\r").shows("ada can receive mail");
+    let mut client = connect(terminal.port("smtp"));
+    say(&mut client, "EHLO [127.0.0.1]\r\n");
+    let terminal = terminal.shows("✓ connected ✓ EHLO refused ☐ HELO");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
+fn no_colour_is_used_where_none_is_wanted() {
+    let terminal = Terminal::run(80, 24, |console| {
+        ["env", "NO_COLOR=1"].map(String::from).into_iter().chain(console).collect()
+    });
+    let terminal = terminal.shows("1 Connections");
+    let screen = terminal.screen();
+    for (row, column) in (0..24).flat_map(|row| (0..80).map(move |column| (row, column))) {
+        let cell = screen.cell(row, column).unwrap();
+        let colours = (cell.fgcolor(), cell.bgcolor());
+        assert_eq!(colours, (vt100::Color::Default, vt100::Color::Default), "{row} {column}");
+    }
+    terminal.press("q").ends_and_gives_the_terminal_back();
+}
+
+#[test]
+fn keys_of_the_config_file_work_and_stand_in_the_hints() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config.toml");
+    std::fs::write(&config, "theme = \"none\"\n[keys]\nquit = \"X\"\n").unwrap();
+    let terminal = Terminal::run(80, 24, |mut console| {
+        console.extend(["--config".to_owned(), config.display().to_string()]);
+        console
+    });
+    let terminal = terminal.shows("X  Quit").press("q").press("?").shows("type to search");
+    let is_closed = |shown: &Shown| !shown.parser.screen().contents().contains("type to search");
+    let terminal = terminal.press("?").until(is_closed, "the help closed");
+    assert_eq!(terminal.press("X").ends_and_gives_the_terminal_back(), 0);
+}

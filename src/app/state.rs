@@ -202,6 +202,8 @@ pub enum Overlay {
         question: Question,
         /// What Enter answers.
         marked: Answer,
+        /// What was there before, and is there again afterwards.
+        beneath: Box<Overlay>,
     },
     /// The selected queue entry.
     QueueEntry {
@@ -508,6 +510,14 @@ impl State {
 }
 
 impl Overlay {
+    /// What is seen again when it is closed.
+    fn beneath(&self) -> Self {
+        match self {
+            Self::Ask { beneath, .. } => (**beneath).clone(),
+            _ => Self::None,
+        }
+    }
+
     /// How far down it is, if it can be scrolled.
     const fn top_mut(&mut self) -> Option<&mut usize> {
         match self {

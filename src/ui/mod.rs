@@ -208,17 +208,18 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
         queue_entry::draw(state, area, buffer);
     }
     hint_bar::draw(state, layout.hints, buffer);
-    draw_overlay(state, area, buffer);
+    draw_overlay(state, &state.overlay, area, buffer);
 }
 
-fn draw_overlay(state: &State, area: Rect, buffer: &mut Buffer) {
-    match &state.overlay {
+fn draw_overlay(state: &State, overlay: &Overlay, area: Rect, buffer: &mut Buffer) {
+    match overlay {
         Overlay::None => {}
         Overlay::Compose => compose::draw(state, area, buffer),
         Overlay::Servers { .. } => servers::draw(state, area, buffer),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
-        Overlay::Ask { question, marked } => {
+        Overlay::Ask { question, marked, beneath } => {
+            draw_overlay(state, beneath, area, buffer);
             question::draw(state, question, *marked, area, buffer);
         }
         Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer),

@@ -153,7 +153,7 @@ fn list(state: &mut State, count: usize) {
     let mailbox = "user1".to_owned();
     state.take_news(News::Begun { mailbox, messages: count, left_out: count / 9 });
     let summary = |n: usize| Summary {
-        key: MessageKey { hash: n as u64 / 2, occurrence: n as u32 % 2 },
+        key: MessageKey { hash: n as u64, occurrence: 0 },
         number: n + 1,
         from: DisplayText::from(HOSTILE),
         subject: DisplayText::from(HOSTILE),

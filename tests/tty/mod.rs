@@ -53,6 +53,7 @@ impl Terminal {
         let console = console.iter().chain(&ports).map(ToString::to_string).collect();
         let mut command =
             CommandBuilder::from_argv(wrap(console).into_iter().map(Into::into).collect());
+        command.cwd(directory.path());
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", directory.path());
         command.env_remove("NO_COLOR");
@@ -150,11 +151,17 @@ impl Terminal {
 
     /// Waits for the end; the terminal must be as it was before. Returns the exit status.
     #[track_caller]
-    pub(crate) fn ends_and_gives_the_terminal_back(mut self) -> u32 {
-        let status = self.child.wait().unwrap();
-        let terminal = self.until(is_given_back, "a terminal given back");
-        drop(terminal);
-        status.exit_code()
+    pub(crate) fn ends_and_gives_the_terminal_back(self) -> u32 {
+        let mut terminal = self.until(is_given_back, "a terminal given back");
+        terminal.child.wait().unwrap().exit_code()
+    }
+}
+
+/// A test that has failed leaves no program behind.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -197,8 +197,8 @@ impl Ring {
     /// When the row before the one of this number happened, of those that are let through.
     #[must_use]
     pub fn before(&self, seq: u64) -> Option<SystemTime> {
-        let rows = (0..self.place_of(seq)).rev().filter_map(|place| self.at(place));
-        rows.filter_map(|(_, row)| row.at()).next()
+        let mut rows = (0..self.place_of(seq)).rev().filter_map(|place| self.at(place));
+        rows.find_map(|(_, row)| row.at())
     }
 
     /// How many rows the filter lets through; 0 without one.

@@ -134,10 +134,12 @@ fn quitting_with_nobody_connected_asks_nothing() {
 fn quitting_while_somebody_is_connected_asks_and_enter_stays() {
     let mut state = with_connections(2);
     assert_eq!(state.update(Action::Quit), None);
-    assert_eq!(
-        state.overlay,
-        Overlay::Ask { question: Question::Quit { open: 2 }, marked: Answer::No }
-    );
+    let asked = Overlay::Ask {
+        question: Question::Quit { open: 2 },
+        marked: Answer::No,
+        beneath: Box::new(Overlay::None),
+    };
+    assert_eq!(state.overlay, asked);
     assert_eq!(state.update(Action::Confirm), None);
     assert_eq!(state.overlay, Overlay::None);
     all(&mut state, &[Action::Quit, Action::OtherAnswer]);

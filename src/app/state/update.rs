@@ -133,7 +133,7 @@ impl State {
                 let _ = self.set_filter(place, "");
             }
         } else if self.overlay != Overlay::None {
-            self.overlay = Overlay::None;
+            self.overlay = self.overlay.beneath();
         } else if self.filter_of(place).is_some() {
             let _ = self.set_filter(place, "");
         } else if matches!(place, Context::Messages | Context::Message) {
@@ -367,18 +367,22 @@ impl State {
     }
 
     fn answer(&mut self, answer: Answer) -> Option<Command> {
-        let Overlay::Ask { question, .. } = &self.overlay else {
+        let Overlay::Ask { question, beneath, .. } = &self.overlay else {
             return None;
         };
         let question = question.clone();
-        self.overlay = Overlay::None;
+        self.overlay = (**beneath).clone();
         if answer == Answer::No {
             return None;
         }
         Some(match question {
             Question::Quit { .. } => Command::Quit,
             Question::Close(connection) => Command::Close(connection.id),
-            Question::Drop(pick) => give(Order::Drop, pick),
+            Question::Drop(pick) => {
+                // The details would be those of another entry.
+                self.overlay = Overlay::None;
+                give(Order::Drop, pick)
+            }
             Question::Delete(key) => {
                 self.reader.leave(key);
                 Command::Wish(Wish::Delete(key))
@@ -487,7 +491,8 @@ impl State {
     }
 
     pub(super) fn ask(&mut self, question: Question) {
-        self.overlay = Overlay::Ask { question, marked: Answer::No };
+        let beneath = Box::new(self.overlay.clone());
+        self.overlay = Overlay::Ask { question, marked: Answer::No, beneath };
     }
 
     fn show_details(&mut self) {

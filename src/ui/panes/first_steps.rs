@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use crate::app::action::Action;
 use crate::app::state::State;
 use crate::app::state::checklist::Milestone;
+use crate::app::state::servers::Server;
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::overlay;
 use crate::ui::text::{columns, line, put};
@@ -150,7 +151,7 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
 fn account(state: &State) -> [String; 3] {
     let port = |service| {
         let server = state.servers.iter().find(|server| server.service == service);
-        server.map_or_else(|| "—".to_owned(), |server| server.ports())
+        server.map_or_else(|| "—".to_owned(), Server::ports)
     };
     let users = state.mailboxes.items().iter().filter(|row| !row.is_queue());
     let user = users.map(|row| row.name.as_str()).next_back().unwrap_or("NAME");

@@ -47,7 +47,9 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     at.x += put(buffer, at, area.width, &format!(" {}", label(prompt.purpose)), theme.title);
     let note = note(state, prompt);
     let left = usize::from(area.right().saturating_sub(at.x));
-    let room = left.saturating_sub(width(&note)).max(left.min(20));
+    // What is typed goes before what there is to know.
+    let wanted = width(prompt.text()) + MARGIN;
+    let room = left.saturating_sub(width(&note)).max(wanted.min(left));
     at.x += draw_typed(&prompt.input, at, room, &theme, buffer);
     let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
     put(buffer, at, area.right().saturating_sub(at.x), &note, style);
