@@ -52,6 +52,8 @@ pub struct Ring {
     /// Sequence number of the oldest row.
     first: u64,
     octets: usize,
+    /// Rows that were let through and are kept no more.
+    forgotten: u64,
     most_rows: usize,
     skipped: u64,
     bodies: Bodies,
@@ -82,6 +84,7 @@ impl Ring {
             rows: VecDeque::new(),
             first: 0,
             octets: 0,
+            forgotten: 0,
             most_rows: most_rows.max(1),
             skipped: 0,
             bodies: Bodies::Hidden,
@@ -117,6 +120,13 @@ impl Ring {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.first + self.rows.len() as u64
+    }
+
+    /// How many rows have been let through, whether they are still kept or not. Comparable while
+    /// nothing changes what is let through.
+    #[must_use]
+    pub fn ever(&self) -> u64 {
+        self.forgotten + self.len() as u64
     }
 
     /// How many rows are let through.
@@ -375,6 +385,7 @@ impl Ring {
         self.first += 1;
         self.octets -= row.octets();
         self.forget_start(&row);
+        self.forgotten += u64::from(self.visible().front() == Some(&seq));
         forget(&mut self.base, seq);
         if let Some(search) = &mut self.search {
             forget(&mut search.found, seq);

@@ -46,13 +46,15 @@ pub struct Scrollback {
     view: View,
     /// Rows in view when it was last fitted.
     page: usize,
+    /// How many rows had ever been let through when following ended.
+    ever_then: u64,
 }
 
 impl Scrollback {
     /// Keeps at most `most_rows` rows.
     #[must_use]
     pub fn new(most_rows: usize) -> Self {
-        Self { ring: Ring::new(most_rows), view: View::Following, page: 1 }
+        Self { ring: Ring::new(most_rows), view: View::Following, page: 1, ever_then: 0 }
     }
 
     /// The rows.
@@ -80,13 +82,24 @@ impl Scrollback {
 
     /// Rows that came since following ended.
     #[must_use]
-    pub fn unseen(&self) -> usize {
+    pub fn unseen(&self) -> u64 {
         match self.view {
             View::Following => 0,
-            View::Paused { since, .. } | View::Held { since, .. } => {
-                self.ring.len() - self.ring.place_of(since)
+            View::Paused { .. } | View::Held { .. } => {
+                self.ring.ever().saturating_sub(self.ever_then)
             }
         }
+    }
+
+    /// Something else is let through: of what came since following ended, what is kept counts.
+    fn count_again(&mut self) {
+        if let View::Paused { since, .. } | View::Held { since, .. } = self.view {
+            self.ever_then = self.ring.ever() - self.kept_since(since);
+        }
+    }
+
+    fn kept_since(&self, since: u64) -> u64 {
+        (self.ring.len() - self.ring.place_of(since)) as u64
     }
 
     /// The row the cursor is on; there is one only where the user has moved it.
@@ -139,17 +152,20 @@ impl Scrollback {
     pub fn toggle_bodies(&mut self) {
         self.go_on();
         self.ring.toggle_bodies();
+        self.count_again();
     }
 
     /// Shows or masks passwords.
     pub fn toggle_passwords(&mut self) {
         self.ring.toggle_passwords();
+        self.count_again();
     }
 
     /// Shows only the rows that the filter lets through, or all.
     pub fn filter(&mut self, filter: Option<Filter>) {
         self.go_on();
         self.ring.filter(filter);
+        self.count_again();
     }
 
     /// Goes to the next match and shows what stands around it; after the last comes the first.
@@ -161,6 +177,7 @@ impl Scrollback {
         };
         if let Some(seq) = self.ring.find(from, direction) {
             self.look_at(seq);
+            self.count_again();
         }
     }
 
@@ -211,6 +228,7 @@ impl Scrollback {
         self.view = match self.view {
             View::Paused { .. } | View::Held { .. } => View::Following,
             View::Following => {
+                self.ever_then = self.ring.ever();
                 let last = self.ring.from(self.ring.len().saturating_sub(PAUSED_ROWS));
                 let rows: Vec<_> = last.map(|(seq, row)| (seq, row.clone())).collect();
                 let starts = rows
@@ -307,7 +325,10 @@ impl Scrollback {
     fn hold(&mut self, top: usize, cursor: usize) {
         let since = match self.view {
             View::Held { since, .. } | View::Paused { since, .. } => since,
-            View::Following => self.ring.end(),
+            View::Following => {
+                self.ever_then = self.ring.ever();
+                self.ring.end()
+            }
         };
         let last = self.ring.len().saturating_sub(1);
         let seq_at = |place: usize| self.ring.at(place.min(last)).map_or(since, |(seq, _)| seq);
@@ -401,7 +422,7 @@ mod tests {
         scrollback.pause();
         grow(&mut scrollback, 5..100);
         shows(&scrollback, &["2", "3", "4"]);
-        assert_eq!(scrollback.unseen(), 10);
+        assert_eq!(scrollback.unseen(), 95);
         scrollback.pause();
         shows(&scrollback, &["97", "98", "99"]);
     }

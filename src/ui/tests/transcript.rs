@@ -182,7 +182,7 @@ fn a_hundred_thousand_lines_while_paused_do_not_move_the_view() {
         if screen.state.transcript.is_paused() {
             assert_eq!(first_in_view(&screen.state), before);
             assert!(picture.to_string().contains("[15] S: -ERR"));
-            screen = screen.shows("[15] S: -ERR").shows("‖ paused · +50,000 new");
+            screen = screen.shows("[15] S: -ERR").shows("‖ paused · +100,000 new");
         }
         screen.press(&["End"]).shows("● follow · 50,000 lines");
     }
