@@ -447,14 +447,27 @@ pub fn named(name: &str) -> Option<&'static Binding> {
     BINDINGS.iter().find(|binding| binding.name == name)
 }
 
-/// The rows whose hints are of use where `context` has the keys; its own first.
+/// The rows whose hints are of use where `context` has the keys.
 pub fn hints(context: Context) -> impl Iterator<Item = &'static Binding> {
-    let is_of_use = move |binding: &&Binding| {
-        let is_here =
-            matches!(binding.scope, Scope::Everywhere) || binding.scope == Scope::In(context);
-        !binding.hint.is_empty() && is_here
-    };
-    BINDINGS.iter().filter(is_of_use)
+    BINDINGS.iter().filter(move |binding| {
+        let is_here = match binding.scope {
+            Scope::Everywhere => is_of_use(context, binding),
+            scope => scope == Scope::In(context),
+        };
+        is_here && !binding.hint.is_empty()
+    })
+}
+
+/// Whether something that works everywhere is worth a hint here: what is about the transcript is
+/// not, where something else is read.
+fn is_of_use(context: Context, binding: &Binding) -> bool {
+    match (context, binding.action) {
+        (Context::Pane(_), _) | (_, Action::Help | Action::CommandLine | Action::Quit) => true,
+        (Context::Messages | Context::Message, action) => {
+            matches!(action, Action::Filter | Action::Compose | Action::FocusNext | Action::Zoom)
+        }
+        (Context::Servers, _) => false,
+    }
 }
 
 #[cfg(test)]

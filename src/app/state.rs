@@ -429,6 +429,18 @@ impl State {
         open.count()
     }
 
+    /// The POP3 session of this process that has a mailbox locked.
+    #[must_use]
+    pub fn session_on(&self, mailbox: &DisplayText) -> Option<ConnectionName> {
+        let state = format!("TRANSACTION {mailbox}");
+        let mut rows = self.connections.items().iter();
+        let row = rows.find(|row| {
+            let is_open = row.closed.is_none() && row.name.service == Service::Pop3;
+            is_open && row.state.as_str() == state
+        });
+        row.map(|row| row.name)
+    }
+
     /// How many recipients in the queue are in this state.
     #[must_use]
     pub fn queued(&self, state: RecipientState) -> usize {

@@ -16,6 +16,9 @@ use crate::ui::theme::Theme;
 /// From this width on the peer's whole address has room, and not only its port.
 const ROOM_FOR_ADDRESS: u16 = 56;
 
+/// Columns of the longest word for a state.
+const STATE: u16 = 11;
+
 /// Columns that the longest address with its port takes.
 const MOST_ADDRESS: u16 = 47;
 
@@ -140,6 +143,8 @@ fn table(state: &State, available: u16) -> Table {
     let number = widest(&|row| format!("[{}]", row.name.number), 4);
     let service = widest(&|row| row.name.service.to_string(), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
+    // `TRANSACTION` is to be read; whose it is follows where there is room.
+    let state_least = widest(&|row| row.state.as_str().to_owned(), 6).min(STATE);
     let (peer, port) =
         if available >= ROOM_FOR_ADDRESS { (Some(address), None) } else { (None, Some(5)) };
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
@@ -150,7 +155,7 @@ fn table(state: &State, available: u16) -> Table {
             column("svc", service, service, 2, Side::Left),
             optional("peer", peer, 8),
             optional("port", port, 5),
-            column("state", 6, 30, 3, Side::Left),
+            column("state", state_least, 30, 3, Side::Left),
             column("idle", 5, 5, 4, Side::Right),
             column("in", 5, 5, 7, Side::Right),
             column("out", 5, 5, 6, Side::Right),

@@ -11,11 +11,14 @@ use crate::ui::panes::{
     Titles, below_header, frame, inside, name_and_filter, row_style, say_empty, scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, line, octets, put};
+use crate::ui::text::{columns, grouped, line, octets, put};
 use crate::ui::theme::Theme;
 
 /// Columns of the bar that shows a mailbox's share.
 const BAR: u16 = 10;
+
+/// Columns for which the bars are given up.
+const MOST_STANDING: u16 = 16;
 
 /// From this width on states are words and not signs.
 const ROOM_FOR_WORDS: u16 = 36;
@@ -85,17 +88,17 @@ fn draw_row(
         (&messages(row), style),
         (&octets(row.octets), style),
         (&bar(row.octets, total), style),
-        (&standing(row, at.width), styled(theme.notice)),
+        (&standing(state, row, at.width), styled(theme.notice)),
     ];
     table.row(buffer, at, &cells);
 }
 
 fn messages(row: &MailboxRow) -> String {
-    row.messages.map_or_else(|| "—".to_owned(), |messages| messages.to_string())
+    row.messages.map_or_else(|| "—".to_owned(), grouped)
 }
 
 /// What is worth knowing about a mailbox, the most urgent first.
-fn standing(row: &MailboxRow, width: u16) -> String {
+fn standing(state: &State, row: &MailboxRow, width: u16) -> String {
     let has_words = width >= ROOM_FOR_WORDS;
     let mut words = Vec::new();
     if row.new > 0 {
@@ -104,6 +107,8 @@ fn standing(row: &MailboxRow, width: u16) -> String {
     }
     if let Some(holder) = &row.holder {
         words.push(if has_words { holder.as_str() } else { "L" }.to_owned());
+        let session = state.session_on(&row.name).filter(|_| has_words);
+        words.extend(session.map(|name| format!("[{}]", name.number)));
     }
     if row.is_queue() {
         words.push(if has_words { "relay" } else { "→" }.to_owned());
@@ -127,7 +132,12 @@ fn table(state: &State, available: u16) -> Table {
     let counts = state.mailboxes.in_view().take(usize::from(u8::MAX));
     let count = counts.map(|(row, _)| columns(&messages(row))).fold(4, u16::max);
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
-    let standing = if available >= ROOM_FOR_WORDS { 8 } else { 4 };
+    // What is worth knowing goes before a picture of the sizes.
+    let standings = state.mailboxes.in_view().take(usize::from(u8::MAX));
+    let standing = standings
+        .map(|(row, _)| columns(&standing(state, row, available)))
+        .fold(4, u16::max)
+        .min(MOST_STANDING);
     Table::new(
         &[
             column("user", 8, 24, 0, Side::Left),

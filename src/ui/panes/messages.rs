@@ -185,7 +185,7 @@ fn table(messages: &Messages, available: u16) -> Table {
             column("", 1, 1, 0, Side::Left),
             column("", 1, 1, 3, Side::Left),
             column("#", number, number, 2, Side::Right),
-            column("from", 12, 22, 1, Side::Left),
+            column("from", 12, 18, 1, Side::Left),
             column("subject", 12, u16::MAX, 0, Side::Left),
             column("date", DATE, DATE, 4, Side::Left),
             column("size", 5, 5, 5, Side::Right),
