@@ -83,3 +83,13 @@ fn what_is_called_pure_does_no_io() {
         &words,
     );
 }
+
+#[test]
+fn what_the_screen_shows_is_kept_without_a_screen() {
+    let words = ["ratatui", "crossterm", "tokio", "std::fs", "std::io", "std::thread", "crate::ui"];
+    knows_nothing_of("app/state", |_| true, &words);
+    let is_value = |path: &Path| {
+        ["action.rs", "keys.rs", "setting.rs"].iter().any(|name| path.ends_with(name))
+    };
+    knows_nothing_of("app", is_value, &words);
+}
