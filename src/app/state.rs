@@ -26,6 +26,7 @@ pub mod tiles;
 mod update;
 pub mod viewer;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::FixedOffset;
 use tui_input::Input;
 
-use crate::app::action::{Answer, Context, Pane, ServerOrder};
+use crate::app::action::{Answer, Context, Pane, ServerOrder, Step};
 use crate::app::keys::Keymap;
 use crate::app::mailroom::{MessageKey, News};
 use crate::app::state::checklist::Checklist;
@@ -361,8 +362,13 @@ impl State {
     pub fn connections_are(&mut self, view: RegistryView) {
         self.opened = view.opened;
         self.counters = view.counters;
+        let is_at_top = self.connections.place().is_none_or(|place| place == 0);
         let rows = view.connections.into_iter().map(ConnectionRow::from);
-        self.connections.replace(rows.collect());
+        self.connections.replace(open_first(rows.collect()));
+        if is_at_top {
+            // Who looks at the top looks at what is open, not at what has just closed.
+            self.connections.step(Step::First);
+        }
     }
 
     /// Takes a snapshot of what lies in the directory.
@@ -519,6 +525,16 @@ impl State {
         }
         (!queue.is_empty()).then_some(MINUTE)
     }
+}
+
+/// The open ones as they came, then those that have closed, the latest first: however many come and
+/// go, the open ones stay in sight.
+fn open_first(mut rows: Vec<ConnectionRow>) -> Vec<ConnectionRow> {
+    rows.sort_unstable_by_key(|row| match row.closed {
+        None => (false, None, row.name.id),
+        Some(closed) => (true, Some(Reverse(closed)), u64::MAX - row.name.id),
+    });
+    rows
 }
 
 impl Overlay {

@@ -499,8 +499,8 @@ fn a_console_without_colour_says_the_same_in_words_and_signs() {
 
 #[test]
 fn every_palette_marks_the_focused_and_the_selected() {
-    for palette in [Palette::Dark, Palette::Light, Palette::Plain] {
-        Screen::of(coloured(palette)).shows("┏ 1 Connections").shows("▸ [9]");
+    for palette in Palette::ALL {
+        Screen::of(coloured(palette)).shows("┏ 1 Connections").shows("▸ [12]");
     }
 }
 
@@ -531,7 +531,7 @@ fn every_key_of_the_table_is_in_the_help() {
 
 #[test]
 fn a_question() {
-    let mut screen = Screen::of(typical()).press(&["↓", "x"]);
+    let mut screen = Screen::of(typical()).press(&["x"]);
     insta::assert_snapshot!("question_80x24", screen.picture());
 }
 
@@ -687,7 +687,7 @@ fn tiles() {
 
 #[test]
 fn a_narrowed_transcript_shows_what_the_client_has_not_ended() {
-    let mut screen = Screen::of(typical()).press(&["↓", "↓", "⏎"]);
+    let mut screen = Screen::of(typical()).press(&["↓", "⏎"]);
     insta::assert_snapshot!("narrowed_80x24", screen.picture());
     screen
         .shows("[14] C: PASS ****** … not ended for 1:12")
@@ -883,7 +883,7 @@ fn a_long_row_is_cut_or_wrapped() {
 
 #[test]
 fn a_connection_is_closed_only_after_a_yes() {
-    let screen = Screen::of(typical()).press(&["↓", "x"]).shows("Close connection [12] smtp");
+    let screen = Screen::of(typical()).press(&["x"]).shows("Close connection [12] smtp");
     let screen = screen.press(&["⏎"]).hides("Confirm");
     assert_eq!(screen.commands, []);
     let screen = screen.press(&["x", "y"]);
@@ -924,7 +924,18 @@ fn the_wheel_scrolls_what_is_under_the_mouse() {
         .mouse(MouseEventKind::ScrollDown, "2 Transcript")
         .shows("● follow")
         .mouse(MouseEventKind::ScrollDown, "[12] smtp 51544")
-        .shows("▸ [12]");
+        .shows("▸ [14]");
+}
+
+#[test]
+fn open_connections_stay_at_the_top_however_many_have_closed() {
+    let mut state = typical();
+    let now = state.clock.instant;
+    let gone = |id| ConnectionView { closed: Some(now), ..connection(id, now) };
+    let mut connections: Vec<_> = (1..=90).map(gone).collect();
+    connections.push(connection(91, now));
+    state.connections_are(RegistryView { connections, opened: 91, ..RegistryView::default() });
+    Screen::of(state).shows("▸ [91]").shows("  [90] smtp");
 }
 
 #[test]

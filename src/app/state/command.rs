@@ -140,7 +140,7 @@ impl State {
     }
 
     fn narrow_to_number(&mut self, number: &str) -> Result<(), String> {
-        let rows = self.connections.items().iter().rev();
+        let rows = self.connections.items().iter();
         let found = rows.map(|row| row.name).find(|name| is_number(number, name.number));
         let name = found.ok_or_else(|| format!("There is no connection [{number}]."))?;
         self.tiled = false;

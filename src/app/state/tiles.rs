@@ -37,17 +37,17 @@ impl Tiles {
     /// they leave the newest that are closed. The chosen one is among them, however old it is.
     #[must_use]
     pub fn of<'a>(&self, all: &'a [ConnectionRow]) -> Vec<&'a ConnectionRow> {
-        let rank = |&(place, row): &(usize, &ConnectionRow)| {
+        let rank = |row: &&ConnectionRow| {
             let is_chosen = self.chosen == Some(row.name.id);
-            Reverse((is_chosen, row.closed.is_none(), place))
+            Reverse((is_chosen, row.closed.is_none(), row.name.id))
         };
-        let mut ranked: Vec<_> = all.iter().enumerate().collect();
+        let mut ranked: Vec<_> = all.iter().collect();
         if ranked.len() > self.room {
             ranked.select_nth_unstable_by_key(self.room, rank);
             ranked.truncate(self.room);
         }
-        ranked.sort_unstable_by_key(|&(place, _)| place);
-        ranked.into_iter().map(|(_, row)| row).collect()
+        ranked.sort_unstable_by_key(|row| row.name.id);
+        ranked
     }
 
     /// The connection whose tile keys are for; the newest, until the user chooses.

@@ -17,7 +17,7 @@ use crate::ui::theme::Theme;
 const ROOM_FOR_ADDRESS: u16 = 56;
 
 /// Columns of the longest word for a state.
-const STATE: u16 = 11;
+const STATE: u16 = 12;
 
 /// Columns that the longest address with its port takes.
 const MOST_ADDRESS: u16 = 47;

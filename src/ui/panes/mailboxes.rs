@@ -18,7 +18,7 @@ use crate::ui::theme::Theme;
 const BAR: u16 = 10;
 
 /// Columns for which the bars are given up.
-const MOST_STANDING: u16 = 16;
+const MOST_STANDING: u16 = 20;
 
 /// From this width on states are words and not signs.
 const ROOM_FOR_WORDS: u16 = 36;

@@ -118,7 +118,7 @@ fn a_line_a_conversation_and_a_queue_entry_are_copied() {
 
 #[test]
 fn a_password_is_copied_as_it_is_shown() {
-    let screen = Screen::of(typical()).press(&["↓", "↓", "Y"]);
+    let screen = Screen::of(typical()).press(&["↓", "Y"]);
     assert!(copied(&screen).contains("[14] C: PASS ******\n"));
     let screen = screen.press(&["p", "Y"]);
     assert!(copied(&screen).contains("[14] C: PASS cis505\n"));
