@@ -254,3 +254,27 @@ fn keys_of_the_config_file_work_and_stand_in_the_hints() {
     let terminal = terminal.press("?").until(is_closed, "the help closed");
     assert_eq!(terminal.press("X").ends_and_gives_the_terminal_back(), 0);
 }
+
+#[test]
+fn what_lies_in_mailboxes_is_seen_while_the_servers_never_pause() {
+    let terminal = Terminal::console(120, 40).shows("echo:");
+    let mut talker = connect(terminal.port("echo"));
+    let ended = Arc::new(AtomicBool::new(false));
+    let is_ended = Arc::clone(&ended);
+    let talking = thread::spawn(move || {
+        let mut answers = [0; 65_536];
+        while !is_ended.load(Relaxed) {
+            talker.write_all("ECHO hello\r\n".repeat(500).as_bytes()).unwrap();
+            assert!(talker.read(&mut answers).unwrap() > 0);
+        }
+    });
+    let mut client = connect(terminal.port("smtp"));
+    say(
+        &mut client,
+        "HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<linhphan@localhost>\r\nDATA\r\nx\r\n.\r\n",
+    );
+    let terminal = terminal.shows("+1 new").press(":set idle 77\r").shows("! idle at most 77 s");
+    ended.store(true, Relaxed);
+    talking.join().unwrap();
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}

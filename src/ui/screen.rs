@@ -139,10 +139,7 @@ impl Screen {
                 Woken::Overview => self.take_overview(),
                 Woken::Mail => self.take_news(),
                 Woken::Servers => self.take_servers(),
-                Woken::Words(words) => {
-                    self.state.say(&words);
-                    self.is_dirty = true;
-                }
+                Woken::Words(words) => self.take_words(&words),
                 Woken::Continued => {
                     self.terminal.take_again()?;
                     self.is_dirty = true;
@@ -278,6 +275,7 @@ impl Screen {
 
     fn draw_frame(&mut self) -> io::Result<()> {
         let started = Instant::now();
+        self.take_planes();
         self.is_dirty = false;
         self.state.tick(clock());
         let taken = self.console.feed.take();
@@ -295,6 +293,34 @@ impl Screen {
         self.next_frame = started + FRAME;
         self.next_age = self.ages_in().map(|time| started + time);
         Ok(())
+    }
+
+    /// Whatever has asked for the frame, it shows the newest of everything: servers that talk without
+    /// a pause must not keep the rest from the screen.
+    fn take_planes(&mut self) {
+        if self.console.overview.has_changed().unwrap_or(false) {
+            self.take_overview();
+        }
+        let servers = &self.console.control.servers;
+        if servers.has_changed().unwrap_or(false) || self.settings.has_changed().unwrap_or(false) {
+            self.take_servers();
+        }
+        if let Ok(words) = self.console.words.try_recv() {
+            self.take_words(&words);
+        }
+        while self.news.len() < NEWS_A_FRAME
+            && let Ok(news) = self.console.mailroom.news.try_recv()
+        {
+            self.news.push(news);
+        }
+        if !self.news.is_empty() {
+            self.take_news();
+        }
+    }
+
+    fn take_words(&mut self, words: &str) {
+        self.state.say(words);
+        self.is_dirty = true;
     }
 
     fn take_overview(&mut self) {
