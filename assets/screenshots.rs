@@ -53,16 +53,24 @@ fn main() {
     let mut slow = connect(smtp);
     say_all(&mut slow, &["EHLO [127.0.0.1]", "HELO [127.0.0.1]", "MAIL FROM:<bcpierce@localhost>"]);
     slow.write_all(b"RCPT TO:<linhp").unwrap();
-    let console = console.shows("RCPT TO:<linhp").shows("TRANSACTION");
+    let console = console.shows("RCPT TO:<linhp").shows("TRANSACTION").shows("locked [");
+    let console = console.shows("mqueue").shows("1 450 4.2.1");
     picture(&console, "console");
-    let console = console.press("v").shows("● ┓");
+    let console = console.press("v").shows("C: RCPT TO:<linhp … not ended");
     picture(&console, "tiles");
-    let console = console.press("v").press("2e").shows("wire");
+    let mut splitter = connect(console.port("echo"));
+    let console = console.press("v").shows("all connections").press("e").shows("wire");
+    let mut console = console.shows("S: +OK Server ready");
+    for (piece, seen) in [("ECH", "└ ECH"), ("O bl\tah\r\nEC", "└ EC"), ("HO blubb\r\n", "blubb␍␊")]
+    {
+        splitter.write_all(piece.as_bytes()).unwrap();
+        console = console.shows(seen);
+    }
     picture(&console, "wire");
-    let console = console.press("e3").press("\x1b[B\r").shows("Hello from Thunderbird");
-    let console = console.press("\r").shows("Subject");
+    let console = console.press("e3").press("j\r").shows("Benjamin Franklin").press("\r");
+    let console = console.shows("my new email account works");
     picture(&console, "message");
-    let console = console.press("\x1b\x1b").press("S").shows("Settings");
+    let console = console.press("1S").shows("Settings");
     picture(&console, "servers");
     console.press("\x03").ends_and_gives_the_terminal_back();
 }

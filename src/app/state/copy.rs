@@ -8,12 +8,17 @@ use crate::app::action::{Command, Context, Pane};
 use crate::app::state::State;
 use crate::app::state::figures::grouped;
 use crate::app::state::row::Row;
+use crate::app::state::viewer::Shape;
+use crate::wire::display::DisplayText;
 
 impl State {
-    /// Copies the selected row: of the queue, if keys go there, or else of the transcript.
+    /// Copies what is at hand: an entry of the queue, a message, or else a row of the transcript.
     pub(super) fn copy_line(&mut self) -> Option<Command> {
-        if self.context() == Context::Pane(Pane::Queue) {
-            return self.copy_entry();
+        match self.context() {
+            Context::Pane(Pane::Queue) => return self.copy_entry(),
+            Context::Messages => return self.copy_summary(),
+            Context::Message => return self.copy_message(),
+            Context::Pane(_) | Context::Servers => {}
         }
         let passwords = self.transcript.ring().passwords();
         let line = self.line_at_hand().map(|row| row.text(passwords).into_string());
@@ -44,6 +49,30 @@ impl State {
             reply => format!("{}: {reply}", row.recipient),
         };
         self.say("Copied the recipient and the last reply.");
+        Some(Command::Copy(text))
+    }
+
+    fn copy_summary(&mut self) -> Option<Command> {
+        let Some(summary) = self.reader.selected_key().and_then(|key| self.reader.summary_of(key))
+        else {
+            self.say("No message is selected.");
+            return None;
+        };
+        let text = format!("{}: {}", summary.from, summary.subject);
+        self.say("Copied who wrote it and the subject.");
+        Some(Command::Copy(text))
+    }
+
+    /// Copies the text of the open message, or all of it where it is shown as it is.
+    fn copy_message(&mut self) -> Option<Command> {
+        let viewer = self.reader.viewer()?;
+        let lines = match viewer.shape() {
+            Shape::Raw => &viewer.message().raw,
+            Shape::Decoded => &viewer.message().text,
+        };
+        let lines: Vec<&str> = lines.iter().map(DisplayText::as_str).collect();
+        let (text, count) = (lines.join("\n"), lines.len());
+        self.say(&format!("Copied {} lines of the message.", grouped(count)));
         Some(Command::Copy(text))
     }
 
@@ -103,6 +132,36 @@ mod tests {
         let up = [Action::Focus(Pane::Transcript), Action::Move(Step::First), Action::CopyLine];
         assert_eq!(copied(&mut state, &up).unwrap(), "[1] C: PASS ******");
         says(&state, "Copied the selected line.");
+    }
+
+    #[test]
+    fn in_a_mailbox_what_is_read_is_copied() {
+        use crate::app::mailroom::{Attachment, Message, MessageKey, News, Origin, Summary};
+        let mut state = talking();
+        state.focus = Pane::Mailboxes;
+        let (key, text) = (MessageKey { hash: 1, occurrence: 0 }, |text: &str| text.into());
+        let _ = state.reader.open("linhphan".to_owned());
+        let mailbox = "linhphan".to_owned();
+        state.take_news(News::Begun { mailbox, messages: 1, left_out: 0 });
+        let (from, subject) = (text("Ben"), text("Hello"));
+        let summary = Summary { key, number: 1, from, subject, date: None, octets: 9 };
+        state.take_news(News::Listed(vec![summary]));
+        state.take_news(News::Complete);
+        assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Ben: Hello");
+        state.update(Action::OpenMessage);
+        state.take_news(News::Shown(Box::new(Message {
+            key,
+            header: Vec::new(),
+            text: vec![text("Linh,"), text("bye")],
+            origin: Origin::Plain,
+            raw: vec![text("Subject: Hello")],
+            attachments: Vec::<Attachment>::new(),
+            octets: 9,
+            left_out: 0,
+        })));
+        assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Linh,\nbye");
+        let raw = [Action::RawMessage, Action::CopyLine];
+        assert_eq!(copied(&mut state, &raw).unwrap(), "Subject: Hello");
     }
 
     #[test]
