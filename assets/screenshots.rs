@@ -56,7 +56,7 @@ fn main() {
     let console = console.shows("RCPT TO:<linhp").shows("TRANSACTION").shows("locked [");
     let console = console.shows("mqueue").shows("1 450 4.2.1");
     picture(&console, "console");
-    let console = console.press("v").shows("C: RCPT TO:<linhp … not ended");
+    let console = console.press("v").shows("C: RCPT TO:<linhp …");
     picture(&console, "tiles");
     let mut splitter = connect(console.port("echo"));
     let console = console.press("v").shows("all connections").press("e").shows("wire");

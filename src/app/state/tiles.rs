@@ -11,6 +11,10 @@ use crate::wire::event::ConnectionName;
 /// Tiles at most; more of them would be too small to read.
 pub const MOST: usize = 6;
 
+/// Tiles that are filled up with closed connections, whose end is worth reading; of more, only open
+/// ones have the room.
+const WITH_CLOSED: usize = 4;
+
 /// The tiles.
 #[derive(Debug, Clone)]
 pub struct Tiles {
@@ -34,7 +38,7 @@ impl Tiles {
     }
 
     /// The connections that have a tile, oldest first: the newest that are open, and what room
-    /// they leave the newest that are closed. The chosen one is among them, however old it is.
+    /// they leave, up to four tiles, the newest that are closed. The chosen one is among them, however old it is.
     #[must_use]
     pub fn of<'a>(&self, all: &'a [ConnectionRow]) -> Vec<&'a ConnectionRow> {
         let rank = |row: &&ConnectionRow| {
@@ -42,9 +46,11 @@ impl Tiles {
             Reverse((is_chosen, row.closed.is_none(), row.name.id))
         };
         let mut ranked: Vec<_> = all.iter().collect();
-        if ranked.len() > self.room {
-            ranked.select_nth_unstable_by_key(self.room, rank);
-            ranked.truncate(self.room);
+        let open = all.iter().filter(|row| row.closed.is_none()).count();
+        let most = self.room.min(open.max(WITH_CLOSED));
+        if ranked.len() > most {
+            ranked.select_nth_unstable_by_key(most, rank);
+            ranked.truncate(most);
         }
         ranked.sort_unstable_by_key(|row| row.name.id);
         ranked
