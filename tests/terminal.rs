@@ -262,7 +262,7 @@ fn what_lies_in_mailboxes_is_seen_while_the_servers_never_pause() {
     let ended = Arc::new(AtomicBool::new(false));
     let is_ended = Arc::clone(&ended);
     let talking = thread::spawn(move || {
-        let mut answers = [0; 65_536];
+        let mut answers = vec![0; 65_536];
         while !is_ended.load(Relaxed) {
             talker.write_all("ECHO hello\r\n".repeat(500).as_bytes()).unwrap();
             assert!(talker.read(&mut answers).unwrap() > 0);

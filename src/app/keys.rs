@@ -452,7 +452,7 @@ pub fn hints(context: Context) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |binding| {
         let is_here = match binding.scope {
             Scope::Everywhere => is_of_use(context, binding),
-            scope => scope == Scope::In(context),
+            Scope::In(own) => own == context,
         };
         is_here && !binding.hint.is_empty()
     })

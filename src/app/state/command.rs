@@ -253,6 +253,12 @@ fn split(line: &str) -> (&str, &str) {
     (name, argument.trim_start())
 }
 
+/// Whether what a line says can be seen in the servers' popup.
+#[must_use]
+pub fn is_about_servers(line: &str) -> bool {
+    matches!(split(line).0, "start" | "stop" | "restart" | "set")
+}
+
 /// Words that are at users' fingertips from other programs.
 fn alias(name: &str) -> &str {
     match name {

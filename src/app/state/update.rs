@@ -7,6 +7,7 @@ use crate::app::action::{
 };
 use crate::app::mailroom::Wish;
 use crate::app::setting;
+use crate::app::state::command::is_about_servers;
 use crate::app::state::filter::Filter;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
@@ -353,6 +354,9 @@ impl State {
             Purpose::Filter(place) => self.set_filter(place, &text).map(|()| None),
             Purpose::Command => {
                 self.history.remember(&text);
+                if !is_about_servers(&text) {
+                    self.overlay = Overlay::None;
+                }
                 self.obey(&text)
             }
             Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
