@@ -11,7 +11,7 @@ use crate::app::state::State;
 use crate::app::state::checklist::Milestone;
 use crate::app::state::servers::Server;
 use crate::ui::layout::TITLE_ONLY;
-use crate::ui::panes::overlay;
+use crate::ui::panes::{overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::event::Service;
@@ -32,7 +32,9 @@ struct Told {
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, "First steps — Esc closes");
-    draw_lines(&lines(state, &theme), top, inner, buffer);
+    let lines = lines(state, &theme);
+    overlay_scroll_bar(area, buffer, &theme, SIZE, (top, lines.len()));
+    draw_lines(&lines, top, inner, buffer);
 }
 
 /// Lines that it can be scrolled by, over the panes of `area`.

@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::app::keys::{BINDINGS, Binding, Section};
 use crate::app::state::State;
 use crate::app::state::pattern::Pattern;
-use crate::ui::panes::overlay;
+use crate::ui::panes::{overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -44,6 +44,8 @@ pub fn draw(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     };
     let inner = overlay(area, buffer, &theme, SIZE, &name);
     let (left, right) = in_columns(state, area.width);
+    let all = left.len().max(right.len());
+    overlay_scroll_bar(area, buffer, &theme, SIZE, (top, all));
     let half = if right.is_empty() { inner.width } else { inner.width / 2 };
     for (entries, x) in [(&left, inner.x), (&right, inner.x + half)] {
         for (n, entry) in entries.iter().skip(top).enumerate() {

@@ -7,8 +7,8 @@ use tui_input::Input;
 
 use crate::app::action::{Action, Context, Pane};
 use crate::app::keys::{Binding, hints};
-use crate::app::state::State;
 use crate::app::state::prompt::{Prompt, Purpose};
+use crate::app::state::{Overlay, State};
 use crate::ui::text::{columns, grouped, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -181,6 +181,10 @@ struct Hint {
 
 /// As many hints as there is room for, and always the last one, which is how to quit.
 fn placed(state: &State, area: Rect) -> Vec<Hint> {
+    // Where these have the keys, they say themselves which ones there are.
+    if let Overlay::Help { .. } | Overlay::Ask { .. } | Overlay::Compose = state.overlay {
+        return Vec::new();
+    }
     let mut wanted: Vec<(String, &Binding)> = hints(state.context())
         .filter_map(|hint| Some((state.keymap.keys_of(hint).first()?.to_string(), hint)))
         .collect();

@@ -125,6 +125,19 @@ fn over(area: Rect, size: (u16, u16)) -> Rect {
     Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height)
 }
 
+/// Shows on the border of a box over the panes which of its `all` lines are in view, from the
+/// `top`-th on, if not all are.
+fn overlay_scroll_bar(
+    area: Rect,
+    buffer: &mut Buffer,
+    theme: &Theme,
+    size: (u16, u16),
+    (top, all): (usize, usize),
+) {
+    let page = usize::from(inside_overlay(area, size).height);
+    scroll_bar(over(area, size), buffer, theme, Extent { above: top, page, all });
+}
+
 /// What is inside of a box over the panes.
 fn inside_overlay(area: Rect, size: (u16, u16)) -> Rect {
     let inner = inside(over(area, size));

@@ -15,7 +15,7 @@ use crate::relay::board::Attempt;
 use crate::relay::mx::Target;
 use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
-use crate::ui::panes::{Titles, border, inside, overlay, queue, title};
+use crate::ui::panes::{Titles, border, inside, overlay, overlay_scroll_bar, queue, title};
 use crate::ui::text::{line, octets, put, wrap};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -48,6 +48,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, "Queue entry");
+    let all = lines(state, inner.width).len();
+    overlay_scroll_bar(area, buffer, &theme, SIZE, (top, all));
     draw_entry(state, top, inner, buffer);
 }
 
