@@ -2,12 +2,13 @@
 //! something has changed: the state plane of the console for what lies on disk.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::store::committer::{self, FileName, LockError};
 use crate::store::directory::{Directory, Shared};
@@ -48,9 +49,13 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
     if let Err(error) = &changes {
         tracing::warn!("the kernel does not tell of changes ({error}); looking every 2 s instead");
     }
-    let changes = changes.ok();
+    let mut changes = changes.ok();
     loop {
-        // What changes while we look is seen in the next look.
+        let looked = Instant::now();
+        // First, so that what changes while we look is told, and seen in the next look.
+        if let Some(changes) = &mut changes {
+            changes.listen();
+        }
         let overview = survey.look().await;
         sender.send_if_modified(|shown| {
             let is_news = **shown != overview;
@@ -63,6 +68,10 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
             () = sender.closed() => return,
             () = survey.reason_to_look(changes.as_ref()) => {}
         }
+        if let Some(changes) = &mut changes {
+            changes.listen_no_more();
+        }
+        sleep_until(looked + PAUSE).await;
     }
 }
 
@@ -188,10 +197,11 @@ impl Survey {
     }
 
     async fn reason_to_look(&self, changes: Option<&Changes>) {
-        let Some(changes) = changes else { return tokio::time::sleep(PAUSE_UNTOLD).await };
-        tokio::time::sleep(PAUSE).await;
+        let Some(changes) = changes.filter(|changes| changes.is_told) else {
+            return sleep(PAUSE_UNTOLD).await;
+        };
         if self.foreign_lock {
-            let _ = tokio::time::timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
+            let _ = timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
         } else {
             changes.next().await;
         }
@@ -279,10 +289,13 @@ async fn list_queue(shared: &Arc<Shared>, name: &FileName) -> Result<Vec<QueueVi
     Ok(listed?)
 }
 
-/// The kernel's word that something in a directory has changed.
+/// The kernel's word that something in a directory has changed. One word is enough to look: nobody
+/// listens to the others, which deliveries would bring by the thousand, until we look again.
 struct Changes {
-    /// Watches as long as it lives.
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
+    directory: PathBuf,
+    /// Whether the kernel tells at the moment.
+    is_told: bool,
     /// Holds one word, however many changes there were.
     told: Arc<Notify>,
 }
@@ -291,14 +304,30 @@ impl Changes {
     fn of(directory: &Path) -> notify::Result<Self> {
         let told = Arc::new(Notify::new());
         let tell = Arc::clone(&told);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // That somebody opened a file changes nothing; we do it ourselves at every look.
             if !event.is_ok_and(|event| event.kind.is_access()) {
                 tell.notify_one();
             }
         })?;
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        Ok(Self { _watcher: watcher, told })
+        Ok(Self { watcher, directory: directory.to_owned(), is_told: false, told })
+    }
+
+    /// From now on.
+    fn listen(&mut self) {
+        let listening = self.watcher.watch(&self.directory, RecursiveMode::NonRecursive);
+        if let Err(error) = &listening {
+            tracing::warn!("{}: changes are not told: {error}", self.directory.display());
+        }
+        self.is_told = listening.is_ok();
+    }
+
+    fn listen_no_more(&mut self) {
+        if self.is_told {
+            // What could be said of a directory that is gone is said when it is looked at.
+            let _ = self.watcher.unwatch(&self.directory);
+        }
+        self.is_told = false;
     }
 
     /// Until something has changed since the last call.

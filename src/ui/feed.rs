@@ -38,6 +38,9 @@ struct Waiting {
     rows: VecDeque<Row>,
     octets: usize,
     skipped: u64,
+    /// Room that the screen has given back, so that a frame's rows change hands at once and servers
+    /// do not wait for it to copy them.
+    spare: VecDeque<Row>,
     /// The message texts that are under way, by connection id.
     texts: HashMap<u64, Text>,
 }
@@ -53,7 +56,7 @@ struct Text {
 #[derive(Debug)]
 pub struct Taken {
     /// Rows, oldest first.
-    pub rows: Vec<Row>,
+    pub rows: VecDeque<Row>,
     /// Whether there are more.
     pub more: bool,
 }
@@ -74,14 +77,20 @@ impl Feed {
     pub fn take(&self) -> Taken {
         let mut waiting = self.lock();
         let skipped = mem::take(&mut waiting.skipped);
-        let count = waiting.rows.len().min(ROWS_A_FRAME);
-        let mut rows = Vec::with_capacity(count + 1);
+        let mut rows = waiting.hand_over();
+        let more = !waiting.rows.is_empty();
+        drop(waiting);
         // What was dropped is older than what is left.
-        rows.extend((skipped > 0).then_some(Row::Skipped(skipped)));
-        rows.extend(waiting.rows.drain(..count));
-        let octets: usize = rows.iter().map(Row::octets).sum();
-        waiting.octets = waiting.octets.saturating_sub(octets);
-        Taken { rows, more: !waiting.rows.is_empty() }
+        if skipped > 0 {
+            rows.push_front(Row::Skipped(skipped));
+        }
+        Taken { rows, more }
+    }
+
+    /// Takes the room for a frame's rows back.
+    pub fn give_back(&self, mut rows: VecDeque<Row>) {
+        rows.clear();
+        self.lock().spare = rows;
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -114,6 +123,20 @@ impl Observer for Feed {
 }
 
 impl Waiting {
+    /// The rows of a frame: all that wait, or as many as one can take.
+    fn hand_over(&mut self) -> VecDeque<Row> {
+        let mut rows = mem::take(&mut self.spare);
+        if self.rows.len() <= ROWS_A_FRAME {
+            mem::swap(&mut rows, &mut self.rows);
+            self.octets = 0;
+            return rows;
+        }
+        rows.extend(self.rows.drain(..ROWS_A_FRAME));
+        let octets: usize = rows.iter().map(Row::octets).sum();
+        self.octets = self.octets.saturating_sub(octets);
+        rows
+    }
+
     fn take_in(&mut self, event: Event) {
         if let Kind::TextLine(_, line) = &event.kind {
             let text = self.texts.entry(event.connection.id).or_default();

@@ -39,6 +39,13 @@ const CHART_STEP: Duration = Duration::from_secs(1);
 /// News of the mailroom that one frame takes; each may tell of hundreds of messages.
 const NEWS_A_FRAME: usize = 16;
 
+/// The same while so much is said that nobody can read it as it goes: every other frame is left to
+/// the servers.
+const BUSY_FRAME: Duration = Duration::from_micros(33_334);
+
+/// Rows of one frame that are more than anybody reads.
+const BUSY_ROWS: usize = 200;
+
 /// A snapshot of the connections may take this part of the time at most: ten thousand of them are
 /// not copied sixty times a second.
 const SNAPSHOT_SHARE: u32 = 20;
@@ -62,6 +69,8 @@ struct Screen {
     desktop: Desktop,
     /// Whether the picture is behind the state.
     is_dirty: bool,
+    /// When the last frame was drawn.
+    drawn: Instant,
     /// When the next frame may be drawn.
     next_frame: Instant,
     /// When something in sight has aged.
@@ -117,6 +126,7 @@ impl Screen {
             state,
             log: LogView::new(),
             is_dirty: true,
+            drawn: now,
             next_frame: now,
             next_age: None,
             connections: Snapshot { version: None, not_before: now },
@@ -179,6 +189,8 @@ impl Screen {
 
     async fn take_input(&mut self, event: &Event) -> io::Result<Option<Ending>> {
         self.is_dirty = true;
+        // Keys are answered as quickly while the servers are busy.
+        self.next_frame = self.next_frame.min(self.drawn + FRAME);
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
                 match keymap::action(&self.state, *key) {
@@ -278,10 +290,12 @@ impl Screen {
         self.take_planes();
         self.is_dirty = false;
         self.state.tick(clock());
-        let taken = self.console.feed.take();
-        for row in taken.rows {
+        let mut taken = self.console.feed.take();
+        let is_busy = taken.rows.len() > BUSY_ROWS;
+        for row in taken.rows.drain(..) {
             self.state.apply(row);
         }
+        self.console.feed.give_back(taken.rows);
         self.take_snapshot(started);
         diagnostics::collect();
         fit(&mut self.state, self.terminal.area());
@@ -290,7 +304,8 @@ impl Screen {
         let Self { state, log, terminal, .. } = self;
         terminal.draw(|buffer| draw(state, log, buffer))?;
         self.is_dirty |= taken.more;
-        self.next_frame = started + FRAME;
+        self.drawn = started;
+        self.next_frame = started + if is_busy { BUSY_FRAME } else { FRAME };
         self.next_age = self.ages_in().map(|time| started + time);
         Ok(())
     }
