@@ -53,6 +53,11 @@ impl Presence {
         self.transcript.tell(self.name, kind);
     }
 
+    /// As [`tell`](Self::tell), of several things that have happened at once.
+    pub fn tell_all(&self, kinds: impl Iterator<Item = Kind>) {
+        self.transcript.tell_all(self.name, kinds);
+    }
+
     /// A whole line, without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
         self.tell(|| Kind::Line(side, KeptLine::new(line)));

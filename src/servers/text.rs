@@ -10,6 +10,10 @@ use crate::wire::dot::Stuffer;
 use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer, OVERLONG_KEPT};
 
+/// Lines of a text that watchers are told of at once: so that a piece of a long text does not make
+/// them, and whoever else has something to say, wait for each other at every line.
+const TOLD_AT_ONCE: usize = 64;
+
 /// What the transcript is told of one message text: how long it was, and all its lines where
 /// anybody wants them.
 #[derive(Debug)]
@@ -85,18 +89,25 @@ impl TextLog {
     }
 
     fn tell_lines(&mut self, presence: &Presence) {
-        let Some(lines) = &mut self.lines else { return };
-        while let Some((line, reads)) = lines.next_line_and_reads() {
-            match (self.form, line) {
-                (Form::Wire, Line::Whole(b".")) => {
-                    self.dot = Some(KeptLine::arrived(&line, reads));
-                }
-                (form, line) => {
-                    let kept = form.kept(line.beginning(), line.octets()).with_reads(reads);
-                    presence.tell(|| Kind::TextLine(self.side, kept));
-                }
+        let mut told = Vec::with_capacity(TOLD_AT_ONCE);
+        while let Some(kind) = self.next_line() {
+            told.push(kind);
+            if told.len() == TOLD_AT_ONCE {
+                presence.tell_all(told.drain(..));
             }
         }
+        presence.tell_all(told.into_iter());
+    }
+
+    /// The next line of the text that has come whole.
+    fn next_line(&mut self) -> Option<Kind> {
+        let (line, reads) = self.lines.as_mut()?.next_line_and_reads()?;
+        if let (Form::Wire, Line::Whole(b".")) = (self.form, &line) {
+            self.dot = Some(KeptLine::arrived(&line, reads));
+            return None;
+        }
+        let kept = self.form.kept(line.beginning(), line.octets()).with_reads(reads);
+        Some(Kind::TextLine(self.side, kept))
     }
 }
 

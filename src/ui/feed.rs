@@ -111,6 +111,18 @@ impl Observer for Feed {
         }
     }
 
+    fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
+        let was_empty = {
+            let mut waiting = self.lock();
+            let was_empty = waiting.rows.is_empty();
+            events.for_each(|event| waiting.take_in(event));
+            was_empty && !waiting.rows.is_empty()
+        };
+        if was_empty {
+            self.wake();
+        }
+    }
+
     /// Always: whether text is shown is decided when it is looked at, also afterwards.
     fn wants_text(&self) -> bool {
         true

@@ -187,6 +187,11 @@ pub trait Observer: Send + Sync + 'static {
     /// Takes one event.
     fn observe(&self, event: Event);
 
+    /// Takes several, one behind the other.
+    fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
+        events.for_each(|event| self.observe(event));
+    }
+
     /// Whether message text is wanted line by line.
     fn wants_text(&self) -> bool;
 
@@ -235,6 +240,14 @@ impl Transcript {
     pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
         if let Some(observer) = &self.0 {
             observer.observe(Event { connection, at: SystemTime::now(), kind: kind() });
+        }
+    }
+
+    /// Hands over what has happened at once on one connection, if anybody observes.
+    pub fn tell_all(&self, connection: ConnectionName, kinds: impl Iterator<Item = Kind>) {
+        if let Some(observer) = &self.0 {
+            let at = SystemTime::now();
+            observer.observe_all(&mut kinds.map(|kind| Event { connection, at, kind }));
         }
     }
 }
