@@ -295,6 +295,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn lines_that_come_together_are_taken_as_those_that_come_alone() {
+        let (together, alone) = (Feed::default(), Feed::default());
+        let lines = || (0..TEXT_LINES + 5).map(|n| text_line(&n.to_string()));
+        together.observe_all(&mut lines());
+        lines().for_each(|line| alone.observe(line));
+        together.moved().await;
+        for feed in [&together, &alone] {
+            feed.observe(line("."));
+        }
+        assert_eq!(texts(&together.take()), texts(&alone.take()));
+    }
+
+    #[test]
+    fn room_that_is_given_back_holds_nothing_and_what_comes_then_is_whole() {
+        let feed = Feed::default();
+        feed.observe(line("a"));
+        feed.give_back(feed.take().rows);
+        feed.observe(line("b"));
+        feed.give_back(feed.take().rows);
+        feed.observe(line("c"));
+        assert_eq!(texts(&feed.take()), ["[7] C: c"]);
+    }
+
+    #[tokio::test]
     async fn many_events_wake_the_screen_once() {
         let feed = Feed::default();
         feed.observe(line("a"));
