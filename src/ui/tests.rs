@@ -530,6 +530,15 @@ fn every_key_of_the_table_is_in_the_help() {
 }
 
 #[test]
+fn a_question_over_a_help_that_was_sent_to_its_end_harms_nothing() {
+    let mut state = typical();
+    for action in [Action::Help, Action::Move(Step::Last), Action::Quit] {
+        state.update(action);
+    }
+    Screen::of(state).shows("Quit?").press(&["Esc"]).shows("type to search");
+}
+
+#[test]
 fn a_question() {
     let mut screen = Screen::of(typical()).press(&["x"]);
     insta::assert_snapshot!("question_80x24", screen.picture());

@@ -98,6 +98,8 @@ fn scroll_bar(area: Rect, buffer: &mut Buffer, theme: &Theme, extent: Extent) {
     if all <= page || track == 0 {
         return;
     }
+    // What lies beneath a question may not have been fitted since it was sent to its end.
+    let above = above.min(all - page);
     let thumb = (track * page / all).clamp(1, track);
     let room = track - thumb;
     let from = (above * room / (all - page)).min(room);
