@@ -1,10 +1,11 @@
 //! The way of the transcript to the screen: servers put events in and never wait, the screen takes
 //! them out a frame at a time. What there is no room for is dropped, oldest first, and counted.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::app::state::row::Row;
@@ -42,7 +43,7 @@ struct Waiting {
     /// do not wait for it to copy them.
     spare: VecDeque<Row>,
     /// The message texts that are under way, by connection id.
-    texts: HashMap<u64, Text>,
+    texts: FxHashMap<u64, Text>,
 }
 
 /// How much there has been of a message text.

@@ -1,5 +1,7 @@
 //! A line that was said on a connection, as an event keeps it. Does not know who said it.
 
+use smallvec::SmallVec;
+
 use crate::wire::display::DisplayText;
 use crate::wire::line::{Line, OVERLONG_KEPT};
 use crate::wire::reads::{ReadEnds, Reads};
@@ -7,11 +9,16 @@ use crate::wire::reads::{ReadEnds, Reads};
 /// Octets of one line that an event keeps; a transcript line shows fewer columns than this.
 const LINE_KEPT: usize = 4_096;
 
+/// Octets of a line that are kept in the value itself: most commands and replies, and lines of text
+/// as mail programs fold them (RFC 5322 section 2.1.1). Of a hundred thousand lines a second that the
+/// servers make and the screen drops, few ask for memory of their own.
+const INLINE: usize = 80;
+
 /// A line without its CRLF, cut to what a transcript can show, and what more of it was on the
 /// wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptLine {
-    bytes: Box<[u8]>,
+    bytes: SmallVec<[u8; INLINE]>,
     omitted: u64,
     /// Counted with the stuffed dot.
     reads: ReadEnds,
@@ -31,7 +38,7 @@ impl KeptLine {
     pub fn beginning(beginning: &[u8], octets: u64) -> Self {
         let bytes = beginning.get(..LINE_KEPT).unwrap_or(beginning);
         Self {
-            bytes: bytes.into(),
+            bytes: SmallVec::from_slice(bytes),
             omitted: octets.saturating_sub(bytes.len() as u64),
             reads: ReadEnds::default(),
             stuffing: Stuffing::None,
@@ -71,7 +78,7 @@ impl KeptLine {
 
     /// How long the whole line was.
     #[must_use]
-    pub const fn octets(&self) -> u64 {
+    pub fn octets(&self) -> u64 {
         self.bytes.len() as u64 + self.omitted
     }
 
@@ -83,8 +90,9 @@ impl KeptLine {
 
     /// Octets of memory beside the value itself.
     #[must_use]
-    pub const fn octets_kept(&self) -> usize {
-        self.bytes.len() + self.reads.octets()
+    pub fn octets_kept(&self) -> usize {
+        let spilled = if self.bytes.spilled() { self.bytes.len() } else { 0 };
+        spilled + self.reads.octets()
     }
 
     /// The line without its line end.
@@ -229,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_came_at_once_takes_no_more_memory_than_its_octets() {
+    fn a_short_line_that_came_at_once_takes_no_memory_beside_the_value() {
         let mut buffer = LineBuffer::new(100);
         for read in ["NOOP\r\nQUIT", "\r", "\n"] {
             buffer.extend(read.as_bytes());
@@ -239,8 +247,16 @@ mod tests {
             let (line, reads) = buffer.next_line_and_reads().unwrap();
             KeptLine::arrived(&line, reads).octets_kept()
         };
-        assert_eq!(kept(), 4);
+        assert_eq!(kept(), 0);
         // The end behind QUIT.
-        assert_eq!(kept(), 4 + size_of::<u16>());
+        assert_eq!(kept(), size_of::<u16>());
+    }
+
+    #[test]
+    fn a_longer_line_takes_its_octets() {
+        let line = [b'x'; INLINE + 1];
+        assert_eq!(KeptLine::new(&line[1..]).octets_kept(), 0);
+        assert_eq!(KeptLine::new(&line).octets_kept(), INLINE + 1);
+        assert_eq!(KeptLine::new(&line).bytes(), line);
     }
 }

@@ -1,7 +1,7 @@
 //! How far a mail client's first visit has come, as the wire tells: what Thunderbird does when it
 //! works, in its order.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::app::state::row::Row;
 use crate::wire::event::{Event, KeptLine, Kind, Service, Side};
@@ -67,7 +67,7 @@ impl Milestone {
 pub struct Checklist {
     reached: Vec<Milestone>,
     /// The milestone that a good reply to the last command of a connection would mean.
-    asked: HashMap<u64, Milestone>,
+    asked: FxHashMap<u64, Milestone>,
 }
 
 impl Checklist {
@@ -96,7 +96,7 @@ impl Checklist {
         }
         self.reached.push(milestone);
         if self.is_complete() {
-            self.asked = HashMap::new();
+            self.asked = FxHashMap::default();
         }
         Some(milestone)
     }
@@ -109,7 +109,8 @@ impl Checklist {
                 self.asked.remove(&id);
             }
             Kind::Line(Side::Client, line) => {
-                self.ask(id, asked_by(event.connection.service, line));
+                let asked = asked_by(event.connection.service, line);
+                self.ask(id, asked.filter(|&asked| !self.has(asked)));
             }
             Kind::Line(Side::Server, line) => {
                 let asked = self.asked.remove(&id)?;

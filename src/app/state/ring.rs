@@ -4,8 +4,11 @@
 //! rows that fall out at the old end never move what is being read. What is let through is kept
 //! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::mem;
 use std::time::SystemTime;
+
+use rustc_hash::FxHashMap;
 
 use crate::app::action::Direction;
 use crate::app::state::filter::Filter;
@@ -25,8 +28,8 @@ pub enum Bodies {
     Shown,
 }
 
-/// Connections whose beginning is remembered, besides those of which rows are kept.
-const MOST_STARTS: usize = 20_000;
+/// Connections that are remembered though none of their rows are kept.
+const MOST_SILENT: usize = 20_000;
 
 /// What a filter does to the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,18 +65,21 @@ pub struct Ring {
     /// Rows that `bodies` and `only` let through.
     base: VecDeque<u64>,
     search: Option<Search>,
-    /// Rows that `bodies` lets through, of each connection, by its id.
-    by_connection: HashMap<u64, VecDeque<u64>>,
-    /// When each connection began, by its id. Outlives its first row.
-    starts: HashMap<u64, Start>,
+    /// What is known of each connection, by its id.
+    connections: FxHashMap<u64, Connection>,
 }
 
-/// When a connection began, and how much of it is kept.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    at: SystemTime,
-    rows: usize,
+/// What is known of a connection. It may be silent for so long that none of its rows are kept, and
+/// go on.
+#[derive(Debug, Clone, Default)]
+struct Connection {
+    /// When it began, as far as is known.
+    began: Option<SystemTime>,
     is_closed: bool,
+    /// How many of its rows are kept.
+    kept: usize,
+    /// Those of them that `bodies` lets through.
+    rows: VecDeque<u64>,
 }
 
 impl Ring {
@@ -92,8 +98,7 @@ impl Ring {
             only: None,
             base: VecDeque::new(),
             search: None,
-            by_connection: HashMap::new(),
-            starts: HashMap::new(),
+            connections: FxHashMap::default(),
         }
     }
 
@@ -108,9 +113,9 @@ impl Ring {
             }
         }
         self.octets += row.octets();
-        self.note_start(&row);
+        self.keep(&row);
+        self.index(self.end(), &row);
         self.rows.push_back(row);
-        self.index(self.end() - 1);
         while self.rows.len() > self.most_rows || self.octets > MOST_OCTETS {
             self.forget_oldest();
         }
@@ -163,8 +168,8 @@ impl Ring {
     /// Rows of one connection, whatever else is narrowed and filtered.
     #[must_use]
     pub fn of(&self, connection: u64) -> impl DoubleEndedIterator<Item = &Row> {
-        let seqs = self.by_connection.get(&connection);
-        seqs.into_iter().flatten().filter_map(|&seq| self.row(seq))
+        let known = self.connections.get(&connection);
+        known.into_iter().flat_map(|known| &known.rows).filter_map(|&seq| self.row(seq))
     }
 
     /// How many rows were skipped since the beginning.
@@ -201,7 +206,7 @@ impl Ring {
     /// When the connection of a row began, as far as is known.
     #[must_use]
     pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
-        self.starts.get(&row.connection()?.id).map(|start| start.at)
+        self.connections.get(&row.connection()?.id)?.began
     }
 
     /// When the row before the one of this number happened, of those that are let through.
@@ -300,35 +305,36 @@ impl Ring {
 
     fn index_again(&mut self) {
         self.base.clear();
-        self.by_connection.clear();
+        self.connections.values_mut().for_each(|known| known.rows.clear());
         if let Some(search) = &mut self.search {
             search.found.clear();
         }
-        for seq in self.first..self.end() {
-            self.index(seq);
+        let rows = mem::take(&mut self.rows);
+        for (seq, row) in (self.first..).zip(&rows) {
+            self.index(seq, row);
         }
+        self.rows = rows;
     }
 
-    fn index(&mut self, seq: u64) {
-        let Some(row) = self.row(seq) else {
-            return;
-        };
+    fn index(&mut self, seq: u64, row: &Row) {
         if row.is_body() && self.bodies == Bodies::Hidden {
             return;
         }
         let connection = row.connection().map(|name| name.id);
+        if let Some(known) = connection.and_then(|id| self.connections.get_mut(&id)) {
+            known.rows.push_back(seq);
+        }
         let is_let_through = match (self.only, connection) {
             (Some(only), Some(id)) => only.id == id,
             _ => true,
         };
-        let is_found = is_let_through && self.is_found(row);
-        if let Some(id) = connection {
-            self.by_connection.entry(id).or_default().push_back(seq);
+        if !is_let_through {
+            return;
         }
-        if is_let_through {
-            self.base.push_back(seq);
-        }
-        if let Some(search) = self.search.as_mut().filter(|_| is_found) {
+        self.base.push_back(seq);
+        if self.is_found(row)
+            && let Some(search) = &mut self.search
+        {
             search.found.push_back(seq);
         }
     }
@@ -351,30 +357,17 @@ impl Ring {
         search.is_some_and(|search| search.filter.lets_through(row, self.passwords))
     }
 
-    fn note_start(&mut self, row: &Row) {
-        let (Some(name), Some(at)) = (row.connection(), row.at()) else {
-            return;
-        };
-        if self.starts.len() > MOST_STARTS + self.by_connection.len() {
-            self.starts.retain(|_, start| start.rows > 0);
+    /// Takes note of a row that is going to be kept.
+    fn keep(&mut self, row: &Row) {
+        let Some(name) = row.connection() else { return };
+        // Of each of the others there is a row.
+        if self.connections.len() > MOST_SILENT + self.rows.len() {
+            self.connections.retain(|_, known| known.kept > 0);
         }
-        let start = Start { at, rows: 0, is_closed: false };
-        let start = self.starts.entry(name.id).or_insert(start);
-        start.rows += 1;
-        start.is_closed |= row.is_end();
-    }
-
-    /// A connection may be silent for so long that none of its rows are kept, and go on.
-    fn forget_start(&mut self, row: &Row) {
-        let (Some(name), Some(_)) = (row.connection(), row.at()) else {
-            return;
-        };
-        if let Some(start) = self.starts.get_mut(&name.id) {
-            start.rows = start.rows.saturating_sub(1);
-            if start.rows == 0 && start.is_closed {
-                self.starts.remove(&name.id);
-            }
-        }
+        let known = self.connections.entry(name.id).or_default();
+        known.began = known.began.or(row.at());
+        known.kept += 1;
+        known.is_closed |= row.is_end();
     }
 
     fn forget_oldest(&mut self) {
@@ -384,19 +377,19 @@ impl Ring {
         let seq = self.first;
         self.first += 1;
         self.octets -= row.octets();
-        self.forget_start(&row);
         self.forgotten += u64::from(self.visible().front() == Some(&seq));
         forget(&mut self.base, seq);
         if let Some(search) = &mut self.search {
             forget(&mut search.found, seq);
         }
-        let Some(id) = row.connection().map(|name| name.id) else {
-            return;
-        };
-        if let Some(seqs) = self.by_connection.get_mut(&id) {
-            forget(seqs, seq);
-            if seqs.is_empty() {
-                self.by_connection.remove(&id);
+        let Some(name) = row.connection() else { return };
+        let Some(known) = self.connections.get_mut(&name.id) else { return };
+        known.kept -= 1;
+        forget(&mut known.rows, seq);
+        if known.kept == 0 {
+            known.rows = VecDeque::new();
+            if known.is_closed {
+                self.connections.remove(&name.id);
             }
         }
     }
@@ -542,15 +535,16 @@ mod tests {
         ring.push(closed(1));
         ring.push(line(2, "e"));
         assert_eq!(ring.start_of(&row), None);
-        assert!(ring.starts.contains_key(&2));
+        assert!(ring.connections.contains_key(&2));
     }
 
     #[test]
-    fn a_connection_whose_rows_are_gone_is_forgotten() {
+    fn a_silent_connection_has_no_rows() {
         let mut ring = Ring::new(1);
         ring.push(line(1, "a"));
         ring.push(line(2, "b"));
-        assert_eq!(ring.by_connection.keys().collect::<Vec<_>>(), [&2]);
+        assert!(ring.connections[&1].rows.capacity() == 0);
+        assert_eq!(ring.of(1).count(), 0);
         assert_eq!(ring.of(2).count(), 1);
     }
 
