@@ -9,6 +9,7 @@ pub mod control;
 pub mod headless;
 pub mod keys;
 pub mod mailroom;
+pub mod new_file;
 mod port;
 pub mod postmaster;
 pub mod queue;

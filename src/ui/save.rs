@@ -1,16 +1,13 @@
 //! Saves transcript rows to a file, as headless `-v` would have printed them.
 
 use std::env;
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
+use crate::app::new_file::NewFile;
 use crate::app::state::{Clock, State};
-
-/// Files with the same second in their name, at most.
-const MOST_NAMES: u32 = 100;
 
 /// Why nothing was saved, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +30,7 @@ pub enum SaveError {
 
 /// Saves the rows that the filters let through to a new file; returns its path and how many rows
 /// there were. The file is called `name`, seen from `directory`, or by the time in `directory`.
-/// Never overwrites a file.
+/// Never overwrites a file, and leaves none that is half written.
 ///
 /// # Errors
 ///
@@ -43,18 +40,18 @@ pub fn save(
     directory: &Path,
     name: Option<&Path>,
 ) -> Result<(PathBuf, usize), SaveError> {
-    let (path, file) = match name {
-        None => new_file(directory, state.clock)
+    let mut file = match name {
+        None => NewFile::create(directory, &name_by_time(state.clock))
             .map_err(|source| SaveError::Write { place: directory.to_owned(), source }),
         Some(name) => named_file(directory.join(at_home(name, env::home_dir()))),
     }?;
-    match write(state, file) {
-        Ok(rows) => Ok((path, rows)),
-        Err(source) => Err(SaveError::Write { place: path, source }),
+    match write(state, &mut file) {
+        Ok(rows) => Ok((file.keep(), rows)),
+        Err(source) => Err(SaveError::Write { place: file.path().to_owned(), source }),
     }
 }
 
-fn write(state: &State, file: File) -> io::Result<usize> {
+fn write(state: &State, file: &mut NewFile) -> io::Result<usize> {
     let mut out = BufWriter::new(file);
     let passwords = state.transcript.ring().passwords();
     let mut rows = 0;
@@ -74,33 +71,16 @@ fn at_home(name: &Path, home: Option<PathBuf>) -> PathBuf {
     }
 }
 
-fn named_file(path: PathBuf) -> Result<(PathBuf, File), SaveError> {
-    match create(&path) {
-        Ok(file) => Ok((path, file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(SaveError::Exists(path)),
-        Err(source) => Err(SaveError::Write { place: path, source }),
-    }
+fn named_file(path: PathBuf) -> Result<NewFile, SaveError> {
+    NewFile::at(path.clone()).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => SaveError::Exists(path),
+        _ => SaveError::Write { place: path, source: error },
+    })
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-fn new_file(directory: &Path, clock: Clock) -> io::Result<(PathBuf, File)> {
+fn name_by_time(clock: Clock) -> String {
     let at = DateTime::<Utc>::from(clock.wall).with_timezone(&clock.offset);
-    let name = at.format("mailconsole-%Y%m%d-%H%M%S").to_string();
-    for n in 1..=MOST_NAMES {
-        let name = match n {
-            1 => format!("{name}.txt"),
-            _ => format!("{name}-{n}.txt"),
-        };
-        let path = directory.join(name);
-        match create(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            file => return Ok((path, file?)),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
+    at.format("mailconsole-%Y%m%d-%H%M%S.txt").to_string()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! others that do the work. What came of it is told in sentences.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::app::mailroom::compose::{self, Composed};
 use crate::app::mailroom::decode::{self, Attached, Parsed};
 use crate::app::mailroom::listing::{Found, Lister, Listing};
-use crate::app::mailroom::save::{NewFile, safe_name};
 use crate::app::mailroom::{Desk, Draft, Message, MessageKey, News, Wish};
+use crate::app::new_file::{NewFile, safe_name};
 use crate::relay::client::Client;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
@@ -295,9 +295,9 @@ impl Errand {
             if self.room.stop.is_cancelled() {
                 return Err(io::Error::other("mailconsole ends").into());
             }
-            file = away(move || file.write(&piece).map(|()| file)).await??;
+            file = away(move || file.write_all(&piece).map(|()| file)).await??;
         }
-        Ok((file.keep(), octets))
+        Ok((name_of(&file.keep()), octets))
     }
 
     async fn save_attachments(
@@ -334,8 +334,8 @@ impl Errand {
             }
             let name = safe_name(&attached.name(), &attached.made_up_name());
             let mut file = NewFile::create(&directory, &name)?;
-            file.write(&attached.content())?;
-            Ok(file.keep())
+            file.write_all(&attached.content())?;
+            Ok(name_of(&file.keep()))
         };
         let saved = away(move || {
             let parsed = Parsed::of(&text);
@@ -471,4 +471,8 @@ enum NotDeleted {
 /// Does what may wait for a disk, or takes a while, away from the async threads.
 async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -5,7 +5,6 @@ pub mod clerk;
 pub mod compose;
 pub mod decode;
 pub mod listing;
-pub mod save;
 
 use std::time::SystemTime;
 

@@ -73,8 +73,9 @@ impl Listed for ConnectionRow {
     }
 
     fn text(&self) -> String {
+        // A connection and a service as they are looked for in the transcript.
         let ConnectionName { number, service, .. } = self.name;
-        format!("[{number}] {service} {} {}", self.peer, self.state)
+        format!("[{number}] @{service} {} {}", self.peer, self.state)
     }
 }
 

@@ -228,6 +228,17 @@ fn a_filter_for_the_connections_leaves_the_transcript_alone() {
 }
 
 #[test]
+fn a_service_is_looked_for_among_the_connections_as_in_the_transcript() {
+    for (filter, found) in [("@smtp", 2), ("@pop3", 0)] {
+        let mut state = with_connections(2);
+        let actions: Vec<Action> = filter.chars().map(typed).collect();
+        state.update(Action::Filter);
+        all(&mut state, &actions);
+        assert_eq!(state.connections.len(), found, "{filter}");
+    }
+}
+
+#[test]
 fn escape_takes_back_one_thing_at_a_time() {
     let mut state = with_connections(1);
     state.apply(line(1, "NOOP"));

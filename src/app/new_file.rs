@@ -1,8 +1,9 @@
-//! New files for what somebody wants to keep of a mailbox. Nothing is overwritten, whatever name a
+//! New files for what somebody wants to keep: messages, attachments, transcripts. Nothing is overwritten, whatever name a
 //! stranger has chosen, and nothing half written stays.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 /// Files of one name and a number, at most.
@@ -19,7 +20,6 @@ const EXTENSION_MOST: usize = 16;
 pub struct NewFile {
     file: File,
     path: PathBuf,
-    name: String,
     fate: Fate,
 }
 
@@ -38,25 +38,41 @@ impl NewFile {
                 1 => name.to_owned(),
                 _ => format!("{stem}-{n}{extension}"),
             };
-            let path = directory.join(&name);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            match Self::at(directory.join(name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                file => return Ok(Self { file: file?, path, name, fate: Fate::Unfinished }),
+                made => return made,
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Appends to it.
-    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.file.write_all(octets)
+    /// Makes this file; [`AlreadyExists`](io::ErrorKind::AlreadyExists) is an error.
+    pub fn at(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        Ok(Self { file, path, fate: Fate::Unfinished })
     }
 
-    /// Keeps it; says what it is called.
+    /// Where it is.
     #[must_use]
-    pub fn keep(mut self) -> String {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps it; says where it is.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
         self.fate = Fate::Kept;
-        std::mem::take(&mut self.name)
+        mem::take(&mut self.path)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.file.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -133,20 +149,26 @@ mod tests {
         let names: Vec<_> = (0..3)
             .map(|nth: u8| {
                 let mut file = NewFile::create(directory.path(), "u-1.eml").unwrap();
-                file.write(&[nth]).unwrap();
+                file.write_all(&[nth]).unwrap();
                 file.keep()
             })
             .collect();
-        assert_eq!(names, ["u-1.eml", "u-1-2.eml", "u-1-3.eml"]);
+        let expected = ["u-1.eml", "u-1-2.eml", "u-1-3.eml"];
+        assert_eq!(names, expected.map(|name| directory.path().join(name)));
+        let there = NewFile::at(directory.path().join("u-1.eml")).unwrap_err();
+        assert_eq!(there.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(directory.path().join("u-1.eml")).unwrap(), [0]);
         std::os::unix::fs::symlink("elsewhere", directory.path().join("link")).unwrap();
-        assert_eq!(NewFile::create(directory.path(), "link").unwrap().keep(), "link-2");
+        assert_eq!(
+            NewFile::create(directory.path(), "link").unwrap().keep(),
+            directory.path().join("link-2")
+        );
     }
 
     #[test]
     fn what_is_not_finished_does_not_stay() {
         let directory = tempfile::tempdir().unwrap();
-        NewFile::create(directory.path(), "a").unwrap().write(b"x").unwrap();
+        NewFile::create(directory.path(), "a").unwrap().write_all(b"x").unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
