@@ -12,6 +12,9 @@ use crate::app::state::{Clock, State};
 /// Why nothing was saved, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
+    /// An empty file would be of no use to anybody.
+    #[error("There is nothing to save: no line is shown.")]
+    Nothing,
     /// A file of this name is there.
     #[error("{} exists, and nothing is overwritten. Choose another name.", .0.display())]
     Exists(PathBuf),
@@ -34,12 +37,15 @@ pub enum SaveError {
 ///
 /// # Errors
 ///
-/// There is such a file, or none can be made there, or it cannot be written.
+/// No row is let through, there is such a file, or none can be made there, or it cannot be written.
 pub fn save(
     state: &State,
     directory: &Path,
     name: Option<&Path>,
 ) -> Result<(PathBuf, usize), SaveError> {
+    if state.transcript.ring().is_empty() {
+        return Err(SaveError::Nothing);
+    }
     let mut file = match name {
         None => NewFile::create(directory, &name_by_time(state.clock))
             .map_err(|source| SaveError::Write { place: directory.to_owned(), source }),
@@ -104,10 +110,19 @@ mod tests {
     #[test]
     fn a_file_that_is_there_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
-        let state = with_connections(0);
+        let mut state = with_connections(1);
+        state.apply(line(1, "NOOP"));
         let (first, _) = save(&state, directory.path(), None).unwrap();
         let (second, _) = save(&state, directory.path(), None).unwrap();
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn where_no_line_is_shown_no_file_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = save(&with_connections(1), directory.path(), None).unwrap_err().to_string();
+        assert_eq!(error, "There is nothing to save: no line is shown.");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -127,7 +142,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.txt");
         std::fs::write(&path, "mine").unwrap();
-        let error = save(&with_connections(0), directory.path(), Some(Path::new("a.txt")));
+        let mut state = with_connections(1);
+        state.apply(line(1, "NOOP"));
+        let error = save(&state, directory.path(), Some(Path::new("a.txt")));
         let error = error.unwrap_err().to_string();
         assert!(error.ends_with("a.txt exists, and nothing is overwritten. Choose another name."));
         assert_eq!(std::fs::read_to_string(path).unwrap(), "mine");
@@ -135,8 +152,10 @@ mod tests {
 
     #[test]
     fn a_place_where_nothing_can_be_made_is_named() {
+        let mut state = with_connections(1);
+        state.apply(line(1, "NOOP"));
         for name in [None, Some(Path::new("a.txt"))] {
-            let error = save(&with_connections(0), Path::new("/nowhere/at-all"), name);
+            let error = save(&state, Path::new("/nowhere/at-all"), name);
             let error = error.unwrap_err().to_string();
             assert!(error.starts_with("Cannot save the lines in /nowhere/at-all"), "{error}");
         }

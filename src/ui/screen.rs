@@ -267,6 +267,7 @@ impl Screen {
         // Where it cannot be told where the console runs, `.` fails with the reason.
         let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let words = match save(&self.state, &here, name) {
+            Ok((path, 1)) => format!("Saved 1 line to {}.", path.display()),
             Ok((path, rows)) => format!("Saved {} lines to {}.", grouped(rows), path.display()),
             Err(error) => error.to_string(),
         };

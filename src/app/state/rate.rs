@@ -1,6 +1,7 @@
 //! How many lines or messages there were in each of the last seconds.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::time::Instant;
 
 /// Seconds that are remembered.
@@ -48,6 +49,18 @@ impl Rate {
         self.counts.iter().copied()
     }
 
+    /// The most of one second in each stretch of so many `seconds` (at least 1), newest first.
+    /// Stretches begin at fixed moments, so that what is over stays as it is while time goes on.
+    #[must_use]
+    pub fn stretches(&self, seconds: usize) -> Vec<u64> {
+        let seconds = seconds.max(1);
+        let mut counts: Vec<u64> = self.counts().rev().collect();
+        let begun = usize::try_from(self.newest % seconds as u64).unwrap_or(0) + 1;
+        let older = counts.split_off(begun.min(counts.len()));
+        let most = |counts: &[u64]| counts.iter().copied().max().unwrap_or(0);
+        iter::once(most(&counts)).chain(older.chunks(seconds).map(most)).collect()
+    }
+
     /// How many there were in the last second that is over.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -85,6 +98,23 @@ mod tests {
         assert_eq!(rate.peak(), 7);
         rate.advance(start + Duration::from_secs(130));
         assert_eq!(rate.peak(), 0);
+    }
+
+    #[test]
+    fn a_stretch_that_is_over_stays_as_it_is() {
+        let start = Instant::now();
+        let second = |n| start + Duration::from_secs(n);
+        let mut rate = Rate::new(start);
+        for n in 0..=6 {
+            rate.count(n, second(n));
+        }
+        // Seconds 6; 3 to 5; 0 to 2.
+        assert_eq!(rate.stretches(3)[..3], [6, 5, 2]);
+        rate.count(1, second(7));
+        assert_eq!(rate.stretches(3)[..3], [6, 5, 2]);
+        rate.count(1, second(9));
+        assert_eq!(rate.stretches(3)[..4], [1, 6, 5, 2]);
+        assert_eq!(rate.stretches(0).len(), SECONDS);
     }
 
     #[test]

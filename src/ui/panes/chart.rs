@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::widgets::{BorderType, Sparkline, Widget};
 
 use crate::app::state::State;
-use crate::app::state::rate::Rate;
+use crate::app::state::rate::{Rate, SECONDS};
 use crate::ui::panes::{Titles, border, inside, title};
 use crate::ui::text::{grouped, line, put};
 use crate::ui::theme::Theme;
@@ -37,12 +37,7 @@ fn draw_rate(rate: &Rate, unit: &str, area: Rect, style: Style, buffer: &mut Buf
 
 /// The seconds, as many to a column as it takes to show them all.
 fn columns(rate: &Rate, width: usize) -> Vec<u64> {
-    let counts: Vec<u64> = rate.counts().collect();
-    let per_column = counts.len().div_ceil(width.max(1)).max(1);
-    let mut columns: Vec<u64> = counts
-        .rchunks(per_column)
-        .map(|seconds| seconds.iter().copied().max().unwrap_or(0))
-        .collect();
+    let mut columns = rate.stretches(SECONDS.div_ceil(width.max(1)));
     columns.resize(width, 0);
     columns.reverse();
     columns

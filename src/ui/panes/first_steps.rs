@@ -119,14 +119,13 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
     let key = |action| state.keymap.key_of(action);
     let text = |words: String| Told { words, style: theme.text };
     let new_mailbox = key(Action::NewMailbox);
-    let mut lines = vec![match state.mailboxes.items().iter().find(|row| !row.is_queue()) {
+    let mut lines = vec![match first_user(state) {
         None => Told {
             words: format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox."),
             style: theme.notice,
         },
-        Some(row) => text(format!(
-            "1  {} can receive mail; {new_mailbox} in pane 3 makes another mailbox.",
-            row.name
+        Some(user) => text(format!(
+            "1  {user} can receive mail; {new_mailbox} in pane 3 makes another mailbox.",
         )),
     }];
     lines.extend([
@@ -149,14 +148,18 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
     lines
 }
 
+fn first_user(state: &State) -> Option<&str> {
+    let mut users = state.mailboxes.items().iter().filter(|row| !row.is_queue());
+    users.next().map(|row| row.name.as_str())
+}
+
 /// What Thunderbird asks for.
 fn account(state: &State) -> [String; 3] {
     let port = |service| {
         let server = state.servers.iter().find(|server| server.service == service);
         server.map_or_else(|| "—".to_owned(), Server::ports)
     };
-    let users = state.mailboxes.items().iter().filter(|row| !row.is_queue());
-    let user = users.map(|row| row.name.as_str()).next_back().unwrap_or("NAME");
+    let user = first_user(state).unwrap_or("NAME");
     [
         format!(
             "   POP3  localhost  port {:<6} security None  normal password",

@@ -103,7 +103,7 @@ fn standing(state: &State, row: &MailboxRow, width: u16) -> String {
     let mut words = Vec::new();
     if row.new > 0 {
         let unit = if has_words { " new" } else { "" };
-        words.push(format!("+{}{unit}", row.new));
+        words.push(format!("+{}{unit}", grouped(row.new)));
     }
     if let Some(holder) = &row.holder {
         words.push(if has_words { holder.as_str() } else { "L" }.to_owned());
@@ -132,19 +132,20 @@ fn table(state: &State, available: u16) -> Table {
     let counts = state.mailboxes.in_view().take(usize::from(u8::MAX));
     let count = counts.map(|(row, _)| columns(&messages(row))).fold(4, u16::max);
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
-    // What is worth knowing goes before a picture of the sizes.
     let standings = state.mailboxes.in_view().take(usize::from(u8::MAX));
     let standing = standings
         .map(|(row, _)| columns(&standing(state, row, available)))
-        .fold(4, u16::max)
+        .fold(0, u16::max)
         .min(MOST_STANDING);
+    // What is worth knowing goes before the sizes, if there is anything.
+    let standing_rank = if standing > 0 { 2 } else { 4 };
     Table::new(
         &[
             column("user", 8, 24, 0, Side::Left),
             column("msgs", count, count, 1, Side::Right),
-            column("size", 5, 5, 2, Side::Right),
-            column("share", BAR, BAR, 4, Side::Left),
-            column("", standing, u16::MAX, 3, Side::Left),
+            column("size", 5, 5, 3, Side::Right),
+            column("share", BAR, BAR, 5, Side::Left),
+            column("", standing.max(4), u16::MAX, standing_rank, Side::Left),
         ],
         available,
     )

@@ -105,10 +105,14 @@ fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer
     draw_lines(state, row, inside(area), buffer);
 }
 
-/// The state is cut rather than the age is left out.
+/// The state is cut rather than the age is left out; of a closed connection it is told whole or not.
 fn left_title(row: &ConnectionRow, room: u16) -> String {
-    let name = format!("[{}] {} {}", row.name.number, row.name.service, row.state);
-    cut(&name, usize::from(room)).into_owned()
+    let name = format!("[{}] {}", row.name.number, row.name.service);
+    let with_state = format!("{name} {}", row.state);
+    if row.closed.is_some() && columns(&with_state) > room {
+        return name;
+    }
+    cut(&with_state, usize::from(room)).into_owned()
 }
 
 /// How long nothing has come, or for how long the connection has been closed.

@@ -43,7 +43,8 @@ pub fn has_rate(state: &State, width: u16) -> bool {
 /// Lines a second, on the right, if there were any and there is room.
 fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
     let rate = state.rate.now();
-    let words = format!("  {} lines/s ", grouped(rate));
+    let unit = if rate == 1 { "line/s" } else { "lines/s" };
+    let words = format!("  {} {unit} ", grouped(rate));
     if rate > 0 && columns(&words) <= rest.width {
         put_right(buffer, rest.as_position(), rest.width, &words, Theme::of(state.palette).text);
     }
