@@ -3,6 +3,9 @@
 //! Every row has a sequence number, and everything that points at rows does so by number, so that
 //! rows that fall out at the old end never move what is being read. What is let through is kept
 //! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
+//!
+//! Rows of the connection that they are narrowed to, or that a filter has found, are set aside when
+//! newer ones push them out: a flood does not wash away what somebody has picked out of it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -28,6 +31,9 @@ pub enum Bodies {
     Shown,
 }
 
+/// What is set aside takes one part in so many of the room at most.
+const ASIDE_SHARE: usize = 2;
+
 /// Connections that are remembered though none of their rows are kept.
 const MOST_SILENT: usize = 20_000;
 
@@ -52,8 +58,12 @@ struct Search {
 #[derive(Debug, Clone)]
 pub struct Ring {
     rows: VecDeque<Row>,
-    /// Sequence number of the oldest row.
+    /// Sequence number of the oldest of them.
     first: u64,
+    /// Older rows that are kept because they were picked out, with their numbers.
+    aside: VecDeque<(u64, Row)>,
+    aside_octets: usize,
+    /// Of all rows.
     octets: usize,
     /// Rows that were let through and are kept no more.
     forgotten: u64,
@@ -89,6 +99,8 @@ impl Ring {
         Self {
             rows: VecDeque::new(),
             first: 0,
+            aside: VecDeque::new(),
+            aside_octets: 0,
             octets: 0,
             forgotten: 0,
             most_rows: most_rows.max(1),
@@ -116,8 +128,14 @@ impl Ring {
         self.keep(&row);
         self.index(self.end(), &row);
         self.rows.push_back(row);
-        while self.rows.len() > self.most_rows || self.octets > MOST_OCTETS {
-            self.forget_oldest();
+        while self.rows.len() + self.aside.len() > self.most_rows || self.octets > MOST_OCTETS {
+            let is_much = self.aside.len() > self.most_rows / ASIDE_SHARE
+                || self.aside_octets > MOST_OCTETS / ASIDE_SHARE;
+            if is_much {
+                self.forget_aside();
+            } else {
+                self.let_oldest_go();
+            }
         }
     }
 
@@ -261,10 +279,20 @@ impl Ring {
     }
 
     /// The next match after `seq`, or before it; beyond the end it begins again at the other end.
-    /// From then on all rows are let through, the matches among them.
+    /// From then on all rows are let through, the matches among them; those of which the context is
+    /// kept no more are not.
     pub fn find(&mut self, seq: u64, direction: Direction) -> Option<u64> {
-        let search = self.search.as_mut()?;
-        let found = &search.found;
+        let last = *self.search.as_ref()?.found.back()?;
+        if self.only.is_none() && last < self.first {
+            return None;
+        }
+        if let Some(search) = &mut self.search {
+            search.matches = Matches::InContext;
+        }
+        if self.only.is_none() && !self.aside.is_empty() {
+            self.index_again();
+        }
+        let found = &self.search.as_ref()?.found;
         let next = match direction {
             Direction::Forward => {
                 found.get(found.partition_point(|&match_| match_ <= seq)).or(found.front())
@@ -275,14 +303,15 @@ impl Ring {
                 .and_then(|place| found.get(place))
                 .or(found.back()),
         };
-        let next = *next?;
-        search.matches = Matches::InContext;
-        Some(next)
+        next.copied()
     }
 
     fn row(&self, seq: u64) -> Option<&Row> {
-        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
-        self.rows.get(index)
+        if let Some(index) = seq.checked_sub(self.first) {
+            return self.rows.get(usize::try_from(index).ok()?);
+        }
+        let place = self.aside.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        Some(&self.aside.get(place)?.1)
     }
 
     fn visible(&self) -> &VecDeque<u64> {
@@ -294,6 +323,10 @@ impl Ring {
 
     /// Looks at every row that is let through but for the filter; the others stay as they are.
     fn search_again(&mut self) {
+        if !self.aside.is_empty() {
+            self.index_again();
+            return;
+        }
         let Some(mut search) = self.search.take() else { return };
         let is_found = |seq: &u64| {
             let row = self.row(*seq);
@@ -304,11 +337,20 @@ impl Ring {
     }
 
     fn index_again(&mut self) {
+        let aside = mem::take(&mut self.aside);
+        let (aside, unwanted) = aside.into_iter().partition(|(_, row)| self.is_picked_out(row));
+        self.aside = aside;
+        for (seq, row) in &unwanted {
+            self.aside_octets -= row.octets();
+            self.octets -= row.octets();
+            self.forget(*seq, row);
+        }
         self.base.clear();
         self.connections.values_mut().for_each(|known| known.rows.clear());
         if let Some(search) = &mut self.search {
             search.found.clear();
         }
+        self.index_aside();
         let rows = mem::take(&mut self.rows);
         for (seq, row) in (self.first..).zip(&rows) {
             self.index(seq, row);
@@ -316,8 +358,37 @@ impl Ring {
         self.rows = rows;
     }
 
+    fn index_aside(&mut self) {
+        if self.only.is_some() {
+            let aside = mem::take(&mut self.aside);
+            for (seq, row) in &aside {
+                self.index(*seq, row);
+            }
+            self.aside = aside;
+        } else if let Some(search) = &mut self.search {
+            // Among all others their place is lost.
+            search.found.extend(self.aside.iter().map(|(seq, _)| *seq));
+        }
+    }
+
+    /// Whether a row is kept when newer ones push it out. Message text of the only connection is,
+    /// also while it is not shown.
+    fn is_picked_out(&self, row: &Row) -> bool {
+        match (self.only, &self.search) {
+            (Some(only), _) => row.connection().is_none_or(|name| name.id == only.id),
+            (None, Some(search)) if search.matches == Matches::Only => {
+                !self.is_hidden(row) && search.filter.lets_through(row, self.passwords)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_hidden(&self, row: &Row) -> bool {
+        row.is_body() && self.bodies == Bodies::Hidden
+    }
+
     fn index(&mut self, seq: u64, row: &Row) {
-        if row.is_body() && self.bodies == Bodies::Hidden {
+        if self.is_hidden(row) {
             return;
         }
         let connection = row.connection().map(|name| name.id);
@@ -361,7 +432,7 @@ impl Ring {
     fn keep(&mut self, row: &Row) {
         let Some(name) = row.connection() else { return };
         // Of each of the others there is a row.
-        if self.connections.len() > MOST_SILENT + self.rows.len() {
+        if self.connections.len() > MOST_SILENT + self.rows.len() + self.aside.len() {
             self.connections.retain(|_, known| known.kept > 0);
         }
         let known = self.connections.entry(name.id).or_default();
@@ -370,13 +441,46 @@ impl Ring {
         known.is_closed |= row.is_end();
     }
 
-    fn forget_oldest(&mut self) {
+    /// Sets the oldest row aside, or forgets it.
+    fn let_oldest_go(&mut self) {
         let Some(row) = self.rows.pop_front() else {
             return;
         };
         let seq = self.first;
         self.first += 1;
-        self.octets -= row.octets();
+        let is_picked_out = match (self.only, &self.search) {
+            (None, Some(search)) if search.matches == Matches::Only => {
+                // What it has found before is aside.
+                search.found.get(self.aside.len()) == Some(&seq)
+            }
+            _ => self.is_picked_out(&row),
+        };
+        if !is_picked_out {
+            self.octets -= row.octets();
+            self.forget(seq, &row);
+            return;
+        }
+        if self.only.is_none() {
+            forget(&mut self.base, seq);
+            let known = row.connection().and_then(|name| self.connections.get_mut(&name.id));
+            if let Some(known) = known {
+                forget(&mut known.rows, seq);
+            }
+        }
+        self.aside_octets += row.octets();
+        self.aside.push_back((seq, row));
+    }
+
+    fn forget_aside(&mut self) {
+        if let Some((seq, row)) = self.aside.pop_front() {
+            self.aside_octets -= row.octets();
+            self.octets -= row.octets();
+            self.forget(seq, &row);
+        }
+    }
+
+    /// Forgets the oldest row of those that are let through, if they are.
+    fn forget(&mut self, seq: u64, row: &Row) {
         self.forgotten += u64::from(self.visible().front() == Some(&seq));
         forget(&mut self.base, seq);
         if let Some(search) = &mut self.search {
@@ -595,6 +699,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_flood_leaves_the_connection_that_is_looked_at() {
+        let mut ring = Ring::new(10);
+        for row in [line(1, "NOOP"), text_line(1, "Subject: x"), line(2, "a"), line(1, "QUIT")] {
+            ring.push(row);
+        }
+        ring.narrow(Some(name(1)));
+        for n in 0..1_000 {
+            ring.push(line(2, &n.to_string()));
+        }
+        ring.push(closed(1));
+        assert_eq!(texts(&ring), ["[1] C: NOOP", "[1] C: QUIT", "[1] Connection closed"]);
+        ring.toggle_bodies();
+        assert_eq!(ring.len(), 4);
+        assert_eq!(ring.of(1).count(), 4);
+        assert_eq!(ring.rows.len() + ring.aside.len(), 10);
+        let newest = ring.end() - 1;
+        ring.filter(filter("o"));
+        assert_eq!(ring.find(newest, Direction::Forward), Some(0));
+        ring.narrow(None);
+        assert_eq!(ring.aside.len(), 0);
+        assert_eq!(texts(&ring).first().map(String::as_str), Some("[2] C: 994"));
+    }
+
+    #[test]
+    fn a_flood_leaves_what_a_filter_has_found() {
+        let mut ring = Ring::new(10);
+        ring.push(line(1, "STAT"));
+        ring.filter(filter("STAT"));
+        for n in 0..1_000 {
+            ring.push(line(2, &n.to_string()));
+        }
+        assert_eq!(texts(&ring), ["[1] C: STAT"]);
+        // What stood around it is gone.
+        assert_eq!(ring.find(0, Direction::Forward), None);
+        assert_eq!(texts(&ring), ["[1] C: STAT"]);
+        ring.filter(None);
+        assert_eq!(texts(&ring).first().map(String::as_str), Some("[2] C: 991"));
+    }
+
+    #[test]
+    fn of_what_is_picked_out_the_oldest_goes_where_there_is_no_room() {
+        let mut ring = Ring::new(10);
+        ring.narrow(Some(name(1)));
+        for n in 0..100 {
+            ring.push(line(1, &n.to_string()));
+            ring.push(line(2, "a"));
+        }
+        assert_eq!(ring.rows.len() + ring.aside.len(), 10);
+        let expected: Vec<_> = (93..100).map(|n| format!("[1] C: {n}")).collect();
+        assert_eq!(texts(&ring), expected);
+    }
+
     /// What is let through, looked at row by row.
     fn naive(ring: &Ring) -> (Vec<u64>, Vec<u64>) {
         let is_of_base = |row: &Row| {
@@ -602,12 +759,16 @@ mod tests {
                 |only: ConnectionName| row.connection().is_none_or(|name| name.id == only.id);
             (ring.bodies == Bodies::Shown || !row.is_body()) && ring.only.is_none_or(is_narrowed_to)
         };
-        let rows = (ring.first..).zip(&ring.rows).filter(|(_, row)| is_of_base(row));
+        let aside = ring.aside.iter().map(|(seq, row)| (*seq, row));
+        let rows = aside.chain((ring.first..).zip(&ring.rows));
+        let rows = rows.filter(|(_, row)| is_of_base(row));
         let search = ring.search();
         let is_found =
             |row: &Row| search.is_some_and(|(filter, _)| filter.lets_through(row, ring.passwords));
         let found = rows.clone().filter(|(_, row)| is_found(row)).map(|(seq, _)| seq).collect();
-        let base = rows.map(|(seq, _)| seq).collect();
+        // What a filter has picked out of all connections has lost its context.
+        let is_in_context = |seq: &u64| ring.only.is_some() || *seq >= ring.first;
+        let base = rows.map(|(seq, _)| seq).filter(is_in_context).collect();
         (base, found)
     }
 
@@ -624,6 +785,10 @@ mod tests {
                 let is_only = matches!(ring.search(), Some((_, Matches::Only)));
                 prop_assert_eq!(shown, if is_only { &found } else { &base }.clone());
                 prop_assert_eq!(ring.found(), found.len());
+                prop_assert!(ring.aside.iter().all(|(_, row)| ring.is_picked_out(row)));
+                prop_assert!(ring.aside.len() + ring.rows.len() <= 12);
+                let all = ring.aside.iter().map(|(_, row)| row).chain(&ring.rows);
+                prop_assert_eq!(ring.octets, all.map(Row::octets).sum::<usize>());
             }
         }
     }
