@@ -118,7 +118,8 @@ impl Layout {
 
     fn three_columns(&mut self, state: &State, body: Rect) {
         let side = (body.width * 27 / 100).clamp(48, 60);
-        let (left, rest) = cut_left(body, side);
+        // The states of POP3 sessions name their mailboxes.
+        let (left, rest) = cut_left(body, (body.width * 29 / 100).clamp(50, 62));
         let (right, transcript) = cut_right(rest, side);
         let (chart, lists) = cut_bottom(left, CHART);
         let (mailboxes, connections) = cut_bottom(lists, lists.height * 2 / 5);

@@ -23,7 +23,7 @@ enum Argument {
     Connection,
     Entry,
     File,
-    Text,
+    Filter,
     Theme,
     Mailbox,
     NewMailbox,
@@ -38,7 +38,7 @@ impl Argument {
             Self::Connection => "N",
             Self::Entry => "ROW|ID|ADDRESS",
             Self::File => "FILE",
-            Self::Text => "TEXT",
+            Self::Filter => "TEXT",
             Self::Theme => "dark|light|high-contrast|none",
             Self::Mailbox | Self::NewMailbox => "NAME",
             Self::Server => "smtp|pop3|echo",
@@ -73,7 +73,11 @@ const fn verb(name: &'static str, argument: Argument, help: &'static str) -> Ver
 pub const VERBS: &[Verb] = &[
     verb("close", Argument::Connection, "close the connection [N] (asks first)"),
     verb("drop", Argument::Entry, "drop an entry of the relay queue (asks first)"),
-    verb("filter", Argument::Text, "show only the transcript lines that have it; all without TEXT"),
+    verb(
+        "filter",
+        Argument::Filter,
+        "show only the transcript lines that have it; all without TEXT",
+    ),
     verb("hold", Argument::Entry, "hold an entry of the relay queue"),
     verb("new-mailbox", Argument::NewMailbox, "make a mailbox"),
     verb("only", Argument::Connection, "narrow the transcript to the connection [N]"),
@@ -212,7 +216,8 @@ impl State {
             }
             Argument::Server => SERVERS.map(|service| service.name().to_owned()).to_vec(),
             Argument::Setting => self.settings_so_far(so_far),
-            Argument::File | Argument::Text | Argument::NewMailbox => Vec::new(),
+            Argument::Filter => filters_so_far(so_far),
+            Argument::File | Argument::NewMailbox => Vec::new(),
         }
     }
 
@@ -244,6 +249,15 @@ impl State {
 }
 
 /// The servers that can be started and stopped.
+/// What a filter can go on with, besides text of the user's own.
+fn filters_so_far(so_far: &str) -> Vec<String> {
+    let before = so_far.rfind(' ').map_or("", |blank| so_far.split_at(blank + 1).0);
+    let services = [Service::Smtp, Service::Pop3, Service::Echo, Service::Relay];
+    let services = services.map(|service| format!("{before}@{service}"));
+    let sides = ["C:", "S:"].map(|side| format!("{before}{side}"));
+    services.into_iter().chain(sides).collect()
+}
+
 const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
 
 /// The first word of a line, and what is behind it.
@@ -384,6 +398,8 @@ mod tests {
         assert_eq!(state.candidates("theme l"), ["theme light"]);
         assert_eq!(state.candidates("set i"), ["set idle"]);
         assert_eq!(state.candidates("set idle "), ["set idle default"]);
+        assert_eq!(state.candidates("filter @p"), ["filter @pop3"]);
+        assert_eq!(state.candidates("filter @smtp C"), ["filter @smtp C:"]);
         assert!(state.candidates("zoom ").is_empty());
     }
 }

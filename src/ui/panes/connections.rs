@@ -13,11 +13,14 @@ use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
 
-/// From this width on the peer's whole address has room, and not only its port.
-const ROOM_FOR_ADDRESS: u16 = 56;
+/// Columns of the mark, the age and the octets both ways, and the gaps between all nine.
+const OTHERS: u16 = 1 + 3 * 5 + 8;
 
 /// Columns of the longest word for a state.
 const STATE: u16 = 12;
+
+/// Columns of a state with its mailbox at most.
+const MOST_STATE: u16 = 30;
 
 /// Columns that the longest address with its port takes.
 const MOST_ADDRESS: u16 = 47;
@@ -144,9 +147,12 @@ fn table(state: &State, available: u16) -> Table {
     let service = widest(&|row| row.name.service.to_string(), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
     // `TRANSACTION` is to be read; whose it is follows where there is room.
-    let state_least = widest(&|row| row.state.as_str().to_owned(), 6).min(STATE);
+    let state_whole = widest(&|row| row.state.as_str().to_owned(), 6).min(MOST_STATE);
+    let state_least = state_whole.min(STATE);
+    // The port tells peers on one machine apart: the address must not cost anything else.
+    let with_address = OTHERS + number + service + address + state_whole;
     let (peer, port) =
-        if available >= ROOM_FOR_ADDRESS { (Some(address), None) } else { (None, Some(5)) };
+        if available >= with_address { (Some(address), None) } else { (None, Some(5)) };
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
     Table::new(
         &[
@@ -155,7 +161,7 @@ fn table(state: &State, available: u16) -> Table {
             column("svc", service, service, 2, Side::Left),
             optional("peer", peer, 8),
             optional("port", port, 5),
-            column("state", state_least, 30, 3, Side::Left),
+            column("state", state_least, MOST_STATE, 3, Side::Left),
             column("idle", 5, 5, 4, Side::Right),
             column("in", 5, 5, 7, Side::Right),
             column("out", 5, 5, 6, Side::Right),
