@@ -147,10 +147,10 @@ fn table(state: &State, available: u16) -> Table {
     let service = widest(&|row| row.name.service.to_string(), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
     // `TRANSACTION` is to be read; whose it is follows where there is room.
-    let state_whole = widest(&|row| row.state.as_str().to_owned(), 6).min(MOST_STATE);
-    let state_least = state_whole.min(STATE);
-    // The port tells peers on one machine apart: the address must not cost anything else.
-    let with_address = OTHERS + number + service + address + state_whole;
+    let state_least = widest(&|row| row.state.as_str().to_owned(), 6).min(STATE);
+    // The port tells peers on one machine apart: the address must not cost anything else, and not
+    // come and go with the sessions.
+    let with_address = OTHERS + number + service + address + MOST_STATE;
     let (peer, port) =
         if available >= with_address { (Some(address), None) } else { (None, Some(5)) };
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
