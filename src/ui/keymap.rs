@@ -8,13 +8,22 @@ use crate::app::keys::{Key, Named};
 use crate::app::state::prompt::{Prompt, Purpose};
 use crate::app::state::{Overlay, State};
 
+/// The keys that were pressed. Alt is no key of ours: a terminal reports Escape and a quick next key
+/// as one with it. Where a line is being typed it is left alone: there fingers use it for moves by
+/// words, and the line must not go.
+pub fn pressed(state: &State, event: KeyEvent) -> impl Iterator<Item = KeyEvent> + use<> {
+    let has_alt = event.modifiers.contains(KeyModifiers::ALT);
+    let is_typing =
+        state.prompt.is_some() || matches!(state.overlay, Overlay::Compose | Overlay::Help { .. });
+    let escape = has_alt.then_some(KeyEvent::from(KeyCode::Esc));
+    let key = KeyEvent { modifiers: event.modifiers - KeyModifiers::ALT, ..event };
+    let pressed = if has_alt && is_typing { [None, None] } else { [escape, Some(key)] };
+    pressed.into_iter().flatten()
+}
+
 /// What a key does on this screen.
 #[must_use]
 pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
-    // Alt is no key of ours, and a terminal may report Escape and a quick next key as one.
-    if event.modifiers.contains(KeyModifiers::ALT) {
-        return None;
-    }
     let key = key_of(event)?;
     if let Some(prompt) = &state.prompt {
         return in_prompt(prompt, key).or_else(|| everywhere(state, key));

@@ -97,8 +97,10 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 fn happen(state: &mut State, happening: &Happening, area: &mut Rect) {
     match happening {
         Happening::Key(event) => {
-            if let Some(action) = keymap::action(state, *event) {
-                state.update(action);
+            for key in keymap::pressed(state, *event) {
+                if let Some(action) = keymap::action(state, key) {
+                    state.update(action);
+                }
             }
         }
         Happening::Mouse(event) => {

@@ -192,11 +192,15 @@ impl Screen {
         // Keys are answered as quickly while the servers are busy.
         self.next_frame = self.next_frame.min(self.drawn + FRAME);
         match event {
-            Event::Key(key) if key.kind != KeyEventKind::Release => {
-                match keymap::action(&self.state, *key) {
-                    Some(action) => self.act(action).await,
-                    None => Ok(None),
+            Event::Key(event) if event.kind != KeyEventKind::Release => {
+                for key in keymap::pressed(&self.state, *event) {
+                    if let Some(action) = keymap::action(&self.state, key)
+                        && let Some(ending) = self.act(action).await?
+                    {
+                        return Ok(Some(ending));
+                    }
                 }
+                Ok(None)
             }
             Event::Mouse(event) => match mouse::action(&self.state, self.terminal.area(), *event) {
                 Some(action) => self.act(action).await,

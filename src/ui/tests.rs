@@ -58,8 +58,14 @@ impl Screen {
     /// Presses keys: characters, or the names that the help has for the others.
     pub(super) fn press(mut self, keys: &[&str]) -> Self {
         for key in keys {
-            let event = key_event(key);
-            if let Some(action) = keymap::action(&self.state, event) {
+            self = self.press_event(key_event(key));
+        }
+        self
+    }
+
+    fn press_event(mut self, event: KeyEvent) -> Self {
+        for key in keymap::pressed(&self.state, event) {
+            if let Some(action) = keymap::action(&self.state, key) {
                 self.commands.extend(self.state.update(action));
             }
             self.picture();
@@ -725,9 +731,15 @@ fn a_terminal_that_is_too_small_still_asks() {
 }
 
 #[test]
-fn a_key_with_alt_does_nothing() {
-    let event = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT);
-    assert_eq!(keymap::action(&empty(), event), None);
+fn escape_and_a_quick_next_key_are_two_keys() {
+    let alt = |character| KeyEvent::new(KeyCode::Char(character), KeyModifiers::ALT);
+    let zoomed = || Screen::of(typical()).press(&["2", "z"]).hides("3 Mailboxes");
+    zoomed().press_event(alt('t')).shows("3 Mailboxes").shows("Time stamps:");
+    let asked = Screen::of(typical()).press(&["x"]).shows("Close it");
+    let commands = asked.press_event(alt('y')).commands;
+    assert!(!commands.iter().any(|command| matches!(command, Command::Close(_))), "{commands:?}");
+    // In a line that is typed it is a move by words to many fingers.
+    Screen::of(typical()).press(&["/"]).type_in("blah").press_event(alt('b')).shows("blah");
 }
 
 #[test]
