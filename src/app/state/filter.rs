@@ -9,23 +9,24 @@ use crate::wire::event::{Passwords, Service, Side};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     typed: String,
-    side: Option<Side>,
-    service: Option<Service>,
+    /// One of these says it; anybody where there are none. So are the services and connections.
+    sides: Vec<Side>,
+    services: Vec<Service>,
     /// The N of `[N]`.
-    number: Option<i32>,
+    numbers: Vec<i32>,
     pattern: Option<Pattern>,
 }
 
 impl Filter {
     /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, and behind them a
-    /// text or `/an expression/`. `None` where that is nothing at all; an error says why the
+    /// text or `/an expression/`. Of several of one kind (`[12] [14]`) either will do. `None` where that is nothing at all; an error says why the
     /// expression is none.
     pub fn parse(typed: &str) -> Result<Option<Self>, String> {
         let mut filter = Self {
             typed: typed.to_owned(),
-            side: None,
-            service: None,
-            number: None,
+            sides: Vec::new(),
+            services: Vec::new(),
+            numbers: Vec::new(),
             pattern: None,
         };
         let mut rest = typed.trim_start();
@@ -53,14 +54,14 @@ impl Filter {
     #[must_use]
     pub fn lets_through(&self, row: &Row, passwords: Passwords) -> bool {
         let connection = row.connection();
-        self.side.is_none_or(|side| row.side() == Some(side))
-            && self.service.is_none_or(|one| connection.is_some_and(|name| name.service == one))
-            && self.number.is_none_or(|number| connection.is_some_and(|c| c.number == number))
+        is_one_of(&self.sides, row.side())
+            && is_one_of(&self.services, connection.map(|name| name.service))
+            && is_one_of(&self.numbers, connection.map(|name| name.number))
             && self.pattern.as_ref().is_none_or(|p| p.is_in(row.text(passwords).as_str()))
     }
 
     const fn is_qualified(&self) -> bool {
-        self.side.is_some() || self.service.is_some() || self.number.is_some()
+        !(self.sides.is_empty() && self.services.is_empty() && self.numbers.is_empty())
     }
 
     /// Takes the first word of `rest` if it names a side, a service or a connection; returns what
@@ -68,14 +69,19 @@ impl Filter {
     fn take_word<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
         let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
         if let Some(side) = side(word) {
-            self.side = Some(side);
+            self.sides.push(side);
         } else if let Some(service) = service(word) {
-            self.service = Some(service);
+            self.services.push(service);
         } else {
-            self.number = Some(number(word)?);
+            self.numbers.push(number(word)?);
         }
         Some(behind)
     }
+}
+
+/// Whether it is one of those that are named, if any are.
+fn is_one_of<T: PartialEq>(named: &[T], it: Option<T>) -> bool {
+    named.is_empty() || it.is_some_and(|it| named.contains(&it))
 }
 
 fn side(word: &str) -> Option<Side> {
@@ -130,6 +136,13 @@ mod tests {
         assert_eq!(let_through("@pop3"), [2, 3]);
         assert_eq!(let_through("[12]"), [0, 1]);
         assert_eq!(let_through("[12] C:"), [0]);
+    }
+
+    #[test]
+    fn of_several_of_a_kind_either_will_do() {
+        assert_eq!(let_through("[12] [14] S:"), [1, 3]);
+        assert_eq!(let_through("@pop3 @smtp C:"), [0, 2]);
+        assert_eq!(let_through("C: S: ok"), [1]);
     }
 
     #[test]
