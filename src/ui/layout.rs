@@ -107,7 +107,7 @@ impl Layout {
 
     fn two_columns(&mut self, state: &State, body: Rect) {
         let rest = self.queue_and_log_below(state, body.height, body);
-        let (left, right) = cut_left(rest, (body.width * 2 / 5).clamp(52, 60));
+        let (left, right) = cut_left(rest, (body.width * 12 / 25).clamp(52, 60));
         let (mailboxes, connections) = cut_bottom(left, left.height * 2 / 5);
         self.panes.extend([
             (Pane::Connections, connections),

@@ -103,10 +103,9 @@ fn draw_row(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let now = state.clock.instant;
-    let (style, doing, since) = match row.closed {
-        None => (theme.text, row.state.as_str(), row.heard),
-        Some(closed) => (theme.faint, "closed", closed),
+    let (style, doing) = match row.closed {
+        None => (theme.text, row.state.as_str()),
+        Some(_) => (theme.faint, "closed"),
     };
     let style = row_style(state, Pane::Connections, is_selected, style);
     buffer.set_style(at, style);
@@ -117,12 +116,18 @@ fn draw_row(
         row.peer.to_string(),
         row.peer.port().to_string(),
         doing.to_owned(),
-        clock(now.saturating_duration_since(since)),
+        idle(state, row),
         octets(row.octets_in),
         octets(row.octets_out),
     ];
     let cells: Vec<_> = cells.iter().map(|text| (text.as_str(), style)).collect();
     table.row(buffer, at, &cells);
+}
+
+/// How long nothing has come, or for how long it has been closed.
+fn idle(state: &State, row: &ConnectionRow) -> String {
+    let since = row.closed.unwrap_or(row.heard);
+    clock(state.clock.instant.saturating_duration_since(since))
 }
 
 fn draw_partial(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer) {
@@ -145,6 +150,7 @@ fn table(state: &State, available: u16) -> Table {
     };
     let number = widest(&|row| format!("[{}]", row.name.number), 4);
     let service = widest(&|row| row.name.service.to_string(), 4);
+    let idle = widest(&|row| idle(state, row), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
     // `TRANSACTION` is to be read; whose it is follows where there is room.
     let state_least = widest(&|row| row.state.as_str().to_owned(), 6).min(STATE);
@@ -162,7 +168,7 @@ fn table(state: &State, available: u16) -> Table {
             optional("peer", peer, 8),
             optional("port", port, 5),
             column("state", state_least, MOST_STATE, 3, Side::Left),
-            column("idle", 5, 5, 4, Side::Right),
+            column("idle", idle, idle, 4, Side::Right),
             column("in", 5, 5, 7, Side::Right),
             column("out", 5, 5, 6, Side::Right),
         ],
