@@ -107,7 +107,9 @@ impl Layout {
 
     fn two_columns(&mut self, state: &State, body: Rect) {
         let rest = self.queue_and_log_below(state, body.height, body);
-        let (left, right) = cut_left(rest, (body.width * 12 / 25).clamp(52, 60));
+        // Tiles tell themselves whose they are, and need the room.
+        let most = if state.tiled { 46 } else { 60 };
+        let (left, right) = cut_left(rest, (body.width * 12 / 25).clamp(46, most));
         let (mailboxes, connections) = cut_bottom(left, left.height * 2 / 5);
         self.panes.extend([
             (Pane::Connections, connections),

@@ -127,7 +127,7 @@ fn a_password_is_copied_as_it_is_shown() {
 #[test]
 fn tiles_are_chosen_by_arrow_and_by_mouse_and_opened() {
     let tiles = || Screen::of(typical()).sized((120, 40)).press(&["v"]);
-    let screen = tiles().shows("┏ [15] echo ready").shows("╭ [9] smtp ─").shows("○ closed 0:09");
+    let screen = tiles().shows("┏ [15] echo ready").shows("╭ [9] smtp QUIT").shows("○ closed 0:09");
     let screen = screen.press(&["←"]).shows("┏ [14] pop3").press(&["↑"]);
     let screen = screen.shows("┏ [12] smtp DATA").press(&["→", "→", "→"]);
     screen.shows("┏ [9] smtp").press(&["→", "→", "⏎"]).shows("only [14] pop3");
