@@ -168,17 +168,20 @@ impl Scrollback {
         self.count_again();
     }
 
-    /// Goes to the next match and shows what stands around it; after the last comes the first.
-    pub fn find(&mut self, direction: Direction) {
+    /// Goes to the next match and shows what stands around it; after the last comes the first. Says
+    /// whether there is one of which that is kept.
+    pub fn find(&mut self, direction: Direction) -> bool {
         let from = match self.view {
             View::Following => self.ring.end(),
             View::Paused { since, .. } => since,
             View::Held { cursor, .. } => cursor,
         };
-        if let Some(seq) = self.ring.find(from, direction) {
+        let found = self.ring.find(from, direction);
+        if let Some(seq) = found {
             self.look_at(seq);
             self.count_again();
         }
+        found.is_some()
     }
 
     /// Moves the cursor, and the view with it.
@@ -494,7 +497,7 @@ mod tests {
     fn a_match_out_of_view_is_brought_into_its_middle() {
         let mut scrollback = numbered(10);
         scrollback.filter(Filter::parse("C: 4").unwrap());
-        scrollback.find(Direction::Backward);
+        assert!(scrollback.find(Direction::Backward));
         scrollback.fit(3, |_| 1);
         shows(&scrollback, &["3", "4", "5"]);
         cursor_is_on(&scrollback, "4");

@@ -8,7 +8,7 @@ use chrono::FixedOffset;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::app::action::{Action, Command, Step};
+use crate::app::action::{Action, Command, Direction, Step};
 use crate::app::state::row::Row;
 use crate::servers::registry::ConnectionView;
 use crate::store::overview::{MailboxView, QueueView};
@@ -225,6 +225,24 @@ fn a_filter_for_the_connections_leaves_the_transcript_alone() {
     all(&mut state, &[Action::Filter, typed('1'), typed('2'), typed(']')]);
     assert_eq!(state.connections.len(), 1);
     assert_eq!(shown(&state).len(), 1);
+}
+
+#[test]
+fn where_there_is_no_match_to_go_to_that_is_said() {
+    let mut state = with_connections(1);
+    state.apply(line(1, "NOOP"));
+    let actions = [Action::Focus(Pane::Transcript), Action::Filter, typed('x'), Action::Confirm];
+    all(&mut state, &actions);
+    state.update(Action::Find(Direction::Forward));
+    let said = |state: &State| state.said.as_ref().unwrap().as_str().to_owned();
+    assert_eq!(said(&state), "No line has what is looked for.");
+    all(&mut state, &[Action::Escape, Action::Filter, typed('n'), Action::Confirm]);
+    for _ in 0..1_000 {
+        state.apply(line(1, "QUIT"));
+    }
+    state.update(Action::Find(Direction::Forward));
+    assert_eq!(said(&state), "What stood around these lines is no longer kept.");
+    assert_eq!(shown(&state), ["[1] C: NOOP"]);
 }
 
 #[test]

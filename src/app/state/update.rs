@@ -261,7 +261,14 @@ impl State {
         }
         match place {
             Context::Pane(Pane::Connections) => self.connections.find(direction),
-            Context::Pane(Pane::Transcript | Pane::Log) => self.transcript.find(direction),
+            Context::Pane(Pane::Transcript | Pane::Log) => {
+                if !self.transcript.find(direction) {
+                    self.say(match self.transcript.ring().found() {
+                        0 => "No line has what is looked for.",
+                        _ => "What stood around these lines is no longer kept.",
+                    });
+                }
+            }
             Context::Pane(Pane::Mailboxes) => self.mailboxes.find(direction),
             Context::Pane(Pane::Queue) => self.queue.find(direction),
             Context::Messages | Context::Message => self.reader.find(direction),
