@@ -897,6 +897,23 @@ fn the_first_steps() {
 }
 
 #[test]
+fn what_to_type_into_a_mail_client_is_never_cut() {
+    for size in [(60, 16), (80, 24), (110, 30), (120, 40), (160, 45)] {
+        let mut state = empty();
+        state.overview_is(&Overview {
+            mailboxes: vec![mailbox("a-rather-long-user", 0)],
+            ..Overview::default()
+        });
+        state.password = "a-rather-long-password".into();
+        state.domain = "mail.example.org".into();
+        let screen = Screen::of(state).sized(size).press(&["F2"]);
+        let screen = screen.shows("POP3 localhost  11000  None      normal password");
+        let screen = screen.shows("user a-rather-long-user,").shows("a-rather-long-password,");
+        screen.shows("a-rather-long-user@mail.example.org");
+    }
+}
+
+#[test]
 fn a_long_row_is_cut_or_wrapped() {
     let long = format!("NOOP {} end", "x".repeat(100));
     Screen::of(typical()).says(2, &long).hides("x end").press(&["w"]).shows("x end");

@@ -2,6 +2,8 @@
 //! asked for, over the panes; and how far a mail client's first visit is, in the transcript's lower
 //! border.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -11,8 +13,8 @@ use crate::app::state::State;
 use crate::app::state::checklist::Milestone;
 use crate::app::state::servers::Server;
 use crate::ui::layout::TITLE_ONLY;
-use crate::ui::panes::{overlay, overlay_scroll_bar};
-use crate::ui::text::{columns, line, put};
+use crate::ui::panes::{inside_overlay, overlay, overlay_scroll_bar};
+use crate::ui::text::{columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::event::Service;
 
@@ -32,7 +34,7 @@ struct Told {
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, "First steps — Esc closes");
-    let lines = lines(state, &theme);
+    let lines = wrapped(lines(state, &theme), inner.width);
     overlay_scroll_bar(area, buffer, &theme, SIZE, (top, lines.len()));
     draw_lines(&lines, top, inner, buffer);
 }
@@ -40,16 +42,17 @@ pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
 /// Lines that it can be scrolled by, over the panes of `area`.
 #[must_use]
 pub fn most_scrolled(state: &State, area: Rect) -> usize {
-    let height = SIZE.1.min(area.height.saturating_sub(2));
+    let inner = inside_overlay(area, SIZE);
     let theme = Theme::of(state.palette);
-    lines(state, &theme).len().saturating_sub(usize::from(height))
+    let lines = wrapped(lines(state, &theme), inner.width);
+    lines.len().saturating_sub(usize::from(inner.height))
 }
 
 /// Draws it in the place of a transcript in which nothing has been said.
 pub fn draw_in_place(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
-    draw_lines(&beginning(state, &theme), 0, inner, buffer);
+    draw_lines(&wrapped(beginning(state, &theme), inner.width), 0, inner, buffer);
 }
 
 /// Draws how far the first visit is into the lower border of the transcript's `area`, until all
@@ -83,6 +86,23 @@ fn ticked(state: &State, milestone: Milestone, name: &str, theme: &Theme) -> (St
     } else {
         (format!("☐ {name}"), theme.faint)
     }
+}
+
+/// The lines, broken at blanks where they are longer than `most` columns. What goes on stands under
+/// the words, behind the number of the step.
+fn wrapped(lines: Vec<Told>, most: u16) -> Vec<Told> {
+    let wrapped = |Told { words, style }: Told| {
+        let gutter = if words.get(1..3) == Some("  ") { 3 } else { 0 };
+        let (step, rest) = words.split_at(gutter);
+        let room = usize::from(most).saturating_sub(gutter).max(1);
+        let told = |(n, range): (usize, Range<usize>)| {
+            let before = if n == 0 { step.to_owned() } else { " ".repeat(gutter) };
+            let rest = rest.get(range).unwrap_or_default().trim_end();
+            Told { words: before + rest, style }
+        };
+        wrap_words(rest, room).into_iter().enumerate().map(told).collect::<Vec<_>>()
+    };
+    lines.into_iter().flat_map(wrapped).collect()
 }
 
 fn draw_lines(lines: &[Told], top: usize, area: Rect, buffer: &mut Buffer) {
@@ -124,9 +144,9 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
             words: format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox."),
             style: theme.notice,
         },
-        Some(user) => text(format!(
-            "1  {user} can receive mail; {new_mailbox} in pane 3 makes another mailbox.",
-        )),
+        Some(user) => {
+            text(format!("1  {user} can receive mail; {new_mailbox} in pane 3 makes another."))
+        }
     }];
     lines.extend([
         text(format!(
@@ -154,21 +174,21 @@ fn first_user(state: &State) -> Option<&str> {
 }
 
 /// What Thunderbird asks for.
-fn account(state: &State) -> [String; 3] {
+fn account(state: &State) -> [String; 4] {
     let port = |service| {
         let server = state.servers.iter().find(|server| server.service == service);
         server.map_or_else(|| "—".to_owned(), Server::ports)
     };
+    let (pop3, smtp) = (port(Service::Pop3), port(Service::Smtp));
+    let wide = usize::from(columns(&pop3).max(columns(&smtp)).max(4));
+    let row = |server, port: &str, security, authentication| {
+        format!("   {server:<14}  {port:<wide$}  {security:<8}  {authentication}")
+    };
     let user = first_user(state).unwrap_or("NAME");
     [
-        format!(
-            "   POP3  localhost  port {:<6} security None  normal password",
-            port(Service::Pop3)
-        ),
-        format!(
-            "   SMTP  localhost  port {:<6} security None  no authentication",
-            port(Service::Smtp)
-        ),
+        row("server", "port", "security", "authentication"),
+        row("POP3 localhost", &pop3, "None", "normal password"),
+        row("SMTP localhost", &smtp, "None", "no authentication"),
         format!("   user {user}, password {}, address {user}@{}", state.password, state.domain),
     ]
 }
