@@ -375,7 +375,8 @@ impl State {
     pub fn overview_is(&mut self, overview: &Overview) {
         let rows = overview.mailboxes.iter().map(|mailbox| {
             let name = DisplayText::from(mailbox.name.as_str());
-            let messages = mailbox.messages.unwrap_or(0);
+            // Of one that cannot be read at the moment nothing is known to be new.
+            let Some(messages) = mailbox.messages else { return MailboxRow::new(mailbox, 0) };
             let seen = self.seen.entry(name).or_insert(messages);
             // Mail that was fetched and deleted must not hide as much that comes later.
             *seen = messages.min(*seen);

@@ -273,6 +273,21 @@ fn escape_takes_back_one_thing_at_a_time() {
 }
 
 #[test]
+fn mail_that_could_not_be_counted_for_a_moment_is_not_new() {
+    let mut state = State::new(clock(), 100);
+    let unreadable = MailboxView { messages: None, ..mailbox("linhphan", 0) };
+    for (view, new) in [
+        (unreadable.clone(), 0),
+        (mailbox("linhphan", 7), 0),
+        (unreadable, 0),
+        (mailbox("linhphan", 8), 1),
+    ] {
+        state.overview_is(&mailboxes(vec![view]));
+        assert_eq!(state.mailboxes.items()[0].new, new);
+    }
+}
+
+#[test]
 fn mail_is_new_until_the_user_has_looked() {
     let mut state = with_connections(0);
     state.overview_is(&mailboxes(vec![mailbox("linhphan", 3)]));
