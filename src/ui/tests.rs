@@ -716,6 +716,31 @@ fn a_zoomed_pane_shows_unended_lines_beneath_their_connections() {
     insta::assert_snapshot!("zoomed_80x24", screen.picture());
 }
 
+/// So many open connections, each in the middle of a line, and so many that are closed.
+fn crowded(open: u64, closed: u64) -> State {
+    let now = clock().instant;
+    let hung = |id| ConnectionView { partial: format!("RCPT {id}").into(), ..connection(id, now) };
+    let gone = |id| ConnectionView { closed: Some(now), ..connection(id, now) };
+    let connections = (1..=open).map(hung).chain((open + 1..=open + closed).map(gone)).collect();
+    let mut state = State::new(clock(), 100);
+    state.connections_are(RegistryView { connections, opened: open, ..RegistryView::default() });
+    state
+}
+
+#[test]
+fn what_a_hung_client_waits_for_is_shown_before_clients_that_are_gone() {
+    let screen = Screen::of(crowded(2, 50)).shows("└ RCPT 1").shows("└ RCPT 2").hides("closed");
+    screen.press(&["↓", "↓"]).shows("closed").press(&["g"]).shows("└ RCPT 1").shows("└ RCPT 2");
+}
+
+#[test]
+fn of_more_open_connections_than_there_is_room_for_the_selected_one_shows_its_unended_line() {
+    let screen = Screen::of(crowded(20, 0)).shows("▸ [1]").shows("└ RCPT 1 ").hides("└ RCPT 2");
+    let screen = screen.shows("[3]").hides("[4]").press(&["↓"]).shows("▸ [2]").shows("└ RCPT 2");
+    let screen = screen.hides("└ RCPT 1 ").press(&["G"]).shows("▸ [20]").shows("└ RCPT 20");
+    screen.press(&["k"]).shows("▸ [19]").click("└ RCPT 19").shows("▸ [19]").shows("└ RCPT 19");
+}
+
 #[test]
 fn a_terminal_that_is_too_small() {
     insta::assert_snapshot!("small_52x12", Screen::of(typical()).sized((52, 12)).picture());

@@ -121,12 +121,6 @@ impl<T: Listed> List<T> {
         rows.filter_map(|(row, &index)| Some((self.items.get(index)?, row == self.at)))
     }
 
-    /// Which of the things that are let through is the first in view.
-    #[must_use]
-    pub const fn top(&self) -> usize {
-        self.top
-    }
-
     /// How far down the view is.
     #[must_use]
     pub fn extent(&self) -> Extent {
@@ -261,7 +255,7 @@ mod tests {
         let seen: Vec<_> = list.in_view().take(2).collect();
         assert_eq!(seen, [(&"d", false), (&"e", true)]);
         list.fit(4);
-        assert_eq!(list.top(), 1);
+        assert_eq!(list.top, 1);
     }
 
     #[test]

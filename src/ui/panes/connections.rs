@@ -27,8 +27,13 @@ const MOST_ADDRESS: u16 = 47;
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
-    let rows = below_header(inside(area));
-    state.connections.fit(usize::from(rows.height));
+    let height = usize::from(below_header(inside(area)).height);
+    state.connections.fit(height);
+    // What the selection is brought to may have unended lines of its own, once.
+    for _ in 0..2 {
+        let unended = lines_for_unended(state, height);
+        state.connections.fit(height - unended);
+    }
 }
 
 /// Draws them.
@@ -57,37 +62,63 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 /// Which of the rows in view is on the n-th line below the header.
 #[must_use]
 pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
-    let has_room = has_room_for_partials(state, below_header(inside(area)));
     let mut end = 0;
-    state.connections.in_view().position(|(row, _)| {
-        end += 1 + usize::from(has_room && is_waiting(state, row));
+    let height = usize::from(below_header(inside(area)).height);
+    placed(state, height).iter().position(|placed| {
+        end += 1 + usize::from(placed.has_unended);
         n < end
     })
 }
 
 fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer) {
-    let has_room = has_room_for_partials(state, area);
-    let mut n = 0;
-    for (row, is_selected) in state.connections.in_view() {
-        let Some(at) = line(area, n) else {
-            return;
-        };
+    let mut lines = (0..).map_while(|n| line(area, n));
+    for Placed { row, is_selected, has_unended } in placed(state, usize::from(area.height)) {
+        let Some(at) = lines.next() else { return };
         draw_row(state, table, row, is_selected, at, buffer);
-        n += 1;
-        if has_room && is_waiting(state, row) {
-            if let Some(at) = line(area, n) {
-                draw_partial(state, row, at, buffer);
-            }
-            n += 1;
+        if let Some(at) = has_unended.then(|| lines.next()).flatten() {
+            draw_partial(state, row, at, buffer);
         }
     }
 }
 
-/// Unended lines are shown where they push no connection out of sight.
-fn has_room_for_partials(state: &State, area: Rect) -> bool {
-    let rows = state.connections.in_view().take(usize::from(area.height) + 1);
-    let lines = rows.map(|(row, _)| 1 + usize::from(is_waiting(state, row)));
-    state.connections.top() == 0 && lines.sum::<usize>() <= usize::from(area.height)
+/// A connection in view.
+struct Placed<'a> {
+    row: &'a ConnectionRow,
+    is_selected: bool,
+    /// Whether its unended line is shown beneath it.
+    has_unended: bool,
+}
+
+/// The connections that `height` lines have room for, with their unended lines.
+fn placed(state: &State, height: usize) -> Vec<Placed<'_>> {
+    let mut unended = lines_for_unended(state, height);
+    let in_view = || state.connections.in_view().take(height - unended);
+    let is_for_selected = |(row, is_selected)| is_selected && is_waiting(state, row);
+    let mut for_selected = usize::from(in_view().any(is_for_selected)).min(unended);
+    let rows: Vec<_> = in_view().collect();
+    unended -= for_selected;
+    let place = |(row, is_selected)| {
+        let left = if is_selected { &mut for_selected } else { &mut unended };
+        let has_unended = *left > 0 && is_waiting(state, row);
+        *left -= usize::from(has_unended);
+        Placed { row, is_selected, has_unended }
+    };
+    rows.into_iter().map(place).collect()
+}
+
+/// How many of `height` lines unended lines are given: as many as it takes, but none of those that
+/// open connections have, except for the selected one's. What a hung client waits for is worth more
+/// than clients that are gone.
+fn lines_for_unended(state: &State, height: usize) -> usize {
+    let count = |is: &dyn Fn(&ConnectionRow, bool) -> bool| {
+        let in_view = state.connections.in_view().take(height);
+        in_view.filter(|(row, is_selected)| is(row, *is_selected)).count()
+    };
+    let waiting = count(&|row, _| is_waiting(state, row));
+    let open = count(&|row, _| row.closed.is_none());
+    let selected = count(&|row, is_selected| is_selected && is_waiting(state, row));
+    let least = if height > 2 { selected } else { 0 };
+    waiting.min(height.saturating_sub(open).max(least))
 }
 
 fn is_waiting(state: &State, row: &ConnectionRow) -> bool {
