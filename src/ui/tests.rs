@@ -933,7 +933,7 @@ fn what_to_type_into_a_mail_client_is_never_cut() {
         state.domain = "mail.example.org".into();
         let screen = Screen::of(state).sized(size).press(&["F2"]);
         let screen = screen.shows("POP3 localhost  11000  None      normal password");
-        let screen = screen.shows("user a-rather-long-user,").shows("a-rather-long-password,");
+        let screen = screen.shows("user a-rather-long-user,").shows("a-rather-long-password");
         screen.shows("a-rather-long-user@mail.example.org");
     }
 }

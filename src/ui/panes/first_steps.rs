@@ -174,7 +174,7 @@ fn first_user(state: &State) -> Option<&str> {
 }
 
 /// What Thunderbird asks for.
-fn account(state: &State) -> [String; 4] {
+fn account(state: &State) -> [String; 5] {
     let port = |service| {
         let server = state.servers.iter().find(|server| server.service == service);
         server.map_or_else(|| "—".to_owned(), Server::ports)
@@ -189,6 +189,7 @@ fn account(state: &State) -> [String; 4] {
         row("server", "port", "security", "authentication"),
         row("POP3 localhost", &pop3, "None", "normal password"),
         row("SMTP localhost", &smtp, "None", "no authentication"),
-        format!("   user {user}, password {}, address {user}@{}", state.password, state.domain),
+        format!("   address {user}@{}", state.domain),
+        format!("   user {user}, password {}", state.password),
     ]
 }
