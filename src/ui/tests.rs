@@ -1019,6 +1019,14 @@ fn control_keys_work_whatever_lies_over_the_panes() {
 }
 
 #[test]
+fn a_long_filter_leaves_room_for_whether_the_view_follows() {
+    let screen = Screen::of(typical()).press(&["2", "/"]).shows("all connections");
+    let screen =
+        screen.type_in("@pop3 a rather long text that is looked for in vain").press(&["⏎"]);
+    screen.shows("2 Transcript / @pop3 a rather long").shows("● follow · 0 lines");
+}
+
+#[test]
 fn letters_go_into_the_filter_and_not_into_commands() {
     let screen = Screen::of(typical()).press(&["/"]).type_in("qxzs");
     assert_eq!(screen.commands, []);

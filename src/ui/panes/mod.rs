@@ -76,6 +76,13 @@ fn border(area: Rect, buffer: &mut Buffer, style: Style, kind: BorderType) {
     Block::bordered().border_type(kind).border_style(style).render(area, buffer);
 }
 
+/// Columns for the left title of the box `area` beside the title on its right, which is left out
+/// where there are more.
+fn room_beside(area: Rect, right: &str) -> u16 {
+    // The corners, their neighbours, and the blanks around both titles.
+    area.width.saturating_sub(8 + columns(right))
+}
+
 /// The left title has precedence; the right one is left out where both have no room.
 fn title(area: Rect, buffer: &mut Buffer, theme: &Theme, titles: &Titles<'_>) {
     let room = area.width.saturating_sub(4);

@@ -10,15 +10,12 @@ use crate::app::state::rows::ConnectionRow;
 use crate::app::state::tiles::MOST;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_partial;
-use crate::ui::panes::{Titles, border, inside, say_empty, title};
+use crate::ui::panes::{Titles, border, inside, room_beside, say_empty, title};
 use crate::ui::text::{clock, columns, cut, line};
 use crate::ui::theme::Theme;
 
 /// A tile smaller than this shows nothing of use.
 const LEAST: (u16, u16) = (30, 5);
-
-/// Columns of a border and of the blanks around the two titles in it.
-const AROUND_TITLES: u16 = 8;
 
 /// Fits the tiles into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
@@ -100,7 +97,7 @@ fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer
     };
     border(area, buffer, style, kind);
     let right = right_title(state, row);
-    let left = left_title(row, area.width.saturating_sub(AROUND_TITLES + columns(&right)));
+    let left = left_title(row, room_beside(area, &right));
     title(area, buffer, &theme, &Titles { left: &left, right: &right });
     draw_lines(state, row, inside(area), buffer);
 }

@@ -11,7 +11,9 @@ use crate::app::state::rows::ConnectionRow;
 use crate::app::state::{LongRows, State};
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
-use crate::ui::panes::{Titles, first_steps, frame, inside, row_style, say_empty, scroll_bar};
+use crate::ui::panes::{
+    Titles, first_steps, frame, inside, room_beside, row_style, say_empty, scroll_bar,
+};
 use crate::ui::text::{clock, cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -26,7 +28,8 @@ pub fn fit(state: &mut State, area: Rect) {
 
 /// Draws it.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
-    let (left, right) = (left_title(state), right_title(state));
+    let right = right_title(state);
+    let left = left_title(state, usize::from(room_beside(area, &right)));
     let titles = Titles { left: &left, right: &right };
     let inner = frame(state, Pane::Transcript, area, buffer, &titles);
     if state.transcript.ring().is_empty() {
@@ -60,25 +63,34 @@ pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
     })
 }
 
-fn left_title(state: &State) -> String {
+/// What is shown, in at most `room` columns: whether the view follows, or what has come since, is
+/// worth more than the end of a filter, and a filter more than that it is of all connections.
+fn left_title(state: &State, room: usize) -> String {
     let transcript = &state.transcript;
-    let narrowed = match transcript.ring().only() {
-        None => "all connections".to_owned(),
-        Some(name) => format!("only [{}] {}", name.number, name.service),
-    };
     let notation = match state.notation {
         Notation::Transcript => "",
         Notation::Wire => " · wire",
     };
-    let title = format!("{}  {narrowed}{notation}", Pane::Transcript.title());
-    let Some((filter, matches)) = transcript.ring().search() else {
-        return title;
+    let filter = transcript.ring().search().map(|(filter, matches)| {
+        let filter = DisplayText::from(filter.as_str());
+        match matches {
+            Matches::Only => format!(" / {filter}"),
+            Matches::InContext => {
+                format!(" / {filter} · {} found", grouped(transcript.ring().found()))
+            }
+        }
+    });
+    let filter = filter.unwrap_or_default();
+    let title =
+        |narrowed: &str| format!("{}{narrowed}{notation}{filter}", Pane::Transcript.title());
+    let whole = match transcript.ring().only() {
+        None => title("  all connections"),
+        Some(name) => title(&format!("  only [{}] {}", name.number, name.service)),
     };
-    let title = format!("{title} / {}", DisplayText::from(filter.as_str()));
-    match matches {
-        Matches::Only => title,
-        Matches::InContext => format!("{title} · {} found", grouped(transcript.ring().found())),
+    if width(&whole) > room && transcript.ring().only().is_none() {
+        return cut(&title(""), room).into_owned();
     }
+    cut(&whole, room).into_owned()
 }
 
 fn right_title(state: &State) -> String {
