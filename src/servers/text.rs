@@ -2,6 +2,7 @@
 //! where it is stored nor what it says.
 
 use std::future::Future;
+use std::iter;
 
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::limits::LINE_OCTETS;
@@ -89,14 +90,10 @@ impl TextLog {
     }
 
     fn tell_lines(&mut self, presence: &Presence) {
-        let mut told = Vec::with_capacity(TOLD_AT_ONCE);
-        while let Some(kind) = self.next_line() {
-            told.push(kind);
-            if told.len() == TOLD_AT_ONCE {
-                presence.tell_all(told.drain(..));
-            }
+        let mut lines = iter::from_fn(|| self.next_line()).fuse().peekable();
+        while lines.peek().is_some() {
+            presence.tell_all(lines.by_ref().take(TOLD_AT_ONCE));
         }
-        presence.tell_all(told.into_iter());
     }
 
     /// The next line of the text that has come whole.

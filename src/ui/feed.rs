@@ -2,6 +2,7 @@
 //! them out a frame at a time. What there is no room for is dropped, oldest first, and counted.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -101,15 +102,7 @@ impl Feed {
 
 impl Observer for Feed {
     fn observe(&self, event: Event) {
-        let was_empty = {
-            let mut waiting = self.lock();
-            let was_empty = waiting.rows.is_empty();
-            waiting.take_in(event);
-            was_empty
-        };
-        if was_empty {
-            self.wake();
-        }
+        self.observe_all(&mut iter::once(event));
     }
 
     fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {

@@ -39,8 +39,8 @@ const CHART_STEP: Duration = Duration::from_secs(1);
 /// News of the mailroom that one frame takes; each may tell of hundreds of messages.
 const NEWS_A_FRAME: usize = 16;
 
-/// The same while so much is said that nobody can read it as it goes: every other frame is left to
-/// the servers.
+/// What a frame takes while so much is said that nobody can read it as it goes: every other one is
+/// left to the servers.
 const BUSY_FRAME: Duration = Duration::from_micros(33_334);
 
 /// Rows of one frame that are more than anybody reads.

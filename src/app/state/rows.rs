@@ -35,10 +35,16 @@ pub struct ConnectionRow {
 }
 
 impl ConnectionRow {
+    /// Whether the peer has begun a line and not ended it.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        !self.partial.is_empty() && self.closed.is_none()
+    }
+
     /// The line that the peer has begun and not ended.
     #[must_use]
     pub fn partial(&self, passwords: Passwords) -> Option<DisplayText> {
-        if self.partial.is_empty() || self.closed.is_some() {
+        if !self.is_waiting() {
             return None;
         }
         let masked = match passwords {

@@ -91,19 +91,20 @@ struct Placed<'a> {
 
 /// The connections that `height` lines have room for, with their unended lines.
 fn placed(state: &State, height: usize) -> Vec<Placed<'_>> {
-    let mut unended = lines_for_unended(state, height);
-    let in_view = || state.connections.in_view().take(height - unended);
-    let is_for_selected = |(row, is_selected)| is_selected && is_waiting(state, row);
-    let mut for_selected = usize::from(in_view().any(is_for_selected)).min(unended);
-    let rows: Vec<_> = in_view().collect();
-    unended -= for_selected;
-    let place = |(row, is_selected)| {
-        let left = if is_selected { &mut for_selected } else { &mut unended };
-        let has_unended = *left > 0 && is_waiting(state, row);
+    let unended = lines_for_unended(state, height);
+    let rows: Vec<(&ConnectionRow, bool)> =
+        state.connections.in_view().take(height - unended).collect();
+    let is_told = rows.iter().any(|(row, is_selected)| *is_selected && row.is_waiting());
+    let mut for_selected = unended.min(usize::from(is_told));
+    let mut for_others = unended - for_selected;
+    let mut placed = Vec::with_capacity(rows.len());
+    for (row, is_selected) in rows {
+        let left = if is_selected { &mut for_selected } else { &mut for_others };
+        let has_unended = *left > 0 && row.is_waiting();
         *left -= usize::from(has_unended);
-        Placed { row, is_selected, has_unended }
-    };
-    rows.into_iter().map(place).collect()
+        placed.push(Placed { row, is_selected, has_unended });
+    }
+    placed
 }
 
 /// How many of `height` lines unended lines are given: as many as it takes, but none of those that
@@ -114,15 +115,11 @@ fn lines_for_unended(state: &State, height: usize) -> usize {
         let in_view = state.connections.in_view().take(height);
         in_view.filter(|(row, is_selected)| is(row, *is_selected)).count()
     };
-    let waiting = count(&|row, _| is_waiting(state, row));
+    let waiting = count(&|row, _| row.is_waiting());
     let open = count(&|row, _| row.closed.is_none());
-    let selected = count(&|row, is_selected| is_selected && is_waiting(state, row));
+    let selected = count(&|row, is_selected| is_selected && row.is_waiting());
     let least = if height > 2 { selected } else { 0 };
     waiting.min(height.saturating_sub(open).max(least))
-}
-
-fn is_waiting(state: &State, row: &ConnectionRow) -> bool {
-    row.partial(state.transcript.ring().passwords()).is_some()
 }
 
 fn draw_row(

@@ -123,7 +123,7 @@ fn right_title(state: &State, row: &ConnectionRow) -> String {
 
 /// Draws the newest rows, the last at the foot of the tile once it is full.
 fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
-    let has_partial = row.partial(state.transcript.ring().passwords()).is_some();
+    let has_partial = row.is_waiting();
     let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
     let newest_first = state.transcript.ring().of(row.name.id).rev();
     let mut rows: Vec<_> = newest_first.take(room).collect();
