@@ -356,8 +356,8 @@ impl Headless {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
-        for _ in 0..3 {
-            stdout.read_line(&mut said).unwrap();
+        while !said.contains("smtp: ") {
+            assert!(stdout.read_line(&mut said).unwrap() > 0, "{said}");
         }
         Self { child, said, _directory: directory }
     }
