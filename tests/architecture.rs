@@ -93,3 +93,51 @@ fn what_the_screen_shows_is_kept_without_a_screen() {
     };
     knows_nothing_of("app", is_value, &words);
 }
+
+/// Files of the store that each file of the store uses, by their modules' names.
+fn uses_within_store() -> Vec<(String, Vec<String>)> {
+    let name = |path: &Path| {
+        let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store"));
+        let below = below.unwrap().with_extension("");
+        let names: Vec<_> = below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+        names.join("::").trim_end_matches("::mod").to_owned()
+    };
+    let files: Vec<_> = sources("store")
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("store/mod.rs"))
+        .map(|(path, code)| (name(&path), code))
+        .collect();
+    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    let used = |code: &str, other: &String| {
+        code.match_indices(&format!("crate::store::{other}::"))
+            .any(|(at, found)| deepest(code.get(at + found.len()..).unwrap(), other, &names))
+    };
+    files
+        .iter()
+        .map(|(file, code)| {
+            let others = names.iter().filter(|other| *other != file && used(code, other));
+            (file.clone(), others.cloned().collect())
+        })
+        .collect()
+}
+
+/// Whether what follows `crate::store::other::` names something in that file, not in one below it.
+fn deepest(rest: &str, other: &str, names: &[String]) -> bool {
+    let next: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    !names.contains(&format!("{other}::{next}"))
+}
+
+#[test]
+fn no_files_of_the_store_use_each_other_in_a_circle() {
+    let mut left = uses_within_store();
+    // Whoever uses nobody that is left cannot be part of a circle.
+    loop {
+        let names: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+        let before = left.len();
+        left.retain(|(_, others)| others.iter().any(|other| names.contains(other)));
+        if left.len() == before {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "in a circle, or above one: {left:?}");
+}

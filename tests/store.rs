@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use mailconsole::store::append::DeliverError;
+use mailconsole::store::delivery::DeliverError;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::index::ReadError;
 use mailconsole::store::lock::{OfdLock, try_ofd_lock};

@@ -8,7 +8,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
@@ -34,9 +34,10 @@ const BUSY: u32 = 20;
 /// Attempts to link a file that somebody else removes time and again.
 const ATTEMPTS: usize = 10;
 
-/// The file, while there is one.
-#[derive(Debug, Default)]
+/// The file, while there is one. It goes with the value.
+#[derive(Debug)]
 pub struct Anchor {
+    files: Arc<Files>,
     /// When it was last made to look new.
     touched: Mutex<Option<Instant>>,
     pace: Mutex<Pace>,
@@ -76,13 +77,25 @@ impl Pace {
 }
 
 impl Anchor {
+    /// None yet, in the directory `files`.
+    #[must_use]
+    pub fn new(files: &Arc<Files>) -> Self {
+        Self { files: Arc::clone(files), touched: Mutex::default(), pace: Mutex::default() }
+    }
+
+    /// The directory in which it is.
+    #[must_use]
+    pub const fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     /// Gives the file another name, that of a lock; whether that name was free.
-    pub fn link(&self, files: &Files, lock: &str) -> io::Result<bool> {
+    pub fn link(&self, lock: &str) -> io::Result<bool> {
         self.pace().note_lock(Instant::now());
         let mut linked = Err(ErrorKind::NotFound.into());
         for _ in 0..ATTEMPTS {
-            self.make_ready(files)?;
-            linked = files.link(&own_name(), lock);
+            self.make_ready()?;
+            linked = self.files.link(&own_name(), lock);
             if !linked.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 break;
             }
@@ -103,16 +116,16 @@ impl Anchor {
     }
 
     /// Removes the file, unless the next lock is expected shortly.
-    pub fn remove_if_quiet(&self, files: &Files) {
+    pub fn remove_if_quiet(&self) {
         if !self.is_busy() {
-            self.remove(files);
+            self.remove();
         }
     }
 
     /// Removes the file, if it was made.
-    pub fn remove(&self, files: &Files) {
+    pub fn remove(&self) {
         if self.forget()
-            && let Err(error) = files.remove(&own_name())
+            && let Err(error) = self.files.remove(&own_name())
         {
             tracing::warn!("cannot remove {}: {error}", own_name());
         }
@@ -122,7 +135,7 @@ impl Anchor {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make_ready(&self, files: &Files) -> io::Result<()> {
+    fn make_ready(&self) -> io::Result<()> {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         if touched.is_some_and(|at| at.elapsed() < TOUCHED_EVERY) {
             return Ok(());
@@ -130,9 +143,9 @@ impl Anchor {
         if touched.is_none() {
             // One that is there is of an earlier process with our id, as in a restarted container.
             // Touched, it would make the locks that were left over with it look like ours.
-            files.remove(&own_name())?;
+            self.files.remove(&own_name())?;
         }
-        let file = files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
+        let file = self.files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
         file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
         file.set_modified(SystemTime::now())?;
         *touched = Some(Instant::now());
@@ -142,6 +155,12 @@ impl Anchor {
     /// Whether there was something to forget.
     fn forget(&self) -> bool {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -198,17 +217,17 @@ mod tests {
         child.wait().unwrap();
         let left = dir.path().join(format!("{PREFIX}{}", child.id()));
         std::fs::write(&left, "").unwrap();
-        let files = Files::open(dir.path()).unwrap();
-        let anchor = Anchor::default();
-        assert!(anchor.link(&files, "a.lock").unwrap());
-        assert!(!anchor.link(&files, "a.lock").unwrap());
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        let anchor = Anchor::new(&files);
+        assert!(anchor.link("a.lock").unwrap());
+        assert!(!anchor.link("a.lock").unwrap());
         remove_left_over(&files).unwrap();
         assert!(!left.exists());
         files.remove(&own_name()).unwrap();
-        assert!(anchor.link(&files, "b.lock").unwrap());
+        assert!(anchor.link("b.lock").unwrap());
         let id = std::fs::read_to_string(dir.path().join("b.lock")).unwrap();
         assert_eq!(id, format!("{}\n", std::process::id()));
-        anchor.remove(&files);
+        anchor.remove();
         assert!(!dir.path().join(own_name()).exists());
     }
 
@@ -230,8 +249,9 @@ mod tests {
         std::fs::write(&own, "").unwrap();
         std::fs::hard_link(&own, &left).unwrap();
         let old = std::fs::metadata(&left).unwrap().modified().unwrap();
-        let files = Files::open(dir.path()).unwrap();
-        assert!(Anchor::default().link(&files, "b.lock").unwrap());
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        let anchor = Anchor::new(&files);
+        assert!(anchor.link("b.lock").unwrap());
         assert_eq!(std::fs::metadata(&left).unwrap().modified().unwrap(), old);
         assert!(std::fs::metadata(dir.path().join("b.lock")).unwrap().len() > 0);
     }

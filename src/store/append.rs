@@ -7,114 +7,22 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Instant;
 
-use nix::libc;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
-use crate::store::committer::FileName;
-use crate::store::directory::{Durability, Shared};
-use crate::store::files::Stamp;
+use crate::store::delivery::{DeliverError, Delivery, END_OF_MESSAGE, Part, is_no_space};
+use crate::store::files::{FileName, Stamp};
+use crate::store::ground::{Durability, Ground};
 use crate::store::journal::{self, BATCH_REPEATED_MOST, Journal, Piece, REPEATED_MOST};
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::text::Finished;
-
-/// What ends every message in an mbox: the empty line of the separator.
-const END_OF_MESSAGE: &[u8] = b"\n";
 
 /// Threads that sync the files of a batch, the writer's own among them.
 const SYNCED_AT_ONCE: usize = 16;
 
 /// The files of a batch, by name.
 pub type Locked = BTreeMap<FileName, LockedFile>;
-
-/// One message and the files it goes to.
-#[derive(Debug)]
-pub struct Delivery {
-    parts: Vec<Part>,
-    text: Finished,
-    answer: oneshot::Sender<Result<(), DeliverError>>,
-    /// Since when it waits.
-    pub since: Instant,
-}
-
-/// What of a delivery goes to one file: all but the text.
-#[derive(Debug)]
-pub struct Part {
-    /// The file.
-    pub file: FileName,
-    /// What stands before the text: the From_ line, and in the queue the envelope.
-    pub head: String,
-}
-
-/// Why a message was not stored. Nothing of it is in any file then.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum DeliverError {
-    /// The disk, a quota or the limit of a file's size is full.
-    #[error("there is no space left")]
-    NoSpace,
-    /// Another program has had a file locked for 30 s.
-    #[error("another program keeps a mailbox locked")]
-    Busy,
-    /// A mailbox was removed since its user was looked up.
-    #[error("a mailbox has disappeared")]
-    Missing,
-    /// The system says why.
-    #[error("{0}")]
-    Io(Arc<io::Error>),
-}
-
-impl From<io::Error> for DeliverError {
-    fn from(error: io::Error) -> Self {
-        if is_no_space(&error) { Self::NoSpace } else { Self::Io(Arc::new(error)) }
-    }
-}
-
-fn is_no_space(error: &io::Error) -> bool {
-    let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
-    error.raw_os_error().is_some_and(|code| full.contains(&code))
-}
-
-impl Delivery {
-    /// A delivery, and where its answer will come.
-    pub(super) fn new(
-        parts: Vec<Part>,
-        text: Finished,
-    ) -> (Self, oneshot::Receiver<Result<(), DeliverError>>) {
-        let (answer, answered) = oneshot::channel();
-        (Self { parts, text, answer, since: Instant::now() }, answered)
-    }
-
-    /// What goes to each of its files, each of which is named once.
-    #[must_use]
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
-    }
-
-    /// Octets that are written for it, in all files together.
-    #[must_use]
-    pub fn octets(&self) -> u64 {
-        let of_part = |part: &Part| part.head.len() + END_OF_MESSAGE.len();
-        self.parts.iter().map(|part| of_part(part) as u64 + self.text.octets).sum()
-    }
-
-    fn part_for(&self, file: &FileName) -> Option<&Part> {
-        self.parts.iter().find(|part| part.file == *file)
-    }
-
-    /// Whether a part of it goes to `file`.
-    #[must_use]
-    pub fn goes_to(&self, file: &FileName) -> bool {
-        self.part_for(file).is_some()
-    }
-
-    fn answer(self, result: Result<(), DeliverError>) {
-        // A client that is gone is told nothing; the message stays.
-        let _ = self.answer.send(result);
-    }
-}
 
 /// Deliveries and what became of them.
 #[derive(Debug, Default)]
@@ -144,7 +52,7 @@ pub fn refuse(deliveries: Vec<Delivery>, why: &DeliverError) {
 /// Writes batches to files that stay locked while it lives.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    shared: &'a Shared,
+    ground: &'a Ground,
     files: Locked,
     /// Once something has been written; taken over from the writer before, if it left one.
     journal: Option<Journal>,
@@ -166,8 +74,8 @@ impl Fault {
 impl<'a> Writer<'a> {
     /// A writer to `files`.
     #[must_use]
-    pub const fn new(shared: &'a Shared, files: Locked, journal: Option<Journal>) -> Self {
-        Self { shared, files, journal }
+    pub const fn new(ground: &'a Ground, files: Locked, journal: Option<Journal>) -> Self {
+        Self { ground, files, journal }
     }
 
     /// The journal, for the next writer; the files are no longer locked.
@@ -180,7 +88,7 @@ impl<'a> Writer<'a> {
     /// begun; one that cannot be removed is harmless.
     pub fn remove_journal(self) {
         for file in self.files.keys() {
-            if let Err(error) = journal::remove(&self.shared.files, file) {
+            if let Err(error) = journal::remove(&self.ground.files, file) {
                 tracing::warn!("{file}: cannot remove the journal: {error}");
             }
         }
@@ -191,7 +99,7 @@ impl<'a> Writer<'a> {
     pub fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
         let there = |part: &Part| self.files.contains_key(&part.file);
         let (deliveries, lost): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| delivery.parts.iter().all(there));
+            deliveries.into_iter().partition(|delivery| delivery.parts().iter().all(there));
         self.write_present(deliveries).and(Answers::of(lost, &Err(DeliverError::Missing)))
     }
 
@@ -227,9 +135,9 @@ impl<'a> Writer<'a> {
             .map(|(file, locked)| Append::to(file, locked, deliveries).map_err(Fault::at(file)))
             .collect::<Result<_, _>>()?;
         let Some(first) = appends.first() else { return Ok(()) };
-        let journal = begin(self.shared, &appends, kept).map_err(Fault::at(first.file))?;
-        let appended = write_all(self.shared, &appends);
-        let whole = appended.is_ok() || undo_all(self.shared.durability, &appends);
+        let journal = begin(self.ground, &appends, kept).map_err(Fault::at(first.file))?;
+        let appended = write_all(self.ground, &appends);
+        let whole = appended.is_ok() || undo_all(self.ground.durability, &appends);
         if whole {
             self.journal = Some(settled(journal));
             return appended;
@@ -243,8 +151,8 @@ impl<'a> Writer<'a> {
 }
 
 /// Writes down, durably, what is to be appended; in the journal that was `kept`, if it can be.
-fn begin(shared: &Shared, appends: &[Append<'_>], kept: Option<Journal>) -> io::Result<Journal> {
-    let Shared { files, durability, .. } = shared;
+fn begin(ground: &Ground, appends: &[Append<'_>], kept: Option<Journal>) -> io::Result<Journal> {
+    let Ground { files, durability, .. } = ground;
     let mailboxes = appends.iter().map(|append| append.file);
     let journal = Journal::beside(files, mailboxes, kept, *durability)?;
     journal.write(appends.iter().map(|append| &append.record), *durability)?;
@@ -258,14 +166,14 @@ fn settled(journal: Journal) -> Journal {
     journal
 }
 
-fn write_all(shared: &Shared, appends: &[Append<'_>]) -> Result<(), Fault> {
+fn write_all(ground: &Ground, appends: &[Append<'_>]) -> Result<(), Fault> {
     for append in appends {
         append.write().map_err(Fault::at(append.file))?;
     }
-    sync_all(shared.durability, appends)?;
+    sync_all(ground.durability, appends)?;
     for append in appends {
         let after = Stamp::of_file(append.locked.file()).map_err(Fault::at(append.file))?;
-        shared.indexes.appended(append.file, append.before, after);
+        ground.indexes.appended(append.file, append.before, after);
     }
     Ok(())
 }

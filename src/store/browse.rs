@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-use crate::store::committer::{self, FileName};
-use crate::store::directory::Shared;
-use crate::store::files::{Access, Creation, Stamp, Window};
-use crate::store::index::{Index, Message, ReadError, UniqueId, read_text};
+use crate::store::committer::{self, Committer, LockError};
+use crate::store::files::{Access, Creation, FileName, Stamp, Window};
+use crate::store::ground::Ground;
+use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId, read_text};
 use crate::store::lock::{LockedFile, Purpose};
-use crate::store::maildrop::MaildropError;
 use crate::store::mbox::{FROM, Span, Unquoter};
 use crate::store::reader::MessageReader;
 
@@ -39,6 +38,45 @@ pub struct Snapshot {
     index: Arc<Index>,
 }
 
+/// Why a maildrop was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MaildropError {
+    /// Another session has it.
+    #[error("the maildrop is in use by another session")]
+    InUse,
+    /// The file is no mbox; it is left as it is.
+    #[error("the mailbox is not an mbox file: it does not begin with a From line")]
+    NotMbox,
+    /// The mailbox was removed since its user was looked up.
+    #[error("there is no such mailbox")]
+    Missing,
+    /// Another program has had the file locked for 30 s.
+    #[error("another program keeps the mailbox locked")]
+    Busy,
+    /// The system says why.
+    #[error("the mailbox cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<LockError> for MaildropError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy => Self::Busy,
+            LockError::Missing => Self::Missing,
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<IndexError> for MaildropError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::NotMbox(_) => Self::NotMbox,
+            IndexError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 /// What a message begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -52,23 +90,26 @@ pub struct Head {
 
 impl Snapshot {
     /// Takes a snapshot, under the file's lock.
-    pub(super) async fn take(shared: &Arc<Shared>, name: &FileName) -> Result<Self, MaildropError> {
+    pub(super) async fn take(
+        committer: &Arc<Committer>,
+        name: &FileName,
+    ) -> Result<Self, MaildropError> {
         let take = {
-            let (shared, name) = (Arc::clone(shared), Arc::clone(name));
-            move |locked| Self::of_locked(&shared, &name, &locked)
+            let (committer, name) = (Arc::clone(committer), Arc::clone(name));
+            move |locked| Self::of_locked(committer.ground(), &name, &locked)
         };
-        committer::with_locked(shared, name, Purpose::Read, take).await?
+        committer::with_locked(committer, name, Purpose::Read, take).await?
     }
 
     fn of_locked(
-        shared: &Shared,
+        ground: &Ground,
         name: &FileName,
         locked: &LockedFile,
     ) -> Result<Self, MaildropError> {
-        let index = shared.indexes.of(name, locked.file())?;
+        let index = ground.indexes.of(name, locked.file())?;
         let seen = Stamp::of_file(locked.file())?;
         // A descriptor of its own: the lock goes with the other one.
-        let file = shared.files.open_file(name, Access::Read, Creation::Never)?;
+        let file = ground.files.open_file(name, Access::Read, Creation::Never)?;
         if Stamp::of_file(&file)?.identity != seen.identity {
             return Err(MaildropError::Busy);
         }

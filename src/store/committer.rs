@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::store::append::{self, DeliverError, Delivery};
-use crate::store::directory::Shared;
+use crate::store::append;
+use crate::store::delivery::{DeliverError, Delivery};
+use crate::store::files::FileName;
+use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::journal::{self, Journal, Recovered};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
-
-pub use crate::store::turns::FileName;
 
 /// How long a foreign lock is waited for.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -35,22 +35,24 @@ const BURST: Duration = Duration::from_millis(100);
 /// How long a journal is kept for the next delivery.
 const JOURNAL_KEPT: Duration = Duration::from_secs(1);
 
-/// The queue of those who want to work on files.
-#[derive(Debug, Default)]
+/// The queue of those who want to work on the files of a directory.
+#[derive(Debug)]
 pub struct Committer {
+    ground: Ground,
+    journals: Journals,
     turns: Mutex<Turns<oneshot::Sender<Turn>>>,
 }
 
 /// The right to be the only one in this process who works on a file; passed on when dropped.
 #[derive(Debug)]
 pub struct Turn {
-    shared: Arc<Shared>,
+    committer: Arc<Committer>,
     file: FileName,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        release(&self.shared, [&self.file], None);
+        release(&self.committer, [&self.file], None);
     }
 }
 
@@ -69,13 +71,13 @@ pub enum LockError {
 }
 
 /// Hands a delivery over; its answer comes through its own channel, when it is on disk.
-pub fn deliver(shared: &Arc<Shared>, delivery: Delivery) {
-    enter(shared, Waiting::Delivery(delivery));
+pub fn deliver(committer: &Arc<Committer>, delivery: Delivery) {
+    enter(committer, Waiting::Delivery(delivery));
 }
 
 /// Locks a file and does `work` with it, away from the async threads.
 pub async fn with_locked<R: Send + 'static>(
-    shared: &Arc<Shared>,
+    committer: &Arc<Committer>,
     file: &FileName,
     purpose: Purpose,
     work: impl FnOnce(LockedFile) -> R + Send + 'static,
@@ -83,7 +85,7 @@ pub async fn with_locked<R: Send + 'static>(
     let mut work = work;
     let since = Instant::now();
     loop {
-        match attempt(shared, file, purpose, work).await? {
+        match attempt(committer, file, purpose, work).await? {
             Tried::Done(result) => return Ok(result),
             Tried::Busy(_) if since.elapsed() > LOCK_WAIT => return Err(LockError::Busy),
             Tried::Busy(again) => work = again,
@@ -94,12 +96,12 @@ pub async fn with_locked<R: Send + 'static>(
 
 /// As [`with_locked`], but other programs are not waited for.
 pub async fn with_locked_at_once<R: Send + 'static>(
-    shared: &Arc<Shared>,
+    committer: &Arc<Committer>,
     file: &FileName,
     purpose: Purpose,
     work: impl FnOnce(LockedFile) -> R + Send + 'static,
 ) -> Result<R, LockError> {
-    match attempt(shared, file, purpose, work).await? {
+    match attempt(committer, file, purpose, work).await? {
         Tried::Done(result) => Ok(result),
         Tried::Busy(_) => Err(LockError::Busy),
     }
@@ -112,14 +114,14 @@ enum Tried<R, W> {
 }
 
 async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>(
-    shared: &Arc<Shared>,
+    committer: &Arc<Committer>,
     file: &FileName,
     purpose: Purpose,
     work: W,
 ) -> Result<Tried<R, W>, LockError> {
-    let turn = turn(shared, file).await;
+    let turn = turn(committer, file).await;
     let tried =
-        tokio::task::spawn_blocking(move || match acquire(&turn.shared, &turn.file, purpose)? {
+        tokio::task::spawn_blocking(move || match acquire(&turn.committer, &turn.file, purpose)? {
             Attempt::Locked(locked) => Ok(Tried::Done(work(locked))),
             Attempt::Busy => Ok(Tried::Busy(work)),
             Attempt::Missing => Err(LockError::Missing),
@@ -128,10 +130,10 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
 }
 
 /// Tries to lock a file, and repairs what a crash left of it.
-fn acquire(shared: &Arc<Shared>, file: &str, purpose: Purpose) -> io::Result<Attempt> {
-    let attempt = lock::try_lock(&shared.files, file, purpose)?;
+fn acquire(committer: &Arc<Committer>, file: &str, purpose: Purpose) -> io::Result<Attempt> {
+    let attempt = lock::try_lock(&committer.ground.anchor, file, purpose)?;
     let Attempt::Locked(locked) = attempt else { return Ok(attempt) };
-    match journal::recover(&shared.files, file, &locked) {
+    match journal::recover(&committer.ground.files, file, &locked) {
         Ok(Recovered::Whole) => Ok(Attempt::Locked(locked)),
         Ok(Recovered::Replaced) => Ok(Attempt::Busy),
         // What cannot be repaired can still be read.
@@ -141,10 +143,10 @@ fn acquire(shared: &Arc<Shared>, file: &str, purpose: Purpose) -> io::Result<Att
 }
 
 /// Until the file is ours, inside this process.
-async fn turn(shared: &Arc<Shared>, file: &FileName) -> Turn {
+async fn turn(committer: &Arc<Committer>, file: &FileName) -> Turn {
     loop {
         let (ready, turn) = oneshot::channel();
-        enter(shared, Waiting::Turn(Arc::clone(file), ready));
+        enter(committer, Waiting::Turn(Arc::clone(file), ready));
         // The sender is dropped unanswered only if nobody can answer any more.
         if let Ok(turn) = turn.await {
             return turn;
@@ -152,44 +154,56 @@ async fn turn(shared: &Arc<Shared>, file: &FileName) -> Turn {
     }
 }
 
-fn enter(shared: &Arc<Shared>, waiting: Waiting<oneshot::Sender<Turn>>) {
-    let start = shared.committer.lock().enter(waiting);
+fn enter(committer: &Arc<Committer>, waiting: Waiting<oneshot::Sender<Turn>>) {
+    let start = committer.lock().enter(waiting);
     if let Some(start) = start {
-        run(shared, start);
+        run(committer, start);
     }
 }
 
 fn release<'a>(
-    shared: &Arc<Shared>,
+    committer: &Arc<Committer>,
     files: impl IntoIterator<Item = &'a FileName>,
     size: Option<Size>,
 ) {
-    let starts = shared.committer.lock().leave(files, size);
+    let starts = committer.lock().leave(files, size);
     for start in starts {
-        run(shared, start);
+        run(committer, start);
     }
 }
 
 impl Committer {
+    /// Nobody works on the files yet.
+    #[must_use]
+    pub fn new(ground: Ground) -> Self {
+        Self { ground, journals: Journals::default(), turns: Mutex::default() }
+    }
+
+    /// What the work stands on.
+    #[must_use]
+    pub const fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     fn lock(&self) -> MutexGuard<'_, Turns<oneshot::Sender<Turn>>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn run(shared: &Arc<Shared>, start: Start<oneshot::Sender<Turn>>) {
-    let shared = Arc::clone(shared);
+fn run(committer: &Arc<Committer>, start: Start<oneshot::Sender<Turn>>) {
+    let committer = Arc::clone(committer);
     match start {
         // Who no longer listens drops the turn at once, and the next one gets it.
-        Start::Turn(file, ready) => drop(ready.send(Turn { shared, file })),
-        Start::Batch(batch) => drop(tokio::task::spawn_blocking(move || write(&shared, batch))),
+        Start::Turn(file, ready) => drop(ready.send(Turn { committer, file })),
+        Start::Batch(batch) => drop(tokio::task::spawn_blocking(move || write(&committer, batch))),
     }
 }
 
 /// Writes a batch and what arrives for its files meanwhile.
-fn write(shared: &Arc<Shared>, batch: Batch) {
+fn write(committer: &Arc<Committer>, batch: Batch) {
     let Batch { files, deliveries, size, .. } = batch;
-    let _released = Release { shared, files: &files, size };
-    let Locks { ours, busy, failed } = lock_all(shared, &files);
+    let _released = Release { committer, files: &files, size };
+    let Locks { ours, busy, failed } = lock_all(committer, &files);
     let mut deliveries = deliveries;
     for (file, why) in failed {
         let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
@@ -198,20 +212,20 @@ fn write(shared: &Arc<Shared>, batch: Batch) {
     }
     let is_blocked = |one: &Delivery| busy.iter().any(|file| one.goes_to(file));
     let (later, now) = deliveries.into_iter().partition(is_blocked);
-    try_again_later(shared, later);
-    write_locked(shared, now, ours, size);
+    try_again_later(committer, later);
+    write_locked(committer, now, ours, size);
 }
 
 /// Passes the files on, also should writing panic.
 struct Release<'a> {
-    shared: &'a Arc<Shared>,
+    committer: &'a Arc<Committer>,
     files: &'a BTreeSet<FileName>,
     size: Size,
 }
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        release(self.shared, self.files, Some(self.size));
+        release(self.committer, self.files, Some(self.size));
     }
 }
 
@@ -225,11 +239,11 @@ struct Locks {
 }
 
 /// Locks the files in the order of their names. One that fails does not concern mail for others.
-fn lock_all(shared: &Arc<Shared>, files: &BTreeSet<FileName>) -> Locks {
+fn lock_all(committer: &Arc<Committer>, files: &BTreeSet<FileName>) -> Locks {
     let mut locks = Locks::default();
     for file in files {
-        let (purpose, file) = (purpose_of_writing(shared, file), Arc::clone(file));
-        match acquire(shared, &file, purpose) {
+        let (purpose, file) = (purpose_of_writing(file), Arc::clone(file));
+        match acquire(committer, &file, purpose) {
             Ok(Attempt::Locked(one)) => drop(locks.ours.insert(file, one)),
             Ok(Attempt::Busy) => drop(locks.busy.insert(file)),
             Ok(Attempt::Missing) => {}
@@ -242,12 +256,12 @@ fn lock_all(shared: &Arc<Shared>, files: &BTreeSet<FileName>) -> Locks {
     locks
 }
 
-fn purpose_of_writing(shared: &Shared, file: &FileName) -> Purpose {
-    if shared.is_queue(file) { Purpose::Create } else { Purpose::Write }
+fn purpose_of_writing(file: &FileName) -> Purpose {
+    if **file == *QUEUE_FILE { Purpose::Create } else { Purpose::Write }
 }
 
 fn write_locked(
-    shared: &Arc<Shared>,
+    committer: &Arc<Committer>,
     deliveries: Vec<Delivery>,
     locked: append::Locked,
     size: Size,
@@ -255,11 +269,11 @@ fn write_locked(
     let since = Instant::now();
     let files: BTreeSet<FileName> = locked.keys().map(Arc::clone).collect();
     // There is one writer of small batches at a time, which gets the journal of the one before.
-    let kept = if size == Size::Small { shared.journals.take() } else { None };
-    let mut writer = append::Writer::new(shared, locked, kept);
+    let kept = if size == Size::Small { committer.journals.take() } else { None };
+    let mut writer = append::Writer::new(&committer.ground, locked, kept);
     let mut answers = writer.write(deliveries);
     while size == Size::Small && since.elapsed() < BURST {
-        let more = shared.committer.lock().more_for(&files);
+        let more = committer.lock().more_for(&files);
         if more.is_empty() {
             break;
         }
@@ -267,8 +281,8 @@ fn write_locked(
         answers = writer.write(more);
     }
     // Whoever is told what became of a message finds no lock beside it.
-    if size == Size::Small && shared.files.anchor().is_busy() {
-        keep_journal(shared, writer.finish(), files);
+    if size == Size::Small && committer.ground.anchor.is_busy() {
+        keep_journal(committer, writer.finish(), files);
     } else {
         writer.remove_journal();
     }
@@ -276,18 +290,18 @@ fn write_locked(
 }
 
 /// Puts deliveries back after a pause; those that have waited too long fail.
-fn try_again_later(shared: &Arc<Shared>, deliveries: Vec<Delivery>) {
+fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
     append::refuse(late, &DeliverError::Busy);
     if waiting.is_empty() {
         return;
     }
-    let shared = Arc::clone(shared);
+    let committer = Arc::clone(committer);
     tokio::spawn(async move {
         tokio::time::sleep(retry_delay()).await;
         for delivery in waiting {
-            deliver(&shared, delivery);
+            deliver(&committer, delivery);
         }
     });
 }
@@ -336,24 +350,24 @@ impl Journals {
     }
 }
 
-fn keep_journal(shared: &Arc<Shared>, journal: Option<Journal>, files: BTreeSet<FileName>) {
+fn keep_journal(committer: &Arc<Committer>, journal: Option<Journal>, files: BTreeSet<FileName>) {
     let now = Instant::now();
-    let mut kept = shared.journals.lock();
+    let mut kept = committer.journals.lock();
     kept.journal = journal;
     kept.used.extend(files.into_iter().map(|file| (file, now)));
     if !kept.sweeping {
         kept.sweeping = true;
-        tokio::spawn(sweep(Arc::clone(shared)));
+        tokio::spawn(sweep(Arc::clone(committer)));
     }
 }
 
 /// Removes journals once they are no longer of use. There is one such task at a time, and none
 /// while there are no journals.
-async fn sweep(shared: Arc<Shared>) {
+async fn sweep(committer: Arc<Committer>) {
     loop {
         tokio::time::sleep(JOURNAL_KEPT).await;
-        remove_journals(&shared, JOURNAL_KEPT).await;
-        let mut kept = shared.journals.lock();
+        remove_journals(&committer, JOURNAL_KEPT).await;
+        let mut kept = committer.journals.lock();
         if kept.used.is_empty() {
             kept.sweeping = false;
             // Without a name it is of no more use, and a file open for writing keeps the file
@@ -365,14 +379,14 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 /// Removes the journals beside mailboxes to which they have not been of use for so long.
-pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
-    for (file, used) in shared.journals.unused_for(unused_for) {
-        let (files, name) = (Arc::clone(&shared.files), Arc::clone(&file));
+pub async fn remove_journals(committer: &Arc<Committer>, unused_for: Duration) {
+    for (file, used) in committer.journals.unused_for(unused_for) {
+        let (files, name) = (Arc::clone(&committer.ground.files), Arc::clone(&file));
         let remove = move |_locked| journal::remove(&files, &name);
-        let removed = match with_locked_at_once(shared, &file, Purpose::Write, remove).await {
+        let removed = match with_locked_at_once(committer, &file, Purpose::Write, remove).await {
             Ok(removed) => removed,
             // Without a mailbox there is nothing to recover.
-            Err(LockError::Missing) => journal::remove(&shared.files, &file),
+            Err(LockError::Missing) => journal::remove(&committer.ground.files, &file),
             // Another time.
             Err(LockError::Busy) => continue,
             Err(LockError::Io(error)) => Err(error),
@@ -380,6 +394,6 @@ pub async fn remove_journals(shared: &Arc<Shared>, unused_for: Duration) {
         if let Err(error) = removed {
             tracing::warn!("{file}: cannot remove the journal: {error}");
         }
-        shared.journals.forget(&file, used);
+        committer.journals.forget(&file, used);
     }
 }

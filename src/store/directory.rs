@@ -1,25 +1,27 @@
 //! The directory that holds the mailboxes: which users there are, and what can be done for them.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::Local;
 
 use crate::store::anchor;
-use crate::store::append::{DeliverError, Delivery, Part};
 use crate::store::browse::Snapshot;
-use crate::store::committer::{self, Committer, FileName, Journals};
-use crate::store::files::{Access, Creation, Files};
-use crate::store::index::Indexes;
+use crate::store::committer::{self, Committer};
+use crate::store::delivery::{DeliverError, Delivery, Part};
+use crate::store::files::{Access, Creation, FileName, Files};
+use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::lock;
-use crate::store::maildrop::{Maildrop, MaildropError, Sessions};
+use crate::store::maildrop::{Maildrop, MaildropError};
 use crate::store::marks::Marks;
 use crate::store::mbox;
 use crate::store::queue::{self, Queue};
+use crate::store::sessions::Sessions;
 use crate::store::text::Text;
+
+pub use crate::store::ground::Durability;
 
 /// Octets of a user name at most (RFC 5321 section 4.5.3.1.1).
 pub const USER_MOST: usize = 64;
@@ -30,46 +32,34 @@ pub const LISTED_MOST: usize = 10_000;
 /// What ends the name of every mailbox.
 const SUFFIX: &str = ".mbox";
 
-/// Whether a message is on disk before it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// It is (RFC 5321 sections 4.2.5 and 6.1).
-    #[default]
-    Synced,
-    /// Only the kernel has it: it survives the death of the process, not that of the machine.
-    Unsynced,
-}
-
-impl Durability {
-    pub(super) fn sync(self, file: &File) -> io::Result<()> {
-        match self {
-            Self::Synced => file.sync_data(),
-            Self::Unsynced => Ok(()),
-        }
-    }
-}
-
 /// A directory of mailboxes. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    shared: Arc<Shared>,
+    path: Arc<Path>,
+    durability: Durability,
+    /// What the path named when last looked: another directory may take its place.
+    opened: Arc<RwLock<Opened>>,
 }
 
-/// What all users of one directory share.
-#[derive(Debug)]
-pub struct Shared {
-    pub(super) files: Arc<Files>,
-    pub(super) durability: Durability,
-    pub(super) committer: Committer,
-    pub(super) journals: Journals,
-    pub(super) indexes: Indexes,
-    pub(super) sessions: Sessions,
-    queue: FileName,
+/// One directory that the path has named, and all work on it.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) committer: Arc<Committer>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
-impl Shared {
-    pub(super) fn is_queue(&self, file: &FileName) -> bool {
-        *file == self.queue
+impl Opened {
+    fn at(path: &Path, durability: Durability) -> io::Result<Self> {
+        let files = Files::open(path)?;
+        if let Err(error) = anchor::remove_left_over(&files) {
+            tracing::warn!("cannot tidy up {}: {error}", path.display());
+        }
+        let committer = Arc::new(Committer::new(Ground::new(files, durability)));
+        Ok(Self { committer, sessions: Arc::default() })
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        self.committer.ground()
     }
 }
 
@@ -143,30 +133,46 @@ impl Directory {
     /// Opens the directory at `path`.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
         lock::note_start();
-        let files = Files::open(path).map_err(|error| match error.kind() {
+        let opened = Opened::at(path, durability).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
             io::ErrorKind::NotADirectory => OpenError::NotDirectory(path.to_owned()),
             _ => OpenError::Io(path.to_owned(), error),
         })?;
-        if let Err(error) = anchor::remove_left_over(&files) {
-            tracing::warn!("cannot tidy up {}: {error}", path.display());
-        }
-        let shared = Shared {
-            files: Arc::new(files),
-            durability,
-            committer: Committer::default(),
-            journals: Journals::default(),
-            indexes: Indexes::default(),
-            sessions: Sessions::default(),
-            queue: queue::FILE.into(),
-        };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { path: path.into(), durability, opened: Arc::new(RwLock::new(opened)) })
     }
 
     /// The path it was opened at.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.shared.files.path()
+        &self.path
+    }
+
+    /// The directory that the path names now. While it names none the last one is meant: it may
+    /// have been moved away for a moment.
+    pub(super) fn opened(&self) -> Opened {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if opened.ground().files.was_replaced() { self.opened_anew() } else { opened }
+    }
+
+    fn opened_anew(&self) -> Opened {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have been quicker.
+        if opened.ground().files.was_replaced() {
+            match Opened::at(&self.path, self.durability) {
+                Ok(anew) => {
+                    tracing::warn!(
+                        "{}: another directory has taken its place and is used from now on",
+                        self.path.display()
+                    );
+                    *opened = anew;
+                }
+                Err(error) => tracing::error!(
+                    "{}: another directory has taken its place and cannot be opened: {error}",
+                    self.path.display()
+                ),
+            }
+        }
+        opened.clone()
     }
 
     /// The user whose address has this local part. A name that could not be a mailbox's looks
@@ -174,7 +180,7 @@ impl Directory {
     #[must_use]
     pub fn user(&self, local_part: &[u8]) -> Option<User> {
         let user = User { name: well_formed(local_part)?.into() };
-        self.shared.files.regular(&user.file()).ok()??;
+        self.opened().ground().files.regular(&user.file()).ok()??;
         Some(user)
     }
 
@@ -187,8 +193,10 @@ impl Directory {
         if self.user(name.as_bytes()).is_some() {
             return Ok(user);
         }
-        match self.shared.files.open_file(&file, Access::Write, Creation::Always) {
-            Ok(_) => self.shared.files.sync().map_err(failed)?,
+        let opened = self.opened();
+        let files = &opened.ground().files;
+        match files.open_file(&file, Access::Write, Creation::Always) {
+            Ok(_) => files.sync().map_err(failed)?,
             // Somebody else was quicker, or it is no mailbox.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let not_regular = || CreateError::NotRegular(file.to_string());
@@ -201,7 +209,7 @@ impl Directory {
 
     /// All users, by name; [`LISTED_MOST`] at most.
     pub fn users(&self) -> io::Result<Vec<User>> {
-        let names = self.shared.files.names(LISTED_MOST)?;
+        let names = self.opened().ground().files.names(LISTED_MOST)?;
         let local_parts = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
         let mut users: Vec<User> = local_parts.filter_map(|n| self.user(n.as_bytes())).collect();
         users.sort_unstable();
@@ -211,52 +219,37 @@ impl Directory {
     /// Room for the text of a message that is about to arrive.
     #[must_use]
     pub fn new_text(&self) -> Text {
-        Text::new(Arc::clone(&self.shared.files))
+        Text::new(Arc::clone(&self.opened().ground().files))
     }
 
     /// Stores a message for all its recipients or for none; when this returns it is on disk.
     ///
     /// What has begun is finished also if the returned future is dropped.
     pub async fn deliver(&self, envelope: Envelope, text: Text) -> Result<(), DeliverError> {
-        let parts = self.parts(&envelope);
+        let parts = parts(&envelope);
         let (delivery, answered) = Delivery::new(parts, text.finish()?);
-        committer::deliver(&self.shared, delivery);
+        committer::deliver(&self.opened().committer, delivery);
         answered.await.map_err(|gone| DeliverError::from(io::Error::other(gone)))?
-    }
-
-    fn parts(&self, envelope: &Envelope) -> Vec<Part> {
-        let from_line = mbox::from_line(&envelope.reverse_path, Local::now());
-        let mut parts: Vec<Part> = envelope
-            .local
-            .iter()
-            .map(|user| Part { file: user.file(), head: from_line.clone() })
-            .collect();
-        if !envelope.remote.is_empty() {
-            let block = queue::envelope_block(&envelope.reverse_path, &envelope.remote);
-            parts.push(Part { file: Arc::clone(&self.shared.queue), head: from_line + &block });
-        }
-        // Every program that locks several files must do so in one order.
-        parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
-        parts.dedup_by(|a, b| a.file == b.file);
-        parts
     }
 
     /// Removes what is only there to make the next delivery quick. To be called when there will be
     /// none.
     pub async fn close(&self) {
-        committer::remove_journals(&self.shared, Duration::ZERO).await;
-        self.shared.files.anchor().remove(&self.shared.files);
+        let opened = self.opened();
+        committer::remove_journals(&opened.committer, Duration::ZERO).await;
+        opened.ground().anchor.remove();
     }
 
     /// Opens a user's maildrop for a POP3 session: locks it against other sessions and lists its
     /// messages.
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
-        Maildrop::open(&self.shared, user).await
+        let Opened { committer, sessions } = self.opened();
+        Maildrop::open(&committer, &sessions, user.file()).await
     }
 
     /// Takes a snapshot of a user's mailbox, to look at its messages. Keeps no session out.
     pub async fn snapshot(&self, user: &User) -> Result<Snapshot, MaildropError> {
-        Snapshot::take(&self.shared, &user.file()).await
+        Snapshot::take(&self.opened().committer, &user.file()).await
     }
 
     /// Which messages of a user's mailbox the POP3 session of this process that has it open means
@@ -264,18 +257,33 @@ impl Directory {
     #[must_use]
     pub fn marks(&self, user: &str) -> Option<Arc<Marks>> {
         let file = User { name: user.into() }.file();
-        self.shared.sessions.marks(&file, &self.shared.indexes)
+        let opened = self.opened();
+        opened.sessions.marks(&file, &opened.ground().indexes)
     }
 
     /// The relay queue.
     #[must_use]
     pub fn queue(&self) -> Queue {
-        Queue::of(&self.shared)
+        Queue::of(&self.opened().committer)
     }
+}
 
-    pub(super) const fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+/// What of a message goes to which file.
+fn parts(envelope: &Envelope) -> Vec<Part> {
+    let from_line = mbox::from_line(&envelope.reverse_path, Local::now());
+    let mut parts: Vec<Part> = envelope
+        .local
+        .iter()
+        .map(|user| Part { file: user.file(), head: from_line.clone() })
+        .collect();
+    if !envelope.remote.is_empty() {
+        let block = queue::envelope_block(&envelope.reverse_path, &envelope.remote);
+        parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
     }
+    // Every program that locks several files must do so in one order.
+    parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
+    parts.dedup_by(|a, b| a.file == b.file);
+    parts
 }
 
 /// The name of a mailbox, if it may be one: letters, digits, the other characters of an atom
@@ -285,7 +293,7 @@ fn well_formed(local_part: &[u8]) -> Option<&str> {
     let atoms = |mut atoms: std::slice::Split<'_, u8, _>| {
         atoms.all(|atom: &[u8]| !atom.is_empty() && atom.iter().all(allowed))
     };
-    let fits = local_part.len() <= USER_MOST && local_part != queue::FILE.as_bytes();
+    let fits = local_part.len() <= USER_MOST && local_part != QUEUE_FILE.as_bytes();
     (fits && atoms(local_part.split(|&byte| byte == b'.')))
         .then(|| str::from_utf8(local_part).ok())
         .flatten()

@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::libc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-
-use crate::store::anchor::Anchor;
 
 /// Mode of the files we make: mail is its owner's.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -19,12 +19,17 @@ const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// Octets of a [`Window`].
 const WINDOW: usize = 1024 * 1024;
 
+/// A file of the directory, by its name.
+pub type FileName = Arc<str>;
+
+/// Attempts to get a name that is ours for a file of ours.
+const ATTEMPTS: usize = 10;
+
 /// A directory, open.
 #[derive(Debug)]
 pub struct Files {
     fd: OwnedFd,
     path: PathBuf,
-    anchor: Anchor,
 }
 
 /// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
@@ -63,19 +68,22 @@ impl Files {
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(Self { fd, path: path.to_owned(), anchor: Anchor::default() })
-    }
-
-    /// What the dotlocks in it are links to.
-    #[must_use]
-    pub const fn anchor(&self) -> &Anchor {
-        &self.anchor
+        Ok(Self { fd, path: path.to_owned() })
     }
 
     /// The path it was opened at, for words to people.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path names another directory by now. If it names none, it does not.
+    #[must_use]
+    pub fn was_replaced(&self) -> bool {
+        let Ok(named) = rustix::fs::statat(CWD, &self.path, AtFlags::empty()) else { return false };
+        let Ok(ours) = rustix::fs::fstat(&self.fd) else { return false };
+        FileType::from_raw_mode(named.st_mode).is_dir()
+            && (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino)
     }
 
     /// The state of the regular file `name`; `None` if there is no file of that name, or it is
@@ -97,6 +105,72 @@ impl Files {
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
     }
 
+    /// Opens a file that is ours by its name, made if it is missing. Whatever else stands there (a
+    /// link to another file, a directory, a FIFO) is not opened but cleared away.
+    pub fn own_file(&self, name: &str) -> io::Result<File> {
+        for _ in 0..ATTEMPTS {
+            match self.open_file(name, Access::Write, Creation::IfMissing) {
+                Ok(file) if is_only_name(&file)? => return Ok(file),
+                Ok(_) => {}
+                Err(error) if is_odd(&error) => {}
+                Err(error) => return Err(error),
+            }
+            self.clear(name)?;
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// Makes a file that is ours by its name anew. Whatever stood there is cleared away unopened.
+    pub fn new_file(&self, name: &str) -> io::Result<File> {
+        for _ in 0..ATTEMPTS {
+            self.clear(name)?;
+            match self.open_file(name, Access::Write, Creation::Always) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made,
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// Takes away whatever has a name that is ours. A directory that is not empty holds something
+    /// that is not: it is moved aside.
+    pub fn clear(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => self.move_aside(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn move_aside(&self, name: &str) -> io::Result<()> {
+        for nth in 1..=ATTEMPTS {
+            let aside = format!("{name}.{nth}");
+            let moved = rustix::fs::renameat_with(
+                &self.fd,
+                name,
+                &self.fd,
+                &aside,
+                rustix::fs::RenameFlags::NOREPLACE,
+            );
+            match moved {
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    tracing::warn!(
+                        "{name} is a directory where a file of ours belongs: it is {aside} now"
+                    );
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
     /// A file that has no name and is gone with its last descriptor.
     pub fn nameless(&self) -> io::Result<File> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
@@ -113,7 +187,7 @@ impl Files {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!(".mailconsole.{}.{number}", std::process::id());
-        let file = self.open_file(&name, Access::Write, Creation::Emptied)?;
+        let file = self.new_file(&name)?;
         self.remove(&name)?;
         Ok(file)
     }
@@ -156,10 +230,18 @@ impl Files {
     }
 }
 
-impl Drop for Files {
-    fn drop(&mut self) {
-        self.anchor.remove(self);
-    }
+/// Whether an open file is a regular one that has no other name: what is written to it can harm no
+/// other file.
+fn is_only_name(file: &File) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok(FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_nlink <= 1)
+}
+
+/// Whether a name could not be opened because it is no file: a symbolic link, a directory, a FIFO
+/// or a socket.
+fn is_odd(error: &io::Error) -> bool {
+    let odd = [libc::ELOOP, libc::EISDIR, libc::ENXIO, libc::ENOTDIR];
+    error.raw_os_error().is_some_and(|code| odd.contains(&code))
 }
 
 /// What a file is opened for.
@@ -178,8 +260,6 @@ pub enum Creation {
     Never,
     /// It is made, empty, if it is missing.
     IfMissing,
-    /// What it held is gone.
-    Emptied,
     /// It must not exist.
     Always,
 }
@@ -200,7 +280,6 @@ impl Creation {
         match self {
             Self::Never => OFlags::empty(),
             Self::IfMissing => OFlags::CREATE,
-            Self::Emptied => OFlags::CREATE.union(OFlags::TRUNC),
             Self::Always => OFlags::CREATE.union(OFlags::EXCL),
         }
     }

@@ -13,8 +13,7 @@ use std::thread;
 
 use md5::{Digest, Md5};
 
-use crate::store::committer::FileName;
-use crate::store::files::{Stamp, Window};
+use crate::store::files::{FileName, Stamp, Window};
 use crate::store::mbox::{End, NotMbox, Scanner, Span, Unquoter};
 
 /// Octets looked at at once; small enough to stay in a processor's cache between the passes.

@@ -17,9 +17,8 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-use crate::store::committer::FileName;
-use crate::store::directory::Durability;
-use crate::store::files::{Access, Creation, Files, Stamp};
+use crate::store::files::{Access, Creation, FileName, Files, Stamp};
+use crate::store::ground::Durability;
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::rewrite;
@@ -456,6 +455,7 @@ impl Read for Section<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::anchor::Anchor;
     use crate::store::lock::{Attempt, Purpose, try_lock};
     use proptest::prelude::*;
     use std::path::PathBuf;
@@ -488,7 +488,8 @@ mod tests {
         fn lock(&self) -> LockedFile {
             loop {
                 // Another test may be starting a program, which has our descriptors until its exec.
-                let attempt = try_lock(&self.files, "u.mbox", Purpose::Write).unwrap();
+                let anchor = Arc::new(Anchor::new(&self.files));
+                let attempt = try_lock(&anchor, "u.mbox", Purpose::Write).unwrap();
                 if let Attempt::Locked(locked) = attempt {
                     return locked;
                 }

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use crate::store::anchor;
+use crate::store::anchor::{self, Anchor};
 use crate::store::files::{Access, Creation, Files, Stamp};
 
 /// Age at which a dotlock whose holder cannot be asked is taken to be left over.
@@ -73,8 +73,9 @@ pub enum Purpose {
 }
 
 /// Tries to lock the file `name`.
-pub fn try_lock(files: &Arc<Files>, name: &str, purpose: Purpose) -> io::Result<Attempt> {
-    let dotlock = match Dotlock::try_take(files, name) {
+pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Result<Attempt> {
+    let files = anchor.files();
+    let dotlock = match Dotlock::try_take(anchor, name) {
         Ok(Taken::Ours(dotlock)) => Some(dotlock),
         Ok(Taken::Busy) => return Ok(Attempt::Busy),
         // The directory forbids it, or the disk is full and we only want to read: go on without.
@@ -197,7 +198,7 @@ pub fn dotlock_owner(files: &Files, mailbox: &str) -> io::Result<Owner> {
 /// `user.mbox.lock`, ours until dropped.
 #[derive(Debug)]
 struct Dotlock {
-    files: Arc<Files>,
+    anchor: Arc<Anchor>,
     name: String,
 }
 
@@ -207,23 +208,23 @@ enum Taken {
 }
 
 impl Dotlock {
-    fn try_take(files: &Arc<Files>, mailbox: &str) -> io::Result<Taken> {
+    fn try_take(anchor: &Arc<Anchor>, mailbox: &str) -> io::Result<Taken> {
         let name = format!("{mailbox}.lock");
-        if files.anchor().link(files, &name)? {
-            return Ok(Taken::Ours(Self { files: Arc::clone(files), name }));
+        if anchor.link(&name)? {
+            return Ok(Taken::Ours(Self { anchor: Arc::clone(anchor), name }));
         }
         // A left-over one is removed now and taken at the next attempt, in fair competition.
-        remove_if_stale(files, &name)?;
+        remove_if_stale(anchor.files(), &name)?;
         Ok(Taken::Busy)
     }
 }
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        if let Err(error) = self.files.remove(&self.name) {
+        if let Err(error) = self.anchor.files().remove(&self.name) {
             tracing::warn!("cannot remove {}: {error}; remove it by hand", self.name);
         }
-        self.files.anchor().remove_if_quiet(&self.files);
+        self.anchor.remove_if_quiet();
     }
 }
 
@@ -284,41 +285,41 @@ pub fn note_start() {
 mod tests {
     use super::*;
 
-    fn mailbox() -> (tempfile::TempDir, Arc<Files>) {
+    fn mailbox() -> (tempfile::TempDir, Arc<Anchor>) {
         note_start();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("u.mbox"), b"").unwrap();
         let files = Arc::new(Files::open(dir.path()).unwrap());
-        (dir, files)
+        (dir, Arc::new(Anchor::new(&files)))
     }
 
-    fn lock(files: &Arc<Files>) -> Attempt {
-        try_lock(files, "u.mbox", Purpose::Write).unwrap()
+    fn lock(anchor: &Arc<Anchor>) -> Attempt {
+        try_lock(anchor, "u.mbox", Purpose::Write).unwrap()
     }
 
     #[test]
     fn a_locked_file_is_busy_until_it_is_dropped_and_leaves_nothing() {
-        let (dir, files) = mailbox();
-        let held = lock(&files);
+        let (dir, anchor) = mailbox();
+        let held = lock(&anchor);
         assert!(matches!(held, Attempt::Locked(_)));
         let pid = std::fs::read_to_string(dir.path().join("u.mbox.lock")).unwrap();
         assert_eq!(pid, format!("{}\n", std::process::id()));
-        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(matches!(lock(&anchor), Attempt::Busy));
         drop(held);
-        assert!(matches!(lock(&files), Attempt::Locked(_)));
-        drop(files);
+        assert!(matches!(lock(&anchor), Attempt::Locked(_)));
+        drop(anchor);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn an_fcntl_lock_of_another_descriptor_is_respected() {
-        let (dir, files) = mailbox();
+        let (dir, anchor) = mailbox();
         let other = File::options().write(true).open(dir.path().join("u.mbox")).unwrap();
         assert!(try_ofd_lock(&other, OfdLock::Exclusive).unwrap());
-        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(matches!(lock(&anchor), Attempt::Busy));
         assert!(!dir.path().join("u.mbox.lock").exists(), "the dotlock is held while waiting");
         drop(other);
-        assert!(matches!(lock(&files), Attempt::Locked(_)));
+        assert!(matches!(lock(&anchor), Attempt::Locked(_)));
     }
 
     #[test]
@@ -340,33 +341,33 @@ mod tests {
 
     #[test]
     fn a_stale_dotlock_is_removed_and_a_fresh_one_is_not() {
-        let (dir, files) = mailbox();
+        let (dir, anchor) = mailbox();
         let dotlock = dir.path().join("u.mbox.lock");
         std::fs::write(&dotlock, b"").unwrap();
-        assert!(matches!(lock(&files), Attempt::Busy));
+        assert!(matches!(lock(&anchor), Attempt::Busy));
         assert!(dotlock.exists());
         let old = SystemTime::now() - STALE_AFTER - Duration::from_secs(1);
         File::options().write(true).open(&dotlock).unwrap().set_modified(old).unwrap();
-        assert!(matches!(lock(&files), Attempt::Busy));
-        assert!(matches!(lock(&files), Attempt::Locked(_)));
+        assert!(matches!(lock(&anchor), Attempt::Busy));
+        assert!(matches!(lock(&anchor), Attempt::Locked(_)));
     }
 
     #[test]
     fn links_directories_and_fifos_are_no_mailboxes() {
-        let (dir, files) = mailbox();
+        let (dir, anchor) = mailbox();
         std::os::unix::fs::symlink("u.mbox", dir.path().join("link.mbox")).unwrap();
         std::fs::create_dir(dir.path().join("dir.mbox")).unwrap();
         nix::unistd::mkfifo(&dir.path().join("fifo.mbox"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         for name in ["link.mbox", "dir.mbox", "fifo.mbox", "none.mbox"] {
-            let attempt = try_lock(&files, name, Purpose::Write).unwrap();
+            let attempt = try_lock(&anchor, name, Purpose::Write).unwrap();
             assert!(matches!(attempt, Attempt::Missing), "{name}");
         }
     }
 
     #[test]
     fn a_missing_file_is_made_where_that_is_asked_for() {
-        let (dir, files) = mailbox();
-        let attempt = try_lock(&files, "mqueue", Purpose::Create).unwrap();
+        let (dir, anchor) = mailbox();
+        let attempt = try_lock(&anchor, "mqueue", Purpose::Create).unwrap();
         assert!(matches!(attempt, Attempt::Locked(_)));
         assert!(dir.path().join("mqueue").exists());
     }

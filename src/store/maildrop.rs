@@ -2,71 +2,32 @@
 //! they were when it was opened, while deliveries go on behind them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::store::browse::Snapshot;
-use crate::store::committer::{self, FileName, LockError};
-use crate::store::directory::{Shared, User};
-use crate::store::files::{Access, Creation, Files, Stamp, Window};
-use crate::store::holder;
-use crate::store::index::{Index, IndexError, Indexes, Message, ReadError, UniqueId};
-use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
+use crate::store::committer::{self, Committer, LockError};
+use crate::store::files::{FileName, Stamp, Window};
+use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId};
+use crate::store::lock::{LockedFile, Purpose};
 use crate::store::marks::Marks;
 use crate::store::reader::MessageReader;
 use crate::store::rewrite;
+use crate::store::sessions::{SessionLock, Sessions};
+
+pub use crate::store::browse::MaildropError;
 
 /// A locked maildrop.
 #[derive(Debug)]
 pub struct Maildrop {
-    shared: Arc<Shared>,
+    committer: Arc<Committer>,
     name: FileName,
     snapshot: Snapshot,
     octets: Arc<[u64]>,
     marks: Arc<Marks>,
     _session: SessionLock,
-}
-
-/// Why a maildrop was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum MaildropError {
-    /// Another session has it.
-    #[error("the maildrop is in use by another session")]
-    InUse,
-    /// The file is no mbox; it is left as it is.
-    #[error("the mailbox is not an mbox file: it does not begin with a From line")]
-    NotMbox,
-    /// The mailbox was removed since its user was looked up.
-    #[error("there is no such mailbox")]
-    Missing,
-    /// Another program has had the file locked for 30 s.
-    #[error("another program keeps the mailbox locked")]
-    Busy,
-    /// The system says why.
-    #[error("the mailbox cannot be read: {0}")]
-    Io(#[from] io::Error),
-}
-
-impl From<LockError> for MaildropError {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Busy => Self::Busy,
-            LockError::Missing => Self::Missing,
-            LockError::Io(error) => Self::Io(error),
-        }
-    }
-}
-
-impl From<IndexError> for MaildropError {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::NotMbox(_) => Self::NotMbox,
-            IndexError::Io(error) => Self::Io(error),
-        }
-    }
 }
 
 /// Why messages were not removed. All of them are still there then.
@@ -116,16 +77,19 @@ impl From<ReadError> for UpdateError {
 }
 
 impl Maildrop {
-    pub(super) async fn open(shared: &Arc<Shared>, user: &User) -> Result<Self, MaildropError> {
-        let name = user.file();
-        let session = SessionLock::take(shared, &name)?;
-        let snapshot = Snapshot::take(shared, &name).await?;
+    pub(super) async fn open(
+        committer: &Arc<Committer>,
+        sessions: &Arc<Sessions>,
+        name: FileName,
+    ) -> Result<Self, MaildropError> {
+        let session = SessionLock::take(sessions, &committer.ground().files, &name)?;
+        let session = session.ok_or(MaildropError::InUse)?;
+        let snapshot = Snapshot::take(committer, &name).await?;
         let index = snapshot.index();
         let marks = Arc::new(Marks::of(index.messages.len()));
-        let opening = Opening { index: Arc::clone(index), marks: Arc::clone(&marks) };
-        shared.sessions.opened(&name, opening);
+        sessions.opened(&name, Arc::clone(index), Arc::clone(&marks));
         Ok(Self {
-            shared: Arc::clone(shared),
+            committer: Arc::clone(committer),
             name,
             octets: index.messages.iter().map(|message| message.span.octets).collect(),
             snapshot,
@@ -175,13 +139,13 @@ impl Maildrop {
         if deleted.is_empty() {
             return Ok(());
         }
-        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
+        let (committer, name) = (Arc::clone(&self.committer), Arc::clone(&self.name));
         let update = move |locked| {
             let result = Update { maildrop: &self, deleted: &deleted }.run(&locked);
             drop(self);
             result
         };
-        committer::with_locked(&shared, &name, Purpose::Write, update).await?
+        committer::with_locked(&committer, &name, Purpose::Write, update).await?
     }
 }
 
@@ -193,9 +157,10 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn run(&self, locked: &LockedFile) -> Result<(), UpdateError> {
-        let Maildrop { shared, name, snapshot, .. } = self.maildrop;
+        let Maildrop { committer, name, snapshot, .. } = self.maildrop;
+        let ground = committer.ground();
         let file = locked.file();
-        let now = shared.indexes.of(name, file)?;
+        let now = ground.indexes.of(name, file)?;
         let gone = if now.continues(snapshot.index()) {
             self.by_position(now.messages.len())?
         } else {
@@ -207,8 +172,8 @@ impl Update<'_> {
         let kept = |nth: usize| !gone.get(nth).copied().unwrap_or(false);
         let stamp = self.rewrite(file, &now, kept)?;
         match stamp {
-            Some(stamp) => shared.indexes.replaced(name, stamp, &now, kept),
-            None => shared.indexes.forget(name),
+            Some(stamp) => ground.indexes.replaced(name, stamp, &now, kept),
+            None => ground.indexes.forget(name),
         }
         Ok(())
     }
@@ -265,13 +230,14 @@ impl Update<'_> {
         now: &Index,
         kept: impl Fn(usize) -> bool,
     ) -> io::Result<Option<Stamp>> {
-        let Maildrop { shared, name, .. } = self.maildrop;
-        let mut draft = rewrite::Draft::begin(&shared.files, name, file)?;
+        let Maildrop { committer, name, .. } = self.maildrop;
+        let files = &committer.ground().files;
+        let mut draft = rewrite::Draft::begin(files, name, file)?;
         let size = Stamp::of_file(file)?.size;
         draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;
         let octets = draft.octets()?;
         draft.replace()?;
-        Ok(shared.files.regular(name)?.filter(|stamp| stamp.size == octets))
+        Ok(files.regular(name)?.filter(|stamp| stamp.size == octets))
     }
 }
 
@@ -296,120 +262,4 @@ fn kept_stretches(
         stretches.push(from..size);
     }
     stretches
-}
-
-/// The lock of a POP3 session: an OFD lock on a file beside the mailbox, so that deliveries go on,
-/// and gone the moment its holder dies.
-#[derive(Debug)]
-struct SessionLock {
-    shared: Arc<Shared>,
-    name: FileName,
-    /// None where the directory allows no new file: then only this process keeps to it.
-    file: Option<File>,
-}
-
-impl SessionLock {
-    fn take(shared: &Arc<Shared>, name: &FileName) -> Result<Self, MaildropError> {
-        if !shared.sessions.begin(name) {
-            return Err(MaildropError::InUse);
-        }
-        // From here on it is given back by dropping it.
-        let mut lock = Self { shared: Arc::clone(shared), name: Arc::clone(name), file: None };
-        lock.file = lock_side_file(&shared.files, &side_file(name))?;
-        if let Some(Err(error)) = lock.file.as_ref().map(holder::note_in) {
-            tracing::debug!("{name}: the session lock does not say whose it is: {error}");
-        }
-        Ok(lock)
-    }
-}
-
-/// The file that is locked as long as a session has `mailbox`.
-pub(super) fn side_file(mailbox: &str) -> String {
-    format!(".{mailbox}.pop")
-}
-
-/// Makes and locks the side file; `None` if the directory forbids it.
-fn lock_side_file(files: &Files, side: &str) -> Result<Option<File>, MaildropError> {
-    loop {
-        let file = match files.open_file(side, Access::Write, Creation::IfMissing) {
-            Ok(file) => file,
-            Err(error) if is_read_only(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
-            return Err(MaildropError::InUse);
-        }
-        // Its last holder may have removed it between our opening and our locking it.
-        let named = files.regular(side)?;
-        if named.map(|stamp| stamp.identity) == Some(Stamp::of_file(&file)?.identity) {
-            return Ok(Some(file));
-        }
-    }
-}
-
-fn is_read_only(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-impl Drop for SessionLock {
-    fn drop(&mut self) {
-        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
-        if self.file.is_some()
-            && let Err(error) = self.shared.files.remove(&side_file(&self.name))
-        {
-            tracing::warn!("{}: cannot remove the session lock: {error}", self.name);
-        }
-        self.file = None;
-        self.shared.sessions.end(&self.name);
-    }
-}
-
-/// The maildrops that sessions of this process have locked, and what is marked in those that are
-/// open.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<FileName, Option<Opening>>>);
-
-/// What one session has open.
-#[derive(Debug)]
-struct Opening {
-    /// The messages as the session numbers them.
-    index: Arc<Index>,
-    marks: Arc<Marks>,
-}
-
-impl Sessions {
-    fn begin(&self, name: &FileName) -> bool {
-        match self.locked().entry(Arc::clone(name)) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(vacant) => {
-                vacant.insert(None);
-                true
-            }
-        }
-    }
-
-    fn opened(&self, name: &FileName, opening: Opening) {
-        self.locked().insert(Arc::clone(name), Some(opening));
-    }
-
-    fn end(&self, name: &FileName) {
-        self.locked().remove(name);
-    }
-
-    pub(super) fn is_open(&self, name: &FileName) -> bool {
-        self.locked().contains_key(name)
-    }
-
-    /// What the session marks, if its messages are the first that `indexes` has of the mailbox:
-    /// where another program has rewritten it, their places mean nothing.
-    pub(super) fn marks(&self, name: &FileName, indexes: &Indexes) -> Option<Arc<Marks>> {
-        let sessions = self.locked();
-        let opening = sessions.get(name)?.as_ref()?;
-        let fit = indexes.known_to_continue(name, &opening.index);
-        fit.then(|| Arc::clone(&opening.marks))
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<FileName, Option<Opening>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -26,18 +26,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::committer::{self, FileName, LockError};
-use crate::store::directory::Shared;
-use crate::store::files::{Access, Creation, Files, Stamp, Window};
+use crate::store::committer::{self, Committer, LockError};
+use crate::store::files::{Access, Creation, FileName, Files, Stamp, Window};
+use crate::store::ground::QUEUE_FILE;
 use crate::store::index::{IndexError, Message};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
 use crate::store::mbox::{self, Span};
 use crate::store::overview::{QueueView, RecipientState};
 use crate::store::reader::MessageReader;
 use crate::store::rewrite::Draft;
-
-/// The name of the queue file.
-pub const FILE: &str = "mqueue";
 
 /// What a relay run keeps locked, so that there is one at a time.
 const RUN_LOCK: &str = ".mqueue.relay";
@@ -318,7 +315,7 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
 /// afterwards, by their ids, what has become of them. What is queued meanwhile stays.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    committer: Arc<Committer>,
     name: FileName,
 }
 
@@ -370,8 +367,8 @@ pub enum Edit {
 }
 
 impl Queue {
-    pub(super) fn of(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), name: FILE.into() }
+    pub(super) fn of(committer: &Arc<Committer>) -> Self {
+        Self { committer: Arc::clone(committer), name: QUEUE_FILE.into() }
     }
 
     /// The entries as they are now, in the order of the file. Messages without an envelope are
@@ -379,7 +376,7 @@ impl Queue {
     pub async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         let queue = self.clone();
         let list = move |locked: LockedFile| queue.list(locked.file());
-        match committer::with_locked(&self.shared, &self.name, Purpose::Read, list).await {
+        match committer::with_locked(&self.committer, &self.name, Purpose::Read, list).await {
             Ok(listed) => listed,
             // Nothing has ever been queued.
             Err(LockError::Missing) => Ok(Vec::new()),
@@ -388,7 +385,7 @@ impl Queue {
     }
 
     fn list(&self, file: &File) -> Result<Vec<Entry>, QueueError> {
-        let index = self.shared.indexes.of(&self.name, file)?;
+        let index = self.committer.ground().indexes.of(&self.name, file)?;
         let mut window = Window::new(file);
         let read = |message: &Message| Entry::read(message.span, &mut window).transpose();
         Ok(index.messages.iter().filter_map(read).collect::<io::Result<_>>()?)
@@ -400,11 +397,15 @@ impl Queue {
         let (queue, entry) = (self.clone(), entry.clone());
         let open = move |locked: LockedFile| {
             let entry = queue.find(locked.file(), &entry)?;
-            let file = queue.shared.files.open_file(FILE, Access::Read, Creation::Never)?;
+            let file = queue.committer.ground().files.open_file(
+                QUEUE_FILE,
+                Access::Read,
+                Creation::Never,
+            )?;
             let text = Span { text: entry.text, octets: entry.octets, ..entry.span };
             Ok(MessageReader::new(Arc::new(file), text))
         };
-        committer::with_locked(&self.shared, &self.name, Purpose::Read, open).await?
+        committer::with_locked(&self.committer, &self.name, Purpose::Read, open).await?
     }
 
     /// Marks recipients of an entry (by their place in its block) as delivered: one small write
@@ -417,7 +418,7 @@ impl Queue {
     ) -> Result<(), QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
         let mark = move |locked: LockedFile| queue.mark(locked.file(), &entry, &recipients);
-        committer::with_locked(&self.shared, &self.name, Purpose::Write, mark).await?
+        committer::with_locked(&self.committer, &self.name, Purpose::Write, mark).await?
     }
 
     fn mark(&self, file: &File, entry: &Entry, recipients: &[usize]) -> Result<(), QueueError> {
@@ -428,9 +429,9 @@ impl Queue {
             let Some(letter) = there.letter_of(entry.block.recipients.get(*nth)) else { continue };
             file.write_all_at(b"D", there.span.text + letter)?;
         }
-        self.shared.durability.sync(file)?;
+        self.committer.ground().durability.sync(file)?;
         // The marks move nothing, so that what is known of the file still holds.
-        self.shared.indexes.appended(&self.name, before, Stamp::of_file(file)?);
+        self.committer.ground().indexes.appended(&self.name, before, Stamp::of_file(file)?);
         Ok(())
     }
 
@@ -438,7 +439,7 @@ impl Queue {
     pub async fn now(&self, entry: &Entry) -> Result<Entry, QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
         let find = move |locked: LockedFile| queue.find(locked.file(), &entry);
-        committer::with_locked(&self.shared, &self.name, Purpose::Read, find).await?
+        committer::with_locked(&self.committer, &self.name, Purpose::Read, find).await?
     }
 
     /// The entry where it is now: usually where it was.
@@ -460,7 +461,7 @@ impl Queue {
     ) -> Result<Vec<Block>, QueueError> {
         let queue = self.clone();
         let rewrite = move |locked: LockedFile| queue.rewrite(locked.file(), edit);
-        match committer::with_locked(&self.shared, &self.name, Purpose::Write, rewrite).await {
+        match committer::with_locked(&self.committer, &self.name, Purpose::Write, rewrite).await {
             Ok(left) => left,
             Err(LockError::Missing) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -490,7 +491,7 @@ impl Queue {
     }
 
     fn replace(&self, file: &File, edited: &[(Entry, Edit)]) -> Result<(), QueueError> {
-        let mut draft = Draft::begin(&self.shared.files, &self.name, file)?;
+        let mut draft = Draft::begin(&self.committer.ground().files, &self.name, file)?;
         let mut copied = 0;
         for (entry, edit) in edited {
             let kept_until =
@@ -505,23 +506,23 @@ impl Queue {
         }
         draft.copy(file, copied..Stamp::of_file(file)?.size)?;
         draft.replace()?;
-        self.shared.indexes.forget(&self.name);
+        self.committer.ground().indexes.forget(&self.name);
         Ok(())
     }
 
     /// Takes the right to run the relay on this queue, which one process has at a time; `None` if
     /// another has it. It goes with the value, or with the process.
     pub fn begin_run(&self) -> io::Result<Option<RunLock>> {
-        let file = self.shared.files.open_file(RUN_LOCK, Access::Write, Creation::IfMissing)?;
+        let file = self.committer.ground().files.own_file(RUN_LOCK)?;
         if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
             return Ok(None);
         }
         // Its last holder may have removed it between our opening and our locking it.
-        let named = self.shared.files.regular(RUN_LOCK)?.map(|stamp| stamp.identity);
+        let named = self.committer.ground().files.regular(RUN_LOCK)?.map(|stamp| stamp.identity);
         if named != Some(Stamp::of_file(&file)?.identity) {
             return self.begin_run();
         }
-        Ok(Some(RunLock { files: Arc::clone(&self.shared.files), _file: file }))
+        Ok(Some(RunLock { files: Arc::clone(&self.committer.ground().files), _file: file }))
     }
 }
 

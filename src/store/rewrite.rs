@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Gid, Mode, Uid};
 
-use crate::store::files::{Access, Creation, Files, Window};
+use crate::store::files::{Files, Window};
 
 /// Octets gathered before they are written.
 const GATHERED: usize = 256 * 1024;
@@ -25,7 +25,7 @@ pub struct Draft {
     done: bool,
 }
 
-/// A fixed name: left over by a crash, it is used again by the next rewrite.
+/// A fixed name: what a crash left over is cleared away by the next rewrite.
 fn draft_name(name: &str) -> String {
     format!(".{name}.tmp")
 }
@@ -34,7 +34,7 @@ impl Draft {
     /// Begins a file that is to replace `name`, whose lock the caller holds, with the owner and
     /// mode of `old`.
     pub fn begin(files: &Arc<Files>, name: &str, old: &File) -> io::Result<Self> {
-        let file = files.open_file(&draft_name(name), Access::Write, Creation::Emptied)?;
+        let file = files.new_file(&draft_name(name))?;
         let draft = Self {
             files: Arc::clone(files),
             name: name.to_owned(),

@@ -10,9 +10,10 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::store::committer::{self, FileName, LockError};
-use crate::store::directory::{Directory, Shared};
-use crate::store::files::Stamp;
+use crate::store::committer::{self, LockError};
+use crate::store::directory::{Directory, Opened};
+use crate::store::files::{FileName, Stamp};
+use crate::store::ground::QUEUE_FILE;
 use crate::store::holder;
 use crate::store::index::{Index, IndexError};
 use crate::store::lock::{LockedFile, Purpose};
@@ -114,31 +115,34 @@ impl Survey {
             tracing::warn!("cannot list {}: {error}", self.directory.path().display());
             Vec::new()
         });
-        let shared = Arc::clone(self.directory.shared());
+        let opened = self.directory.opened();
         let mut mailboxes = Vec::with_capacity(users.len());
         let mut names = HashSet::new();
         for (nth, user) in users.iter().enumerate() {
             let name = user.file();
-            let holder = self.holder(&shared, &name, nth);
-            if let Some(view) = self.mailbox(&shared, &name, user.name(), holder).await {
+            let holder = self.holder(&opened, &name, nth);
+            if let Some(view) = self.mailbox(&opened, &name, user.name(), holder).await {
                 mailboxes.push(view);
                 names.insert(name);
             }
         }
-        let queue: FileName = queue::FILE.into();
-        let holder = self.holder(&shared, &queue, 0);
-        mailboxes.extend(self.mailbox(&shared, &queue, queue::FILE, holder).await);
+        let queue: FileName = QUEUE_FILE.into();
+        let holder = self.holder(&opened, &queue, 0);
+        mailboxes.extend(self.mailbox(&opened, &queue, QUEUE_FILE, holder).await);
         names.insert(queue);
         self.mailboxes.retain(|name, _| names.contains(name));
-        let queue = self.queue(&shared).await;
+        let queue = self.queue(&opened).await;
         Overview { mailboxes, queue }
     }
 
     /// Who has the `nth` mailbox locked.
-    fn holder(&mut self, shared: &Shared, name: &FileName, nth: usize) -> Option<Holder> {
-        let fcntl_lock = || (nth < PROBED_MOST).then(|| holder::fcntl_lock(shared, name)).flatten();
-        let holder = holder::session(shared, name)
-            .or_else(|| holder::dotlock(shared, name))
+    fn holder(&mut self, opened: &Opened, name: &FileName, nth: usize) -> Option<Holder> {
+        let files = &opened.ground().files;
+        let fcntl_lock = || {
+            (nth < PROBED_MOST).then(|| holder::fcntl_lock(&opened.ground().files, name)).flatten()
+        };
+        let holder = holder::session(&opened.sessions, files, name)
+            .or_else(|| holder::dotlock(files, name))
             .or_else(fcntl_lock);
         self.foreign_lock |= holder.as_ref().is_some_and(|one| *one != Holder::OwnSession);
         holder
@@ -146,22 +150,22 @@ impl Survey {
 
     async fn mailbox(
         &mut self,
-        shared: &Arc<Shared>,
+        opened: &Opened,
         name: &FileName,
         user: &str,
         holder: Option<Holder>,
     ) -> Option<MailboxView> {
-        let stamp = shared.files.regular(name).ok()??;
+        let stamp = opened.ground().files.regular(name).ok()??;
         let before = self.mailboxes.get(name);
         if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
             return Some(MailboxView { holder, ..seen.value.clone() });
         }
         let before = before.map(|seen| seen.value.clone());
-        let (messages, trouble) = match count(shared, name).await {
+        let (messages, trouble) = match count(opened, name).await {
             Ok(index) => (Some(index.messages.len() as u64), None),
             Err(Trouble::Locked) => {
                 self.foreign_lock = true;
-                let holder = Some(whoever(holder, shared, name));
+                let holder = Some(whoever(holder, opened, name));
                 let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
                 return Some(MailboxView { holder, ..before });
             }
@@ -178,13 +182,13 @@ impl Survey {
         Some(value)
     }
 
-    async fn queue(&mut self, shared: &Arc<Shared>) -> Vec<QueueView> {
-        let name: FileName = queue::FILE.into();
-        let Ok(Some(stamp)) = shared.files.regular(&name) else { return Vec::new() };
+    async fn queue(&mut self, opened: &Opened) -> Vec<QueueView> {
+        let name: FileName = QUEUE_FILE.into();
+        let Ok(Some(stamp)) = opened.ground().files.regular(&name) else { return Vec::new() };
         if let Some(seen) = self.queue.as_ref().filter(|seen| seen.stamp == stamp) {
             return seen.value.clone();
         }
-        match list_queue(shared, &name).await {
+        match list_queue(opened, &name).await {
             Ok(value) => {
                 self.queue = Some(Seen { stamp, value: value.clone() });
                 value
@@ -209,8 +213,8 @@ impl Survey {
 }
 
 /// Who has a file locked that could not be looked at.
-fn whoever(known: Option<Holder>, shared: &Shared, name: &FileName) -> Holder {
-    let holder = known.or_else(|| holder::fcntl_lock(shared, name));
+fn whoever(known: Option<Holder>, opened: &Opened, name: &FileName) -> Holder {
+    let holder = known.or_else(|| holder::fcntl_lock(&opened.ground().files, name));
     holder.unwrap_or(Holder::Program(None))
 }
 
@@ -263,21 +267,21 @@ impl From<IndexError> for Trouble {
     }
 }
 
-async fn count(shared: &Arc<Shared>, name: &FileName) -> Result<Arc<Index>, Trouble> {
-    let index = indexed(shared, name);
-    Ok(committer::with_locked_at_once(shared, name, Purpose::Read, index).await??)
+async fn count(opened: &Opened, name: &FileName) -> Result<Arc<Index>, Trouble> {
+    let index = indexed(opened, name);
+    Ok(committer::with_locked_at_once(&opened.committer, name, Purpose::Read, index).await??)
 }
 
 fn indexed(
-    shared: &Arc<Shared>,
+    opened: &Opened,
     name: &FileName,
 ) -> impl FnOnce(LockedFile) -> Result<Arc<Index>, IndexError> + Send + 'static {
-    let (shared, name) = (Arc::clone(shared), Arc::clone(name));
-    move |locked| shared.indexes.of(&name, locked.file())
+    let (committer, name) = (Arc::clone(&opened.committer), Arc::clone(name));
+    move |locked| committer.ground().indexes.of(&name, locked.file())
 }
 
-async fn list_queue(shared: &Arc<Shared>, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
-    let index = indexed(shared, name);
+async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
+    let index = indexed(opened, name);
     let list = move |locked: LockedFile| {
         let file = locked.file().try_clone()?;
         let index = index(locked)?;
@@ -285,7 +289,7 @@ async fn list_queue(shared: &Arc<Shared>, name: &FileName) -> Result<Vec<QueueVi
         Ok(queue::views(&file, spans, QUEUE_LISTED)?)
     };
     let listed: Result<_, IndexError> =
-        committer::with_locked_at_once(shared, name, Purpose::Read, list).await?;
+        committer::with_locked_at_once(&opened.committer, name, Purpose::Read, list).await?;
     Ok(listed?)
 }
 

@@ -8,10 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use crate::store::append::Delivery;
-
-/// A file of the directory, by its name.
-pub type FileName = Arc<str>;
+use crate::store::delivery::Delivery;
+use crate::store::files::FileName;
 
 /// Octets from which on a delivery is written by itself, so that small ones need not wait for it.
 const LARGE: u64 = 512 * 1024;
@@ -227,7 +225,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::append::Part;
+    use crate::store::delivery::Part;
     use crate::store::text::Finished;
 
     fn delivery(files: &[&str], octets: u64) -> Waiting<u8> {

@@ -13,7 +13,7 @@ use crate::servers::smtp::address::ReversePath;
 use crate::servers::smtp::session::{
     Delivery, Effect, Outcome, Relaying, SmtpSession, Transaction,
 };
-use crate::store::append::DeliverError;
+use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
 use crate::store::text::Text;
 use crate::wire::event::{self, Kind};

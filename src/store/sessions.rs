@@ -1,0 +1,171 @@
+//! Which maildrops are in use: the locks of POP3 sessions, held against each other inside this
+//! process and against other processes, and what each session means to remove.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::store::files::{FileName, Files, Stamp};
+use crate::store::index::{Index, Indexes};
+use crate::store::lock::{self, OfdLock};
+use crate::store::marks::Marks;
+
+/// Octets of a side file that are read; it holds a process id.
+const SIDE_FILE_READ: u64 = 32;
+
+/// The maildrops that sessions of this process have locked, and what is marked in those that are
+/// open.
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<HashMap<FileName, Option<Opening>>>);
+
+/// What one session has open.
+#[derive(Debug)]
+struct Opening {
+    /// The messages as the session numbers them.
+    index: Arc<Index>,
+    marks: Arc<Marks>,
+}
+
+impl Sessions {
+    /// Notes what the session that has locked a maildrop sees in it.
+    pub fn opened(&self, name: &FileName, index: Arc<Index>, marks: Arc<Marks>) {
+        self.locked().insert(Arc::clone(name), Some(Opening { index, marks }));
+    }
+
+    /// Whether a session of this process has the maildrop.
+    #[must_use]
+    pub fn is_open(&self, name: &FileName) -> bool {
+        self.locked().contains_key(name)
+    }
+
+    /// What the session marks, if its messages are the first that `indexes` has of the mailbox:
+    /// where another program has rewritten it, their places mean nothing.
+    #[must_use]
+    pub fn marks(&self, name: &FileName, indexes: &Indexes) -> Option<Arc<Marks>> {
+        let sessions = self.locked();
+        let opening = sessions.get(name)?.as_ref()?;
+        let fit = indexes.known_to_continue(name, &opening.index);
+        fit.then(|| Arc::clone(&opening.marks))
+    }
+
+    fn begin(&self, name: &FileName) -> bool {
+        match self.locked().entry(Arc::clone(name)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(None);
+                true
+            }
+        }
+    }
+
+    fn end(&self, name: &FileName) {
+        self.locked().remove(name);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<FileName, Option<Opening>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lock of a POP3 session: an OFD lock on a file beside the mailbox, so that deliveries go on,
+/// and gone the moment its holder dies.
+#[derive(Debug)]
+pub struct SessionLock {
+    sessions: Arc<Sessions>,
+    files: Arc<Files>,
+    name: FileName,
+    /// None where the directory allows no new file: then only this process keeps to it.
+    file: Option<File>,
+}
+
+impl SessionLock {
+    /// Locks a maildrop; `None` if another session has it.
+    pub fn take(
+        sessions: &Arc<Sessions>,
+        files: &Arc<Files>,
+        name: &FileName,
+    ) -> io::Result<Option<Self>> {
+        if !sessions.begin(name) {
+            return Ok(None);
+        }
+        // From here on it is given back by dropping it.
+        let (sessions, files, name) = (Arc::clone(sessions), Arc::clone(files), Arc::clone(name));
+        let mut lock = Self { sessions, files, name, file: None };
+        match lock_side_file(&lock.files, &side_file(&lock.name))? {
+            Side::Locked(file) => lock.file = Some(file),
+            Side::InUse => return Ok(None),
+            Side::Forbidden => {}
+        }
+        if let Some(Err(error)) = lock.file.as_ref().map(note_in) {
+            tracing::debug!("{}: the session lock does not say whose it is: {error}", lock.name);
+        }
+        Ok(Some(lock))
+    }
+}
+
+impl Drop for SessionLock {
+    fn drop(&mut self) {
+        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
+        if self.file.is_some()
+            && let Err(error) = self.files.remove(&side_file(&self.name))
+        {
+            tracing::warn!("{}: cannot remove the session lock: {error}", self.name);
+        }
+        self.file = None;
+        self.sessions.end(&self.name);
+    }
+}
+
+/// The file that is locked as long as a session has `mailbox`.
+#[must_use]
+pub fn side_file(mailbox: &str) -> String {
+    format!(".{mailbox}.pop")
+}
+
+/// What came of locking a side file.
+enum Side {
+    Locked(File),
+    InUse,
+    /// The directory allows no new file.
+    Forbidden,
+}
+
+fn lock_side_file(files: &Files, side: &str) -> io::Result<Side> {
+    loop {
+        let file = match files.own_file(side) {
+            Ok(file) => file,
+            Err(error) if is_read_only(&error) => return Ok(Side::Forbidden),
+            Err(error) => return Err(error),
+        };
+        if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
+            return Ok(Side::InUse);
+        }
+        // Its last holder may have removed it between our opening and our locking it.
+        let named = files.regular(side)?;
+        if named.map(|stamp| stamp.identity) == Some(Stamp::of_file(&file)?.identity) {
+            return Ok(Side::Locked(file));
+        }
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Notes in a side file, which the caller has locked, which process has it. That is for people:
+/// where it cannot be written, the lock holds all the same.
+fn note_in(side: &File) -> io::Result<()> {
+    side.set_len(0)?;
+    side.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
+}
+
+/// The process that is noted in a side file.
+#[must_use]
+pub fn noted_in(side: File) -> Option<i32> {
+    let mut noted = String::new();
+    side.take(SIDE_FILE_READ).read_to_string(&mut noted).ok()?;
+    noted.trim().parse().ok().filter(|&id| id > 0)
+}
