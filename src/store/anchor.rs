@@ -1,17 +1,23 @@
 //! The file whose links are the dotlocks of this process: `.mailconsole.PID`, which holds the
 //! process id.
 //!
+//! Where the file system knows no hard links (vfat, some network and container shares), each lock is
+//! a file of its own, renamed to its name once it holds the process id.
+//!
 //! A link costs much less than a file: ext4 without a journal looks for an inode that was not
 //! freed lately, and finds fewer the more dotlocks come and go. A link also has its content
 //! from the first moment on: a lock that is made empty and filled later would block its mailbox
 //! for ever if we died in between.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use procfs::process::Process;
@@ -31,6 +37,9 @@ const TOUCHED_EVERY: Duration = Duration::from_secs(30);
 /// removed with each lock: whoever looks into the directory finds mail in it and nothing else.
 const BUSY: u32 = 20;
 
+/// Names that are no locks of which it is said.
+const TOLD_MOST: usize = 1_000;
+
 /// Attempts to link a file that somebody else removes time and again.
 const ATTEMPTS: usize = 10;
 
@@ -41,6 +50,10 @@ pub struct Anchor {
     /// When it was last made to look new.
     touched: Mutex<Option<Instant>>,
     pace: Mutex<Pace>,
+    /// Whether the file system has turned out to know no hard links.
+    linkless: AtomicBool,
+    /// What has been said about names that are no locks, so that it is said once.
+    told: Mutex<HashSet<String>>,
 }
 
 /// How many locks have been taken lately.
@@ -80,7 +93,13 @@ impl Anchor {
     /// None yet, in the directory `files`.
     #[must_use]
     pub fn new(files: &Arc<Files>) -> Self {
-        Self { files: Arc::clone(files), touched: Mutex::default(), pace: Mutex::default() }
+        Self {
+            files: Arc::clone(files),
+            touched: Mutex::default(),
+            pace: Mutex::default(),
+            linkless: AtomicBool::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// The directory in which it is.
@@ -92,6 +111,9 @@ impl Anchor {
     /// Gives the file another name, that of a lock; whether that name was free.
     pub fn link(&self, lock: &str) -> io::Result<bool> {
         self.pace().note_lock(Instant::now());
+        if self.linkless.load(Ordering::Relaxed) {
+            return self.rename_to(lock);
+        }
         let mut linked = Err(ErrorKind::NotFound.into());
         for _ in 0..ATTEMPTS {
             self.make_ready()?;
@@ -105,8 +127,56 @@ impl Anchor {
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if knows_no_links(&error) => {
+                let told = self.linkless.swap(true, Ordering::Relaxed);
+                if !told {
+                    let path = self.files.path().display();
+                    tracing::warn!("{path}: no hard links here ({error}); locks are made without");
+                }
+                self.remove();
+                self.rename_to(lock)
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// As [`link`](Self::link), without a link: a file of its own, which has its content before it
+    /// has its name.
+    fn rename_to(&self, lock: &str) -> io::Result<bool> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let draft = format!("{}.{number}", own_name());
+        let file = self.files.new_file(&draft)?;
+        file.write_all_at(own_id().as_bytes(), 0)?;
+        match self.files.rename_to_free(&draft, lock) {
+            Ok(()) => return Ok(true),
+            Err(error) => {
+                self.files.remove(&draft)?;
+                if error.kind() == ErrorKind::AlreadyExists {
+                    return Ok(false);
+                }
+            }
+        }
+        // No such renaming either. A lock that is empty for a moment is better than none.
+        match self.files.open_file(lock, Access::Write, Creation::Always) {
+            Ok(file) => file.write_all_at(own_id().as_bytes(), 0).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says once that what has the name of a lock is none.
+    pub fn tell_once_of_no_lock(&self, lock: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MOST && told.insert(lock.to_owned()) {
+            tracing::warn!("{lock} is no regular file, so it locks nothing: remove it");
+        }
+    }
+
+    /// Whether the file is there, to be removed when it is quiet.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Whether so many locks are taken that what makes the next one cheaper is worth keeping.
@@ -143,10 +213,10 @@ impl Anchor {
         if touched.is_none() {
             // One that is there is of an earlier process with our id, as in a restarted container.
             // Touched, it would make the locks that were left over with it look like ours.
-            self.files.remove(&own_name())?;
+            self.files.clear(&own_name())?;
         }
         let file = self.files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
-        file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)?;
+        file.write_all_at(own_id().as_bytes(), 0)?;
         file.set_modified(SystemTime::now())?;
         *touched = Some(Instant::now());
         Ok(())
@@ -164,6 +234,16 @@ impl Drop for Anchor {
     }
 }
 
+fn knows_no_links(error: &io::Error) -> bool {
+    let unknown = [libc::EPERM, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK, libc::EXDEV];
+    error.raw_os_error().is_some_and(|code| unknown.contains(&code))
+}
+
+/// What a lock holds: who has it.
+fn own_id() -> String {
+    format!("{}\n", std::process::id())
+}
+
 fn own_name() -> String {
     format!("{PREFIX}{}", std::process::id())
 }
@@ -171,7 +251,8 @@ fn own_name() -> String {
 /// Removes what processes left that are no more.
 pub fn remove_left_over(files: &Files) -> io::Result<()> {
     for name in files.names(NAMES_MOST)? {
-        let id = name.strip_prefix(PREFIX).and_then(|id| id.parse().ok());
+        // Drafts and spools have a number behind it.
+        let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('.').next()?.parse().ok());
         if id.is_some_and(|id| !is_alive(id)) {
             files.remove(&name)?;
         }

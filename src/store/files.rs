@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::libc;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 /// Mode of the files we make: mail is its owner's.
@@ -98,6 +98,15 @@ impl Files {
         }
     }
 
+    /// Whether something that is no regular file has the name.
+    pub fn is_irregular(&self, name: &str) -> io::Result<bool> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!FileType::from_raw_mode(stat.st_mode).is_file()),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Opens the file `name`, made if it is missing where `creation` says so. Follows no link and
     /// waits for no FIFO.
     pub fn open_file(&self, name: &str, access: Access, creation: Creation) -> io::Result<File> {
@@ -150,16 +159,9 @@ impl Files {
     fn move_aside(&self, name: &str) -> io::Result<()> {
         for nth in 1..=ATTEMPTS {
             let aside = format!("{name}.{nth}");
-            let moved = rustix::fs::renameat_with(
-                &self.fd,
-                name,
-                &self.fd,
-                &aside,
-                rustix::fs::RenameFlags::NOREPLACE,
-            );
-            match moved {
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+            match self.rename_to_free(name, &aside) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
                 Ok(()) => {
                     tracing::warn!(
                         "{name} is a directory where a file of ours belongs: it is {aside} now"
@@ -200,6 +202,12 @@ impl Files {
     /// Puts the file `old` in the place of `new`.
     pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, old, &self.fd, new)?)
+    }
+
+    /// Gives the file `old` the name `new`, which must be free.
+    pub fn rename_to_free(&self, old: &str, new: &str) -> io::Result<()> {
+        let flags = RenameFlags::NOREPLACE;
+        Ok(rustix::fs::renameat_with(&self.fd, old, &self.fd, new, flags)?)
     }
 
     /// Removes the file `name`; there being none is no error.

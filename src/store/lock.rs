@@ -78,6 +78,7 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
     let dotlock = match Dotlock::try_take(anchor, name) {
         Ok(Taken::Ours(dotlock)) => Some(dotlock),
         Ok(Taken::Busy) => return Ok(Attempt::Busy),
+        Ok(Taken::NoLock) => None,
         // The directory forbids it, or the disk is full and we only want to read: go on without.
         Err(error) if is_forbidden(&error) || purpose == Purpose::Read => None,
         Err(error) => return Err(error),
@@ -101,7 +102,14 @@ fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File,
         Purpose::Create => Creation::IfMissing,
         Purpose::Read | Purpose::Write => Creation::Never,
     };
-    let opened = match files.open_file(name, Access::Write, creation) {
+    let opened = match files.open_file(name, Access::Write, Creation::Never) {
+        Err(error) if creation == Creation::IfMissing && is_no_such_file(&error) => {
+            files.open_file(name, Access::Write, creation).and_then(|file| {
+                // Its name must last as long as what will be in it.
+                files.sync()?;
+                Ok((file, OfdLock::Exclusive))
+            })
+        }
         Err(error) if purpose == Purpose::Read && is_forbidden(&error) => {
             files.open_file(name, Access::Read, creation).map(|file| (file, OfdLock::Shared))
         }
@@ -126,6 +134,10 @@ fn is_forbidden(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| forbidden.contains(&code))
 }
 
+/// `F_UNLCK` as it stands in a `flock`: a C short.
+#[expect(clippy::cast_possible_truncation, reason = "the constant is 2")]
+const UNLOCKED: i16 = libc::F_UNLCK as i16;
+
 /// Whom an OFD lock keeps out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfdLock {
@@ -137,6 +149,11 @@ pub enum OfdLock {
 
 impl OfdLock {
     fn of_whole_file(self) -> libc::flock {
+        self.of(0, 0)
+    }
+
+    /// The lock of `length` octets from `start` on; of all that follow if that is 0.
+    fn of(self, start: libc::off_t, length: libc::off_t) -> libc::flock {
         let kind = match self {
             Self::Shared => libc::F_RDLCK,
             Self::Exclusive => libc::F_WRLCK,
@@ -144,14 +161,38 @@ impl OfdLock {
         // The constants are C ints that fit the C short they are meant for.
         #[expect(clippy::cast_possible_truncation, reason = "the constants are 0, 1 and 2")]
         let (kind, whence) = (kind as i16, libc::SEEK_SET as i16);
-        libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 }
+        libc::flock { l_type: kind, l_whence: whence, l_start: start, l_len: length, l_pid: 0 }
     }
 }
 
 /// Takes an open-file-description lock on the whole file, if nobody holds one against it. It goes
 /// with the last descriptor, however the process ends.
 pub fn try_ofd_lock(file: &File, lock: OfdLock) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock.of_whole_file())) {
+    try_lock_range(file, &lock.of_whole_file())
+}
+
+/// Takes an exclusive open-file-description lock on one octet of a file, which need not be there.
+pub fn try_lock_octet(file: &File, octet: u32) -> io::Result<bool> {
+    try_lock_range(file, &OfdLock::Exclusive.of(octet.into(), 1))
+}
+
+/// Gives the lock on one octet back.
+pub fn unlock_octet(file: &File, octet: u32) -> io::Result<()> {
+    let mut range = OfdLock::Exclusive.of(octet.into(), 1);
+    range.l_type = UNLOCKED;
+    fcntl(file, FcntlArg::F_OFD_SETLK(&range))?;
+    Ok(())
+}
+
+/// Whether somebody else holds a lock on one octet of a file.
+pub fn is_octet_locked(file: &File, octet: u32) -> io::Result<bool> {
+    let mut range = OfdLock::Exclusive.of(octet.into(), 1);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut range))?;
+    Ok(range.l_type != UNLOCKED)
+}
+
+fn try_lock_range(file: &File, range: &libc::flock) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(range)) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => Err(error.into()),
@@ -174,7 +215,7 @@ pub fn ofd_lock_owner(file: &File) -> io::Result<Owner> {
     let mut lock = OfdLock::Exclusive.of_whole_file();
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
     Ok(match lock.l_pid {
-        _ if i32::from(lock.l_type) == libc::F_UNLCK => Owner::Nobody,
+        _ if lock.l_type == UNLOCKED => Owner::Nobody,
         id if id > 0 => Owner::Process(id),
         _ => Owner::Unknown,
     })
@@ -205,6 +246,8 @@ struct Dotlock {
 enum Taken {
     Ours(Dotlock),
     Busy,
+    /// Something else has the name: a directory, a FIFO, a symbolic link.
+    NoLock,
 }
 
 impl Dotlock {
@@ -212,6 +255,10 @@ impl Dotlock {
         let name = format!("{mailbox}.lock");
         if anchor.link(&name)? {
             return Ok(Taken::Ours(Self { anchor: Arc::clone(anchor), name }));
+        }
+        if anchor.files().is_irregular(&name)? {
+            anchor.tell_once_of_no_lock(&name);
+            return Ok(Taken::NoLock);
         }
         // A left-over one is removed now and taken at the next attempt, in fair competition.
         remove_if_stale(anchor.files(), &name)?;
