@@ -1,5 +1,6 @@
-//! Appending deliveries to locked files: journal, append, sync. For every recipient of a message
-//! or for none.
+//! Appending deliveries to locked files, for every recipient of a message or for none: journal,
+//! sync, append. Long messages are synced where they lie instead, since the journal does not
+//! repeat them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,12 +14,15 @@ use tokio::runtime::Handle;
 use crate::store::delivery::{DeliverError, Delivery, END_OF_MESSAGE, Part, is_no_space};
 use crate::store::files::{FileName, Stamp};
 use crate::store::ground::{Durability, Ground};
-use crate::store::journal::{self, BATCH_REPEATED_MOST, Journal, Piece, REPEATED_MOST};
+use crate::store::journal::Journal;
+use crate::store::journal::mend::last_octets;
+use crate::store::journal::record::{Draft, REPEATED_MOST};
+use crate::store::journal::wal::Entry;
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::text::Finished;
 
-/// Threads that sync the files of a batch, the writer's own among them.
+/// Threads that sync the files of a long message, the writer's own among them.
 const SYNCED_AT_ONCE: usize = 16;
 
 /// The files of a batch, by name.
@@ -33,7 +37,15 @@ impl Answers {
         Self(deliveries.into_iter().map(|delivery| (delivery, result.clone())).collect())
     }
 
-    fn and(mut self, others: Self) -> Self {
+    /// Nothing of the deliveries was stored.
+    #[must_use]
+    pub fn refused(deliveries: Vec<Delivery>, why: &DeliverError) -> Self {
+        Self::of(deliveries, &Err(why.clone()))
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
@@ -44,18 +56,20 @@ impl Answers {
     }
 }
 
-/// Answers that nothing was stored.
-pub fn refuse(deliveries: Vec<Delivery>, why: &DeliverError) {
-    Answers::of(deliveries, &Err(why.clone())).give();
-}
-
 /// Writes batches to files that stay locked while it lives.
 #[derive(Debug)]
 pub struct Writer<'a> {
     ground: &'a Ground,
-    files: Locked,
-    /// Once something has been written; taken over from the writer before, if it left one.
-    journal: Option<Journal>,
+    journal: &'a Journal,
+    files: BTreeMap<FileName, Target>,
+}
+
+/// A file that is written to.
+#[derive(Debug)]
+struct Target {
+    locked: LockedFile,
+    /// Its state when we last wrote to it, which was the end of a message.
+    left: Option<Stamp>,
 }
 
 /// What went wrong with a batch, and with which file.
@@ -74,27 +88,12 @@ impl Fault {
 impl<'a> Writer<'a> {
     /// A writer to `files`.
     #[must_use]
-    pub const fn new(ground: &'a Ground, files: Locked, journal: Option<Journal>) -> Self {
-        Self { ground, files, journal }
+    pub fn new(ground: &'a Ground, journal: &'a Journal, files: Locked) -> Self {
+        let target = |(name, locked)| (name, Target { locked, left: None });
+        Self { ground, journal, files: files.into_iter().map(target).collect() }
     }
 
-    /// The journal, for the next writer; the files are no longer locked.
-    #[must_use]
-    pub fn finish(self) -> Option<Journal> {
-        self.journal
-    }
-
-    /// Ends without a next writer. What is left beside these files is settled, or was never
-    /// begun; one that cannot be removed is harmless.
-    pub fn remove_journal(self) {
-        for file in self.files.keys() {
-            if let Err(error) = journal::remove(&self.ground.files, file) {
-                tracing::warn!("{file}: cannot remove the journal: {error}");
-            }
-        }
-    }
-
-    /// Writes the deliveries and syncs.
+    /// Writes the deliveries. Those that are answered `Ok` are on the disk.
     #[must_use]
     pub fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
         let there = |part: &Part| self.files.contains_key(&part.file);
@@ -128,54 +127,86 @@ impl<'a> Writer<'a> {
 
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
-        let kept = self.journal.take();
         let wanted = |file: &FileName| deliveries.iter().any(|one| one.goes_to(file));
-        let files = self.files.iter().filter(|(file, _)| wanted(file));
-        let appends: Vec<_> = files
-            .map(|(file, locked)| Append::to(file, locked, deliveries).map_err(Fault::at(file)))
+        let targets = self.files.iter().filter(|(file, _)| wanted(file));
+        let appends: Vec<_> = targets
+            .map(|(file, target)| Append::to(file, target, deliveries).map_err(Fault::at(file)))
             .collect::<Result<_, _>>()?;
         let Some(first) = appends.first() else { return Ok(()) };
-        let journal = begin(self.ground, &appends, kept).map_err(Fault::at(first.file))?;
-        let appended = write_all(self.ground, &appends);
-        let whole = appended.is_ok() || undo_all(self.ground.durability, &appends);
-        if whole {
-            self.journal = Some(settled(journal));
-            return appended;
+        let durability = self.ground.durability;
+        let entry = describe(self.journal, &appends, deliveries)
+            .and_then(|draft| self.journal.write(draft))
+            .map_err(Fault::at(first.file))?;
+        let is_long = deliveries.iter().any(|one| one.text.octets > REPEATED_MOST);
+        let mut appended = write_all(&appends);
+        if is_long {
+            appended =
+                appended.and_then(|()| make_durable(durability, &appends, self.journal, &entry));
         }
-        // What could not be undone whoever opens the file next undoes, by the journal. So nothing
-        // more may be written to it now.
-        let torn: Vec<_> = appends.iter().map(|append| Arc::clone(append.file)).collect();
-        self.files.retain(|file, _| !torn.contains(file));
-        appended
+        if let Err(fault) = appended {
+            let torn = undo_all(durability, &appends, self.journal, &entry);
+            // What could not be undone whoever opens the file next cuts off, by the journal. So
+            // nothing more may be written to it now.
+            self.files.retain(|file, _| !torn.contains(file));
+            return Err(fault);
+        }
+        if !is_long {
+            let mailboxes = appends.iter().map(|append| Arc::clone(append.file)).collect();
+            let from = appends.iter().map(|append| append.before.size).min().unwrap_or(0);
+            self.journal.appended(&entry, mailboxes, from);
+        }
+        let left: Vec<_> = appends.iter().map(|append| append.left(self.ground)).collect();
+        for (file, left) in left {
+            if let Some(target) = self.files.get_mut(&file) {
+                target.left = left;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Writes down, durably, what is to be appended; in the journal that was `kept`, if it can be.
-fn begin(ground: &Ground, appends: &[Append<'_>], kept: Option<Journal>) -> io::Result<Journal> {
-    let Ground { files, durability, .. } = ground;
-    let mailboxes = appends.iter().map(|append| append.file);
-    let journal = Journal::beside(files, mailboxes, kept, *durability)?;
-    journal.write(appends.iter().map(|append| &append.record), *durability)?;
-    Ok(journal)
-}
-
-fn settled(journal: Journal) -> Journal {
-    if let Err(error) = journal.settle() {
-        tracing::warn!("cannot settle the journal: {error}");
+/// What the journal is to say of a batch.
+fn describe(
+    journal: &Journal,
+    appends: &[Append<'_>],
+    deliveries: &[Delivery],
+) -> io::Result<Draft> {
+    let mut draft = journal.draft(appends.len());
+    draft.texts(deliveries.len());
+    for Delivery { text, .. } in deliveries {
+        match &text.spool {
+            _ if text.octets > REPEATED_MOST => draft.summed(text.octets, &text.blocks),
+            Some(spool) => draft.repeated(&[spool.read()?.as_slice(), &text.memory].concat()),
+            None => draft.repeated(&text.memory),
+        }
     }
-    journal
-}
-
-fn write_all(ground: &Ground, appends: &[Append<'_>]) -> Result<(), Fault> {
     for append in appends {
-        append.write().map_err(Fault::at(append.file))?;
+        let Append { file, before, messages, .. } = append;
+        draft.append(file, before.identity, before.size, messages.len());
+        for (separation, message) in append.separated() {
+            draft.piece(&[separation, message.head.as_bytes()], message.nth);
+        }
     }
-    sync_all(ground.durability, appends)?;
-    for append in appends {
-        let after = Stamp::of_file(append.locked.file()).map_err(Fault::at(append.file))?;
-        ground.indexes.appended(append.file, append.before, after);
-    }
-    Ok(())
+    Ok(draft)
+}
+
+fn write_all(appends: &[Append<'_>]) -> Result<(), Fault> {
+    appends.iter().try_for_each(|append| append.write().map_err(Fault::at(append.file)))
+}
+
+/// Syncs what was appended, and says so in the journal, which does not repeat it.
+fn make_durable(
+    durability: Durability,
+    appends: &[Append<'_>],
+    journal: &Journal,
+    entry: &Entry,
+) -> Result<(), Fault> {
+    sync_all(durability, appends)?;
+    let at_first = |error| match appends.first() {
+        Some(first) => Fault::at(first.file)(error),
+        None => Fault { file: "".into(), error },
+    };
+    journal.durable(entry).map_err(at_first)
 }
 
 /// Syncs several files at once: each sync is mostly waiting, for the same disk.
@@ -199,8 +230,14 @@ fn sync_all(durability: Durability, appends: &[Append<'_>]) -> Result<(), Fault>
     synced
 }
 
-/// Takes away what was appended; whether that worked everywhere.
-fn undo_all(durability: Durability, appends: &[Append<'_>]) -> bool {
+/// Takes away what was appended, and says so in the journal before anybody is told; where that did
+/// not work.
+fn undo_all(
+    durability: Durability,
+    appends: &[Append<'_>],
+    journal: &Journal,
+    entry: &Entry,
+) -> Vec<FileName> {
     let undo = |append: &Append<'_>| {
         let file = append.locked.file();
         let undone = file.set_len(append.before.size).and_then(|()| durability.sync(file));
@@ -211,8 +248,18 @@ fn undo_all(durability: Durability, appends: &[Append<'_>]) -> bool {
         undone.is_ok()
     };
     // All of them, also after one failed.
-    let failed = appends.iter().filter(|append| !undo(append)).count();
-    failed == 0
+    let torn: Vec<usize> = appends
+        .iter()
+        .enumerate()
+        .filter(|(_, append)| !undo(append))
+        .map(|(nth, _)| nth)
+        .collect();
+    if !torn.is_empty() {
+        journal.torn(entry, &torn);
+    } else if let Err(error) = journal.undone(entry) {
+        tracing::error!("the journal does not say that a delivery was taken back: {error}");
+    }
+    torn.iter().filter_map(|&nth| Some(Arc::clone(appends.get(nth)?.file))).collect()
 }
 
 /// What of a batch goes to one file.
@@ -220,96 +267,81 @@ struct Append<'a> {
     file: &'a FileName,
     locked: &'a LockedFile,
     before: Stamp,
-    messages: Vec<(&'a str, &'a Finished)>,
+    messages: Vec<Message<'a>>,
     /// What separates the first message from the one before it. Ours end in an empty line, so
     /// that nothing is needed between them.
     separation: &'static [u8],
-    record: journal::Append,
+}
+
+/// One message as it goes to one file.
+struct Message<'a> {
+    /// What stands before the text.
+    head: &'a str,
+    text: &'a Finished,
+    /// Which delivery of the batch it is.
+    nth: usize,
 }
 
 impl<'a> Append<'a> {
-    fn to(
-        file: &'a FileName,
-        locked: &'a LockedFile,
-        deliveries: &'a [Delivery],
-    ) -> io::Result<Self> {
+    fn to(file: &'a FileName, target: &'a Target, deliveries: &'a [Delivery]) -> io::Result<Self> {
+        let locked = &target.locked;
         let before = Stamp::of_file(locked.file())?;
-        let end = journal::last_octets(locked.file(), before.size)?;
-        let message =
-            |delivery: &'a Delivery| Some((delivery.part_for(file)?.head.as_str(), &delivery.text));
-        let record = journal::Append {
-            identity: before.identity,
-            old_size: before.size,
-            pieces: Vec::new(),
-            beginning: Vec::new(),
+        let separation = match target.left {
+            Some(left) if left == before => b"",
+            _ => mbox::separation(&last_octets(locked.file(), before.size)?),
         };
-        let messages = deliveries.iter().filter_map(message).collect();
-        let separation = mbox::separation(&end);
-        let mut append = Self { file, locked, before, messages, separation, record };
-        append.record.pieces = append.pieces();
-        append.record.beginning = append.beginning(deliveries);
-        Ok(append)
-    }
-
-    fn write(&self) -> io::Result<()> {
-        if self.record.beginning.len() as u64 == self.octets() {
-            return self.locked.file().write_all_at(&self.record.beginning, self.before.size);
-        }
-        self.stream()
+        let message = |(nth, delivery): (usize, &'a Delivery)| {
+            let head = delivery.part_for(file)?.head.as_str();
+            Some(Message { head, text: &delivery.text, nth })
+        };
+        let messages = deliveries.iter().enumerate().filter_map(message).collect();
+        Ok(Self { file, locked, before, messages, separation })
     }
 
     /// Each message with what stands ahead of it.
-    fn separated(&self) -> impl Iterator<Item = (&'static [u8], &'a str, &'a Finished)> {
-        let separations = iter::once(self.separation).chain(iter::repeat(&b""[..]));
-        separations.zip(&self.messages).map(|(separation, &(head, text))| (separation, head, text))
+    fn separated(&self) -> impl Iterator<Item = (&'static [u8], &Message<'a>)> {
+        iter::once(self.separation).chain(iter::repeat(&b""[..])).zip(&self.messages)
     }
 
-    fn pieces(&self) -> Vec<Piece> {
-        let piece = |(separation, head, text): (&[u8], &str, &Finished)| {
-            let mut checksum = crc32fast::Hasher::new();
-            checksum.update(separation);
-            checksum.update(head.as_bytes());
-            checksum.combine(&text.checksum);
-            checksum.update(END_OF_MESSAGE);
-            let octets = separation.len() + head.len() + END_OF_MESSAGE.len();
-            Piece { octets: octets as u64 + text.octets, checksum: checksum.finalize() }
-        };
-        self.separated().map(piece).collect()
-    }
-
-    fn octets(&self) -> u64 {
-        self.record.pieces.iter().map(|piece| piece.octets).sum()
-    }
-
-    /// All octets in one piece, if they are few and none of them are in a file, in a batch that is
-    /// not large either; else what stands ahead of the first text.
-    fn beginning(&self, batch: &[Delivery]) -> Vec<u8> {
-        let spooled = self.messages.iter().any(|(_, text)| text.spool.is_some());
-        let large = || batch.iter().map(Delivery::octets).sum::<u64>() > BATCH_REPEATED_MOST;
-        if spooled || self.octets() > REPEATED_MOST || large() {
-            let first = self.separated().take(1);
-            return first.flat_map(|(ends, head, _)| [ends, head.as_bytes()].concat()).collect();
+    fn write(&self) -> io::Result<()> {
+        if self.messages.iter().any(|message| message.text.spool.is_some()) {
+            return self.stream();
         }
-        let mut all = Vec::new();
-        for (separation, head, text) in self.separated() {
+        let mut all = Vec::with_capacity(self.messages.iter().map(Message::octets).sum());
+        for (separation, Message { head, text, .. }) in self.separated() {
             for part in [separation, head.as_bytes(), &text.memory, END_OF_MESSAGE] {
                 all.extend_from_slice(part);
             }
         }
-        all
+        self.locked.file().write_all_at(&all, self.before.size)
     }
 
     fn stream(&self) -> io::Result<()> {
         let mut file = self.locked.file();
         file.seek(SeekFrom::Start(self.before.size))?;
-        for (separation, head, text) in self.separated() {
+        for (separation, Message { head, text, .. }) in self.separated() {
             file.write_all(&[separation, head.as_bytes()].concat())?;
-            if let Some((spool, octets)) = &text.spool {
-                copy(spool, *octets, file)?;
+            if let Some(spool) = &text.spool {
+                copy(&spool.file, spool.octets, file)?;
             }
             file.write_all(&[&text.memory, END_OF_MESSAGE].concat())?;
         }
         Ok(())
+    }
+
+    /// The file's state now that all is written. Should it be unknown, it is looked at again.
+    fn left(&self, ground: &Ground) -> (FileName, Option<Stamp>) {
+        let left = Stamp::of_file(self.locked.file()).ok();
+        if let Some(left) = left {
+            ground.indexes.appended(self.file, self.before, left);
+        }
+        (Arc::clone(self.file), left)
+    }
+}
+
+impl Message<'_> {
+    fn octets(&self) -> usize {
+        self.head.len() + self.text.memory.len() + END_OF_MESSAGE.len() + 2
     }
 }
 

@@ -6,19 +6,20 @@
 //! again; only those who want that very file wait.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use crate::store::append;
+use crate::store::append::{self, Answers};
 use crate::store::delivery::{DeliverError, Delivery};
 use crate::store::files::FileName;
 use crate::store::ground::{Ground, QUEUE_FILE};
-use crate::store::journal::{self, Journal, Recovered};
+use crate::store::journal::recovery::{Outcome, Recovery};
+use crate::store::journal::{self, Journal};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
 
@@ -28,18 +29,23 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Between two attempts to lock, at random, so that two who wait do not meet again and again.
 const RETRY_MILLISECONDS: Range<u64> = 10..40;
 
+/// Attempts to lock a file that must be mended, when the directory is opened: half a second.
+const RECOVERED_AGAIN: usize = 20;
+
 /// How long the locks are kept while more and more deliveries arrive; then other programs must
 /// have their chance.
 const BURST: Duration = Duration::from_millis(100);
-
-/// How long a journal is kept for the next delivery.
-const JOURNAL_KEPT: Duration = Duration::from_secs(1);
 
 /// The queue of those who want to work on the files of a directory.
 #[derive(Debug)]
 pub struct Committer {
     ground: Ground,
-    journals: Journals,
+    journal: Journal,
+    recovery: Recovery,
+    /// Whether somebody is on the way to tidy up.
+    is_tidied: AtomicBool,
+    /// Says that there is something new to tidy up.
+    used: Notify,
     turns: Mutex<Turns<oneshot::Sender<Turn>>>,
 }
 
@@ -122,7 +128,11 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
     let turn = turn(committer, file).await;
     let tried =
         tokio::task::spawn_blocking(move || match acquire(&turn.committer, &turn.file, purpose)? {
-            Attempt::Locked(locked) => Ok(Tried::Done(work(locked))),
+            Attempt::Locked(locked) => {
+                let done = work(locked);
+                tidy_later(&turn.committer);
+                Ok(Tried::Done(done))
+            }
             Attempt::Busy => Ok(Tried::Busy(work)),
             Attempt::Missing => Err(LockError::Missing),
         });
@@ -130,12 +140,12 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
 }
 
 /// Tries to lock a file, and repairs what a crash left of it.
-fn acquire(committer: &Arc<Committer>, file: &str, purpose: Purpose) -> io::Result<Attempt> {
+fn acquire(committer: &Committer, file: &str, purpose: Purpose) -> io::Result<Attempt> {
     let attempt = lock::try_lock(&committer.ground.anchor, file, purpose)?;
     let Attempt::Locked(locked) = attempt else { return Ok(attempt) };
-    match journal::recover(&committer.ground.files, file, &locked) {
-        Ok(Recovered::Whole) => Ok(Attempt::Locked(locked)),
-        Ok(Recovered::Replaced) => Ok(Attempt::Busy),
+    match committer.recovery.recover(file, &locked, || committer.journal.own_names()) {
+        Ok(Outcome::Whole) => Ok(Attempt::Locked(locked)),
+        Ok(Outcome::Again) => Ok(Attempt::Busy),
         // What cannot be repaired can still be read.
         Err(_) if purpose == Purpose::Read => Ok(Attempt::Locked(locked)),
         Err(error) => Err(error),
@@ -176,7 +186,14 @@ impl Committer {
     /// Nobody works on the files yet.
     #[must_use]
     pub fn new(ground: Ground) -> Self {
-        Self { ground, journals: Journals::default(), turns: Mutex::default() }
+        Self {
+            journal: Journal::new(&ground.anchor, ground.durability),
+            recovery: Recovery::new(&ground.files, ground.durability),
+            ground,
+            is_tidied: AtomicBool::default(),
+            used: Notify::new(),
+            turns: Mutex::default(),
+        }
     }
 
     /// What the work stands on.
@@ -205,15 +222,17 @@ fn write(committer: &Arc<Committer>, batch: Batch) {
     let _released = Release { committer, files: &files, size };
     let Locks { ours, busy, failed } = lock_all(committer, &files);
     let mut deliveries = deliveries;
+    let mut refused = Answers::default();
     for (file, why) in failed {
         let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
-        append::refuse(lost, &why);
+        refused = refused.and(Answers::refused(lost, &why));
         deliveries = others;
     }
     let is_blocked = |one: &Delivery| busy.iter().any(|file| one.goes_to(file));
     let (later, now) = deliveries.into_iter().partition(is_blocked);
     try_again_later(committer, later);
     write_locked(committer, now, ours, size);
+    refused.give();
 }
 
 /// Passes the files on, also should writing panic.
@@ -268,9 +287,7 @@ fn write_locked(
 ) {
     let since = Instant::now();
     let files: BTreeSet<FileName> = locked.keys().map(Arc::clone).collect();
-    // There is one writer of small batches at a time, which gets the journal of the one before.
-    let kept = if size == Size::Small { committer.journals.take() } else { None };
-    let mut writer = append::Writer::new(&committer.ground, locked, kept);
+    let mut writer = append::Writer::new(&committer.ground, &committer.journal, locked);
     let mut answers = writer.write(deliveries);
     while size == Size::Small && since.elapsed() < BURST {
         let more = committer.lock().more_for(&files);
@@ -281,19 +298,19 @@ fn write_locked(
         answers = writer.write(more);
     }
     // Whoever is told what became of a message finds no lock beside it.
-    if size == Size::Small && committer.ground.anchor.is_busy() {
-        keep_journal(committer, writer.finish(), files);
-    } else {
-        writer.remove_journal();
+    drop(writer);
+    if committer.journal.has_left_one() {
+        committer.recovery.look_again();
     }
     answers.give();
+    tidy_later(committer);
 }
 
 /// Puts deliveries back after a pause; those that have waited too long fail.
 fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
-    append::refuse(late, &DeliverError::Busy);
+    Answers::refused(late, &DeliverError::Busy).give();
     if waiting.is_empty() {
         return;
     }
@@ -307,93 +324,94 @@ fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) {
 }
 
 fn retry_delay() -> Duration {
-    let random = RandomState::new().hash_one(0);
-    let Range { start, end } = RETRY_MILLISECONDS;
-    Duration::from_millis(start + random % (end - start))
+    Duration::from_millis(fastrand::u64(RETRY_MILLISECONDS))
 }
 
-/// The journal that is kept for the next delivery, and beside which mailboxes it has stood.
-#[derive(Debug, Default)]
-pub struct Journals(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    journal: Option<Journal>,
-    /// When it was last of use to each mailbox.
-    used: HashMap<FileName, Instant>,
-    /// Whether somebody is on the way to remove what is no longer of use.
-    sweeping: bool,
+/// Sees to it that checkpoints are made, and that what is only there to make the next delivery or
+/// login quick is removed once none comes. There is one such task at a time, and none while there
+/// is nothing to do.
+fn tidy_later(committer: &Arc<Committer>) {
+    if !committer.has_to_tidy() {
+        return;
+    }
+    committer.used.notify_one();
+    if !committer.is_tidied.swap(true, Ordering::AcqRel) {
+        let committer = Arc::clone(committer);
+        tokio::spawn(async move {
+            while committer.has_to_tidy() {
+                tidy(&committer).await;
+            }
+            committer.is_tidied.store(false, Ordering::Release);
+            // Somebody may have relied on us in between.
+            tidy_later(&committer);
+        });
+    }
 }
 
-impl Journals {
-    fn take(&self) -> Option<Journal> {
-        self.lock().journal.take()
+async fn tidy(committer: &Arc<Committer>) {
+    if committer.journal.wants_checkpoint() {
+        tokio::time::sleep(journal::CHECKPOINT_EVERY).await;
+    } else if tokio::time::timeout(journal::KEPT, committer.used.notified()).await.is_ok() {
+        return;
+    }
+    let committer = Arc::clone(committer);
+    let tidied = tokio::task::spawn_blocking(move || committer.tidy(journal::KEPT));
+    if let Err(error) = tidied.await {
+        tracing::error!("tidying up failed: {error}");
+    }
+}
+
+impl Committer {
+    fn has_to_tidy(&self) -> bool {
+        self.journal.is_there() || self.ground.anchor.is_there()
     }
 
-    /// The mailboxes to which it has not been of use for so long, and when it last was.
-    fn unused_for(&self, age: Duration) -> Vec<(FileName, Instant)> {
-        let kept = self.lock();
-        let unused = kept.used.iter().filter(|(_, used)| used.elapsed() >= age);
-        unused.map(|(file, used)| (Arc::clone(file), *used)).collect()
+    fn tidy(&self, unused_for: Duration) {
+        self.journal.checkpoint();
+        self.journal.retire(unused_for);
+        self.ground.anchor.remove_if_quiet();
     }
 
-    /// Forgets a mailbox, unless the journal has been of use to it since.
-    fn forget(&self, file: &FileName, used: Instant) {
-        let mut kept = self.lock();
-        if kept.used.get(file) == Some(&used) {
-            kept.used.remove(file);
+    /// Makes sure that the disk has every mailbox without the journal. Before a file takes a
+    /// mailbox's place, so that nothing that is removed comes back.
+    pub fn checkpoint(&self) {
+        self.journal.checkpoint();
+    }
+
+    /// Removes what is only there to make the next delivery quick. To be called when there will be
+    /// none.
+    pub fn close(&self) {
+        self.recover_all();
+        self.journal.checkpoint();
+        self.journal.retire(Duration::ZERO);
+        self.ground.anchor.remove();
+    }
+
+    /// Mends all mailboxes to which somebody who died was about to append. Those that another
+    /// program has locked are mended when they are locked next.
+    pub fn recover_all(&self) {
+        let own = || self.journal.own_names();
+        let unsettled = self.recovery.unsettled(own).unwrap_or_else(|error| {
+            tracing::warn!("cannot look for what a crash left: {error}");
+            BTreeSet::new()
+        });
+        for file in unsettled {
+            if let Err(error) = self.recover(&file) {
+                tracing::error!("{file}: cannot mend what a crash left: {error}");
+            }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn keep_journal(committer: &Arc<Committer>, journal: Option<Journal>, files: BTreeSet<FileName>) {
-    let now = Instant::now();
-    let mut kept = committer.journals.lock();
-    kept.journal = journal;
-    kept.used.extend(files.into_iter().map(|file| (file, now)));
-    if !kept.sweeping {
-        kept.sweeping = true;
-        tokio::spawn(sweep(Arc::clone(committer)));
-    }
-}
-
-/// Removes journals once they are no longer of use. There is one such task at a time, and none
-/// while there are no journals.
-async fn sweep(committer: Arc<Committer>) {
-    loop {
-        tokio::time::sleep(JOURNAL_KEPT).await;
-        remove_journals(&committer, JOURNAL_KEPT).await;
-        let mut kept = committer.journals.lock();
-        if kept.used.is_empty() {
-            kept.sweeping = false;
-            // Without a name it is of no more use, and a file open for writing keeps the file
-            // system from being remounted read-only.
-            kept.journal = None;
-            return;
+    fn recover(&self, file: &str) -> io::Result<()> {
+        for _ in 0..RECOVERED_AGAIN {
+            match acquire(self, file, Purpose::Write)? {
+                Attempt::Locked(_) => return Ok(()),
+                Attempt::Missing => {
+                    return self.recovery.forget(file, || self.journal.own_names());
+                }
+                Attempt::Busy => std::thread::sleep(retry_delay()),
+            }
         }
-    }
-}
-
-/// Removes the journals beside mailboxes to which they have not been of use for so long.
-pub async fn remove_journals(committer: &Arc<Committer>, unused_for: Duration) {
-    for (file, used) in committer.journals.unused_for(unused_for) {
-        let (files, name) = (Arc::clone(&committer.ground.files), Arc::clone(&file));
-        let remove = move |_locked| journal::remove(&files, &name);
-        let removed = match with_locked_at_once(committer, &file, Purpose::Write, remove).await {
-            Ok(removed) => removed,
-            // Without a mailbox there is nothing to recover.
-            Err(LockError::Missing) => journal::remove(&committer.ground.files, &file),
-            // Another time.
-            Err(LockError::Busy) => continue,
-            Err(LockError::Io(error)) => Err(error),
-        };
-        if let Err(error) = removed {
-            tracing::warn!("{file}: cannot remove the journal: {error}");
-        }
-        committer.journals.forget(&file, used);
+        Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use chrono::Local;
 
@@ -55,6 +54,7 @@ impl Opened {
             tracing::warn!("cannot tidy up {}: {error}", path.display());
         }
         let committer = Arc::new(Committer::new(Ground::new(files, durability)));
+        committer.recover_all();
         Ok(Self { committer, sessions: Arc::default() })
     }
 
@@ -219,7 +219,9 @@ impl Directory {
     /// Room for the text of a message that is about to arrive.
     #[must_use]
     pub fn new_text(&self) -> Text {
-        Text::new(Arc::clone(&self.opened().ground().files))
+        let opened = self.opened();
+        let Ground { files, texts, .. } = opened.ground();
+        Text::new(Arc::clone(files), Arc::clone(texts))
     }
 
     /// Stores a message for all its recipients or for none; when this returns it is on disk.
@@ -235,9 +237,11 @@ impl Directory {
     /// Removes what is only there to make the next delivery quick. To be called when there will be
     /// none.
     pub async fn close(&self) {
-        let opened = self.opened();
-        committer::remove_journals(&opened.committer, Duration::ZERO).await;
-        opened.ground().anchor.remove();
+        let committer = self.opened().committer;
+        let closed = tokio::task::spawn_blocking(move || committer.close()).await;
+        if let Err(error) = closed {
+            tracing::error!("the directory was not tidied up: {error}");
+        }
     }
 
     /// Opens a user's maildrop for a POP3 session: locks it against other sessions and lists its

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::store::anchor::Anchor;
 use crate::store::files::Files;
 use crate::store::index::Indexes;
+use crate::store::text::Budget;
 
 /// The name of the relay queue's file.
 pub const QUEUE_FILE: &str = "mqueue";
@@ -41,6 +42,8 @@ pub struct Ground {
     pub anchor: Arc<Anchor>,
     /// Whether writes are synced.
     pub durability: Durability,
+    /// What texts on their way in may have in memory.
+    pub texts: Arc<Budget>,
     /// Where the messages of each visited mailbox lie.
     pub indexes: Indexes,
 }
@@ -51,6 +54,6 @@ impl Ground {
     pub fn new(files: Files, durability: Durability) -> Self {
         let files = Arc::new(files);
         let anchor = Arc::new(Anchor::new(&files));
-        Self { files, anchor, durability, indexes: Indexes::default() }
+        Self { files, anchor, durability, texts: Arc::default(), indexes: Indexes::default() }
     }
 }

@@ -180,6 +180,11 @@ impl Index {
         Ok(index)
     }
 
+    /// Where the messages of a file are.
+    pub fn spans(file: &File) -> Result<Vec<Span>, IndexError> {
+        Ok(Self::of(file)?.messages.iter().map(|message| message.span).collect())
+    }
+
     /// Whether the messages of `earlier` are the first of these, unchanged.
     #[must_use]
     pub const fn continues(&self, earlier: &Self) -> bool {

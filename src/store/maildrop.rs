@@ -232,6 +232,7 @@ impl Update<'_> {
     ) -> io::Result<Option<Stamp>> {
         let Maildrop { committer, name, .. } = self.maildrop;
         let files = &committer.ground().files;
+        committer.checkpoint();
         let mut draft = rewrite::Draft::begin(files, name, file)?;
         let size = Stamp::of_file(file)?.size;
         draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;

@@ -491,6 +491,7 @@ impl Queue {
     }
 
     fn replace(&self, file: &File, edited: &[(Entry, Edit)]) -> Result<(), QueueError> {
+        self.committer.checkpoint();
         let mut draft = Draft::begin(&self.committer.ground().files, &self.name, file)?;
         let mut copied = 0;
         for (entry, edit) in edited {

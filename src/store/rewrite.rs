@@ -25,6 +25,15 @@ pub struct Draft {
     done: bool,
 }
 
+/// What mending a locked file left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// The file that was locked, whole.
+    Whole,
+    /// A new file in its place: lock that one.
+    Replaced,
+}
+
 /// A fixed name: what a crash left over is cleared away by the next rewrite.
 fn draft_name(name: &str) -> String {
     format!(".{name}.tmp")

@@ -61,10 +61,6 @@ impl Sessions {
         }
     }
 
-    fn end(&self, name: &FileName) {
-        self.locked().remove(name);
-    }
-
     fn locked(&self) -> MutexGuard<'_, HashMap<FileName, Option<Opening>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,6 +104,9 @@ impl SessionLock {
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
+        // Whoever sees the side file gone can log in at once.
+        let sessions = Arc::clone(&self.sessions);
+        let mut sessions = sessions.locked();
         // Removed while it is still locked, so that whoever locks it next sees that it is gone.
         if self.file.is_some()
             && let Err(error) = self.files.remove(&side_file(&self.name))
@@ -115,7 +114,7 @@ impl Drop for SessionLock {
             tracing::warn!("{}: cannot remove the session lock: {error}", self.name);
         }
         self.file = None;
-        self.sessions.end(&self.name);
+        sessions.remove(&self.name);
     }
 }
 

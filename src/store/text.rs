@@ -1,9 +1,11 @@
 //! Message text on its way to disk: quoted as it arrives, in memory while it is small, in a file
-//! without a name when it is not.
+//! without a name when it is not, or when all texts together are too much.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crc32fast::Hasher;
 
@@ -14,30 +16,129 @@ use crate::store::mbox::Quoter;
 /// size.
 pub const IN_MEMORY_MOST: usize = 256 * 1024;
 
+/// Octets of all messages on their way in that are kept in memory, over all sessions; beyond, each
+/// goes to disk in pieces of [`SPILLED_LEAST`].
+pub const ALL_IN_MEMORY_MOST: usize = 64 * 1024 * 1024;
+
+/// Octets of one message that stay in memory in any case.
+pub const SPILLED_LEAST: usize = 4 * 1024;
+
+/// Octets of a block, of which a long text has a checksum each.
+pub const BLOCK: usize = 64 * 1024;
+
+/// Octets that the texts of all sessions have in memory.
+#[derive(Debug, Default)]
+pub struct Budget(AtomicUsize);
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > ALL_IN_MEMORY_MOST
+    }
+}
+
+/// What one text has of the budget; given back when dropped.
+#[derive(Debug)]
+struct Share {
+    budget: Arc<Budget>,
+    octets: usize,
+}
+
+impl Share {
+    fn set(&mut self, octets: usize) {
+        if octets > self.octets {
+            self.budget.0.fetch_add(octets - self.octets, Ordering::Relaxed);
+        } else {
+            self.budget.0.fetch_sub(self.octets - octets, Ordering::Relaxed);
+        }
+        self.octets = octets;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// The checksums of a long text, a CRC-32 for each [`BLOCK`] octets: by them what a crash left of
+/// it can be told from what another program wrote behind it.
+#[derive(Debug, Clone, Default)]
+pub struct Blocks {
+    complete: Vec<u32>,
+    last: Hasher,
+    in_last: usize,
+}
+
+impl Blocks {
+    /// Checksums that were noted.
+    #[must_use]
+    pub fn of_checksums(checksums: Vec<u32>) -> Self {
+        Self { complete: checksums, ..Self::default() }
+    }
+
+    /// The checksums of a text that is complete.
+    #[must_use]
+    pub fn checksums(&self) -> &[u32] {
+        &self.complete
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BLOCK - self.in_last));
+            self.last.update(now);
+            self.in_last += now.len();
+            rest = later;
+            if self.in_last == BLOCK {
+                self.finish();
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.in_last > 0 {
+            let last = std::mem::take(&mut self.last);
+            self.complete.push(last.finalize());
+            self.in_last = 0;
+        }
+    }
+}
+
+impl PartialEq for Blocks {
+    fn eq(&self, other: &Self) -> bool {
+        self.complete == other.complete && self.in_last == 0 && other.in_last == 0
+    }
+}
+
+impl Eq for Blocks {}
+
 /// The text of a message that is being received, as it will lie in an mbox.
 #[derive(Debug)]
 pub struct Text {
     files: Arc<Files>,
     quoter: Quoter,
     memory: Vec<u8>,
+    share: Share,
     spool: Option<File>,
     spooled: u64,
+    /// Of what is in the spool.
+    blocks: Blocks,
     octets: u64,
-    checksum: Hasher,
     /// The first thing that went wrong; delivering fails with it.
     fault: Option<io::Error>,
 }
 
 impl Text {
-    pub(super) fn new(files: Arc<Files>) -> Self {
+    pub(super) fn new(files: Arc<Files>, budget: Arc<Budget>) -> Self {
         Self {
             files,
             quoter: Quoter::default(),
             memory: Vec::new(),
+            share: Share { budget, octets: 0 },
             spool: None,
             spooled: 0,
+            blocks: Blocks::default(),
             octets: 0,
-            checksum: Hasher::new(),
             fault: None,
         }
     }
@@ -47,6 +148,7 @@ impl Text {
         self.octets += piece.len() as u64;
         if self.fault.is_none() {
             self.quoter.push(piece, &mut self.memory);
+            self.share.set(self.memory.capacity());
         }
     }
 
@@ -58,15 +160,16 @@ impl Text {
 
     /// Whether so much is in memory that [`spill`](Self::spill) should move it.
     #[must_use]
-    pub const fn wants_spill(&self) -> bool {
-        self.memory.len() >= IN_MEMORY_MOST
+    pub fn wants_spill(&self) -> bool {
+        let most = if self.share.budget.is_spent() { SPILLED_LEAST } else { IN_MEMORY_MOST };
+        self.memory.len() >= most
     }
 
     /// Moves what is in memory to disk. What goes wrong is told by the delivery, because a client
     /// can be told only then.
     pub async fn spill(&mut self) {
         let memory = std::mem::take(&mut self.memory);
-        self.checksum.update(&memory);
+        self.blocks.push(&memory);
         let (spool, files) = (self.spool.take(), Arc::clone(&self.files));
         let moved = tokio::task::spawn_blocking(move || {
             let mut spool = spool.map_or_else(|| files.nameless(), Ok)?;
@@ -80,12 +183,14 @@ impl Text {
             }
             Err(error) => self.fault = Some(error),
         }
+        self.share.set(0);
     }
 
     /// Gives up what has come and will come; it is only counted from now on.
     pub fn discard(&mut self) {
         self.fault.get_or_insert_with(|| io::Error::other("the text was discarded"));
         self.memory = Vec::new();
+        self.share.set(0);
         self.spool = None;
     }
 
@@ -95,30 +200,99 @@ impl Text {
             return Err(fault);
         }
         self.quoter.finish(&mut self.memory);
-        self.checksum.update(&self.memory);
+        if self.spool.is_some() {
+            self.blocks.push(&self.memory);
+            self.blocks.finish();
+        }
         let octets = self.spooled + self.memory.len() as u64;
-        let spool = self.spool.map(|file| (file, self.spooled));
-        Ok(Finished { spool, memory: self.memory, octets, checksum: self.checksum })
+        let spool = self.spool.map(|file| Spool { file, octets: self.spooled });
+        Ok(Finished { spool, memory: self.memory, blocks: self.blocks, octets, _share: self.share })
     }
 }
 
 /// A text that is complete, quoted.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// Its beginning, if that is on disk, and how many octets that is.
-    pub(super) spool: Option<(File, u64)>,
+    /// Its beginning, if that is on disk.
+    pub(super) spool: Option<Spool>,
     /// The rest.
     pub(super) memory: Vec<u8>,
+    /// Checksums of both, if it is partly on disk.
+    pub(super) blocks: Blocks,
     /// Octets of both.
     pub(super) octets: u64,
-    /// CRC-32 of both.
-    pub(super) checksum: Hasher,
+    _share: Share,
+}
+
+/// What of a text is on disk.
+#[derive(Debug)]
+pub(super) struct Spool {
+    /// A file without a name.
+    pub(super) file: File,
+    /// How much of it is text.
+    pub(super) octets: u64,
+}
+
+impl Spool {
+    /// All of it, in memory.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut text = vec![0; usize::try_from(self.octets).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut text, 0)?;
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
 impl Finished {
     /// Something of that length.
     pub(super) fn pretend(octets: u64) -> Self {
-        Self { spool: None, memory: Vec::new(), octets, checksum: Hasher::new() }
+        Self {
+            spool: None,
+            memory: Vec::new(),
+            blocks: Blocks::default(),
+            octets,
+            _share: Share { budget: Arc::default(), octets: 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_same_however_a_text_comes() {
+        let text: Vec<u8> = (0..=250).cycle().take(BLOCK * 2 + 100).collect();
+        let expected: Vec<u32> = text.chunks(BLOCK).map(crc32fast::hash).collect();
+        for piece in [1000, BLOCK, BLOCK + 1, text.len()] {
+            let mut blocks = Blocks::default();
+            text.chunks(piece).for_each(|piece| blocks.push(piece));
+            blocks.finish();
+            assert_eq!(blocks.checksums(), expected, "in pieces of {piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_go_to_disk_early_when_all_together_are_too_much_and_give_back_what_they_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        let budget = Arc::new(Budget::default());
+        let new = || Text::new(Arc::clone(&files), Arc::clone(&budget));
+        let piece = vec![b'x'; IN_MEMORY_MOST - 1];
+        let mut texts = Vec::new();
+        while !budget.is_spent() {
+            let mut text = new();
+            text.push(&piece);
+            texts.push(text);
+        }
+        let mut late = new();
+        late.push(&vec![b'y'; SPILLED_LEAST]);
+        assert!(late.wants_spill());
+        late.spill().await;
+        assert_eq!(late.memory.capacity(), 0);
+        let finished = late.finish().unwrap();
+        assert_eq!(finished.spool.unwrap().read().unwrap(), vec![b'y'; SPILLED_LEAST]);
+        drop(texts);
+        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
     }
 }

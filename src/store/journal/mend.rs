@@ -1,0 +1,324 @@
+//! Mends one mailbox by what a journal says of it. Whoever calls it has the mailbox locked.
+//!
+//! What this changes is old or new at every moment: either octets of ours are put where they
+//! belong, or a new file takes the mailbox's place. A crash within it is followed by another
+//! recovery, which ends as well.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+
+use crate::store::files::{Files, Stamp};
+use crate::store::index::Index;
+use crate::store::journal::record::{Append, Content, Record, State};
+use crate::store::journal::torn;
+use crate::store::lock::LockedFile;
+use crate::store::mbox;
+use crate::store::rewrite::{Draft, Recovered};
+
+/// How long the kernel keeps what has been written before the disk has it, at its default settings
+/// (`vm.dirty_expire_centisecs` and `vm.dirty_writeback_centisecs`). Whoever changed a mailbox
+/// later than that saw, and left or removed, what was in it.
+const FLUSHED_AFTER: Duration = Duration::from_secs(35);
+
+/// Fields that other programs put into a message, or change, without making another message of it;
+/// and the recipients of a queued one, which the relay marks.
+const MARKS: [&[u8]; 8] = [
+    b"status:",
+    b"x-status:",
+    b"x-keywords:",
+    b"x-uid:",
+    b"x-imapbase:",
+    b"content-length:",
+    b"lines:",
+    b"x-mc-rcpt:",
+];
+
+/// Mends what one record says of the locked file `mailbox`. `is_of_this_boot`: whether the kernel
+/// still has what was written then.
+pub fn mend(
+    files: &Arc<Files>,
+    mailbox: &str,
+    locked: &LockedFile,
+    (record, append): (&Record, &Append),
+    is_of_this_boot: bool,
+) -> io::Result<Recovered> {
+    let messages = record.messages(append);
+    let is_acknowledged_at_most_now = append.state == State::Torn
+        || is_of_this_boot
+        || messages.iter().any(|message| matches!(message, Content::Summed { .. }));
+    if is_acknowledged_at_most_now {
+        // Nobody was told that it is stored.
+        return match append.state {
+            State::Begun | State::Torn => {
+                cut_torn(files, mailbox, locked.file(), append, &messages)
+            }
+            State::Appended | State::Durable | State::Undone => Ok(Recovered::Whole),
+        };
+    }
+    let messages = messages.into_iter().filter_map(Content::whole).collect();
+    let time = Duration::from_millis(record.numbers.time);
+    Completion { files, mailbox, file: locked.file(), append, messages, time }.run()
+}
+
+impl Content {
+    fn whole(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Whole(octets) => Some(octets),
+            Self::Summed { .. } => None,
+        }
+    }
+}
+
+/// Cuts off what is torn of an append that nobody was told of. Whole messages stay.
+fn cut_torn(
+    files: &Arc<Files>,
+    mailbox: &str,
+    file: &File,
+    append: &Append,
+    messages: &[Content],
+) -> io::Result<Recovered> {
+    let stamp = Stamp::of_file(file)?;
+    // Who replaced the file saw what was in it.
+    if stamp.identity != append.identity {
+        return Ok(Recovered::Whole);
+    }
+    let mut start = append.old_size;
+    for (nth, message) in messages.iter().enumerate() {
+        if start >= stamp.size {
+            break;
+        }
+        let tail = Section::read(file, start..stamp.size)?;
+        let ours = match message {
+            Content::Whole(octets) if tail.starts_with(octets) => None,
+            Content::Whole(_) => {
+                let rest: Vec<u8> = messages.iter().skip(nth).flat_map(known).copied().collect();
+                torn::ours(&tail, &rest, |at| begins_at(&messages[nth..], at))
+            }
+            Content::Summed { head, octets, blocks } => {
+                torn::ours_of_summed(&tail, head, *octets, blocks)
+            }
+        };
+        if let Some(ours) = ours.filter(|&ours| ours > 0) {
+            return cut(files, mailbox, file, start..start + ours as u64);
+        }
+        start += message.octets();
+    }
+    Ok(Recovered::Whole)
+}
+
+/// The octets of a message that the journal has.
+const fn known(message: &Content) -> &[u8] {
+    match message {
+        Content::Whole(octets) => octets.as_slice(),
+        Content::Summed { head, .. } => head.as_slice(),
+    }
+}
+
+/// Whether a From_ line of these messages, the first of which begins at 0, stands at `at`.
+fn begins_at(messages: &[Content], at: usize) -> bool {
+    let mut start = 0;
+    messages.iter().any(|message| {
+        let line_ends = known(message).iter().take_while(|byte| **byte == b'\n').count();
+        let begins = start + line_ends;
+        start += usize::try_from(message.octets()).unwrap_or(usize::MAX);
+        begins == at
+    })
+}
+
+/// Takes a stretch out of a mailbox.
+pub fn cut(
+    files: &Arc<Files>,
+    mailbox: &str,
+    file: &File,
+    torn: Range<u64>,
+) -> io::Result<Recovered> {
+    let size = Stamp::of_file(file)?.size;
+    let octets = torn.end - torn.start;
+    tracing::warn!("{mailbox}: removing {octets} octets of a delivery that was cut off");
+    if torn.end == size {
+        file.set_len(torn.start)?;
+        file.sync_data()?;
+        return Ok(Recovered::Whole);
+    }
+    let mut draft = Draft::begin(files, mailbox, file)?;
+    draft.copy(file, 0..torn.start)?;
+    draft.write(mbox::separation(&last_octets(file, torn.start)?))?;
+    draft.copy(file, torn.end..size)?;
+    draft.replace()?;
+    Ok(Recovered::Replaced)
+}
+
+/// The last octets before `end`, enough to see whether an empty line ends there.
+pub fn last_octets(file: &File, end: u64) -> io::Result<Vec<u8>> {
+    Section::read(file, end.saturating_sub(3)..end)
+}
+
+/// Messages that were acknowledged, and that the machine may have lost when it was started anew.
+struct Completion<'a> {
+    files: &'a Arc<Files>,
+    mailbox: &'a str,
+    file: &'a File,
+    append: &'a Append,
+    messages: Vec<Vec<u8>>,
+    /// When they were written down, since 1970.
+    time: Duration,
+}
+
+impl Completion<'_> {
+    fn run(&self) -> io::Result<Recovered> {
+        let stamp = Stamp::of_file(self.file)?;
+        if stamp.modified() > self.time + FLUSHED_AFTER {
+            return Ok(Recovered::Whole);
+        }
+        let old_size = self.append.old_size;
+        if stamp.identity != self.append.identity || stamp.size < old_size {
+            return self.add(&self.missing(&self.messages)?);
+        }
+        let all = self.messages.concat();
+        let there =
+            Section::read(self.file, old_size..stamp.size.min(old_size + all.len() as u64))?;
+        if there == all {
+            return Ok(Recovered::Whole);
+        }
+        // Pages that never reached the disk read as zeros.
+        if all.iter().zip(&there).all(|(ours, there)| ours == there || *there == 0) {
+            self.tell(self.messages.len());
+            self.file.write_all_at(&all, old_size)?;
+            return Ok(Recovered::Whole);
+        }
+        self.complete_among_others(stamp.size)
+    }
+
+    /// Completes what is torn where another program has written something since.
+    fn complete_among_others(&self, size: u64) -> io::Result<Recovered> {
+        let tail = Section::read(self.file, self.append.old_size..size)?;
+        let mut whole = 0;
+        let mut rest = self.messages.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            if !tail.get(whole..).is_some_and(|tail| tail.starts_with(first)) {
+                break;
+            }
+            whole += first.len();
+            rest = others;
+        }
+        let missing = self.missing(rest)?;
+        let contents: Vec<_> = rest.iter().cloned().map(Content::Whole).collect();
+        let tail = tail.get(whole..).unwrap_or_default();
+        let ours = torn::ours(tail, &rest.concat(), |at| begins_at(&contents, at)).unwrap_or(0);
+        if missing.is_empty() || ours == 0 {
+            return self.add(&missing);
+        }
+        self.tell(missing.len());
+        let start = self.append.old_size + whole as u64;
+        let mut draft = Draft::begin(self.files, self.mailbox, self.file)?;
+        draft.copy(self.file, 0..start)?;
+        for message in missing {
+            draft.write(message)?;
+        }
+        draft.copy(self.file, start + ours as u64..size)?;
+        draft.replace()?;
+        Ok(Recovered::Replaced)
+    }
+
+    /// Appends messages, in a new file.
+    fn add(&self, messages: &[&Vec<u8>]) -> io::Result<Recovered> {
+        if messages.is_empty() {
+            return Ok(Recovered::Whole);
+        }
+        self.tell(messages.len());
+        let size = Stamp::of_file(self.file)?.size;
+        let mut draft = Draft::begin(self.files, self.mailbox, self.file)?;
+        draft.copy(self.file, 0..size)?;
+        let separation = mbox::separation(&last_octets(self.file, size)?);
+        draft.write(separation)?;
+        for (nth, message) in messages.iter().enumerate() {
+            // What separated it from the message that was before it.
+            let own = message.iter().take_while(|byte| **byte == b'\n').count();
+            draft.write(message.get(if nth == 0 { own } else { 0 }..).unwrap_or_default())?;
+        }
+        draft.replace()?;
+        Ok(Recovered::Replaced)
+    }
+
+    fn tell(&self, messages: usize) {
+        let mailbox = self.mailbox;
+        tracing::warn!("{mailbox}: restoring {messages} messages that the machine lost");
+    }
+
+    /// Those of `messages` that the mailbox does not have, wherever they stand. In doubt a message
+    /// is missing: better twice than never.
+    fn missing<'m>(&self, messages: &'m [Vec<u8>]) -> io::Result<Vec<&'m Vec<u8>>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut there: HashMap<[u8; 16], usize> = HashMap::new();
+        // None in a file that is no mbox.
+        for span in Index::spans(self.file).unwrap_or_default() {
+            let message = Section::read(self.file, span.start..span.end)?;
+            *there.entry(fingerprint(&message)).or_default() += 1;
+        }
+        let is_missing = |message: &&Vec<u8>| match there.get_mut(&fingerprint(message)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        };
+        Ok(messages.iter().filter(is_missing).collect())
+    }
+}
+
+/// What a message is known by: its From_ line and its text, whatever its line ends, and whatever
+/// other programs have marked in its header.
+fn fingerprint(message: &[u8]) -> [u8; 16] {
+    let mut hash = Md5::new();
+    let mut in_header = true;
+    for line in message.trim_ascii().split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        in_header &= !line.is_empty();
+        let is_mark = |mark: &&[u8]| {
+            line.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
+        };
+        if !in_header || !MARKS.iter().any(is_mark) {
+            hash.update(line);
+            hash.update(b"\n");
+        }
+    }
+    hash.finalize().into()
+}
+
+/// A part of a file, read without moving its cursor.
+pub struct Section<'a> {
+    /// The file.
+    pub file: &'a File,
+    /// Where the rest begins.
+    pub at: u64,
+    /// Where it ends.
+    pub end: u64,
+}
+
+impl Section<'_> {
+    /// All octets of a part of a file.
+    pub fn read(file: &File, part: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        Section { file, at: part.start, end: part.end }.read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let most = buffer.len().min(left);
+        let read = self.file.read_at(buffer.get_mut(..most).unwrap_or_default(), self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

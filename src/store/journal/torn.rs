@@ -1,0 +1,158 @@
+//! What of a mailbox's end is a torn message of ours, and what another program wrote behind it.
+//! Pure: knows octets only.
+//!
+//! In doubt nothing is ours: what is not certain is not cut.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::store::mbox;
+use crate::store::text::{BLOCK, Blocks};
+
+/// Line ends that another program may put between a torn message and its own From_ line.
+const SEPARATION_MOST: usize = 2;
+
+/// How many octets that `tail` begins with are ours, where `known` was to be written, or begins
+/// what was; the rest is what another program appended. `None` if what is there says something
+/// else: somebody has made the file anew since.
+///
+/// `is_ours` tells whether a From_ line of ours was to stand at a place.
+pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Option<usize> {
+    // A page that never reached the disk reads as zeros.
+    let agrees = |(ours, there): &(&u8, &u8)| ours == there || **there == 0;
+    let alike = known.iter().zip(tail).take_while(agrees).count();
+    let is_foreign = |at: &usize| !is_ours(*at);
+    if alike == tail.len() {
+        Some(alike)
+    } else if alike < known.len() {
+        from_lines_across(tail, alike).find(is_foreign)
+    } else {
+        Some(from_lines(tail, alike).find(is_foreign).unwrap_or(tail.len()))
+    }
+}
+
+/// The same for a long message, of whose text only the length and checksums are known. Whole, it is
+/// not torn: `None` too.
+#[must_use]
+pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) -> Option<usize> {
+    let Some(text) = tail.strip_prefix(head) else {
+        return ours(tail, head, |at| head.get(at..).is_some_and(|h| h.starts_with(mbox::FROM)))
+            .filter(|&octets| octets <= head.len());
+    };
+    let octets = usize::try_from(octets).ok()?;
+    let mut is_torn = false;
+    for (nth, checksum) in blocks.checksums().iter().enumerate() {
+        let start = nth * BLOCK;
+        let length = BLOCK.min(octets.checked_sub(start)?);
+        let there = text.get(start..).unwrap_or_default();
+        let block = there.get(..length.min(there.len())).unwrap_or_default();
+        if block.len() == length {
+            let is_whole = crc32fast::hash(block) == *checksum;
+            if is_whole || block.iter().all(|&octet| octet == 0) {
+                is_torn |= !is_whole;
+                continue;
+            }
+        }
+        let foreign = all_from_lines(there).map(|line| line.start).find(|&at| at <= block.len());
+        let ends_within = block.len() < length;
+        return foreign.or(ends_within.then_some(block.len())).map(|at| head.len() + start + at);
+    }
+    let end = head.len() + octets;
+    match tail.get(end) {
+        Some(b'\n') => is_torn.then_some(end + 1),
+        Some(_) => from_lines(tail, end).next().filter(|&at| at == end),
+        None => Some(end.min(tail.len())),
+    }
+}
+
+/// From_ lines at or behind `from`: at a line start, or exactly at `from`, where what another
+/// program wrote may be glued to our torn piece.
+fn from_lines(tail: &[u8], from: usize) -> impl Iterator<Item = usize> {
+    all_from_lines(tail)
+        .map(|line| line.start)
+        .filter(move |&at| at == from || (at > from && tail.get(at - 1) == Some(&b'\n')))
+}
+
+/// From_ lines that begin where a file stops being what we know, or have just begun there: by
+/// chance a few of their octets may be what ours would have been.
+fn from_lines_across(tail: &[u8], alike: usize) -> impl Iterator<Item = usize> {
+    let separates = move |range: Range<usize>| {
+        let between = tail.get(range).unwrap_or_default();
+        between.len() <= SEPARATION_MOST && between.iter().all(|byte| b"\r\n".contains(byte))
+    };
+    all_from_lines(tail)
+        .filter(move |line| line.end > alike)
+        .map(|line| line.start)
+        .filter(move |&at| at <= alike || separates(alike..at))
+}
+
+/// Whatever could be a From_ line, also in the middle of a line.
+fn all_from_lines(tail: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    memmem::find_iter(tail, mbox::FROM).filter_map(|at| {
+        let line = tail.get(at..).unwrap_or_default();
+        let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
+        mbox::is_from_line(line).then_some(at..at + line.len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] = b"From <a@b> Wed Sep 17 11:00:00 2025\n";
+    const FOREIGN: &[u8] = b"From f Wed Sep 17 11:00:02 2025\nforeign\n\n";
+
+    fn text() -> Vec<u8> {
+        (0..BLOCK * 3 + 500).map(|at| b"abcdefghijklmnopqrstuvwxyz\n"[at % 27]).collect()
+    }
+
+    fn blocks(text: &[u8]) -> Blocks {
+        Blocks::of_checksums(text.chunks(BLOCK).map(crc32fast::hash).collect())
+    }
+
+    fn of(tail: &[u8]) -> Option<usize> {
+        let text = text();
+        ours_of_summed(tail, HEAD, text.len() as u64, &blocks(&text))
+    }
+
+    fn whole() -> Vec<u8> {
+        [HEAD, &text(), b"\n"].concat()
+    }
+
+    #[test]
+    fn a_long_message_that_is_whole_is_not_torn_whatever_follows() {
+        assert_eq!(of(&whole()), None);
+        assert_eq!(of(&[&whole(), FOREIGN].concat()), None);
+    }
+
+    #[test]
+    fn a_long_message_that_ends_early_is_torn_there() {
+        for end in [5, HEAD.len(), HEAD.len() + 10, HEAD.len() + BLOCK, whole().len() - 1] {
+            let torn = &whole()[..end];
+            assert_eq!(of(torn), Some(end), "{end}");
+            for between in [&b""[..], b"\n\n"] {
+                let glued = [torn, between, FOREIGN].concat();
+                // The line end that is missing may have come from somebody else.
+                let at = of(&glued).unwrap_or(whole().len());
+                assert!((end..=end + between.len()).contains(&at), "{at} of {end}");
+                assert!(glued[at..].ends_with(FOREIGN));
+            }
+        }
+    }
+
+    #[test]
+    fn pages_of_a_long_message_that_never_reached_the_disk_are_torn() {
+        let mut there = whole();
+        there[HEAD.len() + BLOCK..HEAD.len() + 2 * BLOCK].fill(0);
+        assert_eq!(of(&there), Some(there.len()));
+        assert_eq!(of(&[&there, FOREIGN].concat()), Some(there.len()));
+    }
+
+    #[test]
+    fn a_long_message_that_another_program_has_marked_is_not_torn() {
+        let marked = [HEAD, b"Status: RO\n", &text(), b"\n"].concat();
+        assert_eq!(of(&marked), None);
+        assert_eq!(of(&[&marked, FOREIGN].concat()), None);
+    }
+}

@@ -1,0 +1,457 @@
+//! The journal's file: a ring of records in `.mailconsole/ID.wal`, locked while its process lives.
+//!
+//! It has been written through once and is used again and again, so that syncing a record moves
+//! data only and no metadata. It begins small, and grows when it is full of records that are still
+//! needed.
+//!
+//! ```text
+//! 0    "mcwal\0\0\x02"
+//! 8    the journal's number, u64: random, and in each of its records
+//! 16   the boot id of the machine, 36 octets (/proc/sys/kernel/random/boot_id)
+//! 52   CRC-32 of the 52 octets before
+//! 512  records, each at a multiple of 512
+//! ```
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::store::files::{Access, Creation, Files, Stamp};
+use crate::store::ground::Durability;
+use crate::store::journal::record::{Finished, HEADER, Numbers, Record, State};
+use crate::store::lock;
+
+/// The folder of the journals.
+pub const FOLDER: &str = ".mailconsole";
+
+/// What ends the name of a journal.
+pub const SUFFIX: &str = ".wal";
+
+/// The octet that the owner of a journal keeps locked while it lives.
+const OWNER: u32 = 0;
+
+/// The octet that is locked by whoever recovers from a journal without an owner.
+const RECOVERER: u32 = 1;
+
+/// Octets of a new journal.
+const SIZE_FIRST: u64 = 64 * 1024;
+
+/// Octets of a journal at most.
+pub const SIZE_MOST: u64 = 8 * 1024 * 1024;
+
+/// Octets of a journal that are believed when it is read.
+const READ_MOST: u64 = 2 * SIZE_MOST;
+
+/// Records begin at multiples of this many octets, as do the sectors of a disk: writing one touches
+/// no sector of another.
+const ALIGNED: u64 = 512;
+
+const MAGIC: &[u8; 8] = b"mcwal\0\0\x02";
+
+/// Octets of a boot id.
+const BOOT_ID: usize = 36;
+
+/// Attempts to make a journal while others tidy up the folder.
+const ATTEMPTS: usize = 20;
+
+/// Which boot of the machine this is; empty where that cannot be told.
+static BOOT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.get(..BOOT_ID).unwrap_or_default().to_vec()
+});
+
+/// A journal of this process.
+#[derive(Debug)]
+pub struct Wal {
+    folder: Arc<Files>,
+    name: String,
+    file: Arc<Shared>,
+    /// Its number.
+    pub journal: u64,
+    /// Octets that have been written through.
+    size: u64,
+    /// Where the next record goes.
+    next: u64,
+    /// The number of the next record.
+    number: u64,
+    /// Records that may still be needed, in their order.
+    live: VecDeque<Live>,
+    /// Whether its name is durable.
+    is_named: bool,
+}
+
+#[derive(Debug)]
+struct Live {
+    number: u64,
+    start: u64,
+    /// Whether all its files are on the disk without it.
+    is_settled: bool,
+}
+
+/// The file of a journal, which several threads sync.
+#[derive(Debug)]
+pub struct Shared {
+    file: File,
+    /// Whether a sync has failed. The kernel tells one of several threads only, and what it could
+    /// not write it has forgotten: nothing that is in the file can be trusted to be on the disk.
+    has_failed: Mutex<bool>,
+}
+
+impl Shared {
+    /// Makes what has been written durable, where that is asked for.
+    pub fn sync(&self, durability: Durability) -> io::Result<()> {
+        let mut has_failed = self.has_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_failed {
+            return Err(io::Error::other("the journal could not be synced"));
+        }
+        let synced = durability.sync(&self.file);
+        *has_failed = synced.is_err();
+        synced
+    }
+
+    fn has_failed(&self) -> bool {
+        *self.has_failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A record that has been written, and where its states stand.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    file: Arc<Shared>,
+    /// The number of its journal.
+    pub journal: u64,
+    /// Its own number.
+    pub number: u64,
+    states: u64,
+    appends: usize,
+}
+
+impl Entry {
+    /// Says how far all its appends have come. Durable with the next sync.
+    pub fn set(&self, state: State) -> io::Result<()> {
+        self.file.file.write_all_at(&vec![state.octet(); self.appends], self.states)
+    }
+
+    /// Says how far one of its appends has come. Durable with the next sync.
+    pub fn set_one(&self, append: usize, state: State) -> io::Result<()> {
+        self.file.file.write_all_at(&[state.octet()], self.states + append as u64)
+    }
+
+    /// Makes what has been written to its journal durable, where that is asked for.
+    pub fn sync(&self, durability: Durability) -> io::Result<()> {
+        self.file.sync(durability)
+    }
+}
+
+impl Wal {
+    /// A new journal, locked; it is not yet synced.
+    pub fn create(files: &Files) -> io::Result<Self> {
+        for _ in 0..ATTEMPTS {
+            match Self::try_create(files) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(None) => {}
+                Ok(Some(wal)) => return Ok(wal),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// `None` if somebody took it for a dead one's before it was locked.
+    fn try_create(files: &Files) -> io::Result<Option<Self>> {
+        let folder = Arc::new(files.own_folder(FOLDER)?);
+        let journal = fastrand::u64(..);
+        let name = format!("{journal:016x}{SUFFIX}");
+        let file = folder.open_file(&name, Access::Write, Creation::Always)?;
+        if !lock::try_lock_octet(&file, OWNER)? {
+            return Ok(None);
+        }
+        let named = folder.regular(&name)?.map(|stamp| stamp.identity);
+        if named != Some(Stamp::of_file(&file)?.identity) {
+            return Ok(None);
+        }
+        let mut wal = Self {
+            folder,
+            name,
+            file: Arc::new(Shared { file, has_failed: Mutex::default() }),
+            journal,
+            size: 0,
+            next: ALIGNED,
+            number: 1,
+            live: VecDeque::new(),
+            is_named: false,
+        };
+        let begun =
+            wal.file.file.write_all_at(&header(journal), 0).and_then(|()| wal.grow(SIZE_FIRST));
+        if let Err(error) = begun {
+            wal.remove(files)?;
+            return Err(error);
+        }
+        Ok(Some(wal))
+    }
+
+    /// Writes a record, if there is room: where the ring is full of records that are needed, there
+    /// is none until a checkpoint. Not synced.
+    pub fn write(&mut self, record: &mut Finished) -> io::Result<Option<Entry>> {
+        let length = record.size().next_multiple_of(ALIGNED);
+        let Some(start) = self.place(length)? else { return Ok(None) };
+        let number = self.number;
+        let first = self.live.front().map_or(number, |live| live.number);
+        let numbers = Numbers { journal: self.journal, number, first, time: now() };
+        self.file.file.write_all_at(record.numbered(numbers), start)?;
+        self.number += 1;
+        self.next = start + length;
+        let (file, journal) = (Arc::clone(&self.file), self.journal);
+        let states = start + HEADER as u64;
+        Ok(Some(Entry { file, journal, number, states, appends: record.appends() }))
+    }
+
+    /// As [`write`](Self::write), for a record that is needed until it is settled.
+    pub fn write_live(&mut self, record: &mut Finished) -> io::Result<Option<Entry>> {
+        let entry = self.write(record)?;
+        if let Some(entry) = &entry {
+            let start = entry.states - HEADER as u64;
+            self.live.push_back(Live { number: entry.number, start, is_settled: false });
+        }
+        Ok(entry)
+    }
+
+    /// Where a record of so many octets may go, so that it touches none that is needed.
+    fn place(&mut self, length: u64) -> io::Result<Option<u64>> {
+        let tail = self.live.front().map_or(self.next, |live| live.start);
+        let is_full = self.is_needed() && self.next == tail;
+        if self.next < tail || is_full {
+            return Ok((self.next + length <= tail).then_some(self.next).filter(|_| !is_full));
+        }
+        if self.next + length > self.size {
+            let at_start = ALIGNED + length;
+            // Behind the last record as long as the ring may grow: the checkpoint before it lasts.
+            if at_start < tail.min(self.size) || (at_start <= SIZE_MOST && !self.is_needed()) {
+                self.next = ALIGNED;
+            }
+        }
+        let end = self.next + length;
+        if end > SIZE_MOST {
+            return Ok(None);
+        }
+        if end > self.size {
+            self.grow(end.max(self.size * 2).min(SIZE_MOST))?;
+        }
+        Ok(Some(self.next))
+    }
+
+    fn grow(&mut self, size: u64) -> io::Result<()> {
+        let from = self.size.max(ALIGNED);
+        let zeros = vec![0; usize::try_from(size - from).map_err(io::Error::other)?];
+        self.file.file.write_all_at(&zeros, from)?;
+        self.size = size;
+        Ok(())
+    }
+
+    /// Makes what has been written durable, with the journal's name if that is new.
+    pub fn sync(&mut self, files: &Files, durability: Durability) -> io::Result<()> {
+        self.file.sync(durability)?;
+        if durability == Durability::Synced {
+            self.folder.sync()?;
+            files.sync()?;
+        }
+        self.is_named = true;
+        Ok(())
+    }
+
+    /// Whether its name is durable.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Whether a sync has failed: nothing more may be written to it.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.file.has_failed()
+    }
+
+    /// Its name in the folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says that records are no longer needed: what they describe is on the disk without them, or
+    /// was taken back.
+    pub fn settle(&mut self, is_settled: impl Fn(u64) -> bool) {
+        for live in &mut self.live {
+            live.is_settled |= is_settled(live.number);
+        }
+        while self.live.pop_front_if(|live| live.is_settled).is_some() {}
+    }
+
+    /// Whether a record is still needed.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        !self.live.is_empty()
+    }
+
+    /// Removes the file, and the folder if it was the last.
+    pub fn remove(self, files: &Files) -> io::Result<()> {
+        self.folder.remove(&self.name)?;
+        files.remove_folder(FOLDER)
+    }
+}
+
+fn header(journal: u64) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&journal.to_le_bytes());
+    header.extend_from_slice(&BOOT);
+    header.resize(16 + BOOT_ID, 0);
+    let checksum = crc32fast::hash(&header);
+    header.extend_from_slice(&checksum.to_le_bytes());
+    header
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A journal of another process, or of one that is gone.
+#[derive(Debug)]
+pub struct Other {
+    folder: Arc<Files>,
+    /// Its name in the folder.
+    pub name: String,
+    file: File,
+}
+
+/// What came of trying to recover from a journal.
+#[derive(Debug)]
+pub enum Claim {
+    /// Its owner lives.
+    Alive,
+    /// Somebody else recovers from it at the moment.
+    Busy,
+    /// It is gone.
+    Gone,
+    /// Its owner is dead, and nobody else recovers from it while this is kept.
+    Dead(Dead),
+}
+
+impl Other {
+    /// The journal of that name.
+    pub fn open(folder: &Arc<Files>, name: &str) -> io::Result<Self> {
+        let file = folder.open_file(name, Access::Write, Creation::Never)?;
+        Ok(Self { folder: Arc::clone(folder), name: name.to_owned(), file })
+    }
+
+    /// Whether its owner is dead. One system call.
+    pub fn is_dead(&self) -> io::Result<bool> {
+        Ok(!lock::is_octet_locked(&self.file, OWNER)?)
+    }
+
+    /// Takes the right to recover from it, if its owner is dead.
+    pub fn claim(&self) -> io::Result<Claim> {
+        if !self.is_dead()? {
+            return Ok(Claim::Alive);
+        }
+        let file = self.folder.open_file(&self.name, Access::Write, Creation::Never);
+        let file = match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Gone),
+            file => file?,
+        };
+        if !lock::try_lock_octet(&file, RECOVERER)? {
+            return Ok(Claim::Busy);
+        }
+        let named = self.folder.regular(&self.name)?.map(|stamp| stamp.identity);
+        if named != Some(Stamp::of_file(&file)?.identity) {
+            return Ok(Claim::Gone);
+        }
+        Dead::read(Arc::clone(&self.folder), self.name.clone(), file).map(Claim::Dead)
+    }
+}
+
+/// A journal whose owner is dead, and the right to recover from it.
+#[derive(Debug)]
+pub struct Dead {
+    folder: Arc<Files>,
+    name: String,
+    file: File,
+    /// Whether it was written since the machine was last started: then the kernel still has what
+    /// was appended.
+    pub is_of_this_boot: bool,
+    /// Its records that were needed, in their order, and where each begins.
+    pub records: Vec<(u64, Record)>,
+}
+
+impl Dead {
+    fn read(folder: Arc<Files>, name: String, file: File) -> io::Result<Self> {
+        let size = Stamp::of_file(&file)?.size.min(READ_MOST);
+        let mut octets = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+        file.read_exact_at(&mut octets, 0)?;
+        let (is_of_this_boot, records) = match read_header(&octets) {
+            Some((journal, boot)) => {
+                let is_of_this_boot = !BOOT.is_empty() && *boot == **BOOT;
+                (is_of_this_boot, read_records(&octets, journal))
+            }
+            // Nothing had begun.
+            None => (false, Vec::new()),
+        };
+        Ok(Self { folder, name, file, is_of_this_boot, records })
+    }
+
+    /// Says, durably, that all appends of its records to `file` are settled.
+    pub fn settle(&mut self, file: &str, durability: Durability) -> io::Result<()> {
+        for (start, record) in &mut self.records {
+            for (nth, append) in record.appends.iter_mut().enumerate() {
+                if append.file == file && !append.state.is_settled() {
+                    append.state = State::Durable;
+                    let at = *start + (HEADER + nth) as u64;
+                    self.file.write_all_at(&[State::Durable.octet()], at)?;
+                }
+            }
+        }
+        durability.sync(&self.file)
+    }
+
+    /// The files that must be looked at: what was appended may be missing, or not yet on the disk.
+    pub fn unsettled(&self) -> impl Iterator<Item = &str> {
+        let appends = self.records.iter().flat_map(|(_, record)| &record.appends);
+        appends.filter(|append| !append.state.is_settled()).map(|append| append.file.as_str())
+    }
+
+    /// Removes the file if nothing is left to recover from it.
+    pub fn remove_if_settled(self, files: &Files) -> io::Result<()> {
+        if self.unsettled().next().is_some() {
+            return Ok(());
+        }
+        self.folder.remove(&self.name)?;
+        files.remove_folder(FOLDER)
+    }
+}
+
+fn read_header(octets: &[u8]) -> Option<(u64, &[u8])> {
+    let header = octets.get(..16 + BOOT_ID)?;
+    let checksum = octets.get(16 + BOOT_ID..20 + BOOT_ID)?;
+    let is_whole =
+        header.starts_with(MAGIC) && crc32fast::hash(header).to_le_bytes().as_slice() == checksum;
+    let journal = u64::from_le_bytes(header.get(8..16)?.try_into().ok()?);
+    is_whole.then_some((journal, header.get(16..)?))
+}
+
+/// The records that were still needed, wherever they stand in the ring.
+fn read_records(octets: &[u8], journal: u64) -> Vec<(u64, Record)> {
+    let starts = (ALIGNED..octets.len() as u64).step_by(512);
+    let read = |start: u64| {
+        let at = usize::try_from(start).ok()?;
+        Some((start, Record::read(octets.get(at..)?, journal)?))
+    };
+    let mut records: Vec<_> = starts.filter_map(read).collect();
+    records.sort_unstable_by_key(|(_, record)| record.numbers.number);
+    let first = records.iter().map(|(_, record)| record.numbers.first).max().unwrap_or(0);
+    records.retain(|(_, record)| record.numbers.number >= first);
+    records
+}
