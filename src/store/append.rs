@@ -8,19 +8,18 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-
-use tokio::runtime::Handle;
+use std::thread;
 
 use crate::store::delivery::{DeliverError, Delivery, END_OF_MESSAGE, Part, is_no_space};
 use crate::store::files::{FileName, Stamp};
 use crate::store::ground::{Durability, Ground};
 use crate::store::journal::Journal;
 use crate::store::journal::mend::last_octets;
-use crate::store::journal::record::{Draft, REPEATED_MOST};
+use crate::store::journal::record::Draft;
 use crate::store::journal::wal::Entry;
 use crate::store::lock::LockedFile;
 use crate::store::mbox;
-use crate::store::text::Finished;
+use crate::store::text::{Finished, REPEATED_MOST};
 
 /// Threads that sync the files of a long message, the writer's own among them.
 const SYNCED_AT_ONCE: usize = 16;
@@ -56,13 +55,9 @@ impl Answers {
     }
 }
 
-/// Writes batches to files that stay locked while it lives.
+/// Files that are written to. They stay locked while it lives.
 #[derive(Debug)]
-pub struct Writer<'a> {
-    ground: &'a Ground,
-    journal: &'a Journal,
-    files: BTreeMap<FileName, Target>,
-}
+pub struct Targets(BTreeMap<FileName, Target>);
 
 /// A file that is written to.
 #[derive(Debug)]
@@ -85,18 +80,35 @@ impl Fault {
     }
 }
 
-impl<'a> Writer<'a> {
-    /// A writer to `files`.
+/// Writes deliveries to files.
+struct Writer<'a> {
+    ground: &'a Ground,
+    journal: &'a Journal,
+    targets: &'a mut BTreeMap<FileName, Target>,
+}
+
+impl Targets {
+    /// These files.
     #[must_use]
-    pub fn new(ground: &'a Ground, journal: &'a Journal, files: Locked) -> Self {
+    pub fn new(files: Locked) -> Self {
         let target = |(name, locked)| (name, Target { locked, left: None });
-        Self { ground, journal, files: files.into_iter().map(target).collect() }
+        Self(files.into_iter().map(target).collect())
     }
 
     /// Writes the deliveries. Those that are answered `Ok` are on the disk.
-    #[must_use]
-    pub fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
-        let there = |part: &Part| self.files.contains_key(&part.file);
+    pub fn write(
+        &mut self,
+        ground: &Ground,
+        journal: &Journal,
+        deliveries: Vec<Delivery>,
+    ) -> Answers {
+        Writer { ground, journal, targets: &mut self.0 }.write(deliveries)
+    }
+}
+
+impl Writer<'_> {
+    fn write(&mut self, deliveries: Vec<Delivery>) -> Answers {
+        let there = |part: &Part| self.targets.contains_key(&part.file);
         let (deliveries, lost): (Vec<_>, Vec<_>) =
             deliveries.into_iter().partition(|delivery| delivery.parts().iter().all(there));
         self.write_present(deliveries).and(Answers::of(lost, &Err(DeliverError::Missing)))
@@ -128,7 +140,7 @@ impl<'a> Writer<'a> {
     /// All of the deliveries, or nothing.
     fn append(&mut self, deliveries: &[Delivery]) -> Result<(), Fault> {
         let wanted = |file: &FileName| deliveries.iter().any(|one| one.goes_to(file));
-        let targets = self.files.iter().filter(|(file, _)| wanted(file));
+        let targets = self.targets.iter().filter(|(file, _)| wanted(file));
         let appends: Vec<_> = targets
             .map(|(file, target)| Append::to(file, target, deliveries).map_err(Fault::at(file)))
             .collect::<Result<_, _>>()?;
@@ -147,7 +159,7 @@ impl<'a> Writer<'a> {
             let torn = undo_all(durability, &appends, self.journal, &entry);
             // What could not be undone whoever opens the file next cuts off, by the journal. So
             // nothing more may be written to it now.
-            self.files.retain(|file, _| !torn.contains(file));
+            self.targets.retain(|file, _| !torn.contains(file));
             return Err(fault);
         }
         if !is_long {
@@ -157,7 +169,7 @@ impl<'a> Writer<'a> {
         }
         let left: Vec<_> = appends.iter().map(|append| append.left(self.ground)).collect();
         for (file, left) in left {
-            if let Some(target) = self.files.get_mut(&file) {
+            if let Some(target) = self.targets.get_mut(&file) {
                 target.left = left;
             }
         }
@@ -211,23 +223,27 @@ fn make_durable(
 
 /// Syncs several files at once: each sync is mostly waiting, for the same disk.
 fn sync_all(durability: Durability, appends: &[Append<'_>]) -> Result<(), Fault> {
-    let to_sync = |append: &Append<'_>| (Arc::clone(append.file), append.locked.share());
-    let mut shares = appends
-        .chunks(appends.len().div_ceil(SYNCED_AT_ONCE).max(1))
-        .map(|share| share.iter().map(to_sync).collect::<Vec<_>>());
-    let mine = shares.next().unwrap_or_default();
-    let sync = move |share: Vec<(FileName, Arc<File>)>| {
-        share.iter().try_for_each(|(name, file)| durability.sync(file).map_err(Fault::at(name)))
+    let sync = |share: &[Append<'_>]| {
+        let sync = |append: &Append<'_>| durability.sync(append.locked.file());
+        share.iter().try_for_each(|append| sync(append).map_err(Fault::at(append.file)))
     };
-    let runtime = Handle::current();
-    let others: Vec<_> = shares.map(|share| runtime.spawn_blocking(move || sync(share))).collect();
-    let mut synced = sync(mine);
-    for (other, append) in others.into_iter().zip(appends) {
-        let gone = |error| Err(Fault::at(append.file)(io::Error::other(error)));
-        // Every one is waited for, also after a fault: none may sync what is being undone.
-        synced = synced.and(runtime.block_on(other).unwrap_or_else(gone));
-    }
-    synced
+    let mut shares = appends.chunks(appends.len().div_ceil(SYNCED_AT_ONCE).max(1));
+    let mine = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| (share, scope.spawn(|| sync(share)))).collect();
+        let mut synced = sync(mine);
+        for (share, other) in others {
+            // Every one is waited for, also after a fault: none may sync what is being undone.
+            synced = other
+                .join()
+                .unwrap_or_else(|_| match share.first() {
+                    Some(first) => Err(Fault::at(first.file)(io::Error::other("syncing panicked"))),
+                    None => Ok(()),
+                })
+                .and(synced);
+        }
+        synced
+    })
 }
 
 /// Takes away what was appended, and says so in the journal before anybody is told; where that did

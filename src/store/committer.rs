@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use crate::store::append::{self, Answers};
-use crate::store::delivery::{DeliverError, Delivery};
+use crate::store::delivery::{Answer, DeliverError, Delivery, Part};
 use crate::store::files::FileName;
 use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::journal::recovery::{Outcome, Recovery};
 use crate::store::journal::{self, Journal};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
+use crate::store::text::Finished;
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
 
 /// How long a foreign lock is waited for.
@@ -76,9 +77,28 @@ pub enum LockError {
     Io(#[from] io::Error),
 }
 
-/// Hands a delivery over; its answer comes through its own channel, when it is on disk.
-pub fn deliver(committer: &Arc<Committer>, delivery: Delivery) {
+/// Stores a text in its files; when this returns it is on disk, or nothing of it is anywhere.
+///
+/// Whoever brings a small message when nobody writes writes it at once, in its own thread, and
+/// what others bring meanwhile is written by the first of them: another thread would have to be
+/// woken, which costs more than the write. The disk is waited for meanwhile, by one thread of the
+/// runtime at most.
+pub(super) async fn deliver(
+    committer: &Arc<Committer>,
+    parts: Vec<Part>,
+    text: Finished,
+) -> Result<(), DeliverError> {
+    let (delivery, mut answered) = Delivery::new(parts, text);
     enter(committer, Waiting::Delivery(delivery));
+    loop {
+        match answered.await.map_err(|gone| DeliverError::from(io::Error::other(gone)))? {
+            Answer::Done(result) => return result,
+            Answer::Work(work, then) => {
+                answered = then;
+                work();
+            }
+        }
+    }
 }
 
 /// Locks a file and does `work` with it, away from the async threads.
@@ -166,8 +186,10 @@ async fn turn(committer: &Arc<Committer>, file: &FileName) -> Turn {
 
 fn enter(committer: &Arc<Committer>, waiting: Waiting<oneshot::Sender<Turn>>) {
     let start = committer.lock().enter(waiting);
-    if let Some(start) = start {
-        run(committer, start);
+    match start {
+        Some(Start::Batch(batch)) if batch.size == Size::Small => write(committer, batch),
+        Some(start) => run(committer, start),
+        None => {}
     }
 }
 
@@ -212,39 +234,104 @@ fn run(committer: &Arc<Committer>, start: Start<oneshot::Sender<Turn>>) {
     match start {
         // Who no longer listens drops the turn at once, and the next one gets it.
         Start::Turn(file, ready) => drop(ready.send(Turn { committer, file })),
+        Start::Batch(batch) if batch.size == Size::Small => {
+            let Batch { files, deliveries, size, .. } = batch;
+            ask(Burst::new(committer, files, size), deliveries);
+        }
         Start::Batch(batch) => drop(tokio::task::spawn_blocking(move || write(&committer, batch))),
     }
 }
 
-/// Writes a batch and what arrives for its files meanwhile.
+/// Writes a batch.
 fn write(committer: &Arc<Committer>, batch: Batch) {
     let Batch { files, deliveries, size, .. } = batch;
-    let _released = Release { committer, files: &files, size };
-    let Locks { ours, busy, failed } = lock_all(committer, &files);
-    let mut deliveries = deliveries;
-    let mut refused = Answers::default();
-    for (file, why) in failed {
-        let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
-        refused = refused.and(Answers::refused(lost, &why));
-        deliveries = others;
-    }
-    let is_blocked = |one: &Delivery| busy.iter().any(|file| one.goes_to(file));
-    let (later, now) = deliveries.into_iter().partition(is_blocked);
-    try_again_later(committer, later);
-    write_locked(committer, now, ours, size);
-    refused.give();
+    Burst::new(Arc::clone(committer), files, size).write(deliveries);
 }
 
-/// Passes the files on, also should writing panic.
-struct Release<'a> {
-    committer: &'a Arc<Committer>,
-    files: &'a BTreeSet<FileName>,
-    size: Size,
+/// Asks whoever brought the first of some deliveries to write them all.
+fn ask(burst: Burst, mut deliveries: Vec<Delivery>) {
+    let Some(first) = deliveries.first_mut() else { return };
+    let asked = first.ask();
+    let mut work = Work(Some((burst, deliveries)));
+    asked.to(Box::new(move || {
+        if let Some((burst, deliveries)) = work.0.take() {
+            burst.write(deliveries);
+        }
+    }));
 }
 
-impl Drop for Release<'_> {
+/// Deliveries that somebody is asked to write. Should nobody do it, another thread does.
+struct Work(Option<(Burst, Vec<Delivery>)>);
+
+impl Drop for Work {
     fn drop(&mut self) {
-        release(self.committer, self.files, Some(self.size));
+        if let Some((burst, deliveries)) = self.0.take() {
+            drop(tokio::task::spawn_blocking(move || burst.write(deliveries)));
+        }
+    }
+}
+
+/// Batches that follow each other to the same files, which stay locked in between. They are passed
+/// on to whoever waits when it is dropped, also should writing panic.
+struct Burst {
+    committer: Arc<Committer>,
+    files: BTreeSet<FileName>,
+    size: Size,
+    /// Once they are locked.
+    locked: Option<(append::Targets, Instant)>,
+}
+
+impl Drop for Burst {
+    fn drop(&mut self) {
+        self.locked = None;
+        release(&self.committer, &self.files, Some(self.size));
+        tidy_later(&self.committer);
+    }
+}
+
+impl Burst {
+    const fn new(committer: Arc<Committer>, files: BTreeSet<FileName>, size: Size) -> Self {
+        Self { committer, files, size, locked: None }
+    }
+
+    /// Writes the deliveries, and asks for more to be written if more have come for these files.
+    fn write(mut self, deliveries: Vec<Delivery>) {
+        let committer = Arc::clone(&self.committer);
+        let Committer { ground, journal, recovery, .. } = &*committer;
+        let (deliveries, refused) = self.lock(deliveries);
+        let Some((targets, since)) = &mut self.locked else { return refused.give() };
+        let answers = targets.write(ground, journal, deliveries).and(refused);
+        if journal.has_left_one() {
+            recovery.look_again();
+        }
+        let lasts = self.size == Size::Small && since.elapsed() < BURST;
+        let more = if lasts { committer.lock().more_for(&self.files) } else { Vec::new() };
+        if more.is_empty() {
+            // Whoever is told what became of a message finds no lock beside it.
+            drop(self);
+        } else {
+            ask(self, more);
+        }
+        answers.give();
+    }
+
+    /// Locks the files, unless they are; what can be written now, and what cannot at all.
+    fn lock(&mut self, deliveries: Vec<Delivery>) -> (Vec<Delivery>, Answers) {
+        let mut refused = Answers::default();
+        if self.locked.is_some() {
+            return (deliveries, refused);
+        }
+        let Locks { ours, busy, failed } = lock_all(&self.committer, &self.files);
+        self.locked = Some((append::Targets::new(ours), Instant::now()));
+        let mut deliveries = deliveries;
+        for (file, why) in failed {
+            let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
+            refused = refused.and(Answers::refused(lost, &why));
+            deliveries = others;
+        }
+        let is_blocked = |one: &Delivery| busy.iter().any(|file| one.goes_to(file));
+        let (later, now) = deliveries.into_iter().partition(is_blocked);
+        (now, refused.and(try_again_later(&self.committer, later)))
     }
 }
 
@@ -279,48 +366,22 @@ fn purpose_of_writing(file: &FileName) -> Purpose {
     if **file == *QUEUE_FILE { Purpose::Create } else { Purpose::Write }
 }
 
-fn write_locked(
-    committer: &Arc<Committer>,
-    deliveries: Vec<Delivery>,
-    locked: append::Locked,
-    size: Size,
-) {
-    let since = Instant::now();
-    let files: BTreeSet<FileName> = locked.keys().map(Arc::clone).collect();
-    let mut writer = append::Writer::new(&committer.ground, &committer.journal, locked);
-    let mut answers = writer.write(deliveries);
-    while size == Size::Small && since.elapsed() < BURST {
-        let more = committer.lock().more_for(&files);
-        if more.is_empty() {
-            break;
-        }
-        answers.give();
-        answers = writer.write(more);
-    }
-    // Whoever is told what became of a message finds no lock beside it.
-    drop(writer);
-    if committer.journal.has_left_one() {
-        committer.recovery.look_again();
-    }
-    answers.give();
-    tidy_later(committer);
-}
-
 /// Puts deliveries back after a pause; those that have waited too long fail.
-fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) {
+fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) -> Answers {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
-    Answers::refused(late, &DeliverError::Busy).give();
+    let refused = Answers::refused(late, &DeliverError::Busy);
     if waiting.is_empty() {
-        return;
+        return refused;
     }
     let committer = Arc::clone(committer);
     tokio::spawn(async move {
         tokio::time::sleep(retry_delay()).await;
         for delivery in waiting {
-            deliver(&committer, delivery);
+            enter(&committer, Waiting::Delivery(delivery));
         }
     });
+    refused
 }
 
 fn retry_delay() -> Duration {

@@ -1,5 +1,6 @@
 //! A message on its way to its files, and how whoever brought it learns what became of it.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,10 @@ use nix::libc;
 use tokio::sync::oneshot;
 
 use crate::store::files::FileName;
-use crate::store::text::Finished;
+use crate::store::text::{Finished, REPEATED_MOST};
+
+/// Octets in all files together from which on a delivery is large.
+const LARGE: u64 = 512 * 1024;
 
 /// What ends every message in an mbox: the empty line of the separator.
 pub const END_OF_MESSAGE: &[u8] = b"\n";
@@ -19,9 +23,41 @@ pub struct Delivery {
     parts: Vec<Part>,
     /// What is stored for each of them.
     pub(super) text: Finished,
-    answer: oneshot::Sender<Result<(), DeliverError>>,
+    answer: oneshot::Sender<Answer>,
     /// Since when it waits.
     pub since: Instant,
+}
+
+/// What comes back to whoever brought a delivery.
+pub enum Answer {
+    /// What became of it.
+    Done(Result<(), DeliverError>),
+    /// Work to be done now, for this delivery and others, and where the answer comes then.
+    Work(Box<dyn FnOnce() + Send>, oneshot::Receiver<Answer>),
+}
+
+/// Somebody who is about to be asked to do some work.
+#[derive(Debug)]
+pub struct Asked {
+    whom: oneshot::Sender<Answer>,
+    answered: oneshot::Receiver<Answer>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(result) => f.debug_tuple("Done").field(result).finish(),
+            Self::Work(..) => f.write_str("Work"),
+        }
+    }
+}
+
+impl Asked {
+    /// Hands the work over.
+    pub fn to(self, work: Box<dyn FnOnce() + Send>) {
+        // Who is gone drops it.
+        let _ = self.whom.send(Answer::Work(work, self.answered));
+    }
 }
 
 /// What of a delivery goes to one file: all but the text.
@@ -64,10 +100,7 @@ pub(super) fn is_no_space(error: &io::Error) -> bool {
 
 impl Delivery {
     /// A delivery, and where its answer will come.
-    pub(super) fn new(
-        parts: Vec<Part>,
-        text: Finished,
-    ) -> (Self, oneshot::Receiver<Result<(), DeliverError>>) {
+    pub(super) fn new(parts: Vec<Part>, text: Finished) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Self { parts, text, answer, since: Instant::now() }, answered)
     }
@@ -85,6 +118,12 @@ impl Delivery {
         self.parts.iter().map(|part| of_part(part) as u64 + self.text.octets).sum()
     }
 
+    /// Whether it is written by itself, so that small ones need not wait for it.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.text.octets > REPEATED_MOST || self.octets() >= LARGE
+    }
+
     /// The part that goes to `file`.
     #[must_use]
     pub fn part_for(&self, file: &FileName) -> Option<&Part> {
@@ -100,6 +139,13 @@ impl Delivery {
     /// Tells whoever brought it.
     pub fn answer(self, result: Result<(), DeliverError>) {
         // A client that is gone is told nothing; the message stays.
-        let _ = self.answer.send(result);
+        let _ = self.answer.send(Answer::Done(result));
+    }
+
+    /// Asks whoever brought it to do some work, which ends with its answer; the work is told where
+    /// that is to go. Work that nobody takes up is dropped.
+    pub fn ask(&mut self) -> Asked {
+        let (answer, answered) = oneshot::channel();
+        Asked { whom: std::mem::replace(&mut self.answer, answer), answered }
     }
 }

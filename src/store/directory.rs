@@ -9,7 +9,7 @@ use chrono::Local;
 use crate::store::anchor;
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer};
-use crate::store::delivery::{DeliverError, Delivery, Part};
+use crate::store::delivery::{DeliverError, Part};
 use crate::store::files::{Access, Creation, FileName, Files};
 use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::lock;
@@ -147,10 +147,15 @@ impl Directory {
         &self.path
     }
 
+    /// The directory that the path named when last looked.
+    fn known(&self) -> Opened {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The directory that the path names now. While it names none the last one is meant: it may
     /// have been moved away for a moment.
     pub(super) fn opened(&self) -> Opened {
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let opened = self.known();
         if opened.ground().files.was_replaced() { self.opened_anew() } else { opened }
     }
 
@@ -219,7 +224,7 @@ impl Directory {
     /// Room for the text of a message that is about to arrive.
     #[must_use]
     pub fn new_text(&self) -> Text {
-        let opened = self.opened();
+        let opened = self.known();
         let Ground { files, texts, .. } = opened.ground();
         Text::new(Arc::clone(files), Arc::clone(texts))
     }
@@ -229,9 +234,7 @@ impl Directory {
     /// What has begun is finished also if the returned future is dropped.
     pub async fn deliver(&self, envelope: Envelope, text: Text) -> Result<(), DeliverError> {
         let parts = parts(&envelope);
-        let (delivery, answered) = Delivery::new(parts, text.finish()?);
-        committer::deliver(&self.opened().committer, delivery);
-        answered.await.map_err(|gone| DeliverError::from(io::Error::other(gone)))?
+        committer::deliver(&self.known().committer, parts, text.finish()?).await
     }
 
     /// Removes what is only there to make the next delivery quick. To be called when there will be

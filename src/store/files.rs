@@ -31,6 +31,8 @@ const ATTEMPTS: usize = 10;
 pub struct Files {
     fd: OwnedFd,
     path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 /// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
@@ -75,7 +77,12 @@ impl Files {
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(Self { fd, path: path.to_owned() })
+        Self::of(fd, path.to_owned())
+    }
+
+    fn of(fd: OwnedFd, path: PathBuf) -> io::Result<Self> {
+        let identity = Stamp::of(&rustix::fs::fstat(&fd)?).identity;
+        Ok(Self { fd, path, identity })
     }
 
     /// Opens a folder of ours in it, made if it is missing. What else has its name is cleared away.
@@ -83,7 +90,7 @@ impl Files {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         for _ in 0..ATTEMPTS {
             match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-                Ok(fd) => return Ok(Self { fd, path: self.path.join(name) }),
+                Ok(fd) => return Self::of(fd, self.path.join(name)),
                 Err(Errno::NOENT) => {}
                 Err(Errno::NOTDIR | Errno::LOOP) => self.clear(name)?,
                 Err(error) => return Err(error.into()),
@@ -100,7 +107,7 @@ impl Files {
     pub fn folder(&self, name: &str) -> io::Result<Option<Self>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(Self { fd, path: self.path.join(name) })),
+            Ok(fd) => Self::of(fd, self.path.join(name)).map(Some),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -134,10 +141,10 @@ impl Files {
     /// Whether the path names another directory by now. If it names none, it does not.
     #[must_use]
     pub fn was_replaced(&self) -> bool {
-        let Ok(named) = rustix::fs::statat(CWD, &self.path, AtFlags::empty()) else { return false };
-        let Ok(ours) = rustix::fs::fstat(&self.fd) else { return false };
-        FileType::from_raw_mode(named.st_mode).is_dir()
-            && (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino)
+        rustix::fs::statat(CWD, &self.path, AtFlags::empty()).is_ok_and(|named| {
+            FileType::from_raw_mode(named.st_mode).is_dir()
+                && Stamp::of(&named).identity != self.identity
+        })
     }
 
     /// The state of the regular file `name`; `None` if there is no file of that name, or it is

@@ -23,6 +23,9 @@ pub const ALL_IN_MEMORY_MOST: usize = 64 * 1024 * 1024;
 /// Octets of one message that stay in memory in any case.
 pub const SPILLED_LEAST: usize = 4 * 1024;
 
+/// Octets of a text that the journal repeats at most. Of a longer one it has checksums.
+pub const REPEATED_MOST: u64 = 256 * 1024;
+
 /// Octets of a block, of which a long text has a checksum each.
 pub const BLOCK: usize = 64 * 1024;
 

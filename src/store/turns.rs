@@ -11,14 +11,11 @@ use std::sync::Arc;
 use crate::store::delivery::Delivery;
 use crate::store::files::FileName;
 
-/// Octets from which on a delivery is written by itself, so that small ones need not wait for it.
-const LARGE: u64 = 512 * 1024;
-
 /// Deliveries in one batch at most.
 const BATCH_MOST: usize = 1_000;
 
-/// Octets in one batch at most, and a delivery.
-const BATCH_OCTETS_MOST: u64 = 16 * 1024 * 1024;
+/// Octets in one batch at most, and a delivery: they must find room in the journal.
+const BATCH_OCTETS_MOST: u64 = 4 * 1024 * 1024;
 
 /// Who works, and who waits.
 ///
@@ -115,7 +112,9 @@ impl<R> Turns<R> {
     /// waits for another file, or for one of these but not to deliver: then it is their turn.
     pub fn more_for(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
         let fits = |one: &Waiting<R>| one.is_small() && one.files().all(|f| files.contains(f));
-        if self.waiting.len() > BATCH_MOST || !self.waiting.iter().all(fits) {
+        let octets: u64 = self.waiting.iter().map(Waiting::octets).sum();
+        let is_too_much = self.waiting.len() > BATCH_MOST || octets > BATCH_OCTETS_MOST;
+        if is_too_much || !self.waiting.iter().all(fits) {
             return Vec::new();
         }
         self.wanted.clear();
@@ -145,7 +144,7 @@ impl<R> Turns<R> {
             }
             self.no_longer_waits(&waiting);
             match (&mut batch, waiting) {
-                (Some(batch), Waiting::Delivery(delivery)) if delivery.octets() < LARGE => {
+                (Some(batch), Waiting::Delivery(delivery)) if !delivery.is_large() => {
                     self.busy.extend(batch.add(delivery));
                 }
                 (batch, waiting) => match self.start(waiting) {
@@ -188,7 +187,14 @@ impl<R> Turns<R> {
 
 impl<R> Waiting<R> {
     fn is_small(&self) -> bool {
-        matches!(self, Self::Delivery(delivery) if delivery.octets() < LARGE)
+        matches!(self, Self::Delivery(delivery) if !delivery.is_large())
+    }
+
+    fn octets(&self) -> u64 {
+        match self {
+            Self::Delivery(delivery) => delivery.octets(),
+            Self::Turn(..) => 0,
+        }
     }
 
     fn files(&self) -> impl Iterator<Item = &FileName> {
@@ -202,7 +208,7 @@ impl<R> Waiting<R> {
 
 impl Batch {
     fn of(delivery: Delivery) -> Self {
-        let size = if delivery.octets() < LARGE { Size::Small } else { Size::Large };
+        let size = if delivery.is_large() { Size::Large } else { Size::Small };
         let mut batch = Self { files: BTreeSet::new(), deliveries: Vec::new(), size, octets: 0 };
         batch.add(delivery);
         batch
@@ -227,6 +233,8 @@ mod tests {
     use super::*;
     use crate::store::delivery::Part;
     use crate::store::text::Finished;
+
+    const LARGE: u64 = 512 * 1024;
 
     fn delivery(files: &[&str], octets: u64) -> Waiting<u8> {
         let text = Finished::pretend(octets);

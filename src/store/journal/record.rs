@@ -21,9 +21,6 @@ use std::mem;
 
 use crate::store::text::Blocks;
 
-/// Octets of a text that the journal repeats at most. Of a longer one it has checksums.
-pub const REPEATED_MOST: u64 = 256 * 1024;
-
 /// Octets ahead of the states.
 pub const HEADER: usize = 56;
 
