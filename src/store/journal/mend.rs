@@ -208,13 +208,19 @@ impl Completion<'_> {
             whole += first.len();
             rest = others;
         }
-        let missing = self.missing(rest)?;
         let contents: Vec<_> = rest.iter().cloned().map(Content::Whole).collect();
         let tail = tail.get(whole..).unwrap_or_default();
         let ours = torn::ours(tail, &rest.concat(), |at| begins_at(&contents, at)).unwrap_or(0);
-        if missing.is_empty() || ours == 0 {
-            return self.add(&missing);
+        if ours == 0 {
+            return self.add(&self.missing(rest)?);
         }
+        // Those that the torn stretch was to hold, and those that are nowhere.
+        let starts = rest.iter().scan(0, |end, message| {
+            *end += message.len();
+            Some(*end - message.len())
+        });
+        let (torn, others) = rest.split_at(starts.take_while(|&start| start < ours).count());
+        let missing: Vec<_> = torn.iter().chain(self.missing(others)?).collect();
         self.tell(missing.len());
         let start = self.append.old_size + whole as u64;
         let mut draft = Draft::begin(self.files, self.mailbox, self.file)?;

@@ -193,3 +193,297 @@ impl Recovery {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::anchor::Anchor;
+    use crate::store::files::FileName;
+    use crate::store::journal::Journal;
+    use crate::store::journal::record::State;
+    use crate::store::journal::wal::{self, pretend_another_boot};
+    use crate::store::lock::{Attempt, Purpose, try_lock};
+    use crate::store::text::{BLOCK, Blocks};
+    use std::path::PathBuf;
+    use std::time::{Duration, SystemTime};
+
+    const OLD: &str = "From a Wed Sep 17 11:00:00 2025\nold\n\n";
+    const ONE: &str = "From b Wed Sep 17 11:00:01 2025\none\r\n\n";
+    const TWO: &str = "From c Wed Sep 17 11:00:01 2025\ntwo From x\r\n\n";
+    const FOREIGN: &str = "From f Wed Sep 17 11:00:02 2025\nforeign\n\n";
+
+    /// How a process ended that had a journal.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum End {
+        /// It was killed.
+        Killed,
+        /// The machine lost its power.
+        PowerLost,
+    }
+
+    struct Scene {
+        dir: tempfile::TempDir,
+        anchor: Arc<Anchor>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("u.mbox"), OLD).unwrap();
+            let files = Arc::new(Files::open(dir.path()).unwrap());
+            Self { dir, anchor: Arc::new(Anchor::new(&files)) }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn journal(&self) -> Journal {
+            Journal::new(&self.anchor, Durability::Synced)
+        }
+
+        fn lock(&self) -> LockedFile {
+            loop {
+                // Another test may be starting a program, which has our descriptors until its exec.
+                let attempt = try_lock(&self.anchor, "u.mbox", Purpose::Write).unwrap();
+                if let Attempt::Locked(locked) = attempt {
+                    return locked;
+                }
+            }
+        }
+
+        /// Writes down an append of `messages` behind what `old_size` says, by a process of its own.
+        fn begin(&self, messages: &[&str], old_size: usize) -> (Journal, wal::Entry) {
+            let journal = self.journal();
+            let mut draft = journal.draft(1);
+            draft.texts(messages.len());
+            for message in messages {
+                draft.repeated(text_of(message).as_bytes());
+            }
+            let identity = Stamp::of_file(self.lock().file()).unwrap().identity;
+            draft.append("u.mbox", identity, old_size as u64, messages.len());
+            for (nth, message) in messages.iter().enumerate() {
+                draft.piece(&[from_line_of(message).as_bytes()], nth);
+            }
+            let entry = journal.write(draft).unwrap();
+            (journal, entry)
+        }
+
+        /// The process ends; what was behind the old message then.
+        fn end(&self, journal: Journal, how: End, there: &str) {
+            drop(journal);
+            std::fs::write(self.path("u.mbox"), format!("{OLD}{there}")).unwrap();
+            if how == End::PowerLost {
+                self.pretend_another_boot();
+            }
+        }
+
+        fn pretend_another_boot(&self) {
+            for entry in std::fs::read_dir(self.path(FOLDER)).unwrap() {
+                pretend_another_boot(&entry.unwrap().path());
+            }
+        }
+
+        /// What is behind the old message after a recovery, which leaves no journal.
+        fn recovered(&self) -> String {
+            let recovery = Recovery::new(self.anchor.files(), Durability::Synced);
+            while let Outcome::Again = recovery.recover("u.mbox", &self.lock(), Vec::new).unwrap() {
+            }
+            assert!(!self.path(FOLDER).exists());
+            let content = std::fs::read(self.path("u.mbox")).unwrap();
+            String::from_utf8(content).unwrap().strip_prefix(OLD).unwrap().to_owned()
+        }
+    }
+
+    fn from_line_of(message: &str) -> &str {
+        &message[..=message.find('\n').unwrap()]
+    }
+
+    fn text_of(message: &str) -> &str {
+        &message[from_line_of(message).len()..message.len() - 1]
+    }
+
+    /// What recovery makes of a file that has `there` behind the old message, when ONE and TWO were
+    /// to be appended, and it was said how far that had come.
+    #[track_caller]
+    fn becomes(how: End, state: State, there: &str, expected: &str) {
+        let scene = Scene::new();
+        let (journal, entry) = scene.begin(&[ONE, TWO], OLD.len());
+        entry.set(state).unwrap();
+        drop(entry);
+        scene.end(journal, how, there);
+        assert_eq!(scene.recovered(), expected, "{how:?}, {state:?}, {there:?}");
+    }
+
+    #[test]
+    fn after_a_kill_what_is_torn_is_cut_and_what_is_whole_stays() {
+        let both = [ONE, TWO].concat();
+        for written in 0..=both.len() {
+            let expected = match written {
+                n if n == both.len() => both.as_str(),
+                n if n >= ONE.len() => ONE,
+                _ => "",
+            };
+            becomes(End::Killed, State::Begun, &both[..written], expected);
+        }
+        for written in 1..ONE.len() {
+            let glued = format!("{}{FOREIGN}", &ONE[..written]);
+            becomes(End::Killed, State::Begun, &glued, FOREIGN);
+        }
+    }
+
+    #[test]
+    fn after_a_kill_what_was_stored_is_not_touched_whatever_others_made_of_it() {
+        for there in ["", "From b Wed Sep 17 11:00:01 2025\nStatus: RO\none\r\n\n", FOREIGN] {
+            becomes(End::Killed, State::Appended, there, there);
+        }
+    }
+
+    #[test]
+    fn after_a_power_failure_what_is_missing_or_torn_is_completed() {
+        let both = [ONE, TWO].concat();
+        for state in [State::Begun, State::Appended] {
+            for written in 0..=both.len() {
+                becomes(End::PowerLost, state, &both[..written], &both);
+                let mut zeros = both.clone().into_bytes();
+                zeros[written..].fill(0);
+                becomes(End::PowerLost, state, &String::from_utf8(zeros).unwrap(), &both);
+            }
+            becomes(
+                End::PowerLost,
+                state,
+                &format!("{both}{FOREIGN}"),
+                &format!("{both}{FOREIGN}"),
+            );
+        }
+    }
+
+    #[test]
+    fn after_a_power_failure_what_another_program_wrote_behind_a_torn_message_stays() {
+        let both = [ONE, TWO].concat();
+        for written in 1..both.len() {
+            for between in ["", "\n", "\n\n"] {
+                let there = format!("{}{between}{FOREIGN}", &both[..written]);
+                let scene = Scene::new();
+                let (journal, _) = scene.begin(&[ONE, TWO], OLD.len());
+                scene.end(journal, End::PowerLost, &there);
+                let content = scene.recovered();
+                assert!(content.contains(ONE) && content.contains(TWO), "{written}: {content:?}");
+                assert!(content.contains(FOREIGN), "{written}: {content:?}");
+                assert_eq!(content.matches("From ").count(), 4, "{written}: {content:?}");
+            }
+        }
+        let zeros = format!("{ONE}{}{FOREIGN}", "\0".repeat(TWO.len()));
+        becomes(End::PowerLost, State::Begun, &zeros, &format!("{ONE}{TWO}{FOREIGN}"));
+    }
+
+    #[test]
+    fn after_a_power_failure_a_message_that_others_have_marked_or_moved_does_not_come_twice() {
+        let marked = ONE.replace("one", "Status: RO\n\none");
+        let original = ONE.replace("one", "\none");
+        let scene = Scene::new();
+        let (journal, _) = scene.begin(&[&original], OLD.len());
+        scene.end(journal, End::PowerLost, &marked);
+        assert_eq!(scene.recovered(), marked);
+        let moved = format!("{FOREIGN}{TWO}{ONE}");
+        becomes(End::PowerLost, State::Appended, &moved, &moved);
+        let removed_one = format!("{FOREIGN}{TWO}");
+        becomes(End::PowerLost, State::Appended, &removed_one, &format!("{FOREIGN}{TWO}{ONE}"));
+    }
+
+    #[test]
+    fn what_another_program_removed_long_after_stays_removed() {
+        let scene = Scene::new();
+        let (journal, _) = scene.begin(&[ONE], OLD.len());
+        scene.end(journal, End::PowerLost, "");
+        let later = SystemTime::now() + Duration::from_mins(1);
+        let mailbox = std::fs::File::options().write(true).open(scene.path("u.mbox")).unwrap();
+        mailbox.set_modified(later).unwrap();
+        assert_eq!(scene.recovered(), "");
+    }
+
+    #[test]
+    fn in_a_file_that_took_the_mailboxs_place_only_what_is_missing_is_added() {
+        for (there, expected) in [(ONE, ONE), ("", ONE), (FOREIGN, &*format!("{FOREIGN}{ONE}"))] {
+            let scene = Scene::new();
+            let (journal, _) = scene.begin(&[ONE], OLD.len());
+            std::fs::write(scene.path("new"), "").unwrap();
+            std::fs::rename(scene.path("new"), scene.path("u.mbox")).unwrap();
+            scene.end(journal, End::PowerLost, there);
+            assert_eq!(scene.recovered(), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_completed_and_what_could_not_be_is_cut() {
+        for how in [End::Killed, End::PowerLost] {
+            becomes(how, State::Undone, "", "");
+            becomes(how, State::Torn, &ONE[..20], "");
+            becomes(how, State::Torn, &format!("{}{FOREIGN}", &ONE[..20]), FOREIGN);
+        }
+    }
+
+    #[test]
+    fn what_a_checkpoint_has_covered_does_not_come_back() {
+        let scene = Scene::new();
+        let (journal, entry) = scene.begin(&[ONE], OLD.len());
+        std::fs::write(scene.path("u.mbox"), format!("{OLD}{ONE}")).unwrap();
+        journal.appended(&entry, vec![FileName::from("u.mbox")], OLD.len() as u64);
+        drop(entry);
+        journal.checkpoint();
+        scene.end(journal, End::PowerLost, "");
+        assert_eq!(scene.recovered(), "");
+    }
+
+    #[test]
+    fn records_of_several_dead_processes_are_completed_in_the_order_of_their_places() {
+        let scene = Scene::new();
+        let (first, _) = scene.begin(&[ONE], OLD.len());
+        let (second, _) = scene.begin(&[TWO], OLD.len() + ONE.len());
+        let (third, _) = scene.begin(&[FOREIGN], OLD.len() + ONE.len() + TWO.len());
+        drop((third, first));
+        scene.end(second, End::PowerLost, "");
+        assert_eq!(scene.recovered(), [ONE, TWO, FOREIGN].concat());
+    }
+
+    #[test]
+    fn a_journal_whose_owner_lives_is_left_alone() {
+        let scene = Scene::new();
+        let (journal, _) = scene.begin(&[ONE], OLD.len());
+        scene.pretend_another_boot();
+        let recovery = Recovery::new(scene.anchor.files(), Durability::Synced);
+        let outcome = recovery.recover("u.mbox", &scene.lock(), Vec::new).unwrap();
+        assert!(matches!(outcome, Outcome::Whole));
+        assert_eq!(std::fs::read_to_string(scene.path("u.mbox")).unwrap(), OLD);
+        drop(journal);
+        assert_eq!(scene.recovered(), ONE);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_where_it_is_torn_and_kept_where_it_is_whole() {
+        let text = "0123456789abcde\n".repeat(BLOCK * 5 / 16);
+        let head = from_line_of(ONE);
+        let whole = format!("{head}{text}\n");
+        let checksums = text.as_bytes().chunks(BLOCK).map(crc32fast::hash).collect();
+        let blocks = Blocks::of_checksums(checksums);
+        for how in [End::Killed, End::PowerLost] {
+            for (there, expected) in [
+                (whole.clone(), whole.clone()),
+                (whole[..100_000].to_owned(), String::new()),
+                (format!("{}{FOREIGN}", &whole[..100_000]), FOREIGN.to_owned()),
+            ] {
+                let scene = Scene::new();
+                let journal = scene.journal();
+                let mut draft = journal.draft(1);
+                draft.texts(1);
+                draft.summed(text.len() as u64, &blocks);
+                let identity = Stamp::of_file(scene.lock().file()).unwrap().identity;
+                draft.append("u.mbox", identity, OLD.len() as u64, 1);
+                draft.piece(&[head.as_bytes()], 0);
+                drop(journal.write(draft).unwrap());
+                scene.end(journal, how, &there);
+                assert!(scene.recovered() == expected, "{how:?}, {} octets", there.len());
+            }
+        }
+    }
+}

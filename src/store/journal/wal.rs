@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -79,6 +80,8 @@ pub struct Wal {
     number: u64,
     /// Records that may still be needed, in their order.
     live: VecDeque<Live>,
+    /// Where the last record is.
+    last: Range<u64>,
     /// Whether its name is durable.
     is_named: bool,
 }
@@ -86,7 +89,7 @@ pub struct Wal {
 #[derive(Debug)]
 struct Live {
     number: u64,
-    start: u64,
+    place: Range<u64>,
     /// Whether all its files are on the disk without it.
     is_settled: bool,
 }
@@ -183,6 +186,7 @@ impl Wal {
             next: ALIGNED,
             number: 1,
             live: VecDeque::new(),
+            last: 0..0,
             is_named: false,
         };
         let begun =
@@ -205,6 +209,7 @@ impl Wal {
         self.file.file.write_all_at(record.numbered(numbers), start)?;
         self.number += 1;
         self.next = start + length;
+        self.last = start..self.next;
         let (file, journal) = (Arc::clone(&self.file), self.journal);
         let states = start + HEADER as u64;
         Ok(Some(Entry { file, journal, number, states, appends: record.appends() }))
@@ -214,34 +219,34 @@ impl Wal {
     pub fn write_live(&mut self, record: &mut Finished) -> io::Result<Option<Entry>> {
         let entry = self.write(record)?;
         if let Some(entry) = &entry {
-            let start = entry.states - HEADER as u64;
-            self.live.push_back(Live { number: entry.number, start, is_settled: false });
+            let (number, place) = (entry.number, self.last.clone());
+            self.live.push_back(Live { number, place, is_settled: false });
         }
         Ok(entry)
     }
 
-    /// Where a record of so many octets may go, so that it touches none that is needed.
+    /// Where a record of so many octets may go, so that it touches none that is needed, nor the
+    /// last one, which says what is needed. The ring grows if it must and may.
     fn place(&mut self, length: u64) -> io::Result<Option<u64>> {
-        let tail = self.live.front().map_or(self.next, |live| live.start);
-        let is_full = self.is_needed() && self.next == tail;
-        if self.next < tail || is_full {
-            return Ok((self.next + length <= tail).then_some(self.next).filter(|_| !is_full));
+        let is_free = |start: u64| {
+            let touches = |there: &Range<u64>| start < there.end && there.start < start + length;
+            start + length <= self.size
+                && !touches(&self.last)
+                && !self.live.iter().any(|live| touches(&live.place))
+        };
+        if let Some(start) = [self.next, ALIGNED].into_iter().find(|&start| is_free(start)) {
+            return Ok(Some(start));
         }
-        if self.next + length > self.size {
-            let at_start = ALIGNED + length;
-            // Behind the last record as long as the ring may grow: the checkpoint before it lasts.
-            if at_start < tail.min(self.size) || (at_start <= SIZE_MOST && !self.is_needed()) {
-                self.next = ALIGNED;
-            }
-        }
-        let end = self.next + length;
+        let ends = self.live.iter().map(|live| live.place.end);
+        let start = ends.fold(self.last.end.max(ALIGNED), u64::max);
+        let end = start + length;
         if end > SIZE_MOST {
             return Ok(None);
         }
         if end > self.size {
             self.grow(end.max(self.size * 2).min(SIZE_MOST))?;
         }
-        Ok(Some(self.next))
+        Ok(Some(start))
     }
 
     fn grow(&mut self, size: u64) -> io::Result<()> {
@@ -454,4 +459,110 @@ fn read_records(octets: &[u8], journal: u64) -> Vec<(u64, Record)> {
     let first = records.iter().map(|(_, record)| record.numbers.first).max().unwrap_or(0);
     records.retain(|(_, record)| record.numbers.number >= first);
     records
+}
+
+/// Makes a journal look as if the machine had been started anew since.
+#[cfg(test)]
+pub(super) fn pretend_another_boot(path: &std::path::Path) {
+    let mut octets = std::fs::read(path).unwrap();
+    octets[16] ^= 1;
+    let checksum = crc32fast::hash(&octets[..16 + BOOT_ID]);
+    octets[16 + BOOT_ID..20 + BOOT_ID].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(path, octets).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::record::Draft;
+
+    fn record(octets: usize) -> Finished {
+        let mut draft = Draft::new(1, Vec::new());
+        draft.texts(1);
+        draft.repeated(&vec![b'x'; octets]);
+        draft.append("u.mbox", (1, 2), 0, 1);
+        draft.piece(&[b"From x\n"], 0);
+        draft.finish()
+    }
+
+    fn directory() -> (tempfile::TempDir, Files) {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path()).unwrap();
+        (dir, files)
+    }
+
+    /// The numbers of the records that whoever recovers finds.
+    fn found(dir: &tempfile::TempDir) -> Vec<u64> {
+        let folder = Arc::new(Files::open(&dir.path().join(FOLDER)).unwrap());
+        let name = folder.names(9).unwrap().into_iter().find(|n| n.ends_with(SUFFIX)).unwrap();
+        let file = folder.open_file(&name, Access::Write, Creation::Never).unwrap();
+        let dead = Dead::read(folder, name, file).unwrap();
+        dead.records.iter().map(|(_, record)| record.numbers.number).collect()
+    }
+
+    #[test]
+    fn records_that_are_needed_are_found_and_none_is_overwritten_however_the_ring_turns() {
+        let (dir, files) = directory();
+        let mut wal = Wal::create(&files).unwrap();
+        let mut needed = VecDeque::new();
+        for turn in 0..400_usize {
+            let entry = wal.write_live(&mut record(turn * 37 % 9_000)).unwrap().unwrap();
+            needed.push_back(entry.number);
+            while needed.len() > turn % 7 + 1 {
+                let oldest = needed.pop_front().unwrap();
+                wal.settle(|number| number == oldest);
+            }
+            if turn % 10 == 0 {
+                wal.write(&mut Finished::checkpoint()).unwrap().unwrap();
+            }
+            let found = found(&dir);
+            assert!(needed.iter().all(|number| found.contains(number)), "turn {turn}");
+        }
+        assert!(wal.size < 256 * 1024, "it grew to {}", wal.size);
+    }
+
+    #[test]
+    fn a_ring_that_is_full_grows_to_its_limit_and_says_then_that_there_is_no_room() {
+        let (dir, files) = directory();
+        let mut wal = Wal::create(&files).unwrap();
+        let mut numbers = Vec::new();
+        while let Some(entry) = wal.write_live(&mut record(200_000)).unwrap() {
+            numbers.push(entry.number);
+        }
+        assert!(wal.size <= SIZE_MOST && wal.size > SIZE_MOST - 400_000);
+        assert_eq!(found(&dir), numbers);
+        wal.settle(|number| number <= 3);
+        assert!(wal.write_live(&mut record(200_000)).unwrap().is_some());
+        assert_eq!(found(&dir).first(), Some(&4));
+        wal.settle(|_| true);
+        wal.remove(&files).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_record_that_has_been_settled_is_not_found_once_a_checkpoint_says_so() {
+        let (dir, files) = directory();
+        let mut wal = Wal::create(&files).unwrap();
+        for _ in 0..3 {
+            wal.write_live(&mut record(10)).unwrap().unwrap();
+        }
+        wal.settle(|number| number < 3);
+        assert_eq!(found(&dir), [1, 2, 3]);
+        wal.write(&mut Finished::checkpoint()).unwrap().unwrap();
+        assert_eq!(found(&dir), [3, 4]);
+        wal.settle(|_| true);
+        wal.write(&mut Finished::checkpoint()).unwrap().unwrap();
+        assert_eq!(found(&dir), [5]);
+    }
+
+    #[test]
+    fn the_folder_is_made_anew_where_something_else_has_its_name() {
+        let (dir, files) = directory();
+        let folder = dir.path().join(FOLDER);
+        std::os::unix::fs::symlink("/tmp", &folder).unwrap();
+        Wal::create(&files).unwrap().remove(&files).unwrap();
+        std::fs::write(&folder, "x").unwrap();
+        Wal::create(&files).unwrap().remove(&files).unwrap();
+        assert!(!folder.exists());
+    }
 }
