@@ -277,8 +277,15 @@ struct Burst {
     committer: Arc<Committer>,
     files: BTreeSet<FileName>,
     size: Size,
-    /// Once they are locked.
-    locked: Option<(append::Targets, Instant)>,
+    /// Those that are locked, once it has been tried.
+    locked: Option<LockedFiles>,
+}
+
+/// The files of a burst that are locked, and since when.
+struct LockedFiles {
+    names: BTreeSet<FileName>,
+    targets: append::Targets,
+    since: Instant,
 }
 
 impl Drop for Burst {
@@ -299,13 +306,13 @@ impl Burst {
         let committer = Arc::clone(&self.committer);
         let Committer { ground, journal, recovery, .. } = &*committer;
         let (deliveries, refused) = self.lock(deliveries);
-        let Some((targets, since)) = &mut self.locked else { return refused.give() };
-        let answers = targets.write(ground, journal, deliveries).and(refused);
+        let Some(locked) = &mut self.locked else { return refused.give() };
+        let answers = locked.targets.write(ground, journal, deliveries).and(refused);
         if journal.has_left_one() {
             recovery.look_again();
         }
-        let lasts = self.size == Size::Small && since.elapsed() < BURST;
-        let more = if lasts { committer.lock().more_for(&self.files) } else { Vec::new() };
+        let lasts = self.size == Size::Small && locked.since.elapsed() < BURST;
+        let more = if lasts { committer.lock().more_for(&locked.names) } else { Vec::new() };
         if more.is_empty() {
             // Whoever is told what became of a message finds no lock beside it.
             drop(self);
@@ -322,7 +329,9 @@ impl Burst {
             return (deliveries, refused);
         }
         let Locks { ours, busy, failed } = lock_all(&self.committer, &self.files);
-        self.locked = Some((append::Targets::new(ours), Instant::now()));
+        let names = ours.keys().map(Arc::clone).collect();
+        let (targets, since) = (append::Targets::new(ours), Instant::now());
+        self.locked = Some(LockedFiles { names, targets, since });
         let mut deliveries = deliveries;
         for (file, why) in failed {
             let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
