@@ -50,12 +50,7 @@ impl Store {
 
     /// All texts of a mailbox, as a new session reads them.
     async fn texts(&self, user: &str) -> Vec<String> {
-        let maildrop = self.open(user).await.unwrap();
-        let mut texts = Vec::new();
-        for index in 0..maildrop.octets().len() {
-            texts.push(text(&maildrop, index).await.unwrap());
-        }
-        texts
+        texts(&self.directory, user).await
     }
 
     /// What is in the directory once nothing more is delivered.
@@ -80,6 +75,16 @@ async fn deliver(directory: &Directory, users: &[&str], text: &[u8]) -> Result<(
     let local = users.iter().map(|user| directory.user(user.as_bytes()).unwrap()).collect();
     let envelope = Envelope { reverse_path: "a@b.org".into(), local, remote: Vec::new() };
     directory.deliver(envelope, spool).await
+}
+
+async fn texts(directory: &Directory, user: &str) -> Vec<String> {
+    let user = directory.user(user.as_bytes()).unwrap();
+    let maildrop = directory.open_maildrop(&user).await.unwrap();
+    let mut texts = Vec::new();
+    for index in 0..maildrop.octets().len() {
+        texts.push(text(&maildrop, index).await.unwrap());
+    }
+    texts
 }
 
 async fn text(maildrop: &Maildrop, index: usize) -> Result<String, ReadError> {
@@ -330,12 +335,51 @@ async fn unique_ids_are_the_md5_of_what_is_sent_whatever_the_line_ends() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_mbox_is_refused_and_left_alone() {
+async fn a_file_that_is_no_mbox_is_refused_and_left_alone_and_deliveries_append() {
     let store = Store::with_users(&["u"]);
-    std::fs::write(store.path("u.mbox"), "not an mbox\n").unwrap();
-    assert!(matches!(store.open("u").await, Err(MaildropError::NotMbox)));
-    assert_eq!(store.content("u.mbox"), "not an mbox\n");
-    assert_eq!(store.files().await, ["u.mbox"]);
+    let why = "not an mbox file: it begins with \"Subject: x\", not with a From line; put one before \
+               it, or move the file away";
+    std::fs::write(store.path("u.mbox"), "Subject: x\n\nnot an mbox").unwrap();
+    let refused = store.open("u").await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("the mailbox is {why}"));
+    assert!(matches!(refused, MaildropError::NotMbox(_)));
+    assert_eq!(store.content("u.mbox"), "Subject: x\n\nnot an mbox");
+    store.deliver(&["u"], b"sent\r\n").await.unwrap();
+    let content = store.content("u.mbox");
+    assert!(content.starts_with("Subject: x\n\nnot an mbox\n\nFrom <a@b.org> "), "{content}");
+    assert!(content.ends_with("\nsent\r\n\n"), "{content}");
+    assert!(matches!(store.open("u").await, Err(MaildropError::NotMbox(_))));
+    // With a From_ line before it everything is there.
+    std::fs::write(store.path("u.mbox"), format!("From \n{content}")).unwrap();
+    assert_eq!(store.texts("u").await, ["Subject: x\r\n\r\nnot an mbox\r\n", "sent\r\n"]);
+    std::fs::write(store.path("mqueue"), "Subject: x\n").unwrap();
+    let refused = store.directory.queue().entries().await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("the relay queue is {why}"));
+    assert_eq!(store.files().await, ["mqueue", "u.mbox"]);
+}
+
+/// A mailbox of these texts as Thunderbird keeps them.
+fn bare(texts: &[&str]) -> String {
+    texts.iter().fold(String::new(), |mbox, text| mbox + "From \n" + text + "\n\n")
+}
+
+#[tokio::test]
+async fn mail_that_is_appended_to_a_mailbox_without_dates_is_found_between_visits() {
+    let store = Store::with_users(&["u"]);
+    std::fs::write(store.path("u.mbox"), bare(&["a", "b"])).unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "b\r\n"]);
+    store.deliver(&["u"], b"From \r\nc\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "b\r\n", "From \r\nc\r\n"]);
+    let mut file = File::options().append(true).open(store.path("u.mbox")).unwrap();
+    file.write_all(bare(&["d\n\nFrom here on", "e"]).as_bytes()).unwrap();
+    let all = ["a\r\n", "b\r\n", "From \r\nc\r\n", "d\r\n\r\nFrom here on\r\n", "e\r\n"];
+    assert_eq!(store.texts("u").await, all);
+    // What is left is still in this form.
+    store.open("u").await.unwrap().update(vec![0, 3]).await.unwrap();
+    assert_eq!(store.texts("u").await, [all[1], all[2], all[4]]);
+    file = File::options().append(true).open(store.path("u.mbox")).unwrap();
+    file.write_all(bare(&["f"]).as_bytes()).unwrap();
+    assert_eq!(store.texts("u").await, [all[1], all[2], all[4], "f\r\n"]);
 }
 
 #[tokio::test]
@@ -370,7 +414,8 @@ async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     std::fs::write(store.path("v.mbox"), "rubbish").unwrap();
     overview.wait_for(|overview| seen(overview) == [u(1), ("v".to_owned(), None)]).await.unwrap();
     let trouble = overview.borrow().mailboxes[1].trouble.clone().unwrap();
-    assert_eq!(trouble, "it does not begin with a From line");
+    let why = "not an mbox file: it begins with \"rubbish\", not with a From line; ";
+    assert!(trouble.starts_with(why), "{trouble}");
     std::fs::remove_file(store.path("v.mbox")).unwrap();
     queue(&store, &[&["a@x", "b@x"], &["c@y"]]).await;
     let queued = ("mqueue".to_owned(), Some(2));

@@ -72,9 +72,7 @@ pub enum StartError {
         port: Port,
     },
     /// The relay queue cannot be read or written.
-    #[error(
-        "{0}. Try again when no other program works on it, or look after its disk and permissions"
-    )]
+    #[error("{}{}", .0, queue_remedy(.0))]
     Queue(#[from] QueueError),
     /// There is no such entry in the relay queue.
     #[error("no entry of the relay queue is named {0}: mailconsole queue lists their ids")]
@@ -98,6 +96,16 @@ impl StartError {
     #[must_use]
     pub const fn is_wrong_use(&self) -> bool {
         matches!(self, Self::BadUser(_) | Self::NoTerminal)
+    }
+}
+
+/// What to do about a queue that cannot be read or written, unless the error says it.
+const fn queue_remedy(error: &QueueError) -> &'static str {
+    match error {
+        QueueError::NotMbox(_) => "",
+        _ => {
+            ". Try again when no other program works on it, or look after its disk and permissions"
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::files::{Access, Creation, FileName, Stamp, Window};
 use crate::store::ground::Ground;
 use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId, read_text};
 use crate::store::lock::{LockedFile, Purpose};
-use crate::store::mbox::{FROM, Span, Unquoter};
+use crate::store::mbox::{FROM, NotMbox, Span, Unquoter};
 use crate::store::reader::MessageReader;
 
 /// Octets of a header that a [`Head`] has at most; what lists show stands well before.
@@ -45,8 +45,8 @@ pub enum MaildropError {
     #[error("the maildrop is in use by another session")]
     InUse,
     /// The file is no mbox; it is left as it is.
-    #[error("the mailbox is not an mbox file: it does not begin with a From line")]
-    NotMbox,
+    #[error("the mailbox is {0}")]
+    NotMbox(NotMbox),
     /// The mailbox was removed since its user was looked up.
     #[error("there is no such mailbox")]
     Missing,
@@ -71,7 +71,7 @@ impl From<LockError> for MaildropError {
 impl From<IndexError> for MaildropError {
     fn from(error: IndexError) -> Self {
         match error {
-            IndexError::NotMbox(_) => Self::NotMbox,
+            IndexError::NotMbox(why) => Self::NotMbox(why),
             IndexError::Io(error) => Self::Io(error),
         }
     }

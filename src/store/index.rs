@@ -14,6 +14,7 @@ use std::thread;
 use md5::{Digest, Md5};
 
 use crate::store::files::{FileName, Stamp, Window};
+use crate::store::from_line::Form;
 use crate::store::mbox::{End, NotMbox, Scanner, Span, Unquoter};
 
 /// Octets looked at at once; small enough to stay in a processor's cache between the passes.
@@ -132,6 +133,8 @@ pub struct Index {
     generation: u64,
     /// How much of the file has been looked at.
     scanned: u64,
+    /// What separates the messages; `None` if nothing is known yet.
+    form: Option<Form>,
     /// How some of the messages begin.
     probes: Vec<Probe>,
 }
@@ -174,8 +177,9 @@ pub enum IndexError {
 
 impl Index {
     fn of(file: &File) -> Result<Self, IndexError> {
+        let generation = new_generation();
         let mut index =
-            Self { messages: Vec::new(), generation: new_generation(), scanned: 0, probes: vec![] };
+            Self { messages: Vec::new(), generation, scanned: 0, form: None, probes: vec![] };
         index.scan(file, 0)?;
         Ok(index)
     }
@@ -200,7 +204,7 @@ impl Index {
     }
 
     fn scan(&mut self, file: &File, from: u64) -> Result<(), IndexError> {
-        let mut scanner = Scanner::at(from);
+        let mut scanner = Scanner::at(from, self.form.take());
         let mut buffer = vec![0; SCANNED_AT_ONCE];
         let (mut at, mut kept) = (from, 0);
         loop {
@@ -217,6 +221,7 @@ impl Index {
             buffer.copy_within(used..filled, 0);
             kept = filled - used;
         }
+        self.form = scanner.form().cloned();
         self.messages.extend(scanner.finish().map(Message::at));
         self.scanned = at;
         self.probes = self.probe(file)?;
@@ -341,7 +346,8 @@ impl Indexes {
         }
         // Nothing of the new file has been looked at: what arrived since the old index was made is
         // not in here, and no probe says yet how the messages begin.
-        let index = Index { messages, generation: new_generation(), scanned: 0, probes: vec![] };
+        let (generation, form) = (new_generation(), old.form.clone());
+        let index = Index { messages, generation, scanned: 0, form, probes: vec![] };
         self.remember(name, stamp, &Arc::new(index));
     }
 

@@ -1,121 +1,23 @@
-//! mbox text and what it means (RFC 4155, with mboxrd quoting), pure: the From_ line, quoting on
-//! the way in, unquoting and CRLF line ends on the way out. Knows no file.
+//! mbox text and what it means (RFC 4155, with mboxrd quoting), pure: quoting on the way in,
+//! unquoting and CRLF line ends on the way out, and where the messages are. Knows no file.
 //!
 //! Written is `From <sender@domain> Wed Sep 17 11:00:00 2025` LF, the text with its line ends as
-//! they came, and an empty line. Read is whatever mutt, Dovecot, procmail and Python write.
+//! they came, and an empty line. Read is whatever mutt, Dovecot, procmail, Python and Thunderbird
+//! write.
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Local};
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
 
-/// What begins a separator line, and a line of text that must be quoted.
-pub const FROM: &[u8] = b"From ";
+use crate::store::from_line::{FROM_LINE_MOST, Form};
+
+pub use crate::store::from_line::{FROM, from_line, is_from_line};
 
 /// Searchers for what may begin a message and for what may have to be unquoted. Making one costs
 /// more than searching a kilobyte with it.
 static FROM_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(FROM));
 static QUOTED_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b">From "));
-
-/// Octets of a From_ line at most, without its line end; a longer line is message text.
-///
-/// A reverse-path has at most 256 octets (RFC 5321 section 4.5.3.1.3) and a date has 30.
-pub const FROM_LINE_MOST: usize = 1_000;
-
-/// Who sent a message that has no sender, or one that a From_ line cannot carry.
-const NOBODY: &str = "MAILER-DAEMON";
-
-/// The From_ line of a message that was sent from `reverse_path` (empty for the null
-/// reverse-path), with its LF.
-#[must_use]
-pub fn from_line(reverse_path: &str, at: DateTime<Local>) -> String {
-    let sender = if fits_from_line(reverse_path) { reverse_path } else { NOBODY };
-    format!("From <{sender}> {}\n", at.format("%a %b %e %H:%M:%S %Y"))
-}
-
-fn fits_from_line(reverse_path: &str) -> bool {
-    let odd = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'<' | b'>');
-    !reverse_path.is_empty() && reverse_path.len() <= 256 && !reverse_path.bytes().any(odd)
-}
-
-/// Whether a line (without its line end) separates two messages: `From `, anything, and a date
-/// such as `Wed Sep 17 11:00:00 2025`, with or without seconds and a time zone.
-#[must_use]
-pub fn is_from_line(line: &[u8]) -> bool {
-    if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
-        return false;
-    }
-    if ends_in_asctime(line) {
-        return true;
-    }
-    let words: Vec<&[u8]> =
-        line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|w| !w.is_empty()).collect();
-    (1..words.len()).any(|at| words.get(at..).is_some_and(is_date))
-}
-
-/// Whether a line ends as nearly every From_ line does, so that the rest need not be looked at.
-fn ends_in_asctime(line: &[u8]) -> bool {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let Some((_, [b' ', date @ ..])) = line.split_last_chunk::<25>() else { return false };
-    let (weekday, month, day) = (&date[..3], &date[4..7], date[8..10].trim_ascii_start());
-    [date[3], date[7], date[10], date[19]] == *b"    "
-        && is_date(&[weekday, month, day, &date[11..19], &date[20..]])
-}
-
-/// `weekday month day hh:mm[:ss] [zone…] year [zone]`, and nothing behind it.
-fn is_date(words: &[&[u8]]) -> bool {
-    let [weekday, month, day, time, rest @ ..] = words else {
-        return false;
-    };
-    let year = rest.iter().position(|word| is_year(word));
-    is_one_of(weekday, &WEEKDAYS)
-        && is_one_of(month, &MONTHS)
-        && number(day).is_some_and(|day| (1..=31).contains(&day))
-        && is_time(time)
-        && year.is_some_and(|year| {
-            let (before, after) = rest.split_at(year);
-            let after = after.get(1..).unwrap_or_default();
-            // "MET DST 2025" and "2025 +0200" are both seen.
-            before.len() <= 2 && after.len() <= 1 && before.iter().chain(after).all(|w| is_zone(w))
-        })
-}
-
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-fn is_one_of(word: &[u8], names: &[&str]) -> bool {
-    names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-/// One or two digits.
-fn number(word: &[u8]) -> Option<u8> {
-    if word.is_empty() || word.len() > 2 || !word.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    str::from_utf8(word).ok()?.parse().ok()
-}
-
-fn is_time(word: &[u8]) -> bool {
-    let parts: Vec<&[u8]> = word.split(|&byte| byte == b':').collect();
-    (2..=3).contains(&parts.len())
-        && parts
-            .iter()
-            .zip([23, 59, 60])
-            .all(|(part, most)| number(part).is_some_and(|n| n <= most))
-}
-
-fn is_year(word: &[u8]) -> bool {
-    word.len() == 4 && word.iter().all(u8::is_ascii_digit)
-}
-
-fn is_zone(word: &[u8]) -> bool {
-    match word {
-        [b'+' | b'-', digits @ ..] => digits.len() == 4 && digits.iter().all(u8::is_ascii_digit),
-        letters => (1..=5).contains(&letters.len()) && letters.iter().all(u8::is_ascii_alphabetic),
-    }
-}
 
 /// What has to stand before the next From_ line, so that it does not sink into what a file ends
 /// with: nothing behind an empty line or at the start, else the line ends that are missing.
@@ -489,6 +391,8 @@ impl Span {
 pub struct Scanner {
     /// Where in the file the window begins.
     offset: u64,
+    /// What separates messages; not known before the first line.
+    form: Option<Form>,
     current: Option<Current>,
     /// Whether `offset` is at the start of a line.
     at_line_start: bool,
@@ -505,15 +409,43 @@ struct Current {
 }
 
 /// The file does not begin with a From_ line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it does not begin with a From line")]
-pub struct NotMbox;
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not an mbox file: it begins with \"{beginning}\", not with a From line; put one before it, or \
+     move the file away"
+)]
+pub struct NotMbox {
+    /// What the first line begins with, escaped.
+    beginning: Box<str>,
+}
+
+impl NotMbox {
+    /// Octets of a line that are quoted; escaped they may be four times as many.
+    const QUOTED_MOST: usize = 60;
+
+    /// The error for a file of this first line.
+    #[must_use]
+    pub fn begins_with(line: &[u8]) -> Self {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let quoted = line.get(..Self::QUOTED_MOST).unwrap_or(line);
+        let more = if quoted.len() < line.len() { "..." } else { "" };
+        Self { beginning: format!("{}{more}", quoted.escape_ascii()).into() }
+    }
+}
 
 impl Scanner {
-    /// A scanner that begins at `offset` of a file, at the start of a line.
+    /// A scanner that begins at `offset` of a file, which is its beginning or where a message
+    /// begins; there its `form` is known from an earlier scan.
     #[must_use]
-    pub const fn at(offset: u64) -> Self {
-        Self { offset, current: None, at_line_start: true }
+    pub fn at(offset: u64, form: Option<Form>) -> Self {
+        let form = form.filter(|_| offset > 0);
+        Self { offset, form, current: None, at_line_start: true }
+    }
+
+    /// What separates the messages of the file; `None` if nothing has been seen but line ends.
+    #[must_use]
+    pub const fn form(&self) -> Option<&Form> {
+        self.form.as_ref()
     }
 
     /// Looks at a window of the file and hands each message whose end is known to `found`.
@@ -530,7 +462,11 @@ impl Scanner {
         // Text up to a From_ line, then that line, until there is none.
         loop {
             let rest = window.get(used..).unwrap_or_default();
-            let (at, length) = match self.next_from_line(rest, end)? {
+            let next = match &self.current {
+                Some(current) => self.next_from_line(current, rest, end),
+                None => self.first_line(rest, end)?,
+            };
+            let (at, length) = match next {
                 Next::FromLine { at, length } => (at, length),
                 Next::Undecided { from } => {
                     self.text(rest.get(..from).unwrap_or_default());
@@ -538,12 +474,10 @@ impl Scanner {
                 }
             };
             self.text(rest.get(..at).unwrap_or_default());
-            if let Some(message) = self.current.take() {
-                found(message.ended(self.offset));
+            let line = rest.get(at..at + length).unwrap_or_default();
+            if let Some(message) = self.begin(line) {
+                found(message);
             }
-            self.current = Some(Current::new(self.offset, self.offset + length as u64));
-            self.offset += length as u64;
-            self.at_line_start = true;
             used += at + length;
         }
     }
@@ -555,6 +489,15 @@ impl Scanner {
         self.current.map(|last| last.ended(end))
     }
 
+    /// Begins a message with its From_ line; returns the one before it.
+    fn begin(&mut self, line: &[u8]) -> Option<Span> {
+        let (start, text) = (self.offset, self.offset + line.len() as u64);
+        let before = self.current.replace(Current::new(start, text));
+        self.offset = text;
+        self.at_line_start = true;
+        before.map(|before| before.ended(start))
+    }
+
     fn text(&mut self, text: &[u8]) {
         let Some(&last) = text.last() else { return };
         self.offset += text.len() as u64;
@@ -564,28 +507,50 @@ impl Scanner {
         }
     }
 
+    /// The line with which the file, or what is left of it, begins; it says what separates
+    /// messages.
+    fn first_line(&mut self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
+        // Empty lines before it are no reason to refuse a file.
+        let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let Some(at) = rest.iter().position(|byte| !is_line_end(byte)) else {
+            return Ok(Next::Undecided { from: rest.len() });
+        };
+        let Some((line, length)) = line_at(rest, at, end) else {
+            return Ok(Next::Undecided { from: at });
+        };
+        // Where a message begins behind the beginning of a file, this line has been decided about.
+        let known = self.form.take().filter(|_| line.starts_with(FROM));
+        self.form = known.or_else(|| Form::of(line)).filter(|_| self.starts_line(rest, at));
+        match &self.form {
+            Some(_) => Ok(Next::FromLine { at, length }),
+            None => Err(NotMbox::begins_with(line)),
+        }
+    }
+
     /// The next From_ line in `rest`, or how far there certainly is none.
-    fn next_from_line(&self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
+    fn next_from_line(&self, current: &Current, rest: &[u8], end: End) -> Next {
         let mut from = 0;
-        loop {
-            let Some(at) = self.next_candidate(rest, from) else {
-                return self.no_candidate(rest, end);
+        while let Some(at) = self.next_candidate(rest, from) {
+            let Some((line, length)) = line_at(rest, at, end) else {
+                return Next::Undecided { from: at };
             };
-            let line = rest.get(at..).unwrap_or_default();
-            let (length, full) = match memchr(b'\n', line) {
-                Some(length) => (length, length + 1),
-                // Its end may be in the next piece.
-                None if end == End::More && line.len() <= FROM_LINE_MOST => {
-                    return self.undecided(rest, at);
-                }
-                None => (line.len(), line.len()),
-            };
-            let first = self.current.is_none();
-            if first || is_from_line(line.get(..length).unwrap_or_default()) {
-                return Ok(Next::FromLine { at, length: full });
+            if is_from_line(line) || self.separates(current, rest, at, line) {
+                return Next::FromLine { at, length };
             }
             from = at + 1;
         }
+        // "From " may have begun.
+        let withheld = match end {
+            End::More => FROM.len().min(rest.len()),
+            End::Here => 0,
+        };
+        Next::Undecided { from: rest.len() - withheld }
+    }
+
+    /// Whether a line without a date, at `at` of `rest`, separates two messages in this file.
+    fn separates(&self, current: &Current, rest: &[u8], at: usize, line: &[u8]) -> bool {
+        self.form.as_ref().is_some_and(|form| form.separates(line))
+            && current.ends_in_empty_line(rest.get(..at).unwrap_or_default())
     }
 
     /// Where a line that begins with `From ` begins, at or behind `from`.
@@ -593,30 +558,26 @@ impl Scanner {
         let mut from = from;
         loop {
             let at = from + FROM_FINDER.find(rest.get(from..)?)?;
-            let starts_line =
-                if at == 0 { self.at_line_start } else { rest.get(at - 1) == Some(&b'\n') };
-            if starts_line && (self.current.is_some() || only_line_ends(rest.get(..at)?)) {
+            if self.starts_line(rest, at) {
                 return Some(at);
             }
             from = at + 1;
         }
     }
 
-    fn no_candidate(&self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
-        // "From " may have begun.
-        let withheld = match end {
-            End::More => FROM.len().min(rest.len()),
-            End::Here => 0,
-        };
-        self.undecided(rest, rest.len() - withheld)
+    fn starts_line(&self, rest: &[u8], at: usize) -> bool {
+        if at == 0 { self.at_line_start } else { rest.get(at - 1) == Some(&b'\n') }
     }
+}
 
-    fn undecided(&self, rest: &[u8], from: usize) -> Result<Next, NotMbox> {
-        let before = rest.get(..from).unwrap_or_default();
-        if self.current.is_none() && !only_line_ends(before) {
-            return Err(NotMbox);
-        }
-        Ok(Next::Undecided { from })
+/// The line at `at` of `rest`, without its LF, and its length with it; `None` if its end may be
+/// behind the window and it may still be a From_ line.
+fn line_at(rest: &[u8], at: usize, end: End) -> Option<(&[u8], usize)> {
+    let line = rest.get(at..)?;
+    match memchr(b'\n', line) {
+        Some(length) => Some((line.get(..length)?, length + 1)),
+        None if end == End::More && line.len() <= FROM_LINE_MOST => None,
+        None => Some((line, line.len())),
     }
 }
 
@@ -634,11 +595,6 @@ enum Next {
     Undecided { from: usize },
 }
 
-/// Empty lines before the first From_ line are no reason to refuse a file.
-fn only_line_ends(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
 impl Current {
     fn new(start: u64, text: u64) -> Self {
         Self { start, text, count: OctetCount::default(), tail: Vec::with_capacity(6) }
@@ -646,10 +602,14 @@ impl Current {
 
     fn text(&mut self, text: &[u8]) {
         self.count.push(text);
-        let last = text.len().saturating_sub(3);
-        self.tail.extend_from_slice(text.get(last..).unwrap_or_default());
-        let surplus = self.tail.len().saturating_sub(3);
-        self.tail.drain(..surplus);
+        extend_tail(&mut self.tail, text);
+    }
+
+    /// Whether the text ends in an empty line once `more` has been added to it.
+    fn ends_in_empty_line(&self, more: &[u8]) -> bool {
+        let mut tail = self.tail.clone();
+        extend_tail(&mut tail, more);
+        trailing_empty_line(&tail) > 0
     }
 
     fn ended(self, end: u64) -> Span {
@@ -666,10 +626,17 @@ impl Current {
     }
 }
 
+/// Keeps the last three octets.
+fn extend_tail(tail: &mut Vec<u8>, text: &[u8]) {
+    let last = text.len().saturating_sub(3);
+    tail.extend_from_slice(text.get(last..).unwrap_or_default());
+    let surplus = tail.len().saturating_sub(3);
+    tail.drain(..surplus);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeZone;
     use proptest::prelude::*;
 
     fn quoted(text: &[u8], cut: usize) -> Vec<u8> {
@@ -694,7 +661,7 @@ mod tests {
 
     fn spans(mbox: &[u8], piece: usize) -> Result<Vec<Span>, NotMbox> {
         let mut spans = Vec::new();
-        let mut scanner = Scanner::at(0);
+        let mut scanner = Scanner::at(0, None);
         let (mut from, mut to) = (0, 0);
         while to < mbox.len() {
             to = mbox.len().min(to + piece);
@@ -714,45 +681,6 @@ mod tests {
             String::from_utf8(text).unwrap()
         };
         spans(mbox, mbox.len().max(1)).unwrap().iter().map(slice).collect()
-    }
-
-    #[test]
-    fn a_from_line_is_what_ctime_writes() {
-        let at = Local.with_ymd_and_hms(2025, 9, 7, 11, 0, 5).unwrap();
-        assert_eq!(from_line("a@b.org", at), "From <a@b.org> Sun Sep  7 11:00:05 2025\n");
-        for odd in ["", "a b@c", "a\n@b", "a<b>@c", "\u{e9}@b"] {
-            assert!(from_line(odd, at).starts_with("From <MAILER-DAEMON> Sun"), "{odd}");
-        }
-    }
-
-    #[test]
-    fn a_from_line_has_a_date_with_or_without_an_address() {
-        for line in [
-            "From <a@b.org> Wed Sep 17 11:00:00 2025",
-            "From a@b.org Wed Sep 17 11:00:00 2025",
-            "From a@b.org  Wed Sep  7 11:00 2025",
-            "From Wed Sep 17 11:00:00 2025",
-            "From - Wed Sep 17 11:00:00 2025",
-            "From a@b.org Wed Sep 17 11:00:00 +0200 2025",
-            "From a@b.org Wed Sep 17 11:00:00 2025 +0200",
-            "From a@b.org Wed Sep 17 11:00:00 MET DST 2025",
-            "From a@b.org Wed Sep 17 11:00:00 2025\r",
-            "From a@b.org wed sep 17 11:00:00 2025",
-        ] {
-            assert!(is_from_line(line.as_bytes()), "{line}");
-        }
-        for line in [
-            "From the beginning of a line",
-            "From a@b.org",
-            "From a@b.org Wed Sep 17 11:00:00 2025 and more words",
-            "From a@b.org Wed Sep 32 11:00:00 2025",
-            "From a@b.org Wed Sep 17 25:00:00 2025",
-            "From a@b.org Wed 17 Sep 2025 11:00:00",
-            ">From a@b.org Wed Sep 17 11:00:00 2025",
-            " From a@b.org Wed Sep 17 11:00:00 2025",
-        ] {
-            assert!(!is_from_line(line.as_bytes()), "{line}");
-        }
     }
 
     #[test]
@@ -805,12 +733,141 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_mbox_is_refused() {
-        for mbox in
-            [&b"x"[..], b"Subject: x\n\nFrom a Wed Sep 17 11:00:00 2025\n", b"\0\0\0\0\0\0\0"]
-        {
-            assert_eq!(spans(mbox, 1), Err(NotMbox));
-            assert_eq!(spans(mbox, 100), Err(NotMbox));
+    fn a_file_that_is_no_mbox_is_refused_with_its_beginning() {
+        let long = "x".repeat(FROM_LINE_MOST);
+        let longest = format!("From a@b Wed Sep 17 11:00:00 2025 {long}\n");
+        for (mbox, quoted) in [
+            ("x", "x"),
+            ("\n\r\nSubject: x\r\n\nFrom a Wed Sep 17 11:00:00 2025\n", "Subject: x"),
+            ("From: a@b\n\nFrom a Wed Sep 17 11:00:00 2025\n", "From: a@b"),
+            (">From a Wed Sep 17 11:00:00 2025\n", ">From a Wed Sep 17 11:00:00 2025"),
+            ("From\n\nx", "From"),
+            ("\0\x1b[2J\"\n\u{e9}", "\\x00\\x1b[2J\\\""),
+            (&long, &format!("{}...", "x".repeat(60))),
+            (&longest, &format!("From a@b Wed Sep 17 11:00:00 2025 {}...", "x".repeat(26))),
+        ] {
+            for piece in [1, 2, 7, 100, 5_000] {
+                let refused = spans(mbox.as_bytes(), piece).unwrap_err().to_string();
+                let wanted = format!(
+                    "not an mbox file: it begins with \"{quoted}\", not with a From line; put one \
+                     before it, or move the file away"
+                );
+                assert_eq!(refused, wanted, "{mbox:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    /// A file of these lines, each with LF, and with CRLF.
+    fn with_lf_and_crlf(mbox: &str) -> [String; 2] {
+        [mbox.to_owned(), mbox.replace('\n', "\r\n")]
+    }
+
+    #[test]
+    fn where_the_first_line_has_no_date_others_like_it_separate_behind_an_empty_line() {
+        for (mbox, wanted) in [
+            // Thunderbird's local folders, and what is appended to them
+            ("From \none\n\nFrom \ntwo\n\n", &["one\n", "two\n"][..]),
+            (
+                "From \none\n\nFrom <a@b> Wed Sep 17 11:00:00 2025\ntwo\n\nFrom \nthree\n",
+                &["one\n", "two\n", "three\n"],
+            ),
+            ("From - \none\n\nFrom -\ntwo\n", &["one\n", "two\n"]),
+            ("From a@b\none\n\nFrom c@d\ntwo\n", &["one\n", "two\n"]),
+            ("From me at x\none\n\nFrom you at y\ntwo\n", &["one\n", "two\n"]),
+            ("From odd words\none\n\nFrom odd words\ntwo\n", &["one\n", "two\n"]),
+            (
+                "From a@b 17.9.2025 11 Uhr\none\n\nFrom c@d 18.9.2025 12 Uhr\ntwo\n",
+                &["one\n", "two\n"],
+            ),
+            // empty messages, and empty lines before the first
+            ("From \n\nFrom \n\n\nFrom \n", &["", "\n", ""]),
+            ("\n\nFrom \none\n\nFrom \ntwo\n", &["one\n", "two\n"]),
+            // not behind an empty line, or in another form
+            ("From \none\nFrom \nFrom \n\n", &["one\nFrom \nFrom \n"]),
+            ("From \nFrom \none\n", &["From \none\n"]),
+            ("From \none\n\nFrom -\ntwo\n\nFrom here\n", &["one\n\nFrom -\ntwo\n\nFrom here\n"]),
+            ("From odd words\none\n\nFrom other words\n", &["one\n\nFrom other words\n"]),
+            ("From a@b\none\n\nFrom here on it is text\n", &["one\n\nFrom here on it is text\n"]),
+            // Behind a dated first line they are text.
+            (
+                "From a@b Wed Sep 17 11:00:00 2025\none\n\nFrom \n\nFrom -\n\nFrom c@d\n",
+                &["one\n\nFrom \n\nFrom -\n\nFrom c@d\n"],
+            ),
+        ] {
+            for mbox in with_lf_and_crlf(mbox) {
+                let wanted: Vec<_> = wanted.iter().map(|text| text.replace('\n', "\r\n")).collect();
+                assert_eq!(texts(mbox.as_bytes()), wanted, "{mbox:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mailboxes_of_other_programs_have_as_many_messages_as_those_say() {
+        for (program, from_lines) in [
+            ("Thunderbird", ["From - Wed Sep 17 11:00:00 2025", "From - Thu Sep  4 01:02:03 2025"]),
+            (
+                "mutt",
+                ["From a@b.org Wed Sep 17 11:00:00 2025", "From c@d.org Thu Sep  4 01:02:03 2025"],
+            ),
+            (
+                "procmail",
+                ["From a@b.org  Wed Sep 17 11:00:00 2025", "From c  Thu Sep  4 01:02:03 2025"],
+            ),
+            (
+                "Dovecot",
+                [
+                    "From MAILER-DAEMON  Wed Sep 17 11:00:00 2025",
+                    "From c@d  Thu Sep 04 01:02:03 2025",
+                ],
+            ),
+            (
+                "Python",
+                [
+                    "From MAILER-DAEMON Wed Sep 17 11:00:00 2025",
+                    "From MAILER-DAEMON Thu Sep  4 01:02:03 2025",
+                ],
+            ),
+            (
+                "Takeout",
+                [
+                    "From 1234567890@xxx Wed Sep 17 11:00:00 +0000 2025",
+                    "From 98@xxx Thu Sep 04 01:02:03 +0000 2025",
+                ],
+            ),
+            (
+                "pipermail",
+                [
+                    "From user at example.org  Wed Sep 17 11:00:00 2025",
+                    "From c at d.org  Thu Sep  4 01:02:03 2025",
+                ],
+            ),
+            (
+                "git",
+                [
+                    "From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001",
+                    "From 9876543210987654321098765432109876543210 Mon Sep 17 00:00:00 2001",
+                ],
+            ),
+            (
+                "Eudora",
+                ["From ???@??? Wed Sep 17 11:00:00 2025", "From ???@??? Thu Sep 04 01:02:03 2025"],
+            ),
+            (
+                "sloppy Thunderbird",
+                ["From jwz  Fri, Jul 01 09:13:09 1994", "From jwz  Sat, Jul 02 09:13:09 1994"],
+            ),
+        ] {
+            let [first, second] = from_lines;
+            let mbox = format!(
+                "{first}\nSubject: one\n\nFrom here\n\nFrom \n>From it\n\n{second}\nSubject: two\n\nx\n\n"
+            );
+            for mbox in with_lf_and_crlf(&mbox) {
+                let wanted = [
+                    "Subject: one\r\n\r\nFrom here\r\n\r\nFrom \r\nFrom it\r\n",
+                    "Subject: two\r\n\r\nx\r\n",
+                ];
+                assert_eq!(texts(mbox.as_bytes()), wanted, "{program}: {mbox:?}");
+            }
         }
     }
 
@@ -851,6 +908,29 @@ mod tests {
         ];
         prop::collection::vec(prop::sample::select(parts), 0..30)
             .prop_map(|parts| parts.concat().into_bytes())
+    }
+
+    /// Files that begin in any form, and are rich in lines of all of them.
+    fn mbox() -> impl Strategy<Value = Vec<u8>> {
+        let lines = vec![
+            "From ",
+            "From -",
+            "From a@b",
+            "From odd words",
+            "From a@b Mi 17.9.2025",
+            "From a@b Wed Sep 17 11:00:00 2025",
+            "From a@b 2025-09-17T11:00:00Z",
+            "From: x",
+            "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
+            "X-IMAP: 1 2",
+            "x",
+            "",
+            "",
+            "",
+        ];
+        let ends = prop::sample::select(vec!["\n", "\n", "\r\n", "\r"]);
+        let line = (prop::sample::select(lines), ends).prop_map(|(line, end)| [line, end].concat());
+        prop::collection::vec(line, 0..30).prop_map(|lines| lines.concat().into_bytes())
     }
 
     /// The text as a client may have sent it: ended by CRLF.
@@ -906,11 +986,37 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_scanner_panic(mbox in prop::collection::vec(any::<u8>(), 0..200), piece in 1usize..50) {
-            let _ = spans(&mbox, piece);
+            let whole = spans(&mbox, mbox.len().max(1));
+            prop_assert_eq!(spans(&mbox, piece), whole);
             let mut begun = b"From ".to_vec();
             begun.extend_from_slice(&mbox);
-            let spans = spans(&begun, piece);
-            prop_assert!(spans.is_ok());
+            let whole = spans(&begun, begun.len());
+            prop_assert!(whole.is_ok());
+            prop_assert_eq!(spans(&begun, piece), whole);
+        }
+
+        #[test]
+        fn windows_of_any_size_show_the_same_messages(mbox in mbox(), piece in 1usize..60) {
+            let whole = spans(&mbox, mbox.len().max(1));
+            prop_assert_eq!(spans(&mbox, piece), whole);
+        }
+
+        #[test]
+        fn a_scan_that_is_resumed_at_the_last_message_finds_what_one_from_the_beginning_does(mbox in mbox(), lines in 0usize..30) {
+            let cut = memchr_iter(b'\n', &mbox).nth(lines).map_or(mbox.len(), |at| at + 1);
+            let Ok(whole) = spans(&mbox, mbox.len().max(1)) else { return Ok(()) };
+            let mut found = Vec::new();
+            let mut scanner = Scanner::at(0, None);
+            scanner.window(&mbox[..cut], End::Here, |span| found.push(span)).unwrap();
+            let form = scanner.form().cloned();
+            found.extend(scanner.finish());
+            let last = found.pop().filter(|_| !found.is_empty());
+            let from = last.map_or(0, |last| last.start);
+            let mut scanner = Scanner::at(from, form);
+            let rest = &mbox[usize::try_from(from).unwrap()..];
+            scanner.window(rest, End::Here, |span| found.push(span)).unwrap();
+            found.extend(scanner.finish());
+            prop_assert_eq!(found, whole);
         }
     }
 }

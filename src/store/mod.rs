@@ -8,6 +8,7 @@ pub mod committer;
 pub mod delivery;
 pub mod directory;
 pub mod files;
+pub mod from_line;
 pub mod ground;
 pub mod holder;
 pub mod index;

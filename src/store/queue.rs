@@ -31,7 +31,7 @@ use crate::store::files::{Access, Creation, FileName, Files, Stamp, Window};
 use crate::store::ground::QUEUE_FILE;
 use crate::store::index::{IndexError, Message};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
-use crate::store::mbox::{self, Span};
+use crate::store::mbox::{self, NotMbox, Span};
 use crate::store::overview::{QueueView, RecipientState};
 use crate::store::reader::MessageReader;
 use crate::store::rewrite::Draft;
@@ -326,8 +326,8 @@ pub enum QueueError {
     #[error("another program keeps the relay queue locked")]
     Busy,
     /// The file is no mbox; it is left as it is.
-    #[error("the relay queue is not an mbox file: it does not begin with a From line")]
-    NotMbox,
+    #[error("the relay queue is {0}")]
+    NotMbox(NotMbox),
     /// The entry is not there any more.
     #[error("the entry is no longer in the relay queue")]
     Gone,
@@ -349,7 +349,7 @@ impl From<LockError> for QueueError {
 impl From<IndexError> for QueueError {
     fn from(error: IndexError) -> Self {
         match error {
-            IndexError::NotMbox(_) => Self::NotMbox,
+            IndexError::NotMbox(why) => Self::NotMbox(why),
             IndexError::Io(error) => Self::Io(error),
         }
     }

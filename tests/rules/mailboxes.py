@@ -170,7 +170,7 @@ FILES = [
     ("a time without seconds", F + b"a\n\nFrom a@b Wed Sep 17 11:00 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
     ("a zone name before the year", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 CEST 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
     ("a numeric zone before the year", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 +0200 2025\nb\n\n", [b"a\r\n", b"b\r\n"]),
-    ("a numeric zone behind the year (git, mutt)", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 2025 +0200\nb\n\n", None),
+    ("a numeric zone behind the year (git, mutt)", F + b"a\n\nFrom a@b Wed Sep 17 11:00:00 2025 +0200\nb\n\n", [b"a\r\n", b"b\r\n"]),
     ("git's format-patch", b"From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001\na\n\n", [b"a\r\n"]),
     ("mboxrd quoting", F + b">From x\n>>From y\n>Fromm\n\n", [b"From x\r\n>From y\r\n>Fromm\r\n"]),
     ("mutt", b"From me@host " + DATE + b"\nDate: Wed, 17 Sep 2025 11:00:00 +0200\nFrom: me@host\nStatus: RO\nContent-Length: 5\nLines: 1\n\nbody\n\n"
@@ -187,7 +187,7 @@ FILES = [
     ("dots", F + b".\n..\n.a\n\n", [b".\r\n..\r\n.a\r\n"]),
     ("From_ line with a blank at its end", b"From a@b " + DATE + b" \na\n\n", [b"a\r\n"]),
     ("a quoted sender with blanks", F + b'a\n\nFrom "a b"@c ' + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
-    ("a UUCP From_ line", F + b"a\n\nFrom a@b " + DATE + b" remote from host\nb\n\n", None),
+    ("a UUCP From_ line", F + b"a\n\nFrom a@b " + DATE + b" remote from host\nb\n\n", [b"a\r\n", b"b\r\n"]),
     ("a line of 200,000 octets", F + b"x" * 200_000 + b"\n\n" + F + b"b\n\n", [b"x" * 200_000 + b"\r\n", b"b\r\n"]),
     ("a long From_ line", F + b"a\n\nFrom " + b"x" * 900 + b"@b " + DATE + b"\nb\n\n", [b"a\r\n", b"b\r\n"]),
     ("a first From line without a date", b"From nobody\nx\n\n" + F + b"b\n\n", [b"x\r\n", b"b\r\n"]),
@@ -197,7 +197,7 @@ FILES = [
 
 
 @table("spec 8: Reading is liberal; RETR turns LF into CRLF; conformance 4", [
-    (f"reading: {name}", content, wanted) for name, content, wanted in FILES if wanted is not None
+    (f"reading: {name}", content, wanted) for name, content, wanted in FILES
 ])
 def _(hall, content, wanted):
     user = hall.user(content)
@@ -205,20 +205,71 @@ def _(hall, content, wanted):
     same(hall.disk(user), content, "the file behind reading")
 
 
-@table("conformance 3.2: LIST, UIDL and STAT agree with RETR in mailboxes of any form", [
-    (f"reading: {name}: any reading is consistent", content) for name, content, wanted in FILES if wanted is None
+DATED = "a From_ line has a date in any form that mutt or Dovecot takes, or RFC 5322 or ISO 8601 has, and separates wherever it stands"
+
+
+@table(DATED, [
+    (f"reading: From_ lines with {line.strip()!r} ({where})", line, second)
+    for line in (
+        "a@b Wed Sep 17 11:00:00 2025 (+0700)", "a@b Wed Sep 17 11:00:00 (+0700) 2025", "Wed Sep 17 11:00 EST 2025",
+        "a@b Wed Sep 17 11:00:00 GMT+02:00 2025", "a@b Wed Sep 17 11:00:00 MET DST 2025", "a@b Wed Sep 17 11:00:00 25",
+        "a@b Wed Sep 17  1: 2: 3 2025", "a@b Fri, Jul 01 09:13:09 1994", "a@b Fri, 01 Jul 2005 09:13:09 +0200",
+        "a@b 1 Jul 05 09:13 GMT", "Fri, 01 Jul 2005 09:13:09 +0200 (CEST)", "a@b 2025-09-17T11:00:00",
+        "2025-09-17T11:00:00Z", "a@b 2025-09-17T11:00:00+02:00", '"a b"@c Wed Sep 17 11:00:00 2025',
+        "user at example.org  Wed Sep 17 11:00:00 2025", "1234567890@xxx Wed Sep 17 11:00:00 +0000 2025",
+        "a@b Wed Sep 17 11:00 MET 2025 remote from host", "some odd words Wed Sep 17 11:00:00 2025",
+    )
+    for where, second in (("behind themselves", None), ("behind asctime", F), ("not behind an empty line", b""))
 ])
-def _(hall, content):
-    texts = hall.messages(hall.user(content))
-    holds(len(texts) in (1, 2), f"{len(texts)} messages")
+def _(hall, line, second):
+    line = b"From " + line.encode() + b"\n"
+    first = F if second == F else line
+    end = b"" if second == b"" else b"\n"
+    for ends in (b"\n", b"\r\n"):
+        content = (first + b"a\n" + end + line + b"From here on\n" + end + line + b"c\n\n").replace(b"\n", ends)
+        same(hall.messages(hall.user(content)), [b"a\r\n", b"From here on\r\n", b"c\r\n"], "the mailbox")
 
 
-@check("reading: every file as one, in any order", "spec 8: Reading is liberal")
+UNDATED = "if the first line has no date but is bare, `From -`, an address or other words, lines of that form behind an empty line separate too"
+
+
+@table(UNDATED, [
+    ("reading: a mailbox of " + name, lines)
+    for name, lines in (
+        ("bare From lines (Thunderbird)", [b"From ", b"From ", b"From  "]), ("From - lines", [b"From - ", b"From -", b"From - "]),
+        ("From lines with an address", [b"From a@b", b"From <c@d>", b"From root"]),
+        ("From lines with a hidden address", [b"From a at b.c", b"From d at e.f", b"From g at h.i"]),
+        ("From lines of the same words", [b"From the old days", b"From the old days", b"From  the old days"]),
+        ("From lines with a date that nobody knows", [b"From a@b 17.9.2025 11 Uhr", b"From c@d 18.9.2025 12 Uhr", b"From e@f 7.9.2025 9 Uhr"]),
+    )
+])
+def _(hall, lines):
+    for end in (b"\n", b"\r\n"):
+        first, second, third = (line + end for line in lines)
+        text = b"b" + end + first + end + b"From here to there it is text" + end
+        user = hall.user(first + b"a" + end + end + second + text + end + third + b"c" + end)
+        hall.deliver(user, b"new\r\n")
+        wanted = [b"a\r\n", text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), b"c\r\n", b"new\r\n"]
+        same(hall.messages(user), wanted, "the mailbox")
+
+
+@check("reading: From lines without a date are text behind a dated first line", UNDATED)
 def _(hall):
-    chosen = [(content, wanted) for _, content, wanted in FILES if wanted and content.endswith(b"\n\n") and content.count(b"From nobody") == 0 and len(content) < 500]
-    for files in (chosen, chosen[::-1]):
-        user = hall.user(b"".join(content for content, _ in files))
-        same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")
+    text = b"a\r\n" + b"".join(b"\r\nFrom %s\r\n" % word for word in (b"", b"-", b"a@b", b"the old days", b"a@b 17.9.2025"))
+    same(hall.messages(hall.user(F + text.replace(b"\r\n", b"\n") + b"\n" + F + b"b\n\n")), [text, b"b\r\n"], "the mailbox")
+
+
+@check("reading: 500 messages with bare From lines stay as many when one goes", UNDATED)
+def _(hall):
+    for gone in (1, 250, 501):
+        user = hall.user(b"".join(b"From \nSubject: %d\n\nx\n\n" % n for n in range(500)))
+        hall.deliver(user, b"Subject: new\r\n\r\nx\r\n")
+        texts = hall.messages(user)
+        same(len(texts), 501, "messages")
+        peer = hall.login(user)
+        peer.say(f"DELE {gone}", "+OK*")
+        peer.say("QUIT", "+OK*")
+        same(hall.messages(user), texts[:gone - 1] + texts[gone:], f"the mailbox without number {gone}")
 
 
 @table("spec 8: reading; a mailbox of any size works as a small one does", [

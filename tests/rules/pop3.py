@@ -2,7 +2,7 @@
 
 import os
 
-from rules.checks import check, holds, same, table
+from rules.checks import check, holds, same, show, table
 from rules.peer import md5
 
 UNSUPPORTED = "-ERR Not supported"
@@ -427,6 +427,28 @@ def _(hall):
         peer.say("PASS cis505", "-ERR*")
         peer.alive()
         same(hall.disk(user), content, "the file")
+
+
+@table("a file whose first line is no From_ line of any kind is refused at PASS in a sentence that quotes it; deliveries still append", [
+    (f"pop3: a file that begins with {show(line, 60)}", line, quoted)
+    for line, quoted in (
+        (b"hello", "hello"), (b"From: a@b", "From: a@b"), (b"From", "From"), (b">From a@b Wed Sep 17 11:00:00 2025", ">From a@b Wed Sep 17"),
+        (b"Return-Path: <a@b>", "Return-Path: <a@b>"), (b"\0\x1b[2J\xff\r", "\\x00\\x1b[2J\\xff\""), (b"x" * 5000, "x" * 40),
+        (b"From " + b"x" * 2000 + b" Wed Sep 17 11:00:00 2025", "From " + "x" * 40), (b"\n\nhello", "hello"),
+    )
+])
+def _(hall, line, quoted):
+    content = line + b"\n\n" + mailbox(ONE)
+    user = hall.user(content)
+    peer = hall.pop3()
+    for _ in range(2):
+        peer.say(f"USER {user}", "+OK*")
+        peer.send("PASS cis505\r\n")
+        reply = peer.line()
+        holds(reply.startswith(b"-ERR ") and b"not an mbox file" in reply and f'"{quoted}'.encode() in reply, f"{reply!r}")
+        holds(len(reply) <= 510 and reply.decode("ascii").isprintable(), f"{reply!r}")
+        hall.deliver(user, b"new\r\n")
+        holds(hall.disk(user).startswith(content + b"From <"), f"the file: {hall.disk(user)[len(content):]!r}")
 
 
 @check("pop3: a mailbox that vanishes between USER and PASS", "conformance 3.1: Missing/odd mailbox file: an -ERR line, not a dropped connection")

@@ -2,9 +2,10 @@
 
 import mailbox as python_mailbox
 import os
+import subprocess
 
 from rules.checks import check, holds, same
-from rules.console import mbox, read
+from rules.console import clean_environment, mbox, read, write
 
 
 def queue(directory):
@@ -71,3 +72,18 @@ def _(hall):
         peer = console.smtp().hello().transaction("s@example.org", "x@example.net", "x@EXAMPLE.net", "x@example.net")
         peer.text(b"b\r\n")
         same(queue(directory).lower().count(b"x@example.net"), 1, "times that the recipient stands in mqueue")
+
+
+@check("queue: an mqueue that is no mbox file", "one sentence that names the thing, the reason and the remedy; the file is left as it is")
+def _(hall):
+    directory = hall.directory()
+    path = os.path.join(directory, "mqueue")
+    write(path, b"Subject: \x1b[2J\n")
+    for command in ("queue", "relay"):
+        done = subprocess.run([hall.binary, command, directory], env=clean_environment(), capture_output=True, timeout=60)
+        said = done.stderr.decode()
+        holds(done.returncode == 1 and said.count("\n") == 1, f"{command}: exit {done.returncode}, stderr {said!r}")
+        for words in ("the relay queue is not an mbox file", 'begins with "Subject: \\x1b[2J"', "move the file away"):
+            holds(words in said, f"{command}: {said!r} lacks {words!r}")
+        holds("Try again" not in said, f"{command}: a remedy that does not fit: {said!r}")
+    same(read(path), b"Subject: \x1b[2J\n", "mqueue")

@@ -3,6 +3,7 @@
 use crate::servers::pop3::command::Refusal;
 use crate::servers::pop3::maildrop::Absent;
 use crate::servers::session::Reply;
+use crate::store::mbox::NotMbox;
 
 pub(super) const OK: Reply = Reply::fixed("+OK");
 pub(super) const SEND_PASS: Reply = Reply::fixed("+OK send PASS");
@@ -35,6 +36,11 @@ pub(super) const fn refusal(refusal: Refusal) -> Reply {
         Refusal::NotANumber => Reply::fixed("-ERR not a message number"),
         Refusal::NotPrintable => Reply::fixed("-ERR argument is not printable ASCII"),
     }
+}
+
+/// The file is quoted, escaped and cut, so that the line stays well below 512 octets.
+pub(super) fn not_mbox(why: &NotMbox) -> Reply {
+    format!("-ERR mailbox is {why}").into()
 }
 
 pub(super) const fn absent(absent: Absent) -> Reply {

@@ -159,7 +159,7 @@ impl Service for Pop3Service {
             Err(NotDone::Ended(end)) => return Err(end),
             Err(NotDone::Unreadable(error)) => (error.to_string(), Outcome::Unreadable),
             Err(NotDone::NotUpdated(reason)) => (reason, Outcome::NotUpdated),
-            Err(NotDone::NotOpened(error)) => (error.to_string(), not_opened(&error)),
+            Err(NotDone::NotOpened(error)) => (error.to_string(), not_opened(error)),
         };
         channel.presence().tell(|| Kind::Note(note));
         Ok(outcome)
@@ -192,12 +192,13 @@ impl From<End> for NotDone {
     }
 }
 
-const fn not_opened(error: &MaildropError) -> Outcome {
+fn not_opened(error: MaildropError) -> Outcome {
     match error {
         MaildropError::InUse => Outcome::InUse,
         MaildropError::Missing => Outcome::LoginRefused,
         MaildropError::Busy => Outcome::Busy,
-        MaildropError::NotMbox | MaildropError::Io(_) => Outcome::NoMaildrop,
+        MaildropError::NotMbox(why) => Outcome::NotMbox(why),
+        MaildropError::Io(_) => Outcome::NoMaildrop,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
 use crate::servers::pop3::reply;
 use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::store::marks::Marks;
+use crate::store::mbox::NotMbox;
 
 /// What the session wants done.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +68,9 @@ pub enum Outcome {
     InUse,
     /// Another program would not let go of the mailbox.
     Busy,
-    /// The mailbox is none, or cannot be read.
+    /// The mailbox is no mbox file; it is left as it is.
+    NotMbox(NotMbox),
+    /// The mailbox cannot be read.
     NoMaildrop,
     /// Everything has been said.
     Said,
@@ -240,6 +243,7 @@ impl Session for Pop3Session {
             Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
             Outcome::InUse => self.login_failed(reply::IN_USE),
             Outcome::Busy => self.login_failed(reply::BUSY),
+            Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
             Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
             Outcome::Said => Step::Quiet,
             Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
@@ -274,13 +278,14 @@ mod tests {
     use crate::servers::session::script::Peer;
 
     /// A server on which linhphan, whose password is cis505, has messages of 120 and 200 octets;
-    /// zives' maildrop is locked, damaged's cannot be read.
+    /// zives' maildrop is locked, damaged's cannot be read, letter's is no mbox.
     fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
         Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
             Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
                 "linhphan" => opened(&[120, 200]),
                 "zives" => Outcome::InUse,
                 "damaged" => Outcome::NoMaildrop,
+                "letter" => Outcome::NotMbox(NotMbox::begins_with(&[0xff; 1_000])),
                 _ => Outcome::LoginRefused,
             },
             Effect::Login { .. } => Outcome::LoginRefused,
@@ -336,6 +341,21 @@ mod tests {
         peer.send("PASS cis505").expect("-ERR mailbox cannot be read");
         peer.send("USER linhphan").expect("+OK*");
         peer.send("PASS cis505").expect("+OK*");
+    }
+
+    #[test]
+    fn a_file_that_is_no_mbox_is_quoted_within_a_reply_line() {
+        let mut peer = peer();
+        peer.send("USER letter").expect("+OK*");
+        let quoted = r"\xff".repeat(60);
+        let reply = format!(
+            "-ERR mailbox is not an mbox file: it begins with \"{quoted}...\", not with a From \
+             line; put one before it, or move the file away"
+        );
+        // RFC 1939 section 3.
+        assert!(reply.len() + b"\r\n".len() <= 512);
+        peer.send("PASS cis505").expect(&reply);
+        peer.send("PASS cis505").expect("-ERR USER first");
     }
 
     #[test]
