@@ -383,6 +383,31 @@ async fn mail_that_is_appended_to_a_mailbox_without_dates_is_found_between_visit
 }
 
 #[tokio::test]
+async fn a_mailbox_without_dates_does_not_merge_when_a_dated_message_becomes_its_first() {
+    let store = Store::with_users(&["u"]);
+    let dated = "From x@y Wed Sep 17 11:00:00 2025\nb\n\n";
+    let write = |content: String| std::fs::write(store.path("u.mbox"), content).unwrap();
+    write(format!("{}{dated}{}{dated}", bare(&["a"]), bare(&["c", "From d"])));
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert_eq!(texts(&store.other(), "u").await, ["b\r\n", "c\r\n", "From d\r\n", "b\r\n"]);
+    assert!(store.content("u.mbox").starts_with(dated));
+    assert!(store.content("u.mbox").ends_with(dated));
+    // Each can go by itself then, also for who has seen the mailbox before.
+    assert_eq!(store.texts("u").await, ["b\r\n", "c\r\n", "From d\r\n", "b\r\n"]);
+    store.open("u").await.unwrap().update(vec![1]).await.unwrap();
+    assert_eq!(texts(&store.other(), "u").await, ["b\r\n", "From d\r\n", "b\r\n"]);
+    // An address is kept.
+    write(format!("From a@b\na\n\n{dated}From c@d\r\nc\r\n"));
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert!(store.content("u.mbox").contains("\n\nFrom <c@d> "));
+    assert_eq!(texts(&store.other(), "u").await, ["b\r\n", "c\r\n"]);
+    // Nothing is touched without need.
+    write(format!("{}{dated}", bare(&["a", "c"])));
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), format!("{}{dated}", bare(&["c"])));
+}
+
+#[tokio::test]
 async fn sessions_see_what_others_appended_or_changed_between_them() {
     let store = Store::with_users(&["u"]);
     store.deliver(&["u"], b"a\r\n").await.unwrap();

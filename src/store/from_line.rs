@@ -27,6 +27,20 @@ fn fits_from_line(reverse_path: &str) -> bool {
     !reverse_path.is_empty() && reverse_path.len() <= 256 && !reverse_path.bytes().any(odd)
 }
 
+/// The dated From_ line for a message whose own, `line`, has no date; with its LF.
+#[must_use]
+pub fn dated(line: &[u8], at: DateTime<Local>) -> String {
+    let mut words = words(line);
+    match (words.next(), words.next()) {
+        (Some(address), None) if address != b"-" => {
+            let address = address.strip_prefix(b"<").unwrap_or(address);
+            let address = address.strip_suffix(b">").unwrap_or(address);
+            from_line(str::from_utf8(address).unwrap_or_default(), at)
+        }
+        _ => from_line("", at),
+    }
+}
+
 /// Whether a line (without its LF) separates two messages wherever it stands: `From ` and a date,
 /// with or without an address, in a form that mutt 2.2 or Dovecot 2.3 takes, or at its end as
 /// RFC 5322, ISO 8601 or a slip of these has it.
@@ -469,6 +483,23 @@ mod tests {
         assert_eq!(from_line("a@b.org", at), "From <a@b.org> Sun Sep  7 11:00:05 2025\n");
         for odd in ["", "a b@c", "a\n@b", "a<b>@c", "\u{e9}@b"] {
             assert!(from_line(odd, at).starts_with("From <MAILER-DAEMON> Sun"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_date_is_given_one_and_keeps_its_address() {
+        let at = Local.with_ymd_and_hms(2025, 9, 7, 11, 0, 5).unwrap();
+        for (line, address) in [
+            ("From ", "MAILER-DAEMON"),
+            ("From -", "MAILER-DAEMON"),
+            ("From a@b.org\r", "a@b.org"),
+            ("From <a@b.org>", "a@b.org"),
+            ("From \u{e9}", "MAILER-DAEMON"),
+            ("From some other words", "MAILER-DAEMON"),
+        ] {
+            let dated = dated(line.as_bytes(), at);
+            assert_eq!(dated, format!("From <{address}> Sun Sep  7 11:00:05 2025\n"), "{line}");
+            assert_eq!(Form::of(dated.trim_end().as_bytes()), Some(Form::Dated), "{line}");
         }
     }
 

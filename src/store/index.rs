@@ -134,7 +134,7 @@ pub struct Index {
     /// How much of the file has been looked at.
     scanned: u64,
     /// What separates the messages; `None` if nothing is known yet.
-    form: Option<Form>,
+    pub(super) form: Option<Form>,
     /// How some of the messages begin.
     probes: Vec<Probe>,
 }

@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer, LockError};
 use crate::store::files::{FileName, Stamp, Window};
+use crate::store::from_line::{self, Form};
 use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::marks::Marks;
+use crate::store::mbox;
 use crate::store::reader::MessageReader;
 use crate::store::rewrite;
 use crate::store::sessions::{SessionLock, Sessions};
@@ -235,11 +238,57 @@ impl Update<'_> {
         committer.checkpoint();
         let mut draft = rewrite::Draft::begin(files, name, file)?;
         let size = Stamp::of_file(file)?.size;
-        draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;
+        let all = now.messages.iter().enumerate();
+        let mut left = all.filter(|(nth, _)| kept(*nth)).map(|(_, message)| message).peekable();
+        let dates_needed = loses_its_form(now, file, left.peek().copied())?;
+        if dates_needed {
+            copy_with_dates(&mut draft, file, left)?;
+        } else {
+            draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;
+        }
         let octets = draft.octets()?;
         draft.replace()?;
-        Ok(files.regular(name)?.filter(|stamp| stamp.size == octets))
+        // With dates the messages are elsewhere: they are looked for anew.
+        Ok(files.regular(name)?.filter(|stamp| stamp.size == octets && !dates_needed))
     }
+}
+
+/// Whether a file whose From_ lines have no dates would begin with one that has: then the others
+/// would be text of the messages before them.
+fn loses_its_form(now: &Index, file: &File, first: Option<&Message>) -> io::Result<bool> {
+    let Some(first) = first.filter(|_| now.form != Some(Form::Dated)) else { return Ok(false) };
+    Ok(mbox::is_from_line(&from_line_of(first, file)?))
+}
+
+/// Copies messages, and gives a date to each From_ line that has none: that of the file, because
+/// nobody knows when they came.
+fn copy_with_dates<'a>(
+    draft: &mut rewrite::Draft,
+    file: &File,
+    messages: impl Iterator<Item = &'a Message>,
+) -> io::Result<()> {
+    let modified = file.metadata()?.modified()?.into();
+    for message in messages {
+        let line = from_line_of(message, file)?;
+        if mbox::is_from_line(&line) {
+            draft.copy(file, message.span.start..message.span.end)?;
+        } else {
+            draft.write(from_line::dated(&line, modified).as_bytes())?;
+            draft.copy(file, message.span.text..message.span.end)?;
+        }
+    }
+    Ok(())
+}
+
+/// The From_ line of a message, without its LF.
+fn from_line_of(message: &Message, file: &File) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(message.span.text - message.span.start).unwrap_or(0);
+    let mut line = vec![0; length];
+    file.read_exact_at(&mut line, message.span.start)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(line)
 }
 
 /// What is left of a file without the removed messages, in as few stretches as possible.

@@ -272,6 +272,17 @@ def _(hall):
         same(hall.messages(user), texts[:gone - 1] + texts[gone:], f"the mailbox without number {gone}")
 
 
+@check("reading: no message is lost when one with a date becomes the first of those without", UNDATED)
+def _(hall):
+    user = hall.user(b"From \na\n\n" + F + b"b\n\nFrom \nc\n\nFrom \nd\n\n")
+    for gone, left in ((1, [b"b\r\n", b"c\r\n", b"d\r\n"]), (1, [b"c\r\n", b"d\r\n"]), (2, [b"c\r\n"])):
+        peer = hall.login(user)
+        peer.say(f"DELE {gone}", "+OK*")
+        peer.say("QUIT", "+OK*")
+        write(hall.path(user), hall.disk(user))  # so that it is read anew
+        same(hall.messages(user), left, "the mailbox")
+
+
 @table("spec 8: reading; a mailbox of any size works as a small one does", [
     (f"reading: a From_ line around octet {edge:,}, {name}", edge, end)
     for edge in (4096, 8192, 65_536, 131_072, 524_288, 1_048_576) for name, end in (("LF", b"\n"), ("CRLF", b"\r\n"))
