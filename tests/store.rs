@@ -407,6 +407,48 @@ async fn a_mailbox_without_dates_does_not_merge_when_a_dated_message_becomes_its
     assert_eq!(store.content("u.mbox"), format!("{}{dated}", bare(&["c"])));
 }
 
+/// What Dovecot, UW-IMAP and Pine keep at the beginning of a mailbox, and hide.
+const RECORD: &str = "From MAILER_DAEMON  Sat Nov 28 17:55:10 2026\n\
+    Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\
+    X-IMAP: 1795888510 0000000002\n\nnot a real message\n\n";
+
+#[tokio::test]
+async fn a_record_of_another_program_is_no_message_and_stays_where_it_is() {
+    let store = Store::with_users(&["u"]);
+    let write = |content: &str| std::fs::write(store.path("u.mbox"), content).unwrap();
+    write(RECORD);
+    assert_eq!(store.texts("u").await, [""; 0]);
+    assert_eq!(store.content("u.mbox"), RECORD);
+    store.deliver(&["u"], b"a\r\n").await.unwrap();
+    store.deliver(&["u"], b"b\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["a\r\n", "b\r\n"]);
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert_eq!(store.texts("u").await, ["b\r\n"]);
+    assert!(store.content("u.mbox").starts_with(RECORD));
+    store.open("u").await.unwrap().update(vec![0]).await.unwrap();
+    assert_eq!(store.content("u.mbox"), RECORD);
+    store.deliver(&["u"], b"c\r\n").await.unwrap();
+    assert_eq!(store.texts("u").await, ["c\r\n"]);
+    // Somebody who sends one sends a message.
+    let sent = RECORD.split_once('\n').unwrap().1.replace('\n', "\r\n");
+    write("");
+    store.deliver(&["u"], sent.as_bytes()).await.unwrap();
+    assert_eq!(store.texts("u").await, [sent]);
+}
+
+#[tokio::test]
+async fn a_record_that_was_seen_half_written_moves_no_message_under_a_session() {
+    let store = Store::with_users(&["u"]);
+    let (half, rest) = RECORD.split_at(RECORD.find("X-IMAP").unwrap());
+    std::fs::write(store.path("u.mbox"), half).unwrap();
+    let maildrop = store.open("u").await.unwrap();
+    assert_eq!(maildrop.octets().len(), 1);
+    let mut file = File::options().append(true).open(store.path("u.mbox")).unwrap();
+    file.write_all(format!("{rest}From x@y Wed Sep 17 11:00:00 2025\na\n\n").as_bytes()).unwrap();
+    assert!(matches!(maildrop.update(vec![0]).await, Err(UpdateError::Changed)));
+    assert_eq!(store.texts("u").await, ["a\r\n"]);
+}
+
 #[tokio::test]
 async fn sessions_see_what_others_appended_or_changed_between_them() {
     let store = Store::with_users(&["u"]);

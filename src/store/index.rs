@@ -198,8 +198,15 @@ impl Index {
     /// Looks at what has been appended. The last message is looked at again: where it ends may
     /// depend on what follows.
     fn extended(mut self, file: &File) -> Result<Self, IndexError> {
-        let from = self.messages.pop().map_or(0, |last| last.span.start);
+        let last = self.messages.pop().map(|last| last.span.start);
+        let place = self.messages.len();
+        // Whether the first message of a file is one may depend on what follows, too.
+        let from = if place == 0 { 0 } else { last.unwrap_or(0) };
         self.scan(file, from)?;
+        let there = self.messages.get(place).map(|message| message.span.start);
+        if last.is_some() && there != last {
+            self.generation = new_generation();
+        }
         Ok(self)
     }
 

@@ -393,6 +393,8 @@ pub struct Scanner {
     offset: u64,
     /// What separates messages; not known before the first line.
     form: Option<Form>,
+    /// What the first message of the file begins with, until it has begun.
+    record: Option<RecordHeader>,
     current: Option<Current>,
     /// Whether `offset` is at the start of a line.
     at_line_start: bool,
@@ -406,6 +408,8 @@ struct Current {
     count: OctetCount,
     /// The last octets of the text, at most three, to see whether it ends in an empty line.
     tail: Vec<u8>,
+    /// What may be the header of a record that is no message.
+    record: Option<RecordHeader>,
 }
 
 /// The file does not begin with a From_ line.
@@ -439,7 +443,7 @@ impl Scanner {
     #[must_use]
     pub fn at(offset: u64, form: Option<Form>) -> Self {
         let form = form.filter(|_| offset > 0);
-        Self { offset, form, current: None, at_line_start: true }
+        Self { offset, form, record: None, current: None, at_line_start: true }
     }
 
     /// What separates the messages of the file; `None` if nothing has been seen but line ends.
@@ -486,16 +490,16 @@ impl Scanner {
     #[must_use]
     pub fn finish(self) -> Option<Span> {
         let end = self.offset;
-        self.current.map(|last| last.ended(end))
+        self.current.and_then(|last| last.ended(end))
     }
 
     /// Begins a message with its From_ line; returns the one before it.
     fn begin(&mut self, line: &[u8]) -> Option<Span> {
         let (start, text) = (self.offset, self.offset + line.len() as u64);
-        let before = self.current.replace(Current::new(start, text));
+        let before = self.current.replace(Current::new(start, text, self.record.take()));
         self.offset = text;
         self.at_line_start = true;
-        before.map(|before| before.ended(start))
+        before.and_then(|before| before.ended(start))
     }
 
     fn text(&mut self, text: &[u8]) {
@@ -520,6 +524,9 @@ impl Scanner {
         };
         // Where a message begins behind the beginning of a file, this line has been decided about.
         let known = self.form.take().filter(|_| line.starts_with(FROM));
+        if known.is_none() {
+            self.record = RecordHeader::behind(line);
+        }
         self.form = known.or_else(|| Form::of(line)).filter(|_| self.starts_line(rest, at));
         match &self.form {
             Some(_) => Ok(Next::FromLine { at, length }),
@@ -596,13 +603,17 @@ enum Next {
 }
 
 impl Current {
-    fn new(start: u64, text: u64) -> Self {
-        Self { start, text, count: OctetCount::default(), tail: Vec::with_capacity(6) }
+    fn new(start: u64, text: u64, record: Option<RecordHeader>) -> Self {
+        let (count, tail) = (OctetCount::default(), Vec::with_capacity(6));
+        Self { start, text, count, tail, record }
     }
 
     fn text(&mut self, text: &[u8]) {
         self.count.push(text);
         extend_tail(&mut self.tail, text);
+        if let Some(record) = &mut self.record {
+            record.push(text);
+        }
     }
 
     /// Whether the text ends in an empty line once `more` has been added to it.
@@ -612,17 +623,21 @@ impl Current {
         trailing_empty_line(&tail) > 0
     }
 
-    fn ended(self, end: u64) -> Span {
+    /// The message, if it is one.
+    fn ended(self, end: u64) -> Option<Span> {
+        if self.record.is_some_and(|header| header.is_of_a_record()) {
+            return None;
+        }
         let empty_line = trailing_empty_line(&self.tail);
         // An empty line, LF or CRLF, counts as CRLF.
         let surplus = if empty_line == 0 { 0 } else { 2 };
-        Span {
+        Some(Span {
             start: self.start,
             text: self.text,
             text_end: end - empty_line as u64,
             end,
             octets: self.count.finish() - surplus,
-        }
+        })
     }
 }
 
@@ -632,6 +647,46 @@ fn extend_tail(tail: &mut Vec<u8>, text: &[u8]) {
     tail.extend_from_slice(text.get(last..).unwrap_or_default());
     let surplus = tail.len().saturating_sub(3);
     tail.drain(..surplus);
+}
+
+/// What the first message of a file begins with. In a mailbox of Dovecot, UW-IMAP or Pine that may
+/// be no message but a record of theirs, which they hide, and would miss.
+#[derive(Debug, Default)]
+struct RecordHeader(Vec<u8>);
+
+impl RecordHeader {
+    /// Octets that are looked at; the headers of such records have some 400.
+    const MOST: usize = 8 * 1024;
+
+    /// What follows the first From_ line of a file, unless that is as we write it: what somebody
+    /// has sent is a message, whatever it says.
+    fn behind(from_line: &[u8]) -> Option<Self> {
+        (!from_line.starts_with(b"From <")).then(Self::default)
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        let room = Self::MOST - self.0.len();
+        self.0.extend_from_slice(text.get(..room).unwrap_or(text));
+    }
+
+    fn is_of_a_record(&self) -> bool {
+        let lines = self.0.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let fields: Vec<_> = lines.take_while(|line| !line.is_empty()).filter_map(field).collect();
+        let has_subject = |(name, value): &(&[u8], &[u8])| {
+            name.eq_ignore_ascii_case(b"Subject")
+                && *value == b"DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
+        };
+        let has_numbers = |(name, _): &(&[u8], &[u8])| {
+            name.eq_ignore_ascii_case(b"X-IMAP") || name.eq_ignore_ascii_case(b"X-IMAPbase")
+        };
+        fields.iter().any(has_subject) && fields.iter().any(has_numbers)
+    }
+}
+
+/// Name and value of a header field.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at(memchr(b':', line)?);
+    Some((name.trim_ascii_end(), value.get(1..)?.trim_ascii()))
 }
 
 #[cfg(test)]
@@ -868,6 +923,54 @@ mod tests {
                 ];
                 assert_eq!(texts(mbox.as_bytes()), wanted, "{program}: {mbox:?}");
             }
+        }
+    }
+
+    /// What Dovecot leaves where it has removed all messages.
+    const RECORD: &str = "From MAILER_DAEMON  Sat Nov 28 17:55:10 2026\n\
+        Date: Sat, 28 Nov 2026 17:55:10 +0000\n\
+        From: Mail System Internal Data <MAILER-DAEMON@x.example>\n\
+        Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\
+        Message-ID: <1795888510@x.example>\n\
+        X-IMAP: 1795888510 0000000002\n\
+        Status: RO\n\
+        \n\
+        This text is part of the internal format of your mail folder, and is not\n\
+        a real message.\n\
+        \n";
+
+    #[test]
+    fn a_record_of_another_program_is_no_message() {
+        let mail = "From a@b Wed Sep 17 11:00:00 2025\nSubject: x\n\nx\n\n";
+        let base = RECORD.replace("X-IMAP:", "x-imapBase:");
+        for record in [RECORD, &base] {
+            for mbox in with_lf_and_crlf(record) {
+                assert_eq!(texts(mbox.as_bytes()), [""; 0], "{mbox}");
+            }
+            for mbox in with_lf_and_crlf(&format!("\n{record}{mail}{mail}")) {
+                for piece in [1, 10, 100, 1_000] {
+                    let spans = spans(mbox.as_bytes(), piece).unwrap();
+                    let first = mbox.find("From a@b").unwrap() as u64;
+                    assert_eq!((spans.len(), spans[0].start), (2, first), "{mbox}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_like_a_record_and_none_is_a_message() {
+        let mail = "From a@b Wed Sep 17 11:00:00 2025\nSubject: x\n\nx\n\n";
+        for mbox in [
+            // Not the first message, or one that we have stored: somebody has sent it.
+            format!("{mail}{RECORD}"),
+            format!("From <MAILER_DAEMON> Sat{}{mail}", RECORD.split_once("Sat").unwrap().1),
+            // Dovecot notes such numbers in any first message.
+            format!("{}{mail}", RECORD.replace("DON'T DELETE", "DO DELETE")),
+            format!("{}{mail}", RECORD.replace("X-IMAP:", "X-IMA:")),
+            format!("{}{mail}", RECORD.replace("X-IMAP:", "\nX-IMAP:")),
+            format!("{}{mail}", RECORD.replace("Subject:", "\nSubject:")),
+        ] {
+            assert_eq!(texts(mbox.as_bytes()).len(), 2, "{mbox}");
         }
     }
 

@@ -283,6 +283,53 @@ def _(hall):
         same(hall.messages(user), left, "the mailbox")
 
 
+RECORD = (
+    b"From MAILER_DAEMON  Sat Nov 28 17:55:10 2026\nDate: Sat, 28 Nov 2026 17:55:10 +0000\n"
+    b"From: Mail System Internal Data <MAILER-DAEMON@x.example>\n"
+    b"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nMessage-ID: <1795888510@x.example>\n"
+    b"X-IMAP: 1795888510 0000000002\nStatus: RO\n\n"
+    b"This text is part of the internal format of your mail folder, and is not\na real message.\n\n"
+)
+HIDDEN = "the record that Dovecot, UW-IMAP and Pine keep as first message of a file is no mail, and stays"
+
+
+@table(HIDDEN, [
+    (f"reading: a record of another program ({name})", record)
+    for name, record in (("Dovecot", RECORD), ("CRLF", RECORD.replace(b"\n", b"\r\n")), ("X-IMAPbase", RECORD.replace(b"X-IMAP", b"X-IMAPbase")),
+                         ("UW-IMAP", RECORD.replace(b"MAILER_DAEMON ", b"MAILER-DAEMON")))
+])
+def _(hall, record):
+    user = hall.user(record)
+    same(hall.messages(user), [], "the mailbox")
+    for texts in ([b"a\r\n"], [b"b\r\n", b"c\r\n"]):
+        for text in texts:
+            hall.deliver(user, text)
+        same(hall.messages(user), texts, "the mailbox")
+        peer = hall.login(user)
+        for number in range(len(texts)):
+            peer.say(f"RETR {len(texts) + 1}", "-ERR*")
+            peer.say(f"DELE {number + 1}", "+OK*")
+        peer.say("QUIT", "+OK*")
+        same(hall.disk(user), record, "the file when everything else is deleted")
+
+
+@check("reading: a record of another program that is sent or not the first is mail", "spec 8: what POP3 serves is what SMTP got; " + HIDDEN)
+def _(hall):
+    sent = RECORD.split(b"\n", 1)[1].replace(b"\n", b"\r\n")
+    user = hall.user()
+    hall.deliver(user, sent, "")
+    same(hall.messages(user), [sent], "the mailbox")
+    same(len(hall.messages(hall.user(F + b"a\n\n" + RECORD))), 2, "messages")
+
+
+@check("reading: every file as one, in any order", "spec 8: Reading is liberal")
+def _(hall):
+    chosen = [(content, wanted) for _, content, wanted in FILES if content.endswith(b"\n\n") and content.count(b"From nobody") == 0 and len(content) < 500]
+    for files in (chosen, chosen[::-1]):
+        user = hall.user(b"".join(content for content, _ in files))
+        same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")
+
+
 @table("spec 8: reading; a mailbox of any size works as a small one does", [
     (f"reading: a From_ line around octet {edge:,}, {name}", edge, end)
     for edge in (4096, 8192, 65_536, 131_072, 524_288, 1_048_576) for name, end in (("LF", b"\n"), ("CRLF", b"\r\n"))
