@@ -20,11 +20,13 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import from_lines
 from checks import PATIENCE, Check, Failure, Skip, crlf, find, lf, run, same
-from console import PASSWORD, delete_from, fetched_from, free_ports, quoted
+from console import PASSWORD, Wire, delete_from, fetched_from, free_ports, quoted
 from letters import LETTERS, PLAIN
 
 SENDER = "sender@example.org"
+COUNTED = "=="  # around mutt's count of messages
 # Header fields in which programs keep their notes about a message.
 NOTES = re.compile(
     rb"(?m)^(Status|X-Status|X-Keywords|X-UID|X-IMAPbase|X-IMAP|Content-Length|Lines):[^\n]*\n"
@@ -96,6 +98,11 @@ def python_writes(console):
 
 def mutt(console, user, *functions):
     """Runs mutt on a mailbox, in a terminal of its own, and has it perform its functions."""
+    return mutt_on(console.mailbox(user), console.directory, *functions)
+
+
+def mutt_on(path, folder, *functions):
+    """The same for any file; returns what mutt has drawn."""
     keys = "".join(functions)
     with tempfile.TemporaryDirectory() as home:
         rc = os.path.join(home, "muttrc")
@@ -103,11 +110,11 @@ def mutt(console, user, *functions):
             file.write(
                 "set mbox_type=mbox copy=yes delete=yes quit=yes\n"
                 "set confirmappend=no confirmcreate=no move=no mark_old=no beep=no\n"
-                f"set folder={console.directory}\n"
+                f"set folder={folder} status_format='{COUNTED}%m{COUNTED}'\n"
             )
-        command = [find("mutt"), "-n", "-F", rc, "-f", console.mailbox(user)]
+        command = [find("mutt"), "-n", "-F", rc, "-f", path]
         environment = {**os.environ, "HOME": home, "TERM": "xterm"}
-        in_a_terminal([*command, "-e", f'push "{keys}"'], environment)
+        return in_a_terminal([*command, "-e", f'push "{keys}"'], environment)
 
 
 def in_a_terminal(command, environment):
@@ -118,9 +125,11 @@ def in_a_terminal(command, environment):
     os.close(theirs)
     screen, deadline = b"", time.monotonic() + PATIENCE
     try:
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline:
             if select.select([ours], [], [], 0.1)[0]:
                 screen += os.read(ours, 65_536)
+            elif process.poll() is not None:
+                break
     except OSError:  # the terminal is gone because the program has ended
         pass
     finally:
@@ -132,6 +141,7 @@ def in_a_terminal(command, environment):
         status = "no end"
     if status != 0:
         raise Failure(f"{command[0]}: status {status}; its screen ends in {screen[-200:]!r}")
+    return screen
 
 
 def mutt_copies(console):
@@ -165,6 +175,14 @@ def mutt_keeps_a_copy_of_what_it_sends(console):
     if b"\r\nSubject: kept" not in head:
         raise Failure(f"no subject in the header: {head!r}")
     same(got, crlf(body), "the body")
+
+
+def counted_by_mutt(path):
+    drawn = mutt_on(path, os.path.dirname(path), "<refresh><exit>")
+    counts = re.findall(rb"==(\d+)==", drawn)
+    if not counts:
+        raise Failure(f"mutt has shown no count of {path}: {drawn[-200:]!r}")
+    return int(counts[-1])
 
 
 # procmail
@@ -365,6 +383,88 @@ def dovecot_and_mailconsole_delete(console):
         raise Failure("the mailbox has another owner now")
 
 
+def dovecot_leaves_a_record(console):
+    """Where it has removed all messages Dovecot leaves a record, which is no mail."""
+    with Dovecot(console) as dovecot:
+        user = of_nobody(console, filled(console, [PLAIN]))
+        dovecot.delete(user, 1)
+        record = console.contents(user)
+        if b"FOLDER INTERNAL DATA" not in record:
+            raise Failure(f"Dovecot has left no record: {record!r}")
+        same(console.fetched(user), [], "RETR")
+        console.send([user], numbered(1))
+        same(served(console, user), [numbered(1)], "RETR")
+        same(dovecot.fetched(user), [numbered(1)], "RETR from Dovecot")
+        console.delete(user, 1)
+        if not console.contents(user).startswith(record.partition(b"X-IMAP")[0]):
+            raise Failure(f"the record is gone: {console.contents(user)!r}")
+        same(dovecot.fetched(user), [], "RETR from Dovecot")
+
+
+def counted_by_dovecot(directory):
+    """How many messages Dovecot counts in each mailbox of a directory that it reads; it writes its
+    notes into them."""
+    as_nobody = ""
+    if os.geteuid() == 0:
+        as_nobody = "mail_uid = nobody\nmail_gid = nogroup\nfirst_valid_uid = 1\n"
+        for name in (".", *os.listdir(directory)):
+            os.chown(os.path.join(directory, name), *nobody())
+    with tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o777)
+        config = os.path.join(home, "dovecot.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f"mail_location = mbox:{directory}\nmail_privileged_group =\n{as_nobody}")
+        command = [find("doveadm"), "-c", config, "mailbox", "status", "messages", "*"]
+        environment = {**os.environ, "USER": "somebody", "HOME": home}
+        # Its status tells that it did not read some of them.
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE)
+    counts = re.findall(r"(?m)^(\S+) messages=(\d+)$", done.stdout.decode())
+    if not counts:
+        raise Failure(f"doveadm has counted nothing: {done.stderr[-300:]!r}")
+    return {name: int(count) for name, count in counts}
+
+
+def counted(console, user):
+    """How many messages we serve; None if the mailbox is refused by name."""
+    with Wire(console.pop3_port) as wire:
+        wire.reply(b"+OK")
+        wire.ask(f"USER {user}", b"+OK")
+        reply = wire.ask(f"PASS {PASSWORD}", b"")
+        if reply.startswith(b"-ERR"):
+            if b"it begins with" not in reply:
+                raise Failure(f"refused without a reason: {reply!r}")
+            return None
+        count = int(wire.ask("STAT", b"+OK").split()[1])
+        wire.ask("QUIT", b"+OK")
+    return count
+
+
+def every_form_is_counted(console):
+    """Mailboxes with all forms of From_ lines: our count is mutt's or Dovecot's. Where neither
+    reads a mailbox we count all messages, or refuse it."""
+    boxes, wrong = list(from_lines.mailboxes()), []
+    with tempfile.TemporaryDirectory() as copies:
+        os.chmod(copies, 0o755)
+        names = [f"box{number}" for number in range(len(boxes))]
+        users = [console.new_user() for _ in boxes]
+        for name, user, box in zip(names, users, boxes):
+            for path in (console.mailbox(user), os.path.join(copies, name)):
+                with open(path, "wb") as file:
+                    file.write(box.content)
+        dovecot = counted_by_dovecot(copies)
+        with ThreadPoolExecutor(2) as crowd:
+            mutt = list(crowd.map(counted_by_mutt, map(console.mailbox, users)))
+        for name, user, box, by_mutt in zip(names, users, boxes, mutt):
+            by_dovecot, ours = dovecot.get(name, 0), counted(console, user)
+            due = {by_mutt, by_dovecot} - {0} or {from_lines.MESSAGES, None}
+            if ours not in due:
+                wrong.append(f"{box.name!r}: {ours}; mutt {by_mutt}, Dovecot {by_dovecot}")
+            if console.contents(user) != box.content:
+                wrong.append(f"{box.name!r}: the file has changed")
+    if wrong:
+        raise Failure(f"{len(wrong)} of {len(boxes)} mailboxes: {'; '.join(wrong)}")
+
+
 def dovecot_and_smtp(console):
     """Two programs deliver into one mailbox at once: no message is lost, and none is there twice.
 
@@ -405,3 +505,6 @@ def checks():
     yield Check("Dovecot writes one that we serve", dovecot, dovecot_writes)
     yield Check("Dovecot and mailconsole delete in turn", dovecot, dovecot_and_mailconsole_delete)
     yield Check("Dovecot and SMTP deliver at once", dovecot, dovecot_and_smtp)
+    yield Check("Dovecot's record of an empty mailbox is no mail", dovecot, dovecot_leaves_a_record)
+    counters = ("mutt", "doveadm")
+    yield Check("every form of From_ line is counted as by others", counters, every_form_is_counted)
