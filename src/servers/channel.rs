@@ -1,6 +1,7 @@
 //! The transmission channel of one connection: waiting for input, replies gathered and sent,
 //! the orderly end. Knows limits and watchers; knows no protocol.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
-    WRITE_STALL,
+    SPARE_OCTETS, WRITE_STALL,
 };
 use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Reply};
@@ -38,12 +39,27 @@ impl Stream for TcpStream {
     async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
         loop {
             poll_fn(|context| self.poll_read_ready(context)).await?;
+            input.adopt(SPARE.take());
             if let Poll::Ready(read) = once(self.read_buf(input.space(octets))).await {
                 return read;
             }
             // It was not ready after all.
-            input.release();
+            release(input);
         }
+    }
+}
+
+thread_local! {
+    /// What the last connection of this thread to fall silent has given back, for the next one
+    /// that hears something: to allocate for each command costs more than to parse it.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Gives a buffer's memory back while the peer is silent.
+fn release(input: &mut LineBuffer) {
+    let memory = input.release();
+    if (1..=SPARE_OCTETS).contains(&memory.capacity()) {
+        SPARE.set(memory);
     }
 }
 
@@ -145,7 +161,7 @@ impl<T: Stream> Channel<T> {
     /// A shutdown is heard here, while the peer does not take what is sent, and while something
     /// is looked up: what changes the disk is finished and answered first.
     pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
-        input.release();
+        release(input);
         tokio::select! {
             biased;
             () = self.ending.cancelled() => Err(End::Shutdown),

@@ -59,6 +59,9 @@ pub const READ_OCTETS: usize = 16 * 1_024;
 /// Octets asked for in one read of message text.
 pub const TEXT_READ_OCTETS: usize = 64 * 1_024;
 
+/// Capacity of the input buffer that each thread keeps for whichever connection is read next.
+pub const SPARE_OCTETS: usize = 2 * TEXT_READ_OCTETS;
+
 /// Octets of replies that wait for the next write; above this the peer must take some first.
 pub const REPLIES_OCTETS: usize = 64 * 1_024;
 

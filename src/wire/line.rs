@@ -179,18 +179,27 @@ impl LineBuffer {
         self.overlong.is_some()
     }
 
-    /// Gives the memory back while the peer is silent.
-    pub fn release(&mut self) {
+    /// Gives the memory back while the peer is silent. An empty buffer hands it over, for
+    /// [`adopt`](Self::adopt) of whichever buffer needs some next.
+    pub fn release(&mut self) -> Vec<u8> {
         self.drop_consumed();
-        if self.bytes.is_empty() {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.shrink_to(0);
-        }
         if self.overlong.is_none() {
             self.beginning = Vec::new();
         }
         self.reads.forget(self.line_begin());
+        if self.bytes.is_empty() {
+            return mem::take(&mut self.bytes);
+        }
+        self.bytes.shrink_to(0);
+        Vec::new()
+    }
+
+    /// Takes memory over, unless the buffer has some of its own.
+    pub fn adopt(&mut self, mut memory: Vec<u8>) {
+        if self.bytes.capacity() == 0 {
+            memory.clear();
+            self.bytes = memory;
+        }
     }
 
     /// Octets that have arrived since the beginning of the stream.
@@ -332,6 +341,23 @@ mod tests {
         assert!(buffer.next_line().is_some());
         buffer.release();
         assert_eq!(buffer.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn released_memory_serves_the_next_buffer_and_brings_nothing_along() {
+        let mut one = LineBuffer::new(100);
+        one.space(1_000).extend_from_slice(b"NOOP\r\n");
+        assert!(one.next_line().is_some());
+        let mut other = LineBuffer::new(100);
+        other.adopt(one.release());
+        assert!(other.space(10).capacity() >= 1_000, "the memory was not taken over");
+        other.extend(b"QUIT\r\n");
+        assert_eq!(other.next_line(), Some(Line::Whole(b"QUIT")));
+        other.extend(b"half a li");
+        other.adopt(b"NOOP\r\n".to_vec());
+        assert_eq!(other.release().capacity(), 0);
+        other.extend(b"ne\r\n");
+        assert_eq!(other.next_line(), Some(Line::Whole(b"half a line")));
     }
 
     /// Where the reads ended that were reported with the lines, and where the last line ends; all
