@@ -52,6 +52,8 @@ pub struct Anchor {
     pace: Mutex<Pace>,
     /// Whether the file system has turned out to know no hard links.
     linkless: AtomicBool,
+    /// Locks of ours that could not be removed.
+    left: Mutex<HashSet<String>>,
     /// What has been said about names that are no locks, so that it is said once.
     told: Mutex<HashSet<String>>,
 }
@@ -98,6 +100,7 @@ impl Anchor {
             touched: Mutex::default(),
             pace: Mutex::default(),
             linkless: AtomicBool::default(),
+            left: Mutex::default(),
             told: Mutex::default(),
         }
     }
@@ -163,6 +166,28 @@ impl Anchor {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes a lock of ours. Where that fails, it is tried again when the lock is wanted next:
+    /// it looks like one that we hold.
+    pub fn unlock(&self, lock: &str) {
+        if let Err(error) = self.files.remove(lock) {
+            tracing::warn!("cannot remove {lock} yet: {error}");
+            self.left().insert(lock.to_owned());
+        }
+    }
+
+    /// Removes a lock that was left because it could not be removed.
+    pub fn remove_left(&self, lock: &str) -> io::Result<()> {
+        if self.left().contains(lock) {
+            self.files.remove(lock)?;
+            self.left().remove(lock);
+        }
+        Ok(())
+    }
+
+    fn left(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says once that what has the name of a lock is none.

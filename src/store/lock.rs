@@ -260,6 +260,7 @@ impl Dotlock {
             anchor.tell_once_of_no_lock(&name);
             return Ok(Taken::NoLock);
         }
+        anchor.remove_left(&name)?;
         // A left-over one is removed now and taken at the next attempt, in fair competition.
         remove_if_stale(anchor.files(), &name)?;
         Ok(Taken::Busy)
@@ -268,9 +269,7 @@ impl Dotlock {
 
 impl Drop for Dotlock {
     fn drop(&mut self) {
-        if let Err(error) = self.anchor.files().remove(&self.name) {
-            tracing::warn!("cannot remove {}: {error}; remove it by hand", self.name);
-        }
+        self.anchor.unlock(&self.name);
         self.anchor.remove_if_quiet();
     }
 }
