@@ -1,0 +1,1 @@
+"""Models of what the store promises, held against the running program and other programs."""
