@@ -1,0 +1,1 @@
+"""Errors that the kernel returns from one system call, and what the program makes of them."""
