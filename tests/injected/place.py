@@ -106,10 +106,10 @@ class Place:
         texts = mboxes.texts(self.path(user))
         for number in numbers:
             peer.send(f"RETR {number}\r\n")
-            if answered(peer, "+OK", "-ERR").startswith(b"+OK"):
-                same(peer.text_behind_ok(), texts[number - 1], f"RETR {number}")
-            else:
+            if answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
                 whole = False
+            elif not fetched(peer, texts[number - 1]):
+                return False
             peer.say(f"DELE {number}", "+OK*")
         peer.send("QUIT\r\n")
         if answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
@@ -159,6 +159,18 @@ class Place:
             self.console.kill()
         if not keep:
             shutil.rmtree(self.home, ignore_errors=True)
+
+
+def fetched(peer, due):
+    """Whether a text came whole. It may be cut off, for it cannot be taken back, but not be another."""
+    came = []
+    while (line := peer.raw_line()) != b".\r\n":
+        if not line.endswith(b"\r\n"):
+            peer.close()
+            return False
+        came.append(line[1:] if line.startswith(b".") else line)
+    same(b"".join(came), due, "RETR")
+    return True
 
 
 def answered(peer, *wanted):

@@ -20,6 +20,7 @@ class Scene:
     """One act of a running program. `prepare` is behind its start and without the fault."""
 
     runs_on = True  # whether the program runs on behind the act
+    settled = True  # whether all files must be right at once, not only when somebody looks again
 
     def __init__(self, name):
         self.name = name
@@ -101,6 +102,8 @@ class Shutdown(Scene):
 class Recovery(Scene):
     """A mailbox has lost what was in the page cache when the power failed; the journal is there.
     The next program completes it, under the fault."""
+
+    settled = False
 
     def __init__(self, name, shape):
         super().__init__(name)

@@ -28,7 +28,7 @@ def locked(path, dotlock_first=True):
             break
         file.close()
         if time.monotonic() > deadline:
-            raise Stuck(f"{path} cannot be locked for {PATIENCE} s")
+            raise Stuck(f"{path} cannot be locked for {PATIENCE} s; {holders(path)}")
         time.sleep(0.005)
     try:
         yield file
@@ -53,6 +53,14 @@ def _lock(file, path, dotlock_first):
     if dotlock_first:
         os.unlink(path + ".lock")
     return False
+
+
+def holders(path):
+    """Who has which lock, for the report."""
+    inode = f":{os.stat(path).st_ino} " if os.path.exists(path) else "no file"
+    with open("/proc/locks", encoding="ascii") as locks:
+        kernel = [line.strip() for line in locks if inode in line]
+    return f"lock file: {read(path + '.lock')!r}, locks of the kernel: {kernel}"
 
 
 def _dotlock(path):
@@ -86,7 +94,7 @@ def append_by_python(path, text):
             break
         except python_mailbox.ExternalClashError:
             if time.monotonic() > deadline:
-                raise Stuck(f"{path} cannot be locked for {PATIENCE} s") from None
+                raise Stuck(f"{path} cannot be locked for {PATIENCE} s; {holders(path)}") from None
             time.sleep(0.005)
     try:
         box.add(text)
