@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 sys.dont_write_bytecode = True
 
 from rules import (  # noqa: E402
-    echo, ending, lines, mailboxes, pop3, queue, relay, smtp, starting, text, transcript, update,
+    directory, echo, ending, lines, mailboxes, pop3, queue, relay, rewritten, side_files, smtp, starting, text,
+    transcript, update,
 )
 from rules.checks import CHECKS, Beside, Off  # noqa: E402
 from rules.console import Hall, terminate_all  # noqa: E402

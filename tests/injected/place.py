@@ -26,6 +26,7 @@ class Place:
         old = {"a": [shape(letters.token()) for shape in letters.SHAPES[:3]], "b": [], "c": [letters.short(letters.token())]}
         self.due = {user: collections.Counter(texts) for user, texts in old.items()}
         self.refused = []
+        self.said_no = []  # replies that were not 250 or +OK
         for user, texts in old.items():
             content = b"".join(foreign.FROM + text + b"\n" for text in texts)
             foreign.replace(self.path(user), content)
@@ -75,17 +76,17 @@ class Place:
         accepted = []
         for user in users:
             peer.send(f"RCPT TO:<{user}@localhost>\r\n")
-            if answered(peer, "250", "4").startswith(b"250"):
+            if self.answered(peer, "250", "4").startswith(b"250"):
                 accepted.append(user)
         if not accepted:
             peer.close()
             return None
         peer.send("DATA\r\n")
-        if not answered(peer, "354", "4").startswith(b"354"):
+        if not self.answered(peer, "354", "4").startswith(b"354"):
             peer.close()
             return None
         peer.send(stuff(text) + b".\r\n")
-        reply = answered(peer, "250", "4")
+        reply = self.answered(peer, "250", "4")
         peer.close()
         if reply.startswith(b"250"):
             for user in accepted:
@@ -99,25 +100,34 @@ class Place:
         peer = self.console.pop3()
         peer.say(f"USER {user}", "+OK*")
         peer.send("PASS cis505\r\n")
-        if answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
+        if self.answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
             peer.close()
             return False
         whole = True
         texts = mboxes.texts(self.path(user))
         for number in numbers:
             peer.send(f"RETR {number}\r\n")
-            if answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
+            if self.answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
                 whole = False
             elif not fetched(peer, texts[number - 1]):
                 return False
             peer.say(f"DELE {number}", "+OK*")
         peer.send("QUIT\r\n")
-        if answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
+        if self.answered(peer, "+OK", "-ERR").startswith(b"-ERR"):
             return False
         for number in numbers:
             self.due[user][texts[number - 1]] -= 1
         self.due[user] = +self.due[user]
         return whole
+
+    def answered(self, peer, yes, no):
+        """A reply of one of these two kinds."""
+        reply = peer.line()
+        if not reply.startswith((yes.encode(), no.encode())):
+            raise peer.off(f"is neither {yes} nor {no}")
+        if not reply.startswith(yes.encode()):
+            self.said_no.append(reply)
+        return reply
 
     # What must hold
 
@@ -171,14 +181,6 @@ def fetched(peer, due):
         came.append(line[1:] if line.startswith(b".") else line)
     same(b"".join(came), due, "RETR")
     return True
-
-
-def answered(peer, *wanted):
-    """A reply of one of these kinds."""
-    reply = peer.line()
-    if not reply.startswith(tuple(word.encode() for word in wanted)):
-        raise peer.off(f"is neither of {wanted}")
-    return reply
 
 
 def can_change_the_boot_id():

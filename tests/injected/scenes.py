@@ -141,7 +141,9 @@ class QueueMark(Scene):
         place.stop()
         with Host() as host:
             relay = ["relay", place.directory, "--smarthost", f"127.0.0.1:{host.port}", "--timeout", "5"]
-            relay_run([*fault.options(place.directory, place.log), place.binary, *relay])
+            status, words = relay_run([*fault.options(place.directory, place.log), place.binary, *relay])
+            if status != 0:
+                place.said_no.append(f"{status} {words}")
             hits = strace.hits(place.log)
             status, words = relay_run([place.binary, *relay])
             if status != 0:
