@@ -18,6 +18,7 @@ pub mod maildrop;
 pub mod marks;
 pub mod mbox;
 pub mod overview;
+pub mod pages;
 pub mod queue;
 pub mod reader;
 pub mod rewrite;

@@ -1,6 +1,7 @@
 //! Message text on its way to disk: quoted as it arrives, in memory while it is small, in a file
 //! without a name when it is not, or when all texts together are too much.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,12 @@ use crc32fast::Hasher;
 
 use crate::store::files::Files;
 use crate::store::mbox::Quoter;
+use crate::store::pages::Pages;
+
+thread_local! {
+    /// What quoting has made of a piece, until it is put where it belongs.
+    static QUOTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Octets of one message that are kept in memory; what is above goes to disk in pieces of this
 /// size.
@@ -120,7 +127,7 @@ impl Eq for Blocks {}
 pub struct Text {
     files: Arc<Files>,
     quoter: Quoter,
-    memory: Vec<u8>,
+    memory: Pages,
     share: Share,
     spool: Option<File>,
     spooled: u64,
@@ -136,7 +143,7 @@ impl Text {
         Self {
             files,
             quoter: Quoter::default(),
-            memory: Vec::new(),
+            memory: Pages::default(),
             share: Share { budget, octets: 0 },
             spool: None,
             spooled: 0,
@@ -150,9 +157,19 @@ impl Text {
     pub fn push(&mut self, piece: &[u8]) {
         self.octets += piece.len() as u64;
         if self.fault.is_none() {
-            self.quoter.push(piece, &mut self.memory);
-            self.share.set(self.memory.capacity());
+            let mut quoted = QUOTED.take();
+            self.quoter.push(piece, &mut quoted);
+            self.keep(&quoted);
+            quoted.clear();
+            QUOTED.set(quoted);
         }
+    }
+
+    fn keep(&mut self, quoted: &[u8]) {
+        if let Err(error) = self.memory.push(quoted) {
+            self.fault = Some(error);
+        }
+        self.share.set(self.memory.memory());
     }
 
     /// Octets received so far.
@@ -192,17 +209,19 @@ impl Text {
     /// Gives up what has come and will come; it is only counted from now on.
     pub fn discard(&mut self) {
         self.fault.get_or_insert_with(|| io::Error::other("the text was discarded"));
-        self.memory = Vec::new();
+        self.memory = Pages::default();
         self.share.set(0);
         self.spool = None;
     }
 
     /// Ends the text.
     pub(super) fn finish(mut self) -> io::Result<Finished> {
+        let mut withheld = Vec::new();
+        self.quoter.finish(&mut withheld);
+        self.keep(&withheld);
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        self.quoter.finish(&mut self.memory);
         if self.spool.is_some() {
             self.blocks.push(&self.memory);
             self.blocks.finish();
@@ -219,7 +238,7 @@ pub(super) struct Finished {
     /// Its beginning, if that is on disk.
     pub(super) spool: Option<Spool>,
     /// The rest.
-    pub(super) memory: Vec<u8>,
+    pub(super) memory: Pages,
     /// Checksums of both, if it is partly on disk.
     pub(super) blocks: Blocks,
     /// Octets of both.
@@ -251,7 +270,7 @@ impl Finished {
     pub(super) fn pretend(octets: u64) -> Self {
         Self {
             spool: None,
-            memory: Vec::new(),
+            memory: Pages::default(),
             blocks: Blocks::default(),
             octets,
             _share: Share { budget: Arc::default(), octets: 0 },
@@ -292,7 +311,7 @@ mod tests {
         late.push(&vec![b'y'; SPILLED_LEAST]);
         assert!(late.wants_spill());
         late.spill().await;
-        assert_eq!(late.memory.capacity(), 0);
+        assert_eq!(late.memory.memory(), 0);
         let finished = late.finish().unwrap();
         assert_eq!(finished.spool.unwrap().read().unwrap(), vec![b'y'; SPILLED_LEAST]);
         drop(texts);
