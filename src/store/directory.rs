@@ -184,9 +184,15 @@ impl Directory {
     /// like one that has none; so does a mailbox that cannot be looked up.
     #[must_use]
     pub fn user(&self, local_part: &[u8]) -> Option<User> {
-        let user = User { name: well_formed(local_part)?.into() };
-        self.opened().ground().files.regular(&user.file()).ok()??;
-        Some(user)
+        self.look_up(local_part).ok().flatten()
+    }
+
+    /// The same, and an error if a mailbox cannot be looked up: there may be one.
+    pub fn look_up(&self, local_part: &[u8]) -> io::Result<Option<User>> {
+        let Some(name) = well_formed(local_part) else { return Ok(None) };
+        let user = User { name: name.into() };
+        let found = self.opened().ground().files.regular(&user.file())?;
+        Ok(found.map(|_| user))
     }
 
     /// Makes an empty mailbox, unless there is one.

@@ -112,10 +112,13 @@ class Recovery(Scene):
     def run(self, place, fault):
         place.start()
         before = os.path.getsize(place.path("a"))
+        began = time.monotonic()
         place.send(["a", "c"], self.shape(letters.token()))
         place.kill()
+        # Later the mailbox is on the disk without its journal.
+        in_time = time.monotonic() - began < 0.09
         journals = os.path.join(place.directory, ".mailconsole")
-        if os.path.isdir(journals) and self.shape is not letters.large:
+        if in_time and os.path.isdir(journals) and self.shape is not letters.large:
             os.truncate(place.path("a"), before)
         place.start_behind_another_boot()
         attached = strace.Attached(place.console.process.pid, fault, place.directory, place.log)

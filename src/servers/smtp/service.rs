@@ -61,9 +61,13 @@ pub struct SmtpService {
 
 impl SmtpService {
     fn verify(&self, local_part: &str) -> Outcome {
-        match self.directory.user(local_part.as_bytes()) {
-            Some(user) => Outcome::Verified(user),
-            None => Outcome::NoSuchUser,
+        match self.directory.look_up(local_part.as_bytes()) {
+            Ok(Some(user)) => Outcome::Verified(user),
+            Ok(None) => Outcome::NoSuchUser,
+            Err(error) => {
+                tracing::error!("{local_part}: the mailbox cannot be looked up: {error}");
+                Outcome::Unknown
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Outcome {
     Verified(User),
     /// It does not, or is none that mail may go to.
     NoSuchUser,
+    /// That could not be found out: the client may try again.
+    Unknown,
     /// Whether the client may send to it now.
     Relay(Mailbox, Relaying),
     /// What became of the message.
@@ -213,6 +215,7 @@ impl Session for SmtpSession {
         Step::Reply(match outcome {
             Outcome::Verified(user) => self.verified(user),
             Outcome::NoSuchUser => reply::NO_SUCH_USER,
+            Outcome::Unknown => reply::LOCAL_ERROR,
             Outcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
             Outcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
             Outcome::Delivery(delivery) => {
@@ -307,6 +310,7 @@ mod tests {
         let perform = move |effect| match effect {
             Effect::Verify(user) => match user.as_str() {
                 "linhphan" | "zives" | "postmaster" => Outcome::Verified(User::named(&user)),
+                "unreadable" => Outcome::Unknown,
                 _ => Outcome::NoSuchUser,
             },
             Effect::Relay(mailbox) => Outcome::Relay(mailbox, relaying),
@@ -324,6 +328,15 @@ mod tests {
         let (mut peer, _) = peer(Relaying::Allowed, Delivery::Stored);
         peer.send("HELO tester").expect("250 localhost");
         peer
+    }
+
+    #[test]
+    fn a_mailbox_that_cannot_be_looked_up_is_refused_for_now_only() {
+        let (mut peer, _) = peer(Relaying::Denied, Delivery::Stored);
+        peer.send("HELO tester").expect("250*");
+        peer.send("MAIL FROM:<a@b.org>").expect("250*");
+        peer.send("RCPT TO:<unreadable@localhost>").expect("451*");
+        peer.send("RCPT TO:<linhphan@localhost>").expect("250*");
     }
 
     #[test]
