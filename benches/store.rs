@@ -29,7 +29,7 @@ fn main() {
         println!("{MESSAGES} messages of 1 KB, {name} line ends");
         let file = dir.path().join("u.mbox");
         write_mailbox(&file, line_end);
-        visits(&runtime, dir.path(), &file);
+        visits(&runtime, dir.path(), &file, line_end);
         updates(&runtime, dir.path(), &file, line_end);
     }
     for concurrent in [1, 10, 100] {
@@ -48,7 +48,7 @@ fn write_mailbox(file: &Path, line_end: &str) {
     File::open(file).unwrap().sync_all().unwrap();
 }
 
-fn visits(runtime: &Runtime, dir: &Path, file: &Path) {
+fn visits(runtime: &Runtime, dir: &Path, file: &Path, line_end: &str) {
     // A new Directory has seen nothing yet.
     let open = || {
         let directory = Directory::open(dir, Durability::Synced).unwrap();
@@ -62,6 +62,14 @@ fn visits(runtime: &Runtime, dir: &Path, file: &Path) {
     let user = directory.user(b"u").unwrap();
     let again = || drop(runtime.block_on(directory.open_maildrop(&user)).unwrap());
     pair("visit of an unchanged mailbox / reading the file", again, || read(file));
+    let appended_to = || {
+        let mut other = File::options().append(true).open(file).unwrap();
+        other.write_all(b"From <a@b> Wed Sep 17 11:00:00 2025\nSubject: x\n\n\n").unwrap();
+        again();
+    };
+    let what = "visit behind another program that appended / reading the file";
+    pair(what, appended_to, || read(file));
+    write_mailbox(file, line_end);
     let with_ids = || drop(runtime.block_on(open().1.unique_ids()).unwrap());
     pair("first visit with UIDL / cat | md5sum", with_ids, || md5sum(file));
 }

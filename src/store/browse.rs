@@ -12,10 +12,12 @@ use memchr::memchr_iter;
 use crate::store::committer::{self, Committer, LockError};
 use crate::store::files::{Access, Creation, FileName, Stamp, Window};
 use crate::store::ground::Ground;
-use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId, read_text};
+use crate::store::index::{Index, IndexError, Known, Message, ReadError, UniqueId};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::mbox::{FROM, NotMbox, Span, Unquoter};
 use crate::store::reader::MessageReader;
+use crate::store::sighting::Sighting;
+use crate::store::whereabouts::{self, Mailbox};
 
 /// Octets of a header that a [`Head`] has at most; what lists show stands well before.
 const HEAD_MOST: u64 = 16 * 1024;
@@ -32,9 +34,11 @@ const SHORT: u64 = 8 * 1024;
 /// A mailbox as it was at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
+    committer: Arc<Committer>,
+    name: FileName,
     file: Arc<File>,
-    /// The file's state at which what the index says was known to be so.
-    seen: Stamp,
+    /// The file when what the index says was known to be so.
+    sighting: Sighting,
     index: Arc<Index>,
 }
 
@@ -96,24 +100,24 @@ impl Snapshot {
     ) -> Result<Self, MaildropError> {
         let take = {
             let (committer, name) = (Arc::clone(committer), Arc::clone(name));
-            move |locked| Self::of_locked(committer.ground(), &name, &locked)
+            move |locked| Self::of_locked(committer, name, &locked)
         };
         committer::with_locked(committer, name, Purpose::Read, take).await?
     }
 
     fn of_locked(
-        ground: &Ground,
-        name: &FileName,
+        committer: Arc<Committer>,
+        name: FileName,
         locked: &LockedFile,
     ) -> Result<Self, MaildropError> {
-        let index = ground.indexes.of(name, locked.file())?;
-        let seen = Stamp::of_file(locked.file())?;
+        let Ground { indexes, files, .. } = committer.ground();
+        let Known { index, sighting } = indexes.of(&name, locked.file())?;
         // A descriptor of its own: the lock goes with the other one.
-        let file = ground.files.open_file(name, Access::Read, Creation::Never)?;
-        if Stamp::of_file(&file)?.identity != seen.identity {
+        let file = files.open_file(&name, Access::Read, Creation::Never)?;
+        if Stamp::of_file(&file)?.identity != sighting.stamp().identity {
             return Err(MaildropError::Busy);
         }
-        Ok(Self { file: Arc::new(file), seen, index })
+        Ok(Self { committer, name, file: Arc::new(file), sighting, index })
     }
 
     /// How many messages there are.
@@ -125,141 +129,153 @@ impl Snapshot {
     /// Whether the messages of `earlier` are the first of these, unchanged.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
-        // Where the last message of a file ends may have been clear only when another followed it.
-        let last = earlier.count().checked_sub(1);
         self.index.continues(&earlier.index)
-            && last.is_none_or(|last| self.span(last).ok() == earlier.span(last).ok())
+    }
+
+    /// Whether the file certainly holds the messages still: if nothing has happened to it since
+    /// they were found, but for deliveries of our own. Costs one look at its stamp.
+    fn is_untouched(&self) -> io::Result<bool> {
+        let now = Stamp::of_file(&self.file)?;
+        let indexes = &self.committer.ground().indexes;
+        Ok(self.sighting.proves(now) || indexes.prove(&self.name, now, &self.index))
     }
 
     /// What messages begin with, by their places. Each is what it was when the snapshot was taken,
     /// or this is an error.
     pub async fn heads(self: &Arc<Self>, places: Range<usize>) -> Result<Vec<Head>, ReadError> {
         let snapshot = Arc::clone(self);
-        let heads = tokio::task::spawn_blocking(move || {
-            let heads = snapshot.read_heads(places)?;
-            snapshot.make_sure_of_beginning()?;
-            Ok(heads)
-        });
+        let heads = tokio::task::spawn_blocking(move || snapshot.read_heads(places));
         heads.await.map_err(io::Error::other)?
     }
 
     fn read_heads(&self, places: Range<usize>) -> Result<Vec<Head>, ReadError> {
         let messages = self.index.messages.get(places).ok_or(ReadError::Missing)?;
         let mut ahead = Ahead { file: &self.file, buffer: Vec::new(), start: 0 };
-        messages.iter().map(|message| ahead.head(message.span)).collect()
-    }
-
-    /// Whether the file still begins as it did, as far as can be told without reading it all.
-    fn make_sure_of_beginning(&self) -> Result<(), ReadError> {
-        let unchanged = Stamp::of_file(&self.file)? == self.seen;
-        if unchanged || self.index.still_fits(&self.file) {
-            Ok(())
-        } else {
-            Err(ReadError::Changed)
+        let heads: Result<Vec<_>, _> =
+            messages.iter().map(|message| ahead.head(message.span)).collect();
+        // Behind the reading: what has been changed meanwhile shows.
+        if self.is_untouched()? {
+            return heads;
         }
+        let mut window = Window::of_octets(&self.file, octets(messages));
+        messages.iter().map(|message| whole_head(message, &mut window)).collect()
     }
 
     /// A message, to be read piece by piece. It is what it was when the snapshot was taken, or this
-    /// is an error.
+    /// is an error: now, or at the end of the reading.
     pub async fn message(&self, place: usize) -> Result<MessageReader, ReadError> {
-        let span = self.span(place)?;
-        self.make_sure_of(place).await?;
-        Ok(MessageReader::new(Arc::clone(&self.file), span))
+        let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;
+        if !self.is_untouched()? {
+            self.make_sure_of(place).await?;
+        }
+        Ok(MessageReader::of_message(Arc::clone(&self.file), message))
     }
 
-    /// Looks at a message again if anything has happened to the file.
+    /// Reads a message to see whether it still is what it was.
     async fn make_sure_of(&self, place: usize) -> Result<(), ReadError> {
-        if Stamp::of_file(&self.file)? == self.seen {
-            return Ok(());
-        }
         let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
         let checked = tokio::task::spawn_blocking(move || {
             let message = all.messages.get(place).ok_or(ReadError::Missing)?;
-            if !all.still_begins(message, &file) {
-                return Err(ReadError::Changed);
-            }
-            is_unchanged(message, &file)
+            message.read(&mut window_of(message, &file), |_| {})
         });
         checked.await.map_err(io::Error::other)?
     }
 
-    /// The unique-ids of all messages.
+    /// The unique-ids of all messages, as they were when the snapshot was taken; an error if one of
+    /// them is needed that is no longer what it was.
     pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
-        let known: Option<Vec<UniqueId>> =
-            self.index.messages.iter().map(Message::known_unique_id).collect();
-        if let Some(known) = known {
-            return Ok(known.into());
+        if let Some(known) = self.known_unique_ids() {
+            return Ok(known);
         }
         let (file, index) = (Arc::clone(&self.file), Arc::clone(&self.index));
         let ids = tokio::task::spawn_blocking(move || index.unique_ids(&file));
         Ok(ids.await.map_err(io::Error::other)??.into())
     }
 
+    /// The same, if nothing needs to be read for it.
+    pub(super) fn known_unique_ids(&self) -> Option<Arc<[UniqueId]>> {
+        self.index.messages.iter().map(Message::known_unique_id).collect()
+    }
+
     /// The unique-id of one message.
     pub async fn unique_id(&self, place: usize) -> Result<UniqueId, ReadError> {
-        let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;
-        if let Some(known) = message.known_unique_id() {
+        if let Some(known) = self.known_unique_id(place)? {
             return Ok(known);
         }
         let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
         let id = tokio::task::spawn_blocking(move || {
             let message = all.messages.get(place).ok_or(ReadError::Missing)?;
-            message.unique_id(&mut Window::new(&file))
+            message.unique_id(&mut window_of(message, &file))
         });
         id.await.map_err(io::Error::other)?
     }
 
-    /// Where a message of `earlier` is now, if it still is: at its place, or wherever a message with
-    /// its content is if another program has rewritten the mailbox.
-    pub async fn place_of(&self, earlier: &Self, place: usize) -> Result<Option<usize>, ReadError> {
-        if self.continues(earlier) {
-            return Ok((place < earlier.count()).then_some(place));
-        }
-        let octets = earlier.span(place)?.octets;
-        earlier.make_sure_of(place).await?;
-        let wanted = earlier.unique_id(place).await?;
-        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
-        let found = tokio::task::spawn_blocking(move || {
-            let mut window = Window::new(&file);
-            for (place, message) in all.messages.iter().enumerate() {
-                if message.span.octets == octets && message.unique_id(&mut window)? == wanted {
-                    return Ok(Some(place));
-                }
-            }
-            Ok(None)
-        });
-        found.await.map_err(io::Error::other)?
+    /// The same, if nothing needs to be read for it.
+    pub(super) fn known_unique_id(&self, place: usize) -> Result<Option<UniqueId>, ReadError> {
+        let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;
+        Ok(message.known_unique_id())
     }
 
-    fn span(&self, place: usize) -> Result<Span, ReadError> {
-        self.index.messages.get(place).map(|message| message.span).ok_or(ReadError::Missing)
+    /// Where a message of `earlier` is now, if it still is: at its place, or wherever a message with
+    /// its content is if another program has rewritten the mailbox. An error if that program may have
+    /// changed it.
+    pub async fn place_of(&self, earlier: &Self, place: usize) -> Result<Option<usize>, ReadError> {
+        let [(before, old_file), (now, file)] =
+            [earlier, self].map(|one| (Arc::clone(&one.index), Arc::clone(&one.file)));
+        let found = tokio::task::spawn_blocking(move || {
+            let before = Mailbox { index: &before, file: &old_file };
+            let now = Mailbox { index: &now, file: &file };
+            let matched = whereabouts::find(before, &[place], now)?.ok_or(ReadError::Changed)?;
+            Ok(matched.into_iter().position(|is_it| is_it))
+        });
+        found.await.map_err(io::Error::other)?
     }
 
     pub(super) const fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    pub(super) fn mailbox(&self) -> Mailbox<'_> {
+        Mailbox { index: &self.index, file: &self.file }
     }
 }
 
-fn is_unchanged(message: &Message, file: &File) -> Result<(), ReadError> {
-    let mut window = Window::new(file);
+/// How much of a file messages take up that lie one behind the other.
+fn octets(messages: &[Message]) -> u64 {
+    let [start, end] = [messages.first(), messages.last()].map(|one| one.map(|one| one.span));
+    start.zip(end).map_or(0, |(first, last)| last.end.saturating_sub(first.start))
+}
+
+/// A view of one message.
+fn window_of<'a>(message: &Message, file: &'a File) -> Window<'a> {
+    Window::of_octets(file, octets(std::slice::from_ref(message)))
+}
+
+/// What a message begins with, in a file to which something has happened: all of the message is
+/// read to make sure of it.
+fn whole_head(message: &Message, window: &mut Window<'_>) -> Result<Head, ReadError> {
+    let Span { start, text, .. } = message.span;
     let mut from_line = Vec::new();
-    let mut at = message.span.start;
-    while at < message.span.text {
-        let octets = window.at(at, message.span.text).map_err(ReadError::at_end_of_file)?;
-        at += octets.len() as u64;
-        from_line.extend_from_slice(octets);
+    while start + (from_line.len() as u64) < text {
+        let at = start + from_line.len() as u64;
+        from_line.extend_from_slice(window.at(at, text).map_err(ReadError::at_end_of_file)?);
     }
-    if !is_whole_from_line(&from_line) {
-        return Err(ReadError::Changed);
-    }
-    match message.known_unique_id() {
-        Some(known) if message.unique_id_now(&mut window)? != known => Err(ReadError::Changed),
-        Some(_) => Ok(()),
-        None => read_text(&message.span, &mut window, |_| {}),
+    let mut beginning = Vec::new();
+    message.read(window, |piece| {
+        let room = usize::try_from(HEAD_MOST).unwrap_or(0).saturating_sub(beginning.len());
+        beginning.extend_from_slice(piece.get(..room).unwrap_or(piece));
+    })?;
+    Head::of(from_line, &beginning, message.span)
+}
+
+impl Head {
+    /// The head of the message at `span`, which begins with `text`.
+    fn of(from_line: Vec<u8>, text: &[u8], span: Span) -> Result<Self, ReadError> {
+        if !is_whole_from_line(&from_line) {
+            return Err(ReadError::Changed);
+        }
+        let header = text.get(..header_length(text).unwrap_or(text.len())).unwrap_or(text);
+        Ok(Self { from_line, text: unquoted(header), octets: span.octets })
     }
 }
 
@@ -277,15 +293,11 @@ impl Ahead<'_> {
         let usual = most.min(span.text + HEAD_USUAL);
         let ahead = if span.end - span.start <= SHORT { READ_AHEAD } else { 0 };
         let from_line = self.octets(span.start..span.text, ahead.max(usual - span.start))?.to_vec();
-        if !is_whole_from_line(&from_line) {
-            return Err(ReadError::Changed);
-        }
         let mut text = self.octets(span.text..usual, 0)?;
         if header_length(text).is_none() && usual < most {
             text = self.octets(span.text..most, 0)?;
         }
-        let header = text.get(..header_length(text).unwrap_or(text.len())).unwrap_or(text);
-        Ok(Head { from_line, text: unquoted(header), octets: span.octets })
+        Head::of(from_line, text, span)
     }
 
     /// A stretch of the file; if it must be read, then at least `ahead` octets with it.

@@ -70,6 +70,18 @@ impl Stamp {
     pub fn of_file(file: &File) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
+
+    /// When the file was last changed, in nanoseconds since 1970, which nobody can set back.
+    #[must_use]
+    pub const fn changed(&self) -> i128 {
+        self.changed
+    }
+
+    /// Whether the file has only got another name since it was in the state `earlier`.
+    #[must_use]
+    pub fn is_renamed(&self, earlier: &Self) -> bool {
+        Self { changed: earlier.changed, ..*self } == *earlier
+    }
 }
 
 impl Files {
@@ -368,7 +380,14 @@ impl<'a> Window<'a> {
     /// A view of `file`.
     #[must_use]
     pub fn new(file: &'a File) -> Self {
-        Self { file, buffer: vec![0; WINDOW], start: 0, filled: 0 }
+        Self::of_octets(file, WINDOW as u64)
+    }
+
+    /// The same for whoever wants to see no more than so many octets.
+    #[must_use]
+    pub fn of_octets(file: &'a File, most: u64) -> Self {
+        let octets = usize::try_from(most).unwrap_or(WINDOW).min(WINDOW);
+        Self { file, buffer: vec![0; octets], start: 0, filled: 0 }
     }
 
     /// Some octets at `at`, not beyond `end`; there is at least one, or it is an error.

@@ -54,6 +54,7 @@ impl Ground {
     pub fn new(files: Files, durability: Durability) -> Self {
         let files = Arc::new(files);
         let anchor = Arc::new(Anchor::new(&files));
-        Self { files, anchor, durability, texts: Arc::default(), indexes: Indexes::default() }
+        let indexes = Indexes::of_directory(&files);
+        Self { files, anchor, durability, texts: Arc::default(), indexes }
     }
 }

@@ -1,5 +1,9 @@
 //! What is where in a mailbox, remembered: extended when the file only grew, made anew when it
 //! changed otherwise. Whoever asks holds the file's lock.
+//!
+//! Each message has a checksum, made while the file is scanned. So whoever reads a message later,
+//! without the lock, sees whether it still is the one that was found; and that a file still begins
+//! as it did is either proved by its stamp or seen by reading that beginning.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +17,11 @@ use std::thread;
 
 use md5::{Digest, Md5};
 
-use crate::store::files::{FileName, Stamp, Window};
+use crate::store::checksum::{Checksum, RunningChecksum};
+use crate::store::files::{FileName, Files, Stamp, Window};
 use crate::store::from_line::Form;
 use crate::store::mbox::{End, NotMbox, Scanner, Span, Unquoter};
+use crate::store::sighting::{Clock, Sighting};
 
 /// Octets looked at at once; small enough to stay in a processor's cache between the passes.
 const SCANNED_AT_ONCE: usize = 512 * 1024;
@@ -24,12 +30,8 @@ const SCANNED_AT_ONCE: usize = 512 * 1024;
 /// in use are forgotten, and scanned again at their next visit.
 const REMEMBERED_MOST: usize = 2_000_000;
 
-/// How many messages of a grown file are compared before its beginning is believed unchanged:
-/// all of a small mailbox, some of a large one. What is in their way moves those behind it.
-const PROBES: usize = 64;
-
-/// Octets of each that are compared.
-const PROBED: u64 = 4 * 1024;
+/// A million messages are remembered in this many megabytes, which an operator should not notice.
+const _: () = assert!(size_of::<Message>() <= 72);
 
 /// The MD5 of a message as POP3 sends it: its unique-id (RFC 1939 section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,13 +48,55 @@ impl fmt::Display for UniqueId {
 pub struct Message {
     /// Where it is.
     pub span: Span,
+    /// Of its text, as it lies in the file.
+    checksum: Checksum,
+    /// Of its From_ line: short, because it only tells apart messages of one text.
+    from_line: u32,
     /// Its unique-id, once somebody asked for it.
     unique_id: OnceLock<UniqueId>,
 }
 
+/// What makes a text the same text, wherever it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Content {
+    octets: u64,
+    checksum: Checksum,
+}
+
 impl Message {
-    fn at(span: Span) -> Self {
-        Self { span, unique_id: OnceLock::new() }
+    /// The message at `span` of a file, a stretch of which is in memory.
+    fn found(span: Span, passing: &mut Passing<'_, '_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            span,
+            checksum: passing.checksum(span.text..span.text_end)?,
+            from_line: passing.checksum(span.start..span.text)?.short(),
+            unique_id: OnceLock::new(),
+        })
+    }
+
+    /// What its text is known by.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        Content { octets: self.span.octets, checksum: self.checksum }
+    }
+
+    /// What it is known by, its From_ line included.
+    #[must_use]
+    pub const fn entry(&self) -> (u32, Content) {
+        (self.from_line, self.content())
+    }
+
+    /// Its checksum, for whoever reads its text.
+    #[must_use]
+    pub const fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
+    /// Hands its text to `text` in pieces, as it lies in the file. Where it is no longer what it
+    /// was when it was found this is an error, and what was handed out is not to be used.
+    pub fn read(&self, window: &mut Window<'_>, text: impl FnMut(&[u8])) -> Result<(), ReadError> {
+        let stretch = self.span.text..self.span.text_end;
+        if read(window, stretch, text)? == self.checksum { Ok(()) } else { Err(ReadError::Changed) }
     }
 
     /// Its unique-id, if it is known.
@@ -66,41 +110,89 @@ impl Message {
         if let Some(known) = self.known_unique_id() {
             return Ok(known);
         }
-        let unique_id = self.unique_id_now(window)?;
+        let (mut hash, mut unquoter) = (Md5::new(), Unquoter::default());
+        self.read(window, |piece| unquoter.push(piece, |text| hash.update(text)))?;
+        unquoter.finish(|text| hash.update(text));
         // Two sessions may have computed it at once; they agree.
-        let _ = self.unique_id.set(unique_id);
-        Ok(unique_id)
+        Ok(*self.unique_id.get_or_init(|| UniqueId(hash.finalize().into())))
     }
 
-    /// The unique-id of what `window` shows now, whatever it was.
-    pub fn unique_id_now(&self, window: &mut Window<'_>) -> Result<UniqueId, ReadError> {
-        let mut hash = Md5::new();
-        read_text(&self.span, window, |text| hash.update(text))?;
-        Ok(UniqueId(hash.finalize().into()))
+    /// Whether it stands where it was found, between what separates it from others.
+    fn still_stands(&self, window: &mut Window<'_>) -> Result<bool, ReadError> {
+        let Span { start, text, text_end, end, .. } = self.span;
+        Ok(checksum(window, start..text)?.short() == self.from_line
+            && checksum(window, text..text_end)? == self.checksum
+            && is_empty_line(window, text_end..end)?)
+    }
+
+    /// Whether it is `earlier`, still at its place: all but where it ends, which may depend on what
+    /// follows.
+    fn is_still(&self, earlier: &Self) -> bool {
+        (self.span.start, self.entry()) == (earlier.span.start, earlier.entry())
     }
 }
 
-/// Hands the text of a message, as POP3 sends it, to `text`; an error if it is not as long as it
-/// was when it was found.
-pub fn read_text(
-    span: &Span,
+/// Whether a stretch that was nothing or an empty line is one.
+fn is_empty_line(window: &mut Window<'_>, stretch: Range<u64>) -> Result<bool, ReadError> {
+    let mut line = Vec::with_capacity(2);
+    read(window, stretch.clone(), |piece| line.extend_from_slice(piece))?;
+    Ok(matches!((stretch.end - stretch.start, &*line), (0, _) | (1, b"\n") | (2, b"\r\n")))
+}
+
+/// Hands a stretch of a file to `octets` in pieces; returns its checksum.
+fn read(
     window: &mut Window<'_>,
-    mut text: impl FnMut(&[u8]),
-) -> Result<(), ReadError> {
-    let mut octets = 0_u64;
-    let mut count = |piece: &[u8]| {
-        octets += piece.len() as u64;
-        text(piece);
-    };
-    let mut unquoter = Unquoter::default();
-    let mut at = span.text;
-    while at < span.text_end {
-        let piece = window.at(at, span.text_end).map_err(ReadError::at_end_of_file)?;
-        at += piece.len() as u64;
-        unquoter.push(piece, &mut count);
+    stretch: Range<u64>,
+    mut octets: impl FnMut(&[u8]),
+) -> Result<Checksum, ReadError> {
+    let Range { start: mut at, end } = stretch;
+    if at >= end {
+        return Ok(Checksum::of(b""));
     }
-    unquoter.finish(&mut count);
-    if octets == span.octets { Ok(()) } else { Err(ReadError::Changed) }
+    let first = window.at(at, end).map_err(ReadError::at_end_of_file)?;
+    octets(first);
+    at += first.len() as u64;
+    if at == end {
+        return Ok(Checksum::of(first));
+    }
+    let mut checksum = RunningChecksum::default();
+    checksum.push(first);
+    while at < end {
+        let piece = window.at(at, end).map_err(ReadError::at_end_of_file)?;
+        octets(piece);
+        checksum.push(piece);
+        at += piece.len() as u64;
+    }
+    Ok(checksum.finish())
+}
+
+fn checksum(window: &mut Window<'_>, stretch: Range<u64>) -> Result<Checksum, ReadError> {
+    read(window, stretch, |_| {})
+}
+
+/// A stretch of a file that is in memory while the file is scanned.
+struct Passing<'a, 'f> {
+    octets: &'a [u8],
+    /// Where it begins in the file.
+    start: u64,
+    /// The file once more, for what is not in that stretch.
+    again: &'a mut Window<'f>,
+}
+
+impl Passing<'_, '_> {
+    /// The checksum of a stretch of the file. It is read again only if it is not all in memory: of
+    /// short messages hardly any, and of long ones the kernel has just had it.
+    fn checksum(&mut self, stretch: Range<u64>) -> Result<Checksum, ReadError> {
+        match self.octets(&stretch) {
+            Some(octets) => Ok(Checksum::of(octets)),
+            None => checksum(self.again, stretch),
+        }
+    }
+
+    fn octets(&self, stretch: &Range<u64>) -> Option<&[u8]> {
+        let within = |at: u64| usize::try_from(at.checked_sub(self.start)?).ok();
+        self.octets.get(within(stretch.start)?..within(stretch.end)?)
+    }
 }
 
 /// Why a message cannot be read.
@@ -112,6 +204,9 @@ pub enum ReadError {
     /// There is no such message.
     #[error("there is no such message")]
     Missing,
+    /// The directory that holds the mailbox has been replaced by another.
+    #[error("the mailbox's directory has been replaced by another")]
+    Replaced,
     /// The system says why.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -135,28 +230,8 @@ pub struct Index {
     scanned: u64,
     /// What separates the messages; `None` if nothing is known yet.
     pub(super) form: Option<Form>,
-    /// How some of the messages begin.
-    probes: Vec<Probe>,
-}
-
-/// A stretch of a file, and what it held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Probe {
-    stretch: Range<u64>,
-    checksum: u32,
-}
-
-impl Probe {
-    fn of(file: &File, stretch: Range<u64>) -> io::Result<Self> {
-        let length = usize::try_from(stretch.end - stretch.start).unwrap_or(0);
-        let mut octets = vec![0; length];
-        file.read_exact_at(&mut octets, stretch.start)?;
-        Ok(Self { stretch, checksum: crc32fast::hash(&octets) })
-    }
-
-    fn still_holds(&self, file: &File) -> bool {
-        Self::of(file, self.stretch.clone()).is_ok_and(|now| now == *self)
-    }
+    /// Of what stands before the first message.
+    before: Checksum,
 }
 
 fn new_generation() -> u64 {
@@ -175,12 +250,28 @@ pub enum IndexError {
     Io(#[from] io::Error),
 }
 
+impl From<ReadError> for IndexError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            // A program that takes no locks is at work on the file.
+            other => Self::Io(io::Error::new(io::ErrorKind::ResourceBusy, other.to_string())),
+        }
+    }
+}
+
 impl Index {
     fn of(file: &File) -> Result<Self, IndexError> {
-        let generation = new_generation();
-        let mut index =
-            Self { messages: Vec::new(), generation, scanned: 0, form: None, probes: vec![] };
+        let mut index = Self {
+            messages: Vec::new(),
+            generation: new_generation(),
+            scanned: 0,
+            form: None,
+            before: Checksum::of(b""),
+        };
         index.scan(file, 0)?;
+        let before = index.before();
+        index.before = checksum(&mut Window::of_octets(file, before.end), before)?;
         Ok(index)
     }
 
@@ -196,16 +287,18 @@ impl Index {
     }
 
     /// Looks at what has been appended. The last message is looked at again: where it ends may
-    /// depend on what follows.
+    /// depend on what follows, and a program that was still writing it may have gone on.
     fn extended(mut self, file: &File) -> Result<Self, IndexError> {
-        let last = self.messages.pop().map(|last| last.span.start);
+        let Some(last) = self.messages.pop() else {
+            return Ok(Self { generation: self.generation, ..Self::of(file)? });
+        };
         let place = self.messages.len();
         // Whether the first message of a file is one may depend on what follows, too.
-        let from = if place == 0 { 0 } else { last.unwrap_or(0) };
+        let from = if place == 0 { 0 } else { last.span.start };
         self.scan(file, from)?;
-        let there = self.messages.get(place).map(|message| message.span.start);
-        if last.is_some() && there != last {
-            self.generation = new_generation();
+        match self.messages.get_mut(place) {
+            Some(now) if now.is_still(&last) => now.unique_id = last.unique_id,
+            _ => self.generation = new_generation(),
         }
         Ok(self)
     }
@@ -213,14 +306,20 @@ impl Index {
     fn scan(&mut self, file: &File, from: u64) -> Result<(), IndexError> {
         let mut scanner = Scanner::at(from, self.form.take());
         let mut buffer = vec![0; SCANNED_AT_ONCE];
+        let mut again = Window::new(file);
+        let mut spans = Vec::new();
         let (mut at, mut kept) = (from, 0);
         loop {
+            let start = at - kept as u64;
             let read = file.read_at(buffer.get_mut(kept..).unwrap_or_default(), at)?;
             let filled = kept + read;
             let end = if read == 0 { End::Here } else { End::More };
-            let window = buffer.get(..filled).unwrap_or_default();
-            let messages = &mut self.messages;
-            let used = scanner.window(window, end, |span| messages.push(Message::at(span)))?;
+            let octets = buffer.get(..filled).unwrap_or_default();
+            let used = scanner.window(octets, end, |span| spans.push(span))?;
+            let mut passing = Passing { octets, start, again: &mut again };
+            for span in spans.drain(..) {
+                self.messages.push(Message::found(span, &mut passing)?);
+            }
             at += read as u64;
             if read == 0 {
                 break;
@@ -229,30 +328,31 @@ impl Index {
             kept = filled - used;
         }
         self.form = scanner.form().cloned();
-        self.messages.extend(scanner.finish().map(Message::at));
+        if let Some(last) = scanner.finish() {
+            let mut passing = Passing { octets: &[], start: at, again: &mut again };
+            self.messages.push(Message::found(last, &mut passing)?);
+        }
         self.scanned = at;
-        self.probes = self.probe(file)?;
         Ok(())
     }
 
-    fn probe(&self, file: &File) -> io::Result<Vec<Probe>> {
-        let step = self.messages.len().div_ceil(PROBES).max(1);
-        let probed = self.messages.iter().step_by(step).chain(self.messages.last());
-        let stretch = |span: Span| span.start..span.end.min(span.start + PROBED);
-        probed.map(|message| Probe::of(file, stretch(message.span))).collect()
+    /// What stands before the first message: empty lines, or what other programs keep there.
+    fn before(&self) -> Range<u64> {
+        0..self.messages.first().map_or(self.scanned, |first| first.span.start)
     }
 
-    /// Whether a file that has grown still begins as it did, as far as probes can tell.
-    pub(super) fn still_fits(&self, file: &File) -> bool {
-        self.probes.iter().all(|probe| probe.still_holds(file))
-    }
-
-    /// Whether a message still begins as it did, if that was noted: it is not of all messages of a
-    /// large mailbox.
-    #[must_use]
-    pub fn still_begins(&self, message: &Message, file: &File) -> bool {
-        let start = message.span.start;
-        self.probes.iter().filter(|one| one.stretch.start == start).all(|one| one.still_holds(file))
+    /// Reads as much of a file as is known here, and says whether it still is what it was.
+    fn still_fits(&self, file: &File) -> Result<bool, ReadError> {
+        let mut window = Window::new(file);
+        if checksum(&mut window, self.before())? != self.before {
+            return Ok(false);
+        }
+        for message in &self.messages {
+            if !message.still_stands(&mut window)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The unique-ids of all messages. Both halves of the work, or however many processors there
@@ -280,54 +380,72 @@ fn unique_ids_of(messages: &[Message], file: &File) -> Result<Vec<UniqueId>, Rea
     messages.iter().map(|message| message.unique_id(&mut window)).collect()
 }
 
-/// The indexes of the mailboxes that have been visited.
-#[derive(Debug, Default)]
+/// The indexes of the mailboxes of a directory that have been visited.
+#[derive(Debug)]
 pub struct Indexes {
+    clock: Clock,
     remembered: Mutex<HashMap<FileName, Remembered>>,
 }
 
 #[derive(Debug)]
 struct Remembered {
     /// The file when it was last known to begin as the index says.
-    stamp: Stamp,
+    sighting: Sighting,
     index: Arc<Index>,
 }
 
+/// What is known of a mailbox.
+#[derive(Debug)]
+pub struct Known {
+    /// What is where in it.
+    pub index: Arc<Index>,
+    /// The file, before that was made sure of.
+    pub sighting: Sighting,
+}
+
 impl Indexes {
+    /// Of no mailbox yet.
+    #[must_use]
+    pub fn of_directory(files: &Arc<Files>) -> Self {
+        Self { clock: Clock::of(files), remembered: Mutex::default() }
+    }
+
+    /// Looks at the mailbox `name`, without reading it; none if there is no such regular file.
+    pub fn look_at(&self, name: &str) -> io::Result<Option<Sighting>> {
+        self.clock.look_at(name)
+    }
+
     /// The index of `name`, whose lock the caller holds and whose descriptor is `file`.
-    pub fn of(&self, name: &FileName, file: &File) -> Result<Arc<Index>, IndexError> {
-        let stamp = Stamp::of_file(file)?;
+    pub fn of(&self, name: &FileName, file: &File) -> Result<Known, IndexError> {
+        let sighting = self.clock.look(file)?;
+        let size = sighting.stamp().size;
         let index = match self.take(name) {
-            Some(Remembered { stamp: known, index }) if known == stamp => {
-                Self::grown(index, stamp, file)?
-            }
-            Some(Remembered { stamp: known, index })
-                if known.identity == stamp.identity
-                    && stamp.size > index.scanned
-                    && !index.probes.is_empty()
-                    && index.still_fits(file) =>
+            Some(Remembered { sighting: earlier, index })
+                if earlier.proves(sighting.stamp()) || fits(&index, size, file)? =>
             {
-                Self::grown(index, stamp, file)?
+                grown(index, size, file)?
             }
             _ => Arc::new(Index::of(file)?),
         };
-        self.remember(name, stamp, &index);
-        Ok(index)
+        self.remember(name, sighting, &index);
+        Ok(Known { index, sighting })
     }
 
-    fn grown(index: Arc<Index>, stamp: Stamp, file: &File) -> Result<Arc<Index>, IndexError> {
-        if index.scanned == stamp.size {
-            return Ok(index);
-        }
-        Ok(Arc::new(Arc::unwrap_or_clone(index).extended(file)?))
+    /// Whether a file whose stamp is `now`, under this name or another, is known to begin with the
+    /// messages of `index`, each at its place. Reads nothing.
+    #[must_use]
+    pub fn prove(&self, name: &FileName, now: Stamp, index: &Index) -> bool {
+        self.lock().get(name).is_some_and(|remembered| {
+            remembered.sighting.proves(now) && remembered.index.continues(index)
+        })
     }
 
     /// Says that this process has appended to a file, and nobody else meanwhile.
     pub fn appended(&self, name: &FileName, before: Stamp, after: Stamp) {
         if let Some(remembered) = self.lock().get_mut(name)
-            && remembered.stamp == before
+            && remembered.sighting.proves(before)
         {
-            remembered.stamp = after;
+            remembered.sighting = self.clock.changed_by_us(after);
         }
     }
 
@@ -352,10 +470,10 @@ impl Indexes {
             }
         }
         // Nothing of the new file has been looked at: what arrived since the old index was made is
-        // not in here, and no probe says yet how the messages begin.
+        // not in here.
         let (generation, form) = (new_generation(), old.form.clone());
-        let index = Index { messages, generation, scanned: 0, form, probes: vec![] };
-        self.remember(name, stamp, &Arc::new(index));
+        let index = Index { messages, generation, scanned: 0, form, before: old.before };
+        self.remember(name, self.clock.changed_by_us(stamp), &Arc::new(index));
     }
 
     /// Forgets a file: it cannot be trusted to hold what it did.
@@ -372,16 +490,109 @@ impl Indexes {
         self.lock().remove(name)
     }
 
-    fn remember(&self, name: &FileName, stamp: Stamp, index: &Arc<Index>) {
+    fn remember(&self, name: &FileName, sighting: Sighting, index: &Arc<Index>) {
         let mut remembered = self.lock();
         let others: usize = remembered.values().map(|other| other.index.messages.len()).sum();
         if others + index.messages.len() > REMEMBERED_MOST {
             remembered.retain(|_, other| Arc::strong_count(&other.index) > 1);
         }
-        remembered.insert(Arc::clone(name), Remembered { stamp, index: Arc::clone(index) });
+        remembered.insert(Arc::clone(name), Remembered { sighting, index: Arc::clone(index) });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<FileName, Remembered>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a file of this size begins as the index says.
+fn fits(index: &Index, size: u64, file: &File) -> Result<bool, IndexError> {
+    if size < index.scanned {
+        return Ok(false);
+    }
+    match index.still_fits(file) {
+        Err(ReadError::Changed) => Ok(false),
+        fits => Ok(fits?),
+    }
+}
+
+fn grown(index: Arc<Index>, size: u64, file: &File) -> Result<Arc<Index>, IndexError> {
+    if index.scanned == size {
+        return Ok(index);
+    }
+    Ok(Arc::new(Arc::unwrap_or_clone(index).extended(file)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &[u8] = b"From x Wed Sep 17 11:00:00 2025\nx\n\n";
+
+    /// A mailbox with one message, in a directory whose changes all have times of their own, or not.
+    fn mailbox(is_exact: bool) -> (tempfile::TempDir, File, Indexes) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("u.mbox");
+        std::fs::write(&path, ENTRY).unwrap();
+        let file = File::options().read(true).append(true).open(&path).unwrap();
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        let (device, _) = Stamp::of_file(&file).unwrap().identity;
+        let clock = Clock::pretend(&files, is_exact.then_some(device));
+        (dir, file, Indexes { clock, remembered: Mutex::default() })
+    }
+
+    fn append(mut file: &File) -> (Stamp, Stamp) {
+        use std::io::Write;
+        let before = Stamp::of_file(file).unwrap();
+        file.write_all(ENTRY).unwrap();
+        (before, Stamp::of_file(file).unwrap())
+    }
+
+    #[test]
+    fn our_own_appends_keep_what_is_known_and_those_of_others_do_not() {
+        let (_dir, file, indexes) = mailbox(true);
+        let name: FileName = "u.mbox".into();
+        let one = indexes.of(&name, &file).unwrap().index;
+        let (before, after) = append(&file);
+        indexes.appended(&name, before, after);
+        assert!(indexes.prove(&name, after, &one));
+        let two = indexes.of(&name, &file).unwrap().index;
+        assert!(two.continues(&one) && two.messages.len() == 2);
+        let (_, foreign) = append(&file);
+        assert!(!indexes.prove(&name, foreign, &one));
+        // What somebody did before our append is not known of by it.
+        let (_, after) = append(&file);
+        indexes.appended(&name, foreign, after);
+        assert!(!indexes.prove(&name, after, &one));
+        // Reading it all tells.
+        let four = indexes.of(&name, &file).unwrap().index;
+        assert!(four.continues(&one) && four.messages.len() == 4);
+        assert!(indexes.prove(&name, after, &one));
+    }
+
+    #[test]
+    fn where_times_are_coarse_no_append_proves_anything() {
+        let (_dir, file, indexes) = mailbox(false);
+        let name: FileName = "u.mbox".into();
+        let one = indexes.of(&name, &file).unwrap().index;
+        let (before, after) = append(&file);
+        indexes.appended(&name, before, after);
+        assert!(!indexes.prove(&name, after, &one));
+        assert!(indexes.of(&name, &file).unwrap().index.continues(&one));
+    }
+
+    #[test]
+    fn whatever_is_changed_in_the_part_that_is_known_is_seen() {
+        let mailbox = [b"\n".as_slice(), ENTRY, ENTRY].concat();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("u.mbox");
+        std::fs::write(&path, &mailbox).unwrap();
+        let index = Index::of(&File::open(&path).unwrap()).unwrap();
+        assert!(index.still_fits(&File::open(&path).unwrap()).unwrap());
+        for at in 0..mailbox.len() {
+            let mut changed = mailbox.clone();
+            changed[at] ^= 1;
+            std::fs::write(&path, changed).unwrap();
+            assert!(!index.still_fits(&File::open(&path).unwrap()).unwrap(), "{at}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! A mailbox as a POP3 session sees it: locked against other sessions, its messages numbered as
 //! they were when it was opened, while deliveries go on behind them.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -10,15 +9,16 @@ use std::sync::Arc;
 
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer, LockError};
-use crate::store::files::{FileName, Stamp, Window};
+use crate::store::files::{FileName, Stamp};
 use crate::store::from_line::{self, Form};
-use crate::store::index::{Index, IndexError, Message, ReadError, UniqueId};
+use crate::store::index::{Index, IndexError, Known, Message, ReadError, UniqueId};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::marks::Marks;
 use crate::store::mbox;
 use crate::store::reader::MessageReader;
 use crate::store::rewrite;
 use crate::store::sessions::{SessionLock, Sessions};
+use crate::store::whereabouts::{self, Mailbox};
 
 pub use crate::store::browse::MaildropError;
 
@@ -43,6 +43,9 @@ pub enum UpdateError {
     /// The mailbox was removed.
     #[error("the mailbox has disappeared")]
     Missing,
+    /// The directory that holds the mailbox has been replaced by another.
+    #[error("the mailbox's directory has been replaced by another")]
+    Replaced,
     /// Another program has had the file locked for 30 s.
     #[error("another program keeps the mailbox locked")]
     Busy,
@@ -75,6 +78,7 @@ impl From<ReadError> for UpdateError {
         match error {
             ReadError::Io(error) => Self::Io(error),
             ReadError::Changed | ReadError::Missing => Self::Changed,
+            ReadError::Replaced => Self::Replaced,
         }
     }
 }
@@ -120,28 +124,42 @@ impl Maildrop {
         &self.snapshot
     }
 
-    /// The unique-ids of all messages.
+    /// The unique-ids of all messages, as they were when the maildrop was opened, or an error.
     pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
+        if let Some(known) = self.snapshot.known_unique_ids() {
+            return Ok(known);
+        }
+        self.make_sure_of_directory()?;
         self.snapshot.unique_ids().await
     }
 
-    /// The unique-id of one message.
+    /// The unique-id of one message, as it was when the maildrop was opened, or an error.
     pub async fn unique_id(&self, index: usize) -> Result<UniqueId, ReadError> {
+        if let Some(known) = self.snapshot.known_unique_id(index)? {
+            return Ok(known);
+        }
+        self.make_sure_of_directory()?;
         self.snapshot.unique_id(index).await
     }
 
     /// A message, to be read piece by piece. It is what it was when the maildrop was opened, or
-    /// this is an error.
+    /// this is an error: now, or at the end of the reading.
     pub async fn message(&self, index: usize) -> Result<MessageReader, ReadError> {
+        self.make_sure_of_directory()?;
         self.snapshot.message(index).await
     }
 
     /// Removes messages, by their indexes, from the mailbox as it is now: whatever has arrived
     /// since stays. On an error all messages are still there.
+    ///
+    /// Where another program has rewritten the mailbox meanwhile, the messages are found again by
+    /// their content. What that program has removed is gone; where it may have changed one of them,
+    /// none is removed. See [`whereabouts::find`].
     pub async fn update(self, deleted: Vec<usize>) -> Result<(), UpdateError> {
         if deleted.is_empty() {
             return Ok(());
         }
+        self.make_sure_of_directory()?;
         let (committer, name) = (Arc::clone(&self.committer), Arc::clone(&self.name));
         let update = move |locked| {
             let result = Update { maildrop: &self, deleted: &deleted }.run(&locked);
@@ -149,6 +167,13 @@ impl Maildrop {
             result
         };
         committer::with_locked(&committer, &name, Purpose::Write, update).await?
+    }
+
+    /// The files of a directory that was removed may still be read, but nobody sees any more what
+    /// is done to them.
+    fn make_sure_of_directory(&self) -> Result<(), ReadError> {
+        let was_replaced = self.committer.ground().files.was_replaced();
+        if was_replaced { Err(ReadError::Replaced) } else { Ok(()) }
     }
 }
 
@@ -161,68 +186,20 @@ struct Update<'a> {
 impl Update<'_> {
     fn run(&self, locked: &LockedFile) -> Result<(), UpdateError> {
         let Maildrop { committer, name, snapshot, .. } = self.maildrop;
-        let ground = committer.ground();
-        let file = locked.file();
-        let now = ground.indexes.of(name, file)?;
-        let gone = if now.continues(snapshot.index()) {
-            self.by_position(now.messages.len())?
-        } else {
-            self.by_content(&now, file)?
-        };
+        let (indexes, file) = (&committer.ground().indexes, locked.file());
+        let now = indexes.of(name, file)?;
+        let mailbox = Mailbox { index: &now.index, file };
+        let gone = whereabouts::find(snapshot.mailbox(), self.deleted, mailbox)?;
+        let gone = gone.ok_or(UpdateError::Changed)?;
         if !gone.contains(&true) {
             return Ok(());
         }
         let kept = |nth: usize| !gone.get(nth).copied().unwrap_or(false);
-        let stamp = self.rewrite(file, &now, kept)?;
-        match stamp {
-            Some(stamp) => ground.indexes.replaced(name, stamp, &now, kept),
-            None => ground.indexes.forget(name),
+        match self.rewrite(file, &now, kept)? {
+            Some(stamp) => indexes.replaced(name, stamp, &now.index, kept),
+            None => indexes.forget(name),
         }
         Ok(())
-    }
-
-    /// Which messages go, when the file begins as it did.
-    fn by_position(&self, messages: usize) -> Result<Vec<bool>, UpdateError> {
-        let mut gone = vec![false; messages];
-        for &nth in self.deleted {
-            *gone.get_mut(nth).ok_or(UpdateError::Changed)? = true;
-        }
-        Ok(gone)
-    }
-
-    /// Which messages go, when another program has rewritten the file: those with the content of
-    /// the deleted ones, the first of them where there are several.
-    fn by_content(&self, now: &Index, file: &File) -> Result<Vec<bool>, UpdateError> {
-        let mut wanted: HashMap<UniqueId, usize> = HashMap::new();
-        for id in self.deleted_ids(file)? {
-            *wanted.entry(id).or_default() += 1;
-        }
-        let take = |id| match wanted.get_mut(&id) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                true
-            }
-            _ => false,
-        };
-        Ok(now.unique_ids(file)?.into_iter().map(take).collect())
-    }
-
-    /// The unique-ids of the deleted messages as they were. They may be read now only if another
-    /// file took the place of ours, which our descriptor still shows as it was.
-    fn deleted_ids(&self, file: &File) -> Result<Vec<UniqueId>, UpdateError> {
-        let Maildrop { snapshot, .. } = self.maildrop;
-        let ours = Stamp::of_file(snapshot.file())?;
-        let replaced = ours.identity != Stamp::of_file(file)?.identity;
-        let mut window = Window::new(snapshot.file());
-        let id = |&nth: &usize| {
-            let message = snapshot.index().messages.get(nth).ok_or(UpdateError::Changed)?;
-            match message.known_unique_id() {
-                Some(known) => Ok(known),
-                None if replaced => Ok(message.unique_id(&mut window)?),
-                None => Err(UpdateError::Changed),
-            }
-        };
-        self.deleted.iter().map(id).collect()
     }
 
     /// Puts a file without the removed messages in the place of the mailbox; its state, if nobody
@@ -230,26 +207,29 @@ impl Update<'_> {
     fn rewrite(
         &self,
         file: &File,
-        now: &Index,
+        now: &Known,
         kept: impl Fn(usize) -> bool,
-    ) -> io::Result<Option<Stamp>> {
+    ) -> Result<Option<Stamp>, UpdateError> {
         let Maildrop { committer, name, .. } = self.maildrop;
         let files = &committer.ground().files;
         committer.checkpoint();
+        let seen = now.sighting.stamp();
         let mut draft = rewrite::Draft::begin(files, name, file)?;
-        let size = Stamp::of_file(file)?.size;
-        let all = now.messages.iter().enumerate();
+        let all = now.index.messages.iter().enumerate();
         let mut left = all.filter(|(nth, _)| kept(*nth)).map(|(_, message)| message).peekable();
-        let dates_needed = loses_its_form(now, file, left.peek().copied())?;
+        let dates_needed = loses_its_form(&now.index, file, left.peek().copied())?;
         if dates_needed {
             copy_with_dates(&mut draft, file, left)?;
         } else {
-            draft.copy_all(file, kept_stretches(&now.messages, size, kept))?;
+            draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, kept))?;
         }
-        let octets = draft.octets()?;
-        draft.replace()?;
+        let draft = draft.sync()?;
+        // A program that takes no locks may have appended to the file, or replaced it.
+        if files.regular(name)? != Some(seen) {
+            return Err(UpdateError::Changed);
+        }
         // With dates the messages are elsewhere: they are looked for anew.
-        Ok(files.regular(name)?.filter(|stamp| stamp.size == octets && !dates_needed))
+        Ok(draft.replace()?.filter(|_| !dates_needed))
     }
 }
 

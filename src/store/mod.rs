@@ -4,6 +4,7 @@
 pub mod anchor;
 pub mod append;
 pub mod browse;
+pub mod checksum;
 pub mod committer;
 pub mod delivery;
 pub mod directory;
@@ -23,6 +24,8 @@ pub mod queue;
 pub mod reader;
 pub mod rewrite;
 pub mod sessions;
+pub mod sighting;
 pub mod survey;
 pub mod text;
 pub mod turns;
+pub mod whereabouts;

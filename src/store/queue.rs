@@ -385,7 +385,7 @@ impl Queue {
     }
 
     fn list(&self, file: &File) -> Result<Vec<Entry>, QueueError> {
-        let index = self.committer.ground().indexes.of(&self.name, file)?;
+        let index = self.committer.ground().indexes.of(&self.name, file)?.index;
         let mut window = Window::new(file);
         let read = |message: &Message| Entry::read(message.span, &mut window).transpose();
         Ok(index.messages.iter().filter_map(read).collect::<io::Result<_>>()?)
@@ -403,7 +403,7 @@ impl Queue {
                 Creation::Never,
             )?;
             let text = Span { text: entry.text, octets: entry.octets, ..entry.span };
-            Ok(MessageReader::new(Arc::new(file), text))
+            Ok(MessageReader::of_span(Arc::new(file), text))
         };
         committer::with_locked(&self.committer, &self.name, Purpose::Read, open).await?
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use rustix::io::{ReadWriteFlags, preadv2};
 
-use crate::store::index::ReadError;
+use crate::store::checksum::{Checksum, RunningChecksum};
+use crate::store::index::{Message, ReadError};
 use crate::store::mbox::{Span, Unquoter};
 
 /// Octets of a message that are read at once.
@@ -22,25 +23,35 @@ pub struct MessageReader {
     unquoter: Unquoter,
     /// Octets that are still to come.
     left: u64,
+    /// Of what has been read, and what it must come to, where that is known.
+    checksum: Option<(RunningChecksum, Checksum)>,
     finished: bool,
 }
 
 impl MessageReader {
-    pub(super) fn new(file: Arc<File>, span: Span) -> Self {
+    /// Reads whatever is at `span`, if it is as long as that says.
+    pub(super) fn of_span(file: Arc<File>, span: Span) -> Self {
         Self {
             file,
             at: span.text,
             end: span.text_end,
             unquoter: Unquoter::default(),
             left: span.octets,
+            checksum: None,
             finished: false,
         }
+    }
+
+    /// Reads `message`, and nothing else that may stand in its place.
+    pub(super) fn of_message(file: Arc<File>, message: &Message) -> Self {
+        let checksum = Some((RunningChecksum::default(), message.checksum()));
+        Self { checksum, ..Self::of_span(file, message.span) }
     }
 
     /// Appends the next piece, at most some 128 KiB, with CRLF line ends and without dot
     /// stuffing; returns how many octets it was, 0 at the end.
     ///
-    /// An error also if the message turns out shorter or longer than it was: then what has been
+    /// An error also if the message turns out to be another one than it was: then what has been
     /// sent of it must not be taken for whole.
     pub async fn read(&mut self, out: &mut Vec<u8>) -> Result<usize, ReadError> {
         let before = out.len();
@@ -48,18 +59,28 @@ impl MessageReader {
             if self.at < self.end {
                 let raw = self.next_raw().await?;
                 self.at += raw.len() as u64;
+                if let Some((checksum, _)) = &mut self.checksum {
+                    checksum.push(&raw);
+                }
                 self.unquoter.push(&raw, |text| out.extend_from_slice(text));
-            } else {
+            }
+            if self.at >= self.end {
                 self.finished = true;
                 self.unquoter.finish(|text| out.extend_from_slice(text));
             }
         }
         let octets = out.len() - before;
         self.left = self.left.checked_sub(octets as u64).ok_or(ReadError::Changed)?;
-        if self.finished && self.left > 0 {
+        if self.finished && !self.is_whole() {
             return Err(ReadError::Changed);
         }
         Ok(octets)
+    }
+
+    /// Whether what has been read is the message, all of it.
+    fn is_whole(&mut self) -> bool {
+        let checksum = self.checksum.take();
+        self.left == 0 && checksum.is_none_or(|(read, expected)| read.finish() == expected)
     }
 
     /// The next octets of the file: at once if the kernel has them in memory, and by another

@@ -2,14 +2,14 @@
 //! new one, whole: a draft beside it, synced, then renamed over it, then the directory synced.
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use rustix::fs::{Gid, Mode, Uid};
 
-use crate::store::files::{Files, Window};
+use crate::store::files::{Files, Stamp, Window};
 
 /// Octets gathered before they are written.
 const GATHERED: usize = 256 * 1024;
@@ -92,18 +92,35 @@ impl Draft {
         Ok(())
     }
 
-    /// How many octets have been appended.
-    pub fn octets(&mut self) -> io::Result<u64> {
-        self.file.stream_position()
+    /// Makes the draft durable.
+    pub fn sync(mut self) -> io::Result<Synced> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        Ok(Synced(self))
     }
 
     /// Makes the draft durable, puts it in the place of the old file and makes that durable too.
-    pub fn replace(mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        self.files.rename(&draft_name(&self.name), &self.name)?;
-        self.done = true;
-        self.files.sync()
+    pub fn replace(self) -> io::Result<()> {
+        self.sync()?.replace().map(drop)
+    }
+}
+
+/// A draft that is on disk: what is left is to put it in its place, which takes no time.
+#[derive(Debug)]
+pub struct Synced(Draft);
+
+impl Synced {
+    /// Puts the draft in the place of the old file and makes that durable. Returns the state of the
+    /// new file; none if somebody has written to it since.
+    pub fn replace(self) -> io::Result<Option<Stamp>> {
+        let Self(mut draft) = self;
+        let file = draft.file.get_ref();
+        let before = Stamp::of_file(file)?;
+        draft.files.rename(&draft_name(&draft.name), &draft.name)?;
+        draft.done = true;
+        let after = Stamp::of_file(draft.file.get_ref())?;
+        draft.files.sync()?;
+        Ok(after.is_renamed(&before).then_some(after))
     }
 }
 

@@ -2,7 +2,8 @@
 //! something has changed: the state plane of the console for what lies on disk.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::iter;
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +11,27 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::store::committer::{self, LockError};
+use crate::store::committer::{self, Committer, LockError};
 use crate::store::directory::{Directory, Opened};
-use crate::store::files::{FileName, Stamp};
+use crate::store::files::FileName;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::holder;
 use crate::store::index::{Index, IndexError};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::overview::{Holder, MailboxView, Overview, QueueView};
 use crate::store::queue;
+use crate::store::sighting::Sighting;
 
 /// Time between two looks at least, however much happens.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The same where looks take long, because a large mailbox that another program has appended to is
+/// read: so many times as long as the last one took, so that looking on is never what a machine is
+/// busy with.
+const PAUSE_FACTOR: u32 = 10;
+
+/// But no longer than this.
+const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// Until the next look when the last one found a file locked by somebody else, whose unlocking the
 /// kernel does not tell.
@@ -58,6 +68,7 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
             changes.listen();
         }
         let overview = survey.look().await;
+        let pause = (looked.elapsed() * PAUSE_FACTOR).clamp(PAUSE, PAUSE_MOST);
         sender.send_if_modified(|shown| {
             let is_news = **shown != overview;
             if is_news {
@@ -72,7 +83,7 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
         if let Some(changes) = &mut changes {
             changes.listen_no_more();
         }
-        sleep_until(looked + PAUSE).await;
+        sleep_until(looked + pause).await;
     }
 }
 
@@ -80,6 +91,8 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
 #[derive(Debug)]
 pub struct Survey {
     directory: Directory,
+    /// Of the directory that was looked at last: another may have taken its place.
+    committer: Option<Arc<Committer>>,
     mailboxes: HashMap<FileName, Seen<MailboxView>>,
     queue: Option<Seen<Vec<QueueView>>>,
     /// Changes seen so far, of all mailboxes.
@@ -91,7 +104,7 @@ pub struct Survey {
 /// What a file held when it was in a certain state.
 #[derive(Debug, Clone)]
 struct Seen<T> {
-    stamp: Stamp,
+    sighting: Sighting,
     value: T,
 }
 
@@ -101,6 +114,7 @@ impl Survey {
     pub fn new(directory: Directory) -> Self {
         Self {
             directory,
+            committer: None,
             mailboxes: HashMap::new(),
             queue: None,
             revisions: 0,
@@ -116,6 +130,7 @@ impl Survey {
             Vec::new()
         });
         let opened = self.directory.opened();
+        self.turn_to(&opened);
         let mut mailboxes = Vec::with_capacity(users.len());
         let mut names = HashSet::new();
         for (nth, user) in users.iter().enumerate() {
@@ -133,6 +148,16 @@ impl Survey {
         self.mailboxes.retain(|name, _| names.contains(name));
         let queue = self.queue(&opened).await;
         Overview { mailboxes, queue }
+    }
+
+    /// Forgets what was in another directory: nobody has removed it from this one.
+    fn turn_to(&mut self, opened: &Opened) {
+        let is_same = |before: &Arc<Committer>| Arc::ptr_eq(before, &opened.committer);
+        if !self.committer.as_ref().is_some_and(is_same) {
+            self.committer = Some(Arc::clone(&opened.committer));
+            self.mailboxes.clear();
+            self.queue = None;
+        }
     }
 
     /// Who has the `nth` mailbox locked.
@@ -155,9 +180,10 @@ impl Survey {
         user: &str,
         holder: Option<Holder>,
     ) -> Option<MailboxView> {
-        let stamp = opened.ground().files.regular(name).ok()??;
+        let sighting = opened.ground().indexes.look_at(name).ok()??;
+        let stamp = sighting.stamp();
         let before = self.mailboxes.get(name);
-        if let Some(seen) = before.filter(|seen| seen.stamp == stamp) {
+        if let Some(seen) = before.filter(|seen| seen.sighting.proves(stamp)) {
             return Some(MailboxView { holder, ..seen.value.clone() });
         }
         let before = before.map(|seen| seen.value.clone());
@@ -178,19 +204,20 @@ impl Survey {
         if let Some(before) = before {
             tell_change(&before, &value);
         }
-        self.mailboxes.insert(Arc::clone(name), Seen { stamp, value: value.clone() });
+        self.mailboxes.insert(Arc::clone(name), Seen { sighting, value: value.clone() });
         Some(value)
     }
 
     async fn queue(&mut self, opened: &Opened) -> Vec<QueueView> {
         let name: FileName = QUEUE_FILE.into();
-        let Ok(Some(stamp)) = opened.ground().files.regular(&name) else { return Vec::new() };
-        if let Some(seen) = self.queue.as_ref().filter(|seen| seen.stamp == stamp) {
+        let Ok(Some(sighting)) = opened.ground().indexes.look_at(&name) else { return Vec::new() };
+        let stamp = sighting.stamp();
+        if let Some(seen) = self.queue.as_ref().filter(|seen| seen.sighting.proves(stamp)) {
             return seen.value.clone();
         }
         match list_queue(opened, &name).await {
             Ok(value) => {
-                self.queue = Some(Seen { stamp, value: value.clone() });
+                self.queue = Some(Seen { sighting, value: value.clone() });
                 value
             }
             Err(trouble) => {
@@ -222,7 +249,9 @@ fn whoever(known: Option<Holder>, opened: &Opened, name: &FileName) -> Holder {
 fn tell_change(before: &MailboxView, now: &MailboxView) {
     let name = &now.name;
     match (before.messages, now.messages, &now.trouble) {
-        (_, _, Some(why)) => tracing::warn!(target: "mailbox", "{name}: {why}"),
+        (_, _, Some(why)) if before.trouble.as_ref() != Some(why) => {
+            tracing::warn!(target: "mailbox", "{name}: {why}");
+        }
         (Some(before), Some(now), _) if before < now => {
             tracing::info!(target: "mailbox", "{name}: {} came, {now} in all", now - before);
         }
@@ -277,7 +306,7 @@ fn indexed(
     name: &FileName,
 ) -> impl FnOnce(LockedFile) -> Result<Arc<Index>, IndexError> + Send + 'static {
     let (committer, name) = (Arc::clone(&opened.committer), Arc::clone(name));
-    move |locked| committer.ground().indexes.of(&name, locked.file())
+    move |locked| Ok(committer.ground().indexes.of(&name, locked.file())?.index)
 }
 
 async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
@@ -298,6 +327,8 @@ async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, 
 struct Changes {
     watcher: RecommendedWatcher,
     directory: PathBuf,
+    /// What the directory has its name in: a directory that takes its place is told there.
+    parent: Option<PathBuf>,
     /// Whether the kernel tells at the moment.
     is_told: bool,
     /// Holds one word, however many changes there were.
@@ -306,30 +337,37 @@ struct Changes {
 
 impl Changes {
     fn of(directory: &Path) -> notify::Result<Self> {
+        let directory = path::absolute(directory)?;
         let told = Arc::new(Notify::new());
-        let tell = Arc::clone(&told);
+        let (ours, tell) = (directory.clone(), Arc::clone(&told));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // That somebody opened a file changes nothing; we do it ourselves at every look.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
+            if event.map_or(true, |event| concerns(&ours, &event)) {
                 tell.notify_one();
             }
         })?;
-        Ok(Self { watcher, directory: directory.to_owned(), is_told: false, told })
+        let parent = directory.parent().map(Path::to_owned);
+        Ok(Self { watcher, directory, parent, is_told: false, told })
     }
 
-    /// From now on.
+    /// From now on, as far as the kernel can tell.
     fn listen(&mut self) {
         let listening = self.watcher.watch(&self.directory, RecursiveMode::NonRecursive);
         if let Err(error) = &listening {
             tracing::warn!("{}: changes are not told: {error}", self.directory.display());
         }
         self.is_told = listening.is_ok();
+        if let Some(parent) = self.parent.as_ref().filter(|_| self.is_told) {
+            // It may be one that we must not read.
+            let _ = self.watcher.watch(parent, RecursiveMode::NonRecursive);
+        }
     }
 
     fn listen_no_more(&mut self) {
         if self.is_told {
             // What could be said of a directory that is gone is said when it is looked at.
-            let _ = self.watcher.unwatch(&self.directory);
+            for watched in iter::once(&self.directory).chain(&self.parent) {
+                let _ = self.watcher.unwatch(watched);
+            }
         }
         self.is_told = false;
     }
@@ -338,4 +376,11 @@ impl Changes {
     async fn next(&self) {
         self.told.notified().await;
     }
+}
+
+/// Whether something has happened to the directory, in it, or to what holds it.
+fn concerns(directory: &Path, event: &Event) -> bool {
+    let is_meant = |path: &PathBuf| path.starts_with(directory) || directory.starts_with(path);
+    // That somebody opened a file changes nothing; we do it ourselves at every look.
+    !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_meant))
 }

@@ -450,7 +450,6 @@ async fn beginning(message: &Found) -> Result<Vec<u8>, ReadError> {
 }
 
 async fn place_now(maildrop: &Maildrop, message: &Found) -> Result<usize, ReadError> {
-    message.head().await?;
     let place = maildrop.snapshot().place_of(&message.snapshot, message.place).await?;
     place.ok_or(ReadError::Missing)
 }

@@ -23,6 +23,9 @@ pub(super) const BUSY: Reply =
 pub(super) const NO_MAILDROP: Reply = Reply::fixed("-ERR mailbox cannot be read");
 pub(super) const UNREADABLE: Reply =
     Reply::fixed("-ERR message cannot be read, the mailbox has changed or is damaged");
+pub(super) const REPLACED: Reply = Reply::fixed(
+    "-ERR [SYS/TEMP] the mailbox's directory has been replaced, nothing removed, log in again",
+);
 pub(super) const NOT_REMOVED: Reply = Reply::fixed("-ERR some deleted messages not removed");
 pub(super) const SHUTTING_DOWN: Reply = Reply::fixed("-ERR Server shutting down");
 pub(super) const TOO_MANY: Reply = Reply::fixed("-ERR Too many connections, try again later");

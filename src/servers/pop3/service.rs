@@ -14,7 +14,7 @@ use crate::servers::session::Reply;
 use crate::servers::text::{self, TextSource};
 use crate::store::directory::Directory;
 use crate::store::index::ReadError;
-use crate::store::maildrop::{Maildrop, MaildropError};
+use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
 use crate::wire::event::{self, Kind};
 
@@ -118,10 +118,7 @@ impl Pop3Service {
 
     async fn update(&mut self, deleted: Vec<usize>) -> Result<Outcome, NotDone> {
         if let Some(maildrop) = self.maildrop.take() {
-            maildrop
-                .update(deleted)
-                .await
-                .map_err(|error| NotDone::NotUpdated(error.to_string()))?;
+            maildrop.update(deleted).await?;
         }
         Ok(Outcome::Updated)
     }
@@ -157,8 +154,8 @@ impl Service for Pop3Service {
         let (note, outcome) = match Box::pin(self.do_it(effect, channel)).await {
             Ok(outcome) => return Ok(outcome),
             Err(NotDone::Ended(end)) => return Err(end),
-            Err(NotDone::Unreadable(error)) => (error.to_string(), Outcome::Unreadable),
-            Err(NotDone::NotUpdated(reason)) => (reason, Outcome::NotUpdated),
+            Err(NotDone::Unreadable(error)) => (error.to_string(), unreadable(&error)),
+            Err(NotDone::NotUpdated(error)) => (error.to_string(), not_updated(&error)),
             Err(NotDone::NotOpened(error)) => (error.to_string(), not_opened(error)),
         };
         channel.presence().tell(|| Kind::Note(note));
@@ -170,7 +167,7 @@ impl Service for Pop3Service {
 enum NotDone {
     NotOpened(MaildropError),
     Unreadable(ReadError),
-    NotUpdated(String),
+    NotUpdated(UpdateError),
     Ended(End),
 }
 
@@ -183,6 +180,12 @@ impl From<MaildropError> for NotDone {
 impl From<ReadError> for NotDone {
     fn from(error: ReadError) -> Self {
         Self::Unreadable(error)
+    }
+}
+
+impl From<UpdateError> for NotDone {
+    fn from(error: UpdateError) -> Self {
+        Self::NotUpdated(error)
     }
 }
 
@@ -199,6 +202,22 @@ fn not_opened(error: MaildropError) -> Outcome {
         MaildropError::Busy => Outcome::Busy,
         MaildropError::NotMbox(why) => Outcome::NotMbox(why),
         MaildropError::Io(_) => Outcome::NoMaildrop,
+    }
+}
+
+const fn unreadable(error: &ReadError) -> Outcome {
+    match error {
+        ReadError::Replaced => Outcome::Replaced,
+        ReadError::Changed | ReadError::Missing | ReadError::Io(_) => Outcome::Unreadable,
+    }
+}
+
+const fn not_updated(error: &UpdateError) -> Outcome {
+    match error {
+        UpdateError::Replaced => Outcome::Replaced,
+        UpdateError::Changed | UpdateError::Missing | UpdateError::Busy | UpdateError::Io(_) => {
+            Outcome::NotUpdated
+        }
     }
 }
 

@@ -76,6 +76,8 @@ pub enum Outcome {
     Said,
     /// The text of the message is no longer what it was, or cannot be read.
     Unreadable,
+    /// The directory that holds the maildrop has been replaced by another. Nothing was removed.
+    Replaced,
     /// The maildrop is updated.
     Updated,
     /// Nothing has been removed.
@@ -247,6 +249,7 @@ impl Session for Pop3Session {
             Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
             Outcome::Said => Step::Quiet,
             Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
+            Outcome::Replaced => Step::Close(reply::REPLACED),
             Outcome::Updated => Step::Close(reply::GOODBYE),
             Outcome::NotUpdated => Step::Close(reply::NOT_REMOVED),
         }
@@ -456,6 +459,16 @@ mod tests {
         peer.send("DELE 1").expect("+OK*");
         peer.send("DELE 2").expect("+OK*");
         peer.send("QUIT").expect("-ERR some deleted messages not removed").and_close();
+    }
+
+    #[test]
+    fn a_session_whose_directory_was_replaced_ends() {
+        let mut session = Pop3Session::new("localhost".into());
+        session.line(b"USER linhphan");
+        session.resume(opened(&[120]));
+        assert!(matches!(session.line(b"RETR 1"), Step::Perform(Effect::Retrieve { .. })));
+        let Step::Close(reply) = session.resume(Outcome::Replaced) else { panic!("it goes on") };
+        assert!(reply.bytes().starts_with(b"-ERR "));
     }
 
     #[test]
