@@ -11,6 +11,7 @@ use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer, LockError};
 use crate::store::files::{FileName, Stamp};
 use crate::store::from_line::{self, Form};
+use crate::store::ground::Ground;
 use crate::store::index::{Index, IndexError, Known, Message, ReadError, UniqueId};
 use crate::store::lock::{LockedFile, Purpose};
 use crate::store::marks::Marks;
@@ -186,7 +187,9 @@ struct Update<'a> {
 impl Update<'_> {
     fn run(&self, locked: &LockedFile) -> Result<(), UpdateError> {
         let Maildrop { committer, name, snapshot, .. } = self.maildrop;
-        let (indexes, file) = (&committer.ground().indexes, locked.file());
+        let Ground { files, indexes, .. } = committer.ground();
+        let file = locked.file();
+        rewrite::make_room(files, name)?;
         let now = indexes.of(name, file)?;
         let mailbox = Mailbox { index: &now.index, file };
         let gone = whereabouts::find(snapshot.mailbox(), self.deleted, mailbox)?;

@@ -39,6 +39,12 @@ fn draft_name(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
+/// Takes away whatever has the name of a draft for `name`. Should it be a link to the file itself,
+/// that changes the file's state, so this is done before anybody looks at it.
+pub fn make_room(files: &Files, name: &str) -> io::Result<()> {
+    files.clear(&draft_name(name))
+}
+
 impl Draft {
     /// Begins a file that is to replace `name`, whose lock the caller holds, with the owner and
     /// mode of `old`.
