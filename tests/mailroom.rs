@@ -8,13 +8,17 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailconsole::app::mailroom::browser::Browser;
 use mailconsole::app::mailroom::clerk::{Clerk, Room, SmtpListener};
-use mailconsole::app::mailroom::{Desk, Draft, Message, MessageKey, News, Summary, Wish};
+use mailconsole::app::mailroom::{
+    Desk, Draft, Message, MessageKey, News, SHOWN_MOST, Summary, Wish,
+};
 use mailconsole::app::state::rows::MailboxRow;
 use mailconsole::servers::listener::{Shared, Term};
 use mailconsole::servers::settings::Settings;
@@ -40,7 +44,7 @@ struct Operator {
     desk: Desk,
     overview: watch::Receiver<Arc<Overview>>,
     smtp: Arc<Mutex<Option<SocketAddr>>>,
-    /// Where messages are saved.
+    /// Where messages are saved, and what the browser gets.
     saved: tempfile::TempDir,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -58,12 +62,14 @@ impl Operator {
             let smtp = Arc::clone(&smtp);
             SmtpListener::new(move || *smtp.lock().unwrap())
         };
+        let browser = Browser::opened_by(opener(saved.path(), "cp \"$1\" browsed.html"));
         let room = Room {
             directory,
             overview: overview.clone(),
             domain: "localhost".into(),
             smtp: listener,
             save_to: saved.path().to_owned(),
+            browser,
             stop: stop.clone(),
         };
         let desk = Clerk::start(room, &tasks);
@@ -175,6 +181,7 @@ impl Operator {
         let entries = std::fs::read_dir(self.saved.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "opener");
         names.sort_unstable();
         names
     }
@@ -182,6 +189,21 @@ impl Operator {
     fn content_saved(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.saved.path().join(name)).unwrap()
     }
+}
+
+/// A program in this directory that does this there.
+fn opener(directory: &Path, does: &str) -> PathBuf {
+    let program = directory.join("opener");
+    let script = format!("#!/bin/sh\ncd \"$(dirname \"$0\")\" && {does} && echo done >opened\n");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program
+}
+
+fn text_of(message: &Message) -> Vec<String> {
+    let shape = message.body.shapes()[0];
+    let lines = message.body.passage(shape, SHOWN_MOST).lines;
+    lines.into_iter().map(DisplayText::into_string).collect()
 }
 
 /// A message with its From_ line, as it lies in a mailbox.
@@ -210,8 +232,7 @@ async fn a_mailbox_is_listed_and_a_message_is_shown() {
     assert_eq!((listed[0].from.as_str(), listed[0].subject.as_str()), ("Linh", "one"));
     assert!(listed[0].date.is_some());
     let message = operator.reads(listed[0].key).await.unwrap();
-    let text: Vec<_> = message.text.iter().map(DisplayText::as_str).collect();
-    assert_eq!(text, [".text", "From here"]);
+    assert_eq!(text_of(&message), [".text", "From here"]);
     assert_eq!(message.octets, listed[0].octets);
     operator.ends().await;
 }
@@ -451,6 +472,75 @@ async fn attachments_are_saved_under_names_that_do_no_harm() {
     operator.ends().await;
 }
 
+#[tokio::test]
+async fn a_long_message_is_shown_at_its_beginning_before_it_has_been_read() {
+    let mut operator = Operator::of(&["u"]);
+    let line = "w".repeat(3 << 20);
+    let text = format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{line}\r\n--b\r\n\
+         Content-Type: image/png\r\n\r\npixels\r\n--b--\r\n"
+    );
+    operator.deliver("u", text.as_bytes()).await;
+    let listed = operator.opens("u").await;
+    let beginning = operator.reads(listed[0].key).await.unwrap();
+    let read = beginning.octets - beginning.body.unread();
+    assert!((1..1 << 20).contains(&read), "{read} octets were read");
+    assert!(text_of(&beginning)[0].starts_with("www"));
+    let News::Shown(whole) = operator.hears().await else { panic!("it was not shown again") };
+    assert_eq!((whole.key, whole.body.unread(), whole.attachments.len()), (listed[0].key, 0, 1));
+    operator.ends().await;
+}
+
+const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n\r\n\
+    <meta http-equiv=refresh content=1><p>na\u{ef}ve</p>\r\n";
+
+#[tokio::test]
+async fn html_is_opened_in_a_browser_that_fetches_nothing_and_is_gone_with_the_mailroom() {
+    let mut operator = Operator::of(&["u"]);
+    operator.deliver("u", HTML.as_bytes()).await;
+    operator.deliver("u", b"Subject: plain\r\n\r\ntext\r\n").await;
+    let listed = operator.opens("u").await;
+    operator.wishes(Wish::Browse(listed[1].key)).await;
+    operator.hears_that("Message 2 has no HTML.").await;
+    operator.wishes(Wish::Browse(listed[0].key)).await;
+    let words = operator.hears_words().await;
+    let page = words.strip_prefix("The browser gets ").unwrap();
+    let page = page.strip_suffix("; what is remote stays blocked.").unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(Path::new(page).parent().unwrap()) & 0o777, 0o700);
+    let content = std::fs::read_to_string(page).unwrap();
+    assert!(
+        content.contains("default-src 'none'") && !content.contains("<meta http-equiv=refresh")
+    );
+    assert!(page.ends_with("/u-1.html") && content.contains("<p>na\u{ef}ve</p>"), "{content}");
+    let page = page.to_owned();
+    operator.ends().await;
+    assert!(!Path::new(&page).parent().unwrap().exists());
+}
+
+#[tokio::test]
+async fn a_browser_that_cannot_be_opened_is_told_with_the_remedy() {
+    for (does, why) in [("exit 3", "No browser was opened (exit status: 3); open "), ("", "")] {
+        let mut operator = Operator::of(&["u"]);
+        match does {
+            "" => std::fs::remove_file(operator.saved.path().join("opener")).unwrap(),
+            _ => drop(opener(operator.saved.path(), does)),
+        }
+        operator.deliver("u", HTML.as_bytes()).await;
+        let listed = operator.opens("u").await;
+        operator.wishes(Wish::Browse(listed[0].key)).await;
+        let words = [operator.hears_words().await];
+        let words = match does {
+            "" => words.concat(),
+            _ if words[0].starts_with("No browser") => words.concat(),
+            _ => operator.hears_words().await,
+        };
+        let expected = if why.is_empty() { "Cannot run " } else { why };
+        assert!(words.starts_with(expected) && words.ends_with(" by hand."), "{words}");
+        operator.ends().await;
+    }
+}
+
 fn draft(to: &str) -> Draft {
     Draft {
         from: "linhphan@localhost".into(),
@@ -489,8 +579,7 @@ async fn a_composed_message_goes_through_our_own_server_where_its_conversation_i
     let sent = format!("Sent to linhphan@localhost, zives@localhost ({octets} octets).");
     assert_eq!(words, sent);
     let message = operator.reads(listed[0].key).await.unwrap();
-    let text: Vec<_> = message.text.iter().map(DisplayText::as_str).collect();
-    assert_eq!(text, ["Hello", ".", "From world"]);
+    assert_eq!(text_of(&message), ["Hello", ".", "From world"]);
     let attachment = &message.attachments[0];
     assert_eq!(attachment.name.as_str(), "attachment-100000.bin");
     assert_eq!(attachment.octets, 100_000);

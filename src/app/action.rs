@@ -257,8 +257,10 @@ pub enum Action {
     OpenMessage,
     /// Shows the message after the shown one, or before it.
     OtherMessage(Direction),
-    /// Shows the message as it is, or decoded again.
-    RawMessage,
+    /// Shows the message in the next of its shapes: text, HTML, as it is.
+    NextShape,
+    /// Opens the HTML of the shown message in the browser.
+    Browse,
     /// Shows all header fields, or the usual ones.
     AllHeaders,
     /// Saves the selected message, or the shown one.

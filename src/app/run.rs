@@ -19,6 +19,7 @@ use crate::app::config::{Config, Mailboxes, Port, Verbosity};
 use crate::app::control::{Control, Switchboard};
 use crate::app::headless::{Headless, MessageText};
 use crate::app::mailroom::Desk;
+use crate::app::mailroom::browser::Browser;
 use crate::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use crate::app::port::cannot_listen;
 use crate::app::postmaster::{Post, Postmaster};
@@ -250,6 +251,7 @@ impl Running {
             domain: Arc::clone(&self.domain),
             smtp: SmtpListener::new(move || control.address_of(Service::Smtp)),
             save_to: PathBuf::from("."),
+            browser: Browser::default(),
             stop: self.term.ending.child_token(),
         };
         Some(Clerk::start(room, &self.term.tasks))

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::action::Action;
 use crate::app::control::{Condition, ServerView};
-use crate::app::mailroom::{Attachment, Field, Message, MessageKey, News, Origin, Summary};
+use crate::app::mailroom::{Attachment, Message, MessageKey, News, Summary, decode};
 use crate::app::state::row::Row;
 use crate::app::state::tests::{connect, line, mailbox, name, queued, text_line, with_connections};
 use crate::servers::settings::{RelayPolicy, SettingsView};
@@ -174,18 +174,16 @@ fn show(state: &mut State, count: usize) {
     state.update(Action::OpenMessage);
     let Some(key) = state.reader.selected_key() else { return };
     let hostile = DisplayText::from(HOSTILE);
-    let field = Field { name: "Subject".into(), value: hostile.clone() };
-    let attachment =
-        Attachment { name: hostile.clone(), media_type: hostile.clone(), octets: u64::MAX };
+    let attachment = Attachment { name: hostile.clone(), media_type: hostile, octets: u64::MAX };
+    let media_type = ["text/plain", "text/html", "image/png"][count % 3];
+    let field = format!("Subject: {HOSTILE}\n").repeat(count);
+    let text = format!("{HOSTILE}\n").repeat(9 * count);
+    let text = format!("{field}Content-Type: {media_type}\n\n{text}").into_bytes();
+    let octets = (text.len() + count) as u64;
     let message = Message {
-        key,
-        header: vec![field; count],
-        text: vec![hostile.clone(); 9 * count],
-        origin: [Origin::Plain, Origin::Html, Origin::None][count % 3],
-        raw: vec![hostile; 99 * count],
         attachments: vec![attachment; count],
         octets: u64::MAX,
-        left_out: count as u64,
+        ..decode::message(key, text, octets)
     };
     state.take_news(News::Shown(Box::new(message)));
 }

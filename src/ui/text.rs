@@ -44,9 +44,13 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
 pub fn wrap(text: &str, most: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while width(rest) > most {
+    loop {
+        let fitting = fitting(rest, most);
+        if fitting == rest.len() {
+            break;
+        }
         let first = rest.chars().next().map_or(0, char::len_utf8);
-        let (piece, after) = rest.split_at(fitting(rest, most).max(first));
+        let (piece, after) = rest.split_at(fitting.max(first));
         pieces.push(piece);
         rest = after;
     }

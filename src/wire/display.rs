@@ -8,11 +8,20 @@ use unicode_width::UnicodeWidthChar;
 /// Columns of one shown line; what is beyond is cut, with a note.
 pub const MOST_COLUMNS: usize = 1_000;
 
+/// Columns of one piece of a text that is read, and not only glanced at. It falls into lines where it
+/// is shown, and most paragraphs are one piece.
+const PIECE_COLUMNS: usize = 16 * 1024;
+
+/// Octets that are looked at for a piece. None has as many: a column has one character and its marks,
+/// of four octets each.
+const PIECE_OCTETS: usize = 2 * PIECE_COLUMNS * (1 + MOST_COMBINING) * 4;
+
 /// Combining marks shown on one base character; more would pile up over the lines above.
 const MOST_COMBINING: usize = 4;
 
 /// Text that holds no control character, nothing invisible and no bidirectional override, and is
-/// at most [`MOST_COLUMNS`] wide (and the note behind it, and the line end in the wire view).
+/// at most [`MOST_COLUMNS`] wide (and the note behind it, and the line end in the wire view), unless
+/// it is a piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct DisplayText(String);
 
@@ -41,21 +50,32 @@ impl DisplayText {
         escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
-    /// As [`new`](Self::new), but a line that is too wide goes on in the next piece. There is at
-    /// least one.
+    /// As [`new`](Self::new), but a line goes on in the next piece where it is more than some
+    /// thousand columns wide. There is at least one.
     #[must_use]
     pub fn pieces(bytes: &[u8]) -> Vec<Self> {
         let mut pieces = Vec::with_capacity(1);
         let mut rest = bytes;
         loop {
-            let mut escaper = Escaper::new(Controls::Escaped, rest.len().min(MOST_COLUMNS));
-            let shown = escaper.take(rest);
+            let mut escaper = Escaper::new(Controls::Escaped, rest.len().min(PIECE_COLUMNS));
+            escaper.most = PIECE_COLUMNS;
+            // Not the whole rest, which would be looked at anew for each piece.
+            let shown = escaper.take(rest.get(..PIECE_OCTETS).unwrap_or(rest));
             pieces.push(Self(escaper.text));
             rest = rest.get(shown..).unwrap_or_default();
             if rest.is_empty() {
                 return pieces;
             }
         }
+    }
+
+    /// As [`cut`](Self::cut), but as wide as a [piece](Self::pieces).
+    #[must_use]
+    pub fn wide(bytes: &[u8], omitted: u64) -> Self {
+        let mut escaper = Escaper::new(Controls::Escaped, bytes.len().min(PIECE_COLUMNS));
+        escaper.most = PIECE_COLUMNS;
+        let shown = escaper.take(bytes);
+        escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
     /// Text put together from escaped parts and words of our own.
@@ -103,13 +123,16 @@ const READ_END: char = '┊';
 struct Escaper {
     controls: Controls,
     text: String,
+    /// Columns at most.
+    most: usize,
     columns: usize,
     marks: usize,
 }
 
 impl Escaper {
     fn new(controls: Controls, octets: usize) -> Self {
-        Self { controls, text: String::with_capacity(octets), columns: 0, marks: 0 }
+        let text = String::with_capacity(octets);
+        Self { controls, text, most: MOST_COLUMNS, columns: 0, marks: 0 }
     }
 
     /// The text, with a note of how much of it was left out.
@@ -195,7 +218,7 @@ impl Escaper {
     }
 
     fn push(&mut self, character: char, columns: usize) -> bool {
-        if self.columns + columns > MOST_COLUMNS {
+        if self.columns + columns > self.most {
             return false;
         }
         self.text.push(character);
@@ -204,7 +227,7 @@ impl Escaper {
     }
 
     fn escape(&mut self, escape: fmt::Arguments<'_>, columns: usize) -> bool {
-        if self.columns + columns > MOST_COLUMNS {
+        if self.columns + columns > self.most {
             return false;
         }
         self.columns += columns;
@@ -273,8 +296,10 @@ mod tests {
             DisplayText::pieces(bytes).iter().map(|piece| piece.as_str().chars().count()).collect()
         };
         assert_eq!(widths(b""), [0]);
-        assert_eq!(widths(&[b'x'; 2_500]), [1_000, 1_000, 500]);
-        assert_eq!(widths("日".repeat(501).as_bytes()), [500, 1]);
+        assert_eq!(widths(&vec![b'x'; 40_000]), [16_384, 16_384, 7_232]);
+        assert_eq!(widths("日".repeat(8_193).as_bytes()), [8_192, 1]);
+        let marks = "a\u{301}\u{301}\u{301}\u{301}".repeat(16_385);
+        assert_eq!(widths(marks.as_bytes()), [5 * 16_384, 5]);
     }
 
     #[track_caller]
@@ -308,7 +333,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_leave_nothing_out(text in "\\PC{0,3000}") {
+        fn pieces_leave_nothing_out(text in "\\PC{0,3000}", times in 1..20_usize) {
+            let text = text.repeat(times);
             let whole: String =
                 DisplayText::pieces(text.as_bytes()).iter().map(DisplayText::as_str).collect();
             let short: String = text.chars().map(|c| DisplayText::from(&*c.to_string()).0).collect();

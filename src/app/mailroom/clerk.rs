@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::mailroom::browser::Browser;
 use crate::app::mailroom::compose::{self, Composed};
 use crate::app::mailroom::decode::{self, Attached, Parsed};
 use crate::app::mailroom::listing::{Found, Lister, Listing};
-use crate::app::mailroom::{Desk, Draft, Message, MessageKey, News, Wish};
+use crate::app::mailroom::{Desk, Draft, MessageKey, News, Wish};
 use crate::app::new_file::{NewFile, safe_name};
 use crate::relay::client::Client;
 use crate::relay::timeouts::Timeouts;
@@ -40,6 +41,10 @@ const ERRANDS_MOST: usize = 16;
 /// Octets of a message that is taken apart; the SMTP server takes no longer ones by default.
 const PARSED_MOST: usize = 64 * 1024 * 1024;
 
+/// Octets of a message that are read before it is shown for the first time: a longer one is shown
+/// again when it has been read.
+const READ_FIRST: usize = 256 * 1024;
+
 /// Octets of a message that are written at once.
 const WRITTEN_AT_ONCE: usize = 1024 * 1024;
 
@@ -59,6 +64,8 @@ pub struct Room {
     pub smtp: SmtpListener,
     /// Where messages are saved.
     pub save_to: PathBuf,
+    /// What shows HTML.
+    pub browser: Browser,
     /// Ends all work.
     pub stop: CancellationToken,
 }
@@ -150,6 +157,7 @@ impl Clerk {
             Wish::Open(mailbox) => self.open(mailbox).await,
             Wish::Close => self.close().await,
             Wish::Read(key) => self.read(key).await,
+            Wish::Browse(key) => self.with_message(key, Errand::browse),
             Wish::Save(key) => self.with_message(key, Errand::save),
             Wish::SaveAttachments(key, which) => {
                 self.with_message(key, move |errand, found| errand.save_attachments(found, which));
@@ -190,11 +198,10 @@ impl Clerk {
         open.reader.shutdown().await;
         let (mailbox, found) = (Arc::clone(&open.mailbox), open.listing.find(key));
         open.reader.spawn(async move {
-            let news = match found {
-                Some(found) => errand.read(key, found).await,
-                None => News::NotShown(gone(&mailbox)),
-            };
-            errand.tell(news).await;
+            match found {
+                Some(found) => errand.read(key, &found).await,
+                None => errand.tell(News::NotShown(gone(&mailbox))).await,
+            }
         });
     }
 
@@ -263,12 +270,70 @@ impl Errand {
         }
     }
 
-    async fn read(&self, key: MessageKey, found: Found) -> News {
-        match shown(key, &found).await {
-            Ok(message) => News::Shown(message),
-            Err(error) => {
-                News::NotShown(format!("Cannot show message {}: {error}.", found.number()))
+    async fn read(&self, key: MessageKey, found: &Found) {
+        if let Err(error) = self.show(key, found).await {
+            let words = format!("Cannot show message {}: {error}.", found.number());
+            self.tell(News::NotShown(words)).await;
+        }
+    }
+
+    /// Shows the beginning of a message at once, however long it is, and then all that can be taken
+    /// apart.
+    async fn show(&self, key: MessageKey, found: &Found) -> Result<(), ReadError> {
+        let octets = found.head().await?.octets;
+        let mut reader = found.snapshot.message(found.place).await?;
+        let mut text = Vec::new();
+        for most in [READ_FIRST, PARSED_MOST] {
+            while text.len() < most && reader.read(&mut text).await? > 0 {}
+            let is_all = text.len() as u64 >= octets || most == PARSED_MOST;
+            let read = if is_all { std::mem::take(&mut text) } else { text.clone() };
+            let shown = away(move || Box::new(decode::message(key, read, octets))).await?;
+            self.tell(News::Shown(shown)).await;
+            if is_all {
+                break;
             }
+        }
+        Ok(())
+    }
+
+    /// The HTML is read as far as messages are taken apart.
+    async fn browse(self, Listed { mailbox, message }: Listed) -> Vec<String> {
+        let number = message.number();
+        let words = match self.written_page(&mailbox, &message).await {
+            Ok(Some(page)) => self.open_page(&page),
+            Ok(None) => format!("Message {number} has no HTML."),
+            Err(error) => format!("Cannot open the HTML of message {number}: {error}."),
+        };
+        vec![words]
+    }
+
+    async fn written_page(
+        &self,
+        mailbox: &str,
+        found: &Found,
+    ) -> Result<Option<PathBuf>, ReadError> {
+        found.head().await?;
+        let text = beginning(found).await?;
+        let name = safe_name(&format!("{mailbox}-{}.html", found.number()), "message.html");
+        let room = Arc::clone(&self.room);
+        let written = away(move || {
+            let page = Parsed::of(&text).page();
+            page.map(|page| room.browser.write(&name, &page)).transpose()
+        });
+        Ok(written.await??)
+    }
+
+    fn open_page(&self, page: &Path) -> String {
+        let (place, opener) = (page.display().to_string(), self.room.browser.opener());
+        let by_hand = format!("open {place} by hand");
+        let (news, remedy) = (self.news.clone(), by_hand.clone());
+        let failed = move |why: String| {
+            let words = format!("No browser was opened ({why}); {remedy}.");
+            let _ = news.blocking_send(News::Said(words));
+        };
+        match self.room.browser.open(page, failed) {
+            Ok(()) => format!("The browser gets {place}; what is remote stays blocked."),
+            Err(error) => format!("Cannot run {opener}: {error}; {by_hand}."),
         }
     }
 
@@ -433,12 +498,6 @@ impl Errand {
             done = work => Ok(done),
         }
     }
-}
-
-async fn shown(key: MessageKey, found: &Found) -> Result<Box<Message>, ReadError> {
-    let octets = found.head().await?.octets;
-    let text = beginning(found).await?;
-    Ok(away(move || Box::new(decode::message(key, &text, octets))).await?)
 }
 
 /// The text of a message, all of it if it is not longer than what can be taken apart.

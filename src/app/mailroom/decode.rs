@@ -1,23 +1,36 @@
 //! What is shown of a message, made of its octets. Pure; whatever the octets are, there is
-//! something to show, in time and memory that they cannot choose.
+//! something to show, in time and memory that they cannot choose. One fault in a message spoils what
+//! it stands in, and nothing else.
+
+mod charset;
+mod header;
+mod html;
+mod media;
+mod page;
+mod parts;
+mod passage;
+mod transfer;
+mod views;
+mod words;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{Local, NaiveDateTime, TimeZone};
-use mail_parser::decoders::base64::base64_decode;
-use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::decoders::html::html_to_text;
-use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
-use mail_parser::{
-    ContentType, Header, HeaderName, MessageParser, MessagePart, MimeHeaders, PartType,
-};
-use memchr::{memchr_iter, memchr2_iter, memmem};
+use mail_parser::{Address, DateTime, HeaderValue};
 
-use crate::app::mailroom::{Attachment, Field, Message, MessageKey, Origin, SHOWN_MOST, Summary};
+use crate::app::mailroom::decode::header::{Fields, RawField};
+use crate::app::mailroom::decode::media::Kind;
+use crate::app::mailroom::decode::parts::Part;
+pub use crate::app::mailroom::decode::passage::Passage;
+use crate::app::mailroom::decode::passage::{Form, Section, html_of, passage};
+use crate::app::mailroom::decode::transfer::Encoding;
+use crate::app::mailroom::decode::views::Views;
+use crate::app::mailroom::{Attachment, Field, Message, MessageKey, Shape, Summary};
 use crate::store::browse::Head;
 use crate::wire::display::DisplayText;
 
@@ -27,36 +40,8 @@ const LISTED_OCTETS: usize = 256;
 /// Header fields that are shown at most; all of them stand in the raw message.
 const FIELDS_MOST: usize = 1_000;
 
-/// Lines of a text that are shown at most, so that a text of empty lines is no flood.
-const LINES_MOST: usize = 200_000;
-
-/// Columns between tab stops.
-const TAB: usize = 8;
-
-/// What may be in a message whose parts are looked for. Honest ones have far less of each, and
-/// what a message may have of the last depends on its length: they are searched for their ends.
-const DASHES_MOST: usize = 200_000;
-const TYPES_MOST: usize = 20_000;
-const SEARCHED_MOST: usize = 1 << 30;
-
-/// For lists.
-static HEAD_PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
-    MessageParser::new()
-        .header_address(HeaderName::From)
-        .header_text(HeaderName::Subject)
-        .header_date(HeaderName::Date)
-        .default_header_ignore()
-});
-
-/// For the parts of a message. The transfer encoding is not undone while they are looked for: a
-/// message in an encoded part would be taken apart by recursion, as deep as its sender likes, and
-/// copied at each level.
-static PART_PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
-    MessageParser::new()
-        .header_content_type(HeaderName::ContentType)
-        .header_content_type(HeaderName::ContentDisposition)
-        .default_header_ignore()
-});
+/// Octets of a field's value that are shown at most, with a note on the rest.
+const VALUE_MOST: usize = 16 * 1024;
 
 /// By what a message is known again: its From_ line, its header and its length.
 #[must_use]
@@ -69,123 +54,154 @@ pub fn hash(head: &Head) -> u64 {
 /// What a list shows of a message.
 #[must_use]
 pub fn summary(key: MessageKey, number: usize, head: &Head) -> Summary {
-    let parsed = HEAD_PARSER.parse_headers(&head.text);
-    let parsed = parsed.as_ref();
-    let from = parsed.and_then(|message| message.from()?.first());
-    let from = from.and_then(|from| from.name.as_deref().or(from.address.as_deref()));
-    let subject = parsed.and_then(|message| message.subject());
-    let date = parsed.and_then(|message| message.date()).and_then(moment);
+    let (mut from, mut subject, mut date) = (None, None, None);
+    for field in Fields::of(&head.text) {
+        let value = field.value.get(..VALUE_MOST).unwrap_or(field.value);
+        if field.is("From") {
+            from = Some(value);
+        } else if field.is("Subject") {
+            subject = Some(value);
+        } else if field.is("Date") {
+            date = Some(value);
+        }
+    }
     Summary {
         key,
         number,
-        from: for_list(from.unwrap_or_default()),
-        subject: for_list(subject.unwrap_or_default()),
-        date: date.or_else(|| stored_at(&head.from_line)),
+        from: for_list(&from.map(writer).unwrap_or_default()),
+        subject: for_list(&subject.map(words::decoded).unwrap_or_default()),
+        date: date.and_then(moment).or_else(|| stored_at(&head.from_line)),
         octets: head.octets,
     }
 }
 
 /// What is shown of a message: `text` is its beginning, and it has `octets` in all.
 #[must_use]
-pub fn message(key: MessageKey, text: &[u8], octets: u64) -> Message {
-    let parsed = Parsed::of(text);
-    let (origin, body) = parsed.text();
-    let raw = text.get(..SHOWN_MOST).unwrap_or(text);
-    Message {
-        key,
-        header: parsed.fields(),
-        text: lines(&body),
-        origin,
-        raw: lines(raw),
-        attachments: parsed.attached().map(|one| one.described()).collect(),
-        octets,
-        left_out: octets.saturating_sub(raw.len() as u64),
+pub fn message(key: MessageKey, text: Vec<u8>, octets: u64) -> Message {
+    let parsed = Parsed::of(&text);
+    let (header, views) = (parsed.fields(), parsed.views.clone());
+    let attachments = parsed.attached().map(|one| one.described()).collect();
+    let unread = octets.saturating_sub(text.len() as u64);
+    let body = Body { octets: Arc::new(text), views: Arc::new(views), unread };
+    Message { key, header, body, attachments, octets }
+}
+
+/// The text of a message, of which as much is decoded as is looked at. What comes of it is
+/// [`DisplayText`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body {
+    octets: Arc<Vec<u8>>,
+    views: Arc<Views>,
+    unread: u64,
+}
+
+impl Body {
+    /// As what it can be shown, the best first.
+    #[must_use]
+    pub fn shapes(&self) -> &'static [Shape] {
+        let is_html = |section: &Section| section.form == Form::Html;
+        match () {
+            () if self.views.text != self.views.html => &[Shape::Text, Shape::Html, Shape::Raw],
+            () if self.has_text() && self.views.text.iter().all(is_html) => {
+                &[Shape::Html, Shape::Raw]
+            }
+            () => &[Shape::Text, Shape::Raw],
+        }
+    }
+
+    /// The beginning of it: some `most` octets, decoded.
+    #[must_use]
+    pub fn passage(&self, shape: Shape, most: usize) -> Passage {
+        match shape {
+            Shape::Text => passage(&self.octets, &self.views.text, most),
+            Shape::Html => passage(&self.octets, &self.views.html, most),
+            Shape::Raw => {
+                let range = 0..self.octets.len();
+                let (encoding, form) = (Encoding::None, Form::Raw);
+                let raw = Section { range, encoding, charset: None, form };
+                passage(&self.octets, &[raw], most)
+            }
+        }
+    }
+
+    /// Octets of the message that have not been read for it.
+    #[must_use]
+    pub const fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// Whether there is any text.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        !self.views.text.is_empty()
+    }
+
+    /// Whether there is any HTML.
+    #[must_use]
+    pub fn has_html(&self) -> bool {
+        self.views.html.iter().any(|section| section.form == Form::Html)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.octets.len();
+        f.debug_struct("Body")
+            .field("octets", &octets)
+            .field("views", &self.views)
+            .finish_non_exhaustive()
     }
 }
 
 /// A message that has been taken apart.
 pub struct Parsed<'a> {
     octets: &'a [u8],
-    message: Option<mail_parser::Message<'a>>,
+    message: Part,
+    views: Views,
 }
 
 /// Something attached to a message.
 pub struct Attached<'a> {
     /// Its place among what is attached, from 0.
     pub place: usize,
-    part: &'a MessagePart<'a>,
+    part: &'a Part,
     octets: &'a [u8],
 }
 
 impl<'a> Parsed<'a> {
-    /// Takes a message apart; of one that is made to be expensive, only the header.
+    /// Takes a message apart.
     #[must_use]
     pub fn of(octets: &'a [u8]) -> Self {
-        let message = if is_tame(octets) {
-            PART_PARSER.parse(octets)
-        } else {
-            PART_PARSER.parse_headers(octets)
-        };
-        Self { octets, message }
+        let message = Part::of_message(octets);
+        let views = Views::of(octets, &message);
+        Self { octets, message, views }
     }
 
     /// What is attached, in its order.
     pub fn attached(&self) -> impl Iterator<Item = Attached<'_>> {
-        let parts = self.message.iter().flat_map(mail_parser::Message::attachments);
         let octets = self.octets;
+        let parts = views::attached(octets, &self.message, &self.views).into_iter();
         parts.enumerate().map(move |(place, part)| Attached { place, part, octets })
     }
 
+    /// Its HTML as a page that a browser can show without asking anybody for anything, if there is
+    /// any.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        let html = self.views.html.iter().filter(|section| section.form == Form::Html);
+        let html: Vec<String> = html.map(|section| html_of(self.octets, section)).collect();
+        (!html.is_empty()).then(|| page::harmless(&html))
+    }
+
     fn fields(&self) -> Vec<Field> {
-        let root = self.message.as_ref().and_then(|message| message.parts.first());
-        let headers = root.map(|root| root.headers.as_slice()).unwrap_or_default();
-        headers.iter().take(FIELDS_MOST).map(|header| self.field(header)).collect()
-    }
-
-    fn field(&self, header: &Header<'_>) -> Field {
-        let raw = stretch(self.octets, header.offset_start, header.offset_end);
-        Field { name: DisplayText::from(header.name()), value: unfolded(raw) }
-    }
-
-    /// The text and what it was made of: plain text where there is any.
-    fn text(&self) -> (Origin, Vec<u8>) {
-        let parts = || self.message.iter().flat_map(mail_parser::Message::text_bodies);
-        let plain: Vec<_> = parts().filter_map(|part| self.plain(part)).collect();
-        if !plain.is_empty() {
-            return (Origin::Plain, plain.join(&b"\n"[..]));
+        let mut raw = Fields::of(self.octets);
+        let mut fields: Vec<Field> = raw.by_ref().take(FIELDS_MOST).map(shown_field).collect();
+        let more = raw.count();
+        if more > 0 {
+            let words = format!("{more} more fields; the raw message has them");
+            fields.push(Field { name: "…".into(), value: DisplayText::from(&*words) });
         }
-        let html: Vec<_> = parts().filter_map(|part| self.html(part)).collect();
-        if !html.is_empty() {
-            return (Origin::Html, html.join("\n").into_bytes());
-        }
-        (Origin::None, Vec::new())
-    }
-
-    fn plain(&self, part: &MessagePart<'_>) -> Option<Vec<u8>> {
-        let PartType::Text(_) = part.body else { return None };
-        Some(in_utf8(part, shown_of(&decoded(self.octets, part))).into_owned())
-    }
-
-    fn html(&self, part: &MessagePart<'_>) -> Option<String> {
-        let PartType::Html(_) = part.body else { return None };
-        let decoded = decoded(self.octets, part);
-        let html = in_utf8(part, shown_of(&decoded));
-        Some(html_to_text(&String::from_utf8_lossy(&html)))
-    }
-}
-
-impl Drop for Parsed<'_> {
-    /// Messages within messages are dropped one after the other: as deep as a sender can nest them,
-    /// no stack reaches.
-    fn drop(&mut self) {
-        let mut nested: Vec<_> = self.message.take().into_iter().collect();
-        while let Some(message) = nested.pop() {
-            let bodies = message.parts.into_iter().map(|part| part.body);
-            nested.extend(bodies.filter_map(|body| match body {
-                PartType::Message(message) => Some(message),
-                _ => None,
-            }));
-        }
+        fields
     }
 }
 
@@ -193,18 +209,17 @@ impl Attached<'_> {
     /// Its name; made up where it has none. Its sender chose it, and may mean harm.
     #[must_use]
     pub fn name(&self) -> String {
-        let named = self.part.attachment_name().filter(|name| !name.trim().is_empty());
-        named.map_or_else(|| self.made_up_name(), str::to_owned)
+        self.part.declared.name.clone().unwrap_or_else(|| self.made_up_name())
     }
 
     /// A name that does no harm.
     #[must_use]
     pub fn made_up_name(&self) -> String {
         let number = self.place + 1;
-        match &self.part.body {
-            PartType::Message(_) => format!("message-{number}.eml"),
-            PartType::Html(_) => format!("attachment-{number}.html"),
-            PartType::Text(_) => format!("attachment-{number}.txt"),
+        match &self.part.declared.kind {
+            Kind::Message => format!("message-{number}.eml"),
+            Kind::Html => format!("attachment-{number}.html"),
+            Kind::Plain | Kind::OtherText => format!("attachment-{number}.txt"),
             _ => format!("attachment-{number}.bin"),
         }
     }
@@ -212,151 +227,60 @@ impl Attached<'_> {
     /// What it holds, decoded.
     #[must_use]
     pub fn content(&self) -> Cow<'_, [u8]> {
-        decoded(self.octets, self.part)
+        transfer::decoded(self.part.declared.encoding, self.encoded(), usize::MAX).octets
+    }
+
+    fn encoded(&self) -> &[u8] {
+        self.octets.get(self.part.body.clone()).unwrap_or_default()
     }
 
     fn described(&self) -> Attachment {
+        let declared = &self.part.declared;
         Attachment {
-            name: for_list(&self.name()),
-            media_type: for_list(&media_type(self.part)),
-            octets: self.content().len() as u64,
+            name: for_list(self.name().as_bytes()),
+            media_type: for_list(declared.media_type.as_bytes()),
+            octets: transfer::decoded_length(declared.encoding, self.encoded()),
         }
     }
 }
 
-/// RFC 2045 section 5.2: without a type it is plain text.
-fn media_type(part: &MessagePart<'_>) -> String {
-    match part.content_type() {
-        Some(ContentType { c_type, c_subtype: Some(subtype), .. }) => format!("{c_type}/{subtype}"),
-        Some(ContentType { c_type, .. }) => c_type.clone().into_owned(),
-        None if part.is_message() => "message/rfc822".to_owned(),
-        None => "text/plain".to_owned(),
-    }
+/// A field in one line; with a note, if it is so long that nobody reads it to its end.
+fn shown_field(field: RawField<'_>) -> Field {
+    let value = field.value.trim_ascii();
+    let shown = value.get(..VALUE_MOST).unwrap_or(value);
+    let more = (value.len() - shown.len()) as u64;
+    let value = DisplayText::wide(&words::decoded(shown), more);
+    let name = if field.name.is_empty() { "?".into() } else { DisplayText::new(field.name) };
+    Field { name, value }
 }
 
-/// Whether a message can be taken apart in little more time and memory than it takes to read it.
-fn is_tame(octets: &[u8]) -> bool {
-    let dashes = memmem::find_iter(octets, "--").take(DASHES_MOST + 1).count();
-    let types = occurrences(octets, b"content-type").take(TYPES_MOST + 1).count();
-    let multiparts_most = SEARCHED_MOST / octets.len().max(1);
-    let multiparts = occurrences(octets, b"multipart").take(multiparts_most + 1).count();
-    dashes <= DASHES_MOST && types <= TYPES_MOST && multiparts <= multiparts_most
-}
-
-/// Where a word, given in lower case, begins in any case.
-fn occurrences<'a>(octets: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = usize> {
-    let first = word.first().copied().unwrap_or_default();
-    memchr2_iter(first, first.to_ascii_uppercase(), octets).filter(move |&at| {
-        octets.get(at..at + word.len()).is_some_and(|here| here.eq_ignore_ascii_case(word))
-    })
-}
-
-/// The octets of a part without their transfer encoding (RFC 2045 section 6). What is not encoded
-/// as it says is left as it is.
-fn decoded<'a>(octets: &'a [u8], part: &MessagePart<'_>) -> Cow<'a, [u8]> {
-    let body = stretch(octets, part.raw_body_offset(), part.raw_end_offset());
-    let encoding = transfer_encoding(octets, part);
-    let decoded = if encoding.eq_ignore_ascii_case(b"base64") {
-        base64_decode(body)
-    } else if encoding.eq_ignore_ascii_case(b"quoted-printable") {
-        quoted_printable_decode(body)
-    } else {
-        None
+/// Who wrote a message: the name, or the address where there is none, or else what stands there.
+fn writer(from: &[u8]) -> Vec<u8> {
+    let tidy = words::tidied(from);
+    let parsed = match MessageStream::new(&tidy).parse_address() {
+        HeaderValue::Address(Address::List(list)) => list.into_iter().next(),
+        HeaderValue::Address(Address::Group(groups)) => {
+            groups.into_iter().flat_map(|group| group.addresses).next()
+        }
+        _ => None,
     };
-    decoded.map_or(Cow::Borrowed(body), Cow::Owned)
-}
-
-fn transfer_encoding<'a>(octets: &'a [u8], part: &MessagePart<'_>) -> &'a [u8] {
-    let of_encoding = |header: &&Header<'_>| header.name == HeaderName::ContentTransferEncoding;
-    let header = part.headers.iter().rfind(of_encoding);
-    let value = header.map(|header| stretch(octets, header.offset_start, header.offset_end));
-    value.unwrap_or_default().trim_ascii()
-}
-
-/// The text of a part in UTF-8. What claims to be UTF-8, or nothing, stays as it is: what is not
-/// will be shown as what it is.
-fn in_utf8<'a>(part: &MessagePart<'_>, text: &'a [u8]) -> Cow<'a, [u8]> {
-    let charset = part.content_type().and_then(|kind| kind.attribute("charset"));
-    let as_it_is = ["utf-8", "utf8", "us-ascii"];
-    let decode = charset
-        .filter(|charset| !as_it_is.iter().any(|one| charset.eq_ignore_ascii_case(one)))
-        .and_then(|charset| charset_decoder(charset.as_bytes()));
-    decode.map_or(Cow::Borrowed(text), |decode| Cow::Owned(decode(text).into_bytes()))
-}
-
-fn shown_of(text: &[u8]) -> &[u8] {
-    text.get(..SHOWN_MOST).unwrap_or(text)
-}
-
-/// The value of a header field in one line, encoded words decoded (RFC 2047).
-fn unfolded(raw: &[u8]) -> DisplayText {
-    let mut line = shown_of(raw).trim_ascii().to_vec();
-    line.push(b'\n');
-    let value = MessageStream::new(&line).parse_unstructured();
-    DisplayText::from(value.as_text().unwrap_or_default())
-}
-
-fn stretch(octets: &[u8], from: u32, to: u32) -> &[u8] {
-    let place = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX);
-    octets.get(place(from)..place(to)).unwrap_or_default()
+    let writer = parsed.and_then(|writer| writer.name.or(writer.address));
+    let writer = writer.filter(|writer| !writer.trim().is_empty());
+    writer.map_or_else(|| words::decoded(from), |writer| writer.into_owned().into_bytes())
 }
 
 /// What fits into a row, with a note on the rest.
-fn for_list(text: &str) -> DisplayText {
-    let (shown, rest) = text.split_at(text.floor_char_boundary(LISTED_OCTETS));
-    DisplayText::cut(shown.as_bytes(), rest.len() as u64)
+fn for_list(text: &[u8]) -> DisplayText {
+    let (shown, rest) = match str::from_utf8(text) {
+        Ok(text) => text.as_bytes().split_at(text.floor_char_boundary(LISTED_OCTETS)),
+        Err(_) => text.split_at(text.len().min(LISTED_OCTETS)),
+    };
+    DisplayText::cut(shown, rest.len() as u64)
 }
 
-/// The lines of a text, tabs expanded; those that are too wide go on in the next one.
-fn lines(text: &[u8]) -> Vec<DisplayText> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let mut shown = Vec::new();
-    let mut lines = text.split(|&byte| byte == b'\n');
-    while shown.len() < LINES_MOST
-        && let Some(line) = lines.next()
-    {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        shown.extend(DisplayText::pieces(&expanded(line)));
-    }
-    let more = lines.count();
-    if more > 0 {
-        shown.push(DisplayText::from(&*format!("… ({more} more lines)")));
-    }
-    shown
-}
-
-/// A line with blanks for its tabs.
-fn expanded(line: &[u8]) -> Cow<'_, [u8]> {
-    let mut expanded = Vec::new();
-    let (mut from, mut column) = (0, 0);
-    for tab in memchr_iter(b'\t', line) {
-        let before = line.get(from..tab).unwrap_or_default();
-        column += before.iter().filter(|&&byte| !is_continuation(byte)).count();
-        let blanks = TAB - column % TAB;
-        column += blanks;
-        expanded.extend_from_slice(before);
-        expanded.resize(expanded.len() + blanks, b' ');
-        from = tab + 1;
-    }
-    if from == 0 {
-        return Cow::Borrowed(line);
-    }
-    expanded.extend_from_slice(line.get(from..).unwrap_or_default());
-    Cow::Owned(expanded)
-}
-
-/// Whether a byte goes on with a character of UTF-8.
-const fn is_continuation(byte: u8) -> bool {
-    byte & 0xc0 == 0x80
-}
-
-fn moment(date: &mail_parser::DateTime) -> Option<SystemTime> {
-    if !date.is_valid() {
-        return None;
-    }
+fn moment(date: &[u8]) -> Option<SystemTime> {
+    let line = [date.trim_ascii(), b"\n"].concat();
+    let date = MessageStream::new(&line).parse_date().into_datetime().filter(DateTime::is_valid)?;
     let timestamp = date.to_timestamp();
     let distance = Duration::from_secs(timestamp.unsigned_abs());
     if timestamp < 0 {
@@ -376,9 +300,14 @@ fn stored_at(from_line: &[u8]) -> Option<SystemTime> {
 }
 
 #[cfg(test)]
+mod fault_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use crate::app::mailroom::SHOWN_MOST;
 
     const KEY: MessageKey = MessageKey { hash: 0, occurrence: 0 };
 
@@ -395,12 +324,29 @@ mod tests {
     }
 
     fn shown(text: &str) -> Message {
-        let text = text.replace('\n', "\r\n");
-        message(KEY, text.as_bytes(), text.len() as u64)
+        let text = text.replace('\n', "\r\n").into_bytes();
+        let octets = text.len() as u64;
+        message(KEY, text, octets)
     }
 
-    fn texts(lines: &[DisplayText]) -> Vec<&str> {
-        lines.iter().map(DisplayText::as_str).collect()
+    fn all(message: &Message, shape: Shape) -> Vec<String> {
+        let lines = message.body.passage(shape, SHOWN_MOST).lines;
+        lines.into_iter().map(DisplayText::into_string).collect()
+    }
+
+    /// The text as it is shown first.
+    fn text(message: &Message) -> Vec<String> {
+        all(message, message.body.shapes()[0])
+    }
+
+    fn fields(message: &Message) -> Vec<String> {
+        message.header.iter().map(|one| format!("{}: {}", one.name, one.value)).collect()
+    }
+
+    fn attached(message: &Message) -> Vec<String> {
+        let described =
+            |one: &Attachment| format!("{} {} {}", one.name, one.media_type, one.octets);
+        message.attachments.iter().map(described).collect()
     }
 
     #[test]
@@ -409,8 +355,11 @@ mod tests {
         assert_eq!(from("Linh Phan <linhphan@localhost>"), "Linh Phan");
         assert_eq!(from("linhphan@localhost"), "linhphan@localhost");
         assert_eq!(from("=?utf-8?q?L=C3=AFnh?= <l@x>"), "Lïnh");
+        assert_eq!(from("=?utf-8?q?L=C3?= =?utf-8?q?=AFnh=2C_Phan?= <l@x>"), "Lïnh, Phan");
+        assert_eq!(from("Lïnh <l@x>"), "Lïnh");
         assert_eq!(from("team: a@x, b@x;"), "a@x");
         assert_eq!(from("\x1b[2J <a@x>"), "\\x1b[2J");
+        assert_eq!(from(" <"), "<");
         assert_eq!(listed("Subject: x\n\n").from.as_str(), "");
     }
 
@@ -419,7 +368,14 @@ mod tests {
         let subject = |value: &str| listed(&format!("Subject: {value}\n\n")).subject.into_string();
         assert_eq!(subject("one\n two"), "one two");
         assert_eq!(subject("=?utf-8?b?5pel5pys?=\n =?utf-8?b?6Kqe?= x"), "日本語 x");
+        assert_eq!(
+            subject("=?utf-8?B?R3LD?=\n =?utf-8?B?vMOfZSBhdXMgS8O2bG4=?="),
+            "Grüße aus Köln"
+        );
+        assert_eq!(subject("Grüße"), "Grüße");
         assert!(subject(&"x".repeat(300)).ends_with(" … (44 more octets)"));
+        let latin = Head { text: b"Subject: Gr\xfc\xdfe\r\n\r\n".to_vec(), ..head("") };
+        assert_eq!(summary(KEY, 1, &latin).subject.as_str(), "Grüße");
     }
 
     #[test]
@@ -446,26 +402,23 @@ mod tests {
     #[test]
     fn a_plain_message_is_shown_with_its_header_and_as_it_is() {
         let message = shown("Subject: =?utf-8?q?=E2=9C=89?=\nX-Long: a\n b\n\nna\u{ef}ve\n\tx\n");
-        let fields: Vec<_> =
-            message.header.iter().map(|one| format!("{}: {}", one.name, one.value)).collect();
-        assert_eq!(fields, ["Subject: ✉", "X-Long: a b"]);
-        assert_eq!(texts(&message.text), ["naïve", "        x"]);
-        assert_eq!(message.origin, Origin::Plain);
-        assert_eq!(texts(&message.raw)[..3], ["Subject: =?utf-8?q?=E2=9C=89?=", "X-Long: a", " b"]);
-        assert_eq!((message.attachments.len(), message.left_out), (0, 0));
+        assert_eq!(fields(&message), ["Subject: ✉", "X-Long: a b"]);
+        assert_eq!(text(&message), ["naïve", "        x"]);
+        assert_eq!(message.body.shapes(), [Shape::Text, Shape::Raw]);
+        let raw = all(&message, Shape::Raw);
+        assert_eq!(raw[..3], ["Subject: =?utf-8?q?=E2=9C=89?=", "X-Long: a", " b"]);
+        assert_eq!((message.attachments.len(), message.body.unread()), (0, 0));
     }
 
     #[test]
-    fn an_encoded_text_is_decoded_and_one_that_is_not_what_it_says_is_left() {
-        let text = |header: &str, body: &str| {
-            let message = shown(&format!("{header}\n\n{body}"));
-            message.text.first().unwrap().as_str().to_owned()
-        };
-        let latin = "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: ";
-        assert_eq!(text(&format!("{latin}quoted-printable"), "na=EFve\n"), "naïve");
-        assert_eq!(text(&format!("{latin}BASE64"), "bmHvdmU=\n"), "naïve");
-        assert_eq!(text(&format!("{latin}quoted-printable"), "a=zz\n"), "a=zz");
-        assert_eq!(text("Content-Type: text/plain; charset=x-none", "x\n"), "x");
+    fn what_is_left_out_of_a_header_is_said() {
+        let message = shown(&format!("To: {}\nnonsense\nCc: b\n\nx", "a ".repeat(900)));
+        assert_eq!(message.header[0].value.as_str().len(), 1_799);
+        assert_eq!(fields(&message)[1..], ["?: nonsense", "Cc: b"]);
+        let message = shown(&format!("To: {}\n\nx", "a".repeat(VALUE_MOST + 99)));
+        assert!(message.header[0].value.as_str().ends_with("aaa … (99 more octets)"));
+        let message = shown(&format!("{}\nx", "A: b\n".repeat(FIELDS_MOST + 2)));
+        assert_eq!(fields(&message).last().unwrap(), "…: 2 more fields; the raw message has them");
     }
 
     const ALTERNATIVE: &str = "Content-Type: multipart/mixed; boundary=m\n\n\
@@ -480,16 +433,13 @@ mod tests {
         --m--\n";
 
     #[test]
-    fn plain_text_is_preferred_and_attachments_have_their_decoded_size() {
+    fn alternatives_can_be_chosen_and_attachments_have_their_decoded_size() {
         let message = shown(ALTERNATIVE);
-        assert_eq!(texts(&message.text), ["plain"]);
-        let attached: Vec<_> = message
-            .attachments
-            .iter()
-            .map(|one| format!("{} {} {}", one.name, one.media_type, one.octets))
-            .collect();
+        assert_eq!(message.body.shapes(), [Shape::Text, Shape::Html, Shape::Raw]);
+        assert_eq!(text(&message), ["plain", "", "Subject: inner", "", "x"]);
+        assert_eq!(all(&message, Shape::Html), ["html", "", "Subject: inner", "", "x"]);
         assert_eq!(
-            attached,
+            attached(&message),
             [
                 "pïc.png image/png 4",
                 "attachment-2.bin application/octet-stream 5",
@@ -505,44 +455,74 @@ mod tests {
     #[test]
     fn html_alone_is_shown_as_text() {
         let message = shown("Content-Type: text/html\n\n<p>one</p><b>two</b>\n");
-        assert_eq!((message.origin, texts(&message.text)), (Origin::Html, vec!["one", "two"]));
-        let message = shown("Content-Type: image/png\n\nx");
-        assert_eq!((message.origin, message.text.len()), (Origin::None, 0));
+        assert_eq!(message.body.shapes(), [Shape::Html, Shape::Raw]);
+        assert_eq!(text(&message), ["one", "", "two"]);
+        let message = shown("Content-Type: image/png\n\n\0\u{1}\u{2}");
+        assert_eq!((message.body.has_text(), text(&message).len()), (false, 0));
+        let html = b"Content-Type: text/html\r\n\r\n<meta charset=koi8-r><p>\xf0\xd2\xc9";
+        assert_eq!(text(&message_of(html)), ["При"]);
+    }
+
+    fn message_of(octets: &[u8]) -> Message {
+        message(KEY, octets.to_vec(), octets.len() as u64)
+    }
+
+    #[test]
+    fn every_part_is_shown_or_attached() {
+        let message = shown(
+            "Content-Type: multipart/alternative; boundary=a\n\n\
+             --a\nContent-Type: text/plain\n\none\n\
+             --a\nContent-Type: text/calendar\n\nBEGIN:VCALENDAR\n\
+             --a\nContent-Type: text/plain\n\ntwo\n\
+             --a\nContent-Type: text/html\n\n<p>three\n\
+             --a\nContent-Type: text/plain\n\n\n--a--\n",
+        );
+        assert_eq!(
+            (text(&message), all(&message, Shape::Html)),
+            (vec!["two".into()], vec!["three".into()])
+        );
+        assert_eq!(
+            attached(&message),
+            ["attachment-1.txt text/plain 3", "attachment-2.txt text/calendar 15"]
+        );
+    }
+
+    #[test]
+    fn the_html_of_a_message_is_a_page() {
+        let octets = ALTERNATIVE.as_bytes();
+        assert!(Parsed::of(octets).page().unwrap().ends_with("<p>html</p>\n"));
+        assert_eq!(Parsed::of(b"\r\ntext").page(), None);
     }
 
     #[test]
     fn a_long_line_goes_on_in_the_next_and_a_flood_of_lines_is_cut() {
-        let message = shown(&format!("\n{}\n", "x".repeat(2_500)));
-        assert_eq!(message.text.len(), 3);
-        let message = shown(&"\n".repeat(LINES_MOST + 11));
-        assert_eq!(message.raw.len(), LINES_MOST + 1);
-        assert_eq!(message.raw.last().unwrap().as_str(), "… (11 more lines)");
+        let message = shown(&format!("\n{}\n", "x".repeat(40_000)));
+        assert_eq!(text(&message).len(), 3);
+        let message = message_of(&[&b"\n"[..], &b"\n".repeat(200_011)].concat());
+        let passage = message.body.passage(Shape::Text, SHOWN_MOST);
+        assert_eq!((passage.lines.len(), passage.left_out), (200_000, 10));
     }
 
     #[test]
     fn what_is_beyond_the_limit_is_counted_and_left_out() {
-        let text = format!("Subject: x\r\n\r\n{}", "12345678\r\n".repeat(SHOWN_MOST / 10 + 100));
-        let message = message(KEY, text.as_bytes(), text.len() as u64 + 7);
-        assert_eq!(message.left_out, (text.len() + 7 - SHOWN_MOST) as u64);
-        assert_eq!(message.octets, text.len() as u64 + 7);
+        let text = format!(
+            "Subject: x\r\n\r\n{}",
+            format!("{}\r\n", "x".repeat(98)).repeat(SHOWN_MOST / 100 + 10)
+        );
+        let message = message(KEY, text.clone().into_bytes(), text.len() as u64 + 7);
+        let passage = message.body.passage(Shape::Raw, SHOWN_MOST);
+        assert_eq!(passage.left_out, (text.len() - SHOWN_MOST) as u64);
+        assert_eq!((message.body.unread(), message.octets), (7, text.len() as u64 + 7));
     }
 
     #[test]
-    fn messages_nested_deeper_than_any_stack_are_let_go() {
-        let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(TYPES_MOST - 1);
-        assert_eq!(message(KEY, deep.as_bytes(), 1).attachments.len(), 1);
-        let deeper = deep.repeat(2);
-        let message = message(KEY, deeper.as_bytes(), 1);
-        assert_eq!((message.header.len(), message.attachments.len()), (1, 0));
-    }
-
-    #[test]
-    fn a_message_that_is_made_to_be_searched_for_ever_is_not_taken_apart() {
+    fn a_message_that_is_made_to_be_searched_for_ever_is_taken_apart_once() {
         let part = "--b\r\nContent-Type: multipart/mixed; boundary=none\r\n\r\n";
         let header = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
-        let text = format!("{header}{}", part.repeat(SHOWN_MOST / part.len()));
-        let message = message(KEY, text.as_bytes(), text.len() as u64);
-        assert_eq!((message.header.len(), message.attachments.len()), (1, 0));
+        let message = message_of(format!("{header}{}", part.repeat(80_000)).as_bytes());
+        assert_eq!(message.header.len(), 1);
+        let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(60_000);
+        assert_eq!(message_of(deep.as_bytes()).attachments.len(), 50);
     }
 
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
@@ -550,8 +530,11 @@ mod tests {
             &b"Content-Type: "[..],
             b"multipart/mixed; boundary=b",
             b"multipart/digest; boundary=\"\"",
+            b"multipart/alternative; boundary=b",
             b"message/rfc822",
             b"text/html; charset=utf-7",
+            b"text/plain; charset=utf-16",
+            b"text/plain; charset=iso-2022-jp",
             b"Content-Transfer-Encoding: base64",
             b"Content-Transfer-Encoding: quoted-printable",
             b"Content-Disposition: attachment; filename*0*=utf-8''%ff",
@@ -564,7 +547,12 @@ mod tests {
             b"--b--",
             b"<!--",
             b"<p>&#x110000;",
+            b"<table><tr><td>",
+            b"<a href=\"",
             b"=",
+            b"(\\\"",
+            b";*'",
+            b"aGVsbG8=",
             b"\xff\xfe\x80",
             b"\x1b]52;c;",
         ]);
@@ -574,13 +562,35 @@ mod tests {
     proptest! {
         #[test]
         fn no_octets_make_it_panic(
-            text in prop_oneof![hostile(), prop::collection::vec(any::<u8>(), 0..2_000)],
+            octets in prop_oneof![hostile(), prop::collection::vec(any::<u8>(), 0..2_000)],
+            most in 0..2_000_usize,
         ) {
-            let shown = message(KEY, &text, text.len() as u64);
-            let all = shown.text.iter().chain(&shown.raw);
-            prop_assert!(all.clone().all(|line| !line.as_str().chars().any(char::is_control)));
-            let head = Head { from_line: text.clone(), text, octets: 1 };
+            let shown = message_of(&octets);
+            let is_harmless = |line: &DisplayText| !line.as_str().chars().any(char::is_control);
+            for shape in [Shape::Text, Shape::Html, Shape::Raw] {
+                let passage = shown.body.passage(shape, most);
+                prop_assert!(passage.lines.iter().all(is_harmless));
+            }
+            prop_assert!(shown.header.iter().all(|field| is_harmless(&field.name) && is_harmless(&field.value)));
+            let parsed = Parsed::of(&octets);
+            let _ = parsed.page();
+            for (one, described) in parsed.attached().zip(&shown.attachments) {
+                prop_assert_eq!(one.content().len() as u64, described.octets);
+            }
+            let head = Head { from_line: octets.clone(), text: octets, octets: 1 };
             let _ = (hash(&head), summary(KEY, 1, &head));
+        }
+
+        #[test]
+        fn a_longer_beginning_begins_with_a_shorter_one(octets in hostile(), most in 1..400_usize) {
+            let shown = message_of(&octets);
+            for shape in [Shape::Text, Shape::Raw] {
+                let (some, all) = (shown.body.passage(shape, most), shown.body.passage(shape, SHOWN_MOST));
+                // The last line may go on.
+                let steady = some.lines.len().saturating_sub(1);
+                prop_assert_eq!(some.lines.get(..steady), all.lines.get(..steady));
+                prop_assert_eq!(some.used + some.left_out, all.used + all.left_out);
+            }
         }
     }
 }

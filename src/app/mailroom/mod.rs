@@ -1,6 +1,7 @@
 //! What an operator does with mailboxes and messages, as values: what the screen wishes, and what
 //! it is told. Everything that comes from a message has become [`DisplayText`] here.
 
+pub mod browser;
 pub mod clerk;
 pub mod compose;
 pub mod decode;
@@ -10,13 +11,14 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+use crate::app::mailroom::decode::Body;
 use crate::store::directory::Directory;
 use crate::wire::display::DisplayText;
 
 /// Messages of one mailbox that are listed at most, the newest; the listing says so.
 pub const LISTED_MOST: usize = 200_000;
 
-/// Octets of one message that are shown at most; it is saved whole.
+/// Octets of a message's text that are shown at most; it is saved whole.
 pub const SHOWN_MOST: usize = 4 * 1024 * 1024;
 
 /// Octets of an attachment that a composed message can be given.
@@ -69,6 +71,8 @@ pub enum Wish {
     Close,
     /// Show a message of the mailbox that is open.
     Read(MessageKey),
+    /// Open the HTML of a message in the browser.
+    Browse(MessageKey),
     /// Save a message as it is to a file of its own in the current directory.
     Save(MessageKey),
     /// Save one attachment, by its place, or all of them, to the current directory.
@@ -114,7 +118,7 @@ pub enum News {
     Complete,
     /// The mailbox cannot be listed, in a sentence.
     NotListed(String),
-    /// A message to be shown.
+    /// A message to be shown; a long one first as far as it has been read, and then again.
     Shown(Box<Message>),
     /// A message cannot be shown, in a sentence.
     NotShown(String),
@@ -131,38 +135,35 @@ pub struct Message {
     pub key: MessageKey,
     /// All header fields in their order, unfolded; encoded words are decoded.
     pub header: Vec<Field>,
-    /// The text, decoded, by lines; HTML as text.
-    pub text: Vec<DisplayText>,
-    /// What `text` was made of.
-    pub origin: Origin,
-    /// The message as it is, by lines.
-    pub raw: Vec<DisplayText>,
+    /// Its text.
+    pub body: Body,
     /// What is attached.
     pub attachments: Vec<Attachment>,
     /// Length of the whole message, as RETR sends it.
     pub octets: u64,
-    /// Octets of it beyond [`SHOWN_MOST`], which are not in here.
-    pub left_out: u64,
 }
+
+/// The header fields that say whom a message is from and what it is about, in this order.
+pub const USUAL_FIELDS: [&str; 6] = ["From", "To", "Cc", "Reply-To", "Subject", "Date"];
 
 /// A header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
+    /// Its name; `?` for a line that is no field.
     pub name: DisplayText,
     /// What it says.
     pub value: DisplayText,
 }
 
-/// What a shown text was made of.
+/// As what the text of a message is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Plain text.
-    Plain,
-    /// HTML.
+pub enum Shape {
+    /// Its text, decoded: plain text where there is a choice.
+    Text,
+    /// Its text, decoded: HTML where there is a choice, as text.
     Html,
-    /// There is no text.
-    None,
+    /// The message as it is.
+    Raw,
 }
 
 /// Something attached to a message.

@@ -8,7 +8,6 @@ use crate::app::action::{Command, Context, Pane};
 use crate::app::state::State;
 use crate::app::state::figures::grouped;
 use crate::app::state::row::Row;
-use crate::app::state::viewer::Shape;
 use crate::wire::display::DisplayText;
 
 impl State {
@@ -66,10 +65,7 @@ impl State {
     /// Copies the text of the open message, or all of it where it is shown as it is.
     fn copy_message(&mut self) -> Option<Command> {
         let viewer = self.reader.viewer()?;
-        let lines = match viewer.shape() {
-            Shape::Raw => &viewer.message().raw,
-            Shape::Decoded => &viewer.message().text,
-        };
+        let lines = viewer.all_text();
         let lines: Vec<&str> = lines.iter().map(DisplayText::as_str).collect();
         let (text, count) = (lines.join("\n"), lines.len());
         self.say(&format!("Copied {} lines of the message.", grouped(count)));
@@ -136,7 +132,7 @@ mod tests {
 
     #[test]
     fn in_a_mailbox_what_is_read_is_copied() {
-        use crate::app::mailroom::{Attachment, Message, MessageKey, News, Origin, Summary};
+        use crate::app::mailroom::{MessageKey, News, Summary, decode};
         let mut state = talking();
         state.focus = Pane::Mailboxes;
         let (key, text) = (MessageKey { hash: 1, occurrence: 0 }, |text: &str| text.into());
@@ -149,19 +145,11 @@ mod tests {
         state.take_news(News::Complete);
         assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Ben: Hello");
         state.update(Action::OpenMessage);
-        state.take_news(News::Shown(Box::new(Message {
-            key,
-            header: Vec::new(),
-            text: vec![text("Linh,"), text("bye")],
-            origin: Origin::Plain,
-            raw: vec![text("Subject: Hello")],
-            attachments: Vec::<Attachment>::new(),
-            octets: 9,
-            left_out: 0,
-        })));
+        let message = decode::message(key, b"Subject: Hello\n\nLinh,\nbye\n".to_vec(), 27);
+        state.take_news(News::Shown(Box::new(message)));
         assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Linh,\nbye");
-        let raw = [Action::RawMessage, Action::CopyLine];
-        assert_eq!(copied(&mut state, &raw).unwrap(), "Subject: Hello");
+        let raw = [Action::NextShape, Action::CopyLine];
+        assert_eq!(copied(&mut state, &raw).unwrap(), "Subject: Hello\n\nLinh,\nbye");
     }
 
     #[test]

@@ -73,7 +73,11 @@ impl Reader {
         match news {
             News::Said(words) => return Some(words),
             News::Shown(message) => self.show(*message),
-            News::NotShown(why) => return self.coming.take().map(|_| why),
+            News::NotShown(why) => {
+                // Of the open message there may be more that cannot be read.
+                let is_heard = self.coming.take().is_some() || self.viewer.is_some();
+                return is_heard.then_some(why);
+            }
             about_the_list => {
                 let messages = self.messages.as_mut()?;
                 take_into(messages, about_the_list);
@@ -82,9 +86,15 @@ impl Reader {
         None
     }
 
-    /// A message that is no longer wished for comes too late.
+    /// A message that is no longer wished for comes too late. The open one comes again when more of
+    /// it has been read.
     fn show(&mut self, message: Message) {
-        if self.coming == Some(message.key) {
+        if let Some(viewer) = &mut self.viewer
+            && self.coming.is_none()
+            && viewer.key() == message.key
+        {
+            viewer.grow_to(message);
+        } else if self.coming == Some(message.key) {
             self.coming = None;
             self.viewer = Some(match &self.viewer {
                 Some(viewer) => viewer.turned_to(message),
@@ -205,10 +215,19 @@ impl Reader {
         None
     }
 
-    /// Shows the message as it is, or decoded again.
-    pub fn toggle_raw(&mut self) {
+    /// Shows the message in the next of its shapes.
+    pub fn next_shape(&mut self) {
         if let Some(viewer) = &mut self.viewer {
-            viewer.toggle_raw();
+            viewer.next_shape();
+        }
+    }
+
+    /// The open message, if it has HTML; else why there is none to open.
+    pub fn key_of_html(&self) -> Result<MessageKey, &'static str> {
+        match &self.viewer {
+            Some(viewer) if viewer.message().body.has_html() => Ok(viewer.key()),
+            Some(_) => Err("This message has no HTML."),
+            None => Err("No message is open."),
         }
     }
 

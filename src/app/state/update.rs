@@ -72,7 +72,8 @@ impl State {
             Action::NewMailbox => self.ask_for(Purpose::NewMailbox, ""),
             Action::OpenMessage => return self.reader.open_selected().map(Command::Wish),
             Action::OtherMessage(direction) => return self.open_other_message(direction),
-            Action::RawMessage => self.reader.toggle_raw(),
+            Action::NextShape => self.reader.next_shape(),
+            Action::Browse => return self.browse(),
             Action::AllHeaders => self.reader.toggle_header(),
             Action::SaveMessage => return self.on_message(Wish::Save),
             Action::SaveAttachments => return self.save_attachments(),
@@ -464,6 +465,16 @@ impl State {
             self.say("No message is selected.");
         }
         key.map(|key| Command::Wish(wish(key)))
+    }
+
+    fn browse(&mut self) -> Option<Command> {
+        match self.reader.key_of_html() {
+            Ok(key) => Some(Command::Wish(Wish::Browse(key))),
+            Err(why) => {
+                self.say(why);
+                None
+            }
+        }
     }
 
     fn ask_to_delete(&mut self) {

@@ -1,25 +1,23 @@
-//! The message that is open: what of it is shown, how far down, and what is looked for in it. How
-//! its text falls into lines is worked out once for each width, by whoever draws it.
+//! The message that is open: what of it is shown, how far down, and what is looked for in it. Its text
+//! is decoded as far as it is looked at; how it falls into lines is worked out once for each width, by
+//! whoever draws it.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::app::action::{Direction, Step};
-use crate::app::mailroom::{Field, Message, MessageKey};
+use crate::app::mailroom::decode::Passage;
+use crate::app::mailroom::{Field, Message, MessageKey, SHOWN_MOST, Shape, USUAL_FIELDS};
 use crate::app::state::pattern::Pattern;
 use crate::app::state::{Extent, LongRows};
+use crate::wire::display::DisplayText;
 
-/// The header fields that say whom a message is from and what it is about, in this order.
-const USUAL: [&str; 6] = ["From", "To", "Cc", "Reply-To", "Subject", "Date"];
+/// Octets of a text that are decoded when a message is opened: more than any screen shows.
+const DECODED_FIRST: usize = 32 * 1024;
 
-/// As what a message is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Its header fields and its text, decoded.
-    Decoded,
-    /// As it is.
-    Raw,
-}
+/// How many times as many are decoded when more is looked at, so that what is decoded again is a
+/// part of it all.
+const GROWTH: usize = 4;
 
 /// Which header fields are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +76,9 @@ pub struct Room {
 pub struct Viewer {
     message: Arc<Message>,
     shape: Shape,
+    /// The beginning of the text, and how many octets of it were asked for.
+    passage: Passage,
+    asked: usize,
     header: Header,
     /// Places of the header fields that are shown.
     fields: Vec<usize>,
@@ -91,12 +92,14 @@ pub struct Viewer {
     search: Option<Search>,
 }
 
-/// What is looked for.
+/// What is looked for, in all of the text.
 #[derive(Debug, Clone)]
 struct Search {
     pattern: Pattern,
     /// The first line in view when it began.
     origin: usize,
+    /// Whether it is still to be gone to, when there are lines again.
+    is_new: bool,
     /// The lines in which something begins that was found.
     found: Vec<usize>,
     /// Which of them was gone to.
@@ -107,10 +110,32 @@ impl Viewer {
     /// Opens a message at its beginning.
     #[must_use]
     pub fn new(message: Message) -> Self {
+        let shape = message.body.shapes().first().copied().unwrap_or(Shape::Raw);
+        Self::shaped(message, shape, Header::Usual)
+    }
+
+    /// Shows another message in the same way.
+    #[must_use]
+    pub fn turned_to(&self, message: Message) -> Self {
+        let shape = self.shape_of(&message);
+        Self::shaped(message, shape, self.header)
+    }
+
+    /// Shows more of the same message at the same place.
+    pub fn grow_to(&mut self, message: Message) {
+        self.shape = self.shape_of(&message);
+        self.message = Arc::new(message);
+        self.choose_fields();
+        self.decode(self.asked);
+    }
+
+    fn shaped(message: Message, shape: Shape, header: Header) -> Self {
         let mut viewer = Self {
             message: Arc::new(message),
-            shape: Shape::Decoded,
-            header: Header::Usual,
+            shape,
+            passage: Passage::default(),
+            asked: 0,
+            header,
             fields: Vec::new(),
             room: None,
             lines: Vec::new(),
@@ -119,15 +144,27 @@ impl Viewer {
             search: None,
         };
         viewer.choose_fields();
+        viewer.decode(DECODED_FIRST);
         viewer
     }
 
-    /// Shows another message in the same way.
-    #[must_use]
-    pub fn turned_to(&self, message: Message) -> Self {
-        let mut viewer = Self { shape: self.shape, header: self.header, ..Self::new(message) };
-        viewer.choose_fields();
-        viewer
+    /// What other messages are shown as, if this one can be.
+    fn shape_of(&self, message: &Message) -> Shape {
+        let shapes = message.body.shapes();
+        let same = shapes.iter().find(|&&shape| shape == self.shape);
+        same.or(shapes.first()).copied().unwrap_or(Shape::Raw)
+    }
+
+    /// Decodes the beginning of the text, some `most` octets; its lines must be made anew.
+    fn decode(&mut self, most: usize) {
+        self.asked = most.min(SHOWN_MOST);
+        self.passage = self.message.body.passage(self.shape, self.asked);
+        self.room = None;
+    }
+
+    /// Whether as much of the text has been decoded as there is, or as is shown.
+    const fn has_all(&self) -> bool {
+        self.passage.left_out == 0 || self.asked >= SHOWN_MOST
     }
 
     /// Which message it is.
@@ -163,23 +200,40 @@ impl Viewer {
     /// The text of a part of which lines show stretches.
     #[must_use]
     pub fn text(&self, part: Part) -> &str {
-        let text = match (part, self.shape) {
-            (Part::Field(n), _) => self.field(n).map(|field| &field.value),
-            (Part::Text(n), Shape::Decoded) => self.message.text.get(n as usize),
-            (Part::Text(n), Shape::Raw) => self.message.raw.get(n as usize),
-            (Part::Attachment(_) | Part::Rule | Part::End, _) => None,
+        let text = match part {
+            Part::Field(n) => self.field(n).map(|field| &field.value),
+            Part::Text(n) => self.passage.lines.get(n as usize),
+            Part::Attachment(_) | Part::Rule | Part::End => None,
         };
         text.map_or("", |text| text.as_str())
     }
 
-    /// Shows the message as it is, or decoded again.
-    pub fn toggle_raw(&mut self) {
-        self.shape = match self.shape {
-            Shape::Decoded => Shape::Raw,
-            Shape::Raw => Shape::Decoded,
-        };
+    /// How many lines of the text there are so far.
+    #[must_use]
+    pub const fn text_lines(&self) -> usize {
+        self.passage.lines.len()
+    }
+
+    /// Octets of the message that do not follow, however far down one goes.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        let left_out = self.passage.left_out.saturating_add(self.message.body.unread());
+        if self.has_all() { left_out } else { 0 }
+    }
+
+    /// All lines of the text, as it is shown.
+    #[must_use]
+    pub fn all_text(&self) -> Vec<DisplayText> {
+        self.message.body.passage(self.shape, SHOWN_MOST).lines
+    }
+
+    /// Shows the message in the next of the shapes that it has.
+    pub fn next_shape(&mut self) {
+        let shapes = self.message.body.shapes();
+        let next = shapes.iter().skip_while(|&&shape| shape != self.shape).nth(1);
+        self.shape = next.or(shapes.first()).copied().unwrap_or(Shape::Raw);
         self.top = 0;
-        self.room = None;
+        self.decode(if self.search.is_some() { SHOWN_MOST } else { DECODED_FIRST });
     }
 
     /// Shows all header fields, or the usual ones.
@@ -192,15 +246,24 @@ impl Viewer {
     }
 
     /// Fits the message into a view of `height` lines. `lines` makes the lines, and is asked only
-    /// when they have changed; the view then stays at the text that was its first.
-    pub fn fit(&mut self, room: Room, height: usize, lines: impl FnOnce(&Self) -> Vec<Line>) {
+    /// when they have changed; the view then stays at the text that was its first. Where what is
+    /// decoded ends within the next page, more is decoded.
+    pub fn fit(&mut self, room: Room, height: usize, lines: impl Fn(&Self) -> Vec<Line>) {
         self.page = height.max(1);
-        if self.room != Some(room) {
-            let first = self.lines.get(self.top).copied().filter(|_| self.top > 0);
-            self.lines = lines(self);
-            self.room = Some(room);
-            self.top = first.map_or(self.top, |first| self.line_with(first));
-            self.look_again();
+        loop {
+            if self.room != Some(room) {
+                let first = self.lines.get(self.top).copied().filter(|_| self.top > 0);
+                self.lines = lines(self);
+                self.room = Some(room);
+                self.top = first.map_or(self.top, |first| self.line_with(first));
+                self.look_again();
+                self.go_to_new();
+            }
+            let needed = self.top.saturating_add(self.page.saturating_mul(2));
+            if self.has_all() || self.lines.len() >= needed {
+                break;
+            }
+            self.decode(self.asked.saturating_mul(GROWTH));
         }
         self.top = self.top.min(self.most_above());
     }
@@ -212,8 +275,19 @@ impl Viewer {
 
     /// How far down the view is.
     #[must_use]
-    pub const fn extent(&self) -> Extent {
-        Extent { above: self.top, page: self.page, all: self.lines.len() }
+    pub fn extent(&self) -> Extent {
+        Extent { above: self.top, page: self.page, all: self.lines.len() + self.lines_to_come() }
+    }
+
+    /// About how many lines the text has that has not been decoded.
+    fn lines_to_come(&self) -> usize {
+        if self.has_all() {
+            return 0;
+        }
+        let lines = u64::try_from(self.lines.len()).unwrap_or(u64::MAX);
+        let all = self.passage.left_out.min(SHOWN_MOST as u64);
+        usize::try_from(lines.saturating_mul(all) / self.passage.used.max(1))
+            .unwrap_or(usize::MAX / 2)
     }
 
     /// Scrolls; where the end is, is known when the message is fitted into its view again.
@@ -249,9 +323,24 @@ impl Viewer {
     pub fn look_for(&mut self, pattern: Option<Pattern>) {
         // While it is typed, every letter looks from where the first one did.
         let origin = self.search.as_ref().map_or(self.top, |search| search.origin);
-        self.search = pattern.map(|pattern| Search { pattern, origin, found: Vec::new(), at: 0 });
+        self.search = pattern.map(|pattern| Search {
+            pattern,
+            origin,
+            is_new: true,
+            found: Vec::new(),
+            at: 0,
+        });
+        if self.search.is_some() && !self.has_all() {
+            self.decode(SHOWN_MOST);
+            return;
+        }
         self.look_again();
-        if let Some(search) = &mut self.search {
+        self.go_to_new();
+    }
+
+    fn go_to_new(&mut self) {
+        if let Some(search) = self.search.as_mut().filter(|search| search.is_new) {
+            search.is_new = false;
             let next = search.found.partition_point(|&line| line < search.origin);
             search.at = if next < search.found.len() { next } else { 0 };
             self.go_to_found();
@@ -271,13 +360,16 @@ impl Viewer {
     }
 
     fn choose_fields(&mut self) {
-        let all = self.message.header.iter().enumerate();
         self.fields = match self.header {
-            Header::All => all.map(|(place, _)| place).collect(),
+            Header::All => (0..self.message.header.len()).collect(),
+            // What is no field may be text that has lost the empty line before it.
             Header::Usual => {
-                let is = |name: &str, field: &Field| field.name.as_str().eq_ignore_ascii_case(name);
-                let named = |name| all.clone().filter(move |(_, field)| is(name, field));
-                USUAL.into_iter().flat_map(named).map(|(place, _)| place).collect()
+                let fields = |name: &'static str| {
+                    let all = self.message.header.iter().enumerate();
+                    all.filter(move |(_, field)| field.name.as_str().eq_ignore_ascii_case(name))
+                };
+                let chosen = USUAL_FIELDS.into_iter().chain(["?"]).flat_map(fields);
+                chosen.map(|(place, _)| place).collect()
             }
         };
         self.room = None;
@@ -292,12 +384,23 @@ impl Viewer {
 
     fn look_again(&mut self) {
         let Some(mut search) = self.search.take() else { return };
-        let begins_in = |line: &Line| {
-            let found = search.pattern.all_in(self.text(line.part));
-            found.iter().any(|found| line.range().contains(&found.start))
-        };
-        let lines = self.lines.iter().enumerate();
-        search.found = lines.filter(|(_, line)| begins_in(line)).map(|(n, _)| n).collect();
+        search.found.clear();
+        // A part is looked through once, however many lines it has.
+        let (mut part, mut found) = (Part::End, Vec::new());
+        for (n, line) in self.lines.iter().enumerate() {
+            if line.part != part {
+                part = line.part;
+                found = search.pattern.all_in(self.text(part));
+                found.reverse();
+            }
+            let before = found.len();
+            while found.last().is_some_and(|found| found.start < line.range().end) {
+                found.pop();
+            }
+            if found.len() < before {
+                search.found.push(n);
+            }
+        }
         search.at = search.at.min(search.found.len().saturating_sub(1));
         self.search = Some(search);
     }
@@ -319,19 +422,19 @@ impl Viewer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::mailroom::Origin;
+    use crate::app::mailroom::decode;
+
+    const KEY: MessageKey = MessageKey { hash: 1, occurrence: 0 };
+
+    fn of_text(text: &str) -> Message {
+        let text = format!("Subject: v\n\n{text}").into_bytes();
+        let octets = text.len() as u64;
+        decode::message(KEY, text, octets)
+    }
 
     fn message(lines: usize) -> Message {
-        Message {
-            key: MessageKey { hash: 1, occurrence: 0 },
-            header: Vec::new(),
-            text: (0..lines).map(|n| (&*format!("line {n}")).into()).collect(),
-            origin: Origin::Plain,
-            raw: Vec::new(),
-            attachments: Vec::new(),
-            octets: 0,
-            left_out: 0,
-        }
+        let lines: Vec<String> = (0..lines).map(|n| format!("line {n}\n")).collect();
+        of_text(&lines.concat())
     }
 
     fn room(width: u16) -> Room {
@@ -340,23 +443,23 @@ mod tests {
 
     /// Each line of the text falls into as many lines.
     fn pieces(viewer: &Viewer, count: u32) -> Vec<Line> {
-        let texts = (0..).zip(&viewer.message().text).map(|(n, _)| Part::Text(n));
+        let texts = (0..).take(viewer.text_lines()).map(Part::Text);
         texts.flat_map(|part| (0..count).map(move |n| Line { part, from: n, to: n + 1 })).collect()
     }
 
     #[test]
     fn lines_are_made_once_for_each_width_and_not_for_each_view() {
-        let mut viewer = Viewer::new(message(100_000));
-        let mut made = 0;
+        let mut viewer = Viewer::new(message(2_000));
+        let made = std::cell::Cell::new(0);
         for width in [80, 80, 80, 60, 60] {
             viewer.fit(room(width), 20, |viewer| {
-                made += 1;
+                made.set(made.get() + 1);
                 pieces(viewer, 1)
             });
             viewer.step(Step::PageDown);
             assert_eq!(viewer.in_view().take(20).count(), 20);
         }
-        assert_eq!(made, 2);
+        assert_eq!(made.get(), 2);
     }
 
     #[test]
@@ -371,9 +474,69 @@ mod tests {
 
     #[test]
     fn the_end_that_is_asked_for_before_there_are_lines_is_not_forgotten() {
-        let mut viewer = Viewer::new(message(50));
+        for lines in [50, 20_000] {
+            let mut viewer = Viewer::new(message(lines));
+            viewer.step(Step::Last);
+            viewer.fit(room(80), 5, |viewer| pieces(viewer, 1));
+            assert_eq!(viewer.extent().above, lines - 5);
+        }
+    }
+
+    /// Each line of the text falls into lines of 80 octets.
+    fn wrapped(viewer: &Viewer) -> Vec<Line> {
+        let texts = (0..).take(viewer.text_lines()).map(Part::Text);
+        let lines = texts.flat_map(|part| {
+            let length = u32::try_from(viewer.text(part).len()).unwrap();
+            let from = (0..length.max(1)).step_by(80);
+            from.map(move |from| Line { part, from, to: length.min(from + 80) })
+        });
+        lines.collect()
+    }
+
+    // A message of one line of 4 MB took 9 s to open, and four times as long when it was twice as long.
+    #[test]
+    fn only_what_is_looked_at_is_decoded_however_long_a_line_is() {
+        for text in ["w".repeat(8 << 20), "word word\n".repeat(800_000)] {
+            let mut viewer = Viewer::new(of_text(&text));
+            viewer.fit(room(80), 20, wrapped);
+            let octets = viewer.passage.used;
+            assert!(octets <= DECODED_FIRST as u64, "{octets}");
+            assert_eq!((viewer.in_view().take(20).count(), viewer.left_out()), (20, 0));
+            for _ in 0..40 {
+                viewer.step(Step::PageDown);
+                viewer.fit(room(80), 20, wrapped);
+            }
+            assert_eq!(viewer.extent().above, 800);
+            let octets = viewer.passage.used;
+            assert!(octets <= (DECODED_FIRST * GROWTH) as u64, "{octets}");
+            viewer.step(Step::Last);
+            viewer.fit(room(80), 20, wrapped);
+            assert_eq!(viewer.passage.used, SHOWN_MOST as u64);
+            assert!(viewer.left_out() >= text.len() as u64 - SHOWN_MOST as u64);
+        }
+    }
+
+    #[test]
+    fn what_is_looked_for_is_found_also_in_what_was_not_decoded_yet() {
+        let mut viewer = Viewer::new(message(100_000));
+        viewer.fit(room(80), 20, |viewer| pieces(viewer, 1));
+        viewer.look_for(Pattern::parse("line 90000").unwrap());
+        viewer.fit(room(80), 20, |viewer| pieces(viewer, 1));
+        assert_eq!(viewer.found(), (1, 1));
+        assert!(viewer.in_view().take(20).any(|line| line.part == Part::Text(90_000)));
+    }
+
+    #[test]
+    fn more_of_the_same_message_moves_nothing() {
+        let text = message(2_000);
+        let beginning = "Subject: v\n\nline 0\nline 1\nline 2\nline 3\n".as_bytes();
+        let mut viewer = Viewer::new(decode::message(KEY, beginning.to_vec(), text.octets));
+        viewer.fit(room(80), 2, |viewer| pieces(viewer, 1));
         viewer.step(Step::Last);
-        viewer.fit(room(80), 5, |viewer| pieces(viewer, 1));
-        assert_eq!(viewer.extent().above, 45);
+        viewer.fit(room(80), 2, |viewer| pieces(viewer, 1));
+        assert_eq!((viewer.left_out() > 0, viewer.extent().above), (true, 2));
+        viewer.grow_to(text);
+        viewer.fit(room(80), 2, |viewer| pieces(viewer, 1));
+        assert_eq!((viewer.left_out(), viewer.extent().above), (0, 2));
     }
 }

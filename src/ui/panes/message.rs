@@ -8,9 +8,9 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use crate::app::action::{Action, Pane};
-use crate::app::mailroom::{Attachment, Message, Origin};
+use crate::app::mailroom::{Attachment, Shape};
 use crate::app::state::pattern::Pattern;
-use crate::app::state::viewer::{Line, Part, Room, Shape, Viewer};
+use crate::app::state::viewer::{Line, Part, Room, Viewer};
 use crate::app::state::{LongRows, State};
 use crate::ui::panes::{Titles, frame, inside, scroll_bar};
 use crate::ui::text::{columns, cut, line, octets, put, width, wrap, wrap_words};
@@ -85,7 +85,8 @@ fn left_title(state: &State, viewer: &Viewer) -> String {
 fn right_title(viewer: &Viewer) -> String {
     let size = octets(viewer.message().octets);
     match viewer.shape() {
-        Shape::Decoded => size,
+        Shape::Text => size,
+        Shape::Html => format!("HTML · {size}"),
         Shape::Raw => format!("raw · {size}"),
     }
 }
@@ -93,10 +94,10 @@ fn right_title(viewer: &Viewer) -> String {
 /// All lines of the message in a view of this width.
 fn lines(viewer: &Viewer, room: Room) -> Vec<Line> {
     let mut lines = match viewer.shape() {
-        Shape::Decoded => decoded_lines(viewer, room.width),
+        Shape::Text | Shape::Html => decoded_lines(viewer, room.width),
         Shape::Raw => raw_lines(viewer, room),
     };
-    if end(viewer.message()).is_some() {
+    if end(viewer).is_some() {
         lines.push(single(Part::End));
     }
     lines
@@ -112,7 +113,7 @@ fn decoded_lines(viewer: &Viewer, most: u16) -> Vec<Line> {
     let attachments = (0..message.attachments.len()).filter_map(short);
     lines.extend(attachments.map(|n| single(Part::Attachment(n))));
     lines.push(single(Part::Rule));
-    add_stretches(&mut lines, viewer, message.text.len(), Part::Text, |text| {
+    add_stretches(&mut lines, viewer, viewer.text_lines(), Part::Text, |text| {
         wrap_words(text, usize::from(most))
     });
     lines
@@ -120,10 +121,11 @@ fn decoded_lines(viewer: &Viewer, most: u16) -> Vec<Line> {
 
 fn raw_lines(viewer: &Viewer, room: Room) -> Vec<Line> {
     let mut lines = Vec::new();
-    let count = viewer.message().raw.len();
-    add_stretches(&mut lines, viewer, count, Part::Text, |text| match room.long_rows {
-        LongRows::Cut => whole(text),
-        LongRows::Wrapped => anywhere(text, usize::from(room.width)),
+    add_stretches(&mut lines, viewer, viewer.text_lines(), Part::Text, |text| {
+        match room.long_rows {
+            LongRows::Cut => whole(text),
+            LongRows::Wrapped => anywhere(text, usize::from(room.width)),
+        }
     });
     lines
 }
@@ -166,9 +168,9 @@ fn anywhere(text: &str, most: usize) -> Vec<Range<usize>> {
 }
 
 /// What is said behind the text.
-fn end(message: &Message) -> Option<String> {
-    let left_out = octets(message.left_out);
-    (message.left_out > 0).then(|| format!("… {left_out} more; s saves it whole"))
+fn end(viewer: &Viewer) -> Option<String> {
+    let left_out = viewer.left_out();
+    (left_out > 0).then(|| format!("… {} more; s saves it whole", octets(left_out)))
 }
 
 fn draw_line(state: &State, viewer: &Viewer, shown: Line, at: Rect, buffer: &mut Buffer) {
@@ -181,13 +183,13 @@ fn draw_line(state: &State, viewer: &Viewer, shown: Line, at: Rect, buffer: &mut
             draw_text(viewer, shown, behind_name(at), style, &theme, buffer);
         }
         Part::Attachment(n) => draw_attachment(viewer, n, at, &theme, buffer),
-        Part::Rule => draw_rule(viewer.message(), at, &theme, buffer),
+        Part::Rule => draw_rule(state, viewer, at, &theme, buffer),
         Part::Text(_) => {
             let style = text_style(viewer, shown.part, &theme);
             draw_text(viewer, shown, at, style, &theme, buffer);
         }
         Part::End => {
-            let words = end(viewer.message()).unwrap_or_default();
+            let words = end(viewer).unwrap_or_default();
             put(buffer, at.as_position(), at.width, &words, theme.notice);
         }
     }
@@ -210,7 +212,7 @@ fn field_style(viewer: &Viewer, n: u32, theme: &Theme) -> Style {
 
 /// What is quoted stands back.
 fn text_style(viewer: &Viewer, part: Part, theme: &Theme) -> Style {
-    let is_quoted = viewer.shape() == Shape::Decoded && viewer.text(part).starts_with('>');
+    let is_quoted = viewer.shape() != Shape::Raw && viewer.text(part).starts_with('>');
     if is_quoted { theme.client } else { theme.text }
 }
 
@@ -251,17 +253,36 @@ fn highlight(
     }
 }
 
-/// Between header and text; says what the text was made of, if it is not what it seems.
-fn draw_rule(message: &Message, at: Rect, theme: &Theme, buffer: &mut Buffer) {
+/// Between header and text; says what the text was made of, if it is not what it seems, and what
+/// else there is.
+fn draw_rule(state: &State, viewer: &Viewer, at: Rect, theme: &Theme, buffer: &mut Buffer) {
     let rule = "─".repeat(usize::from(at.width));
     put(buffer, at.as_position(), at.width, &rule, theme.border);
-    let words = match message.origin {
-        Origin::Plain => return,
-        Origin::Html => " shown as text from HTML ",
-        Origin::None => " no text ",
-    };
     let from = Position::new(at.x + 2.min(at.width), at.y);
-    put(buffer, from, at.width.saturating_sub(2), words, theme.faint);
+    put(buffer, from, at.width.saturating_sub(2), &about_text(state, viewer), theme.faint);
+}
+
+fn about_text(state: &State, viewer: &Viewer) -> String {
+    let body = &viewer.message().body;
+    if !body.has_text() {
+        return " no text ".to_owned();
+    }
+    if !body.has_html() {
+        return String::new();
+    }
+    let key = |action, words: &str| match state.keymap.key_of(action).as_str() {
+        "" => None,
+        key => Some(format!("{key} {words}")),
+    };
+    let browser = key(Action::Browse, "opens it in the browser");
+    let about = match viewer.shape() {
+        Shape::Html => [Some("shown as text from HTML".to_owned()), browser],
+        _ if body.shapes().contains(&Shape::Html) => {
+            [key(Action::NextShape, "shows the HTML"), browser]
+        }
+        _ => [Some("with HTML".to_owned()), browser],
+    };
+    format!(" {} ", about.into_iter().flatten().collect::<Vec<_>>().join(" · "))
 }
 
 /// The columns of the list of attachments.

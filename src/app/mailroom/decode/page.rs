@@ -1,0 +1,76 @@
+//! HTML that strangers have written, as a page for a browser that fetches nothing and runs nothing.
+
+use std::borrow::Cow;
+
+use memchr::memchr_iter;
+
+/// What a browser is told before it sees anything of a stranger (Content Security Policy): nothing
+/// is fetched, nothing is run, nothing is sent. Links still lead where they lead when they are
+/// clicked.
+const HEAD: &str = "<!doctype html>\n<meta charset=\"utf-8\">\n\
+    <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+    style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
+    <meta http-equiv=\"x-dns-prefetch-control\" content=\"off\">\n\
+    <meta name=\"referrer\" content=\"no-referrer\">\n";
+
+/// What the policy does not hold back: a page that leads elsewhere by itself, and names that are
+/// looked up before anybody has clicked. And what it does, for the case that it is not understood.
+const UNWANTED: [&str; 9] =
+    ["meta", "link", "base", "script", "iframe", "frame", "object", "embed", "form"];
+
+/// A page of these pieces of HTML, which are UTF-8.
+#[must_use]
+pub(super) fn harmless(html: &[String]) -> String {
+    let pieces: Vec<Cow<'_, str>> = html.iter().map(|html| without_unwanted(html)).collect();
+    format!("{HEAD}{}\n", pieces.join("\n<hr>\n"))
+}
+
+/// Elements that are unwanted become ones that no browser knows. Wherever a browser sees the
+/// beginning of one, these letters stand there.
+fn without_unwanted(html: &str) -> Cow<'_, str> {
+    let octets = html.as_bytes();
+    let is_unwanted = |at: &usize| {
+        let name = octets.get(at + 1..).unwrap_or_default();
+        UNWANTED.iter().any(|unwanted| {
+            name.get(..unwanted.len())
+                .is_some_and(|name| name.eq_ignore_ascii_case(unwanted.as_bytes()))
+        })
+    };
+    let mut harmless = String::new();
+    let mut from = 0;
+    for at in memchr_iter(b'<', octets).filter(is_unwanted) {
+        harmless.push_str(html.get(from..=at).unwrap_or_default());
+        harmless.push_str("x-");
+        from = at + 1;
+    }
+    if from == 0 {
+        return Cow::Borrowed(html);
+    }
+    harmless.push_str(html.get(from..).unwrap_or_default());
+    Cow::Owned(harmless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_fetches_nothing_and_leads_nowhere() {
+        let html = "<html><META http-equiv=refresh content='0;url=https://t.example'>\
+                    <link rel=dns-prefetch href=//t.example><p>é</p></script>";
+        let page = harmless(&[html.to_owned()]);
+        let (head, body) = page.split_once("no-referrer\">\n").unwrap();
+        assert!(head.contains("default-src 'none'") && head.find("Policy") < head.find("referrer"));
+        assert_eq!(
+            body,
+            "<html><x-META http-equiv=refresh content='0;url=https://t.example'>\
+             <x-link rel=dns-prefetch href=//t.example><p>é</p></script>\n"
+        );
+    }
+
+    #[test]
+    fn several_texts_are_one_page() {
+        let page = harmless(&["<p>one".to_owned(), "two".to_owned()]);
+        assert!(page.ends_with("<p>one\n<hr>\ntwo\n"));
+    }
+}
