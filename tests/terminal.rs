@@ -43,6 +43,21 @@ fn what_a_client_says_is_seen_as_it_says_it() {
 }
 
 #[test]
+fn what_a_client_has_begun_of_a_message_is_seen_while_it_hangs() {
+    let terminal = Terminal::console(80, 24).shows("smtp:");
+    let mut client = connect(terminal.port("smtp"));
+    say(&mut client, "HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<linhphan@localhost>\r\nDATA\r\n");
+    say(&mut client, "Subject: q\r\n\r\nhangs here\r\n.\n");
+    let terminal = terminal.shows("└ .  a dot, but its line ends in LF alone");
+    say(&mut client, "\r\n.\r\n");
+    let is_taken = |shown: &Shown| {
+        let screen = shown.parser.screen().contents();
+        screen.contains("S: 250 OK") && !screen.contains("a dot, but")
+    };
+    terminal.until(is_taken, "the message").press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn a_hostile_client_cannot_drive_the_terminal() {
     let terminal = Terminal::console(80, 24).shows("echo:");
     let mut client = connect(terminal.port("echo"));

@@ -151,7 +151,7 @@ async fn read_reply(
         let unread = arrived.unread();
         let ended = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
         presence.received(octets);
-        presence.unfinished(unread.get(ended..).unwrap_or_default());
+        presence.unended_line(unread.get(ended..).unwrap_or_default());
     }
 }
 

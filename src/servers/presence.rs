@@ -88,14 +88,29 @@ impl Presence {
         }
     }
 
-    /// `partial` is the unfinished line that is left of what has come.
-    pub fn unfinished(&self, partial: &[u8]) {
+    /// `line` is the unended line that is left of what has come.
+    pub fn unended_line(&self, line: &[u8]) {
         if let Some(listed) = &self.listed {
-            listed.connection.unfinished(partial);
+            listed.connection.unended_line(line);
             // A line that is begun and not ended is told by nothing else.
-            if !partial.is_empty() {
+            if !line.is_empty() {
                 listed.registry.changed();
             }
+        }
+    }
+
+    /// What comes from now on is message text.
+    pub fn text_begins(&self) {
+        if let Some(listed) = &self.listed {
+            listed.connection.text_begins();
+        }
+    }
+
+    /// A piece of message text has come.
+    pub fn text_came(&self, piece: &[u8]) {
+        if let Some(listed) = &self.listed {
+            listed.connection.text_came(piece);
+            listed.registry.changed();
         }
     }
 

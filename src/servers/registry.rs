@@ -15,15 +15,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::event::{ConnectionName, Service};
+use crate::wire::unended::{TextEnd, UNENDED_KEPT};
 
 /// How long a closed connection is still listed.
 pub const CLOSED_LISTED_FOR: Duration = Duration::from_secs(30);
 
 /// Closed connections listed at most; of more, the oldest go first.
 pub const CLOSED_LISTED: usize = 200;
-
-/// Octets of a begun and unended line that are kept to be shown.
-pub const PARTIAL_KEPT: usize = 256;
 
 /// All connections of a process: the open ones, and for a short while the closed ones.
 #[derive(Debug, Default)]
@@ -64,8 +62,31 @@ struct Progress {
     state: Cow<'static, str>,
     heard: Instant,
     closed: Option<Instant>,
-    partial: Vec<u8>,
-    partial_since: Instant,
+    unended: Unended,
+    unended_since: Instant,
+}
+
+/// What a peer has begun and not ended.
+#[derive(Debug)]
+enum Unended {
+    /// The beginning of a line; empty where all have ended.
+    Line(Vec<u8>),
+    Text(TextEnd),
+}
+
+impl Default for Unended {
+    fn default() -> Self {
+        Self::Line(Vec::new())
+    }
+}
+
+impl Unended {
+    const fn is_nothing(&self) -> bool {
+        match self {
+            Self::Line(line) => line.is_empty(),
+            Self::Text(end) => end.octets().is_empty(),
+        }
+    }
 }
 
 /// A connection at one moment.
@@ -85,9 +106,12 @@ pub struct ConnectionView {
     pub octets_in: u64,
     /// Octets that went to it.
     pub octets_out: u64,
-    /// What the peer has begun and not ended, at most [`PARTIAL_KEPT`] octets, not escaped.
+    /// The line that the peer has begun and not ended, at most [`UNENDED_KEPT`] octets of it, not
+    /// escaped; empty where all have ended.
     pub partial: Vec<u8>,
-    /// Since when.
+    /// The end of message text that has not ended.
+    pub text: Option<TextEnd>,
+    /// Since when the line stands there, or the text's last line.
     pub partial_since: Instant,
 }
 
@@ -173,8 +197,8 @@ impl Registry {
             state: Cow::Borrowed(""),
             heard: now,
             closed: None,
-            partial: Vec::new(),
-            partial_since: now,
+            unended: Unended::default(),
+            unended_since: now,
         };
         let connection = Arc::new(Connection {
             name,
@@ -284,17 +308,33 @@ impl Connection {
         self.octets_in.fetch_add(octets as u64, Relaxed);
     }
 
-    /// Notes the unfinished line that is left of what has come.
-    pub fn unfinished(&self, partial: &[u8]) {
+    /// Notes the unended line that is left of what has come.
+    pub fn unended_line(&self, line: &[u8]) {
         let mut progress = self.lock();
         let now = Instant::now();
         progress.heard = now;
-        if progress.partial.is_empty() {
-            progress.partial_since = now;
+        if progress.unended.is_nothing() {
+            progress.unended_since = now;
         }
-        progress.partial.clear();
-        let kept = partial.get(..PARTIAL_KEPT).unwrap_or(partial);
-        progress.partial.extend_from_slice(kept);
+        let kept = line.get(..UNENDED_KEPT).unwrap_or(line);
+        progress.unended = Unended::Line(kept.to_vec());
+    }
+
+    /// Notes that message text begins.
+    pub fn text_begins(&self) {
+        self.lock().unended = Unended::Text(TextEnd::default());
+    }
+
+    /// Notes a piece of message text.
+    pub fn text_came(&self, piece: &[u8]) {
+        let mut progress = self.lock();
+        let now = Instant::now();
+        progress.heard = now;
+        let was_nothing = progress.unended.is_nothing();
+        let Unended::Text(end) = &mut progress.unended else { return };
+        if end.push(piece) || was_nothing {
+            progress.unended_since = now;
+        }
     }
 
     /// Notes what has gone out.
@@ -324,6 +364,10 @@ impl Connection {
 
     fn view(&self) -> ConnectionView {
         let progress = self.lock();
+        let (partial, text) = match &progress.unended {
+            Unended::Line(line) => (line.clone(), None),
+            Unended::Text(end) => (Vec::new(), Some(end.clone())),
+        };
         ConnectionView {
             name: self.name,
             peer: self.peer,
@@ -332,8 +376,9 @@ impl Connection {
             closed: progress.closed,
             octets_in: self.octets_in.load(Relaxed),
             octets_out: self.octets_out.load(Relaxed),
-            partial: progress.partial.clone(),
-            partial_since: progress.partial_since,
+            partial,
+            text,
+            partial_since: progress.unended_since,
         }
     }
 

@@ -137,7 +137,9 @@ where
             self.channel.flush().await?;
             self.wait().await?;
             self.answer().await?;
-            self.channel.presence().unfinished(self.input.unread());
+            if let Mode::Commands = self.mode {
+                self.channel.presence().unended_line(self.input.unread());
+            }
         }
     }
 
@@ -203,9 +205,12 @@ where
             incoming.log.count(text);
         });
         let taken = used.unwrap_or(piece.len());
+        presence.text_came(piece.get(..taken).unwrap_or_default());
         incoming.log.show(&self.input, taken, presence);
         self.input.consume(taken);
         used?;
+        // While it is stored, it is not the client who is waited for.
+        presence.unended_line(self.input.unread());
         let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
             return None;
         };
@@ -223,6 +228,7 @@ where
                 }
                 Step::Text(reply, then) => {
                     self.channel.say(&reply);
+                    self.channel.presence().text_begins();
                     self.mode = Mode::Text(Box::new(Incoming::new(then, self.channel.presence())));
                 }
                 Step::Perform(effect) => {

@@ -33,6 +33,7 @@ use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::ui::reader_tests::{html_message, long_message, plain_message, summary};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
+use crate::wire::unended::TextEnd;
 
 mod transcript;
 
@@ -725,6 +726,39 @@ fn crowded(open: u64, closed: u64) -> State {
     let mut state = State::new(clock(), 100);
     state.connections_are(RegistryView { connections, opened: open, ..RegistryView::default() });
     state
+}
+
+/// One client that has sent this of a message and for so many seconds nothing more.
+fn hung_in_text(text: &str, seconds: u64) -> State {
+    let mut state = State::new(clock(), 100);
+    let now = state.clock.instant;
+    let mut end = TextEnd::default();
+    end.push(text.as_bytes());
+    let hung = ConnectionView {
+        text: Some(end),
+        partial_since: now.checked_sub(Duration::from_secs(seconds)).unwrap(),
+        ..connection(1, now)
+    };
+    let connections = vec![hung];
+    state.connections_are(RegistryView { connections, opened: 1, ..RegistryView::default() });
+    state
+}
+
+#[test]
+fn the_last_line_of_a_message_that_does_not_end_is_shown_wherever_a_begun_command_is() {
+    let hung = || Screen::of(hung_in_text("Subject: q\r\n\r\nhangs here\r\n.\n", 72));
+    hung().shows("└ .  a dot, but its line ends in LF alone … 1:12");
+    let narrowed = hung().sized((120, 40)).press(&["⏎"]);
+    narrowed.shows("│[1] C: .  a dot, but its line ends in LF alone … 1:12");
+    let tiled = hung().sized((120, 40)).press(&["v"]);
+    tiled.shows("C: .  a dot, but its line ends in LF alone … not ended for 1:12");
+    Screen::of(hung_in_text("hangs here\r\n", 2)).shows("└ hangs here … 0:02");
+    Screen::of(hung_in_text("hangs here", 2)).shows("└ hangs here … 0:02");
+}
+
+#[test]
+fn message_text_that_comes_as_it_should_takes_no_room() {
+    Screen::of(hung_in_text("Subject: q\r\n", 0)).hides("└");
 }
 
 #[test]

@@ -62,7 +62,9 @@ pub enum Side {
 }
 
 impl Side {
-    const fn letter(self) -> char {
+    /// What stands for it in the transcript: `C` or `S`.
+    #[must_use]
+    pub const fn letter(self) -> char {
         match self {
             Self::Client => 'C',
             Self::Server => 'S',

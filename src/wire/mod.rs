@@ -7,3 +7,4 @@ pub mod event;
 pub mod kept;
 pub mod line;
 pub mod reads;
+pub mod unended;

@@ -2,7 +2,7 @@
 //! hosts become [`DisplayText`].
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::app::state::list::Listed;
 use crate::relay::board::Sent;
@@ -10,7 +10,11 @@ use crate::relay::orders::Pick;
 use crate::servers::registry::ConnectionView;
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Passwords, masked};
+use crate::wire::event::{ConnectionName, Passwords, Service, Side, masked};
+use crate::wire::unended::{NotEnded, TextEnd, last_line, why_line_goes_on};
+
+/// Message text is not looked at as it comes; only where it stops.
+const TEXT_STOPS: Duration = Duration::from_secs(1);
 
 /// A connection in its list.
 #[derive(Debug, Clone)]
@@ -30,28 +34,62 @@ pub struct ConnectionRow {
     /// Octets to the peer.
     pub octets_out: u64,
     partial: Vec<u8>,
-    /// Since when the peer has left a line unended.
-    pub partial_since: Instant,
+    text: Option<TextEnd>,
+    partial_since: Instant,
+}
+
+/// What a peer has begun and not ended, to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Who has begun it.
+    pub side: Side,
+    /// The line, or the last line of message text.
+    pub line: DisplayText,
+    /// Why it goes on, where it looks as if it had ended.
+    pub not_ended: Option<NotEnded>,
+    /// For how long it has stood there.
+    pub age: Duration,
 }
 
 impl ConnectionRow {
-    /// Whether the peer has begun a line and not ended it.
+    /// Whether the peer has begun something at `now` and not ended it.
     #[must_use]
-    pub const fn is_waiting(&self) -> bool {
-        !self.partial.is_empty() && self.closed.is_none()
+    pub fn is_waiting(&self, now: Instant) -> bool {
+        let has_begun = match &self.text {
+            None => !self.partial.is_empty(),
+            Some(end) => !end.octets().is_empty() && self.waits_for(now) >= TEXT_STOPS,
+        };
+        has_begun && self.closed.is_none()
     }
 
-    /// The line that the peer has begun and not ended.
+    /// What the peer has begun at `now` and not ended.
     #[must_use]
-    pub fn partial(&self, passwords: Passwords) -> Option<DisplayText> {
-        if !self.is_waiting() {
+    pub fn begun(&self, passwords: Passwords, now: Instant) -> Option<Begun> {
+        if !self.is_waiting(now) {
             return None;
         }
+        let (line, not_ended) = match &self.text {
+            None => (self.partial.as_slice(), why_line_goes_on(&self.partial)),
+            Some(end) => last_line(end.octets()),
+        };
         let masked = match passwords {
-            Passwords::Masked => masked(&self.partial),
+            Passwords::Masked => masked(line),
             Passwords::Shown => None,
         };
-        Some(DisplayText::new(masked.as_deref().unwrap_or(&self.partial)))
+        let line = DisplayText::new(masked.as_deref().unwrap_or(line));
+        Some(Begun { side: self.speaker(), line, not_ended, age: self.waits_for(now) })
+    }
+
+    fn waits_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.partial_since)
+    }
+
+    /// Who is listened to: the mail host, where it is the relay that has connected.
+    const fn speaker(&self) -> Side {
+        match self.name.service {
+            Service::Relay => Side::Server,
+            Service::Echo | Service::Smtp | Service::Pop3 => Side::Client,
+        }
     }
 }
 
@@ -66,6 +104,7 @@ impl From<ConnectionView> for ConnectionRow {
             octets_in: view.octets_in,
             octets_out: view.octets_out,
             partial: view.partial,
+            text: view.text,
             partial_since: view.partial_since,
         }
     }

@@ -62,6 +62,7 @@ pub(crate) fn connection(id: u64, now: Instant) -> ConnectionView {
         octets_in: 0,
         octets_out: 0,
         partial: Vec::new(),
+        text: None,
         partial_since: now,
     }
 }
@@ -350,11 +351,12 @@ fn a_password_is_masked_while_it_is_being_typed() {
         opened: 1,
         ..RegistryView::default()
     });
-    let partial = |state: &State| {
+    let begun = |state: &State| {
         let row = state.connections.selected().unwrap();
-        row.partial(state.transcript.ring().passwords()).unwrap().into_string()
+        let passwords = state.transcript.ring().passwords();
+        row.begun(passwords, state.clock.instant).unwrap().line.into_string()
     };
-    assert_eq!(partial(&state), "pass ******");
+    assert_eq!(begun(&state), "pass ******");
     state.update(Action::Passwords);
-    assert_eq!(partial(&state), "pass cis5");
+    assert_eq!(begun(&state), "pass cis5");
 }

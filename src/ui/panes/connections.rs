@@ -7,10 +7,11 @@ use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, mark, name_and_filter, row_style, say_empty, scroll_bar,
+    Titles, begun, below_header, frame, inside, mark, name_and_filter, row_style, say_empty,
+    scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
+use crate::ui::text::{clock, columns, grouped, line, octets, put};
 use crate::ui::theme::Theme;
 
 /// Columns of the mark, the age and the octets both ways, and the gaps between all nine.
@@ -76,7 +77,7 @@ fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer) {
         let Some(at) = lines.next() else { return };
         draw_row(state, table, row, is_selected, at, buffer);
         if let Some(at) = has_unended.then(|| lines.next()).flatten() {
-            draw_partial(state, row, at, buffer);
+            draw_begun(state, row, at, buffer);
         }
     }
 }
@@ -94,13 +95,14 @@ fn placed(state: &State, height: usize) -> Vec<Placed<'_>> {
     let unended = lines_for_unended(state, height);
     let rows: Vec<(&ConnectionRow, bool)> =
         state.connections.in_view().take(height - unended).collect();
-    let is_told = rows.iter().any(|(row, is_selected)| *is_selected && row.is_waiting());
+    let now = state.clock.instant;
+    let is_told = rows.iter().any(|(row, is_selected)| *is_selected && row.is_waiting(now));
     let mut for_selected = unended.min(usize::from(is_told));
     let mut for_others = unended - for_selected;
     let mut placed = Vec::with_capacity(rows.len());
     for (row, is_selected) in rows {
         let left = if is_selected { &mut for_selected } else { &mut for_others };
-        let has_unended = *left > 0 && row.is_waiting();
+        let has_unended = *left > 0 && row.is_waiting(now);
         *left -= usize::from(has_unended);
         placed.push(Placed { row, is_selected, has_unended });
     }
@@ -115,9 +117,10 @@ fn lines_for_unended(state: &State, height: usize) -> usize {
         let in_view = state.connections.in_view().take(height);
         in_view.filter(|(row, is_selected)| is(row, *is_selected)).count()
     };
-    let waiting = count(&|row, _| row.is_waiting());
+    let now = state.clock.instant;
+    let waiting = count(&|row, _| row.is_waiting(now));
     let open = count(&|row, _| row.closed.is_none());
-    let selected = count(&|row, is_selected| is_selected && row.is_waiting());
+    let selected = count(&|row, is_selected| is_selected && row.is_waiting(now));
     let least = if height > 2 { selected } else { 0 };
     waiting.min(height.saturating_sub(open).max(least))
 }
@@ -158,17 +161,15 @@ fn idle(state: &State, row: &ConnectionRow) -> String {
     clock(state.clock.instant.saturating_duration_since(since))
 }
 
-fn draw_partial(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer) {
+fn draw_begun(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let Some(partial) = row.partial(state.transcript.ring().passwords()) else {
+    let passwords = state.transcript.ring().passwords();
+    let Some(begun) = row.begun(passwords, state.clock.instant) else {
         return;
     };
-    let waited = state.clock.instant.saturating_duration_since(row.partial_since);
-    let age = format!(" … {}", clock(waited));
-    let room = usize::from(at.width).saturating_sub(width(&age) + 3);
-    let words = format!("└ {}{age}", cut(partial.as_str(), room));
-    let from = Position::new(at.x + 1, at.y);
-    put(buffer, from, at.width.saturating_sub(1), &words, theme.faint);
+    let room = at.width.saturating_sub(1);
+    let words = begun::in_short("└ ", &begun, usize::from(room));
+    put(buffer, Position::new(at.x + 1, at.y), room, &words, theme.faint);
 }
 
 fn table(state: &State, available: u16) -> Table {

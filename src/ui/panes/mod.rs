@@ -1,5 +1,6 @@
 //! The panes, one a file. Each draws what the state says into its area and nothing else.
 
+mod begun;
 pub mod chart;
 pub mod compose;
 pub mod connections;

@@ -9,7 +9,7 @@ use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
 use crate::app::state::tiles::MOST;
 use crate::ui::panes::painter::Painter;
-use crate::ui::panes::transcript::draw_partial;
+use crate::ui::panes::transcript::draw_begun;
 use crate::ui::panes::{Titles, border, inside, room_beside, say_empty, title};
 use crate::ui::text::{clock, columns, cut, line};
 use crate::ui::theme::Theme;
@@ -123,8 +123,8 @@ fn right_title(state: &State, row: &ConnectionRow) -> String {
 
 /// Draws the newest rows, the last at the foot of the tile once it is full.
 fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
-    let has_partial = row.is_waiting();
-    let room = usize::from(inner.height).saturating_sub(usize::from(has_partial));
+    let is_waiting = row.is_waiting(state.clock.instant);
+    let room = usize::from(inner.height).saturating_sub(usize::from(is_waiting));
     let newest_first = state.transcript.ring().of(row.name.id).rev();
     let mut rows: Vec<_> = newest_first.take(room).collect();
     rows.reverse();
@@ -137,7 +137,7 @@ fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buff
         let said = if painter.text().starts_with(&number) { number.len() } else { 0 };
         painter.draw(at, &(said..painter.text().len()), buffer);
     }
-    if let Some(at) = line(inner, rows.len()).filter(|_| has_partial) {
-        draw_partial(state, row, "", at, buffer);
+    if let Some(at) = line(inner, rows.len()).filter(|_| is_waiting) {
+        draw_begun(state, row, "", at, buffer);
     }
 }

@@ -7,14 +7,14 @@ use ratatui::style::Style;
 use crate::app::action::Pane;
 use crate::app::state::ring::Matches;
 use crate::app::state::row::{Notation, Row};
-use crate::app::state::rows::ConnectionRow;
+use crate::app::state::rows::{Begun, ConnectionRow};
 use crate::app::state::{LongRows, State};
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
 use crate::ui::panes::{
-    Titles, first_steps, frame, inside, room_beside, row_style, say_empty, scroll_bar,
+    Titles, begun, first_steps, frame, inside, room_beside, row_style, say_empty, scroll_bar,
 };
-use crate::ui::text::{clock, cut, grouped, line, put, width, wrap};
+use crate::ui::text::{cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 use crate::wire::event::Passwords;
@@ -42,11 +42,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     draw_rows(state, rows_area(state, inner), buffer);
     let theme = Theme::of(state.palette);
     scroll_bar(area, buffer, &theme, state.transcript.extent());
-    if let (Some(row), Some(foot)) =
-        (partial_row(state), line(inner, usize::from(inner.height).saturating_sub(1)))
-    {
-        let number = format!("[{}] ", row.name.number);
-        draw_partial(state, row, &number, behind_stamp(state, foot), buffer);
+    let foot = line(inner, usize::from(inner.height).saturating_sub(1));
+    if let (Some(row), Some(foot)) = (waiting_row(state), foot) {
+        draw_foot(state, row, foot, buffer);
     }
 }
 
@@ -118,38 +116,43 @@ fn why_empty(state: &State) -> Option<&'static str> {
 
 /// Where rows go: all that is inside, but for the line that a narrowed client has not ended.
 fn rows_area(state: &State, inner: Rect) -> Rect {
-    let foot = u16::from(partial_row(state).is_some() && inner.height > 1);
+    let foot = u16::from(waiting_row(state).is_some() && inner.height > 1);
     Rect { height: inner.height - foot, ..inner }
 }
 
-fn partial_row(state: &State) -> Option<&ConnectionRow> {
+fn waiting_row(state: &State) -> Option<&ConnectionRow> {
     let only = state.transcript.ring().only()?;
     let rows = state.connections.items();
     let row = rows.iter().find(|row| row.name.id == only.id)?;
-    row.partial(state.transcript.ring().passwords()).map(|_| row)
+    row.is_waiting(state.clock.instant).then_some(row)
 }
 
-/// Draws what a client has begun and not ended, and for how long, behind `number`.
-pub(super) fn draw_partial(
+/// Draws what the only connection has begun beneath the texts of its rows, or from the margin on
+/// where it needs the whole line.
+fn draw_foot(state: &State, row: &ConnectionRow, foot: Rect, buffer: &mut Buffer) {
+    let before = format!("[{}] ", row.name.number);
+    let in_all = |begun: Begun| width(&begun::in_short("C: ", &begun, usize::MAX)) + width(&before);
+    let behind = behind_stamp(state, foot);
+    let has_room = begun(state, row).is_some_and(|b| in_all(b) <= usize::from(behind.width));
+    draw_begun(state, row, &before, if has_room { behind } else { foot }, buffer);
+}
+
+/// Draws what a client has begun and not ended, and for how long, behind `before`.
+pub(super) fn draw_begun(
     state: &State,
     row: &ConnectionRow,
-    number: &str,
+    before: &str,
     line: Rect,
     buffer: &mut Buffer,
 ) {
-    let theme = Theme::of(state.palette);
-    let Some(partial) = row.partial(state.transcript.ring().passwords()) else {
-        return;
-    };
-    let age = clock(state.clock.instant.saturating_duration_since(row.partial_since));
-    let begun = format!("{number}C: {partial}");
-    let in_short = format!(" … {age}");
-    let age = format!(" … not ended for {age}");
-    let has_room = width(&begun) + width(&age) <= usize::from(line.width);
-    let age = if has_room { age } else { in_short };
-    let room = usize::from(line.width).saturating_sub(width(&age));
-    let words = format!("{}{age}", cut(&begun, room));
-    put(buffer, line.as_position(), line.width, &words, theme.faint);
+    let Some(begun) = begun(state, row) else { return };
+    let before = format!("{before}{}: ", begun.side.letter());
+    let words = begun::in_words(&before, &begun, usize::from(line.width));
+    put(buffer, line.as_position(), line.width, &words, Theme::of(state.palette).faint);
+}
+
+fn begun(state: &State, row: &ConnectionRow) -> Option<Begun> {
+    row.begun(state.transcript.ring().passwords(), state.clock.instant)
 }
 
 fn in_view(state: &State, area: Rect) -> (usize, Vec<(u64, &Row)>) {
