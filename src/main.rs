@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
 use mailconsole::app::config::{Target, Task};
-use mailconsole::app::{console, queue, relay, run};
+use mailconsole::app::{console, last_word, queue, relay, run};
 use mailconsole::check::{self, Verdict};
 
 /// Exit status for wrong use; failures are 1.
@@ -56,7 +56,7 @@ fn check(target: &Target) -> ExitCode {
 }
 
 fn failure(sentence: &str) -> ExitCode {
-    eprintln!("mailconsole: {sentence}");
+    last_word::say(&format!("mailconsole: {sentence}"));
     ExitCode::FAILURE
 }
 

@@ -112,6 +112,58 @@ fn signals_end_it_as_cleanly_as_its_user() {
     }
 }
 
+/// Has the console draw so much that a terminal which does not read is full.
+fn fill_terminal(echo: u16) {
+    let mut client = connect(echo);
+    let mut answers = vec![0; 65_536];
+    let began = Instant::now();
+    for n in 0.. {
+        say(&mut client, &format!("ECHO {}\r\n", n.to_string().repeat(20)).repeat(50));
+        assert!(client.read(&mut answers).unwrap() > 0);
+        if began.elapsed() > Duration::from_secs(3) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn signals_end_it_while_its_terminal_takes_no_output() {
+    for signals in [&[Signal::SIGTERM][..], &[Signal::SIGINT], &[Signal::SIGTERM, Signal::SIGTERM]]
+    {
+        let terminal = Terminal::console(200, 60).shows("1 Connections");
+        let echo = terminal.port("echo");
+        let terminal = terminal.stands_still();
+        fill_terminal(echo);
+        let terminal = signals.iter().fold(terminal, |terminal, signal| terminal.signal(*signal));
+        let took = terminal.ends_within(Duration::from_secs(2));
+        assert!(took > Duration::from_millis(100), "the terminal was not full: {took:?}");
+        terminal.goes_on().ends_and_gives_the_terminal_back();
+    }
+}
+
+#[test]
+fn keys_work_while_its_terminal_takes_no_output() {
+    let terminal = Terminal::console(200, 60).shows("1 Connections");
+    let echo = terminal.port("echo");
+    let terminal = terminal.stands_still();
+    fill_terminal(echo);
+    let terminal = terminal.press("\x03");
+    terminal.ends_within(Duration::from_secs(2));
+    assert_eq!(terminal.goes_on().ends_and_gives_the_terminal_back(), 0);
+}
+
+#[test]
+fn a_terminal_that_reads_again_shows_the_newest() {
+    let terminal = Terminal::console(200, 60).shows("1 Connections");
+    let echo = terminal.port("echo");
+    let terminal = terminal.stands_still();
+    fill_terminal(echo);
+    let mut client = connect(echo);
+    say(&mut client, "ECHO at last\r\n");
+    let terminal = terminal.goes_on().shows("+OK at last");
+    assert_eq!(terminal.press("\x03").ends_and_gives_the_terminal_back(), 0);
+}
+
 #[test]
 fn control_z_gives_the_terminal_to_the_shell_and_fg_takes_it_again() {
     let script = r#"set -m; "$@"; echo stopped; read key; fg; echo ended"#;

@@ -9,8 +9,9 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::Config;
+use crate::app::last_word;
 use crate::app::postmaster::Post;
-use crate::app::run::{Servers, Signals, StartError, end};
+use crate::app::run::{INTERRUPTED, Servers, Signals, StartError, end};
 use crate::servers::registry::Registry;
 use crate::store::directory::Durability;
 use crate::store::survey;
@@ -29,7 +30,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed));
     runtime.shutdown_background();
     let code = ended?;
-    eprintln!("mailconsole: connections served: {}", registry.view().opened);
+    last_word::say(&format!("mailconsole: connections served: {}", registry.view().opened));
     Ok(code)
 }
 
@@ -75,7 +76,13 @@ async fn show(
         shown = &mut screen => shown,
         () = signals.next() => {
             shutdown.cancel();
-            screen.await
+            tokio::select! {
+                shown = screen => shown,
+                () = signals.next() => {
+                    ui::terminal::restore();
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+            }
         }
     };
     let code = end(&running, &mut signals).await;

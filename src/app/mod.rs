@@ -8,6 +8,7 @@ pub mod console;
 pub mod control;
 pub mod headless;
 pub mod keys;
+pub mod last_word;
 pub mod mailroom;
 pub mod new_file;
 mod port;

@@ -13,6 +13,7 @@ pub mod layout;
 #[cfg(test)]
 mod monkey_tests;
 pub mod mouse;
+mod output;
 pub mod panes;
 #[cfg(test)]
 mod reader_tests;
@@ -54,8 +55,8 @@ use crate::ui::panes::{
 };
 use crate::ui::theme::Theme;
 
-/// How long a screen that was told to end may take; its terminal may have stopped taking output.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long a screen that was told to end may take.
+const ENDING: Duration = Duration::from_millis(700);
 
 /// Transcript rows that are kept where nobody asks for another number.
 pub const SCROLLBACK: usize = 50_000;
@@ -136,7 +137,7 @@ pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<En
     tokio::select! {
         ending = told => ending.unwrap_or_else(|_| Err(io::Error::other("the screen has failed"))),
         () = overdue => {
-            terminal::abandon();
+            terminal::restore();
             Ok(Ending::Shutdown)
         }
     }

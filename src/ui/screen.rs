@@ -25,7 +25,7 @@ use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::top_line;
 use crate::ui::save::save;
-use crate::ui::terminal::{PanicGuard, Terminal};
+use crate::ui::terminal::{PanicGuard, Stirred, Terminal};
 use crate::ui::text::grouped;
 use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap, mouse};
 use crate::wire::display::DisplayText;
@@ -102,7 +102,7 @@ enum Woken {
     Mail,
     Aged,
     Frame,
-    Continued,
+    Terminal(io::Result<Stirred>),
 }
 
 impl Screen {
@@ -144,16 +144,17 @@ impl Screen {
                         return Ok(ending);
                     }
                 }
-                Woken::Input(_) => return Ok(Ending::TerminalGone),
+                Woken::Input(_) | Woken::Terminal(Err(_)) => return Ok(Ending::TerminalGone),
                 Woken::News | Woken::Aged => self.is_dirty = true,
                 Woken::Overview => self.take_overview(),
                 Woken::Mail => self.take_news(),
                 Woken::Servers => self.take_servers(),
                 Woken::Words(words) => self.take_words(&words),
-                Woken::Continued => {
+                Woken::Terminal(Ok(Stirred::Continued)) => {
                     self.terminal.take_again()?;
                     self.is_dirty = true;
                 }
+                Woken::Terminal(Ok(Stirred::Written)) => {}
                 Woken::Frame => {
                     if self.draw_frame().is_err() {
                         return Ok(Ending::TerminalGone);
@@ -164,7 +165,9 @@ impl Screen {
     }
 
     async fn wait(&mut self, input: &mut EventStream, stop: &CancellationToken) -> Woken {
-        let frame = self.is_dirty.then_some(self.next_frame);
+        // What the terminal has not taken yet is the newest that it can be shown.
+        let may_draw = self.is_dirty && self.terminal.is_ready();
+        let frame = may_draw.then_some(self.next_frame);
         let age = self.next_age.filter(|_| !self.is_dirty);
         tokio::select! {
             biased;
@@ -183,7 +186,7 @@ impl Screen {
             Ok(()) = self.console.control.servers.changed(), if !self.is_dirty => Woken::Servers,
             Ok(()) = self.settings.changed(), if !self.is_dirty => Woken::Servers,
             () = at(age) => Woken::Aged,
-            () = self.terminal.continued() => Woken::Continued,
+            stirred = self.terminal.stirs() => Woken::Terminal(stirred),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The terminal: taken for the screen, and given back as it was, however the screen ends.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste};
+use crossterm::queue;
 use crossterm::style::{Attribute, Print, SetAttribute};
 use crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode, size,
 };
-use crossterm::{execute, queue};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ratatui::buffer::Buffer;
@@ -23,6 +23,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::state::Mouse;
 use crate::ui::canvas::Canvas;
+use crate::ui::output::{self, Output};
 
 /// Clicks and the wheel, in coordinates of any size; not every movement, as crossterm's own
 /// command asks for, which would wake the screen for nothing.
@@ -30,6 +31,9 @@ const CAPTURE_MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 
 /// How long a shell is given to stop the process.
 const STOPPING: Duration = Duration::from_millis(100);
+
+/// How long a terminal that is given back may take for it.
+const PARTING: Duration = Duration::from_millis(250);
 
 /// Whether the terminal is in the screen's hands.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -51,9 +55,19 @@ pub fn require() -> Result<(), NoTerminal> {
     if io::stdout().is_terminal() { Ok(()) } else { Err(NoTerminal) }
 }
 
+/// What has happened to the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stirred {
+    /// Somebody has stopped and continued the process from outside.
+    Continued,
+    /// It has taken more of what was written to it.
+    Written,
+}
+
 /// The terminal, in the screen's hands until this is dropped.
 pub struct Terminal {
     canvas: Canvas,
+    output: Output,
     mouse: Mouse,
     continued: unix::Signal,
 }
@@ -67,12 +81,13 @@ impl Terminal {
     pub fn enter(mouse: Mouse) -> io::Result<Self> {
         let (columns, lines) = size()?;
         // Made first: if taking the terminal fails half way, dropping this gives it back.
-        let terminal = Self {
+        let mut terminal = Self {
             canvas: Canvas::new(columns, lines),
+            output: Output::new()?,
             mouse,
             continued: unix::signal(SignalKind::from_raw(Signal::SIGCONT as i32))?,
         };
-        take(mouse)?;
+        terminal.take()?;
         Ok(terminal)
     }
 
@@ -82,13 +97,33 @@ impl Terminal {
         self.canvas.area()
     }
 
+    /// Whether the terminal has taken what was written so far: a frame is drawn only then.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// Waits until something happens to the terminal.
+    ///
+    /// # Errors
+    ///
+    /// The terminal cannot be written: it is gone.
+    pub async fn stirs(&mut self) -> io::Result<Stirred> {
+        let Self { output, continued, .. } = self;
+        tokio::select! {
+            _ = continued.recv() => Ok(Stirred::Continued),
+            written = output.go_on(), if !output.is_empty() => written.map(|()| Stirred::Written),
+        }
+    }
+
     /// Draws a frame.
     ///
     /// # Errors
     ///
     /// The terminal cannot be written: it is gone.
     pub fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
-        self.canvas.draw(&mut io::stdout().lock(), paint)
+        self.canvas.draw(&mut self.output, paint)?;
+        self.output.send()
     }
 
     /// Takes another size.
@@ -107,7 +142,8 @@ impl Terminal {
     ///
     /// The terminal cannot be written: it is gone.
     pub fn tell(&mut self, sequence: &str) -> io::Result<()> {
-        execute!(io::stdout(), Print(sequence))
+        queue!(self.output, Print(sequence))?;
+        self.output.send()
     }
 
     /// Takes the mouse, or gives it back to the terminal.
@@ -118,14 +154,10 @@ impl Terminal {
     pub fn set_mouse(&mut self, mouse: Mouse) -> io::Result<()> {
         self.mouse = mouse;
         match mouse {
-            Mouse::Captured => execute!(io::stdout(), Print(CAPTURE_MOUSE)),
-            Mouse::Free => execute!(io::stdout(), DisableMouseCapture),
+            Mouse::Captured => queue!(self.output, Print(CAPTURE_MOUSE))?,
+            Mouse::Free => queue!(self.output, DisableMouseCapture)?,
         }
-    }
-
-    /// Waits until somebody has stopped and continued the process from outside.
-    pub async fn continued(&mut self) {
-        self.continued.recv().await;
+        self.output.send()
     }
 
     /// Takes the terminal again after a stop in which others have used it.
@@ -134,8 +166,8 @@ impl Terminal {
     ///
     /// The terminal cannot be written.
     pub fn take_again(&mut self) -> io::Result<()> {
-        restore();
-        take(self.mouse)?;
+        self.give_back();
+        self.take()?;
         let (columns, lines) = size()?;
         self.resize(columns, lines);
         Ok(())
@@ -148,13 +180,30 @@ impl Terminal {
     ///
     /// The terminal cannot be written.
     pub async fn suspend(&mut self) -> io::Result<()> {
-        restore();
+        self.give_back();
         // The whole process group, as the terminal itself would: whoever started this process in
         // a pipe or with `cargo run` is to stop with it.
         kill(Pid::from_raw(0), Signal::SIGTSTP)?;
         // The stop may hit another thread a moment later, or nobody may be there to continue.
         let _ = tokio::time::timeout(STOPPING, self.continued.recv()).await;
         self.take_again()
+    }
+
+    fn take(&mut self) -> io::Result<()> {
+        IS_TAKEN.store(true, SeqCst);
+        enable_raw_mode()?;
+        self.output.begin()?;
+        queue!(self.output, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
+        if self.mouse == Mouse::Captured {
+            queue!(self.output, Print(CAPTURE_MOUSE))?;
+        }
+        self.output.send()
+    }
+
+    /// What has not been written yet would be written to somebody else's terminal.
+    fn give_back(&mut self) {
+        self.output.forget();
+        restore();
     }
 }
 
@@ -164,27 +213,15 @@ impl Drop for Terminal {
     }
 }
 
-fn take(mouse: Mouse) -> io::Result<()> {
-    IS_TAKEN.store(true, SeqCst);
-    enable_raw_mode()?;
-    let mut bytes = Vec::new();
-    queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, Hide)?;
-    if mouse == Mouse::Captured {
-        queue!(bytes, Print(CAPTURE_MOUSE))?;
-    }
-    let mut out = io::stdout();
-    out.write_all(&bytes)?;
-    out.flush()
-}
-
-/// Gives the terminal back as it was; nothing if it has been given back already. Its failures
-/// have nobody to be told to: the terminal is gone.
+/// Gives the terminal back as it was, in a moment whatever the terminal does; nothing if it has
+/// been given back already. Its failures have nobody to be told to: the terminal is gone.
 pub fn restore() {
     if !IS_TAKEN.swap(false, SeqCst) {
         return;
     }
-    let _ = execute!(
-        io::stdout(),
+    let mut words = Vec::new();
+    let _ = queue!(
+        words,
         EndSynchronizedUpdate,
         DisableMouseCapture,
         DisableBracketedPaste,
@@ -192,14 +229,8 @@ pub fn restore() {
         LeaveAlternateScreen,
         Show
     );
+    output::write_last(&words, PARTING);
     let _ = disable_raw_mode();
-}
-
-/// Ends raw mode and writes nothing, for a terminal that has stopped taking output.
-pub(super) fn abandon() {
-    if IS_TAKEN.swap(false, SeqCst) {
-        let _ = disable_raw_mode();
-    }
 }
 
 /// While this is there, a panic of the screen's thread gives the terminal back before it is

@@ -7,11 +7,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Shown {
     pub(crate) parser: Parser,
     pub(crate) octets: usize,
+    /// Whether nothing is read of what is written to it.
+    stands_still: bool,
 }
 
 type Display = Arc<(Mutex<Shown>, Condvar)>;
@@ -58,7 +61,8 @@ impl Terminal {
         command.env("XDG_CONFIG_HOME", directory.path());
         command.env_remove("NO_COLOR");
         let child = pty.slave.spawn_command(command).unwrap();
-        let shown = Shown { parser: Parser::new(some(lines), some(columns), 0), octets: 0 };
+        let parser = Parser::new(some(lines), some(columns), 0);
+        let shown = Shown { parser, octets: 0, stands_still: false };
         let display: Display = Arc::new((Mutex::new(shown), Condvar::new()));
         let reader = pty.master.try_clone_reader().unwrap();
         let seen = Arc::clone(&display);
@@ -130,6 +134,33 @@ impl Terminal {
         self
     }
 
+    /// Reads nothing any more of what is written to it.
+    pub(crate) fn stands_still(self) -> Self {
+        self.display.0.lock().unwrap().stands_still = true;
+        self
+    }
+
+    /// Reads again what is written to it.
+    pub(crate) fn goes_on(self) -> Self {
+        self.display.0.lock().unwrap().stands_still = false;
+        self.display.1.notify_all();
+        self
+    }
+
+    /// Waits for the end of the process, and leaves it to be seen; returns how long it took.
+    #[track_caller]
+    pub(crate) fn ends_within(&self, time: Duration) -> Duration {
+        let began = Instant::now();
+        let id = Pid::from_raw(i32::try_from(self.id()).unwrap());
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let _ = waitid(Id::Pid(id), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            let _ = tell.send(());
+        });
+        assert!(told.recv_timeout(time).is_ok(), "it has not ended within {time:?}");
+        began.elapsed()
+    }
+
     /// Waits until nothing has been written for `time`.
     #[track_caller]
     pub(crate) fn falls_silent_for(self, time: Duration) -> Self {
@@ -184,8 +215,10 @@ const fn size(columns: u16, lines: u16) -> PtySize {
 fn watch(mut reader: Box<dyn Read + Send>, display: &Display) {
     let (lock, changed) = &**display;
     let mut piece = [0; 4_096];
+    let is_still = |shown: &mut Shown| shown.stands_still;
     // A terminal whose last program has gone reports an error.
     while let Ok(octets @ 1..) = reader.read(&mut piece) {
+        drop(changed.wait_while(lock.lock().unwrap(), is_still).unwrap());
         let mut shown = lock.lock().unwrap();
         shown.parser.process(&piece[..octets]);
         shown.octets += octets;
