@@ -383,7 +383,7 @@ impl State {
             MailboxRow::new(mailbox, *seen)
         });
         self.mailboxes.replace(rows.collect());
-        let rows = overview.queue.iter().map(QueueRow::from);
+        let rows = (1..).zip(&overview.queue).map(|(number, view)| QueueRow::new(number, view));
         self.queue.replace(rows.collect());
     }
 

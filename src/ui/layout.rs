@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Pane;
 use crate::app::state::State;
-use crate::ui::panes::top_line;
+use crate::ui::panes::{queue, top_line};
 
 /// Under this the panes would say nothing.
 pub const LEAST: (u16, u16) = (60, 16);
@@ -125,7 +125,7 @@ impl Layout {
         let (right, transcript) = cut_right(rest, side);
         let (chart, lists) = cut_bottom(left, CHART);
         let (mailboxes, connections) = cut_bottom(lists, lists.height * 2 / 5);
-        let (queue, below) = cut_top(right, queue_height(state, right.height * 2 / 5));
+        let (queue, below) = cut_top(right, queue_height(state, right.width, right.height * 2 / 5));
         let (entry, log) = if state.queue.is_empty() {
             (None, below)
         } else {
@@ -152,19 +152,18 @@ impl Layout {
         };
         let (log, rest) = cut_bottom(area, log);
         let most = (body * 3 / 10).max(4);
-        let (queue, rest) = cut_bottom(rest, queue_height(state, most));
+        let (queue, rest) = cut_bottom(rest, queue_height(state, rest.width, most));
         self.panes.extend([(Pane::Queue, queue), (Pane::Log, log)]);
         rest
     }
 }
 
 /// An empty queue is only its title.
-fn queue_height(state: &State, most: u16) -> u16 {
+fn queue_height(state: &State, width: u16, most: u16) -> u16 {
     if state.queue.items().is_empty() {
         return TITLE_ONLY;
     }
-    let rows = u16::try_from(state.queue.items().len()).unwrap_or(u16::MAX);
-    rows.saturating_add(FRAME_AND_HEADER).min(most)
+    queue::lines_wanted(state, width).saturating_add(FRAME_AND_HEADER).min(most)
 }
 
 fn cut_top(area: Rect, height: u16) -> (Rect, Rect) {

@@ -74,6 +74,7 @@ fn row_at(state: &State, pane: Pane, area: Rect, at: Position) -> Option<usize> 
     match pane {
         Pane::Connections => connections::row_at(state, area, line),
         Pane::Transcript => transcript::row_at(state, area, line),
+        Pane::Queue => Some(queue::row_at(state, area, line)),
         _ => Some(line),
     }
 }

@@ -50,6 +50,17 @@ impl Table {
     /// Places `columns` in `available` columns of the screen.
     #[must_use]
     pub fn new(columns: &[Column], available: u16) -> Self {
+        Self::widening_first(None, columns, available)
+    }
+
+    /// As [`new`](Self::new), but the n-th column is as wide as it may be before the others get
+    /// more than they need, and gets what they all have no use for.
+    #[must_use]
+    pub fn with_precedence(n: usize, columns: &[Column], available: u16) -> Self {
+        Self::widening_first(Some(n), columns, available)
+    }
+
+    fn widening_first(first: Option<usize>, columns: &[Column], available: u16) -> Self {
         let mut widths: Vec<Option<u16>> = columns.iter().map(|c| Some(c.least)).collect();
         while total(&widths) > available {
             let last = (0..columns.len())
@@ -61,7 +72,17 @@ impl Table {
             *slot = None;
         }
         let left = available.saturating_sub(total(&widths));
+        if let Some((n, column)) = first.and_then(|n| Some((n, columns.get(n)?)))
+            && let Some(Some(width)) = widths.get_mut(n)
+        {
+            *width += left.min(column.most.saturating_sub(*width));
+        }
+        let left = available.saturating_sub(total(&widths));
         widen(&mut widths, columns, left);
+        let left = available.saturating_sub(total(&widths));
+        if let Some(Some(width)) = first.and_then(|n| widths.get_mut(n)) {
+            *width += left;
+        }
         Self(place(&widths, columns))
     }
 
@@ -157,6 +178,16 @@ mod tests {
         assert_eq!(header(20).trim_end(), "name   size share");
         assert_eq!(header(13).trim_end(), "name     size");
         assert_eq!(header(5).trim_end(), "name");
+    }
+
+    #[test]
+    fn a_column_may_take_precedence() {
+        let area = Rect::new(0, 0, 30, 1);
+        let mut buffer = Buffer::empty(area);
+        let columns = [COLUMNS[0], COLUMNS[2], COLUMNS[1]];
+        Table::with_precedence(1, &columns, 30).header(&mut buffer, area, Style::new());
+        let header: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+        assert_eq!(header, "name         share        size");
     }
 
     #[test]

@@ -664,6 +664,57 @@ fn the_buttons_of_the_queue_are_clicked() {
     Screen::of(typical()).press(&["4", "↓"]).click("[Retry]").shows("▸ ✗ 1");
 }
 
+/// A queue with so many entries that were all refused like this.
+fn refused(entries: usize, reply: &str) -> State {
+    let mut state = empty();
+    let entry = |n| QueueView {
+        last_reply: reply.to_owned(),
+        attempts: 3,
+        ..queued(&format!("u{n}@x.example"), state.clock.wall, None)
+    };
+    let queue = (1..=entries).map(entry).collect();
+    state.overview_is(&Overview { mailboxes: vec![], queue });
+    state
+}
+
+#[test]
+fn the_reply_has_precedence_over_the_other_columns_of_the_queue() {
+    let reply = "550 5.1.1 <friend@example.org>: Recipient address rejected: User unknown in table";
+    for (size, columns) in [((80, 24), 44), ((110, 30), 60), ((120, 40), 66)] {
+        let screen = Screen::of(refused(2, reply)).sized(size);
+        screen.shows(reply.get(..columns).unwrap());
+    }
+    let short = "450 4.2.0 greylisted, come back later";
+    Screen::of(refused(2, short)).shows("tries").shows(short).shows("[Retry]");
+}
+
+#[test]
+fn in_three_columns_a_reply_has_lines_of_its_own() {
+    let reply = "550 5.1.1 <friend@example.org>: Recipient address rejected: User unknown in table";
+    for size in [(160, 45), (200, 60)] {
+        let screen = Screen::of(refused(2, reply)).sized(size);
+        screen.shows("└ 550 5.1.1 <friend@example.org>: ").shows("unknown in table");
+    }
+    let screen = Screen::of(refused(30, reply)).sized((200, 60)).press(&["4", "↓", "↓", "↓", "r"]);
+    let fourth = Command::Relay(Request::Give(Order::Retry, pick(&screen, 3)));
+    assert_eq!(screen.commands, [fourth]);
+    let screen = screen.shows("▸ ◷  4 u4@").click("u2@").shows("▸ ◷  2 u2@");
+    screen.press(&["End"]).shows("▸ ◷ 30 u30@");
+}
+
+#[test]
+fn an_entry_is_called_by_the_number_of_its_row_whatever_is_filtered() {
+    let screen = Screen::of(refused(30, "")).press(&["4", "/"]).type_in("u17@").press(&["⏎"]);
+    let screen = screen.shows("17 u17@x.example").press(&[":"]).type_in("retry 17").press(&["⏎"]);
+    let meant = Command::Relay(Request::Give(Order::Retry, pick(&screen, 16)));
+    assert_eq!(screen.commands, [meant]);
+}
+
+#[test]
+fn entries_are_found_by_their_state() {
+    Screen::of(relaying()).press(&["4", "/"]).type_in("held").shows("zives@").hides("▸ ⣾");
+}
+
 #[test]
 fn quitting_asks_while_a_relay_run_is_under_way() {
     let mut state = empty();
@@ -996,7 +1047,7 @@ fn a_click_focuses_a_pane_and_selects_the_row_under_it() {
         .shows("┏ 1 Connections")
         .shows("▸ [15]")
         .click("alice@cis")
-        .shows("▸ ◷ 1  alice");
+        .shows("▸ ◷ 2 alice");
 }
 
 #[test]

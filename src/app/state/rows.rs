@@ -190,6 +190,8 @@ impl Listed for MailboxRow {
 pub struct QueueRow {
     /// Which it is, for the relay.
     pub pick: Pick,
+    /// Which of the rows of the queue it is, in the order of the file, counted from 1.
+    pub number: usize,
     /// The entry's id.
     pub id: DisplayText,
     /// Who sent it; `<>` for nobody.
@@ -212,14 +214,17 @@ pub struct QueueRow {
     pub sending: Option<Sent>,
 }
 
-impl From<&QueueView> for QueueRow {
-    fn from(view: &QueueView) -> Self {
+impl QueueRow {
+    /// Shows `view`, the `number`-th of the queue.
+    #[must_use]
+    pub fn new(number: usize, view: &QueueView) -> Self {
         let reverse_path = match view.reverse_path.as_str() {
             "" => "<>",
             path => path,
         };
         Self {
             pick: Pick::one(&view.id, &view.recipient),
+            number,
             id: DisplayText::from(view.id.as_str()),
             reverse_path: DisplayText::from(reverse_path),
             recipient: DisplayText::from(view.recipient.as_str()),
@@ -232,6 +237,17 @@ impl From<&QueueView> for QueueRow {
             sending: None,
         }
     }
+
+    /// How far it is, in a word.
+    #[must_use]
+    pub const fn standing(&self) -> &'static str {
+        match self.state {
+            RecipientState::Pending => "waiting",
+            RecipientState::Delivered => "delivered",
+            RecipientState::Failed => "failed",
+            RecipientState::Held => "held",
+        }
+    }
 }
 
 impl Listed for QueueRow {
@@ -242,6 +258,7 @@ impl Listed for QueueRow {
     }
 
     fn text(&self) -> String {
-        format!("{} {} {} {}", self.id, self.reverse_path, self.recipient, self.last_reply)
+        let Self { id, reverse_path, recipient, last_reply, .. } = self;
+        format!("{id} {reverse_path} {recipient} {} {last_reply}", self.standing())
     }
 }

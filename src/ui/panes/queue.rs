@@ -1,6 +1,8 @@
-//! The relay queue: a row for each recipient, what was last said about it, how far it is while it
-//! is sent, and buttons for what can be done.
+//! The relay queue: an entry for each recipient, what was last said about it, how far it is while
+//! it is sent, and buttons for what can be done. What the remote host said is what an operator
+//! looks for: it has precedence over all other columns, and a line of its own in a narrow pane.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use ratatui::buffer::Buffer;
@@ -18,19 +20,68 @@ use crate::ui::panes::{
     top_line,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{age, clock, columns, line, put, width};
+use crate::ui::text::{age, clock, columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
-/// Which column has the button of its row.
-const RETRY_COLUMN: usize = 8;
+/// Which column has the last reply.
+const REPLY_COLUMN: usize = 6;
 
-/// Columns that an entry's id gets at most. Ids begin alike, so that a longer one shows its end.
-const MOST_ID: u16 = 7;
+/// Which column has the button of its row.
+const RETRY_COLUMN: usize = 9;
+
+/// In a pane narrower than this replies have lines of their own.
+const ROOM_FOR_REPLIES: u16 = 76;
+
+/// Lines that a reply gets at most, where it has its own.
+const MOST_REPLY: usize = 3;
+
+/// Columns before a reply that has lines of its own.
+const INDENT: u16 = 7;
+
+/// A list of at least so many lines gives replies a line of their own though then it cannot show
+/// all entries.
+const ENOUGH: u16 = 8;
+
+/// Entries whose columns are measured.
+const MEASURED: usize = 255;
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
-    let rows = below_header(inside(area));
-    state.queue.fit(usize::from(rows.height));
+    let rows = below_header(inside(area)).height;
+    state.queue.fit(usize::from(rows / lines_of_entry(state, area)));
+}
+
+/// Lines that the entries take, in a pane that is `width` columns wide and as high as one likes.
+#[must_use]
+pub fn lines_wanted(state: &State, width: u16) -> u16 {
+    let entries = u16::try_from(state.queue.items().len()).unwrap_or(u16::MAX);
+    entries.saturating_mul(most_lines_of_entry(state, width))
+}
+
+/// Lines of an entry: one; in a narrow pane as many more as its reply takes and there is room for.
+fn lines_of_entry(state: &State, area: Rect) -> u16 {
+    let rows = below_header(inside(area)).height;
+    let entries = u16::try_from(state.queue.len()).unwrap_or(u16::MAX).max(1);
+    let least = if rows >= ENOUGH { 2 } else { 1 };
+    (rows / entries).max(least).min(most_lines_of_entry(state, area.width))
+}
+
+/// One, or in a narrow pane what the longest reply takes, and a blank line behind it.
+fn most_lines_of_entry(state: &State, width: u16) -> u16 {
+    if width >= ROOM_FOR_REPLIES {
+        return 1;
+    }
+    // The borders of the pane.
+    let room = usize::from(width.saturating_sub(INDENT + 2));
+    let rows = state.queue.items().iter().take(MEASURED);
+    let lines = rows.map(|row| wrap_words(row.last_reply.as_str(), room).len().min(MOST_REPLY));
+    u16::try_from(2 + lines.max().unwrap_or(1)).unwrap_or(u16::MAX)
+}
+
+/// Which of the entries in view is on the n-th line of the list.
+#[must_use]
+pub fn row_at(state: &State, area: Rect, n: usize) -> usize {
+    n / usize::from(lines_of_entry(state, area))
 }
 
 /// Draws it.
@@ -51,7 +102,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         say_empty(inner, buffer, theme.faint, words);
         return;
     }
-    let table = table(state, inner.width);
+    let lines = lines_of_entry(state, area);
+    let table = table(state, inner.width, lines);
     if let Some(header) = line(inner, 0) {
         table.header(buffer, header, theme.header);
     }
@@ -59,12 +111,14 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     for button in buttons(state, area) {
         put(buffer, button.at.as_position(), button.at.width, &button.words, theme.title);
     }
-    let area = below_header(inner);
-    for (n, (row, is_selected)) in state.queue.in_view().enumerate() {
-        let Some(at) = line(area, n) else {
+    let rows = below_header(inner);
+    let page = usize::from(rows.height / lines);
+    for (n, (row, is_selected)) in state.queue.in_view().take(page).enumerate() {
+        let Some(at) = line(rows, n * usize::from(lines)) else {
             return;
         };
-        draw_row(state, &table, &state.relay.bring_up_to_date(row), is_selected, at, buffer);
+        let at = Rect { height: lines, ..at };
+        draw_entry(state, &table, &state.relay.bring_up_to_date(row), is_selected, at, buffer);
     }
 }
 
@@ -76,10 +130,12 @@ pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
     }
     let inner = inside(area);
     let rows = below_header(inner);
-    let row = usize::from(at.y.checked_sub(rows.y)?);
-    let line = line(rows, row)?;
+    let n = usize::from(at.y.checked_sub(rows.y)?);
+    let lines = lines_of_entry(state, area);
+    let row = row_at(state, area, n);
+    let line = line(rows, n).filter(|_| n % usize::from(lines) == 0)?;
     let is_there = state.queue.in_view().nth(row).is_some();
-    let button = table(state, inner.width).rest(line, RETRY_COLUMN);
+    let button = table(state, inner.width, lines).rest(line, RETRY_COLUMN);
     (is_there && button.contains(at)).then_some(Action::RetryRow(row))
 }
 
@@ -152,7 +208,8 @@ pub(super) fn sending(sent: Sent) -> String {
     }
 }
 
-fn draw_row(
+/// Draws an entry in as many lines as `at` has.
+fn draw_entry(
     state: &State,
     table: &Table,
     row: &QueueRow,
@@ -168,27 +225,55 @@ fn draw_row(
         None => sign(row.state, &theme),
     };
     let colour = row_style(state, Pane::Queue, is_selected, colour);
-    let waited = state.clock.wall.duration_since(row.queued);
-    let reply = row.sending.map_or_else(|| row.last_reply.as_str().to_owned(), sending);
+    let reply = reply(row);
     let cells = [
         (mark(is_selected), style),
         (sign, colour),
-        (&short_id(row.id.as_str()), style),
+        (&row.number.to_string(), style),
         (row.recipient.as_str(), style),
+        (row.reverse_path.as_str(), style),
         (&row.attempts.to_string(), style),
         (&reply, colour),
-        (&age(waited.unwrap_or_default()), style),
+        (&waited(state, row), style),
         (&next(row, state.clock.wall), style),
         (if row.sending.is_some() { "[ ··· ]" } else { "[Retry]" }, style),
     ];
     table.row(buffer, at, &cells);
+    draw_reply(&reply, at, colour, buffer);
 }
 
-fn short_id(id: &str) -> String {
-    let most = usize::from(MOST_ID);
-    match id.char_indices().rev().nth(most - 2) {
-        Some((at, _)) if width(id) > most => format!("…{}", id.get(at..).unwrap_or_default()),
-        _ => id.to_owned(),
+fn waited(state: &State, row: &QueueRow) -> String {
+    age(state.clock.wall.duration_since(row.queued).unwrap_or_default())
+}
+
+/// What was last said about an entry, or how far it is.
+fn reply(row: &QueueRow) -> Cow<'_, str> {
+    match row.sending {
+        Some(sent) => sending(sent).into(),
+        None => row.last_reply.as_str().into(),
+    }
+}
+
+/// Draws a reply into the lines of an entry that are its own, if it has any.
+fn draw_reply(reply: &str, entry: Rect, style: Style, buffer: &mut Buffer) {
+    const SIGN: u16 = 2;
+    let own = Rect {
+        x: entry.x + INDENT,
+        y: entry.y + 1,
+        width: entry.width.saturating_sub(INDENT),
+        height: entry.height.saturating_sub(1),
+    };
+    if own.height == 0 {
+        return;
+    }
+    let sign = Position::new(own.x - SIGN, own.y);
+    put(buffer, sign, SIGN, "└ ", style);
+    let reply = if reply.is_empty() { "not tried yet" } else { reply };
+    let last = usize::from(own.height).min(MOST_REPLY) - 1;
+    for (n, piece) in wrap_words(reply, usize::from(own.width)).iter().enumerate().take(last + 1) {
+        let Some(at) = line(own, n) else { return };
+        let to = if n == last { reply.len() } else { piece.end };
+        put(buffer, at.as_position(), own.width, reply.get(piece.start..to).unwrap_or(""), style);
     }
 }
 
@@ -212,21 +297,38 @@ pub(super) fn next(row: &QueueRow, now: SystemTime) -> String {
     }
 }
 
-fn table(state: &State, available: u16) -> Table {
-    let ids = state.queue.items().iter().take(usize::from(u8::MAX));
-    let id = ids.map(|row| columns(row.id.as_str())).fold(2, u16::max);
+/// `lines` are those of an entry: where its reply has its own, it has no column.
+fn table(state: &State, available: u16, lines: u16) -> Table {
+    let widest = |text: &dyn Fn(&QueueRow) -> u16, least: u16, most: u16| {
+        let rows = state.queue.items().iter().take(MEASURED);
+        rows.map(text).fold(least, u16::max).min(most)
+    };
+    let up_to_date = |row: &QueueRow| state.relay.bring_up_to_date(row);
+    let number = columns(&state.queue.items().len().to_string());
+    let recipient = widest(&|row| columns(row.recipient.as_str()), 9, 40);
+    let sender = widest(&|row| columns(row.reverse_path.as_str()), 4, 30);
+    let tries = widest(&|row| columns(&row.attempts.to_string()), 5, 10);
+    let next = widest(&|row| columns(&next(&up_to_date(row), state.clock.wall)), 4, 6);
+    let age = widest(&|row| columns(&waited(state, row)), 3, 6);
+    let reply = widest(&|row| columns(&reply(&up_to_date(row))), 10, u16::MAX);
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
-    Table::new(
+    let reply = match lines {
+        1 => column("last reply", reply.min(available * 3 / 5), reply, 2, Side::Left),
+        _ => column("", u16::MAX, u16::MAX, u8::MAX, Side::Left),
+    };
+    Table::with_precedence(
+        REPLY_COLUMN,
         &[
             column("", 1, 1, 0, Side::Left),
-            column("", 1, 1, 1, Side::Left),
-            column("id", id.min(MOST_ID), id.min(MOST_ID), 6, Side::Left),
-            column("recipient", 18, 40, 2, Side::Left),
-            column("tries", 5, 5, 7, Side::Right),
-            column("last reply", 12, u16::MAX, 3, Side::Left),
-            column("age", 4, 4, 8, Side::Right),
-            column("next", 5, 5, 5, Side::Right),
-            column("", 7, 7, 4, Side::Left),
+            column("", 1, 1, 0, Side::Left),
+            column("#", number, number, 3, Side::Right),
+            column("recipient", recipient.min(18), recipient, 1, Side::Left),
+            column("from", sender.min(12), sender, 9, Side::Left),
+            column("tries", tries, tries, 7, Side::Right),
+            reply,
+            column("age", age, age, 8, Side::Right),
+            column("next", next, next, 6, Side::Right),
+            column("", 7, 7, 5, Side::Left),
         ],
         available,
     )
