@@ -26,17 +26,25 @@ enum View {
         rows: Vec<(u64, Row)>,
         /// When their connections began, by id.
         starts: HashMap<u64, SystemTime>,
-        /// The first row that came after.
+        /// The first row that came after following ended.
         since: u64,
+        /// Where the user was, if not at the end. The rows are those from the first in view on.
+        held: Option<Place>,
     },
     /// Somewhere, with a cursor.
     Held {
-        /// The first row in view.
-        top: u64,
-        cursor: u64,
+        place: Place,
         /// The first row that came after following ended.
         since: u64,
     },
+}
+
+/// Where in the rows the user is, by their sequence numbers.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The first row in view.
+    top: u64,
+    cursor: u64,
 }
 
 /// The kept rows and the view of them.
@@ -106,7 +114,11 @@ impl Scrollback {
     #[must_use]
     pub fn cursor(&self) -> Option<(u64, &Row)> {
         match self.view {
-            View::Held { cursor, .. } => self.ring.at(self.clamped(cursor)),
+            View::Held { place, .. } => self.ring.at(self.clamped(place.cursor)),
+            View::Paused { ref rows, held: Some(place), .. } => {
+                let row = rows.iter().find(|(seq, _)| *seq >= place.cursor);
+                row.map(|(seq, row)| (*seq, row))
+            }
             View::Following | View::Paused { .. } => None,
         }
     }
@@ -115,7 +127,9 @@ impl Scrollback {
     #[must_use]
     pub fn cursor_or_newest(&self) -> Option<&Row> {
         match &self.view {
-            View::Held { .. } => self.cursor().map(|(_, row)| row),
+            View::Held { .. } | View::Paused { held: Some(_), .. } => {
+                self.cursor().map(|(_, row)| row)
+            }
             View::Paused { rows, .. } => rows.last().map(|(_, row)| row),
             View::Following => self.ring.at(self.ring.len().checked_sub(1)?).map(|(_, row)| row),
         }
@@ -173,8 +187,8 @@ impl Scrollback {
     pub fn find(&mut self, direction: Direction) -> bool {
         let from = match self.view {
             View::Following => self.ring.end(),
+            View::Held { place, .. } | View::Paused { held: Some(place), .. } => place.cursor,
             View::Paused { since, .. } => since,
-            View::Held { cursor, .. } => cursor,
         };
         let found = self.ring.find(from, direction);
         if let Some(seq) = found {
@@ -226,20 +240,26 @@ impl Scrollback {
         }
     }
 
-    /// Lets the view stand still, or follow again.
+    /// Lets the view stand still where it is, or follow again.
     pub fn pause(&mut self) {
         self.view = match self.view {
-            View::Paused { .. } | View::Held { .. } => View::Following,
+            View::Paused { .. } => View::Following,
+            View::Held { place, since } => {
+                self.standing_still(self.clamped(place.top), since, Some(place))
+            }
             View::Following => {
                 self.ever_then = self.ring.ever();
-                let last = self.ring.from(self.ring.len().saturating_sub(PAUSED_ROWS));
-                let rows: Vec<_> = last.map(|(seq, row)| (seq, row.clone())).collect();
-                let starts = rows
-                    .iter()
-                    .filter_map(|(_, row)| Some((row.connection()?.id, self.ring.start_of(row)?)));
-                View::Paused { starts: starts.collect(), rows, since: self.ring.end() }
+                let from = self.ring.len().saturating_sub(PAUSED_ROWS);
+                self.standing_still(from, self.ring.end(), None)
             }
         };
+    }
+
+    fn standing_still(&self, from: usize, since: u64, held: Option<Place>) -> View {
+        let rows = self.ring.from(from).take(PAUSED_ROWS);
+        let rows: Vec<_> = rows.map(|(seq, row)| (seq, row.clone())).collect();
+        let start = |(_, row): &(u64, Row)| Some((row.connection()?.id, self.ring.start_of(row)?));
+        View::Paused { starts: rows.iter().filter_map(start).collect(), rows, since, held }
     }
 
     /// Follows the end, or stops following.
@@ -255,14 +275,14 @@ impl Scrollback {
     /// Brings the cursor into a view of `height` lines, where a row takes as many as `lines_of`
     /// says, which is at least one.
     pub fn fit(&mut self, height: usize, lines_of: impl Fn(&Row) -> usize) {
-        if let View::Held { top, cursor, .. } = self.view {
+        if let View::Held { place: Place { top, cursor }, .. } = self.view {
             let cursor = self.clamped(cursor);
             let latest = self.top_for(self.ring.len(), height, &lines_of);
             let least = self.top_for(cursor + 1, height, &lines_of);
             let place = self.clamped(top).min(latest).min(cursor).max(least);
             let seq = self.ring.at(place).map(|(seq, _)| seq);
-            if let (Some(seq), View::Held { top, .. }) = (seq, &mut self.view) {
-                *top = seq;
+            if let (Some(seq), View::Held { place, .. }) = (seq, &mut self.view) {
+                place.top = seq;
             }
         }
         self.page = self.in_view(height, lines_of).1.len().max(1);
@@ -280,18 +300,15 @@ impl Scrollback {
                 let newest_first = (0..self.ring.len()).rev().filter_map(|n| self.ring.at(n));
                 from_end(newest_first, height, lines_of)
             }
-            View::Paused { rows, .. } => {
+            View::Paused { rows, held: None, .. } => {
                 let newest_first = rows.iter().rev().map(|(seq, row)| (*seq, row));
                 from_end(newest_first, height, lines_of)
             }
-            View::Held { top, .. } => {
-                let mut left = height;
-                let rows = self.ring.from(self.clamped(*top)).take_while(|(_, row)| {
-                    let has_room = left > 0;
-                    left = left.saturating_sub(lines_of(row));
-                    has_room
-                });
-                (0, rows.collect())
+            View::Paused { rows, held: Some(_), .. } => {
+                from_top(rows.iter().map(|(seq, row)| (*seq, row)), height, lines_of)
+            }
+            View::Held { place, .. } => {
+                from_top(self.ring.from(self.clamped(place.top)), height, lines_of)
             }
         }
     }
@@ -318,7 +335,9 @@ impl Scrollback {
     /// The places of the first row in view and of the cursor.
     fn window(&self) -> (usize, usize) {
         let end = match self.view {
-            View::Held { top, cursor, .. } => return (self.clamped(top), self.clamped(cursor)),
+            View::Held { place, .. } | View::Paused { held: Some(place), .. } => {
+                return (self.clamped(place.top), self.clamped(place.cursor));
+            }
             View::Paused { since, .. } => self.ring.place_of(since),
             View::Following => self.ring.len(),
         };
@@ -335,7 +354,8 @@ impl Scrollback {
         };
         let last = self.ring.len().saturating_sub(1);
         let seq_at = |place: usize| self.ring.at(place.min(last)).map_or(since, |(seq, _)| seq);
-        self.view = View::Held { top: seq_at(top), cursor: seq_at(cursor), since };
+        let place = Place { top: seq_at(top), cursor: seq_at(cursor) };
+        self.view = View::Held { place, since };
     }
 
     /// Puts the cursor on a row; if it was out of view, into the middle.
@@ -355,6 +375,21 @@ impl Scrollback {
         let whole = rows.len() - usize::from(above > 0 && rows.len() > 1);
         end - whole
     }
+}
+
+/// As many rows as a view of `height` lines takes, if the first begins it.
+fn from_top<'a>(
+    rows: impl Iterator<Item = (u64, &'a Row)>,
+    height: usize,
+    lines_of: impl Fn(&Row) -> usize,
+) -> (usize, Vec<(u64, &'a Row)>) {
+    let mut left = height;
+    let rows = rows.take_while(|(_, row)| {
+        let has_room = left > 0;
+        left = left.saturating_sub(lines_of(row));
+        has_room
+    });
+    (0, rows.collect())
 }
 
 /// As many rows as a view of `height` lines takes, if the last of them ends it: in order, with
@@ -417,6 +452,25 @@ mod tests {
         shows(&scrollback, &["2", "3", "4"]);
         grow(&mut scrollback, 5..6);
         shows(&scrollback, &["3", "4", "5"]);
+    }
+
+    #[test]
+    fn a_view_that_is_scrolled_is_paused_where_it_is() {
+        let mut scrollback = numbered(9);
+        scrollback.step(Step::PageUp);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["3", "4", "5"]);
+        scrollback.pause();
+        assert!(scrollback.is_paused());
+        shows(&scrollback, &["3", "4", "5"]);
+        cursor_is_on(&scrollback, "5");
+        grow(&mut scrollback, 9..100);
+        scrollback.fit(3, |_| 1);
+        shows(&scrollback, &["3", "4", "5"]);
+        cursor_is_on(&scrollback, "5");
+        assert_eq!(scrollback.unseen(), 91);
+        scrollback.pause();
+        shows(&scrollback, &["97", "98", "99"]);
     }
 
     #[test]

@@ -98,10 +98,10 @@ fn right_title(state: &State) -> String {
         return format!("● follow · {lines} lines");
     }
     let new = grouped(transcript.unseen());
-    if transcript.is_paused() {
-        format!("‖ paused · +{new} new")
-    } else {
-        format!("○ +{new} new · {lines} lines")
+    match transcript.unseen() {
+        _ if transcript.is_paused() => format!("‖ paused · +{new} new"),
+        0 => format!("○ scrolled · {lines} lines"),
+        _ => format!("○ scrolled · +{new} new · {lines} lines"),
     }
 }
 
