@@ -308,6 +308,12 @@ fn no_colour_is_used_where_none_is_wanted() {
 }
 
 #[test]
+fn what_was_said_gives_way_by_itself() {
+    let terminal = Terminal::console(80, 24).shows("q  Quit").press("t").shows("Time stamps:");
+    terminal.shows("q  Quit").press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn keys_of_the_config_file_work_and_stand_in_the_hints() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config.toml");

@@ -68,6 +68,9 @@ pub const SPIN: Duration = Duration::from_millis(100);
 /// How often ages change that are shown in minutes.
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// How long something that was said is shown, if no key takes it away before.
+const SAID: Duration = Duration::from_secs(5);
+
 /// The time of a frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -284,6 +287,8 @@ pub struct State {
     pub keymap: Arc<Keymap>,
     /// The program's answer to the last key.
     pub said: Option<DisplayText>,
+    /// Until when; known from the frame on that shows it first.
+    said_until: Option<Instant>,
     /// Time stamps.
     pub stamps: Stamps,
     /// Long rows.
@@ -331,6 +336,7 @@ impl State {
             form: Form::default(),
             keymap: Arc::default(),
             said: None,
+            said_until: None,
             stamps: Stamps::Seconds,
             long_rows: LongRows::Cut,
             notation: Notation::Transcript,
@@ -345,6 +351,14 @@ impl State {
         self.clock = clock;
         self.rate.advance(clock.instant);
         self.messages.advance(clock.instant);
+        self.let_words_pass(clock.instant);
+    }
+
+    /// What was said long enough ago gives way.
+    fn let_words_pass(&mut self, now: Instant) {
+        if self.said.is_some() && now >= *self.said_until.get_or_insert(now + SAID) {
+            self.said = None;
+        }
     }
 
     /// Takes a transcript row.
@@ -414,9 +428,10 @@ impl State {
         self.queue.selected().map(|row| self.relay.bring_up_to_date(row))
     }
 
-    /// Says something to the user, until the next key.
+    /// Says something to the user, until the next key or for a while.
     pub fn say(&mut self, words: &str) {
         self.said = Some(DisplayText::from(words));
+        self.said_until = None;
     }
 
     /// Says something beside what has been said since the last key.
@@ -509,6 +524,12 @@ impl State {
     /// How long the screen stays true when nothing happens; `None`: for ever.
     #[must_use]
     pub fn ages_in(&self) -> Option<Duration> {
+        let said = self.said.as_ref().and(self.said_until);
+        let said = said.map(|until| until.saturating_duration_since(self.clock.instant));
+        said.into_iter().chain(self.lists_age_in()).min()
+    }
+
+    fn lists_age_in(&self) -> Option<Duration> {
         if self.relay.is_sending() || self.relay.tally.is_some() {
             return Some(SPIN);
         }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Pane;
 use crate::app::state::State;
-use crate::ui::panes::{queue, top_line};
+use crate::ui::panes::{hint_bar, queue, top_line};
 
 /// Under this the panes would say nothing.
 pub const LEAST: (u16, u16) = (60, 16);
@@ -64,7 +64,7 @@ impl Layout {
             let (line, rest) = cut_top(rest, 1);
             (Some(line), rest)
         };
-        let (hints, body) = cut_bottom(rest, 1);
+        let (hints, body) = cut_bottom(rest, hint_bar::lines_wanted(state, area.width));
         let mut layout =
             Self { top, notices, panes: Vec::new(), reader: None, chart: None, entry: None, hints };
         layout.divide(state, area, body);

@@ -23,7 +23,7 @@ use crate::servers::settings::SettingsView;
 use crate::ui::clipboard::{Desktop, osc_52};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
-use crate::ui::panes::top_line;
+use crate::ui::panes::{hint_bar, top_line};
 use crate::ui::save::save;
 use crate::ui::terminal::{PanicGuard, Stirred, Terminal};
 use crate::ui::text::grouped;
@@ -80,6 +80,8 @@ struct Screen {
     /// What the mailroom has told since the last frame.
     news: Vec<News>,
     settings: watch::Receiver<SettingsView>,
+    /// What was said last that is too long for the screen.
+    too_long: Option<DisplayText>,
 }
 
 /// Which version of the registry the state has, and when it may have the next.
@@ -131,6 +133,7 @@ impl Screen {
             next_age: None,
             connections: Snapshot { version: None, not_before: now },
             news: Vec::with_capacity(NEWS_A_FRAME),
+            too_long: None,
         })
     }
 
@@ -307,6 +310,7 @@ impl Screen {
         self.take_snapshot(started);
         diagnostics::collect();
         fit(&mut self.state, self.terminal.area());
+        self.log_what_is_too_long();
         self.take_relay();
         self.take_marks();
         let Self { state, log, terminal, .. } = self;
@@ -316,6 +320,15 @@ impl Screen {
         self.next_frame = started + if is_busy { BUSY_FRAME } else { FRAME };
         self.next_age = self.ages_in().map(|time| started + time);
         Ok(())
+    }
+
+    /// What was said and has no room on the screen is in the log, once.
+    fn log_what_is_too_long(&mut self) {
+        let said = hint_bar::too_long(&self.state, self.terminal.area().width).cloned();
+        if let Some(said) = said.as_ref().filter(|_| said != self.too_long) {
+            tracing::info!("{said}");
+        }
+        self.too_long = said;
     }
 
     /// Whatever has asked for the frame, it shows the newest of everything: servers that talk without

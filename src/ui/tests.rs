@@ -16,13 +16,13 @@ use crate::app::action::{Action, Answer, Command, Direction, Field, Request, Ste
 use crate::app::control::Condition;
 use crate::app::keys;
 use crate::app::mailroom::{Message, News};
-use crate::app::state::Palette;
 use crate::app::state::relay::Story;
 use crate::app::state::row::Row;
 use crate::app::state::servers::Server;
 use crate::app::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
+use crate::app::state::{Clock, Palette};
 use crate::relay::board::{Attempt, Live, Sent, Tally};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, Pick};
@@ -942,6 +942,47 @@ fn time_stamps_go_through_their_forms() {
         .shows("│    Δ1.000 [15] S: -ERR")
         .press(&["t"])
         .shows("│[15] S: -ERR");
+}
+
+#[test]
+fn what_was_said_gives_way_after_a_while() {
+    let mut screen = Screen::of(typical()).press(&["t"]).shows("Time stamps:");
+    let said = screen.state.clock.instant;
+    let mut later = |seconds| {
+        let clock = Clock { instant: said + Duration::from_secs(seconds), ..screen.state.clock };
+        screen.state.tick(clock);
+        (screen.state.said.is_some(), screen.state.ages_in().unwrap())
+    };
+    // The clock of the key's frame is that of the frame before: idle, it may be an old one.
+    assert!(later(100).0);
+    assert!(later(104).0);
+    assert!(!later(105).0);
+    screen.hides("Time stamps:").shows("q  Quit");
+}
+
+#[test]
+fn a_long_message_takes_two_lines_and_a_longer_one_is_in_the_log() {
+    let long = "Cannot save the lines in /nowhere: No such file or directory (os error 2). \
+                Name a file elsewhere with :save FILE.";
+    let mut state = typical();
+    state.say(long);
+    let screen = Screen::of(state).shows("No such file or directory (os").shows(":save FILE. ");
+    assert_eq!(hint_bar::too_long(&screen.state, 80), None);
+    let mut state = typical();
+    state.say(&long.repeat(2));
+    let screen = Screen::of(state).shows("… (all of it in the log: 5)");
+    assert!(hint_bar::too_long(&screen.state, 80).is_some());
+    let screen = screen.sized((200, 60)).shows("with :save FILE.").hides("in the log");
+    assert_eq!(hint_bar::too_long(&screen.state, 200), None);
+}
+
+#[test]
+fn what_is_wrong_with_what_is_typed_is_told_to_its_end() {
+    for size in [(60, 16), (80, 24), (120, 40)] {
+        let screen =
+            Screen::of(typical()).sized(size).press(&[":"]).type_in("set max-message lots");
+        screen.press(&["⏎"]).shows(":set max-message lots").shows("default.");
+    }
 }
 
 #[test]

@@ -1,20 +1,54 @@
-//! The last line: what is being typed, or what was said, or the keys that are of use now.
+//! The last line: what is being typed, or what was said, or the keys that are of use now. Words that
+//! are too long for one line get more; what is too long for these is in the log.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 use tui_input::Input;
 
 use crate::app::action::{Action, Context, Pane};
 use crate::app::keys::{Binding, hints};
 use crate::app::state::prompt::{Prompt, Purpose};
 use crate::app::state::{Overlay, State};
-use crate::ui::text::{columns, grouped, put, width};
+use crate::ui::text::{columns, cut, grouped, line, put, width, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
 /// Columns that stay free to the right of the cursor.
 const MARGIN: usize = 2;
+
+/// Lines that what was said gets at most, and what is wrong with what is typed.
+const MOST_LINES: usize = 2;
+
+/// Lines that it takes on a screen of this width.
+#[must_use]
+pub fn lines_wanted(state: &State, width: u16) -> u16 {
+    let lines = match (&state.prompt, &state.said) {
+        (Some(prompt), _) => 1 + lines_below(state, prompt, width),
+        (None, Some(said)) => wrapped(said.as_str(), width).len(),
+        (None, None) => 1,
+    };
+    u16::try_from(lines).unwrap_or(u16::MAX)
+}
+
+/// What was said, if a screen of this width has no room for all of it.
+#[must_use]
+pub fn too_long(state: &State, width: u16) -> Option<&DisplayText> {
+    let said = state.said.as_ref().filter(|_| state.prompt.is_none())?;
+    let room = usize::from(width).saturating_sub(MARGIN);
+    (wrap_words(said.as_str(), room).len() > MOST_LINES).then_some(said)
+}
+
+/// The words in lines, the last of them cut if there are too many.
+fn wrapped(words: &str, width: u16) -> Vec<String> {
+    let room = usize::from(width).saturating_sub(MARGIN);
+    let ranges = wrap_words(words, room);
+    let lines = ranges.iter().enumerate().take(MOST_LINES).map(|(n, range)| {
+        let to = if n + 1 == MOST_LINES { words.len() } else { range.end };
+        words.get(range.start..to).unwrap_or_default().trim_end().to_owned()
+    });
+    lines.collect()
+}
 
 /// Draws it.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -22,11 +56,32 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(prompt) = &state.prompt {
         draw_prompt(state, prompt, area, buffer);
     } else if let Some(said) = &state.said {
-        let words = format!(" {said}");
-        put(buffer, area.as_position(), area.width, &words, theme.notice);
+        draw_said(state, said.as_str(), area, buffer);
     } else {
         for hint in placed(state, area) {
             draw_hint(&hint, &theme, buffer);
+        }
+    }
+}
+
+fn draw_said(state: &State, said: &str, area: Rect, buffer: &mut Buffer) {
+    let theme = Theme::of(state.palette);
+    let mut lines = wrapped(said, area.width);
+    if too_long(state, area.width).is_some()
+        && let Some(last) = lines.last_mut()
+    {
+        let key = state.keymap.key_of(Action::Focus(Pane::Log));
+        let rest = format!(" (all of it in the log: {key})");
+        let room = usize::from(area.width).saturating_sub(MARGIN + width(&rest));
+        *last = format!("{}{rest}", cut(last, room));
+    }
+    draw_lines(&lines, area, theme.notice, buffer);
+}
+
+fn draw_lines(lines: &[String], area: Rect, style: Style, buffer: &mut Buffer) {
+    for (n, words) in lines.iter().enumerate() {
+        if let Some(at) = line(area, n) {
+            put(buffer, at.as_position(), at.width, &format!(" {words}"), style);
         }
     }
 }
@@ -46,13 +101,29 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     let mut at = area.as_position();
     at.x += put(buffer, at, area.width, &format!(" {}", label(prompt.purpose)), theme.title);
     let note = note(state, prompt);
+    let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
+    let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let has_below = lines_below(state, prompt, area.width) > 0 && below.height > 0;
+    let note = if has_below { String::new() } else { note };
     let left = usize::from(area.right().saturating_sub(at.x));
     // What is typed goes before what there is to know.
     let wanted = width(prompt.text()) + MARGIN;
     let room = left.saturating_sub(width(&note)).max(wanted.min(left));
     at.x += draw_typed(&prompt.input, at, room, &theme, buffer);
-    let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
     put(buffer, at, area.right().saturating_sub(at.x), &note, style);
+    if let Some(trouble) = prompt.trouble.as_ref().filter(|_| has_below) {
+        draw_lines(&wrapped(trouble.as_str(), area.width), below, style, buffer);
+    }
+}
+
+/// Lines that what is wrong takes below what is typed; none, where it has room beside it.
+fn lines_below(state: &State, prompt: &Prompt, columns: u16) -> usize {
+    let Some(trouble) = &prompt.trouble else { return 0 };
+    let beside = [&label(prompt.purpose), prompt.text(), &note(state, prompt)].map(width);
+    if beside.iter().sum::<usize>() + MARGIN <= usize::from(columns) {
+        return 0;
+    }
+    wrapped(trouble.as_str(), columns).len()
 }
 
 /// Draws as much of a line as there is room for, with its cursor; returns the columns it took.
