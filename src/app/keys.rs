@@ -338,7 +338,7 @@ pub enum KeymapError {
     /// Nothing is called that.
     #[error("nothing that a key can do is called {0:?}: the manual page and `?` have the names")]
     NoSuchName(String),
-    /// Two names want the same key in the same place.
+    /// Two names want the same key where both work.
     #[error("{key} is given to both {one} and {other}: give one of them another key")]
     Twice {
         /// The key.
@@ -348,6 +348,9 @@ pub enum KeymapError {
         /// Who wants it too.
         other: &'static str,
     },
+    /// Without this one nobody finds the way.
+    #[error("{0} needs a key: name one, or leave the line out")]
+    NoKey(&'static str),
     /// This one must always work.
     #[error("^C always quits at once: choose another key for {0}")]
     Reserved(&'static str),
@@ -355,6 +358,9 @@ pub enum KeymapError {
 
 /// The key that always quits.
 const ALWAYS_QUITS: Key = Key::Control('c');
+
+/// What needs a key, so that nobody is lost.
+const NEEDED: [&str; 6] = ["back", "command", "down", "help", "quit", "up"];
 
 /// Which keys do what, for this user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -370,37 +376,52 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// The table with the user's own keys. A key that the user gives to something is taken from
-    /// whatever else has it in the same place by default.
+    /// The table with the user's own keys, each instead of those that the table has.
+    ///
+    /// # Errors
+    ///
+    /// A name is not in the table, or needs a key and has none, or two would have one key in the same
+    /// place. Who wants a key that something else has must give that another one.
     pub fn with(chosen: &Chosen) -> Result<Self, KeymapError> {
         let mut keymap = Self::default();
         if let Some(name) = chosen.keys().find(|name| named(name).is_none()) {
             return Err(KeymapError::NoSuchName(name.clone()));
         }
         for (binding, keys) in BINDINGS.iter().zip(&mut keymap.keys) {
-            let is_lost = |key: &Key| is_chosen_by_another(chosen, binding, *key);
-            match chosen.get(binding.name) {
-                Some(own) => keys.clone_from(own),
-                None => keys.retain(|key| !is_lost(key)),
+            if let Some(own) = chosen.get(binding.name) {
+                keys.clone_from(own);
+                keys.dedup();
             }
         }
         keymap.judged()
     }
 
     fn judged(self) -> Result<Self, KeymapError> {
+        let mut rows = BINDINGS.iter().zip(&self.keys);
+        let is_lost = |(binding, keys): &(&Binding, &Vec<Key>)| {
+            keys.is_empty() && NEEDED.contains(&binding.name)
+        };
+        if let Some((binding, _)) = rows.find(is_lost) {
+            return Err(KeymapError::NoKey(binding.name));
+        }
         for (n, (binding, key)) in self.pairs().enumerate() {
             if key == ALWAYS_QUITS && binding.action != Action::QuitNow {
                 return Err(KeymapError::Reserved(binding.name));
             }
-            let other = self
-                .pairs()
-                .skip(n + 1)
-                .find(|(other, same)| *same == key && other.scope == binding.scope);
-            if let Some((other, _)) = other {
+            let is_same =
+                |(other, same): &(&Binding, Key)| *same == key && clash(binding, other, key);
+            if let Some((other, _)) = self.pairs().skip(n + 1).find(is_same) {
                 return Err(KeymapError::Twice { key, one: binding.name, other: other.name });
             }
         }
         Ok(self)
+    }
+
+    /// What has other keys than the table gives it.
+    pub fn changed(&self) -> impl Iterator<Item = (&'static Binding, &[Key])> {
+        let rows = BINDINGS.iter().zip(&self.keys);
+        rows.filter(|(binding, keys)| binding.keys != keys.as_slice())
+            .map(|(binding, keys)| (binding, keys.as_slice()))
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&'static Binding, Key)> {
@@ -434,12 +455,15 @@ impl Keymap {
     }
 }
 
-fn is_chosen_by_another(chosen: &Chosen, binding: &Binding, key: Key) -> bool {
-    BINDINGS.iter().any(|other| {
-        other.name != binding.name
-            && other.scope == binding.scope
-            && chosen.get(other.name).is_some_and(|keys| keys.contains(&key))
-    })
+/// Whether both cannot have the key. What works in one place may have a key of what works
+/// everywhere, but only where the table itself has it so: a user's key is to do what it was given
+/// for.
+fn clash(one: &Binding, other: &Binding, key: Key) -> bool {
+    match (one.scope, other.scope) {
+        (Scope::In(one), Scope::In(other)) => one == other,
+        (Scope::Everywhere, Scope::Everywhere) => true,
+        _ => !(one.keys.contains(&key) && other.keys.contains(&key)),
+    }
 }
 
 /// What is called this.
@@ -522,13 +546,53 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_key_is_taken_from_whatever_had_it() {
-        let keymap = Keymap::with(&chosen(&[("quit", "z")])).unwrap();
+    fn chosen_keys_stand_for_those_of_the_table() {
+        let keymap = Keymap::with(&chosen(&[("quit", "z"), ("zoom", "Z")])).unwrap();
         let log = Context::Pane(Pane::Log);
         assert_eq!(keymap.action(log, Key::Char('z')), Some(Action::Quit));
         assert_eq!(keymap.action(log, Key::Char('q')), None);
-        assert_eq!(keymap.key_of(Action::Quit), "z");
-        assert_eq!(keymap.key_of(Action::Zoom), "");
+        assert_eq!(
+            (keymap.key_of(Action::Quit), keymap.key_of(Action::Zoom)),
+            ("z".into(), "Z".into())
+        );
+        let changed: Vec<_> = keymap.changed().map(|(binding, _)| binding.name).collect();
+        assert_eq!(changed, ["zoom", "quit"]);
+        assert_eq!(Keymap::default().changed().count(), 0);
+    }
+
+    #[test]
+    fn keys_that_clash_where_both_work_are_refused_by_name() {
+        let refused = |pairs: &[(&str, &str)], key: &str, one: &str, other: &str| {
+            let words = Keymap::with(&chosen(pairs)).unwrap_err().to_string();
+            let expected = format!("{key} is given to both {one} and {other}: ");
+            assert!(words.starts_with(&expected), "{words}");
+        };
+        refused(&[("quit", "x"), ("close-connection", "x")], "x", "close-connection", "quit");
+        refused(&[("quit", "j")], "j", "down", "quit");
+        refused(&[("quit", "x")], "x", "close-connection", "quit");
+        refused(&[("close-connection", "q")], "q", "close-connection", "quit");
+        refused(&[("wrap", "t")], "t", "stamps", "wrap");
+        refused(&[("hold", "r")], "r", "retry", "hold");
+        refused(&[("zoom", "Enter")], "⏎", "only-this", "zoom");
+    }
+
+    #[test]
+    fn what_the_table_itself_has_twice_may_be_written_down() {
+        let pairs = [("find-next", "n"), ("save-message", "s"), ("retry", "r"), ("restart", "r")];
+        assert_eq!(Keymap::with(&chosen(&pairs)), Ok(Keymap::default()));
+        // In places that never have the keys together one key does.
+        assert!(Keymap::with(&chosen(&[("hold", "K"), ("raw", "K")])).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_can_do_without_needs_a_key() {
+        for name in NEEDED {
+            assert!(named(name).is_some(), "{name}");
+            let none = Chosen::from([(name.to_owned(), Vec::new())]);
+            assert_eq!(Keymap::with(&none), Err(KeymapError::NoKey(named(name).unwrap().name)));
+        }
+        let none = Chosen::from([("wrap".to_owned(), Vec::new())]);
+        assert_eq!(Keymap::with(&none).unwrap().key_of(Action::Wrap), "");
     }
 
     #[test]

@@ -529,6 +529,20 @@ fn the_help_is_searched_by_typing() {
 }
 
 #[test]
+fn the_help_tells_which_keys_the_config_file_has_changed() {
+    let mut state = typical();
+    let chosen = [("quit", vec![keys::Key::Char('X')]), ("wrap", vec![])];
+    let chosen = chosen.map(|(name, keys)| (name.to_owned(), keys)).into();
+    state.keymap = Arc::new(keys::Keymap::with(&chosen).unwrap());
+    let screen = Screen::of(state).sized((120, 40)).press(&["?"]).type_in("was");
+    screen
+        .shows("Changed in the config file")
+        .shows("X         quit (was q)")
+        .shows("wrap (was w)");
+    Screen::of(typical()).press(&["?"]).type_in("was").hides("Changed in");
+}
+
+#[test]
 fn every_key_of_the_table_is_in_the_help() {
     for binding in keys::BINDINGS {
         let screen = Screen::of(typical()).sized((120, 40)).press(&["?"]);

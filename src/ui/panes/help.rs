@@ -1,9 +1,11 @@
 //! The help, made from the table of keys.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::keys::{BINDINGS, Binding, Section};
+use crate::app::keys::{BINDINGS, Binding, Key, Section};
 use crate::app::state::State;
 use crate::app::state::pattern::Pattern;
 use crate::ui::panes::{overlay, overlay_scroll_bar};
@@ -22,7 +24,7 @@ const KEYS: u16 = 9;
 enum Entry {
     Blank,
     Heading(&'static str),
-    Keys(String, &'static str),
+    Keys(String, Cow<'static, str>),
 }
 
 /// Lines that the help can be scrolled by, for what is looked for.
@@ -79,9 +81,9 @@ fn draw_entry(entry: &Entry, at: Rect, theme: &Theme, buffer: &mut Buffer) {
 fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
     let here = Section::of(state.context());
     let others = Section::ALL.into_iter().filter(|section| *section != here);
-    let sections: Vec<Vec<Entry>> = std::iter::once(here)
-        .chain(others)
-        .map(|section| entries_of(state, section))
+    let sections: Vec<Vec<Entry>> = std::iter::once(entries_of(state, here))
+        .chain(changed_entries(state))
+        .chain(others.map(|section| entries_of(state, section)))
         .filter(|entries| !entries.is_empty())
         .collect();
     let all: usize = sections.iter().map(Vec::len).sum();
@@ -96,6 +98,20 @@ fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
         column.extend(entries);
     }
     (left, right)
+}
+
+/// The keys that the config file has changed, and what they were.
+fn changed_entries(state: &State) -> Option<Vec<Entry>> {
+    let pattern = Pattern::new(state.search.value());
+    let is_looked_for = |words: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_in(words));
+    let entry = |(binding, keys): (&Binding, &[Key])| {
+        let words = format!("{} (was {})", binding.name, names_of(binding.keys));
+        let keys = if keys.is_empty() { "—".to_owned() } else { names_of(keys) };
+        is_looked_for(&format!("{keys} {words}")).then_some(Entry::Keys(keys, words.into()))
+    };
+    let entries: Vec<Entry> = state.keymap.changed().filter_map(entry).collect();
+    let heading = Entry::Heading("Changed in the config file");
+    (!entries.is_empty()).then(|| std::iter::once(heading).chain(entries).collect())
 }
 
 fn entries_of(state: &State, section: Section) -> Vec<Entry> {
@@ -121,11 +137,14 @@ fn entries_of(state: &State, section: Section) -> Vec<Entry> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let keys = rows.into_iter().map(|(keys, help, _)| Entry::Keys(keys, help));
+    let keys = rows.into_iter().map(|(keys, help, _)| Entry::Keys(keys, help.into()));
     std::iter::once(Entry::Heading(section.heading())).chain(keys).collect()
 }
 
 fn key_names(state: &State, binding: &Binding) -> String {
-    let keys = state.keymap.keys_of(binding);
+    names_of(state.keymap.keys_of(binding))
+}
+
+fn names_of(keys: &[Key]) -> String {
     keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
