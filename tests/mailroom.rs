@@ -378,6 +378,57 @@ async fn of_messages_that_are_alike_the_one_that_was_meant_is_deleted() {
 }
 
 #[tokio::test]
+async fn messages_are_deleted_together() {
+    let mut operator = Operator::of(&["u"]);
+    let mail: Vec<String> = (1..=6).map(|n| stored(n, &format!("m{n}"))).collect();
+    operator.replace("u.mbox", &mail.concat());
+    let listed = operator.opens("u").await;
+    let keys = [5, 0, 2].map(|n: usize| listed[n].key).to_vec();
+    operator.wishes(Wish::DeleteAll(keys)).await;
+    operator.hears_that("Deleted 3 messages of u.").await;
+    assert_eq!(operator.mail.content("u.mbox"), [&*mail[1], &*mail[3], &*mail[4]].concat());
+    operator.ends().await;
+}
+
+#[tokio::test]
+async fn of_messages_that_another_program_has_moved_those_that_were_meant_are_deleted() {
+    let mut operator = Operator::of(&["u"]);
+    let mail: Vec<String> = (1..=5).map(|n| stored(n, &format!("m{n}"))).collect();
+    let moved = [&*mail[4], &*mail[2], &*mail[0], &*mail[3]].concat();
+    operator.replace("u.mbox", &mail.concat());
+    let listed = operator.opens("u").await;
+    let user = operator.directory().user(b"u").unwrap();
+    let session = operator.directory().open_maildrop(&user).await.unwrap();
+    operator.replace("u.mbox", &moved);
+    operator.hears_listing().await;
+    drop(session);
+    let keys = [0, 1, 2].map(|n: usize| listed[n].key).to_vec();
+    operator.wishes(Wish::DeleteAll(keys)).await;
+    operator.hears_that("Deleted 2 messages of u. 1 had gone before.").await;
+    assert_eq!(operator.mail.content("u.mbox"), [&*mail[4], &*mail[3]].concat());
+    operator.ends().await;
+}
+
+#[tokio::test]
+async fn a_mailbox_is_cleared_but_for_what_has_come_since() {
+    let mut operator = Operator::of(&["u"]);
+    let mail: Vec<String> = (1..=3).map(|n| stored(n, &format!("m{n}"))).collect();
+    operator.replace("u.mbox", &mail.concat());
+    operator.wishes(Wish::Clear("u".into(), 2)).await;
+    operator.hears_that("Deleted all 2 messages of u.").await;
+    assert_eq!(operator.mail.content("u.mbox"), mail[2]);
+    operator.wishes(Wish::Clear("u".into(), 2)).await;
+    operator
+        .hears_that(
+            "Cannot delete the messages of u: there are fewer than there were; look at what is \
+             left, and try again.",
+        )
+        .await;
+    assert_eq!(operator.mail.content("u.mbox"), mail[2]);
+    operator.ends().await;
+}
+
+#[tokio::test]
 async fn several_messages_are_deleted_one_after_the_other() {
     let mut operator = Operator::of(&["u"]);
     let messages: Vec<_> = (1..=5).map(|nth| stored(nth, &nth.to_string())).collect();

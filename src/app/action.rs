@@ -1,6 +1,7 @@
 //! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
 //! knows no key and no server.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use tui_input::InputRequest;
@@ -217,6 +218,12 @@ pub enum Action {
     CloseConnection,
     /// Shows the selected queue entry whole.
     Details,
+    /// Marks the selected thing, or takes its mark away: keys are for all that are marked.
+    Mark,
+    /// Marks everything that is shown, or takes the marks away.
+    MarkAll,
+    /// Shows the focused list in another order.
+    Sort,
     /// Starts a relay run for everybody who waits.
     RelayRun,
     /// Tries the selected queue entry now.
@@ -316,6 +323,8 @@ pub enum Request {
     Run,
     /// Something about one recipient; who is to be retried is tried at once.
     Give(Order, Pick),
+    /// The same about several.
+    GiveAll(Order, BTreeSet<Pick>),
 }
 
 /// What an operator wants of one of the servers.

@@ -258,6 +258,7 @@ pub const BINDINGS: &[Binding] = &[
     row("help", &[k('?'), Key::F(1)], ANY, Section::Program, Action::Help, "Help", "this help; type to search"),
     row("only-this", &[n(Named::Enter)], CONNECTIONS, Section::Connections, Action::OnlyThis, "Only this", "only this in transcript"),
     row("close-connection", &[k('x')], CONNECTIONS, Section::Connections, Action::CloseConnection, "Close", "close it (asks first)"),
+    row("sort-connections", &[k('o')], CONNECTIONS, Section::Connections, Action::Sort, "Sort", "sort: the next order"),
     row("all-connections", &[k('0')], ANY, Section::Connections, Action::AllConnections, "", "all connections again"),
     row("tiles", &[k('v')], ANY, Section::Connections, Action::Tiles, "", "tiles of the newest"),
     row("row-only-this", &[n(Named::Enter)], TRANSCRIPT, Section::Transcript, Action::OnlyThis, "Only this", "only this row's connection"),
@@ -267,6 +268,9 @@ pub const BINDINGS: &[Binding] = &[
     row("open", &[n(Named::Enter)], MAILBOXES, Section::Mailboxes, Action::OpenMailbox, "Open", "open mailbox, message"),
     row("open-message", &[n(Named::Enter)], MESSAGES, Section::Mailboxes, Action::OpenMessage, "Open", "open mailbox, message"),
     row("new-mailbox", &[k('n')], MAILBOXES, Section::Mailboxes, Action::NewMailbox, "New", "new mailbox"),
+    row("mark-message", &[k(' '), k('t')], MESSAGES, Section::Mailboxes, Action::Mark, "Mark", "mark for s and d, mark all"),
+    row("mark-all-messages", &[k('a')], MESSAGES, Section::Mailboxes, Action::MarkAll, "", "mark for s and d, mark all"),
+    row("sort-messages", &[k('o')], MESSAGES, Section::Mailboxes, Action::Sort, "Sort", "sort: the next order"),
     row("save-message", &[k('s')], MESSAGES, Section::Mailboxes, Action::SaveMessage, "Save", "save as .eml file"),
     row("save-this-message", &[k('s')], MESSAGE, Section::Mailboxes, Action::SaveMessage, "Save", "save as .eml file"),
     row("delete-message", &[k('d')], MESSAGES, Section::Mailboxes, Action::DeleteMessage, "Delete", "delete (asks first)"),
@@ -279,6 +283,9 @@ pub const BINDINGS: &[Binding] = &[
     row("next-message", &[n(Named::Right)], MESSAGE, Section::Mailboxes, Action::OtherMessage(Direction::Forward), "", "previous, next message"),
     row("messages-new-mailbox", &[k('n')], MESSAGES, Section::Mailboxes, Action::NewMailbox, "", "new mailbox"),
     row("details", &[n(Named::Enter)], QUEUE, Section::Queue, Action::Details, "Details", "details of the entry"),
+    row("mark-entry", &[k(' '), k('t')], QUEUE, Section::Queue, Action::Mark, "Mark", "mark for r h d, mark all"),
+    row("mark-all-entries", &[k('a')], QUEUE, Section::Queue, Action::MarkAll, "", "mark for r h d, mark all"),
+    row("sort-queue", &[k('o')], QUEUE, Section::Queue, Action::Sort, "Sort", "sort: the next order"),
     row("retry", &[k('r')], QUEUE, Section::Queue, Action::Retry, "Retry", "retry it, retry all"),
     row("retry-all", &[k('R')], ANY, Section::Queue, Action::RelayRun, "", "retry it, retry all"),
     row("hold", &[k('h')], QUEUE, Section::Queue, Action::Hold, "Hold", "hold, release"),
@@ -571,7 +578,7 @@ mod tests {
         refused(&[("quit", "j")], "j", "down", "quit");
         refused(&[("quit", "x")], "x", "close-connection", "quit");
         refused(&[("close-connection", "q")], "q", "close-connection", "quit");
-        refused(&[("wrap", "t")], "t", "stamps", "wrap");
+        refused(&[("wrap", "f")], "f", "follow", "wrap");
         refused(&[("hold", "r")], "r", "retry", "hold");
         refused(&[("zoom", "Enter")], "⏎", "only-this", "zoom");
     }

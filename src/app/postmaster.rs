@@ -1,6 +1,7 @@
 //! Runs the relay beside the servers, at the word of a timer and of an operator: one run at a
 //! time, and orders about the queue at any time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,20 +103,27 @@ impl Postmaster {
     async fn take(&mut self, request: Request) {
         match request {
             Request::Run => self.want(Choice::All),
-            Request::Give(order, pick) => {
-                let queue = self.relay.directory.queue();
-                match order.give(&queue, [pick.clone()].into()).await {
-                    Ok(_) => self.follow_up(order, pick),
-                    Err(error) => self.say(format!("{error}.")),
-                }
-            }
+            Request::Give(order, pick) => self.give(order, [pick].into()).await,
+            Request::GiveAll(order, picks) => self.give(order, picks).await,
         }
     }
 
-    fn follow_up(&mut self, order: Order, pick: Pick) {
-        let whom = pick.recipient.clone().unwrap_or_else(|| pick.id.clone());
+    async fn give(&mut self, order: Order, picks: BTreeSet<Pick>) {
+        let queue = self.relay.directory.queue();
+        match order.give(&queue, picks.clone()).await {
+            Ok(_) => self.follow_up(order, picks),
+            Err(error) => self.say(format!("{error}.")),
+        }
+    }
+
+    fn follow_up(&mut self, order: Order, picks: BTreeSet<Pick>) {
+        let first = picks.iter().next().filter(|_| picks.len() == 1);
+        let whom = match first {
+            Some(pick) => pick.recipient.clone().unwrap_or_else(|| pick.id.clone()),
+            None => format!("{} recipients", picks.len()),
+        };
         match order {
-            Order::Retry => self.want(Choice::Only([pick].into())),
+            Order::Retry => self.want(Choice::Only(picks)),
             Order::Hold => self.say(format!("Holding {whom}: not tried until it is released.")),
             Order::Release => self.say(format!("Released {whom}.")),
             Order::Drop => self.say(format!("Dropped {whom} from the queue.")),

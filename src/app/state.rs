@@ -10,6 +10,7 @@ pub mod figures;
 pub mod filter;
 pub mod list;
 pub mod messages;
+pub mod order;
 pub mod pattern;
 pub mod prompt;
 pub mod rate;
@@ -177,10 +178,17 @@ pub enum Question {
     },
     /// Close this connection?
     Close(ConnectionName),
-    /// Drop this recipient of a queued message?
-    Drop(Pick),
-    /// Delete this message?
-    Delete(MessageKey),
+    /// Drop these recipients of queued messages?
+    Drop(Vec<Pick>),
+    /// Delete these messages?
+    Delete(Vec<MessageKey>),
+    /// Delete all messages of a mailbox?
+    Clear {
+        /// Which mailbox.
+        mailbox: DisplayText,
+        /// How many messages it has.
+        messages: u64,
+    },
     /// Stop this server, or restart it, while connections to it are open?
     Stop {
         /// What is to be done.

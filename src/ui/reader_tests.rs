@@ -399,6 +399,57 @@ fn a_message_is_saved_and_deleted_only_after_a_yes() {
 }
 
 #[test]
+fn marked_messages_are_deleted_and_saved_together_after_one_question() {
+    let screen =
+        in_linhphan(7).press(&["g", " ", "t"]).shows(" *    1 Ben").shows("2 marked · locked");
+    let screen = screen.press(&["d"]).shows("Delete 2 messages of linhphan?").press(&["⏎"]);
+    let screen = screen.wishes(&[]).press(&["d", "y"]).hides("marked");
+    let both = Wish::DeleteAll(vec![key(1), key(2)]);
+    let screen = screen.wishes(&[both]).press(&["/"]).type_in("Thunderbird").press(&["⏎"]);
+    // Of seven, number five is about that; all that is shown is marked.
+    let screen = screen.press(&["a", "s"]).wishes(&[Wish::Save(key(5))]);
+    screen.press(&["Esc", "a"]).shows("7 marked").press(&["a"]).hides("marked");
+}
+
+#[test]
+fn marks_are_taken_away_before_the_mailbox_is_left() {
+    let screen = in_linhphan(7).press(&[" ", "Esc"]).hides("marked").shows("7 messages");
+    screen.press(&["Esc"]).wishes(&[Wish::Close]);
+}
+
+#[test]
+fn messages_are_shown_in_other_orders() {
+    let first = |keys: &[&str]| {
+        let mut screen = in_linhphan(7).press(keys).press(&["g"]);
+        screen.picture();
+        screen.state.reader.selected_key().unwrap().hash
+    };
+    assert_eq!(first(&[]), 1);
+    in_linhphan(7).press(&["o"]).shows("linhphan  7 messages · by date");
+    let from = first(&["o", "o"]);
+    assert_eq!(SENDERS[usize::try_from(from).unwrap() % SENDERS.len()], "Benjamin Pierce");
+    assert_eq!(first(&["o", "o", "o", "o"]), 7);
+    in_linhphan(7).press(&["o", "o", "o"]).shows("by subject").press(&["o", "o"]).hides(" · by");
+    let screen = in_linhphan(7).press(&[":"]).type_in("sort size").press(&["⏎"]);
+    screen.shows("longest first").press(&[":"]).type_in("sort none").press(&["⏎"]).hides("longest");
+}
+
+#[test]
+fn a_mailbox_is_cleared_after_a_question_that_says_how_much() {
+    let screen = Screen::of(typical()).press(&[":"]).type_in("clear bcpierce").press(&["⏎"]);
+    let screen = screen.shows("Delete all 12 messages of bcpierce?").press(&["⏎"]).wishes(&[]);
+    let screen = screen.press(&[":"]).type_in("clear bcpierce").press(&["⏎", "y"]);
+    screen.wishes(&[Wish::Clear("bcpierce".to_owned(), 12)]);
+    let refused = |name: &str, words: &str| {
+        let screen = Screen::of(typical()).press(&[":"]).type_in(&format!("clear {name}"));
+        screen.press(&["⏎"]).shows(words).wishes(&[]);
+    };
+    refused("zives", "zives has no message.");
+    refused("nobody", "There is no mailbox nobody.");
+    refused("mqueue", "mqueue is the relay queue: drop all empties it.");
+}
+
+#[test]
 fn a_message_that_is_deleted_while_it_is_read_is_left() {
     let screen = in_linhphan(7).reads(plain_message()).press(&["d"]).shows("Delete message 7: ");
     let screen = screen.press(&["Esc"]).shows("Dear Linh").press(&["d", "y"]);

@@ -725,6 +725,53 @@ fn an_entry_is_called_by_the_number_of_its_row_whatever_is_filtered() {
 }
 
 #[test]
+fn marked_entries_are_retried_held_and_dropped_together_after_one_question() {
+    let all = |order, screen: &Screen, rows: &[usize]| {
+        let picks = rows.iter().map(|&row| pick(screen, row)).collect();
+        Command::Relay(Request::GiveAll(order, picks))
+    };
+    let screen = Screen::of(relaying()).press(&["4", " ", "t", " "]).shows("3 marked");
+    let screen = screen.press(&["r"]).hides("marked");
+    // The first is being sent now.
+    assert_eq!(screen.commands, [all(Order::Retry, &screen, &[1, 2])]);
+    let screen = Screen::of(relaying()).press(&["4", "a", "h"]);
+    assert_eq!(screen.commands, [all(Order::Hold, &screen, &[0, 1, 2, 3, 4])]);
+    let screen =
+        Screen::of(relaying()).press(&["4", "/"]).type_in("example").press(&["⏎", "a", "d"]);
+    let screen = screen.shows("Drop 5 recipients from the queue?").press(&["⏎"]);
+    assert_eq!(screen.commands, []);
+    let screen = screen.press(&["d", "y"]);
+    assert_eq!(screen.commands, [all(Order::Drop, &screen, &[0, 1, 2, 3, 4])]);
+    let screen = Screen::of(refused(30, "")).press(&[":"]).type_in("drop all").press(&["⏎"]);
+    screen.shows("Drop 30 recipients from the queue?");
+}
+
+#[test]
+fn the_button_of_a_row_is_for_that_row_whatever_is_marked() {
+    let screen = Screen::of(refused(3, "")).press(&["4", " ", " ", "G"]).click("[Retry]");
+    let first = Command::Relay(Request::Give(Order::Retry, pick(&screen, 0)));
+    assert_eq!(screen.commands, [first]);
+}
+
+#[test]
+fn the_queue_is_shown_in_other_orders_and_rows_keep_their_numbers() {
+    let screen = Screen::of(relaying()).sized((120, 40));
+    let screen = screen.press(&["4", "o"]).shows("4 Relay queue · by domain");
+    let screen = screen.press(&["g"]).shows("▸ ◷ 2 alice@cis.upenn.example");
+    let screen = screen.press(&["o", "g"]).shows("by state").shows("▸ ✗ 4 friend@");
+    let screen = screen.press(&["o"]).shows("oldest first").press(&["o"]).shows("most tries first");
+    screen.press(&["o", "g"]).hides("first").shows("▸ ⣾ 1 bob@");
+}
+
+#[test]
+fn connections_are_shown_in_other_orders_and_the_end_is_the_last_open_one() {
+    let screen = Screen::of(typical()).press(&["G"]).shows("▸ [15]").press(&["G"]).shows("▸ [9]");
+    let screen = screen.press(&["o", "g"]).shows("1 Connections · newest first").shows("▸ [15]");
+    let screen = screen.press(&["o", "g"]).shows("longest idle first").shows("▸ [14]");
+    screen.press(&["o"]).shows("most octets first").press(&["o", "g"]).shows("▸ [12]");
+}
+
+#[test]
 fn entries_are_found_by_their_state() {
     Screen::of(relaying()).press(&["4", "/"]).type_in("held").shows("zives@").hides("▸ ⣾");
 }
@@ -1225,7 +1272,8 @@ fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
 
 #[test]
 fn no_size_is_too_odd() {
-    let states = [empty(), typical(), overflow(), error(), relaying()];
+    let states = [empty as fn() -> State, typical, overflow, error, relaying];
+    let states: Vec<State> = states.iter().map(|state| state()).collect();
     let keys: [&[&str]; 6] = [&[], &["z"], &["v", "w"], &["?"], &["4", "⏎"], &["q"]];
     let widths = (1..=250_u16).step_by(7).chain([59, 60, 109, 110, 159, 160]);
     for width in widths {
@@ -1272,6 +1320,9 @@ fn any_action() -> impl Strategy<Value = Action> {
         Action::RelayRun,
         Action::Retry,
         Action::RetryRow(1),
+        Action::Mark,
+        Action::MarkAll,
+        Action::Sort,
         Action::Hold,
         Action::Drop,
         Action::Pause,

@@ -1,6 +1,7 @@
 //! Fulfils what an operator wishes of mailboxes and messages: a task that hears at any time, and
 //! others that do the work. What came of it is told in sentences.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -17,14 +18,15 @@ use tokio_util::task::TaskTracker;
 use crate::app::mailroom::browser::Browser;
 use crate::app::mailroom::compose::{self, Composed};
 use crate::app::mailroom::decode::{self, Attached, Parsed};
-use crate::app::mailroom::listing::{Found, Lister, Listing};
+use crate::app::mailroom::listing::{self, Found, Lister, Listing};
 use crate::app::mailroom::{Desk, Draft, MessageKey, News, Wish};
 use crate::app::new_file::{NewFile, safe_name};
+use crate::app::state::figures::grouped;
 use crate::relay::client::Client;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
 use crate::store::directory::Directory;
-use crate::store::index::ReadError;
+use crate::store::index::{ReadError, UniqueId};
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::overview::Overview;
 use crate::wire::event::Transcript;
@@ -159,10 +161,13 @@ impl Clerk {
             Wish::Read(key) => self.read(key).await,
             Wish::Browse(key) => self.with_message(key, Errand::browse),
             Wish::Save(key) => self.with_message(key, Errand::save),
+            Wish::SaveAll(keys) => self.with_messages(&keys, Errand::save_all),
             Wish::SaveAttachments(key, which) => {
                 self.with_message(key, move |errand, found| errand.save_attachments(found, which));
             }
             Wish::Delete(key) => self.with_message(key, Errand::delete),
+            Wish::DeleteAll(keys) => self.with_messages(&keys, Errand::delete_all),
+            Wish::Clear(mailbox, messages) => self.run(|errand| errand.clear(mailbox, messages)),
             Wish::Create(name) => self.run(|errand| errand.create(name)),
             Wish::Send(draft) => self.run(|errand| errand.send(draft)),
         }
@@ -217,6 +222,21 @@ impl Clerk {
         }
     }
 
+    /// Of these messages those that are still there.
+    fn with_messages<F>(&mut self, keys: &[MessageKey], work: impl FnOnce(Errand, AllListed) -> F)
+    where
+        F: Future<Output = Vec<String>> + Send + 'static,
+    {
+        let Some(open) = &self.open else { return };
+        let (mailbox, messages) = (Arc::clone(&open.mailbox), open.listing.find_all(keys));
+        if messages.is_empty() {
+            self.say(gone(&mailbox));
+            return;
+        }
+        let gone = keys.len() - messages.len();
+        self.run(|errand| work(errand, AllListed { mailbox, messages, gone }));
+    }
+
     /// Runs an errand beside all others, and tells what came of it.
     fn run<F>(&mut self, work: impl FnOnce(Errand) -> F)
     where
@@ -253,6 +273,14 @@ fn gone(mailbox: &str) -> String {
 struct Listed {
     mailbox: Arc<str>,
     message: Found,
+}
+
+/// Messages of the mailbox that was open, in its order.
+struct AllListed {
+    mailbox: Arc<str>,
+    messages: Vec<Found>,
+    /// How many more were meant and are no longer there.
+    gone: usize,
 }
 
 /// Does one piece of work.
@@ -365,6 +393,23 @@ impl Errand {
         Ok((name_of(&file.keep()), octets))
     }
 
+    async fn save_all(self, AllListed { mailbox, messages, .. }: AllListed) -> Vec<String> {
+        let mut names = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let name = format!("{mailbox}-{}.eml", message.number());
+            match self.saved(message, name).await {
+                Ok((name, _)) => names.push(name),
+                Err(error) => {
+                    let number = message.number();
+                    let saved = in_all(names.len(), "message");
+                    return vec![format!("Cannot save message {number}: {error}. Saved {saved}.")];
+                }
+            }
+        }
+        let (Some(first), Some(last)) = (names.first(), names.last()) else { return Vec::new() };
+        vec![format!("Saved {}: {first} to {last}.", in_all(names.len(), "message"))]
+    }
+
     async fn save_attachments(
         self,
         Listed { message, .. }: Listed,
@@ -414,19 +459,48 @@ impl Errand {
         let number = message.number();
         vec![match self.deleted(&mailbox, &message).await {
             Ok(()) => format!("Deleted message {number} of {mailbox}."),
-            Err(NotDeleted::Opening(MaildropError::InUse)) => format!(
-                "Cannot delete: a POP3 session has {mailbox} locked; try again when it ends."
-            ),
-            Err(
-                NotDeleted::Opening(MaildropError::Busy) | NotDeleted::Updating(UpdateError::Busy),
-            ) => {
-                format!(
-                    "Cannot delete: another program keeps {mailbox} locked; try again when it \
-                     lets go."
-                )
-            }
-            Err(error) => format!("Cannot delete message {number} of {mailbox}: {error}."),
+            Err(error) => error.in_words(&mailbox, &format!("message {number}")),
         }]
+    }
+
+    async fn delete_all(self, AllListed { mailbox, messages, gone }: AllListed) -> Vec<String> {
+        let meant = messages.len();
+        let deleted = match self.all_deleted(&mailbox, &messages).await {
+            Ok(deleted) => deleted,
+            Err(error) => return vec![error.in_words(&mailbox, &in_all(meant, "message"))],
+        };
+        let words = format!("Deleted {} of {mailbox}.", in_all(deleted, "message"));
+        vec![match gone + meant - deleted {
+            0 => words,
+            gone => format!("{words} {gone} had gone before."),
+        }]
+    }
+
+    /// How many of them were still there to be deleted.
+    async fn all_deleted(&self, mailbox: &str, messages: &[Found]) -> Result<usize, NotDeleted> {
+        let _alone = self.deleting.lock().await;
+        let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
+        let places = self.unless_stopped(places_now(&maildrop, messages)).await??;
+        let deleted = places.len();
+        maildrop.update(places).await?;
+        Ok(deleted)
+    }
+
+    async fn clear(self, mailbox: String, messages: usize) -> Vec<String> {
+        vec![match self.cleared(&mailbox, messages).await {
+            Ok(()) => format!("Deleted all {} of {mailbox}.", in_all(messages, "message")),
+            Err(error) => error.in_words(&mailbox, "the messages"),
+        }]
+    }
+
+    /// What has come since somebody counted them stays.
+    async fn cleared(&self, mailbox: &str, messages: usize) -> Result<(), NotDeleted> {
+        let _alone = self.deleting.lock().await;
+        let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
+        if maildrop.snapshot().count() < messages {
+            return Err(NotDeleted::Fewer);
+        }
+        Ok(maildrop.update((0..messages).collect()).await?)
     }
 
     async fn deleted(&self, mailbox: &str, message: &Found) -> Result<(), NotDeleted> {
@@ -513,9 +587,41 @@ async fn place_now(maildrop: &Maildrop, message: &Found) -> Result<usize, ReadEr
     place.ok_or(ReadError::Missing)
 }
 
+/// Where these are now, in the order of the mailbox; those that are gone are nowhere.
+async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize>, ReadError> {
+    let Some(Found { snapshot: earlier, .. }) = messages.first() else { return Ok(Vec::new()) };
+    listing::make_sure_of(messages).await?;
+    let now = maildrop.snapshot();
+    if now.continues(earlier) {
+        return Ok(messages.iter().map(|message| message.place).collect());
+    }
+    let mut places: HashMap<UniqueId, Vec<usize>> = HashMap::new();
+    for (place, id) in now.unique_ids().await?.iter().enumerate().rev() {
+        places.entry(*id).or_default().push(place);
+    }
+    let mut found = Vec::with_capacity(messages.len());
+    for message in messages {
+        // Of messages that are alike the first ones are as good as any.
+        let id = earlier.unique_id(message.place).await?;
+        found.extend(places.get_mut(&id).and_then(Vec::pop));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// `1 message`, `12 messages`.
+fn in_all(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{} {what}s", grouped(count)),
+    }
+}
+
 /// Why a message was not deleted.
 #[derive(Debug, thiserror::Error)]
 enum NotDeleted {
+    #[error("there are fewer than there were; look at what is left, and try again")]
+    Fewer,
     #[error("{0}")]
     Opening(#[from] MaildropError),
     #[error("{0}")]
@@ -524,6 +630,21 @@ enum NotDeleted {
     Updating(#[from] UpdateError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl NotDeleted {
+    /// What is said of `which` messages of the mailbox that were not deleted.
+    fn in_words(&self, mailbox: &str, which: &str) -> String {
+        match self {
+            Self::Opening(MaildropError::InUse) => format!(
+                "Cannot delete: a POP3 session has {mailbox} locked; try again when it ends."
+            ),
+            Self::Opening(MaildropError::Busy) | Self::Updating(UpdateError::Busy) => format!(
+                "Cannot delete: another program keeps {mailbox} locked; try again when it lets go."
+            ),
+            error => format!("Cannot delete {which} of {mailbox}: {error}."),
+        }
+    }
 }
 
 /// Does what may wait for a disk, or takes a while, away from the async threads.

@@ -64,6 +64,21 @@ impl Listing {
         Some(Found { key, snapshot: Arc::clone(listed.snapshot.as_ref()?), place })
     }
 
+    /// Those of these messages that have been listed, as one picture of the mailbox has them, in its
+    /// order.
+    #[must_use]
+    pub fn find_all(&self, keys: &[MessageKey]) -> Vec<Found> {
+        let listed = self.lock();
+        let Some(snapshot) = &listed.snapshot else { return Vec::new() };
+        let found = |key: &MessageKey| {
+            let place = *listed.keys.get(key)?;
+            Some(Found { key: *key, snapshot: Arc::clone(snapshot), place })
+        };
+        let mut all: Vec<Found> = keys.iter().filter_map(found).collect();
+        all.sort_unstable_by_key(|found| found.place);
+        all
+    }
+
     fn forget(&self) {
         *self.lock() = Listed::default();
     }
@@ -130,6 +145,21 @@ impl Found {
         let head = heads.into_iter().next().ok_or(ReadError::Missing)?;
         if decode::hash(&head) == self.key.hash { Ok(head) } else { Err(ReadError::Changed) }
     }
+}
+
+/// Makes sure that these, in the order of their places, are what they were when they were listed.
+pub async fn make_sure_of(messages: &[Found]) -> Result<(), ReadError> {
+    for run in messages.chunk_by(|one, next| one.place + 1 == next.place) {
+        for part in run.chunks(BATCH) {
+            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            let heads = first.snapshot.heads(first.place..last.place + 1).await?;
+            let is_same = |(found, head): (&Found, &Head)| decode::hash(head) == found.key.hash;
+            if heads.len() != part.len() || !part.iter().zip(&heads).all(is_same) {
+                return Err(ReadError::Changed);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Lists a mailbox, and what comes to it.

@@ -75,10 +75,16 @@ pub enum Wish {
     Browse(MessageKey),
     /// Save a message as it is to a file of its own in the current directory.
     Save(MessageKey),
+    /// Save several messages, each to a file of its own.
+    SaveAll(Vec<MessageKey>),
     /// Save one attachment, by its place, or all of them, to the current directory.
     SaveAttachments(MessageKey, Option<usize>),
     /// Remove a message, under the locks that a POP3 session takes.
     Delete(MessageKey),
+    /// Remove several messages in one rewrite, under the same locks.
+    DeleteAll(Vec<MessageKey>),
+    /// Remove all messages of a mailbox, which are so many. What has come since stays.
+    Clear(String, usize),
     /// Make a mailbox.
     Create(String),
     /// Send a message through our own SMTP server.

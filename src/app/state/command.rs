@@ -3,16 +3,18 @@
 
 use std::path::PathBuf;
 
-use crate::app::action::{
-    Action, Change, Command, Context, Pane, Request, ServerOrder, SettingName,
-};
+use crate::app::action::{Action, Change, Command, Context, Pane, ServerOrder, SettingName};
 use crate::app::keys::{BINDINGS, Section, named};
 use crate::app::mailroom::Wish;
 use crate::app::setting;
+use crate::app::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::app::state::rows::QueueRow;
 use crate::app::state::{Palette, Question, State};
-use crate::relay::orders::Order;
+use crate::relay::orders::{Order, Pick};
 use crate::wire::event::{ConnectionName, Service};
+
+/// What `:sort` calls a list's own order.
+const NO_ORDER: &str = "none";
 
 /// Candidates for a word that are shown at most.
 const MOST_CANDIDATES: usize = 200;
@@ -22,6 +24,7 @@ const MOST_CANDIDATES: usize = 200;
 enum Argument {
     Connection,
     Entry,
+    Order,
     File,
     Filter,
     Theme,
@@ -36,7 +39,8 @@ impl Argument {
     const fn name(self) -> &'static str {
         match self {
             Self::Connection => "N",
-            Self::Entry => "ROW|ID|ADDRESS",
+            Self::Entry => "ROW|ID|ADDRESS|marked|shown|all",
+            Self::Order => "ORDER",
             Self::File => "FILE",
             Self::Filter => "TEXT",
             Self::Theme => "dark|light|high-contrast|none",
@@ -71,22 +75,28 @@ const fn verb(name: &'static str, argument: Argument, help: &'static str) -> Ver
 
 /// The commands that can be told more, by name.
 pub const VERBS: &[Verb] = &[
+    verb("clear", Argument::Mailbox, "delete all messages of a mailbox (asks first)"),
     verb("close", Argument::Connection, "close the connection [N] (asks first)"),
-    verb("drop", Argument::Entry, "drop an entry of the relay queue (asks first)"),
+    verb("drop", Argument::Entry, "drop entries of the relay queue (asks first)"),
     verb(
         "filter",
         Argument::Filter,
         "show only the transcript lines that have it; all without TEXT",
     ),
-    verb("hold", Argument::Entry, "hold an entry of the relay queue"),
+    verb("hold", Argument::Entry, "hold entries of the relay queue"),
     verb("new-mailbox", Argument::NewMailbox, "make a mailbox"),
     verb("only", Argument::Connection, "narrow the transcript to the connection [N]"),
     verb("open", Argument::Mailbox, "list the messages of a mailbox"),
-    verb("release", Argument::Entry, "release an entry that is held"),
+    verb("release", Argument::Entry, "release entries that are held"),
     verb("restart", Argument::Server, "stop a server and start it again"),
-    verb("retry", Argument::Entry, "try an entry of the relay queue now"),
+    verb("retry", Argument::Entry, "try entries of the relay queue now"),
     verb("save", Argument::File, "save the shown transcript lines"),
     verb("set", Argument::Setting, "change a setting while the servers run"),
+    verb(
+        "sort",
+        Argument::Order,
+        "show the list that has the keys in another order, or in its own (none)",
+    ),
     verb("start", Argument::Server, "start a server"),
     verb("stop", Argument::Server, "stop a server"),
     verb("theme", Argument::Theme, "choose the colours"),
@@ -118,9 +128,11 @@ impl State {
             "close" => self.ask_to_close_number(argument)?,
             "only" => self.narrow_to_number(argument)?,
             "drop" => {
-                let pick = self.entry(argument)?.pick;
-                self.ask(Question::Drop(pick));
+                let picks = self.entries_named(argument)?;
+                self.ask(Question::Drop(picks));
             }
+            "clear" => self.ask_to_clear(argument)?,
+            "sort" => self.sort_by(argument)?,
             "hold" => return self.order(Order::Hold, argument),
             "release" => return self.order(Order::Release, argument),
             "retry" => return self.order(Order::Retry, argument),
@@ -173,9 +185,79 @@ impl State {
         found.cloned().ok_or_else(|| format!("There is no entry {which} in the relay queue."))
     }
 
-    fn order(&self, order: Order, which: &str) -> Result<Option<Command>, String> {
-        let row = self.entry(which)?;
-        Ok(Some(Command::Relay(Request::Give(order, row.pick))))
+    /// The recipients that are meant: those that are marked, those that are shown, all of them, or
+    /// one.
+    fn entries_named(&self, which: &str) -> Result<Vec<Pick>, String> {
+        let picks: Vec<Pick> = match which {
+            "marked" if self.queue.marked() == 0 => Vec::new(),
+            "marked" => self.queue.meant().iter().map(|row| row.pick.clone()).collect(),
+            "shown" => self.queue.shown().map(|row| row.pick.clone()).collect(),
+            "all" => self.queue.items().iter().map(|row| row.pick.clone()).collect(),
+            one => vec![self.entry(one)?.pick],
+        };
+        if picks.is_empty() {
+            return Err(match which {
+                "marked" => "No entry of the relay queue is marked.".to_owned(),
+                _ => "There is no entry in the relay queue.".to_owned(),
+            });
+        }
+        Ok(picks)
+    }
+
+    fn order(&mut self, order: Order, which: &str) -> Result<Option<Command>, String> {
+        let picks = self.entries_named(which)?;
+        Ok(self.give(order, picks))
+    }
+
+    fn ask_to_clear(&mut self, name: &str) -> Result<(), String> {
+        let mut rows = self.mailboxes.items().iter();
+        let row = rows.find(|row| row.name.as_str() == name);
+        let row = row.ok_or_else(|| format!("There is no mailbox {name}."))?;
+        if row.is_queue() {
+            return Err("mqueue is the relay queue: drop all empties it.".to_owned());
+        }
+        match row.messages {
+            None => Err(format!("{name} cannot be read, so that it cannot be cleared.")),
+            Some(0) => Err(format!("{name} has no message.")),
+            Some(messages) => {
+                let mailbox = row.name.clone();
+                self.ask(Question::Clear { mailbox, messages });
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows the list that has the keys in the order of this name.
+    fn sort_by(&mut self, name: &str) -> Result<(), String> {
+        let names = self.order_names();
+        let order = match names.iter().position(|one| *one == name) {
+            _ if names.is_empty() => return Err("There is no list here that is sorted.".to_owned()),
+            None if name != NO_ORDER => {
+                let names = names.join(", ");
+                return Err(format!("There is no order {name}: there are {names}, {NO_ORDER}."));
+            }
+            order => order,
+        };
+        match self.context() {
+            Context::Pane(Pane::Connections) => self.connections.show_in(order),
+            Context::Pane(Pane::Queue) => self.queue.show_in(order),
+            _ => {
+                if let Some(messages) = self.reader.messages_mut() {
+                    messages.show_in(order);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The orders of the list that has the keys.
+    fn order_names(&self) -> Vec<&'static str> {
+        match self.context() {
+            Context::Pane(Pane::Connections) => OF_CONNECTIONS.iter().map(|o| o.name).collect(),
+            Context::Pane(Pane::Queue) => OF_QUEUE.iter().map(|order| order.name).collect(),
+            Context::Messages => OF_MESSAGES.iter().map(|order| order.name).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn open_named(&mut self, name: &str) -> Result<Option<Command>, String> {
@@ -209,6 +291,10 @@ impl State {
         match verb.argument {
             Argument::Connection => self.numbers(),
             Argument::Entry => self.entries(),
+            Argument::Order => {
+                let names = self.order_names().into_iter().chain([NO_ORDER]);
+                names.map(str::to_owned).collect()
+            }
             Argument::Theme => Palette::ALL.map(|palette| palette.name().to_owned()).to_vec(),
             Argument::Mailbox => {
                 let rows = self.mailboxes.items().iter();
@@ -244,11 +330,11 @@ impl State {
 
     fn entries(&self) -> Vec<String> {
         let rows = self.queue.items().iter();
-        rows.map(|row| row.recipient.as_str().to_owned()).collect()
+        let words = ["marked", "shown", "all"].map(str::to_owned).into_iter();
+        words.chain(rows.map(|row| row.recipient.as_str().to_owned())).collect()
     }
 }
 
-/// The servers that can be started and stopped.
 /// What a filter can go on with, besides text of the user's own.
 fn filters_so_far(so_far: &str) -> Vec<String> {
     let before = so_far.rfind(' ').map_or("", |blank| so_far.split_at(blank + 1).0);
@@ -258,6 +344,7 @@ fn filters_so_far(so_far: &str) -> Vec<String> {
     services.into_iter().chain(sides).collect()
 }
 
+/// The servers that can be started and stopped.
 const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
 
 /// The first word of a line, and what is behind it.
@@ -392,7 +479,14 @@ mod tests {
         assert_eq!(state.candidates("ret"), ["retry", "retry-all"]);
         assert_eq!(
             state.candidates("retry "),
-            ["retry a@x.example", "retry b@x.example", "retry c@x.example"]
+            [
+                "retry marked",
+                "retry shown",
+                "retry all",
+                "retry a@x.example",
+                "retry b@x.example",
+                "retry c@x.example"
+            ]
         );
         assert_eq!(state.candidates("close 1"), ["close 1", "close 10", "close 11", "close 12"]);
         assert_eq!(state.candidates("theme l"), ["theme light"]);

@@ -1,14 +1,22 @@
 //! A list with a selected row. The selection holds on to what it stands on, not to a position,
-//! so that rows that come and go never move what a user looks at.
+//! so that rows that come and go never move what a user looks at. So do the marks of those with
+//! which the user means to do something together.
+
+use std::collections::HashSet;
+use std::hash::Hash;
 
 use crate::app::action::{Direction, Step};
 use crate::app::state::Extent;
+use crate::app::state::order::Order;
 use crate::app::state::pattern::Pattern;
 
 /// Something a list can hold.
-pub trait Listed {
+pub trait Listed: Sized + 'static {
     /// What makes it the same thing in the next snapshot.
-    type Key: Clone + PartialEq;
+    type Key: Clone + Eq + Hash;
+
+    /// The orders in which a list of them can be shown besides its own.
+    const ORDERS: &'static [Order<Self>] = &[];
 
     /// Its key.
     fn key(&self) -> Self::Key;
@@ -31,6 +39,13 @@ pub struct List<T: Listed> {
     shown: Vec<usize>,
     pattern: Option<Pattern>,
     selected: Option<T::Key>,
+    /// Which of the orders it is shown in, if not in its own.
+    order: Option<usize>,
+    /// Whether things have come that are not in that order yet.
+    is_mixed: bool,
+    marks: HashSet<T::Key>,
+    /// How many of those that are shown are marked.
+    marked: usize,
     /// Where in `shown` the selected thing stands.
     at: usize,
     /// Which of `shown` is the first in view.
@@ -46,6 +61,10 @@ impl<T: Listed> Default for List<T> {
             shown: Vec::new(),
             pattern: None,
             selected: None,
+            order: None,
+            is_mixed: false,
+            marks: HashSet::new(),
+            marked: 0,
             at: 0,
             top: 0,
             page: 1,
@@ -57,6 +76,10 @@ impl<T: Listed> List<T> {
     /// Takes a new snapshot.
     pub fn replace(&mut self, items: Vec<T>) {
         self.items = items;
+        if !self.marks.is_empty() {
+            let there: HashSet<_> = self.items.iter().map(Listed::key).collect();
+            self.marks.retain(|key| there.contains(key));
+        }
         self.filter_again();
     }
 
@@ -68,6 +91,8 @@ impl<T: Listed> List<T> {
         let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
         let more = (before..).zip(items.iter().skip(before));
         shown.extend(more.filter(|(_, item)| passes(item)).map(|(index, _)| index));
+        // Put in order when it is looked at: a long list comes in many parts.
+        self.is_mixed = self.order.is_some();
         if was_empty {
             self.select(self.at);
         }
@@ -77,6 +102,83 @@ impl<T: Listed> List<T> {
     pub fn filter(&mut self, pattern: Option<Pattern>) {
         self.pattern = pattern;
         self.filter_again();
+    }
+
+    /// Shows the next of the orders; behind the last comes the list's own.
+    pub fn next_order(&mut self) {
+        let next = self.order.map_or(0, |order| order + 1);
+        self.show_in(Some(next).filter(|&order| order < T::ORDERS.len()));
+    }
+
+    /// Shows one of the orders, or the list's own.
+    pub fn show_in(&mut self, order: Option<usize>) {
+        self.order = order;
+        self.filter_again();
+    }
+
+    /// In which order it is shown, if not in its own.
+    #[must_use]
+    pub fn order(&self) -> Option<&'static Order<T>> {
+        T::ORDERS.get(self.order?)
+    }
+
+    /// Marks the selected thing, or takes its mark away, and goes to the next.
+    pub fn mark(&mut self) {
+        let Some(key) = self.selected().map(Listed::key) else { return };
+        if self.marks.remove(&key) {
+            self.marked -= 1;
+        } else {
+            self.marks.insert(key);
+            self.marked += 1;
+        }
+        self.step(Step::Down);
+    }
+
+    /// Marks everything that is shown; where all of that is marked, takes the marks away.
+    pub fn mark_all(&mut self) {
+        let shown = self.shown.iter().filter_map(|&index| Some(self.items.get(index)?.key()));
+        if self.marked < self.shown.len() {
+            self.marks.extend(shown);
+            self.marked = self.shown.len();
+        } else {
+            let shown: HashSet<T::Key> = shown.collect();
+            self.marks.retain(|key| !shown.contains(key));
+            self.marked = 0;
+        }
+    }
+
+    /// Takes all marks away; says whether there were any.
+    pub fn unmark(&mut self) -> bool {
+        self.marked = 0;
+        let had_marks = !self.marks.is_empty();
+        self.marks.clear();
+        had_marks
+    }
+
+    /// How many of the things that are shown are marked.
+    #[must_use]
+    pub const fn marked(&self) -> usize {
+        self.marked
+    }
+
+    /// Whether it is marked.
+    #[must_use]
+    pub fn is_marked(&self, item: &T) -> bool {
+        !self.marks.is_empty() && self.marks.contains(&item.key())
+    }
+
+    /// What an order means: everything that is shown and marked, or else the selected thing.
+    #[must_use]
+    pub fn meant(&self) -> Vec<&T> {
+        if self.marked == 0 {
+            return self.selected().into_iter().collect();
+        }
+        self.shown().filter(|item| self.is_marked(item)).collect()
+    }
+
+    /// Everything that is shown, in the order in which it is.
+    pub fn shown(&self) -> impl Iterator<Item = &T> {
+        self.shown.iter().filter_map(|&index| self.items.get(index))
     }
 
     /// What is looked for.
@@ -142,6 +244,16 @@ impl<T: Listed> List<T> {
         });
     }
 
+    /// Selects the last of the things that are shown which `is` so; the very last, if that or one
+    /// behind it is selected already.
+    pub fn step_to_last(&mut self, is: impl Fn(&T) -> bool) {
+        let is_so = |&index: &usize| self.items.get(index).is_some_and(&is);
+        match self.shown.iter().rposition(is_so) {
+            Some(row) if self.at < row => self.select(row),
+            _ => self.step(Step::Last),
+        }
+    }
+
     /// Whether the n-th row in view is the selected one.
     #[must_use]
     pub fn is_selected(&self, row: usize) -> bool {
@@ -168,6 +280,9 @@ impl<T: Listed> List<T> {
 
     /// Brings the selection into a view of `height` rows.
     pub fn fit(&mut self, height: usize) {
+        if self.is_mixed {
+            self.filter_again();
+        }
         self.page = height.max(1);
         let fullest = self.shown.len().saturating_sub(self.page);
         let least = (self.at + 1).saturating_sub(self.page);
@@ -179,6 +294,12 @@ impl<T: Listed> List<T> {
         let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
         self.shown =
             (0..items.len()).filter(|&index| items.get(index).is_some_and(passes)).collect();
+        self.put_in_order();
+        self.marked = if self.marks.is_empty() {
+            0
+        } else {
+            self.shown().filter(|item| self.marks.contains(&item.key())).count()
+        };
         let place = self.shown.iter().position(|&index| {
             self.items.get(index).map(Listed::key).as_ref() == self.selected.as_ref()
         });
@@ -187,6 +308,16 @@ impl<T: Listed> List<T> {
             self.top = (self.top + place).saturating_sub(self.at);
         }
         self.select(place.unwrap_or(self.at));
+    }
+
+    fn put_in_order(&mut self) {
+        self.is_mixed = false;
+        let Some(order) = self.order() else { return };
+        let items = &self.items;
+        self.shown.sort_by(|&one, &other| match (items.get(one), items.get(other)) {
+            (Some(one), Some(other)) => (order.compare)(one, other),
+            _ => std::cmp::Ordering::Equal,
+        });
     }
 
     fn select(&mut self, row: usize) {
@@ -203,6 +334,9 @@ mod tests {
 
     impl Listed for &'static str {
         type Key = &'static str;
+
+        const ORDERS: &'static [Order<Self>] =
+            &[Order { name: "back", words: "backwards", compare: |one, other| other.cmp(one) }];
 
         fn key(&self) -> &'static str {
             self
@@ -285,6 +419,60 @@ mod tests {
         list.fit(3);
         assert!(list.in_view().map(|(item, _)| *item).eq(["d", "e", "f"]));
         assert_eq!(list.selected(), Some(&"e"));
+    }
+
+    fn shown(list: &List<&'static str>) -> Vec<&'static str> {
+        list.shown().copied().collect()
+    }
+
+    #[test]
+    fn an_order_holds_for_what_comes_and_the_selection_stays() {
+        let mut list = list(&["b", "c"]);
+        list.next_order();
+        assert_eq!((shown(&list), list.selected()), (vec!["c", "b"], Some(&"b")));
+        list.extend(["d", "a"]);
+        list.fit(9);
+        assert_eq!((shown(&list), list.selected()), (vec!["d", "c", "b", "a"], Some(&"b")));
+        list.filter(Pattern::parse("/[ac]/").unwrap());
+        assert_eq!(
+            (shown(&list), list.order().map(|o| o.words)),
+            (vec!["c", "a"], Some("backwards"))
+        );
+        list.filter(None);
+        list.next_order();
+        assert_eq!((shown(&list), list.order().is_none()), (vec!["b", "c", "d", "a"], true));
+    }
+
+    #[test]
+    fn an_order_is_for_what_is_marked_and_shown_or_else_for_the_selected() {
+        let mut list = list(&["apple", "berry", "apricot"]);
+        assert_eq!((list.marked(), list.meant()), (0, vec![&"apple"]));
+        list.mark();
+        list.mark();
+        assert_eq!((list.marked(), list.meant()), (2, vec![&"apple", &"berry"]));
+        list.filter(Pattern::new("ap"));
+        assert_eq!((list.marked(), list.meant()), (1, vec![&"apple"]));
+        list.mark_all();
+        assert_eq!(list.meant(), [&"apple", &"apricot"]);
+        list.filter(None);
+        assert_eq!(list.marked(), 3);
+        list.replace(vec!["apricot", "cherry"]);
+        assert_eq!((list.marked(), list.meant()), (1, vec![&"apricot"]));
+        list.mark_all();
+        list.mark_all();
+        assert_eq!(list.marked(), 0);
+        assert!(!list.unmark());
+    }
+
+    #[test]
+    fn the_last_of_a_kind_comes_before_the_very_last() {
+        let mut list = list(&["a", "b", "c", "d"]);
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"b"));
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"d"));
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"d"));
     }
 
     #[test]

@@ -8,11 +8,14 @@ use std::collections::HashSet;
 use crate::app::action::{Direction, Step};
 use crate::app::mailroom::{MessageKey, Summary};
 use crate::app::state::list::{List, Listed};
+use crate::app::state::order::{self, Order};
 use crate::app::state::pattern::Pattern;
 use crate::wire::display::DisplayText;
 
 impl Listed for Summary {
     type Key = MessageKey;
+
+    const ORDERS: &'static [Order<Self>] = order::OF_MESSAGES;
 
     fn key(&self) -> MessageKey {
         self.key
@@ -179,6 +182,34 @@ impl Messages {
         self.list.find(direction);
     }
 
+    /// Shows the next of the orders.
+    pub fn next_order(&mut self) {
+        self.follows = false;
+        self.list.next_order();
+    }
+
+    /// Shows one of the orders, or that of the mailbox.
+    pub fn show_in(&mut self, order: Option<usize>) {
+        self.follows = false;
+        self.list.show_in(order);
+    }
+
+    /// Marks the selected message, or takes its mark away, and goes to the next.
+    pub fn mark(&mut self) {
+        self.follows = false;
+        self.list.mark();
+    }
+
+    /// Marks all messages that are shown, or takes their marks away.
+    pub fn mark_all(&mut self) {
+        self.list.mark_all();
+    }
+
+    /// Takes all marks away; says whether there were any.
+    pub fn unmark(&mut self) -> bool {
+        self.list.unmark()
+    }
+
     /// Stays with the selected message, whatever comes.
     pub const fn hold(&mut self) {
         self.follows = false;
@@ -207,7 +238,8 @@ impl Messages {
     }
 
     fn follow(&mut self) {
-        if self.follows {
+        // In another order than the mailbox's the newest is not the last.
+        if self.follows && self.list.order().is_none() {
             self.list.step(Step::Last);
         }
     }

@@ -136,6 +136,18 @@ impl Reader {
         }
     }
 
+    /// The open message, or else those that are marked, or the selected one.
+    #[must_use]
+    pub fn meant(&self) -> Vec<MessageKey> {
+        match (&self.viewer, &self.messages) {
+            (Some(viewer), _) => vec![viewer.key()],
+            (None, Some(messages)) => {
+                messages.list().meant().iter().map(|summary| summary.key).collect()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// What the list says of a message, if it is the selected one.
     #[must_use]
     pub fn summary_of(&self, key: MessageKey) -> Option<&Summary> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::app::state::list::Listed;
+use crate::app::state::order::{self, Order};
 use crate::relay::board::Sent;
 use crate::relay::orders::Pick;
 use crate::servers::registry::ConnectionView;
@@ -112,6 +113,8 @@ impl From<ConnectionView> for ConnectionRow {
 
 impl Listed for ConnectionRow {
     type Key = u64;
+
+    const ORDERS: &'static [Order<Self>] = order::OF_CONNECTIONS;
 
     fn key(&self) -> u64 {
         self.name.id
@@ -252,6 +255,8 @@ impl QueueRow {
 
 impl Listed for QueueRow {
     type Key = Pick;
+
+    const ORDERS: &'static [Order<Self>] = order::OF_QUEUE;
 
     fn key(&self) -> Pick {
         self.pick.clone()

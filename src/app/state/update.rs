@@ -5,10 +5,11 @@ use tui_input::{Input, InputRequest};
 use crate::app::action::{
     Action, Answer, Change, Command, Context, Direction, Pane, Request, Step,
 };
-use crate::app::mailroom::Wish;
+use crate::app::mailroom::{MessageKey, Wish};
 use crate::app::setting;
 use crate::app::state::command::is_about_servers;
 use crate::app::state::filter::Filter;
+use crate::app::state::messages::Messages;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::app::state::reader::attachments_meant;
@@ -50,11 +51,15 @@ impl State {
             Action::OtherTile(direction) => self.other_tile(direction),
             Action::CloseConnection => self.ask_to_close(),
             Action::Details => self.show_details(),
+            Action::Mark => self.mark(),
+            Action::MarkAll => self.mark_all(),
+            Action::Sort => self.sort(),
             Action::RelayRun => return Some(Command::Relay(Request::Run)),
             Action::Retry => return self.retry(),
             Action::RetryRow(row) => {
                 let _ = self.click(Pane::Queue, Some(row));
-                return self.retry();
+                let row = self.queue_entry()?;
+                return self.retry_rows(&[row]);
             }
             Action::Hold => return self.hold_or_release(),
             Action::Drop => self.ask_to_drop(),
@@ -75,7 +80,7 @@ impl State {
             Action::NextShape => self.reader.next_shape(),
             Action::Browse => return self.browse(),
             Action::AllHeaders => self.reader.toggle_header(),
-            Action::SaveMessage => return self.on_message(Wish::Save),
+            Action::SaveMessage => return self.save_messages(),
             Action::SaveAttachments => return self.save_attachments(),
             Action::SaveAttachment(nth) => {
                 return self.on_message(|key| Wish::SaveAttachments(key, Some(nth)));
@@ -138,6 +143,7 @@ impl State {
             self.overlay = self.overlay.beneath();
         } else if self.filter_of(place).is_some() {
             let _ = self.set_filter(place, "");
+        } else if self.unmark(place) {
         } else if matches!(place, Context::Messages | Context::Message) {
             return self.reader.back().map(Command::Wish);
         } else if self.zoomed {
@@ -168,6 +174,10 @@ impl State {
 
     fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
         match place {
+            Context::Pane(Pane::Connections) if step == Step::Last => {
+                // What is gone is listed behind what can still be looked at.
+                self.connections.step_to_last(|row| row.closed.is_none());
+            }
             Context::Pane(Pane::Connections) => self.connections.step(step),
             Context::Pane(Pane::Transcript) if self.tiled => self.other_tile(match step {
                 Step::Up | Step::HalfPageUp | Step::PageUp | Step::First => Direction::Backward,
@@ -390,14 +400,21 @@ impl State {
         Some(match question {
             Question::Quit { .. } => Command::Quit,
             Question::Close(connection) => Command::Close(connection.id),
-            Question::Drop(pick) => {
+            Question::Drop(picks) => {
                 // The details would be those of another entry.
                 self.overlay = Overlay::None;
-                give(Order::Drop, pick)
+                return self.give(Order::Drop, picks);
             }
-            Question::Delete(key) => {
-                self.reader.leave(key);
-                Command::Wish(Wish::Delete(key))
+            Question::Delete(keys) => {
+                for &key in &keys {
+                    self.reader.leave(key);
+                }
+                self.unmark(Context::Messages);
+                Command::Wish(one_or_all(keys, Wish::Delete, Wish::DeleteAll)?)
+            }
+            Question::Clear { mailbox, messages } => {
+                let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+                Command::Wish(Wish::Clear(mailbox.into_string(), messages))
             }
             Question::Stop { order, .. } => Command::Server(order),
         })
@@ -456,10 +473,7 @@ impl State {
         wish.map(Command::Wish)
     }
 
-    fn on_message(
-        &mut self,
-        wish: impl FnOnce(crate::app::mailroom::MessageKey) -> Wish,
-    ) -> Option<Command> {
+    fn on_message(&mut self, wish: impl FnOnce(MessageKey) -> Wish) -> Option<Command> {
         let key = self.reader.selected_key();
         if key.is_none() {
             self.say("No message is selected.");
@@ -477,10 +491,64 @@ impl State {
         }
     }
 
+    fn save_messages(&mut self) -> Option<Command> {
+        let keys = self.messages_meant()?;
+        self.unmark(Context::Messages);
+        one_or_all(keys, Wish::Save, Wish::SaveAll).map(Command::Wish)
+    }
+
     fn ask_to_delete(&mut self) {
-        match self.reader.selected_key() {
-            Some(key) => self.ask(Question::Delete(key)),
-            None => self.say("No message is selected."),
+        if let Some(keys) = self.messages_meant() {
+            self.ask(Question::Delete(keys));
+        }
+    }
+
+    /// The message that is open, or those that are marked, or the selected one; or a word to the
+    /// user that there is none.
+    fn messages_meant(&mut self) -> Option<Vec<MessageKey>> {
+        let keys = self.reader.meant();
+        if keys.is_empty() {
+            self.say("No message is selected.");
+            return None;
+        }
+        Some(keys)
+    }
+
+    fn mark(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Queue) => self.queue.mark(),
+            Context::Messages => self.reader.messages_mut().into_iter().for_each(Messages::mark),
+            _ => {}
+        }
+    }
+
+    fn mark_all(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Queue) => self.queue.mark_all(),
+            Context::Messages => {
+                self.reader.messages_mut().into_iter().for_each(Messages::mark_all);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the marks away that there are in a list; says whether there were any.
+    fn unmark(&mut self, place: Context) -> bool {
+        match place {
+            Context::Pane(Pane::Queue) => self.queue.unmark(),
+            Context::Messages => self.reader.messages_mut().is_some_and(Messages::unmark),
+            _ => false,
+        }
+    }
+
+    fn sort(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Connections) => self.connections.next_order(),
+            Context::Pane(Pane::Queue) => self.queue.next_order(),
+            Context::Messages => {
+                self.reader.messages_mut().into_iter().for_each(Messages::next_order);
+            }
+            _ => {}
         }
     }
 
@@ -524,27 +592,54 @@ impl State {
     }
 
     fn retry(&mut self) -> Option<Command> {
-        let row = self.queue_entry()?;
-        if row.sending.is_some() {
+        let rows = self.entries_meant()?;
+        self.retry_rows(&rows)
+    }
+
+    fn retry_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
+        let waiting = rows.iter().filter(|row| row.sending.is_none());
+        let picks: Vec<Pick> = waiting.map(|row| row.pick.clone()).collect();
+        if picks.is_empty() {
             self.say("It is being sent now.");
-            return None;
         }
-        Some(give(Order::Retry, row.pick))
+        self.give(Order::Retry, picks)
     }
 
     fn hold_or_release(&mut self) -> Option<Command> {
-        let row = self.queue_entry()?;
-        let order = match row.state {
-            RecipientState::Held => Order::Release,
-            _ => Order::Hold,
-        };
-        Some(give(order, row.pick))
+        let rows = self.entries_meant()?;
+        let is_held = |row: &QueueRow| row.state == RecipientState::Held;
+        let order = if rows.iter().all(is_held) { Order::Release } else { Order::Hold };
+        self.give(order, rows.into_iter().map(|row| row.pick).collect())
     }
 
     fn ask_to_drop(&mut self) {
-        if let Some(row) = self.queue_entry() {
-            self.ask(Question::Drop(row.pick));
+        if let Some(rows) = self.entries_meant() {
+            self.ask(Question::Drop(rows.into_iter().map(|row| row.pick).collect()));
         }
+    }
+
+    /// The order is for all of them, and their marks have done their work.
+    pub(super) fn give(&mut self, order: Order, picks: Vec<Pick>) -> Option<Command> {
+        self.unmark(Context::Pane(Pane::Queue));
+        let one = |pick| Request::Give(order, pick);
+        let all = |picks: Vec<Pick>| Request::GiveAll(order, picks.into_iter().collect());
+        one_or_all(picks, one, all).map(Command::Relay)
+    }
+
+    /// The recipients that are marked, or else the selected one; or a word to the user that there
+    /// is none.
+    fn entries_meant(&mut self) -> Option<Vec<QueueRow>> {
+        if self.overlay != Overlay::None {
+            // In the details keys are for the entry that is shown.
+            return self.queue_entry().map(|row| vec![row]);
+        }
+        let meant = self.queue.meant();
+        let rows: Vec<_> = meant.iter().map(|row| self.relay.bring_up_to_date(row)).collect();
+        if rows.is_empty() {
+            self.say("No queue entry is selected.");
+            return None;
+        }
+        Some(rows)
     }
 
     /// The selected recipient, or a word to the user that there is none.
@@ -596,8 +691,17 @@ const fn one_row(direction: Direction) -> Step {
     }
 }
 
-fn give(order: Order, pick: Pick) -> Command {
-    Command::Relay(Request::Give(order, pick))
+/// What is asked for with one thing, or with several; nothing with none.
+fn one_or_all<T, R>(
+    mut things: Vec<T>,
+    one: impl FnOnce(T) -> R,
+    all: impl FnOnce(Vec<T>) -> R,
+) -> Option<R> {
+    match things.len() {
+        0 => None,
+        1 => things.pop().map(one),
+        _ => Some(all(things)),
+    }
 }
 
 impl Stamps {

@@ -256,8 +256,14 @@ fn placed(state: &State, area: Rect) -> Vec<Hint> {
     if let Overlay::Help { .. } | Overlay::Ask { .. } | Overlay::Compose = state.overlay {
         return Vec::new();
     }
-    let mut wanted: Vec<(String, &Binding)> = hints(state.context())
-        .filter_map(|hint| Some((state.keymap.keys_of(hint).first()?.to_string(), hint)))
+    let context = state.context();
+    let mut wanted: Vec<(String, &Binding)> = hints(context)
+        .filter_map(|hint| {
+            // Some keys do something else here.
+            let mut keys = state.keymap.keys_of(hint).iter();
+            let key = keys.find(|key| state.keymap.action(context, **key) == Some(hint.action));
+            Some((key?.to_string(), hint))
+        })
         .collect();
     let Some(quit) = wanted.pop() else {
         return Vec::new();

@@ -14,7 +14,8 @@ use crate::app::state::messages::{Messages, Stage};
 use crate::app::state::{Palette, State};
 use crate::ui::panes::mailboxes::bar;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, mark, row_style, say_empty, scroll_bar,
+    Titles, below_header, columns_of_marks, frame, inside, marks, row_style, say_empty, scroll_bar,
+    with_marked,
 };
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets};
@@ -74,7 +75,9 @@ fn left_title(messages: &Messages) -> String {
     }
     let filter = messages.list().pattern();
     let filter = filter.map(|pattern| format!(" /{}", DisplayText::from(pattern.as_str())));
-    format!("{mailbox}  {}{}", standing(messages), filter.unwrap_or_default())
+    let order = messages.list().order().map(|order| format!(" · {}", order.words));
+    let (order, filter) = (order.unwrap_or_default(), filter.unwrap_or_default());
+    format!("{mailbox}  {}{order}{filter}", standing(messages))
 }
 
 fn standing(messages: &Messages) -> String {
@@ -100,7 +103,7 @@ fn right_title(state: &State, messages: &Messages) -> String {
     let list = messages.list();
     let place = list.place().map(|place| format!("{}/{}", grouped(place + 1), grouped(list.len())));
     let parts: Vec<String> = holder.into_iter().chain(place).collect();
-    parts.join(" · ")
+    with_marked(list.marked(), parts.join(" · "))
 }
 
 fn why_empty(messages: &Messages) -> String {
@@ -116,6 +119,9 @@ fn why_empty(messages: &Messages) -> String {
 struct Row<'a> {
     summary: &'a Summary,
     is_selected: bool,
+    /// Whether the user has marked it.
+    is_meant: bool,
+    /// Whether a session means to remove it.
     is_marked: bool,
     number: String,
     date: String,
@@ -127,6 +133,7 @@ fn rows_in_view<'a>(state: &State, messages: &'a Messages, height: u16) -> Vec<R
     rows.map(|(summary, is_selected)| Row {
         summary,
         is_selected,
+        is_meant: messages.list().is_marked(summary),
         is_marked: messages.is_marked(summary),
         number: summary.number.to_string(),
         date: summary.date.map_or_else(String::new, |at| date(state, at)),
@@ -151,7 +158,7 @@ fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut 
         subject => (subject, style),
     };
     let cells = [
-        (mark(row.is_selected), style),
+        (marks(row.is_selected, row.is_meant), style),
         (if row.is_marked { "D" } else { "" }, sign),
         (&row.number, faint),
         (row.summary.from.as_str(), style),
@@ -179,10 +186,11 @@ fn table(messages: &Messages, available: u16) -> Table {
     // The newest has the longest number.
     let longest = messages.list().items().last().map_or(1, |newest| newest.number);
     let number = columns(&longest.to_string()).max(2);
+    let signs = columns_of_marks(messages.list().marked());
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
     Table::new(
         &[
-            column("", 1, 1, 0, Side::Left),
+            column("", signs, signs, 0, Side::Left),
             column("", 1, 1, 3, Side::Left),
             column("#", number, number, 2, Side::Right),
             column("from", 12, 18, 1, Side::Left),

@@ -31,7 +31,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use crate::app::action::{Context, Pane};
 use crate::app::state::{Extent, State};
 use crate::ui::layout::TITLE_ONLY;
-use crate::ui::text::{columns, put};
+use crate::ui::text::{columns, grouped, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -174,17 +174,47 @@ fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Styl
     if is_selected && state.focus == pane { style.patch(theme.selected) } else { style }
 }
 
-/// The name of a list's pane, and what is looked for in it.
+/// The name of a list's pane, in which order it is shown, and what is looked for in it.
 fn name_and_filter(state: &State, pane: Pane) -> String {
+    let order = match pane {
+        Pane::Connections => state.connections.order().map(|order| order.words),
+        Pane::Queue => state.queue.order().map(|order| order.words),
+        Pane::Transcript | Pane::Mailboxes | Pane::Log => None,
+    };
+    let order = order.map_or_else(String::new, |words| format!(" · {words}"));
     match state.filter_of(Context::Pane(pane)) {
-        None => pane.title().to_owned(),
-        Some(pattern) => format!("{} / {}", pane.title(), DisplayText::from(pattern)),
+        None => format!("{}{order}", pane.title()),
+        Some(pattern) => format!("{}{order} / {}", pane.title(), DisplayText::from(pattern)),
+    }
+}
+
+/// How many of a list's rows are marked, in front of what else there is to say.
+fn with_marked(marked: usize, words: String) -> String {
+    match marked {
+        0 => words,
+        _ if words.is_empty() => format!("{} marked", grouped(marked)),
+        _ => format!("{} marked · {words}", grouped(marked)),
     }
 }
 
 /// The sign in front of the selected row, for those to whom reverse says nothing.
 const fn mark(is_selected: bool) -> &'static str {
     if is_selected { "▸" } else { " " }
+}
+
+/// The same, where rows can be marked for what is done next.
+const fn marks(is_selected: bool, is_marked: bool) -> &'static str {
+    match (is_selected, is_marked) {
+        (true, true) => "▸*",
+        (true, false) => "▸",
+        (false, true) => " *",
+        (false, false) => "",
+    }
+}
+
+/// Columns of these signs: the marks take none where there are none.
+fn columns_of_marks(marked: usize) -> u16 {
+    if marked == 0 { 1 } else { 2 }
 }
 
 /// Where a list's rows begin: below the names of its columns.

@@ -6,8 +6,9 @@ use ratatui::layout::{Position, Rect};
 use crate::app::action::{Action, Answer, Change};
 use crate::app::mailroom::MessageKey;
 use crate::app::state::{Question, State};
+use crate::relay::orders::Pick;
 use crate::ui::panes::{inside_overlay, overlay};
-use crate::ui::text::{columns, cut, line, put, width};
+use crate::ui::text::{columns, cut, grouped, line, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -67,6 +68,35 @@ fn to_be_deleted(state: &State, key: MessageKey) -> String {
     }
 }
 
+fn to_be_dropped(state: &State, picks: &[Pick]) -> Asked {
+    let is_sent = picks.iter().any(|pick| state.relay.is_being_sent(pick));
+    match picks {
+        [pick] => {
+            let recipient = pick.recipient.as_deref().unwrap_or(&pick.id);
+            Asked {
+                question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
+                reason: if is_sent {
+                    "It is being sent now, and may arrive all the same.".to_owned()
+                } else {
+                    "It is removed from the queue, and nobody is told.".to_owned()
+                },
+                yes: " y Drop it ",
+                no: " Esc Keep it ",
+            }
+        }
+        picks => Asked {
+            question: format!("Drop {} recipients from the queue?", grouped(picks.len())),
+            reason: if is_sent {
+                "Some are being sent now, and may get it all the same.".to_owned()
+            } else {
+                "They do not get their mail, and nobody is told.".to_owned()
+            },
+            yes: " y Drop them ",
+            no: " Esc Keep them ",
+        },
+    }
+}
+
 struct Asked {
     question: String,
     reason: String,
@@ -86,27 +116,37 @@ impl Asked {
         vec![(Answer::No, no, self.no), (Answer::Yes, Rect { x, width, ..foot }, self.yes)]
     }
 
+    fn of_messages(which: &str, mailbox: &DisplayText) -> Self {
+        Self {
+            question: format!("Delete {which} of {mailbox}?"),
+            reason: "They are removed from the mailbox for good.".to_owned(),
+            yes: " y Delete them ",
+            no: " Esc Keep them ",
+        }
+    }
+
     fn of(state: &State, question: &Question) -> Self {
         match question {
-            Question::Drop(pick) => {
-                let recipient = pick.recipient.as_deref().unwrap_or(&pick.id);
-                Self {
-                    question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
-                    reason: if state.relay.is_being_sent(pick) {
-                        "It is being sent now, and may arrive all the same.".to_owned()
-                    } else {
-                        "It is removed from the queue, and nobody is told.".to_owned()
-                    },
-                    yes: " y Drop it ",
+            Question::Drop(picks) => to_be_dropped(state, picks),
+            Question::Delete(keys) => match keys.as_slice() {
+                [key] => Self {
+                    question: to_be_deleted(state, *key),
+                    reason: "It is removed from the mailbox for good.".to_owned(),
+                    yes: " y Delete it ",
                     no: " Esc Keep it ",
+                },
+                keys => {
+                    let mailbox = DisplayText::from(state.reader.mailbox().unwrap_or_default());
+                    Self::of_messages(&format!("{} messages", grouped(keys.len())), &mailbox)
                 }
-            }
-            Question::Delete(key) => Self {
-                question: to_be_deleted(state, *key),
-                reason: "It is removed from the mailbox for good.".to_owned(),
-                yes: " y Delete it ",
-                no: " Esc Keep it ",
             },
+            Question::Clear { mailbox, messages } => Self::of_messages(
+                &match messages {
+                    1 => "the only message".to_owned(),
+                    _ => format!("all {} messages", grouped(*messages)),
+                },
+                mailbox,
+            ),
             Question::Stop { order, open } => Self {
                 question: format!("{} the {} server?", stop_or_restart(order.what), order.service),
                 reason: match open {

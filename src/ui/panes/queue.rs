@@ -16,8 +16,8 @@ use crate::relay::board::Sent;
 use crate::store::overview::RecipientState;
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, mark, name_and_filter, row_style, say_empty, scroll_bar,
-    top_line,
+    Titles, below_header, columns_of_marks, frame, inside, marks, name_and_filter, row_style,
+    say_empty, scroll_bar, top_line, with_marked,
 };
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{age, clock, columns, line, put, wrap_words};
@@ -92,6 +92,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         Some(run) => format!("{} {run}", name_and_filter(state, Pane::Queue)),
         None => name_and_filter(state, Pane::Queue),
     };
+    let counts = with_marked(state.queue.marked(), counts);
     let titles = Titles { left: &left, right: &counts };
     let inner = frame(state, Pane::Queue, area, buffer, &titles);
     if state.queue.is_empty() {
@@ -227,7 +228,7 @@ fn draw_entry(
     let colour = row_style(state, Pane::Queue, is_selected, colour);
     let reply = reply(row);
     let cells = [
-        (mark(is_selected), style),
+        (marks(is_selected, state.queue.is_marked(row)), style),
         (sign, colour),
         (&row.number.to_string(), style),
         (row.recipient.as_str(), style),
@@ -304,6 +305,7 @@ fn table(state: &State, available: u16, lines: u16) -> Table {
         rows.map(text).fold(least, u16::max).min(most)
     };
     let up_to_date = |row: &QueueRow| state.relay.bring_up_to_date(row);
+    let signs = columns_of_marks(state.queue.marked());
     let number = columns(&state.queue.items().len().to_string());
     let recipient = widest(&|row| columns(row.recipient.as_str()), 9, 40);
     let sender = widest(&|row| columns(row.reverse_path.as_str()), 4, 30);
@@ -319,7 +321,7 @@ fn table(state: &State, available: u16, lines: u16) -> Table {
     Table::with_precedence(
         REPLY_COLUMN,
         &[
-            column("", 1, 1, 0, Side::Left),
+            column("", signs, signs, 0, Side::Left),
             column("", 1, 1, 0, Side::Left),
             column("#", number, number, 3, Side::Right),
             column("recipient", recipient.min(18), recipient, 1, Side::Left),
