@@ -9,6 +9,7 @@ in, replies and files come out. Python 3.9 and its standard library; loopback on
 """
 
 import argparse
+import contextlib
 import os
 import resource
 import shutil
@@ -46,7 +47,15 @@ def main():
         return run_all(options, home)
     finally:
         terminate_all()
-        shutil.rmtree(home, ignore_errors=True)
+        remove(home)
+
+
+def remove(home):
+    """Everything, also what a check has made read-only."""
+    for directory, _, _ in os.walk(home):
+        with contextlib.suppress(OSError):
+            os.chmod(directory, 0o700)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def run_all(options, home):

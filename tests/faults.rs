@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 
-use crate::program::{Client, PROGRAM, Servers, all_three, program};
+use crate::program::{Client, PROGRAM, Servers, all_three, has_python, program, skip};
 
 /// A directory with a mailbox for linhphan and whoever else is named.
 struct Place {
@@ -376,7 +376,7 @@ impl OwnDisk {
         let mut attempt = Command::new("unshare");
         in_namespace(&mut attempt);
         if !attempt.arg("true").output().is_ok_and(|output| output.status.success()) {
-            eprintln!("{test}: not tried, because no file system may be mounted here");
+            skip(test, "no file system may be mounted here");
             return None;
         }
         let mut command = Command::new("unshare");
@@ -392,8 +392,12 @@ impl OwnDisk {
     fn try_remount(&self, how: &str) -> bool {
         let (id, options) = (self.servers.child.id().to_string(), format!("remount,{how}"));
         let mut command = Command::new("nsenter");
-        command.args(["--target", &id, "--user", "--mount", "mount", "-o", &options]);
-        command.arg(self.mount_point.path()).output().unwrap().status.success()
+        // As the user who made the namespace, who may do everything in it.
+        command.args(["--target", &id, "--user", "--preserve-credentials", "--mount"]);
+        // With its source named, mount adds none of the options that the kernel shows: the uid
+        // among them is not known in the namespace of an ordinary user.
+        command.args(["mount", "-o", &options, "tmpfs"]).arg(self.mount_point.path());
+        command.output().is_ok_and(|output| output.status.success())
     }
 
     fn content(&self, user: &str) -> Vec<u8> {
@@ -476,6 +480,9 @@ fn many_senders_on_a_disk_that_fills_up_are_told_the_truth() {
 #[test]
 fn a_directory_that_has_become_read_only_can_be_read() {
     let Some(disk) = OwnDisk::of("4m", "a read-only directory") else { return };
+    if !disk.try_remount("rw") {
+        return skip("a read-only directory", "no file system may be mounted again here");
+    }
     let servers = &disk.servers;
     let mut client = sender(servers);
     assert_eq!(client.deliver(&["linhphan"], "x\r\n"), "250 OK");
@@ -525,6 +532,9 @@ impl Locker {
 
 #[test]
 fn a_delivery_waits_for_whatever_lock_another_program_has_and_writes_nothing_meanwhile() {
+    if !has_python("a delivery under a lock of Python") {
+        return;
+    }
     let fcntl = "f = open(path, 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX)";
     let dotlock = "os.close(os.open(path + '.lock', os.O_CREAT | os.O_EXCL)); import atexit; \
                    atexit.register(os.remove, path + '.lock')";
@@ -559,6 +569,9 @@ fn a_delivery_waits_for_whatever_lock_another_program_has_and_writes_nothing_mea
 
 #[test]
 fn a_login_waits_for_a_foreign_lock_and_sees_what_was_done_under_it() {
+    if !has_python("a login under a lock of Python") {
+        return;
+    }
     let place = Place::with_users(&[]);
     place.put("linhphan", stored("one"));
     let mut servers = place.servers_with(&["-v"]);
@@ -616,9 +629,9 @@ fn a_restarted_container_whose_process_id_is_always_1_removes_what_was_left_over
     place.put("linhphan", "");
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--pid", "--fork", "--kill-child"]);
-    if !Command::new("unshare").args(command.get_args()).arg("true").status().unwrap().success() {
-        eprintln!("process id 1: not tried, because no process namespace may be made here");
-        return;
+    let attempt = Command::new("unshare").args(command.get_args()).arg("true").output();
+    if !attempt.is_ok_and(|output| output.status.success()) {
+        return skip("process id 1", "no process namespace may be made here");
     }
     // What the process with this id had when it was killed.
     let (anchor, dotlock) = (place.path(".mailconsole.1"), place.path("linhphan.mbox.lock"));
@@ -797,8 +810,15 @@ fn of_20_logins_at_once_to_two_processes_one_succeeds_and_the_lock_goes_with_its
         until("the side file is gone", || !place.path(".linhphan.mbox.pop").exists());
     }
     let [killed, other] = both;
+    // The side file is removed a moment before the session is over.
     let mut holder = killed.connect("pop3");
-    assert!(holder.log_in("linhphan").starts_with("+OK"));
+    until("the lock is gone", || {
+        let is_in = holder.log_in("linhphan").starts_with("+OK");
+        if !is_in {
+            holder = killed.connect("pop3");
+        }
+        is_in
+    });
     assert!(other.connect("pop3").log_in("linhphan").starts_with("-ERR"));
     killed.signal(Signal::SIGKILL);
     killed.wait();
@@ -935,6 +955,9 @@ impl Drop for Unwritable {
 
 #[test]
 fn one_mailbox_that_cannot_be_opened_does_not_fail_the_mail_of_others() {
+    if !has_python("a mailbox that cannot be opened") {
+        return;
+    }
     let place = Place::with_users(&["ann"]);
     let servers = place.servers();
     let _unwritable = Unwritable::run_as(&place.path("ann.mbox"));
@@ -1162,6 +1185,9 @@ fn a_hundred_clients_hear_the_farewell_and_all_is_over_within_a_second() {
 
 #[test]
 fn fifty_deliveries_under_way_at_the_signal_are_stored_and_answered() {
+    if !has_python("fifty deliveries at the signal") {
+        return;
+    }
     let place = Place::with_users(&[]);
     let mut servers = place.servers_with(&["-v"]);
     let lock = Locker::take(

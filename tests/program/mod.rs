@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -24,6 +25,34 @@ pub(crate) fn program() -> Command {
     command
 }
 
+/// Says that a test was not tried, and why. Not by a macro: what those write is hidden when a test
+/// passes.
+pub(crate) fn skip(test: &str, why: &str) {
+    let _ = std::io::stderr().write_all(format!("not tried: {test}: {why}\n").as_bytes());
+}
+
+/// Whether there is a Python for tests that need one; says so for `test` if there is none.
+pub(crate) fn has_python(test: &str) -> bool {
+    let version = Command::new("python3").arg("--version").output();
+    let is_there = version.is_ok_and(|output| output.status.success());
+    if !is_there {
+        skip(test, "python3 is not installed");
+    }
+    is_there
+}
+
+/// Lets programs end at SIGHUP also where nohup has started the tests: they inherit that it is
+/// ignored, which mailconsole respects; but what is caught here is not ignored there.
+fn catch_hang_ups() {
+    static CAUGHT: Once = Once::new();
+    CAUGHT.call_once(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let hang_up = tokio::signal::unix::SignalKind::hangup();
+        let _caught = tokio::signal::unix::signal(hang_up).unwrap();
+    });
+}
+
 /// A running program; killed when dropped.
 pub(crate) struct Servers {
     pub(crate) child: Child,
@@ -33,6 +62,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start(mut command: Command) -> Self {
+        catch_hang_ups();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdout, ports: Vec::new() }

@@ -31,6 +31,11 @@ def no_limits():
     """Nothing to change in the process before it becomes mailconsole."""
 
 
+def heed_hang_ups():
+    """SIGHUP ends the program also where nohup has started the suite, which it would respect."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def limited(what, soft, hard=None):
     """Sets a resource limit in the process before it becomes mailconsole."""
     return lambda: resource.setrlimit(what, (soft, soft if hard is None else hard))
@@ -48,7 +53,7 @@ class Console:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=clean_environment(**(env or {})),
-            preexec_fn=before,
+            preexec_fn=lambda: (heed_hang_ups(), before()),
         )
         RUNNING.add(self.process)
         self.news = threading.Condition()
@@ -156,9 +161,9 @@ class Hall:
 
     def nobody(self, *arguments, mode=0o777):
         """A process without root's rights, which would let it write anywhere."""
+        os.chmod(arguments[arguments.index("--dir") + 1], mode)
         if os.getuid() != 0:
             return self.run(*arguments)
-        os.chmod(arguments[arguments.index("--dir") + 1], mode)
         return Console(self.copy, *arguments, before=lambda: (os.setgid(NOBODY), os.setuid(NOBODY)))
 
     def own(self, *arguments, users=("u",), **options):
