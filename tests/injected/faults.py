@@ -63,7 +63,7 @@ class Report:
 
 def attempt(binary, scene, fault, end, report):
     """One fault in one scene. How many calls failed."""
-    place = places.Place(binary)
+    place = places.Place(binary, fault)
     name = f"{scene.name}: {fault}, {end}"
     hits, why = 0, ""
     try:
@@ -87,7 +87,7 @@ def look_behind(place, scene, fault, end):
         place.check_works()
         place.stop()
         # What could not be synced may wait in a journal for the next program.
-        if "sync" not in fault.syscall:
+        if not fault.concerns_syncing:
             place.check_only_mail()
     elif scene.runs_on:
         place.kill()

@@ -26,6 +26,10 @@ class Fault:
     def __str__(self):
         return f"{self.syscall} {self.error} {self.when}"
 
+    @property
+    def concerns_syncing(self):
+        return "sync" in self.syscall
+
     def options(self, directory, log):
         """The arguments of strace in front of a command or of -p."""
         paths = [] if self.syscall in OF_THE_STORE else files_of(directory)
