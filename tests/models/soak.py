@@ -392,9 +392,10 @@ class World:
             if (user, word) in book.deleted:
                 raise Torn(user, [word], f"{user}: {word} is there {where}, though it was refused or deleted")
         prefixes = tuple(prefix.encode() for of, prefix in book.prefixes if of == user)
-        for key in book.acknowledged - book.deleted - book.doubtful:
-            if key[0] == user and key[1] not in there and not key[1].startswith(prefixes):
-                raise Torn(user, [key[1]], f"{user}: {key[1]} is missing {where}")
+        due = [word for of, word in book.acknowledged - book.deleted - book.doubtful if of == user]
+        missing = sorted(word for word in due if word not in there and not word.startswith(prefixes))
+        if missing:
+            raise Torn(user, missing[:20], f"{user}: {len(missing)} are missing {where}, of {len(due)}")
 
     def check_relayed(self):
         self.host.close()
