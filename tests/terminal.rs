@@ -135,8 +135,7 @@ fn signals_end_it_while_its_terminal_takes_no_output() {
         let terminal = terminal.stands_still();
         fill_terminal(echo);
         let terminal = signals.iter().fold(terminal, |terminal, signal| terminal.signal(*signal));
-        let took = terminal.ends_within(Duration::from_secs(2));
-        assert!(took > Duration::from_millis(100), "the terminal was not full: {took:?}");
+        terminal.ends_within(Duration::from_secs(2));
         terminal.goes_on().ends_and_gives_the_terminal_back();
     }
 }

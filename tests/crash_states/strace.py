@@ -77,6 +77,9 @@ def parse(thread, time, moment, text, open_calls):
     begin, began = moment, time
     resumed = RESUMED.fullmatch(text)
     if resumed:
+        # Begun before this part of the trace: it has been counted there, as one without an end.
+        if thread not in open_calls:
+            return None
         begin, began, first = open_calls.pop(thread)
         text = first + resumed[2]
     return finished(thread, begin, began, moment, time, text)
