@@ -21,6 +21,7 @@ use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::journal::recovery::{Outcome, Recovery};
 use crate::store::journal::{self, Journal};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
+use crate::store::rewrite;
 use crate::store::text::Finished;
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
 
@@ -465,8 +466,9 @@ impl Committer {
             tracing::warn!("cannot look for what a crash left: {error}");
             BTreeSet::new()
         });
-        for file in unsettled {
-            if let Err(error) = self.recover(&file) {
+        let drafts = rewrite::drafts(&self.ground.files).unwrap_or_default();
+        for file in unsettled.iter().chain(&drafts) {
+            if let Err(error) = self.recover(file) {
                 tracing::error!("{file}: cannot mend what a crash left: {error}");
             }
         }
@@ -475,8 +477,10 @@ impl Committer {
     fn recover(&self, file: &str) -> io::Result<()> {
         for _ in 0..RECOVERED_AGAIN {
             match acquire(self, file, Purpose::Write)? {
-                Attempt::Locked(_) => return Ok(()),
+                // Whoever has the lock may be writing a draft.
+                Attempt::Locked(_) => return rewrite::make_room(&self.ground.files, file),
                 Attempt::Missing => {
+                    rewrite::make_room(&self.ground.files, file)?;
                     return self.recovery.forget(file, || self.journal.own_names());
                 }
                 Attempt::Busy => std::thread::sleep(retry_delay()),

@@ -10,6 +10,10 @@ use std::sync::Arc;
 use rustix::fs::{Gid, Mode, Uid};
 
 use crate::store::files::{Files, Stamp, Window};
+use crate::store::ground::QUEUE_FILE;
+
+/// Names that are looked at when drafts are looked for.
+const NAMES_MOST: usize = 100_000;
 
 /// Octets gathered before they are written.
 const GATHERED: usize = 256 * 1024;
@@ -37,6 +41,15 @@ pub enum Recovered {
 /// A fixed name: what a crash left over is cleared away by the next rewrite.
 fn draft_name(name: &str) -> String {
     format!(".{name}.tmp")
+}
+
+/// The files whose drafts a crash has left.
+pub fn drafts(files: &Files) -> io::Result<Vec<String>> {
+    let draft_of = |name: &String| {
+        let file = name.strip_prefix('.')?.strip_suffix(".tmp")?;
+        (file.strip_suffix(".mbox").is_some() || file == QUEUE_FILE).then(|| file.to_owned())
+    };
+    Ok(files.names(NAMES_MOST)?.iter().filter_map(draft_of).collect())
 }
 
 /// Takes away whatever has the name of a draft for `name`. Should it be a link to the file itself,

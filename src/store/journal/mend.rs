@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
 
@@ -174,7 +174,9 @@ struct Completion<'a> {
 impl Completion<'_> {
     fn run(&self) -> io::Result<Recovered> {
         let stamp = Stamp::of_file(self.file)?;
-        if stamp.modified() > self.time + FLUSHED_AFTER {
+        // Of a change since the machine was started anew nothing follows: it found what was left.
+        let is_before_this_boot = booted().is_some_and(|booted| stamp.modified() < booted);
+        if is_before_this_boot && stamp.modified() > self.time + FLUSHED_AFTER {
             return Ok(Recovered::Whole);
         }
         let old_size = self.append.old_size;
@@ -279,6 +281,14 @@ impl Completion<'_> {
         };
         Ok(messages.iter().filter(is_missing).collect())
     }
+}
+
+/// When the machine was last started, since 1970.
+fn booted() -> Option<Duration> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    now.checked_sub(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 /// What a message is known by: its From_ line and its text, whatever its line ends, and whatever

@@ -201,7 +201,7 @@ mod tests {
     use crate::store::files::FileName;
     use crate::store::journal::Journal;
     use crate::store::journal::record::State;
-    use crate::store::journal::wal::{self, pretend_another_boot};
+    use crate::store::journal::wal::{self, pretend_age, pretend_another_boot};
     use crate::store::lock::{Attempt, Purpose, try_lock};
     use crate::store::text::{BLOCK, Blocks};
     use std::path::PathBuf;
@@ -281,6 +281,13 @@ mod tests {
         fn pretend_another_boot(&self) {
             for entry in std::fs::read_dir(self.path(FOLDER)).unwrap() {
                 pretend_another_boot(&entry.unwrap().path());
+            }
+        }
+
+        /// The records were written so long ago.
+        fn pretend_age(&self, age: Duration) {
+            for entry in std::fs::read_dir(self.path(FOLDER)).unwrap() {
+                pretend_age(&entry.unwrap().path(), age);
             }
         }
 
@@ -393,14 +400,17 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_removed_long_after_stays_removed() {
-        let scene = Scene::new();
-        let (journal, _) = scene.begin(&[ONE], OLD.len());
-        scene.end(journal, End::PowerLost, "");
-        let later = SystemTime::now() + Duration::from_mins(1);
-        let mailbox = std::fs::File::options().write(true).open(scene.path("u.mbox")).unwrap();
-        mailbox.set_modified(later).unwrap();
-        assert_eq!(scene.recovered(), "");
+    fn what_another_program_removed_before_the_machine_stopped_stays_removed() {
+        let year = Duration::from_hours(24 * 365);
+        for (age, expected) in [(year, ""), (Duration::ZERO, ONE)] {
+            let scene = Scene::new();
+            let (journal, _) = scene.begin(&[ONE], OLD.len());
+            scene.end(journal, End::PowerLost, "");
+            scene.pretend_age(year * 2);
+            let mailbox = std::fs::File::options().write(true).open(scene.path("u.mbox")).unwrap();
+            mailbox.set_modified(SystemTime::now() - age).unwrap();
+            assert_eq!(scene.recovered(), expected, "{age:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::store::text::{BLOCK, Blocks};
 /// Line ends that another program may put between a torn message and its own From_ line.
 const SEPARATION_MOST: usize = 2;
 
+/// Octets of a disk's sector, which is written whole or not at all.
+const SECTOR: usize = 512;
+
 /// How many octets that `tail` begins with are ours, where `known` was to be written, or begins
 /// what was; the rest is what another program appended. `None` if what is there says something
 /// else: somebody has made the file anew since.
@@ -36,12 +39,16 @@ pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Optio
 /// not torn: `None` too.
 #[must_use]
 pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) -> Option<usize> {
-    let Some(text) = tail.strip_prefix(head) else {
+    // A page that never reached the disk reads as zeros.
+    let agrees = |(ours, there): (&u8, &u8)| ours == there || *there == 0;
+    let Some((there, text)) =
+        tail.split_at_checked(head.len()).filter(|(there, _)| head.iter().zip(*there).all(agrees))
+    else {
         return ours(tail, head, |at| head.get(at..).is_some_and(|h| h.starts_with(mbox::FROM)))
             .filter(|&octets| octets <= head.len());
     };
     let octets = usize::try_from(octets).ok()?;
-    let mut is_torn = false;
+    let mut is_torn = there != head;
     for (nth, checksum) in blocks.checksums().iter().enumerate() {
         let start = nth * BLOCK;
         let length = BLOCK.min(octets.checked_sub(start)?);
@@ -49,7 +56,7 @@ pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) ->
         let block = there.get(..length.min(there.len())).unwrap_or_default();
         if block.len() == length {
             let is_whole = crc32fast::hash(block) == *checksum;
-            if is_whole || block.iter().all(|&octet| octet == 0) {
+            if is_whole || lacks_a_sector(block) {
                 is_torn |= !is_whole;
                 continue;
             }
@@ -64,6 +71,16 @@ pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) ->
         Some(_) => from_lines(tail, end).next().filter(|&at| at == end),
         None => Some(end.min(tail.len())),
     }
+}
+
+/// Whether a sector of a block never reached the disk.
+fn lacks_a_sector(block: &[u8]) -> bool {
+    let is_zero = |sector: &[u8]| sector.iter().all(|&octet| octet == 0);
+    // Sectors begin anywhere in the block; at its ends there may be a part of one.
+    block.len() < SECTOR && is_zero(block)
+        || memmem::find(block, &[0; SECTOR]).is_some()
+        || is_zero(block.get(block.len().saturating_sub(SECTOR / 32)..).unwrap_or_default())
+        || is_zero(block.get(..block.len().min(SECTOR / 32)).unwrap_or_default())
 }
 
 /// From_ lines at or behind `from`: at a line start, or exactly at `from`, where what another
@@ -147,6 +164,15 @@ mod tests {
         there[HEAD.len() + BLOCK..HEAD.len() + 2 * BLOCK].fill(0);
         assert_eq!(of(&there), Some(there.len()));
         assert_eq!(of(&[&there, FOREIGN].concat()), Some(there.len()));
+    }
+
+    #[test]
+    fn sectors_of_a_long_message_that_never_reached_the_disk_are_torn() {
+        for lost in [0..600, 1_000..2_000, BLOCK..BLOCK + 700, BLOCK + 900..BLOCK * 3 + 100] {
+            let mut there = whole();
+            there[lost.clone()].fill(0);
+            assert_eq!(of(&there), Some(there.len()), "{lost:?}");
+        }
     }
 
     #[test]

@@ -471,6 +471,18 @@ pub(super) fn pretend_another_boot(path: &std::path::Path) {
     std::fs::write(path, octets).unwrap();
 }
 
+/// Makes the first record of a journal look as if it had been written so long ago.
+#[cfg(test)]
+pub(super) fn pretend_age(path: &std::path::Path, age: std::time::Duration) {
+    let mut octets = std::fs::read(path).unwrap();
+    let header = &mut octets[512..512 + HEADER];
+    let time = now() - u64::try_from(age.as_millis()).unwrap();
+    header[32..40].copy_from_slice(&time.to_le_bytes());
+    let checksum = crc32fast::hash(&header[..52]);
+    header[52..56].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(path, octets).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
