@@ -22,7 +22,7 @@ pub struct Mailbox<'a> {
 ///
 /// Where another program has rewritten the mailbox, the messages are looked for among those that
 /// are there now: with their From_ lines first, then by their texts alone, then by their unique-ids,
-/// for which line ends make no difference. See [`matching`] for those that are not found.
+/// for which line ends make no difference. See `matching` for those that are not found.
 pub fn find(
     before: Mailbox<'_>,
     wanted: &[usize],
