@@ -96,8 +96,12 @@ def keep(case, machine, target, failures):
         print(case.told(machine), f"first comes {expected.first}",
               f"process id {expected.process or 'new'}", *failures, sep="\n", file=file)
     case.prepare(machine)
+    kept = snapshot(machine.directory)
+    # What another program made anew has a number behind those of the recording.
+    numbers = [node.inode for _, node, _ in kept.files]
+    next_inode = max(case.recording.next_inode, *(number + 1 for number in numbers))
     with open(os.path.join(target, SNAPSHOT), "wb") as file:
-        pickle.dump((expected, snapshot(machine.directory), case.recording.next_inode), file)
+        pickle.dump((expected, kept, next_inode), file)
 
 
 def again(machine, target):

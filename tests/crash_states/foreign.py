@@ -115,7 +115,9 @@ def change(directory, user, texts, seed):
     with open(path, "rb") as file:
         content = file.read()
     made = picks.choice(PROGRAMS)(path, content, f"foreign-{user}", texts)
-    when = before.st_mtime_ns + picks.choice(LATER) * 1_000_000_000
+    later = picks.choice(LATER)
+    when = before.st_mtime_ns + later * 1_000_000_000
     os.utime(path, ns=(when, when))
+    made.what += f" {later} s later"
     return made
 

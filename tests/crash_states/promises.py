@@ -33,8 +33,10 @@ def check_texts(box, texts, served, doubt=CERTAIN):
     names = {text: name for name, text in texts.items()}
     counts = Counter()
     for text in served:
+        if doubt is not CERTAIN:
+            text = without_separation(unmarked(text) if doubt.pieces else text, names)
         if doubt.pieces:
-            text = own_text(unmarked(text), texts)
+            text = own_text(text, texts)
         name = names.get(text)
         if name is None:
             if not (doubt.pieces and is_piece(text, texts)):
@@ -57,6 +59,14 @@ def check_count(box, name, count, doubt):
     elif count > most:
         what = "was removed and is there again" if most == 0 else f"is there {count} times"
         yield f"{box.user}: {name} {what}"
+
+
+def without_separation(text, names):
+    """A text without the empty lines that another program put between it and its own message."""
+    shorter = text
+    while shorter not in names and shorter.endswith(b"\r\n"):
+        shorter = shorter[:-2]
+    return shorter if shorter in names else text
 
 
 def unmarked(text):

@@ -5,9 +5,10 @@ import dataclasses
 from disk import Versions
 from history import Write
 from recorder import Stage
-from recording import LATER, Recording, Start, located, replayed
+from recording import ATTEMPTS, LATER, Recording, Start, located, replayed
 from scenarios import Play
 from states import KILL
+from strace import TraceError
 from trial import LIST, READ
 
 NAME = "recovered"  # of the message that is delivered meanwhile
@@ -15,6 +16,15 @@ NAME = "recovered"  # of the message that is delivered meanwhile
 
 def record_recovery(case, machine, binary, mail_host):
     """Traces the start on the disk of a case; the result is a recording like any other."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return record_once(case, machine, binary, mail_host)
+        except TraceError:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def record_once(case, machine, binary, mail_host):
     recording, state = case.recording, case.state
     expected = case.prepare(machine)
     root = recording.start.root

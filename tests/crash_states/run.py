@@ -34,9 +34,8 @@ FOREIGN_SHARE = 0.4
 RECOVERIES_SHARE = 0.04
 DISKS_OF_A_RECOVERY = 8
 # In a run of everything: so many of each.
-FOREIGN_ALL, RECOVERIES_ALL = 400, 40
+FOREIGN_ALL, RECOVERIES_ALL, DISKS_OF_A_RECOVERY_ALL = 400, 40, 50
 ATTEMPTS = 4  # at a scenario, should its disk be lost meanwhile
-HANGS_MOST = 12  # disks of a kind on which the program does not answer, each of which takes time
 LINES_MOST = 20  # failures of a kind of cases that are told one by one; all are counted
 
 # What failures have in common, to count them by.
@@ -91,6 +90,8 @@ def arguments():
     parser.add_argument("--again", metavar="CASE", help="try a disk that was kept once more")
     parser.add_argument("--patience", type=float, default=clients.PATIENCE, metavar="SECONDS",
                         help="how long the program may be silent")
+    parser.add_argument("--hangs", type=int, default=12, metavar="N",
+                        help="give a kind of cases up after N disks on which it is")
     options = parser.parse_args()
     names = [scenario.name for scenario in SCENARIOS]
     for name in options.only or []:
@@ -187,13 +188,14 @@ class Harness:
                 recovery.start, recovery.operations, scenario.kinds, self.options.seed, moments
             )
             tally.possible += len(found)
-            limit = None if self.options.sample is None else DISKS_OF_A_RECOVERY
+            everything = self.options.sample is None
+            limit = DISKS_OF_A_RECOVERY_ALL if everything else DISKS_OF_A_RECOVERY
             picked = sample(list(found.values()), limit, pick)
             self.attempt(scenario, tally, [Case(recovery, one) for one in picked])
 
     def attempt(self, scenario, tally, cases):
         for case in cases:
-            if tally.hung >= HANGS_MOST:
+            if tally.hung >= self.options.hangs:
                 tally.given_up += 1
                 continue
             failures = case.prepare(self.machine).failures(self.trial)

@@ -357,7 +357,8 @@ def smtp_and_pop3(play):
     smtp = play.serve_one("smtp")["smtp"]
     pop3 = play.serve_one("pop3")["pop3"]
     play.burst("burst-", 6)
-    play.update(["old1"], "alice", pop3, lambda: play.deliver("meanwhile", ["alice"], port=smtp))
+    removed = ["old1", "burst-0", "burst-3"]
+    play.update(removed, "alice", pop3, lambda: play.deliver("meanwhile", ["alice"], port=smtp))
     play.deliver("last", USERS, port=smtp)
     play.stop()
 

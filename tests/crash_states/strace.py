@@ -76,6 +76,9 @@ def parse(thread, time, moment, text, open_calls):
         return None
     begin, began = moment, time
     resumed = RESUMED.fullmatch(text)
+    if resumed and resumed[1] == "???":
+        open_calls.pop(thread, None)
+        return None
     if resumed:
         # Begun before this part of the trace: it has been counted there, as one without an end.
         if thread not in open_calls:
