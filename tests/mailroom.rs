@@ -555,8 +555,7 @@ async fn html_is_opened_in_a_browser_that_fetches_nothing_and_is_gone_with_the_m
     operator.hears_that("Message 2 has no HTML.").await;
     operator.wishes(Wish::Browse(listed[0].key)).await;
     let words = operator.hears_words().await;
-    let page = words.strip_prefix("The browser gets ").unwrap();
-    let page = page.strip_suffix("; what is remote stays blocked.").unwrap();
+    let page = words.strip_prefix("Opened in the browser, remote content blocked: ").unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(Path::new(page).parent().unwrap()) & 0o777, 0o700);
     let content = std::fs::read_to_string(page).unwrap();
@@ -571,25 +570,23 @@ async fn html_is_opened_in_a_browser_that_fetches_nothing_and_is_gone_with_the_m
 
 #[tokio::test]
 async fn a_browser_that_cannot_be_opened_is_told_with_the_remedy() {
-    for (does, why) in [("exit 3", "No browser was opened (exit status: 3); open "), ("", "")] {
-        let mut operator = Operator::of(&["u"]);
-        match does {
-            "" => std::fs::remove_file(operator.saved.path().join("opener")).unwrap(),
-            _ => drop(opener(operator.saved.path(), does)),
-        }
-        operator.deliver("u", HTML.as_bytes()).await;
-        let listed = operator.opens("u").await;
-        operator.wishes(Wish::Browse(listed[0].key)).await;
-        let words = [operator.hears_words().await];
-        let words = match does {
-            "" => words.concat(),
-            _ if words[0].starts_with("No browser") => words.concat(),
-            _ => operator.hears_words().await,
-        };
-        let expected = if why.is_empty() { "Cannot run " } else { why };
-        assert!(words.starts_with(expected) && words.ends_with(" by hand."), "{words}");
-        operator.ends().await;
-    }
+    let mut operator = Operator::of(&["u"]);
+    operator.deliver("u", HTML.as_bytes()).await;
+    let listed = operator.opens("u").await;
+    let program = opener(operator.saved.path(), "exit 3");
+    operator.wishes(Wish::Browse(listed[0].key)).await;
+    let words = [operator.hears_words().await, operator.hears_words().await];
+    let told = words.iter().find(|words| words.starts_with("Open /")).unwrap();
+    let why = "-1.html by hand: no browser has opened it (exit status: 3).";
+    assert!(told.ends_with(why), "{words:?}");
+    std::fs::remove_file(program).unwrap();
+    operator.wishes(Wish::Browse(listed[0].key)).await;
+    let words = operator.hears_words().await;
+    assert!(
+        words.starts_with("Open /") && words.contains("-1-2.html by hand: cannot run "),
+        "{words}"
+    );
+    operator.ends().await;
 }
 
 fn draft(to: &str) -> Draft {

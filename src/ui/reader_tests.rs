@@ -511,7 +511,9 @@ fn something_is_found_in_a_message_and_found_again() {
 #[test]
 fn a_long_message_says_what_is_left_out_and_is_scrolled_to_its_end() {
     let screen = in_linhphan(7).reads(long_message()).press(&["End"]);
-    screen.shows("… 12.0M more; s saves it whole").press(&["g"]).shows("From        Benjamin");
+    let screen = screen.shows("… 12.0M more; s saves it whole").press(&["g"]);
+    let screen = screen.shows("From        Benjamin").press(&["/"]).type_in("nowhere");
+    screen.press(&["⏎"]).shows("/nowhere not found in what is shown");
 }
 
 #[test]

@@ -312,6 +312,8 @@ impl Errand {
         let mut reader = found.snapshot.message(found.place).await?;
         let mut text = Vec::new();
         for most in [READ_FIRST, PARSED_MOST] {
+            let octets_most = usize::try_from(octets).unwrap_or(most).min(most);
+            text.reserve_exact(octets_most.saturating_sub(text.len()));
             while text.len() < most && reader.read(&mut text).await? > 0 {}
             let is_all = text.len() as u64 >= octets || most == PARSED_MOST;
             let read = if is_all { std::mem::take(&mut text) } else { text.clone() };
@@ -353,15 +355,15 @@ impl Errand {
 
     fn open_page(&self, page: &Path) -> String {
         let (place, opener) = (page.display().to_string(), self.room.browser.opener());
-        let by_hand = format!("open {place} by hand");
+        let by_hand = format!("Open {place} by hand");
         let (news, remedy) = (self.news.clone(), by_hand.clone());
         let failed = move |why: String| {
-            let words = format!("No browser was opened ({why}); {remedy}.");
+            let words = format!("{remedy}: no browser has opened it ({why}).");
             let _ = news.blocking_send(News::Said(words));
         };
         match self.room.browser.open(page, failed) {
-            Ok(()) => format!("The browser gets {place}; what is remote stays blocked."),
-            Err(error) => format!("Cannot run {opener}: {error}; {by_hand}."),
+            Ok(()) => format!("Opened in the browser, remote content blocked: {place}"),
+            Err(error) => format!("{by_hand}: cannot run {opener} ({error})."),
         }
     }
 

@@ -17,8 +17,9 @@ use crate::wire::display::DisplayText;
 /// Lines of a text that are shown at most, so that a text of empty lines is no flood.
 const LINES_MOST: usize = 200_000;
 
-/// Octets by which it is told whether there is anything to be seen in a text.
-const BLANK_MOST: usize = 64 * 1024;
+/// Octets by which it is told whether there is anything to be seen in a text: mostly the first few
+/// tell.
+const TOLD_BY: [usize; 2] = [512, 64 * 1024];
 
 /// Columns between tab stops.
 const TAB: usize = 8;
@@ -95,8 +96,10 @@ pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passa
 /// Whether there is nothing to be seen in a section.
 #[must_use]
 pub(super) fn has_nothing_to_see(octets: &[u8], section: &Section) -> bool {
-    let beginning = passage(octets, std::slice::from_ref(section), BLANK_MOST);
-    beginning.lines.iter().all(|line| line.as_str().trim().is_empty())
+    TOLD_BY.into_iter().all(|most| {
+        let beginning = passage(octets, std::slice::from_ref(section), most);
+        beginning.lines.iter().all(|line| line.as_str().trim().is_empty())
+    })
 }
 
 /// The text of HTML in a section, whole up to the limit.

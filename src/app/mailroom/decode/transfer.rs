@@ -133,13 +133,15 @@ fn before_escape(piece: &[u8]) -> usize {
 
 /// Decodes a line with its end.
 fn line_decoded(line: &[u8], octets: &mut Vec<u8>) {
-    let content = line.trim_ascii_end();
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
+    let blanks = line.iter().rev().take_while(|octet| is_blank(octet)).count();
+    let content = line.get(..line.len() - blanks).unwrap_or_default();
     let is_soft = content.ends_with(b"=");
     escapes_decoded(content.strip_suffix(b"=").unwrap_or(content), octets);
     if !is_soft {
-        let blanks = line.get(content.len()..).unwrap_or_default();
-        let end = blanks.iter().position(|octet| matches!(octet, b'\r' | b'\n'));
-        octets.extend_from_slice(end.and_then(|end| blanks.get(end..)).unwrap_or_default());
+        let line_ends = [&b"\r\n"[..], b"\n"];
+        let line_end = line_ends.into_iter().find(|end| line.ends_with(end));
+        octets.extend_from_slice(line_end.unwrap_or_default());
     }
 }
 
