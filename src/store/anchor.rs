@@ -22,12 +22,9 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use procfs::process::Process;
 
-use crate::store::files::{Access, Creation, Files};
+use crate::store::files::{Access, Creation, Files, NAMES_MOST};
 
 const PREFIX: &str = ".mailconsole.";
-
-/// Names that are looked at when what dead processes left is removed.
-const NAMES_MOST: usize = 100_000;
 
 /// How old the file may look. Its links have its age, and other programs take an old lock for one
 /// that was left over: after five minutes, the most impatient.
@@ -149,7 +146,8 @@ impl Anchor {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let draft = format!("{}.{number}", own_name());
-        let file = self.files.new_file(&draft)?;
+        self.files.clear(&draft)?;
+        let file = self.files.open_lock(&draft)?;
         file.write_all_at(own_id().as_bytes(), 0)?;
         match self.files.rename_to_free(&draft, lock) {
             Ok(()) => return Ok(true),
@@ -240,7 +238,7 @@ impl Anchor {
             // Touched, it would make the locks that were left over with it look like ours.
             self.files.clear(&own_name())?;
         }
-        let file = self.files.open_file(&own_name(), Access::Write, Creation::IfMissing)?;
+        let file = self.files.open_lock(&own_name())?;
         file.write_all_at(own_id().as_bytes(), 0)?;
         file.set_modified(SystemTime::now())?;
         *touched = Some(Instant::now());

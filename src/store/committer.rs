@@ -22,6 +22,7 @@ use crate::store::journal::recovery::{Outcome, Recovery};
 use crate::store::journal::{self, Journal};
 use crate::store::lock::{self, Attempt, LockedFile, Purpose};
 use crate::store::rewrite;
+use crate::store::sessions;
 use crate::store::text::Finished;
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
 
@@ -164,7 +165,15 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
 fn acquire(committer: &Committer, file: &str, purpose: Purpose) -> io::Result<Attempt> {
     let attempt = lock::try_lock(&committer.ground.anchor, file, purpose)?;
     let Attempt::Locked(locked) = attempt else { return Ok(attempt) };
-    match committer.recovery.recover(file, &locked, || committer.journal.own_names()) {
+    let recovered = committer.recovery.recover(file, &locked, || committer.journal.own_names());
+    let recovered = match recovered {
+        Ok(Outcome::Whole) if purpose == Purpose::Rewrite => {
+            committer.journal.checkpoint();
+            committer.recovery.await_others(file)
+        }
+        recovered => recovered,
+    };
+    match recovered {
         Ok(Outcome::Whole) => Ok(Attempt::Locked(locked)),
         Ok(Outcome::Again) => Ok(Attempt::Busy),
         // What cannot be repaired can still be read.
@@ -443,12 +452,6 @@ impl Committer {
         self.ground.anchor.remove_if_quiet();
     }
 
-    /// Makes sure that the disk has every mailbox without the journal. Before a file takes a
-    /// mailbox's place, so that nothing that is removed comes back.
-    pub fn checkpoint(&self) {
-        self.journal.checkpoint();
-    }
-
     /// Removes what is only there to make the next delivery quick. To be called when there will be
     /// none.
     pub fn close(&self) {
@@ -458,8 +461,9 @@ impl Committer {
         self.ground.anchor.remove();
     }
 
-    /// Mends all mailboxes to which somebody who died was about to append. Those that another
-    /// program has locked are mended when they are locked next.
+    /// Mends all mailboxes to which somebody who died was about to append, and removes what else the
+    /// dead have left. Mailboxes that another program has locked are mended when they are locked
+    /// next.
     pub fn recover_all(&self) {
         let own = || self.journal.own_names();
         let unsettled = self.recovery.unsettled(own).unwrap_or_else(|error| {
@@ -471,6 +475,9 @@ impl Committer {
             if let Err(error) = self.recover(file) {
                 tracing::error!("{file}: cannot mend what a crash left: {error}");
             }
+        }
+        if let Err(error) = sessions::remove_left(&self.ground.files) {
+            tracing::warn!("cannot remove the session locks that nobody has: {error}");
         }
     }
 

@@ -17,6 +17,10 @@ use rustix::io::Errno;
 /// Mode of the files we make: mail is its owner's.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// What the mode of a lock has that was whole before it became one: the sticky bit, which means
+/// nothing for a file. Unlike the file's octets it is on the disk if its name is.
+pub const LOCK_MARK: Mode = Mode::SVTX;
+
 /// Octets of a [`Window`].
 const WINDOW: usize = 1024 * 1024;
 
@@ -25,6 +29,9 @@ pub type FileName = Arc<str>;
 
 /// Attempts to get a name that is ours for a file of ours.
 const ATTEMPTS: usize = 10;
+
+/// Names that are looked at when what dead processes left is looked for.
+pub const NAMES_MOST: usize = 100_000;
 
 /// A directory, open.
 #[derive(Debug)]
@@ -185,6 +192,13 @@ impl Files {
     pub fn open_file(&self, name: &str, access: Access, creation: Creation) -> io::Result<File> {
         let flags = access.flags() | creation.flags() | FLAGS;
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
+    }
+
+    /// Opens a file that is to become a lock, made if it is missing. It has [`LOCK_MARK`] from its
+    /// first moment on.
+    pub fn open_lock(&self, name: &str) -> io::Result<File> {
+        let flags = Access::Write.flags() | Creation::IfMissing.flags() | FLAGS;
+        Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE | LOCK_MARK)?))
     }
 
     /// Opens a file that is ours by its name, made if it is missing. Whatever else stands there (a

@@ -7,15 +7,17 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use rustix::fs::Mode;
 
 use crate::store::anchor::{self, Anchor};
-use crate::store::files::{Access, Creation, Files, Stamp};
+use crate::store::files::{Access, Creation, Files, LOCK_MARK, Stamp};
 
 /// Age at which a dotlock whose holder cannot be asked is taken to be left over.
 const STALE_AFTER: Duration = Duration::from_mins(5);
@@ -66,8 +68,10 @@ impl LockedFile {
 pub enum Purpose {
     /// To read it. Possible where nothing can be written.
     Read,
-    /// To append to it or replace it.
+    /// To append to it, or to change it where it is.
     Write,
+    /// To put another file in its place.
+    Rewrite,
     /// To append to it, and to make it if it is missing.
     Create,
 }
@@ -100,7 +104,7 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
 fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File, OfdLock)>> {
     let creation = match purpose {
         Purpose::Create => Creation::IfMissing,
-        Purpose::Read | Purpose::Write => Creation::Never,
+        Purpose::Read | Purpose::Write | Purpose::Rewrite => Creation::Never,
     };
     let opened = match files.open_file(name, Access::Write, Creation::Never) {
         Err(error) if creation == Creation::IfMissing && is_no_such_file(&error) => {
@@ -229,11 +233,11 @@ pub fn dotlock_owner(files: &Files, mailbox: &str) -> io::Result<Owner> {
         Err(error) if is_no_such_file(&error) => return Ok(Owner::Nobody),
         Err(error) => return Err(error),
     };
-    let (holder, modified) = read_dotlock(file)?;
-    if is_stale(&holder, modified) {
+    let said = Said::read(file)?;
+    if said.is_stale() {
         return Ok(Owner::Nobody);
     }
-    Ok(holder_id(&holder).map_or(Owner::Unknown, Owner::Process))
+    Ok(said.holder_id().map_or(Owner::Unknown, Owner::Process))
 }
 
 /// `user.mbox.lock`, ours until dropped.
@@ -284,8 +288,7 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
         Err(error) if is_no_such_file(&error) || is_forbidden(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let (holder, modified) = read_dotlock(file)?;
-    if !is_stale(&holder, modified) {
+    if !Said::read(file)?.is_stale() {
         return Ok(());
     }
     // Somebody may have removed it and made a new one since.
@@ -296,30 +299,43 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What a dotlock says of its holder, and when it did.
-fn read_dotlock(file: File) -> io::Result<(Vec<u8>, SystemTime)> {
-    let modified = file.metadata()?.modified()?;
-    let mut holder = Vec::new();
-    file.take(DOTLOCK_READ).read_to_end(&mut holder)?;
-    Ok((holder, modified))
+/// What a dotlock says of its holder.
+#[derive(Debug)]
+struct Said {
+    holder: Vec<u8>,
+    modified: SystemTime,
+    /// Whether it was whole before it became a lock.
+    was_whole: bool,
 }
 
-/// The process named in a dotlock. With a host's name behind it, the id may be another machine's.
-fn holder_id(holder: &[u8]) -> Option<i32> {
-    let id = str::from_utf8(holder).ok()?.trim().parse().ok()?;
-    (id > 0).then_some(id)
-}
-
-/// Whether the holder named in a dotlock cannot be there any more.
-fn is_stale(holder: &[u8], modified: SystemTime) -> bool {
-    let old = modified.elapsed().is_ok_and(|age| age > STALE_AFTER);
-    let Some(id) = holder_id(holder) else {
-        return old;
-    };
-    if u32::try_from(id) == Ok(std::process::id()) {
-        return modified < *STARTED;
+impl Said {
+    fn read(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let was_whole = Mode::from_raw_mode(metadata.mode()).contains(LOCK_MARK);
+        let mut holder = Vec::new();
+        file.take(DOTLOCK_READ).read_to_end(&mut holder)?;
+        Ok(Self { holder, modified: metadata.modified()?, was_whole })
     }
-    old || !anchor::is_alive(id)
+
+    /// The process that is named. With a host's name behind it, the id may be another machine's.
+    fn holder_id(&self) -> Option<i32> {
+        let id = str::from_utf8(&self.holder).ok()?.trim().parse().ok()?;
+        (id > 0).then_some(id)
+    }
+
+    /// Whether its holder cannot be there any more.
+    fn is_stale(&self) -> bool {
+        let old = self.modified.elapsed().is_ok_and(|age| age > STALE_AFTER);
+        // If not, the machine has lost its power since, and with it what stood in the file.
+        let is_whole = self.holder.ends_with(b"\n") || !self.was_whole;
+        let Some(id) = self.holder_id().filter(|_| is_whole) else {
+            return old || self.was_whole;
+        };
+        if u32::try_from(id) == Ok(std::process::id()) {
+            return self.modified < *STARTED;
+        }
+        old || !anchor::is_alive(id)
+    }
 }
 
 /// Notes when the process began; a later dotlock with our own process id is ours.
@@ -377,12 +393,22 @@ mod tests {
             child.wait().unwrap();
             child.id().to_string()
         };
-        assert!(is_stale(gone.as_bytes(), now));
-        assert!(!is_stale(b"1\n", now));
-        assert!(!is_stale(b"", now));
-        assert!(!is_stale(format!("{gone}:otherhost").as_bytes(), now));
-        assert!(is_stale(b"", old));
-        assert!(is_stale(std::process::id().to_string().as_bytes(), old));
+        let is_stale = |holder: &str, modified, was_whole| {
+            Said { holder: holder.into(), modified, was_whole }.is_stale()
+        };
+        for was_whole in [false, true] {
+            assert!(is_stale(&format!("{gone}\n"), now, was_whole));
+            assert!(!is_stale("1\n", now, was_whole));
+            assert!(is_stale("", old, was_whole));
+            assert!(is_stale(&std::process::id().to_string(), old, was_whole));
+        }
+        assert!(!is_stale("", now, false));
+        assert!(!is_stale("1", now, false));
+        assert!(!is_stale(&format!("{gone}:otherhost"), now, false));
+        // A power failure took what was in it, or a part.
+        for torn in ["", "1", "\0\0", "1\0"] {
+            assert!(is_stale(torn, now, true), "{torn:?}");
+        }
     }
 
     #[test]

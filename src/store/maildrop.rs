@@ -167,7 +167,7 @@ impl Maildrop {
             drop(self);
             result
         };
-        committer::with_locked(&committer, &name, Purpose::Write, update).await?
+        committer::with_locked(&committer, &name, Purpose::Rewrite, update).await?
     }
 
     /// The files of a directory that was removed may still be read, but nobody sees any more what
@@ -215,7 +215,6 @@ impl Update<'_> {
     ) -> Result<Option<Stamp>, UpdateError> {
         let Maildrop { committer, name, .. } = self.maildrop;
         let files = &committer.ground().files;
-        committer.checkpoint();
         let seen = now.sighting.stamp();
         let mut draft = rewrite::Draft::begin(files, name, file)?;
         let all = now.index.messages.iter().enumerate();

@@ -461,7 +461,7 @@ impl Queue {
     ) -> Result<Vec<Block>, QueueError> {
         let queue = self.clone();
         let rewrite = move |locked: LockedFile| queue.rewrite(locked.file(), edit);
-        match committer::with_locked(&self.committer, &self.name, Purpose::Write, rewrite).await {
+        match committer::with_locked(&self.committer, &self.name, Purpose::Rewrite, rewrite).await {
             Ok(left) => left,
             Err(LockError::Missing) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -491,7 +491,6 @@ impl Queue {
     }
 
     fn replace(&self, file: &File, edited: &[(Entry, Edit)]) -> Result<(), QueueError> {
-        self.committer.checkpoint();
         let mut draft = Draft::begin(&self.committer.ground().files, &self.name, file)?;
         let mut copied = 0;
         for (entry, edit) in edited {

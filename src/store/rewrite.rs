@@ -9,11 +9,8 @@ use std::sync::Arc;
 
 use rustix::fs::{Gid, Mode, Uid};
 
-use crate::store::files::{Files, Stamp, Window};
+use crate::store::files::{Files, NAMES_MOST, Stamp, Window};
 use crate::store::ground::QUEUE_FILE;
-
-/// Names that are looked at when drafts are looked for.
-const NAMES_MOST: usize = 100_000;
 
 /// Octets gathered before they are written.
 const GATHERED: usize = 256 * 1024;
@@ -130,16 +127,17 @@ pub struct Synced(Draft);
 
 impl Synced {
     /// Puts the draft in the place of the old file and makes that durable. Returns the state of the
-    /// new file; none if somebody has written to it since.
+    /// new file; none if somebody has written to it since, or if it cannot be found out.
     pub fn replace(self) -> io::Result<Option<Stamp>> {
         let Self(mut draft) = self;
         let file = draft.file.get_ref();
         let before = Stamp::of_file(file)?;
         draft.files.rename(&draft_name(&draft.name), &draft.name)?;
         draft.done = true;
-        let after = Stamp::of_file(draft.file.get_ref())?;
+        // It is in its place: whoever cannot be told its state scans it anew.
+        let after = Stamp::of_file(draft.file.get_ref()).ok();
         draft.files.sync()?;
-        Ok(after.is_renamed(&before).then_some(after))
+        Ok(after.filter(|after| after.is_renamed(&before)))
     }
 }
 

@@ -8,13 +8,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::files::{FileName, Files, Stamp};
+use crate::store::files::{FileName, Files, NAMES_MOST, Stamp};
 use crate::store::index::{Index, Indexes};
 use crate::store::lock::{self, OfdLock};
 use crate::store::marks::Marks;
 
 /// Octets of a side file that are read; it holds a process id.
 const SIDE_FILE_READ: u64 = 32;
+
+/// How the side file of a mailbox ends.
+const SIDE_FILE_OF_MAILBOX: &str = ".mbox.pop";
 
 /// The maildrops that sessions of this process have locked, and what is marked in those that are
 /// open.
@@ -122,6 +125,18 @@ impl Drop for SessionLock {
 #[must_use]
 pub fn side_file(mailbox: &str) -> String {
     format!(".{mailbox}.pop")
+}
+
+/// Removes the side files that no session has: one is left where removing it has failed, or where
+/// its session died.
+pub fn remove_left(files: &Files) -> io::Result<()> {
+    let is_ours = |name: &&String| name.starts_with('.') && name.ends_with(SIDE_FILE_OF_MAILBOX);
+    for side in files.names(NAMES_MOST)?.iter().filter(is_ours) {
+        if let Side::Locked(_held) = lock_side_file(files, side)? {
+            files.remove(side)?;
+        }
+    }
+    Ok(())
 }
 
 /// What came of locking a side file.

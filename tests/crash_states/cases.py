@@ -120,7 +120,7 @@ def snapshot(directory):
         for name in [*below, *names]:
             path = os.path.join(parent, name)
             stat = os.stat(path)
-            node = nodes.setdefault(stat.st_ino, KeptNode(stat.st_ino, stat.st_mode & 0o777))
+            node = nodes.setdefault(stat.st_ino, KeptNode(stat.st_ino, stat.st_mode & 0o7777))
             short = os.path.relpath(path, directory)
             if name in below:
                 node.is_directory = True

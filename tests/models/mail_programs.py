@@ -59,7 +59,7 @@ class Dovecot:
         with open(self.config, "w", encoding="ascii") as file:
             file.write(
                 f"log_path = {home}/log\nbase_dir = {home}/base\nfirst_valid_uid = 0\nmail_privileged_group =\n"
-                "mbox_lock_timeout = 40 secs\n")
+                "mbox_lock_timeout = 40 secs\nmbox_dirty_syncs = no\n")
 
     def __call__(self, path, *errand, text=b"", order="fcntl dotlock"):
         """Whether the errand was done. It waits for one lock while it holds the other: beside mutt,

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 
 import argparse  # noqa: E402
 import collections  # noqa: E402
+import contextlib  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
 import re  # noqa: E402
@@ -42,6 +43,9 @@ INTERNAL = re.compile(rb"(?m)^Subject: .*FOLDER INTERNAL DATA")
 # Which programs work on which mailbox. Dovecot 2.3 tears messages whose header has CRLF line ends
 # when it adds its own fields, beside any program; so its mailboxes get texts with LF alone.
 MAILBOXES = {"plain": (), "muttish": ("mutt",), "dovecot": ("doveadm",), "crowded": ("mutt", "doveadm")}
+# mutt takes a mailbox for the one that it has read if its length is the same or if a message begins
+# where it ended, and then tears it, whoever else has removed messages and appended others meanwhile.
+# So on its mailboxes whatever removes messages takes turns with it.
 WHOLE = 2  # the process that has all servers and a relay
 
 
@@ -130,6 +134,7 @@ class World:
         self.book, self.faults, self.counts = Book(), [], collections.Counter()
         self.host = Host(KIND, 0)
         self.over = threading.Event()
+        self.turns = {user: threading.Lock() for user in MAILBOXES}
         self.processes = [self.start(nth) for nth in range(3)]
 
     def path(self, user):
@@ -219,8 +224,9 @@ class World:
                     continue
                 self.book.doubt(marked)
                 self.book.note(marked, f"marked deleted, QUIT to process {nth}")
-                peer.send("QUIT\r\n")
-                replied = peer.line()
+                with self.turn(user, marked):
+                    peer.send("QUIT\r\n")
+                    replied = peer.line()
                 peer.close()
             except (Off, OSError) as error:
                 if isinstance(error, Torn):
@@ -231,6 +237,10 @@ class World:
             elif replied:
                 self.book.keep(marked)
             self.counts["POP3 sessions" if replied else "POP3 sessions cut off"] += 1
+
+    def turn(self, user, removes=True):
+        """The turn of a program that removes messages from a mailbox on which mutt works, too."""
+        return self.turns[user] if removes and "mutt" in MAILBOXES[user] else contextlib.nullcontext()
 
     def choose(self, rng, count):
         """The newest, or anything."""
@@ -272,13 +282,14 @@ class World:
             what = rng.choice(["delete", "delete", "mark", "look"])
             keys = {
                 "delete": f"<delete-pattern>~s {prefix}<enter><sync-mailbox><exit>",
-                "mark": f"<tag-pattern>~s {prefix}<enter><tag-prefix><set-flag>*<sync-mailbox><exit>",
+                "mark": f"<tag-pattern>~s {prefix}<enter><tag-prefix><set-flag>!<sync-mailbox><exit>",
                 "look": "<display-message><exit><exit>",
             }[what]
             if what == "delete":
                 self.book.prefixes.add((user, prefix))
             self.book.note_all(user, f"mutt: {what} {prefix}")
-            well = mutt(self.own, self.path(user), keys, become_nobody)
+            with self.turn(user):
+                well = mutt(self.own, self.path(user), keys, become_nobody)
             self.book.note_all(user, f"mutt: {what} {prefix} ended {'well' if well else 'badly'}")
             self.counts[f"mutt {what}s"] += 1
 
@@ -308,7 +319,8 @@ class World:
 
     def doveadm(self, user, *errand, **more):
         order = "fcntl dotlock" if "mutt" in MAILBOXES[user] else "dotlock fcntl"
-        return self.dovecot(self.path(user), *errand, order=order, **more)
+        with self.turn(user):
+            return self.dovecot(self.path(user), *errand, order=order, **more)
 
     def prefix(self, rng, user, letter):
         """What ten words begin with, of which one may be in the mailbox."""

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
+use memchr::memmem;
 
 use crate::store::files::{Files, Stamp};
+use crate::store::ground::QUEUE_FILE;
 use crate::store::index::Index;
 use crate::store::journal::record::{Append, Content, Record, State};
 use crate::store::journal::torn;
@@ -39,6 +41,9 @@ const MARKS: [&[u8]; 8] = [
     b"lines:",
     b"x-mc-rcpt:",
 ];
+
+/// What stands before the state of a queued recipient.
+const RECIPIENT: &[u8] = b"\nX-MC-Rcpt: ";
 
 /// Mends what one record says of the locked file `mailbox`. `is_of_this_boot`: whether the kernel
 /// still has what was written then.
@@ -183,9 +188,12 @@ impl Completion<'_> {
         if stamp.identity != self.append.identity || stamp.size < old_size {
             return self.add(&self.missing(&self.messages)?);
         }
-        let all = self.messages.concat();
+        let mut all = self.messages.concat();
         let there =
             Section::read(self.file, old_size..stamp.size.min(old_size + all.len() as u64))?;
+        if self.mailbox == QUEUE_FILE {
+            take_letters(&mut all, &there);
+        }
         if there == all {
             return Ok(Recovered::Whole);
         }
@@ -280,6 +288,19 @@ impl Completion<'_> {
             _ => true,
         };
         Ok(messages.iter().filter(is_missing).collect())
+    }
+}
+
+/// Gives queued recipients the states that they have in `there`: the relay marks them in their
+/// place (see [`queue`](crate::store::queue)).
+fn take_letters(all: &mut [u8], there: &[u8]) {
+    let fields: Vec<_> = memmem::find_iter(all, RECIPIENT).collect();
+    for at in fields.into_iter().map(|field| field + RECIPIENT.len()) {
+        if let (Some(ours), Some(now @ (b'P' | b'D' | b'F' | b'H'))) =
+            (all.get_mut(at), there.get(at))
+        {
+            *ours = *now;
+        }
     }
 }
 

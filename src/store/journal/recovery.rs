@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::store::files::{Files, Stamp};
 use crate::store::ground::Durability;
@@ -17,6 +18,9 @@ use crate::store::rewrite::Recovered;
 
 /// Journals that are looked at, at most.
 const OTHERS_MOST: usize = 1_000;
+
+/// How long another process is waited for that is to sync a mailbox. It does so in 100 ms.
+const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
 /// What is known of the journals in a directory.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ struct Seen {
 /// A journal, and what was found in it once its owner was dead.
 #[derive(Debug)]
 struct Known {
-    journal: Other,
+    journal: Arc<Other>,
     /// The mailboxes that must be looked at; `None` while its owner lives.
     unsettled: Option<BTreeSet<String>>,
 }
@@ -83,6 +87,21 @@ impl Recovery {
         self.durability.sync(locked.file())?;
         self.settle(mailbox, &mut dead)?;
         self.remove_settled(dead)?;
+        Ok(Outcome::Whole)
+    }
+
+    /// Waits until no other process has an append to `mailbox` in its journal only, and that is on
+    /// the disk. To be called with the mailbox locked and recovered, before a file takes its place:
+    /// else what is removed now would come back if the machine lost its power.
+    pub fn await_others(&self, mailbox: &str) -> io::Result<Outcome> {
+        let others: Vec<_> = self.seen().journals.iter().map(|k| Arc::clone(&k.journal)).collect();
+        let until = Instant::now() + OTHERS_WAIT;
+        for other in others {
+            if other.is_needed_for(mailbox)? && !await_checkpoint(&other, mailbox, until)? {
+                return Ok(Outcome::Again);
+            }
+            other.sync(self.durability)?;
+        }
         Ok(Outcome::Whole)
     }
 
@@ -165,7 +184,9 @@ impl Recovery {
                 continue;
             }
             match Other::open(&folder, &name) {
-                Ok(journal) => journals.push(Known { journal, unsettled: None }),
+                Ok(journal) => {
+                    journals.push(Known { journal: Arc::new(journal), unsettled: None });
+                }
                 Err(error) => tracing::debug!("{FOLDER}/{name} cannot be read: {error}"),
             }
         }
@@ -194,6 +215,26 @@ impl Recovery {
     }
 }
 
+/// Waits until a journal is not needed for a mailbox; `false` if its owner is dead.
+fn await_checkpoint(other: &Other, mailbox: &str, until: Instant) -> io::Result<bool> {
+    let watch = other.watch()?;
+    while other.is_needed_for(mailbox)? {
+        if other.is_dead()? {
+            return Ok(false);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            tracing::warn!(
+                "{mailbox}: another process does not sync it; what is removed now may come back if \
+                 the machine loses its power"
+            );
+            break;
+        }
+        watch.wait(left)?;
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +246,7 @@ mod tests {
     use crate::store::lock::{Attempt, Purpose, try_lock};
     use crate::store::text::{BLOCK, Blocks};
     use std::path::PathBuf;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     const OLD: &str = "From a Wed Sep 17 11:00:00 2025\nold\n\n";
     const ONE: &str = "From b Wed Sep 17 11:00:01 2025\none\r\n\n";
@@ -224,14 +265,19 @@ mod tests {
     struct Scene {
         dir: tempfile::TempDir,
         anchor: Arc<Anchor>,
+        mailbox: &'static str,
     }
 
     impl Scene {
         fn new() -> Self {
+            Self::of("u.mbox")
+        }
+
+        fn of(mailbox: &'static str) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join("u.mbox"), OLD).unwrap();
+            std::fs::write(dir.path().join(mailbox), OLD).unwrap();
             let files = Arc::new(Files::open(dir.path()).unwrap());
-            Self { dir, anchor: Arc::new(Anchor::new(&files)) }
+            Self { dir, anchor: Arc::new(Anchor::new(&files)), mailbox }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -245,7 +291,7 @@ mod tests {
         fn lock(&self) -> LockedFile {
             loop {
                 // Another test may be starting a program, which has our descriptors until its exec.
-                let attempt = try_lock(&self.anchor, "u.mbox", Purpose::Write).unwrap();
+                let attempt = try_lock(&self.anchor, self.mailbox, Purpose::Write).unwrap();
                 if let Attempt::Locked(locked) = attempt {
                     return locked;
                 }
@@ -261,7 +307,7 @@ mod tests {
                 draft.repeated(text_of(message).as_bytes());
             }
             let identity = Stamp::of_file(self.lock().file()).unwrap().identity;
-            draft.append("u.mbox", identity, old_size as u64, messages.len());
+            draft.append(self.mailbox, identity, old_size as u64, messages.len());
             for (nth, message) in messages.iter().enumerate() {
                 draft.piece(&[from_line_of(message).as_bytes()], nth);
             }
@@ -272,7 +318,7 @@ mod tests {
         /// The process ends; what was behind the old message then.
         fn end(&self, journal: Journal, how: End, there: &str) {
             drop(journal);
-            std::fs::write(self.path("u.mbox"), format!("{OLD}{there}")).unwrap();
+            std::fs::write(self.path(self.mailbox), format!("{OLD}{there}")).unwrap();
             if how == End::PowerLost {
                 self.pretend_another_boot();
             }
@@ -294,10 +340,11 @@ mod tests {
         /// What is behind the old message after a recovery, which leaves no journal.
         fn recovered(&self) -> String {
             let recovery = Recovery::new(self.anchor.files(), Durability::Synced);
-            while let Outcome::Again = recovery.recover("u.mbox", &self.lock(), Vec::new).unwrap() {
-            }
+            while let Outcome::Again =
+                recovery.recover(self.mailbox, &self.lock(), Vec::new).unwrap()
+            {}
             assert!(!self.path(FOLDER).exists());
-            let content = std::fs::read(self.path("u.mbox")).unwrap();
+            let content = std::fs::read(self.path(self.mailbox)).unwrap();
             String::from_utf8(content).unwrap().strip_prefix(OLD).unwrap().to_owned()
         }
     }
@@ -455,6 +502,61 @@ mod tests {
         drop((third, first));
         scene.end(second, End::PowerLost, "");
         assert_eq!(scene.recovered(), [ONE, TWO, FOREIGN].concat());
+    }
+
+    #[test]
+    fn a_recipient_that_was_marked_where_it_stands_stays_marked() {
+        const QUEUED: &str = "From a Wed Sep 17 11:00:01 2025\nX-MC-Id: 1\nX-MC-Rcpt: P 0 0 <b@c>\n\
+                              X-MC-End:\nq\r\n\n";
+        let marked = QUEUED.replace("Rcpt: P", "Rcpt: D");
+        let lost = format!("{}{}", &marked[..60], "\0".repeat(QUEUED.len() - 60));
+        for (there, expected) in [
+            (marked.clone(), marked.as_str()),
+            // The message was synced in part only, its mark too.
+            (marked[..marked.len() - 3].to_owned(), &marked),
+            (lost, &marked),
+            (String::new(), QUEUED),
+        ] {
+            let scene = Scene::of("mqueue");
+            let (journal, _) = scene.begin(&[QUEUED], OLD.len());
+            scene.end(journal, End::PowerLost, &there);
+            assert_eq!(scene.recovered(), expected, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_puts_a_file_in_a_mailboxs_place_waits_until_others_have_synced_theirs() {
+        let scene = Scene::new();
+        let (journal, entry) = scene.begin(&[ONE], OLD.len());
+        std::fs::write(scene.path("u.mbox"), format!("{OLD}{ONE}")).unwrap();
+        journal.appended(&entry, vec![FileName::from("u.mbox")], OLD.len() as u64);
+        let recovery = Recovery::new(scene.anchor.files(), Durability::Synced);
+        let locked = scene.lock();
+        recovery.recover("u.mbox", &locked, Vec::new).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| recovery.await_others("u.mbox").unwrap());
+            journal.checkpoint();
+            assert!(matches!(waiting.join().unwrap(), Outcome::Whole));
+        });
+        drop((entry, locked));
+        scene.end(journal, End::PowerLost, "");
+        assert_eq!(scene.recovered(), "");
+    }
+
+    #[test]
+    fn nobody_waits_for_the_dead() {
+        let scene = Scene::new();
+        let (journal, entry) = scene.begin(&[ONE], OLD.len());
+        entry.set(State::Appended).unwrap();
+        drop(entry);
+        let recovery = Recovery::new(scene.anchor.files(), Durability::Synced);
+        let locked = scene.lock();
+        recovery.recover("u.mbox", &locked, Vec::new).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| recovery.await_others("u.mbox").unwrap());
+            drop(journal);
+            assert!(matches!(waiting.join().unwrap(), Outcome::Again));
+        });
     }
 
     #[test]

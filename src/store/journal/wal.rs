@@ -16,9 +16,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
 
 use crate::store::files::{Access, Creation, Files, Stamp};
 use crate::store::ground::Durability;
@@ -54,6 +58,9 @@ const MAGIC: &[u8; 8] = b"mcwal\0\0\x02";
 
 /// Octets of a boot id.
 const BOOT_ID: usize = 36;
+
+/// Octets of what the kernel tells of a watched file that are read at once.
+const EVENTS: usize = 4096;
 
 /// Attempts to make a journal while others tidy up the folder.
 const ATTEMPTS: usize = 20;
@@ -353,6 +360,27 @@ impl Other {
         Ok(Self { folder: Arc::clone(folder), name: name.to_owned(), file })
     }
 
+    /// Whether what it says of a mailbox may be nowhere else on the disk.
+    pub fn is_needed_for(&self, mailbox: &str) -> io::Result<bool> {
+        let (_, records) = read(&self.file)?;
+        let mut appends = records.iter().flat_map(|(_, record)| &record.appends);
+        Ok(appends.any(|append| append.file == mailbox && !append.state.is_settled()))
+    }
+
+    /// Makes durable what its owner has written to it.
+    pub fn sync(&self, durability: Durability) -> io::Result<()> {
+        durability.sync(&self.file)
+    }
+
+    /// Tells from now on when something is written to it, and when its owner ends.
+    pub fn watch(&self) -> io::Result<Watch> {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+        let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
+        inotify::add_watch(&watch, file, events)?;
+        Ok(Watch(watch))
+    }
+
     /// Whether its owner is dead. One system call.
     pub fn is_dead(&self) -> io::Result<bool> {
         Ok(!lock::is_octet_locked(&self.file, OWNER)?)
@@ -379,6 +407,22 @@ impl Other {
     }
 }
 
+/// What tells when something is written to a journal.
+#[derive(Debug)]
+pub struct Watch(OwnedFd);
+
+impl Watch {
+    /// Waits until something has been written, or for so long.
+    pub fn wait(&self, most: Duration) -> io::Result<()> {
+        let timeout = Timespec::try_from(most).map_err(io::Error::other)?;
+        let mut watched = [PollFd::new(&self.0, PollFlags::IN)];
+        if poll(&mut watched, Some(&timeout))? > 0 {
+            rustix::io::read(&self.0, &mut [0; EVENTS])?;
+        }
+        Ok(())
+    }
+}
+
 /// A journal whose owner is dead, and the right to recover from it.
 #[derive(Debug)]
 pub struct Dead {
@@ -394,17 +438,7 @@ pub struct Dead {
 
 impl Dead {
     fn read(folder: Arc<Files>, name: String, file: File) -> io::Result<Self> {
-        let size = Stamp::of_file(&file)?.size.min(READ_MOST);
-        let mut octets = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-        file.read_exact_at(&mut octets, 0)?;
-        let (is_of_this_boot, records) = match read_header(&octets) {
-            Some((journal, boot)) => {
-                let is_of_this_boot = !BOOT.is_empty() && *boot == **BOOT;
-                (is_of_this_boot, read_records(&octets, journal))
-            }
-            // Nothing had begun.
-            None => (false, Vec::new()),
-        };
+        let (is_of_this_boot, records) = read(&file)?;
         Ok(Self { folder, name, file, is_of_this_boot, records })
     }
 
@@ -436,6 +470,22 @@ impl Dead {
         self.folder.remove(&self.name)?;
         files.remove_folder(FOLDER)
     }
+}
+
+/// Whether a journal was written since the machine was last started, and its records that were
+/// needed, in their order, each with the place where it begins.
+fn read(file: &File) -> io::Result<(bool, Vec<(u64, Record)>)> {
+    let size = Stamp::of_file(file)?.size.min(READ_MOST);
+    let mut octets = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    file.read_exact_at(&mut octets, 0)?;
+    Ok(match read_header(&octets) {
+        Some((journal, boot)) => {
+            let is_of_this_boot = !BOOT.is_empty() && *boot == **BOOT;
+            (is_of_this_boot, read_records(&octets, journal))
+        }
+        // Nothing had begun.
+        None => (false, Vec::new()),
+    })
 }
 
 fn read_header(octets: &[u8]) -> Option<(u64, &[u8])> {
