@@ -287,12 +287,13 @@ pub fn remove_left_over(files: &Files) -> io::Result<()> {
 /// nothing, even if nobody has asked yet how it ended.
 #[must_use]
 pub fn is_alive(id: i32) -> bool {
-    id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH) && !is_zombie(id)
+    id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH) && !is_zombie_or_thread(id)
 }
 
-fn is_zombie(id: i32) -> bool {
-    let stat = Process::new(id).and_then(|process| process.stat());
-    stat.is_ok_and(|stat| matches!(stat.state, 'Z' | 'X'))
+/// A thread of some process, which may be ours, has an id of the same kind, and answers signals.
+fn is_zombie_or_thread(id: i32) -> bool {
+    let status = Process::new(id).and_then(|process| process.status());
+    status.is_ok_and(|status| status.tgid != id || status.state.starts_with(['Z', 'X']))
 }
 
 #[cfg(test)]
@@ -344,6 +345,8 @@ mod tests {
         assert!(!is_alive(id));
         child.wait().unwrap();
         assert!(is_alive(std::process::id().try_into().unwrap()));
+        let thread = std::thread::spawn(|| is_alive(nix::unistd::gettid().as_raw()));
+        assert!(!thread.join().unwrap(), "a thread is taken for a process");
     }
 
     #[test]

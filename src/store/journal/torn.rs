@@ -29,7 +29,7 @@ pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Optio
     if alike == tail.len() {
         Some(alike)
     } else if alike < known.len() {
-        from_lines_across(tail, alike).find(is_foreign)
+        from_line_across(tail, alike, is_foreign)
     } else {
         Some(from_lines(tail, alike).find(is_foreign).unwrap_or(tail.len()))
     }
@@ -61,16 +61,27 @@ pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) ->
                 continue;
             }
         }
-        let foreign = all_from_lines(there).map(|line| line.start).find(|&at| at <= block.len());
+        let foreign = all_from_lines(there).map(|line| line.start);
+        let foreign = foreign.take_while(|&at| at <= block.len()).find(|&at| !is_quoted(there, at));
         let ends_within = block.len() < length;
         return foreign.or(ends_within.then_some(block.len())).map(|at| head.len() + start + at);
     }
     let end = head.len() + octets;
     match tail.get(end) {
         Some(b'\n') => is_torn.then_some(end + 1),
+        Some(0) => Some(end + 1),
         Some(_) => from_lines(tail, end).next().filter(|&at| at == end),
         None => Some(end.min(tail.len())),
     }
+}
+
+/// Whether what looks like a From_ line at `at` is quoted, as the lines of our messages are: then a
+/// line begins before it, with a `>` or several.
+fn is_quoted(octets: &[u8], at: usize) -> bool {
+    let before = octets.get(..at).unwrap_or_default();
+    let marks = before.iter().rev().take_while(|&&octet| octet == b'>').count();
+    let line = before.get(..before.len() - marks).unwrap_or_default();
+    marks > 0 && line.last().is_none_or(|&octet| octet == b'\n')
 }
 
 /// Whether a sector of a block never reached the disk.
@@ -91,17 +102,21 @@ fn from_lines(tail: &[u8], from: usize) -> impl Iterator<Item = usize> {
         .filter(move |&at| at == from || (at > from && tail.get(at - 1) == Some(&b'\n')))
 }
 
-/// From_ lines that begin where a file stops being what we know, or have just begun there: by
-/// chance a few of their octets may be what ours would have been.
-fn from_lines_across(tail: &[u8], alike: usize) -> impl Iterator<Item = usize> {
-    let separates = move |range: Range<usize>| {
+/// The From_ line that begins where a file stops being what we know, or has just begun there: by
+/// chance a few of its octets may be what ours would have been. Our own line may be cut off in what
+/// looks like a From_ line; then the foreign one is the last.
+fn from_line_across(
+    tail: &[u8],
+    alike: usize,
+    is_foreign: impl Fn(&usize) -> bool,
+) -> Option<usize> {
+    let separates = |range: Range<usize>| {
         let between = tail.get(range).unwrap_or_default();
         between.len() <= SEPARATION_MOST && between.iter().all(|byte| b"\r\n".contains(byte))
     };
-    all_from_lines(tail)
-        .filter(move |line| line.end > alike)
-        .map(|line| line.start)
-        .filter(move |&at| at <= alike || separates(alike..at))
+    let across = all_from_lines(tail).filter(|line| line.end > alike).map(|line| line.start);
+    let near = across.filter(is_foreign).take_while(|&at| at <= alike + SEPARATION_MOST);
+    near.filter(|&at| at <= alike || separates(alike..at)).last()
 }
 
 /// Whatever could be a From_ line, also in the middle of a line.
@@ -135,6 +150,17 @@ mod tests {
 
     fn whole() -> Vec<u8> {
         [HEAD, &text(), b"\n"].concat()
+    }
+
+    #[test]
+    fn a_line_that_is_cut_off_and_looks_like_a_from_line_is_ours() {
+        for known in ["q\n>From a Wed Sep 17 11:00:00 2025\n", "see From a Wed Sep 17 11:00 2025\n"]
+        {
+            for end in known.len() - 9..known.len() {
+                let there = [&known.as_bytes()[..end], FOREIGN].concat();
+                assert_eq!(ours(&there, known.as_bytes(), |_| false), Some(end));
+            }
+        }
     }
 
     #[test]
@@ -172,6 +198,30 @@ mod tests {
             let mut there = whole();
             there[lost.clone()].fill(0);
             assert_eq!(of(&there), Some(there.len()), "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_message_of_which_only_the_size_reached_the_disk_is_torn() {
+        for whole_until in [0, 1, HEAD.len(), BLOCK, whole().len() - 1] {
+            let mut there = whole();
+            there[whole_until..].fill(0);
+            assert_eq!(of(&there), Some(there.len()), "{whole_until}");
+            assert_eq!(of(&[&there, FOREIGN].concat()), Some(there.len()), "{whole_until}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_line_of_a_long_message_is_not_what_another_program_wrote() {
+        let mut text = text();
+        let quoted = b"\n>>From f Wed Sep 17 11:00:02 2025\n";
+        text[5_000..5_000 + quoted.len()].copy_from_slice(quoted);
+        let blocks = blocks(&text);
+        for between in [&b""[..], b"\n"] {
+            let torn = [HEAD, &text[..9_000]].concat();
+            let there = [&torn, between, FOREIGN].concat();
+            let ours = ours_of_summed(&there, HEAD, text.len() as u64, &blocks);
+            assert_eq!(ours, Some(torn.len() + between.len()));
         }
     }
 
