@@ -11,6 +11,7 @@ FROM_LINE = re.compile(
 )
 OUR_LINE = b"From <"
 QUOTED = re.compile(rb"^>(>*From )", re.M)
+QUOTABLE = re.compile(rb"^(>*From )", re.M)
 LONE_LF = re.compile(rb"(?<!\r)\n")
 STATUS = b"Status: RO\n"  # what a program that marks a message adds
 SHOWN = 60  # octets of a strange text
@@ -80,8 +81,12 @@ def own_text(text, texts):
 
 def is_piece(text, texts):
     """Whether a text is one of ours, cut off, and zeros where sectors are missing."""
-    text = text.rstrip(b"\r\n\0")
-    return any(known.startswith(text) or is_full_of_holes(text, known) for known in texts.values())
+    piece = text.strip(b"\r\n\0")
+    return any(
+        piece in known or is_full_of_holes(text.rstrip(b"\r\n\0"), known)
+        for sent in texts.values()
+        for known in (sent, QUOTABLE.sub(rb">\1", sent))  # what is torn is not unquoted
+    )
 
 
 def is_full_of_holes(text, known):

@@ -107,7 +107,7 @@ fn cut_torn(
                 torn::ours(&tail, &rest, |at| begins_at(&messages[nth..], at))
             }
             Content::Summed { head, octets, blocks } => {
-                torn::ours_of_summed(&tail, head, *octets, blocks)
+                torn::ours_of_summed(&tail, start, (head, *octets, blocks))
             }
         };
         if let Some(ours) = ours.filter(|&ours| ours > 0) {
@@ -188,6 +188,9 @@ impl Completion<'_> {
         if stamp.identity != self.append.identity || stamp.size < old_size {
             return self.add(&self.missing(&self.messages)?);
         }
+        if !self.fits()? {
+            return self.add(&self.missing(&self.messages)?);
+        }
         let mut all = self.messages.concat();
         let there =
             Section::read(self.file, old_size..stamp.size.min(old_size + all.len() as u64))?;
@@ -204,6 +207,13 @@ impl Completion<'_> {
             return Ok(Recovered::Whole);
         }
         self.complete_among_others(stamp.size)
+    }
+
+    /// Whether a message can begin where ours was to. Else another program has moved something.
+    fn fits(&self) -> io::Result<bool> {
+        let begins_a_line = self.messages.first().is_some_and(|message| message.starts_with(b"\n"));
+        let before = last_octets(self.file, self.append.old_size)?;
+        Ok(begins_a_line || before.last().is_none_or(|&octet| octet == b'\n'))
     }
 
     /// Completes what is torn where another program has written something since.

@@ -3,6 +3,7 @@
 //!
 //! In doubt nothing is ours: what is not certain is not cut.
 
+use std::iter;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -15,6 +16,10 @@ const SEPARATION_MOST: usize = 2;
 
 /// Octets of a disk's sector, which is written whole or not at all.
 const SECTOR: usize = 512;
+
+/// What a sector ends with that did not reach the disk. A text with these very octets there is taken
+/// for torn only if its checksum says that something is.
+const LOST: &[u8] = &[0; 4];
 
 /// How many octets that `tail` begins with are ours, where `known` was to be written, or begins
 /// what was; the rest is what another program appended. `None` if what is there says something
@@ -36,9 +41,14 @@ pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Optio
 }
 
 /// The same for a long message, of whose text only the length and checksums are known. Whole, it is
-/// not torn: `None` too.
+/// not torn: `None` too. `tail` begins at `start` in the file.
 #[must_use]
-pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) -> Option<usize> {
+pub fn ours_of_summed(
+    tail: &[u8],
+    start: u64,
+    (head, octets, blocks): (&[u8], u64, &Blocks),
+) -> Option<usize> {
+    let in_sector = usize::try_from(start % SECTOR as u64).unwrap_or(0);
     // A page that never reached the disk reads as zeros.
     let agrees = |(ours, there): (&u8, &u8)| ours == there || *there == 0;
     let Some((there, text)) =
@@ -56,7 +66,7 @@ pub fn ours_of_summed(tail: &[u8], head: &[u8], octets: u64, blocks: &Blocks) ->
         let block = there.get(..length.min(there.len())).unwrap_or_default();
         if block.len() == length {
             let is_whole = crc32fast::hash(block) == *checksum;
-            if is_whole || lacks_a_sector(block) {
+            if is_whole || lacks_a_sector(block, in_sector + head.len() + start) {
                 is_torn |= !is_whole;
                 continue;
             }
@@ -84,14 +94,13 @@ fn is_quoted(octets: &[u8], at: usize) -> bool {
     marks > 0 && line.last().is_none_or(|&octet| octet == b'\n')
 }
 
-/// Whether a sector of a block never reached the disk.
-fn lacks_a_sector(block: &[u8]) -> bool {
-    let is_zero = |sector: &[u8]| sector.iter().all(|&octet| octet == 0);
-    // Sectors begin anywhere in the block; at its ends there may be a part of one.
-    block.len() < SECTOR && is_zero(block)
-        || memmem::find(block, &[0; SECTOR]).is_some()
-        || is_zero(block.get(block.len().saturating_sub(SECTOR / 32)..).unwrap_or_default())
-        || is_zero(block.get(..block.len().min(SECTOR / 32)).unwrap_or_default())
+/// Whether a sector of a block, which begins at `at`, counted from the begin of a sector, never
+/// reached the disk, or only as it was before: then its last octets are zeros.
+fn lacks_a_sector(block: &[u8], at: usize) -> bool {
+    let first = (SECTOR - at % SECTOR).min(block.len());
+    let (first, others) = block.split_at(first);
+    let mut sectors = iter::once(first).chain(others.chunks(SECTOR));
+    sectors.any(|sector| sector.ends_with(LOST.get(..sector.len().min(LOST.len())).unwrap_or(LOST)))
 }
 
 /// From_ lines at or behind `from`: at a line start, or exactly at `from`, where what another
@@ -145,7 +154,7 @@ mod tests {
 
     fn of(tail: &[u8]) -> Option<usize> {
         let text = text();
-        ours_of_summed(tail, HEAD, text.len() as u64, &blocks(&text))
+        ours_of_summed(tail, 0, (HEAD, text.len() as u64, &blocks(&text)))
     }
 
     fn whole() -> Vec<u8> {
@@ -194,7 +203,9 @@ mod tests {
 
     #[test]
     fn sectors_of_a_long_message_that_never_reached_the_disk_are_torn() {
-        for lost in [0..600, 1_000..2_000, BLOCK..BLOCK + 700, BLOCK + 900..BLOCK * 3 + 100] {
+        for lost in
+            [0..600, 1_000..2_048, BLOCK..BLOCK + 700, BLOCK + 900..SECTOR * 384, 700..1_024]
+        {
             let mut there = whole();
             there[lost.clone()].fill(0);
             assert_eq!(of(&there), Some(there.len()), "{lost:?}");
@@ -220,7 +231,7 @@ mod tests {
         for between in [&b""[..], b"\n"] {
             let torn = [HEAD, &text[..9_000]].concat();
             let there = [&torn, between, FOREIGN].concat();
-            let ours = ours_of_summed(&there, HEAD, text.len() as u64, &blocks);
+            let ours = ours_of_summed(&there, 0, (HEAD, text.len() as u64, &blocks));
             assert_eq!(ours, Some(torn.len() + between.len()));
         }
     }
