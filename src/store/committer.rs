@@ -110,7 +110,20 @@ pub async fn with_locked<R: Send + 'static>(
     purpose: Purpose,
     work: impl FnOnce(LockedFile) -> R + Send + 'static,
 ) -> Result<R, LockError> {
+    with_locked_until(committer, file, purpose, std::future::pending(), work).await
+}
+
+/// As [`with_locked`], but other programs are waited for no longer than until `end`. Work that has
+/// begun is finished.
+pub async fn with_locked_until<R: Send + 'static>(
+    committer: &Arc<Committer>,
+    file: &FileName,
+    purpose: Purpose,
+    end: impl Future<Output = ()>,
+    work: impl FnOnce(LockedFile) -> R + Send + 'static,
+) -> Result<R, LockError> {
     let mut work = work;
+    let mut end = std::pin::pin!(end);
     let since = Instant::now();
     loop {
         match attempt(committer, file, purpose, work).await? {
@@ -118,7 +131,10 @@ pub async fn with_locked<R: Send + 'static>(
             Tried::Busy(_) if since.elapsed() > LOCK_WAIT => return Err(LockError::Busy),
             Tried::Busy(again) => work = again,
         }
-        tokio::time::sleep(retry_delay()).await;
+        tokio::select! {
+            () = tokio::time::sleep(retry_delay()) => {}
+            () = &mut end => return Err(LockError::Busy),
+        }
     }
 }
 
@@ -385,7 +401,8 @@ fn purpose_of_writing(file: &FileName) -> Purpose {
     if **file == *QUEUE_FILE { Purpose::Create } else { Purpose::Write }
 }
 
-/// Puts deliveries back after a pause; those that have waited too long fail.
+/// Puts deliveries back after a pause; those that have waited too long fail, and those that nobody
+/// waits for any more are not made: nobody would know of them.
 fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) -> Answers {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
@@ -396,7 +413,7 @@ fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) -> Ans
     let committer = Arc::clone(committer);
     tokio::spawn(async move {
         tokio::time::sleep(retry_delay()).await;
-        for delivery in waiting {
+        for delivery in waiting.into_iter().filter(Delivery::is_awaited) {
             enter(&committer, Waiting::Delivery(delivery));
         }
     });

@@ -136,6 +136,12 @@ impl Delivery {
         self.part_for(file).is_some()
     }
 
+    /// Whether anybody still waits for its answer.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
     /// Tells whoever brought it.
     pub fn answer(self, result: Result<(), DeliverError>) {
         // A client that is gone is told nothing; the message stays.

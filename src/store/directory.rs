@@ -16,7 +16,7 @@ use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError};
 use crate::store::marks::Marks;
 use crate::store::mbox;
-use crate::store::queue::{self, Queue};
+use crate::store::queue::{self, Client, Queue};
 use crate::store::sessions::Sessions;
 use crate::store::text::Text;
 
@@ -127,6 +127,8 @@ pub struct Envelope {
     pub local: Vec<User>,
     /// Recipients elsewhere, as `user@domain`.
     pub remote: Vec<String>,
+    /// Who has brought the message, for those elsewhere.
+    pub client: Option<Client>,
 }
 
 impl Directory {
@@ -290,7 +292,8 @@ fn parts(envelope: &Envelope) -> Vec<Part> {
         .map(|user| Part { file: user.file(), head: from_line.clone() })
         .collect();
     if !envelope.remote.is_empty() {
-        let block = queue::envelope_block(&envelope.reverse_path, &envelope.remote);
+        let Envelope { reverse_path, client, remote, .. } = envelope;
+        let block = queue::envelope_block(reverse_path, client.as_ref(), remote);
         parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
     }
     // Every program that locks several files must do so in one order.

@@ -261,7 +261,8 @@ impl From<ReadError> for IndexError {
 }
 
 impl Index {
-    fn of(file: &File) -> Result<Self, IndexError> {
+    /// Looks at all of a file.
+    pub(super) fn of(file: &File) -> Result<Self, IndexError> {
         let mut index = Self {
             messages: Vec::new(),
             generation: new_generation(),
@@ -284,6 +285,19 @@ impl Index {
     #[must_use]
     pub const fn continues(&self, earlier: &Self) -> bool {
         self.generation == earlier.generation
+    }
+
+    /// How much of the file has been looked at.
+    pub(super) const fn scanned(&self) -> u64 {
+        self.scanned
+    }
+
+    /// The index of a file that begins as `index` says and has this size now.
+    pub(super) fn grown(index: Arc<Self>, size: u64, file: &File) -> Result<Arc<Self>, IndexError> {
+        if index.scanned == size {
+            return Ok(index);
+        }
+        Ok(Arc::new(Arc::unwrap_or_clone(index).extended(file)?))
     }
 
     /// Looks at what has been appended. The last message is looked at again: where it ends may
@@ -423,7 +437,7 @@ impl Indexes {
             Some(Remembered { sighting: earlier, index })
                 if earlier.proves(sighting.stamp()) || fits(&index, size, file)? =>
             {
-                grown(index, size, file)?
+                Index::grown(index, size, file)?
             }
             _ => Arc::new(Index::of(file)?),
         };
@@ -513,13 +527,6 @@ fn fits(index: &Index, size: u64, file: &File) -> Result<bool, IndexError> {
         Err(ReadError::Changed) => Ok(false),
         fits => Ok(fits?),
     }
-}
-
-fn grown(index: Arc<Index>, size: u64, file: &File) -> Result<Arc<Index>, IndexError> {
-    if index.scanned == size {
-        return Ok(index);
-    }
-    Ok(Arc::new(Arc::unwrap_or_clone(index).extended(file)?))
 }
 
 #[cfg(test)]

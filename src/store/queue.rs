@@ -9,27 +9,35 @@
 //! X-MC-Id: 68ca9f30-2b1f-0
 //! X-MC-From: <alice@localhost>
 //! X-MC-Queued: 1758106800
-//! X-MC-Rcpt: P 0 0 <bob@example.org>
+//! X-MC-Client: [127.0.0.1] client.example
+//! X-MC-Rcpt: P 1 1758107100 <bob@example.org> 451 4.7.1 later
 //! X-MC-Rcpt: D 1 0 <carol@example.net> 250 OK
+//! X-MC-Tried: 1758106800 deferred 4.7.1 mx.example.org <bob@example.org> 451 4.7.1 later
 //! X-MC-End:
 //! Subject: the message begins here
 //! ```
 //!
-//! A recipient's letter is P (pending), D (delivered), F (failed) or H (held); behind it stand the
-//! attempts so far, when the next is due (seconds since 1970; 0 for at once) and, behind the
-//! path, what was last replied.
+//! A recipient's letter is P (pending), D (done with: delivered, or its sender has been told), F
+//! (failed) or H (held); behind it stand the attempts so far, when the next is due (seconds since
+//! 1970; 0 for at once) and, behind the path, what was last replied. The client and what was tried
+//! may be missing: entries of old have neither.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::store::committer::{self, Committer, LockError};
 use crate::store::files::{Access, Creation, FileName, Files, Stamp, Window};
 use crate::store::ground::QUEUE_FILE;
-use crate::store::index::{IndexError, Message};
+use crate::store::index::{Index, IndexError, Message};
 use crate::store::lock::{self, LockedFile, OfdLock, Purpose};
 use crate::store::mbox::{self, NotMbox, Span};
 use crate::store::overview::{QueueView, RecipientState};
@@ -39,13 +47,23 @@ use crate::store::rewrite::Draft;
 /// What a relay run keeps locked, so that there is one at a time.
 const RUN_LOCK: &str = ".mqueue.relay";
 
-/// Octets of an envelope block at most: 1,000 recipients of 256 octets, with a reply each.
-const BLOCK_MOST: u64 = 1024 * 1024;
+/// Octets of an envelope block at most: 1,000 recipients of 800 octets, with a reply and an attempt
+/// each, and [`TRIED_MOST`] more attempts.
+const BLOCK_MOST: u64 = 4 * 1024 * 1024;
+
+/// Attempts that an entry remembers besides the last one for each of its recipients; of more, the
+/// oldest go.
+const TRIED_MOST: usize = 200;
+
+/// How long the file is still waited for after the end of all waiting has come.
+const GRACE: Duration = Duration::from_millis(300);
 
 const ID: &str = "X-MC-Id: ";
 const FROM: &str = "X-MC-From: ";
 const QUEUED: &str = "X-MC-Queued: ";
+const CLIENT: &str = "X-MC-Client: ";
 const RECIPIENT: &str = "X-MC-Rcpt: ";
+const TRIED: &str = "X-MC-Tried: ";
 const END: &str = "X-MC-End:";
 
 /// A recipient of a queued message.
@@ -63,6 +81,60 @@ pub struct Recipient {
     pub last_reply: String,
 }
 
+/// Who has brought a message, for its `Received:` field (RFC 5321 section 4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// How it introduced itself to us: the argument of its HELO, in printable ASCII.
+    pub helo: String,
+}
+
+/// An attempt to deliver to one recipient, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// How it ended.
+    pub ended: Ended,
+    /// An enhanced status code (RFC 3463).
+    pub status: String,
+    /// The host whose reply it is; none if the words are our own.
+    pub host: Option<String>,
+    /// The recipient, without brackets.
+    pub forward_path: String,
+    /// What was replied, without control characters.
+    pub reply: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The host has taken the message.
+    Delivered,
+    /// Not now.
+    Deferred,
+    /// Not now: a host has broken the conversation about this message off.
+    Broke,
+    /// Never.
+    Failed,
+}
+
+impl Ended {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Deferred, Self::Broke, Self::Failed];
+
+    /// The word for it, in the file and for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::Broke => "broke-off",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The envelope of a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -72,13 +144,21 @@ pub struct Block {
     pub reverse_path: String,
     /// When it was queued, in seconds since 1970.
     pub queued: u64,
+    /// Who has brought it, if that is known.
+    pub client: Option<Client>,
     /// Who is to get it.
     pub recipients: Vec<Recipient>,
+    /// What has been tried, oldest first.
+    pub tried: Vec<Tried>,
 }
 
 /// The block of a message that is being queued now.
 #[must_use]
-pub fn envelope_block(reverse_path: &str, forward_paths: &[String]) -> String {
+pub fn envelope_block(
+    reverse_path: &str,
+    client: Option<&Client>,
+    forward_paths: &[String],
+) -> String {
     let recipient = |forward_path: &String| Recipient {
         state: RecipientState::Pending,
         attempts: 0,
@@ -91,7 +171,9 @@ pub fn envelope_block(reverse_path: &str, forward_paths: &[String]) -> String {
         id: new_id(now),
         reverse_path: reverse_path.to_owned(),
         queued: now.as_secs(),
+        client: client.cloned(),
         recipients: forward_paths.iter().map(recipient).collect(),
+        tried: Vec::new(),
     };
     block.render()
 }
@@ -112,8 +194,14 @@ impl Block {
         let _ = writeln!(block, "{ID}{}", self.id);
         let _ = writeln!(block, "{FROM}<{}>", self.reverse_path);
         let _ = writeln!(block, "{QUEUED}{}", self.queued);
+        if let Some(Client { address, helo }) = &self.client {
+            let _ = writeln!(block, "{CLIENT}[{address}] {helo}");
+        }
         for recipient in &self.recipients {
             let _ = writeln!(block, "{RECIPIENT}{}", recipient.render());
+        }
+        for tried in &self.tried {
+            let _ = writeln!(block, "{TRIED}{}", tried.render());
         }
         let _ = writeln!(block, "{END}");
         block
@@ -134,18 +222,86 @@ impl Block {
             id: lines.field(ID)?.to_owned(),
             reverse_path: path(lines.field(FROM)?)?.0.to_owned(),
             queued: lines.field(QUEUED)?.parse().ok()?,
+            client: None,
             recipients: Vec::new(),
+            tried: Vec::new(),
         };
         loop {
-            letters.push(lines.used + RECIPIENT.len());
+            let letter = lines.used + RECIPIENT.len();
             let line = lines.next()?;
-            if line.trim_end() == END {
-                return Some((block, lines.used));
+            if let Some(recipient) = line.strip_prefix(RECIPIENT) {
+                block.recipients.push(Recipient::parse(recipient)?);
+                letters.push(letter);
+            } else if let Some(tried) = line.strip_prefix(TRIED) {
+                block.tried.push(Tried::parse(tried)?);
+            } else if let Some(client) = line.strip_prefix(CLIENT) {
+                block.client = Some(Client::parse(client)?);
+            } else {
+                return (line.trim_end() == END).then_some((block, lines.used));
             }
-            block.recipients.push(Recipient::parse(line.strip_prefix(RECIPIENT)?)?);
         }
     }
+
+    /// The last attempt for a recipient, if it is remembered.
+    #[must_use]
+    pub fn last_tried(&self, forward_path: &str) -> Option<&Tried> {
+        self.tried.iter().rfind(|tried| tried.forward_path == forward_path)
+    }
+
+    /// Remembers attempts, which were later than those that are remembered. The last one for each
+    /// recipient that is there stays, and the latest of the others.
+    pub fn remember(&mut self, attempts: impl IntoIterator<Item = Tried>) {
+        self.tried.extend(attempts);
+        let mut last_of: HashSet<&str> =
+            self.recipients.iter().map(|recipient| recipient.forward_path.as_str()).collect();
+        let mut others = 0;
+        let mut kept: Vec<bool> = Vec::with_capacity(self.tried.len());
+        for tried in self.tried.iter().rev() {
+            let is_last = last_of.remove(tried.forward_path.as_str());
+            others += usize::from(!is_last);
+            kept.push(is_last || others <= TRIED_MOST);
+        }
+        let mut kept = kept.into_iter().rev();
+        self.tried.retain(|_| kept.next().unwrap_or(true));
+    }
 }
+
+impl Client {
+    fn parse(line: &str) -> Option<Self> {
+        let (address, helo) = line.strip_prefix('[')?.split_once("] ")?;
+        Some(Self { address: address.parse().ok()?, helo: helo.to_owned() })
+    }
+}
+
+impl Tried {
+    fn render(&self) -> String {
+        let Self { at, ended, status, host, forward_path, reply } = self;
+        let host = host.as_deref().unwrap_or(NO_HOST);
+        let line = format!("{at} {} {status} {host} <{forward_path}> {reply}", ended.word());
+        line.trim_end().to_owned()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(5, ' ');
+        let at = words.next()?.parse().ok()?;
+        let ended = words.next()?;
+        let ended = Ended::ALL.into_iter().find(|one| one.word() == ended)?;
+        let status = words.next()?.to_owned();
+        let host = words.next().map(|host| (host != NO_HOST).then(|| host.to_owned()))?;
+        let (forward_path, reply) = path(words.next()?)?;
+        Some(Self {
+            at,
+            ended,
+            status,
+            host,
+            forward_path: forward_path.to_owned(),
+            reply: reply.to_owned(),
+        })
+    }
+}
+
+/// Stands where a host's name would, if the words are our own.
+const NO_HOST: &str = "-";
 
 impl Recipient {
     fn render(&self) -> String {
@@ -237,41 +393,156 @@ pub struct Entry {
     text: u64,
 }
 
+/// Octets of an entry that are read first; most blocks are shorter.
+const READ_FIRST: u64 = 4 * 1024;
+
 impl Entry {
     /// The queued message at `span`; `None` if it has no envelope and is not ours.
     fn read(span: Span, window: &mut Window<'_>) -> io::Result<Option<Self>> {
+        Self::read_by(span, |at, end, text| {
+            text.extend_from_slice(window.at(at, end)?);
+            Ok(())
+        })
+    }
+
+    /// The same, of one message alone: little is read.
+    fn read_alone(span: Span, file: &File) -> io::Result<Option<Self>> {
+        Self::read_by(span, |at, end, text| {
+            let before = text.len();
+            let octets = usize::try_from(end - at).unwrap_or(0);
+            text.resize(before + octets, 0);
+            file.read_exact_at(text.get_mut(before..).unwrap_or_default(), at)
+        })
+    }
+
+    /// `more` appends what stands from one place to another, or a part of it.
+    fn read_by(
+        span: Span,
+        mut more: impl FnMut(u64, u64, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<Option<Self>> {
         let most = span.text_end.min(span.text + BLOCK_MOST);
-        let mut text = Vec::new();
+        let (mut text, mut letters) = (Vec::new(), Vec::new());
         let mut at = span.text;
-        let mut letters = Vec::new();
-        let mut parsed = None;
-        while at < most && parsed.is_none() {
-            let octets = window.at(at, most)?;
-            at += octets.len() as u64;
-            text.extend_from_slice(octets);
-            if !text.starts_with(ID.as_bytes()) && text.len() >= ID.len() {
+        while at < most {
+            more(at, most.min(at + READ_FIRST.max(text.len() as u64)), &mut text)?;
+            at = span.text + text.len() as u64;
+            if text.len() >= ID.len() && !text.starts_with(ID.as_bytes()) {
                 return Ok(None);
             }
             letters.clear();
-            parsed = Block::parse_noting(&text, &mut letters);
+            if let Some((block, length)) = Block::parse_noting(&text, &mut letters) {
+                let header = text.get(..length).unwrap_or_default();
+                return Ok(Some(Self::of(block, header, letters, span)));
+            }
         }
-        let Some((block, length)) = parsed else { return Ok(None) };
+        Ok(None)
+    }
+
+    fn of(block: Block, header: &[u8], letters: Vec<usize>, span: Span) -> Self {
+        let length = header.len() as u64;
         // POP3 counts an LF as CRLF.
-        let header = text.get(..length).unwrap_or_default();
-        let counted = length as u64 + mbox::lone_line_feeds(b'\n', header);
+        let counted = length + mbox::lone_line_feeds(b'\n', header);
         let octets = span.octets.saturating_sub(counted);
-        Ok(Some(Self { block, octets, span, letters, text: span.text + length as u64 }))
+        Self { block, octets, span, letters, text: span.text + length }
+    }
+
+    const fn place(&self) -> Place {
+        Place { span: self.span, text: self.text }
+    }
+
+    /// Where, from the beginning of the block, the letter of the recipient with this path stands,
+    /// and what it says.
+    fn letter_of(&self, forward_path: &str) -> Option<(u64, RecipientState)> {
+        let mut recipients = self.block.recipients.iter().zip(&self.letters);
+        let (there, letter) = recipients.find(|(there, _)| there.forward_path == forward_path)?;
+        Some((*letter as u64, there.state))
     }
 }
 
-impl Entry {
-    /// Where, from the beginning of the block, the letter of the recipient with this path stands.
-    fn letter_of(&self, recipient: Option<&Recipient>) -> Option<u64> {
-        let forward_path = &recipient?.forward_path;
-        let nth =
-            self.block.recipients.iter().position(|there| there.forward_path == *forward_path)?;
-        self.letters.get(nth).map(|letter| *letter as u64)
+/// Where an entry lies.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    span: Span,
+    /// Where its message begins, behind its block.
+    text: u64,
+}
+
+impl Place {
+    /// The entry of this id, if this is where it lies.
+    fn entry(self, id: &str, file: &File) -> Option<Entry> {
+        let there = Entry::read_alone(self.span, file).ok().flatten()?;
+        // It may begin where it was and end elsewhere, if its block has been edited.
+        (there.block.id == id && there.text == self.text).then_some(there)
     }
+}
+
+/// Where the entries of the queue are, by their ids: made in one pass, and anew only if another
+/// file has taken the queue's place or entries have moved in it.
+#[derive(Debug)]
+struct Places {
+    /// The file that has been looked at.
+    identity: (u64, u64),
+    index: Arc<Index>,
+    by_id: HashMap<String, Place>,
+    /// The last entry, by which it shows that the file has only grown.
+    last: Option<(String, Place)>,
+}
+
+impl Places {
+    fn of(file: &File) -> Result<Self, QueueError> {
+        let identity = Stamp::of_file(file)?.identity;
+        let index = Arc::new(Index::of(file)?);
+        let mut places = Self { identity, index, by_id: HashMap::new(), last: None };
+        places.note_from(0, file)?;
+        Ok(places)
+    }
+
+    /// The same for a file that has only grown; `None` if it has changed otherwise.
+    fn grown(mut self, file: &File) -> Result<Option<Self>, QueueError> {
+        let Stamp { identity, size, .. } = Stamp::of_file(file)?;
+        let stands = |(id, place): &(String, Place)| place.entry(id, file).is_some();
+        let is_same = self.identity == identity && self.last.as_ref().is_some_and(stands);
+        if !is_same || size < self.index.scanned() {
+            return Ok(None);
+        }
+        // Where the last one ends may have depended on what followed.
+        let known = self.index.messages.len().saturating_sub(1);
+        self.index = Index::grown(self.index, size, file)?;
+        self.note_from(known, file)?;
+        Ok(Some(self))
+    }
+
+    fn note_from(&mut self, first: usize, file: &File) -> io::Result<()> {
+        let mut window = Window::new(file);
+        for message in self.index.messages.iter().skip(first) {
+            if let Some(entry) = Entry::read(message.span, &mut window)? {
+                let place = entry.place();
+                self.last = Some((entry.block.id.clone(), place));
+                self.by_id.insert(entry.block.id, place);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entry of this id, wherever in the file it is.
+fn find_by_id(
+    id: &str,
+    file: &File,
+    known: &mut Option<Places>,
+) -> Result<Option<Entry>, QueueError> {
+    let places = known.take().map(|places| places.grown(file)).transpose()?.flatten();
+    let is_known = |places: &Places| match places.by_id.get(id) {
+        // An entry that has been dropped costs no other pass.
+        None => true,
+        Some(place) => place.entry(id, file).is_some(),
+    };
+    let places = match places.filter(is_known) {
+        Some(places) => places,
+        None => Places::of(file)?,
+    };
+    let place = known.insert(places).by_id.get(id);
+    Ok(place.and_then(|place| place.entry(id, file)))
 }
 
 /// The recipients of the messages at `spans`, as a list shows them; `most` at most.
@@ -317,6 +588,10 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
 pub struct Queue {
     committer: Arc<Committer>,
     name: FileName,
+    /// For entries that are not where they were. Clones share it.
+    places: Arc<Mutex<Option<Places>>>,
+    /// Ends all waiting for other programs.
+    stop: CancellationToken,
 }
 
 /// Why the queue cannot be read or changed. It is as it was then.
@@ -368,7 +643,19 @@ pub enum Edit {
 
 impl Queue {
     pub(super) fn of(committer: &Arc<Committer>) -> Self {
-        Self { committer: Arc::clone(committer), name: QUEUE_FILE.into() }
+        let stop = CancellationToken::new();
+        Self {
+            committer: Arc::clone(committer),
+            name: QUEUE_FILE.into(),
+            places: Arc::default(),
+            stop,
+        }
+    }
+
+    /// The same, for which other programs are waited for no longer than until `stop`, and a little.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
     }
 
     /// The entries as they are now, in the order of the file. Messages without an envelope are
@@ -376,12 +663,25 @@ impl Queue {
     pub async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         let queue = self.clone();
         let list = move |locked: LockedFile| queue.list(locked.file());
-        match committer::with_locked(&self.committer, &self.name, Purpose::Read, list).await {
+        match self.locked(Purpose::Read, list).await {
             Ok(listed) => listed,
             // Nothing has ever been queued.
             Err(LockError::Missing) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Works on the file as soon as it is locked.
+    async fn locked<R: Send + 'static>(
+        &self,
+        purpose: Purpose,
+        work: impl FnOnce(LockedFile) -> R + Send + 'static,
+    ) -> Result<R, LockError> {
+        let stopped = async {
+            self.stop.cancelled().await;
+            sleep(GRACE).await;
+        };
+        committer::with_locked_until(&self.committer, &self.name, purpose, stopped, work).await
     }
 
     fn list(&self, file: &File) -> Result<Vec<Entry>, QueueError> {
@@ -405,7 +705,7 @@ impl Queue {
             let text = Span { text: entry.text, octets: entry.octets, ..entry.span };
             Ok(MessageReader::of_span(Arc::new(file), text))
         };
-        committer::with_locked(&self.committer, &self.name, Purpose::Read, open).await?
+        self.locked(Purpose::Read, open).await?
     }
 
     /// Marks recipients of an entry (by their place in its block) as delivered: one small write
@@ -417,40 +717,63 @@ impl Queue {
         recipients: Vec<usize>,
     ) -> Result<(), QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
-        let mark = move |locked: LockedFile| queue.mark(locked.file(), &entry, &recipients);
-        committer::with_locked(&self.committer, &self.name, Purpose::Write, mark).await?
+        let mark = move |locked: LockedFile| {
+            let of_entry = entry.block.recipients.iter();
+            let mut done = of_entry.enumerate().filter(|(nth, _)| recipients.contains(nth));
+            let done = done.by_ref().map(|(_, recipient)| recipient.forward_path.as_str());
+            queue.mark(locked.file(), |mark| mark.done(&entry, done, |_| true))
+        };
+        self.locked(Purpose::Write, mark).await?
     }
 
-    fn mark(&self, file: &File, entry: &Entry, recipients: &[usize]) -> Result<(), QueueError> {
+    /// Marks failed recipients of several entries as done with, because their senders have been
+    /// told. One sync for all. Whoever has been retried meanwhile, or is no longer there, is let
+    /// be.
+    pub async fn mark_told(&self, told: Vec<(Arc<Entry>, Vec<String>)>) -> Result<(), QueueError> {
+        let queue = self.clone();
+        let mark = move |locked: LockedFile| {
+            queue.mark(locked.file(), |mark| {
+                let is_failed = |state| state == RecipientState::Failed;
+                for (entry, recipients) in &told {
+                    match mark.done(entry, recipients.iter().map(String::as_str), is_failed) {
+                        Ok(()) | Err(QueueError::Gone) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            })
+        };
+        self.locked(Purpose::Write, mark).await?
+    }
+
+    fn mark(
+        &self,
+        file: &File,
+        marks: impl FnOnce(&Marker<'_>) -> Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
         let before = Stamp::of_file(file)?;
-        let there = self.find(file, entry)?;
-        for nth in recipients {
-            // An operator may have dropped another recipient meanwhile.
-            let Some(letter) = there.letter_of(entry.block.recipients.get(*nth)) else { continue };
-            file.write_all_at(b"D", there.span.text + letter)?;
-        }
+        let marked = marks(&Marker { queue: self, file });
         self.committer.ground().durability.sync(file)?;
         // The marks move nothing, so that what is known of the file still holds.
         self.committer.ground().indexes.appended(&self.name, before, Stamp::of_file(file)?);
-        Ok(())
+        marked
     }
 
     /// The entry as it is now: an operator may have changed it since it was listed.
     pub async fn now(&self, entry: &Entry) -> Result<Entry, QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
         let find = move |locked: LockedFile| queue.find(locked.file(), &entry);
-        committer::with_locked(&self.committer, &self.name, Purpose::Read, find).await?
+        self.locked(Purpose::Read, find).await?
     }
 
     /// The entry where it is now: usually where it was.
     fn find(&self, file: &File, entry: &Entry) -> Result<Entry, QueueError> {
-        let is_same = |there: &Entry| there.block.id == entry.block.id;
-        let there = Entry::read(entry.span, &mut Window::new(file)).ok().flatten();
-        // It may begin where it was and end elsewhere, if its block has been edited.
-        match there.filter(|there| is_same(there) && there.text == entry.text) {
-            Some(there) => Ok(there),
-            None => self.list(file)?.into_iter().find(is_same).ok_or(QueueError::Gone),
+        let id = &entry.block.id;
+        if let Some(there) = entry.place().entry(id, file) {
+            return Ok(there);
         }
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        find_by_id(id, file, &mut places)?.ok_or(QueueError::Gone)
     }
 
     /// Passes every entry to `edit`, in one pass, and puts a file with the changes in the place of
@@ -461,7 +784,7 @@ impl Queue {
     ) -> Result<Vec<Block>, QueueError> {
         let queue = self.clone();
         let rewrite = move |locked: LockedFile| queue.rewrite(locked.file(), edit);
-        match committer::with_locked(&self.committer, &self.name, Purpose::Rewrite, rewrite).await {
+        match self.locked(Purpose::Rewrite, rewrite).await {
             Ok(left) => left,
             Err(LockError::Missing) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -526,6 +849,33 @@ impl Queue {
     }
 }
 
+/// Marks recipients in the queue file, whose lock is held.
+struct Marker<'a> {
+    queue: &'a Queue,
+    file: &'a File,
+}
+
+impl Marker<'_> {
+    /// Marks these recipients of an entry as done with, where they are still in such a state.
+    fn done<'a>(
+        &self,
+        entry: &Entry,
+        recipients: impl Iterator<Item = &'a str>,
+        is_meant: impl Fn(RecipientState) -> bool,
+    ) -> Result<(), QueueError> {
+        let there = self.queue.find(self.file, entry)?;
+        for forward_path in recipients {
+            // An operator may have dropped another recipient meanwhile.
+            if let Some((letter, state)) = there.letter_of(forward_path)
+                && is_meant(state)
+            {
+                self.file.write_all_at(b"D", there.span.text + letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The right to run the relay on a queue.
 #[derive(Debug)]
 pub struct RunLock {
@@ -548,16 +898,26 @@ mod tests {
     use proptest::prelude::*;
 
     fn block(recipients: Vec<Recipient>) -> Block {
-        Block { id: "1-2-3".into(), reverse_path: "a@b".into(), queued: 1_758_106_800, recipients }
+        Block {
+            id: "1-2-3".into(),
+            reverse_path: "a@b".into(),
+            queued: 1_758_106_800,
+            client: None,
+            recipients,
+            tried: Vec::new(),
+        }
     }
 
     #[test]
     fn a_new_block_holds_its_envelope() {
-        let text = envelope_block("a@localhost", &["b@example.org".into(), "\"c>d\"@x".into()]);
+        let client = Client { address: [127, 0, 0, 1].into(), helo: "client.example".into() };
+        let recipients = ["b@example.org".into(), "\"c>d\"@x".into()];
+        let text = envelope_block("a@localhost", Some(&client), &recipients);
         let message = format!("{text}Subject: x\r\nX-MC-Rcpt: P 0 0 <evil@example.org>\r\n");
         let (block, length) = Block::parse(message.as_bytes()).unwrap();
         assert_eq!(length, text.len());
         assert_eq!(block.reverse_path, "a@localhost");
+        assert_eq!(block.client, Some(client));
         let paths: Vec<_> = block.recipients.iter().map(|r| r.forward_path.as_str()).collect();
         assert_eq!(paths, ["b@example.org", "\"c>d\"@x"]);
         assert!(block.recipients.iter().all(|r| r.state == RecipientState::Pending));
@@ -570,6 +930,61 @@ mod tests {
         {
             assert_eq!(Block::parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_block_of_old_says_nothing_of_clients_and_attempts() {
+        let text = "X-MC-Id: 1\nX-MC-From: <a@b>\nX-MC-Queued: 5\n\
+                    X-MC-Rcpt: P 2 9 <c@d> 451 later\nX-MC-End:\nSubject: x\n";
+        let (block, length) = Block::parse(text.as_bytes()).unwrap();
+        assert_eq!((block.client.as_ref(), block.tried.len()), (None, 0));
+        assert_eq!(block.render(), text[..length]);
+    }
+
+    #[test]
+    fn the_last_attempt_for_each_recipient_stays_and_the_latest_of_the_others() {
+        let tried = |at, forward_path: &str| Tried {
+            at,
+            ended: Ended::Deferred,
+            status: "4.0.0".into(),
+            host: None,
+            forward_path: forward_path.into(),
+            reply: String::new(),
+        };
+        let there = |path: &str| Recipient {
+            state: RecipientState::Pending,
+            attempts: 1,
+            next_attempt: 0,
+            forward_path: path.into(),
+            last_reply: String::new(),
+        };
+        let mut block = block(vec![there("a@x"), there("b@x")]);
+        block.remember([tried(1, "a@x")]);
+        block.remember((2..1_000).map(|at| tried(at, if at == 2 { "gone@x" } else { "b@x" })));
+        let kept: Vec<u64> = block.tried.iter().map(|tried| tried.at).collect();
+        assert_eq!(kept, [vec![1], (799..1_000).collect()].concat());
+        assert_eq!(block.last_tried("a@x").map(|tried| tried.at), Some(1));
+        assert_eq!(block.last_tried("b@x").map(|tried| tried.at), Some(999));
+    }
+
+    fn attempt() -> impl Strategy<Value = Tried> {
+        let host = prop::option::of("[a-z.]{1,9}|\\[[0-9.]{7}\\]");
+        let words = ("[245]\\.[0-9]{1,3}\\.[0-9]{1,3}", host, "[a-z]{1,5}@[a-z.]{1,9}");
+        let reply = "([2-5]50 [a-z<> ]{0,9}[a-z])?";
+        (any::<u64>(), prop::sample::select(Ended::ALL.to_vec()), words, reply).prop_map(
+            |(at, ended, (status, host, forward_path), reply)| Tried {
+                at,
+                ended,
+                status,
+                host,
+                forward_path,
+                reply,
+            },
+        )
+    }
+
+    fn client() -> impl Strategy<Value = Client> {
+        (any::<IpAddr>(), "[!-~]{1,20}").prop_map(|(address, helo)| Client { address, helo })
     }
 
     fn recipient() -> impl Strategy<Value = Recipient> {
@@ -593,8 +1008,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rendered_is_parsed(recipients in prop::collection::vec(recipient(), 0..5)) {
-            let block = block(recipients);
+        fn what_is_rendered_is_parsed(
+            client in prop::option::of(client()),
+            recipients in prop::collection::vec(recipient(), 0..5),
+            tried in prop::collection::vec(attempt(), 0..5),
+        ) {
+            let block = Block { client, tried, ..block(recipients) };
             let text = block.render();
             prop_assert_eq!(Block::parse(text.as_bytes()), Some((block, text.len())));
         }

@@ -169,6 +169,7 @@ impl From<Transaction> for Envelope {
             },
             local: transaction.users,
             remote: transaction.remote.iter().map(ToString::to_string).collect(),
+            client: None,
         }
     }
 }
