@@ -172,7 +172,7 @@ impl Operator {
         let envelope = Envelope {
             reverse_path: "a@b.org".into(),
             local: vec![directory.user(user.as_bytes()).unwrap()],
-            remote: Vec::new(),
+            ..Envelope::default()
         };
         directory.deliver(envelope, spool).await.unwrap();
     }

@@ -73,7 +73,7 @@ async fn deliver(directory: &Directory, users: &[&str], text: &[u8]) -> Result<(
         }
     }
     let local = users.iter().map(|user| directory.user(user.as_bytes()).unwrap()).collect();
-    let envelope = Envelope { reverse_path: "a@b.org".into(), local, remote: Vec::new() };
+    let envelope = Envelope { reverse_path: "a@b.org".into(), local, ..Envelope::default() };
     directory.deliver(envelope, spool).await
 }
 
@@ -129,6 +129,7 @@ async fn mail_for_elsewhere_is_queued_with_its_envelope() {
         reverse_path: String::new(),
         local: vec![store.directory.user(b"u").unwrap()],
         remote: vec!["b@example.org".into(), "c@example.net".into()],
+        client: None,
     };
     store.directory.deliver(envelope, spool).await.unwrap();
     assert_eq!(store.texts("u").await, ["Subject: x\r\n"]);
@@ -496,7 +497,7 @@ async fn queue(store: &Store, messages: &[&[&str]]) {
         let mut spool = store.directory.new_text();
         spool.push(format!("Subject: {nth}\r\n\r\nFrom me\r\n").as_bytes());
         let remote = recipients.iter().map(|&recipient| recipient.to_owned()).collect();
-        let envelope = Envelope { reverse_path: "a@b".into(), local: Vec::new(), remote };
+        let envelope = Envelope { reverse_path: "a@b".into(), remote, ..Envelope::default() };
         store.directory.deliver(envelope, spool).await.unwrap();
     }
 }

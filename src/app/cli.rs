@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -79,7 +79,7 @@ pub enum Command {
     Relay {
         /// Keep running, and try so often what is due
         #[arg(long, value_name = "SECONDS")]
-        every: Option<NonZeroU64>,
+        every: Option<Seconds>,
         /// The directory of the mailboxes
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
@@ -288,7 +288,7 @@ pub struct Options {
         global = true
     )]
     #[arg(help_heading = RELAY)]
-    pub relay_port: Option<NonZeroU16>,
+    pub relay_port: Option<HostPort>,
     /// Send to mail hosts at addresses of this machine, too
     #[arg(long, env = "MAILCONSOLE_RELAY_TO_LOOPBACK", hide_env = true, global = true)]
     #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
@@ -297,6 +297,17 @@ pub struct Options {
     #[arg(long, env = "MAILCONSOLE_EHLO", hide_env = true, global = true)]
     #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
     pub ehlo: bool,
+    /// Connections to the mail hosts of one domain at the same time; there is one until a host has
+    /// answered [default: 5]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "MAILCONSOLE_CONNECTIONS_PER_DOMAIN",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub connections_per_domain: Option<Count>,
     /// Longest wait for a mail host or a name server [default: as RFC 5321 says, 5 s to 10 min]
     #[arg(
         long,
@@ -306,7 +317,7 @@ pub struct Options {
         global = true
     )]
     #[arg(help_heading = RELAY)]
-    pub timeout: Option<NonZeroU64>,
+    pub timeout: Option<Seconds>,
     /// Tell local senders of mail that failed, and remove it from the queue
     #[arg(long, env = "MAILCONSOLE_BOUNCE", hide_env = true, global = true)]
     #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
@@ -320,7 +331,7 @@ pub struct Options {
         global = true
     )]
     #[arg(help_heading = RELAY)]
-    pub relay_every: Option<NonZeroU64>,
+    pub relay_every: Option<Seconds>,
 
     /// How long a client may be silent, 0 for ever [default: SMTP 300, POP3 600, echo 0]
     #[arg(long, value_name = "SECONDS", env = "MAILCONSOLE_IDLE", hide_env = true, global = true)]
@@ -398,6 +409,77 @@ const LISTENING: &str = "Listening";
 const RELAY: &str = "Relay";
 const LIMITS: &str = "Limits";
 const SCREEN: &str = "Screen";
+
+/// A number of seconds, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Seconds(pub NonZeroU64);
+
+/// How many, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Count(pub NonZeroUsize);
+
+/// The port of somebody else, which is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct HostPort(pub NonZeroU16);
+
+impl TryFrom<i64> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, &'static str> {
+        let seconds = u64::try_from(number).ok().and_then(NonZeroU64::new);
+        seconds.map(Self).ok_or("write a number of seconds, 1 or more")
+    }
+}
+
+impl TryFrom<i64> for Count {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, &'static str> {
+        let count = usize::try_from(number).ok().and_then(NonZeroUsize::new);
+        count.map(Self).ok_or("write a number, 1 or more")
+    }
+}
+
+impl TryFrom<i64> for HostPort {
+    type Error = &'static str;
+
+    fn try_from(number: i64) -> Result<Self, &'static str> {
+        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        port.map(Self).ok_or("write the number of a port, 1 to 65535")
+    }
+}
+
+/// What is no number at all is as wrong as 0.
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(0)
+}
+
+impl FromStr for Seconds {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        number(text).try_into()
+    }
+}
+
+impl FromStr for Count {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        number(text).try_into()
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        number(text).try_into()
+    }
+}
 
 /// A number of octets: `1048576`, `64M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io;
 use std::net::SocketAddr;
-use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::cli::{Check, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route};
+use crate::app::cli::{
+    Check, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route, Seconds,
+};
 use crate::app::keys::{Keymap, KeymapError};
 use crate::app::state::Palette;
 use crate::check::Script;
 use crate::relay::conversation::opening::{Hello, Login};
+use crate::relay::limits::TO_ONE_HOST;
 use crate::relay::mx::Loopback;
 use crate::relay::orders::{Order, Pick};
 use crate::relay::route::{NextHop, SMTP_PORT, Smarthost};
@@ -86,6 +88,8 @@ pub struct RelaySettings {
     pub hello: Hello,
     /// How long it waits for mail hosts.
     pub timeouts: Timeouts,
+    /// Connections to the hosts of one domain.
+    pub connections_per_domain: usize,
     /// Whether senders are told of failures.
     pub bounces: Bounces,
     /// How often a run starts by itself, if any does.
@@ -258,7 +262,7 @@ const BEHIND: &str = "DIR behind the sub-command";
 
 fn relay(
     options: Options,
-    every: Option<NonZeroU64>,
+    every: Option<Seconds>,
     directory: Option<PathBuf>,
 ) -> Result<Task, ConfigError> {
     let mailboxes = options.mailboxes(directory, BEHIND)?;
@@ -319,11 +323,14 @@ fn relay_settings(options: &Options) -> Result<RelaySettings, ConfigError> {
     Ok(RelaySettings {
         routes: routes.collect(),
         smarthost: smarthost(options)?,
-        port: options.relay_port.map_or(default_port(Service::Relay), NonZeroU16::get),
+        port: options.relay_port.map_or(default_port(Service::Relay), |port| port.0.get()),
         resolver: options.resolver.map(|server| server.0),
         loopback: if options.relay_to_loopback { Loopback::Allowed } else { Loopback::Refused },
         hello: if options.ehlo { Hello::Ehlo } else { Hello::Helo },
         timeouts,
+        connections_per_domain: options
+            .connections_per_domain
+            .map_or(TO_ONE_HOST, |count| count.0.get()),
         bounces: if options.bounce { Bounces::ToLocalSenders } else { Bounces::Never },
         every: options.relay_every.map(seconds),
     })
@@ -343,8 +350,8 @@ fn smarthost(options: &Options) -> Result<Option<Smarthost>, ConfigError> {
     }
 }
 
-const fn seconds(seconds: NonZeroU64) -> Duration {
-    Duration::from_secs(seconds.get())
+const fn seconds(seconds: Seconds) -> Duration {
+    Duration::from_secs(seconds.0.get())
 }
 
 const fn verbosity(times: u8) -> Verbosity {
@@ -453,6 +460,7 @@ impl Options {
             relay_port: self.relay_port.or(file.relay_port),
             relay_to_loopback: self.relay_to_loopback || file.relay_to_loopback,
             ehlo: self.ehlo || file.ehlo,
+            connections_per_domain: self.connections_per_domain.or(file.connections_per_domain),
             timeout: self.timeout.or(file.timeout),
             bounce: self.bounce || file.bounce,
             relay_every: self.relay_every.or(file.relay_every),

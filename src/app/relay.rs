@@ -20,7 +20,7 @@ use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
 use crate::relay::mx::Own;
 use crate::relay::resolver::{Dns, ResolverError};
-use crate::relay::route::{Routes, addresses_of_this_machine};
+use crate::relay::route::Routes;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::tls::Tls;
 use crate::servers::listener::{Shared, Term};
@@ -89,13 +89,14 @@ pub fn relay(
             port: settings.port,
             own: Own {
                 names: vec![domain.to_owned()],
-                addresses: addresses_of_this_machine().unwrap_or_default(),
+                addresses: Vec::new(),
                 listeners: own,
                 loopback: settings.loopback,
             },
         },
         resolver: resolver(settings).unwrap_or_else(Dns::from),
         client: Arc::new(client),
+        connections_per_domain: settings.connections_per_domain,
         bounces: settings.bounces,
         board: Board::default(),
     })

@@ -160,6 +160,13 @@ impl Board {
         });
     }
 
+    /// The message has not been sent to this recipient, and nothing has come of it.
+    pub(super) fn puts_back(&self, recipient: &Pick) {
+        self.change(|state| {
+            state.under_way.remove(recipient);
+        });
+    }
+
     pub(super) fn settled(&self, recipient: Pick, attempt: Attempt) {
         self.change(|state| {
             state.under_way.remove(&recipient);

@@ -1,25 +1,26 @@
-//! Takes letters one way: tries the hosts in their order, keeps a connection for the next letter,
-//! and remembers within a run which hosts are of no use.
+//! Takes letters one way: tries the hosts in their order and keeps a connection for the next
+//! letter. What several couriers of one way know of its hosts they know together.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::relay::client::{Client, Connection};
 use crate::relay::conversation::opening::Introduction;
 use crate::relay::conversation::transaction::{After, Outcome};
 use crate::relay::envelope::{Envelope, MOST_RECIPIENTS};
+use crate::relay::hosts::{Hosts, Prospects, Refusal, Visit};
 use crate::relay::limits::{Limits, Permit};
 use crate::relay::mx::Target;
-use crate::relay::status::Status;
 use crate::relay::text::{Letter, MessageText};
 use crate::relay::verdict::{Again, Verdict};
 
 /// Hosts that are asked to take one letter in one run; those that cannot be reached do not count.
 const MOST_SESSIONS: usize = 2;
 
-/// Conversations in a row that a host may break off before the letters that follow are spared it:
-/// each of them could cost the longest time-out.
-const MOST_BROKEN: u32 = 3;
+/// How long a host that has not answered yet keeps its connection from those who wait for one.
+/// Each time that it gives way this doubles, so that at last it has the whole time-out.
+const PROTECTED: Duration = Duration::from_secs(5);
 
 /// Where it is written down what became of recipients.
 pub trait Ledger: Send {
@@ -34,58 +35,80 @@ pub struct Courier {
     client: Arc<Client>,
     limits: Arc<Limits>,
     introduction: Introduction,
-    hosts: Vec<KnownHost>,
+    hosts: Arc<Hosts>,
     line: Option<OpenLine>,
 }
 
-struct KnownHost {
-    target: Target,
-    /// Conversations in a row that did not come to their end.
-    broken: u32,
-    /// Why no further letter is brought there in this run.
-    useless: Option<Verdict>,
+/// What a courier leaves of a letter. Recipients are named by their places in the envelope.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Nothing: each recipient has a verdict.
+    Whole,
+    /// These have none, and this courier ends: another one, who has a connection, is to take the
+    /// letter to them.
+    SteppedAside(Vec<usize>),
+    /// These have none and get none in this run: no host was asked for them.
+    NotOffered(Vec<usize>),
 }
 
 /// The connection that is kept for the next letter.
 struct OpenLine {
-    host: usize,
+    visit: Visit,
     connection: Connection,
     _permit: Permit,
 }
 
+/// Why there is no connection.
+enum NoLine {
+    /// Another courier of this way has one, and there is none for us.
+    StepAside,
+    /// No host is left to ask.
+    NoHost,
+}
+
 impl Courier {
-    /// A courier to `targets`, who are to be tried in this order.
+    /// A courier to `hosts`.
     #[must_use]
-    pub fn new(
+    pub const fn new(
         client: Arc<Client>,
         limits: Arc<Limits>,
         introduction: Introduction,
-        targets: Vec<Target>,
+        hosts: Arc<Hosts>,
     ) -> Self {
-        let hosts =
-            targets.into_iter().map(|target| KnownHost { target, broken: 0, useless: None });
-        Self { client, limits, introduction, hosts: hosts.collect(), line: None }
+        Self { client, limits, introduction, hosts, line: None }
     }
 
-    /// Takes a letter to all its recipients, in as many transactions as that needs. Each of them
-    /// has exactly one verdict in the ledger when it is done.
+    /// Takes a letter to all its recipients, in as many transactions as that needs. None of them
+    /// gets a second verdict, and whoever gets none is among those that are left.
     pub async fn deliver<M: MessageText>(
         &mut self,
         envelope: &Envelope,
         letter: &Letter<M>,
         ledger: &mut impl Ledger,
-    ) {
+    ) -> Carried {
         let places: Vec<usize> = (0..envelope.recipients.len()).collect();
-        for places in places.chunks(MOST_RECIPIENTS) {
-            self.run(Errand::new(envelope, places), letter, ledger).await;
+        let mut chunks = places.chunks(MOST_RECIPIENTS);
+        while let Some(chunk) = chunks.next() {
+            let mut carried = self.run(Errand::new(envelope, chunk), letter, ledger).await;
+            if let Carried::SteppedAside(left) | Carried::NotOffered(left) = &mut carried {
+                left.extend(chunks.flatten());
+                return carried;
+            }
         }
+        Carried::Whole
     }
 
-    /// The verdict on whatever else there is to carry, once all hosts are known to be of no use.
+    /// What can be hoped for, for whatever else there is to carry.
     #[must_use]
-    pub fn hopeless(&self) -> Option<Verdict> {
-        let useless = self.hosts.iter().all(|host| host.useless.is_some());
-        (useless && self.line.is_none()).then(|| self.nobody_there())
+    pub fn prospects(&self) -> Prospects {
+        if self.line.is_some() { Prospects::Good } else { self.hosts.prospects() }
+    }
+
+    /// Whether this courier is to end so that others get a connection. Only where another one
+    /// carries on.
+    #[must_use]
+    pub fn is_to_give_way(&self) -> bool {
+        self.line.is_some() && self.hosts.visitors() > 1 && self.limits.is_asked_to_give_way()
     }
 
     /// Says good-bye to the host at hand.
@@ -98,64 +121,100 @@ impl Courier {
         mut errand: Errand<'_>,
         letter: &Letter<M>,
         ledger: &mut impl Ledger,
-    ) {
+    ) -> Carried {
         while !errand.is_done() {
-            let Some(line) = self.line_for(&errand).await else {
-                let given_up = errand.give_up(&self.nobody_there());
-                return ledger.enter(given_up).await;
+            let line = match self.line_for(&errand).await {
+                Ok(line) => line,
+                Err(NoLine::StepAside) => return Carried::SteppedAside(errand.places()),
+                Err(NoLine::NoHost) => {
+                    let (given_up, not_offered) = errand.give_up(&self.hosts.prospects());
+                    ledger.enter(given_up).await;
+                    return carried_but(not_offered);
+                }
             };
             let stale = line.connection.is_used();
-            let host = line.host;
             let (places, envelope) = errand.due();
             let outcome = line.connection.deliver(&envelope, letter).await;
-            let after = outcome.connection;
+            let (after, host) = (outcome.connection, line.visit.host());
+            if after == After::Ended && !stale {
+                line.visit.broke_off();
+                errand.broke = true;
+            }
             let settled = errand.take(&places, outcome);
             ledger.enter(settled).await;
             match (after, stale) {
                 // A host may close a connection that it has had before, at any time; it is tried
                 // again on a new one.
                 (After::Ended, true) => self.line = None,
-                (After::Ended, false) => {
+                (After::Ended | After::Abandoned, _) => {
                     self.line = None;
-                    self.broke_off(host, &errand);
                     errand.tried(host);
                 }
                 (After::Usable, _) => {
-                    self.came_to_its_end(host);
+                    self.came_to_its_end();
                     errand.tried(host);
                 }
             }
         }
+        Carried::Whole
     }
 
     /// A connection to a host that has not been tried on this errand.
-    async fn line_for(&mut self, errand: &Errand<'_>) -> Option<&mut OpenLine> {
-        if errand.tried.len() >= MOST_SESSIONS {
-            return None;
-        }
-        if self.line.as_ref().is_some_and(|line| errand.has_tried(line.host)) {
+    async fn line_for(&mut self, errand: &Errand<'_>) -> Result<&mut OpenLine, NoLine> {
+        let is_new = |line: &OpenLine| !errand.has_tried(line.visit.host());
+        if !self.line.as_ref().is_some_and(is_new) {
+            // Where nobody else can be asked, the connection is of use to the next letter.
+            if errand.tried.len() >= MOST_SESSIONS || !self.hosts.has_another(&errand.tried) {
+                return Err(NoLine::NoHost);
+            }
             self.hang_up().await;
+            self.line = Some(self.connect(errand).await?);
         }
-        if self.line.is_none() {
-            self.line = self.connect(errand).await;
-        }
-        self.line.as_mut()
+        self.line.as_mut().ok_or(NoLine::NoHost)
     }
 
-    async fn connect(&mut self, errand: &Errand<'_>) -> Option<OpenLine> {
-        for (index, host) in self.hosts.iter_mut().enumerate() {
-            if host.useless.is_some() || errand.has_tried(index) {
-                continue;
-            }
-            let permit = self.limits.permit(host.target.address).await.ok()?;
-            match Connection::open(&self.client, &host.target, &self.introduction).await {
-                Ok(connection) => {
-                    return Some(OpenLine { host: index, connection, _permit: permit });
+    async fn connect(&mut self, errand: &Errand<'_>) -> Result<OpenLine, NoLine> {
+        let mut protected = PROTECTED;
+        while let Some(visit) = self.hosts.visit(&errand.tried) {
+            let permit = self.permit(visit.target()).await.ok_or(NoLine::StepAside)?;
+            match self.knock(visit.target(), protected).await {
+                Some(Ok(connection)) => {
+                    visit.opened();
+                    return Ok(OpenLine { visit, connection, _permit: permit });
                 }
-                Err(verdict) => host.useless = Some(verdict),
+                Some(Err(verdict)) => match visit.refused(verdict) {
+                    Refusal::StepAside => return Err(NoLine::StepAside),
+                    Refusal::NextHost => {}
+                },
+                None => protected *= 2,
             }
         }
-        None
+        Err(NoLine::NoHost)
+    }
+
+    /// The right to a connection. The first of a way waits for it; more are only made where nobody
+    /// has to wait.
+    async fn permit(&mut self, target: &Target) -> Option<Permit> {
+        if self.hosts.visitors() > 1 {
+            return self.limits.permit_at_once(target.address);
+        }
+        tokio::select! {
+            permit = self.limits.permit(target.address) => permit,
+            () = self.client.stop.cancelled() => None,
+        }
+    }
+
+    /// A connection, or why the host takes none; nothing if it has not answered and others need the
+    /// connection more.
+    async fn knock(
+        &mut self,
+        target: &Target,
+        protected: Duration,
+    ) -> Option<Result<Connection, Verdict>> {
+        tokio::select! {
+            opened = Connection::open(&self.client, target, &self.introduction) => Some(opened),
+            () = self.limits.asked_to_give_way(protected) => None,
+        }
     }
 
     async fn hang_up(&mut self) {
@@ -164,30 +223,15 @@ impl Courier {
         }
     }
 
-    fn broke_off(&mut self, host: usize, errand: &Errand<'_>) {
-        let Some(host) = self.hosts.get_mut(host) else {
-            return;
-        };
-        host.broken += 1;
-        if host.broken >= MOST_BROKEN {
-            host.useless = errand.last_word();
+    fn came_to_its_end(&self) {
+        if let Some(line) = &self.line {
+            line.visit.came_to_its_end();
         }
     }
+}
 
-    fn came_to_its_end(&mut self, host: usize) {
-        if let Some(host) = self.hosts.get_mut(host) {
-            host.broken = 0;
-        }
-    }
-
-    /// The verdict where no host could be asked: for good only if all of them say so.
-    fn nobody_there(&self) -> Verdict {
-        let verdicts = || self.hosts.iter().filter_map(|host| host.useless.as_ref());
-        let deferring = verdicts().rfind(|verdict| matches!(verdict, Verdict::Deferred(..)));
-        deferring.or(verdicts().next_back()).cloned().unwrap_or_else(|| {
-            Verdict::deferred(Status::NO_ANSWER, Again::NextRun, "there is no host to ask")
-        })
-    }
+fn carried_but(not_offered: Vec<usize>) -> Carried {
+    if not_offered.is_empty() { Carried::Whole } else { Carried::NotOffered(not_offered) }
 }
 
 /// One letter for at most [`MOST_RECIPIENTS`] recipients, of whom some may be left.
@@ -196,8 +240,8 @@ struct Errand<'a> {
     left: Vec<Left>,
     /// The hosts that have been asked.
     tried: Vec<usize>,
-    /// What was last said to defer anybody.
-    last_word: Option<Verdict>,
+    /// A host has broken the conversation off.
+    broke: bool,
 }
 
 /// A recipient who has no verdict for this run.
@@ -209,7 +253,7 @@ struct Left {
 impl<'a> Errand<'a> {
     fn new(envelope: &'a Envelope, places: &[usize]) -> Self {
         let left = places.iter().map(|&place| Left { place, so_far: None });
-        Self { envelope, left: left.collect(), tried: Vec::new(), last_word: None }
+        Self { envelope, left: left.collect(), tried: Vec::new(), broke: false }
     }
 
     fn is_done(&self) -> bool {
@@ -227,8 +271,9 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn last_word(&self) -> Option<Verdict> {
-        self.last_word.clone()
+    /// Those who have no verdict.
+    fn places(&self) -> Vec<usize> {
+        self.left.iter().map(|left| left.place).collect()
     }
 
     /// The recipients of the next transaction.
@@ -249,25 +294,48 @@ impl<'a> Errand<'a> {
     fn take(&mut self, places: &[usize], outcome: Outcome) -> Vec<(usize, Verdict)> {
         let progress =
             outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(_)));
+        let broke_off = outcome.connection == After::Ended;
         self.left.retain(|left| !places.contains(&left.place));
         let mut settled = Vec::new();
         for (&place, verdict) in places.iter().zip(outcome.verdicts) {
             match without_vain_hope(verdict, progress) {
+                // It was behind the dot: it is not tried once more to see whether it breaks again.
+                Verdict::Deferred(diagnosis, Again::NextRun) if broke_off => {
+                    settled.push((place, Verdict::Deferred(diagnosis, Again::BehindOthers)));
+                }
                 verdict @ Verdict::Deferred(_, Again::NextTransaction | Again::NextHost) => {
-                    self.last_word = Some(verdict.clone());
                     let so_far = Some(verdict);
                     self.left.push(Left { place, so_far });
                 }
-                verdict => settled.push((place, verdict)),
+                verdict => settled.push((place, self.final_word(verdict))),
             }
         }
         settled
     }
 
-    /// Nobody else can be asked: what was said so far stands, or else `nobody`.
-    fn give_up(self, nobody: &Verdict) -> Vec<(usize, Verdict)> {
-        let verdict = |left: Left| (left.place, left.so_far.unwrap_or_else(|| nobody.clone()));
-        self.left.into_iter().map(verdict).collect()
+    /// Nobody else can be asked: what was said so far stands, or else what is said of all mail.
+    /// Gives also those of whom nothing has been said.
+    fn give_up(self, prospects: &Prospects) -> (Vec<(usize, Verdict)>, Vec<usize>) {
+        let (mut given_up, mut not_offered) = (Vec::new(), Vec::new());
+        for Left { place, so_far } in &self.left {
+            match (so_far, prospects) {
+                (Some(verdict), _) => given_up.push((*place, self.final_word(verdict.clone()))),
+                (None, Prospects::Refused(verdict)) => given_up.push((*place, verdict.clone())),
+                (None, Prospects::Good | Prospects::Spared) => not_offered.push(*place),
+            }
+        }
+        (given_up, not_offered)
+    }
+
+    /// A letter at which a host hangs up must not stand before others in the next run too: they
+    /// would never be offered.
+    fn final_word(&self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Deferred(diagnosis, _) if self.broke => {
+                Verdict::Deferred(diagnosis, Again::BehindOthers)
+            }
+            verdict => verdict,
+        }
     }
 }
 

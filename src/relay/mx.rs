@@ -48,7 +48,7 @@ pub struct Target {
 pub struct Own {
     /// Names that we go by.
     pub names: Vec<String>,
-    /// Addresses of this machine.
+    /// Addresses of this machine, besides those that it has at the moment.
     pub addresses: Vec<IpAddr>,
     /// Where our own SMTP server listens.
     pub listeners: Vec<SocketAddr>,

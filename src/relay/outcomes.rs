@@ -5,33 +5,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::relay::backoff;
 use crate::relay::status::Status;
-use crate::relay::verdict::{Diagnosis, Verdict};
+use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Edit, Recipient};
+use crate::store::queue::{Block, Edit, Ended, Recipient, Tried};
 use crate::wire::display::DisplayText;
 
 /// Octets of a reply that are kept in the queue file: a thousand recipients with a reply each fit
 /// into one envelope block.
 const REPLY_KEPT: usize = 400;
 
-/// The verdicts of a run, by entry and recipient.
+/// The verdicts of a run, by entry and recipient, and when they were spoken.
 #[derive(Debug, Default, Clone)]
-pub struct Outcomes(HashMap<String, HashMap<String, Outcome>>);
-
-/// What became of a recipient in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// As the verdict says.
-    Tried(Verdict),
-    /// It failed, and its sender has been notified: nothing is left to do.
-    Notified,
-}
+pub struct Outcomes(HashMap<String, HashMap<String, (SystemTime, Verdict)>>);
 
 impl Outcomes {
     /// Notes what became of a recipient.
-    pub fn note(&mut self, id: &str, forward_path: &str, outcome: Outcome) {
+    pub fn note(&mut self, id: &str, forward_path: &str, at: SystemTime, verdict: Verdict) {
         let entry = self.0.entry(id.to_owned()).or_default();
-        entry.insert(forward_path.to_owned(), outcome);
+        entry.insert(forward_path.to_owned(), (at, verdict));
     }
 
     /// Changes an envelope as they say. What is delivered leaves it, also what an earlier run that
@@ -39,11 +30,15 @@ impl Outcomes {
     pub fn apply(&self, block: &mut Block, now: SystemTime) -> Edit {
         let of_entry = self.0.get(&block.id);
         let mut changed = false;
+        let mut tried = Vec::new();
         block.recipients.retain_mut(|recipient| {
             let outcome = of_entry.and_then(|entry| entry.get(&recipient.forward_path));
             changed |= outcome.is_some() || recipient.state == RecipientState::Delivered;
-            stays(recipient, outcome, now)
+            tried
+                .extend(outcome.map(|(at, verdict)| record(&recipient.forward_path, *at, verdict)));
+            stays(recipient, outcome.map(|(_, verdict)| verdict), now)
         });
+        block.remember(tried);
         match (block.recipients.is_empty(), changed) {
             (true, _) => Edit::Removed,
             (false, true) => Edit::Changed,
@@ -53,11 +48,11 @@ impl Outcomes {
 }
 
 /// Whether the recipient stays in the queue, and how.
-fn stays(recipient: &mut Recipient, outcome: Option<&Outcome>, now: SystemTime) -> bool {
-    let verdict = match outcome {
+fn stays(recipient: &mut Recipient, verdict: Option<&Verdict>, now: SystemTime) -> bool {
+    let verdict = match verdict {
         None => return recipient.state != RecipientState::Delivered,
-        Some(Outcome::Notified | Outcome::Tried(Verdict::Delivered(_))) => return false,
-        Some(Outcome::Tried(verdict)) => verdict,
+        Some(Verdict::Delivered(_)) => return false,
+        Some(verdict) => verdict,
     };
     recipient.attempts = recipient.attempts.saturating_add(1);
     recipient.last_reply = kept(&verdict.diagnosis().reason);
@@ -75,6 +70,34 @@ fn stays(recipient: &mut Recipient, outcome: Option<&Outcome>, now: SystemTime) 
         }
     }
     true
+}
+
+/// What the queue remembers of an attempt.
+fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Tried {
+    let Diagnosis { status, source, reason } = verdict.diagnosis();
+    Tried {
+        at: seconds(at),
+        ended: match verdict {
+            Verdict::Delivered(_) => Ended::Delivered,
+            Verdict::Deferred(_, Again::BehindOthers) => Ended::Broke,
+            Verdict::Deferred(..) => Ended::Deferred,
+            Verdict::Failed(_) => Ended::Failed,
+        },
+        status: status.to_string(),
+        host: match source {
+            Source::Host(host) => Some(host.as_str().replace(' ', "_")),
+            Source::Relay => None,
+        },
+        forward_path: forward_path.to_owned(),
+        reply: kept(reason),
+    }
+}
+
+/// Whether an errand for this recipient is to stand behind those of others: a host has broken the
+/// last conversation about it off, and would perhaps do so before it has heard of the others.
+#[must_use]
+pub fn goes_last(block: &Block, forward_path: &str) -> bool {
+    block.last_tried(forward_path).is_some_and(|tried| tried.ended == Ended::Broke)
 }
 
 /// The verdict, unless the recipient has been tried for so long that it becomes a failure.
@@ -96,7 +119,14 @@ pub fn within_patience(verdict: Verdict, queued: u64, now: SystemTime) -> Verdic
 /// Whether a recipient may be tried now, by a run that a timer has started.
 #[must_use]
 pub fn is_due(recipient: &Recipient, now: SystemTime) -> bool {
-    recipient.state == RecipientState::Pending && recipient.next_attempt <= seconds(now)
+    recipient.state == RecipientState::Pending && is_time(recipient.next_attempt, now)
+}
+
+/// Whether the time for an attempt has come, in seconds since 1970. A time that is further off
+/// than any wait is long was set by a clock that was wrong.
+#[must_use]
+pub fn is_time(next_attempt: u64, now: SystemTime) -> bool {
+    next_attempt <= seconds(now) || next_attempt > seconds(now + backoff::LONGEST_WAIT)
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -115,7 +145,6 @@ fn kept(reason: &DisplayText) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::verdict::Again;
 
     const NOW: u64 = 1_758_106_800;
 
@@ -134,7 +163,14 @@ mod tests {
     }
 
     fn block(recipients: Vec<Recipient>) -> Block {
-        Block { id: "1".into(), reverse_path: "a@b".into(), queued: NOW, recipients }
+        Block {
+            id: "1".into(),
+            reverse_path: "a@b".into(),
+            queued: NOW,
+            client: None,
+            recipients,
+            tried: Vec::new(),
+        }
     }
 
     fn deferred(reason: &str) -> Verdict {
@@ -146,10 +182,10 @@ mod tests {
     }
 
     /// The recipient lines that the outcomes leave of a block.
-    fn left(outcomes: &[(&str, Outcome)], mut block: Block) -> (Edit, Vec<String>) {
+    fn left(verdicts: &[(&str, Verdict)], mut block: Block) -> (Edit, Vec<String>) {
         let mut noted = Outcomes::default();
-        for (forward_path, outcome) in outcomes {
-            noted.note("1", forward_path, outcome.clone());
+        for (forward_path, verdict) in verdicts {
+            noted.note("1", forward_path, now(), verdict.clone());
         }
         let edit = noted.apply(&mut block, now());
         let text = block.render();
@@ -162,9 +198,9 @@ mod tests {
         let pending = |path| recipient(RecipientState::Pending, path);
         let block = block(vec![pending("a@x"), pending("b@x"), pending("c@x"), pending("d@x")]);
         let outcomes = [
-            ("a@x", Outcome::Tried(delivered())),
-            ("b@x", Outcome::Tried(deferred("451 later"))),
-            ("c@x", Outcome::Tried(Verdict::failed(Status::NO_HOST, "550 never"))),
+            ("a@x", delivered()),
+            ("b@x", deferred("451 later")),
+            ("c@x", Verdict::failed(Status::NO_HOST, "550 never")),
         ];
         let (edit, lines) = left(&outcomes, block);
         assert_eq!(edit, Edit::Changed);
@@ -177,8 +213,7 @@ mod tests {
     #[test]
     fn an_entry_without_recipients_goes() {
         let pending = || block(vec![recipient(RecipientState::Pending, "a@x")]);
-        assert_eq!(left(&[("a@x", Outcome::Tried(delivered()))], pending()).0, Edit::Removed);
-        assert_eq!(left(&[("a@x", Outcome::Notified)], pending()).0, Edit::Removed);
+        assert_eq!(left(&[("a@x", delivered())], pending()).0, Edit::Removed);
         assert_eq!(left(&[], pending()).0, Edit::Unchanged);
     }
 
@@ -194,7 +229,7 @@ mod tests {
     #[test]
     fn who_was_held_meanwhile_stays_held() {
         let held = block(vec![recipient(RecipientState::Held, "a@x")]);
-        let (_, lines) = left(&[("a@x", Outcome::Tried(deferred("451 later")))], held);
+        let (_, lines) = left(&[("a@x", deferred("451 later"))], held);
         assert_eq!(lines, ["H 1 0 <a@x> 451 later"]);
     }
 
@@ -202,7 +237,7 @@ mod tests {
     fn a_long_reply_is_cut_so_that_the_envelope_stays_readable() {
         let reply = format!("451 {}", "é".repeat(900));
         let pending = block(vec![recipient(RecipientState::Pending, "a@x")]);
-        let (_, lines) = left(&[("a@x", Outcome::Tried(deferred(&reply)))], pending);
+        let (_, lines) = left(&[("a@x", deferred(&reply))], pending);
         assert!(lines[0].ends_with("é…"));
         assert!(lines[0].len() < 450);
     }
@@ -219,12 +254,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_later_than_any_wait_is_long_is_due() {
+        for next_attempt in
+            [NOW + backoff::LONGEST_WAIT.as_secs() + 1, NOW + 400 * 86_400, u64::MAX]
+        {
+            let recipient = Recipient { next_attempt, ..recipient(RecipientState::Pending, "a@x") };
+            assert!(is_due(&recipient, now()), "{next_attempt}");
+        }
+    }
+
+    #[test]
+    fn what_was_tried_is_remembered_and_what_broke_off_goes_last() {
+        let mut block = block(vec![
+            recipient(RecipientState::Pending, "a@x"),
+            recipient(RecipientState::Pending, "b@x"),
+        ]);
+        let closed = Verdict::deferred(Status::BROKEN, Again::BehindOthers, "mx closed it");
+        let mut noted = Outcomes::default();
+        noted.note("1", "a@x", now(), closed);
+        noted.note("1", "b@x", now(), delivered());
+        noted.apply(&mut block, now());
+        let (read, _) = Block::parse(block.render().as_bytes()).expect("a block");
+        assert_eq!(read, block);
+        assert!(goes_last(&read, "a@x") && !goes_last(&read, "c@x"));
+        let ended: Vec<Ended> = read.tried.iter().map(|tried| tried.ended).collect();
+        assert_eq!(ended, [Ended::Broke, Ended::Delivered]);
+    }
+
+    #[test]
     fn a_timer_takes_what_is_due() {
         let due_at =
             |next_attempt| Recipient { next_attempt, ..recipient(RecipientState::Pending, "a@x") };
         assert!(is_due(&due_at(0), now()));
         assert!(is_due(&due_at(NOW), now()));
         assert!(!is_due(&due_at(NOW + 1), now()));
+        assert!(!is_due(&due_at(NOW + backoff::LONGEST_WAIT.as_secs()), now()));
         assert!(!is_due(&recipient(RecipientState::Failed, "a@x"), now()));
     }
 }

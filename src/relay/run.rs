@@ -4,8 +4,9 @@
 //! Nothing of the queue is locked while a network is waited for. A delivery is marked in the file
 //! right behind the host's 250; everything else is written down in one pass at the end.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,35 +14,43 @@ use chrono::{DateTime, FixedOffset, Local};
 use fastrand::Rng;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::relay::board::{Attempt, Board, Found, Tally};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
-use crate::relay::courier::{Courier, Ledger};
+use crate::relay::courier::{Carried, Courier, Ledger};
 use crate::relay::envelope::{Address, Envelope, ReversePath};
+use crate::relay::errands::{Errand, Errands};
+use crate::relay::hosts::{Hosts, Prospects};
 use crate::relay::limits::Limits;
 use crate::relay::mx::Target;
-use crate::relay::notification::{self, Notification};
+use crate::relay::notification::Notification;
 use crate::relay::orders::Pick;
-use crate::relay::outcomes::{self, Outcome, Outcomes};
+use crate::relay::outcomes::{self, Outcomes};
+use crate::relay::owed::{self, Owed};
 use crate::relay::queued::QueuedText;
 use crate::relay::resolver::Resolver;
-use crate::relay::route::{Routes, Way};
+use crate::relay::route::{self, Routes, Way};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter};
-use crate::relay::verdict::{Again, Diagnosis, Verdict};
+use crate::relay::verdict::{Again, Verdict};
+use crate::servers::machine;
 use crate::store::directory::{Directory, Envelope as StoredEnvelope, User};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
 
-/// Ways that are gone at the same time; each may be held up by its hosts and name servers.
-const MOST_WAYS: usize = 100;
+/// Ways whose hosts are looked up at the same time; each may be held up by its name servers.
+const MOST_LOOKUPS: usize = 100;
 
-/// Lookups at the same time.
-const MOST_LOOKUPS: usize = 20;
+/// Senders who are told of failures at the same time; each may be held up by a locked mailbox.
+const MOST_SENDERS: usize = 100;
 
-/// Couriers of one way. They share the limit of connections to one host.
-const COURIERS: usize = 2;
+/// How long a notification that has begun may still take when the relay is told to stop.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Messages of which one sender is told before that is recorded.
+const TOLD_AT_ONCE: usize = 10;
 
 /// Everything a relay needs, for one run after another.
 #[derive(Debug)]
@@ -60,6 +69,8 @@ pub struct Relay<R> {
     pub resolver: R,
     /// How connections are made.
     pub client: Arc<Client>,
+    /// Connections to the hosts of one domain, and to one host.
+    pub connections_per_domain: usize,
     /// Whether senders are told of failures.
     pub bounces: Bounces,
     /// Where it is shown what happens.
@@ -114,7 +125,7 @@ impl<R: Resolver + 'static> Relay<R> {
     /// Tries every recipient of the choice once. Returns when each has been tried, or soon after
     /// the client was told to stop.
     pub async fn run(self: &Arc<Self>, choice: &Choice) -> Result<Summary, RunError> {
-        let queue = self.directory.queue();
+        let queue = self.directory.queue().until(self.client.stop.clone());
         let _lock = queue.begin_run().map_err(RunError::Lock)?.ok_or(RunError::UnderWay)?;
         let entries = queue.entries().await?;
         let run = Arc::new(Run::new(self, queue));
@@ -167,22 +178,16 @@ struct Run<R> {
 struct Results {
     outcomes: Outcomes,
     tally: Tally,
-    failures: BTreeMap<String, Failures>,
 }
 
-/// The recipients of one entry that failed.
-struct Failures {
-    entry: Arc<Entry>,
-    recipients: Vec<(Address, Diagnosis)>,
+/// How the work of a courier has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// There is nothing left to carry, or others have more need of the connection.
+    Finished,
+    /// There is no connection for it beside those that others have.
+    SteppedAside,
 }
-
-/// A message and those of its recipients that go one way.
-struct Errand {
-    entry: Arc<Entry>,
-    recipients: Vec<Address>,
-}
-
-type Errands = VecDeque<Errand>;
 
 /// Why an errand is not run.
 enum Unsent {
@@ -212,14 +217,14 @@ impl<R: Resolver + 'static> Run<R> {
         Self {
             relay: Arc::clone(relay),
             queue,
-            limits: Arc::default(),
+            limits: Arc::new(Limits::to_one_host(relay.connections_per_domain)),
             lookups: Semaphore::new(MOST_LOOKUPS),
             results: Mutex::default(),
         }
     }
 
     /// Sorts what is to be tried by the way it goes.
-    fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Way, Errands> {
+    fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Way, VecDeque<Errand>> {
         let now = SystemTime::now();
         let chosen = |block: &Block| -> Vec<String> {
             let recipients = block.recipients.iter();
@@ -238,12 +243,15 @@ impl<R: Resolver + 'static> Run<R> {
         let recipients = entries.iter().map(|(chosen, _)| chosen.len()).sum();
         self.results().tally.recipients = recipients;
         self.relay.board.run_begins(recipients);
-        let mut ways: BTreeMap<Way, Errands> = BTreeMap::new();
+        let mut ways: BTreeMap<Way, VecDeque<Errand>> = BTreeMap::new();
         for (chosen, entry) in entries {
             for (way, recipients) in self.by_way(&entry, &chosen) {
                 let errand = Errand { entry: Arc::clone(&entry), recipients };
                 ways.entry(way).or_default().push_back(errand);
             }
+        }
+        for errands in ways.values_mut() {
+            errands.make_contiguous().sort_by_cached_key(Errand::goes_last);
         }
         ways
     }
@@ -265,33 +273,50 @@ impl<R: Resolver + 'static> Run<R> {
         ways
     }
 
-    async fn go(self: &Arc<Self>, ways: BTreeMap<Way, Errands>) {
+    async fn go(self: &Arc<Self>, ways: BTreeMap<Way, VecDeque<Errand>>) {
         let mut under_way = JoinSet::new();
         for (way, errands) in ways {
-            if under_way.len() >= MOST_WAYS {
-                gone(under_way.join_next().await);
-            }
             under_way.spawn(Arc::clone(self).go_way(way, errands));
         }
         while let Some(ended) = under_way.join_next().await {
-            gone(Some(ended));
+            gone(ended);
         }
     }
 
-    async fn go_way(self: Arc<Self>, way: Way, errands: Errands) {
-        let targets = match self.targets(&way).await {
-            Ok(targets) => targets,
-            Err(verdict) => return self.settle_all(&errands, &verdict),
-        };
-        let couriers = errands.len().min(COURIERS);
-        let errands = Arc::new(Mutex::new(errands));
-        let mut under_way = JoinSet::new();
-        for _ in 0..couriers {
-            let courier = self.courier(&way, targets.clone());
-            under_way.spawn(Arc::clone(&self).carry(courier, Arc::clone(&errands)));
+    async fn go_way(self: Arc<Self>, way: Way, errands: VecDeque<Errand>) {
+        match self.targets(&way).await {
+            Ok(targets) => self.go_to(&way, Hosts::new(targets), Errands::new(errands)).await,
+            Err(verdict) => {
+                for errand in &errands {
+                    self.settle_errand(errand, &verdict);
+                }
+            }
         }
-        while let Some(ended) = under_way.join_next().await {
-            gone(Some(ended));
+    }
+
+    /// One courier begins. While hosts answer others join in, up to the limit, until one of them
+    /// is refused.
+    async fn go_to(self: &Arc<Self>, way: &Way, hosts: Arc<Hosts>, errands: Errands) {
+        let errands = Arc::new(errands);
+        let mut couriers = JoinSet::new();
+        let mut grows = true;
+        while !errands.is_empty() && !self.is_stopped() {
+            let may_grow = grows
+                && couriers.len() < self.relay.connections_per_domain
+                && self.limits.have_room();
+            if couriers.is_empty() || may_grow {
+                let courier = self.courier(way, Arc::clone(&hosts));
+                couriers.spawn(Arc::clone(self).carry(courier, Arc::clone(&errands)));
+            }
+            tokio::select! {
+                Some(ended) = couriers.join_next() => {
+                    grows &= gone(ended) != Some(Ending::SteppedAside);
+                }
+                () = hosts.answered() => {}
+            }
+        }
+        while let Some(ended) = couriers.join_next().await {
+            gone(ended);
         }
     }
 
@@ -307,7 +332,7 @@ impl<R: Resolver + 'static> Run<R> {
         targets
     }
 
-    fn courier(&self, way: &Way, targets: Vec<Target>) -> Courier {
+    fn courier(&self, way: &Way, hosts: Arc<Hosts>) -> Courier {
         let Relay { domain, hello, protection, routes, client, .. } = &*self.relay;
         let introduction = Introduction {
             domain: domain.clone(),
@@ -315,37 +340,67 @@ impl<R: Resolver + 'static> Run<R> {
             protection: routes.protection(way, protection),
         };
         let (client, limits) = (Arc::clone(client), Arc::clone(&self.limits));
-        Courier::new(client, limits, introduction, targets)
+        Courier::new(client, limits, introduction, hosts)
     }
 
-    async fn carry(self: Arc<Self>, mut courier: Courier, errands: Arc<Mutex<Errands>>) {
-        let next = || errands.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        while !self.is_stopped()
-            && let Some(errand) = next()
+    async fn carry(self: Arc<Self>, mut courier: Courier, errands: Arc<Errands>) -> Ending {
+        let mut ending = Ending::Finished;
+        while ending == Ending::Finished
+            && !self.is_stopped()
+            && !courier.is_to_give_way()
+            && let Some(errand) = errands.next()
         {
-            match courier.hopeless() {
-                Some(verdict) => self.settle_errand(&errand, &verdict),
-                None => self.run_errand(&mut courier, &errand).await,
+            match courier.prospects() {
+                Prospects::Good => {
+                    if let Some(errand) = self.run_errand(&mut courier, &errand).await {
+                        errands.put_back(errand);
+                        ending = Ending::SteppedAside;
+                    }
+                }
+                Prospects::Refused(verdict) => self.settle_errand(&errand, &verdict),
+                // It stays as it is: nobody has said anything of it.
+                Prospects::Spared => {}
             }
         }
         courier.finish().await;
+        ending
     }
 
-    async fn run_errand(&self, courier: &mut Courier, errand: &Errand) {
+    /// Runs an errand; what is given back of it somebody else is to run.
+    async fn run_errand(&self, courier: &mut Courier, errand: &Errand) -> Option<Errand> {
         match self.prepare(errand).await {
-            Ok((envelope, letter)) => {
-                let entry = Arc::clone(letter.text.entry());
-                for recipient in &envelope.recipients {
-                    let pick = Pick::one(&entry.block.id, recipient.as_str());
-                    self.relay.board.sends(pick, letter.octets(), &letter.sent);
-                }
-                let recipients = &envelope.recipients;
-                let mut ledger = QueueLedger { run: self, entry, recipients };
-                courier.deliver(&envelope, &letter, &mut ledger).await;
+            Ok((envelope, letter)) => self.deliver(courier, &envelope, &letter).await,
+            Err(Unsent::Gone) => None,
+            Err(Unsent::Settled(verdict)) => {
+                self.settle_errand(errand, &verdict);
+                None
             }
-            Err(Unsent::Gone) => {}
-            Err(Unsent::Settled(verdict)) => self.settle_errand(errand, &verdict),
         }
+    }
+
+    async fn deliver(
+        &self,
+        courier: &mut Courier,
+        envelope: &Envelope,
+        letter: &Letter<QueuedText>,
+    ) -> Option<Errand> {
+        let entry = Arc::clone(letter.text.entry());
+        for recipient in &envelope.recipients {
+            let pick = Pick::one(&entry.block.id, recipient.as_str());
+            self.relay.board.sends(pick, letter.octets(), &letter.sent);
+        }
+        let recipients = &envelope.recipients;
+        let mut ledger = QueueLedger { run: self, entry: Arc::clone(&entry), recipients };
+        let carried = courier.deliver(envelope, letter, &mut ledger).await;
+        let (Carried::SteppedAside(left) | Carried::NotOffered(left)) = &carried else {
+            return None;
+        };
+        let left: Vec<Address> =
+            left.iter().filter_map(|&place| recipients.get(place).cloned()).collect();
+        for recipient in &left {
+            self.relay.board.puts_back(&Pick::one(&entry.block.id, recipient.as_str()));
+        }
+        matches!(carried, Carried::SteppedAside(_)).then_some(Errand { entry, recipients: left })
     }
 
     async fn prepare(&self, errand: &Errand) -> Result<(Envelope, Letter<QueuedText>), Unsent> {
@@ -380,12 +435,6 @@ impl<R: Resolver + 'static> Run<R> {
         Ok((Arc::new(entry), recipients))
     }
 
-    fn settle_all(&self, errands: &Errands, verdict: &Verdict) {
-        for errand in errands {
-            self.settle_errand(errand, verdict);
-        }
-    }
-
     fn settle_errand(&self, errand: &Errand, verdict: &Verdict) {
         for recipient in &errand.recipients {
             self.settle(&errand.entry, recipient.as_str(), verdict.clone());
@@ -400,7 +449,7 @@ impl<R: Resolver + 'static> Run<R> {
         }
         let at = SystemTime::now();
         let verdict = outcomes::within_patience(verdict, entry.block.queued, at);
-        self.results().note(entry, forward_path, &verdict);
+        self.results().note(&entry.block.id, forward_path, at, &verdict);
         let number = attempts_so_far(&entry.block, forward_path).saturating_add(1);
         let pick = Pick::one(&entry.block.id, forward_path);
         self.relay.board.settled(pick, Attempt { at, number, verdict });
@@ -414,58 +463,134 @@ impl<R: Resolver + 'static> Run<R> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells senders, and writes everything down.
-    async fn conclude(&self) -> Result<Summary, RunError> {
-        let Results { mut outcomes, tally, failures } = std::mem::take(&mut *self.results());
-        if self.relay.bounces == Bounces::ToLocalSenders {
-            for (id, failures) in &failures {
-                self.notify(id, failures, &mut outcomes).await;
-            }
+    /// Writes everything down, and then tells senders of what has failed, now or earlier.
+    async fn conclude(self: &Arc<Self>) -> Result<Summary, RunError> {
+        let Results { outcomes, tally } = std::mem::take(&mut *self.results());
+        let mut left = self.clear(outcomes).await?;
+        if self.relay.bounces == Bounces::ToLocalSenders && self.tell_senders(&left).await? {
+            left = self.clear(Outcomes::default()).await?;
         }
-        let now = SystemTime::now();
-        let left = self.queue.edit(move |block| outcomes.apply(block, now)).await?;
         let left = left.iter().map(|block| block.recipients.len()).sum();
         Ok(Summary { tally, left })
     }
 
-    /// Tells the sender, if it is one of ours. If that fails, the entry stays.
-    async fn notify(&self, id: &str, failures: &Failures, outcomes: &mut Outcomes) {
-        let Some((sender, user)) = self.local_sender(&failures.entry) else { return };
-        match self.send_notification(&sender, user, failures).await {
-            Ok(()) => {
-                for (recipient, _) in &failures.recipients {
-                    outcomes.note(id, recipient.as_str(), Outcome::Notified);
-                }
+    /// Writes the outcomes into the queue, and removes who is done with; gives what is left.
+    async fn clear(&self, outcomes: Outcomes) -> Result<Vec<Block>, QueueError> {
+        let now = SystemTime::now();
+        self.queue.edit(move |block| outcomes.apply(block, now)).await
+    }
+
+    /// Tells the senders who have a mailbox here. Whoever cannot be told now is owed it still, and
+    /// a later run tries again. Gives whether there was anybody to tell.
+    async fn tell_senders(self: &Arc<Self>, left: &[Block]) -> Result<bool, QueueError> {
+        let now = SystemTime::now();
+        let mut owed: BTreeMap<User, BTreeMap<String, Owed>> = BTreeMap::new();
+        for block in left {
+            if let Some(one) = owed::owed(block, now)
+                && let Some(user) = self.local_user(&one.sender)
+            {
+                owed.entry(user).or_default().insert(block.id.clone(), one);
             }
-            Err(error) => tracing::warn!("cannot notify {sender} that {id} failed: {error}"),
+        }
+        if owed.is_empty() {
+            return Ok(false);
+        }
+        let entries = self.queue.entries().await?.into_iter();
+        let entries: HashMap<String, Arc<Entry>> =
+            entries.map(|entry| (entry.block.id.clone(), Arc::new(entry))).collect();
+        let mut under_way = JoinSet::new();
+        for (user, owed) in owed {
+            if under_way.len() >= MOST_SENDERS {
+                under_way.join_next().await.map(gone);
+            }
+            let owed = owed.into_iter().filter_map(|(id, owed)| Some((entries.get(&id)?, owed)));
+            let owed = owed.map(|(entry, owed)| (Arc::clone(entry), owed)).collect();
+            under_way.spawn(Arc::clone(self).tell(user, owed));
+        }
+        while let Some(ended) = under_way.join_next().await {
+            gone(ended);
+        }
+        Ok(true)
+    }
+
+    /// A sender with a mailbox here.
+    fn local_user(&self, sender: &Address) -> Option<User> {
+        let ours = sender.domain().eq_ignore_ascii_case(&self.relay.domain)
+            || route::literal(sender.domain()).is_some_and(machine::has);
+        ours.then(|| self.relay.directory.user(sender.local_part().as_bytes())).flatten()
+    }
+
+    /// Tells one sender, in batches, each of which is recorded before the next: whatever the
+    /// moment at which we die, no more than one is told again.
+    async fn tell(self: Arc<Self>, user: User, owed: Vec<(Arc<Entry>, Owed)>) {
+        for batch in owed.chunks(TOLD_AT_ONCE) {
+            let (told, failed) = self.tell_batch(&user, batch).await;
+            if let Err(error) = self.queue.mark_told(told).await {
+                tracing::warn!("cannot note what {} has been told: {error}", user.name());
+                return;
+            }
+            if let Some(error) = failed {
+                let name = user.name();
+                tracing::warn!("cannot tell {name} of mail that failed: {error}; it is owed still");
+                return;
+            }
+            if self.is_stopped() {
+                return;
+            }
         }
     }
 
-    fn local_sender(&self, entry: &Entry) -> Option<(Address, User)> {
-        let reverse_path = ReversePath::parse(&entry.block.reverse_path).ok()?;
-        let sender = notification::owed_to(&reverse_path)?;
-        let ours = sender.domain().eq_ignore_ascii_case(&self.relay.domain);
-        let user = self.relay.directory.user(sender.local_part().as_bytes())?;
-        ours.then(|| (sender.clone(), user))
+    /// Tells a sender of these messages; gives whom of the recipients that was about, and why it
+    /// was not about all.
+    async fn tell_batch(
+        self: &Arc<Self>,
+        user: &User,
+        batch: &[(Arc<Entry>, Owed)],
+    ) -> (Vec<(Arc<Entry>, Vec<String>)>, Option<io::Error>) {
+        let mut under_way = JoinSet::new();
+        for (entry, owed) in batch.iter().cloned() {
+            let (run, user) = (Arc::clone(self), user.clone());
+            under_way.spawn(async move {
+                let sent = run.send_notification(user, &entry, &owed).await;
+                let about = owed.failures.iter().map(|(address, _)| address.as_str().to_owned());
+                sent.map(|()| (entry, about.collect()))
+            });
+        }
+        // The mailbox may be locked for long; if it is not, what has begun is soon done.
+        let mut stopped = pin!(async {
+            self.relay.client.stop.cancelled().await;
+            sleep(GRACE).await;
+        });
+        let (mut told, mut failed) = (Vec::new(), None);
+        loop {
+            let ended = tokio::select! {
+                ended = under_way.join_next() => ended,
+                () = &mut stopped => None,
+            };
+            match ended.map(gone) {
+                Some(Some(Ok(about))) => told.push(about),
+                Some(Some(Err(error))) => failed = Some(error),
+                Some(None) => {}
+                None => return (told, failed),
+            }
+        }
     }
 
     async fn send_notification(
         &self,
-        sender: &Address,
         user: User,
-        failures: &Failures,
+        entry: &Arc<Entry>,
+        owed: &Owed,
     ) -> io::Result<()> {
-        let entry = Arc::clone(&failures.entry);
-        let queued = local_time(entry.block.queued);
-        let (header, _) = QueuedText::new(self.queue.clone(), entry).header().await?;
+        let (header, _) = QueuedText::new(self.queue.clone(), Arc::clone(entry)).header().await?;
         let notification = Notification {
             domain: &self.relay.domain,
-            id: &failures.entry.block.id,
-            sender,
-            queued,
-            tried: Local::now().fixed_offset(),
+            id: &entry.block.id,
+            sender: &owed.sender,
+            queued: local_time(entry.block.queued),
+            tried: DateTime::<Local>::from(owed.tried).fixed_offset(),
             header: &header,
-            failures: &failures.recipients,
+            failures: &owed.failures,
         };
         let mut text = self.relay.directory.new_text();
         text.push(&notification.render());
@@ -475,19 +600,9 @@ impl<R: Resolver + 'static> Run<R> {
 }
 
 impl Results {
-    fn note(&mut self, entry: &Arc<Entry>, forward_path: &str, verdict: &Verdict) {
+    fn note(&mut self, id: &str, forward_path: &str, at: SystemTime, verdict: &Verdict) {
         self.tally.count(verdict);
-        let id = &entry.block.id;
-        self.outcomes.note(id, forward_path, Outcome::Tried(verdict.clone()));
-        if let Verdict::Failed(diagnosis) = verdict
-            && let Ok(address) = Address::parse(forward_path)
-        {
-            let failures = self
-                .failures
-                .entry(id.clone())
-                .or_insert_with(|| Failures { entry: Arc::clone(entry), recipients: Vec::new() });
-            failures.recipients.push((address, diagnosis.clone()));
-        }
+        self.outcomes.note(id, forward_path, at, verdict.clone());
     }
 }
 
@@ -555,9 +670,7 @@ fn goes_in_circles() -> Verdict {
     Verdict::failed(Status::LOOP, &reason)
 }
 
-/// A panic in a task is a bug of ours; what it had in hand stays in the queue.
-fn gone(ended: Option<Result<(), tokio::task::JoinError>>) {
-    if let Some(Err(error)) = ended {
-        tracing::error!("a part of the relay run broke down: {error}");
-    }
+/// What a task has come to. A panic is a bug of ours; what the task had in hand stays in the queue.
+fn gone<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
+    ended.inspect_err(|error| tracing::error!("a part of the relay run broke down: {error}")).ok()
 }

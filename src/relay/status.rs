@@ -57,10 +57,23 @@ impl Status {
         Self::parse(text).filter(|status| status.class == class).unwrap_or(Self::new(class, 0, 0))
     }
 
+    /// The code that `text` is.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text.as_bytes())
+    }
+
     /// The same with another class: what was transient becomes permanent when time has run out.
     #[must_use]
     pub const fn made_permanent(self) -> Self {
         Self { class: 5, ..self }
+    }
+
+    /// The same with another class: what a host says for good of a connection is no last word on
+    /// the mail.
+    #[must_use]
+    pub const fn made_transient(self) -> Self {
+        Self { class: 4, ..self }
     }
 
     fn parse(text: &[u8]) -> Option<Self> {

@@ -25,6 +25,9 @@ pub enum Again {
     NextHost,
     /// In another run. This host may have got the message, or the fault is ours.
     NextRun,
+    /// In another run, and there after all others that go that way: at this message a host broke
+    /// the conversation off.
+    BehindOthers,
 }
 
 /// Why, as people and programs read it.

@@ -4,6 +4,7 @@ pub mod channel;
 pub mod echo;
 pub mod limits;
 pub mod listener;
+pub mod machine;
 pub mod pop3;
 pub mod presence;
 pub mod registry;

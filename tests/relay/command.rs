@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -20,43 +21,48 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mailconsole");
 const LEFT: Option<i32> = Some(75);
 
 /// A directory with a queue that the program works on.
-struct Post {
+pub(crate) struct Post {
     dir: tempfile::TempDir,
     routes: Vec<String>,
 }
 
 impl Post {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory"), routes: Vec::new() }
     }
 
-    fn route(mut self, domain: &str, host: &MailHost) -> Self {
+    pub(crate) fn route(mut self, domain: &str, host: &MailHost) -> Self {
         self.routes.push(format!("--route={domain}={}", host.address));
         self
     }
 
     /// Queues a message through a process of its own, as an SMTP server would.
-    async fn queue(&self, recipients: &[&str], text: &str) {
+    pub(crate) async fn queue(&self, recipients: &[&str], text: &str) {
+        self.queue_from("ben@localhost", recipients, text).await;
+    }
+
+    pub(crate) async fn queue_from(&self, reverse_path: &str, recipients: &[&str], text: &str) {
         let directory =
             Directory::open(self.dir.path(), Durability::Unsynced).expect("a directory");
         let mut message = directory.new_text();
         message.push(format!("Subject: {text}\r\n\r\nHello\r\n").as_bytes());
         let envelope = Envelope {
-            reverse_path: "ben@localhost".to_owned(),
+            reverse_path: reverse_path.to_owned(),
             local: Vec::new(),
             remote: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
+            client: None,
         };
         directory.deliver(envelope, message).await.expect("queued");
     }
 
     /// Begins `mailconsole relay DIR`, with the routes.
-    fn begin(&self, options: &[&str]) -> Child {
+    pub(crate) fn begin(&self, options: &[&str]) -> Child {
         let mut command = program(&["relay"]);
         command.arg(self.dir.path()).args(&self.routes).args(options);
         command.spawn().expect("the program")
     }
 
-    async fn relay(&self, options: &[&str]) -> Ended {
+    pub(crate) async fn relay(&self, options: &[&str]) -> Ended {
         Ended::of(self.begin(options)).await
     }
 
@@ -72,8 +78,12 @@ impl Post {
         serde_json::from_str(&list.stdout).expect("an array")
     }
 
-    fn file(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("mqueue")).unwrap_or_default()
+    pub(crate) fn file(&self) -> String {
+        std::fs::read_to_string(self.path("mqueue")).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 }
 
@@ -85,15 +95,15 @@ fn program(words: &[&str]) -> Command {
 }
 
 /// What the program has said and how it has ended.
-struct Ended {
-    status: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The hosts of this process go on while it is waited for.
-    async fn of(child: Child) -> Self {
+    pub(crate) async fn of(child: Child) -> Self {
         let output = tokio::task::spawn_blocking(move || child.wait_with_output());
         let Output { status, stdout, stderr } = output.await.expect("a task").expect("an end");
         let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -101,7 +111,7 @@ impl Ended {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = child.id().try_into().expect("a pid");
     kill(Pid::from_raw(pid), signal).expect("a process");
 }
@@ -127,7 +137,11 @@ async fn host_telling(
 #[tokio::test]
 async fn the_exit_status_tells_whether_something_is_left() {
     let host = MailHost::that(polite).await;
-    let nobody = MailHost::that(|_| say("554 no mail here")).await;
+    let nobody = MailHost::that(|heard| match heard {
+        Heard::Command(line) if line.starts_with("RCPT") => say("550 no such user"),
+        heard => polite(heard),
+    })
+    .await;
     let post = Post::new().route("x.example", &host).route("y.example", &nobody);
     assert_eq!(post.relay(&[]).await.status, Some(0));
     post.queue(&["a@x.example"], "one").await;
@@ -356,7 +370,7 @@ const MESSAGES: usize = 20;
 const KILLS: usize = 20;
 
 /// Connections to one host, each with one message on its way.
-const IN_FLIGHT: usize = 2;
+const IN_FLIGHT: usize = 5;
 
 #[tokio::test]
 async fn a_relay_that_is_killed_at_any_moment_loses_nothing() {

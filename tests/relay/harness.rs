@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use mailconsole::relay::client::Client;
 use mailconsole::relay::conversation::opening::{Hello, Introduction, Protection};
-use mailconsole::relay::courier::{Courier, Ledger};
+use mailconsole::relay::courier::{Carried, Courier, Ledger};
 use mailconsole::relay::envelope::{Address, Envelope, ReversePath};
+use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
 use mailconsole::relay::mx::Target;
 use mailconsole::relay::text::{Letter, MessageText, TextReader};
@@ -183,8 +184,8 @@ impl Relay {
             address,
         });
         let limits = Arc::new(Limits::default());
-        let courier =
-            Courier::new(Arc::new(self.client), limits, self.introduction, targets.collect());
+        let hosts = Hosts::new(targets.collect());
+        let courier = Courier::new(Arc::new(self.client), limits, self.introduction, hosts);
         (courier, self.recorder)
     }
 
@@ -223,11 +224,20 @@ pub(crate) async fn carry(
     recipients: &[&str],
     letter: &Letter<Text>,
 ) -> Vec<String> {
-    let mut ledger = Remembered::default();
-    courier.deliver(&envelope(recipients), letter, &mut ledger).await;
-    assert_eq!(ledger.0.len(), recipients.len(), "a recipient without verdict");
-    let verdicts = ledger.0.into_iter().map(|verdict| verdict.expect("a verdict"));
-    verdicts.map(|verdict| shown(&verdict)).collect()
+    let mut ledger = Remembered(vec![None; recipients.len()]);
+    let carried = courier.deliver(&envelope(recipients), letter, &mut ledger).await;
+    let left = match carried {
+        Carried::Whole => Vec::new(),
+        Carried::SteppedAside(left) | Carried::NotOffered(left) => left,
+    };
+    let verdicts = ledger.0.iter().enumerate();
+    verdicts
+        .map(|(place, verdict)| match verdict {
+            Some(verdict) => shown(verdict),
+            None if left.contains(&place) => "not offered".to_owned(),
+            None => panic!("a recipient without verdict"),
+        })
+        .collect()
 }
 
 pub(crate) fn shown(verdict: &Verdict) -> String {

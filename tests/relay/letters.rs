@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use mailconsole::relay::courier::Courier;
+use mailconsole::relay::hosts::Hosts;
+use mailconsole::relay::limits::Limits;
 use mailconsole::relay::mx::Target;
 use mailconsole::relay::text::Letter;
 use mailconsole::wire::event::Service;
@@ -113,8 +115,13 @@ async fn a_4yz_defers_and_a_5yz_fails_wherever_it_comes() {
     for place in PLACES {
         let deferred = verdict_of_host_that(place, say("451 4.7.1 later")).await;
         assert_eq!(deferred, "deferred: 451 4.7.1 later", "{place:?}");
-        let failed = verdict_of_host_that(place, say("550-5.7.1 never\r\n550 ever")).await;
-        assert_eq!(failed, "failed: 550 5.7.1 never ever", "{place:?}");
+        let refused = verdict_of_host_that(place, say("550-5.7.1 never\r\n550 ever")).await;
+        // Before MAIL the host speaks of the connection, not of the mail.
+        let fate = match place {
+            Place::Greeting | Place::Helo => "deferred",
+            _ => "failed",
+        };
+        assert_eq!(refused, format!("{fate}: 550 5.7.1 never ever"), "{place:?}");
         let busy = verdict_of_host_that(place, Act::SayAndClose("421 bye".to_owned())).await;
         assert_eq!(busy, "deferred: 421 bye", "{place:?}");
     }
@@ -254,13 +261,12 @@ async fn where_no_host_can_be_reached_the_reason_names_the_last() {
 }
 
 #[tokio::test]
-async fn it_fails_for_good_only_if_all_hosts_say_so() {
-    let closed = host_that(Place::Greeting, say("554 no mail here")).await;
-    let nobody = unused_address().await;
-    let failed = Relay::new().sends(&[closed.address], &["a@x.example"]).await;
-    assert_eq!(failed, ["failed: 554 no mail here"]);
-    let deferred = Relay::new().sends(&[nobody, closed.address], &["a@x.example"]).await;
-    assert!(deferred[0].starts_with("deferred: cannot connect"), "{deferred:?}");
+async fn a_greeting_that_refuses_fails_no_mail_also_if_all_hosts_say_so() {
+    for greeting in ["554 no mail here", "521 no mail here"] {
+        let closed = host_that(Place::Greeting, say(greeting)).await;
+        let verdicts = Relay::new().sends(&[closed.address; 2], &["a@x.example"]).await;
+        assert_eq!(verdicts, [format!("deferred: {greeting}")]);
+    }
 }
 
 #[tokio::test]
@@ -319,14 +325,50 @@ async fn a_dead_host_costs_one_attempt_a_run_not_one_a_letter() {
 }
 
 #[tokio::test]
-async fn a_host_that_keeps_breaking_off_is_spared_the_rest() {
-    let host = host_that(Place::Rcpt, Act::Close).await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
-    for _ in 0..10 {
-        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
-        assert!(verdicts[0].starts_with("deferred: mx.example closed the connection"));
+async fn a_host_that_keeps_breaking_off_is_spared_the_rest_and_nothing_is_said_of_that() {
+    for place in [Place::Mail, Place::Rcpt, Place::Data, Place::Text] {
+        let host = host_that(place, Act::Close).await;
+        let (mut courier, _) = Relay::new().courier(&[host.address]);
+        for nth in 0..10 {
+            let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+            let fate =
+                if nth < 3 { "deferred: mx.example closed the connection" } else { "not offered" };
+            assert!(verdicts[0].starts_with(fate), "{place:?} {nth}: {verdicts:?}");
+        }
+        assert_eq!(host.connections(), 3);
     }
-    assert_eq!(host.connections(), 3);
+}
+
+#[tokio::test]
+async fn our_own_fault_is_not_taken_for_the_hosts() {
+    let host = MailHost::that(polite).await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    for _ in 0..4 {
+        let torn = Text { octets: vec![b'x'; 500_000], readable: 300_000 };
+        let verdicts =
+            carry(&mut courier, &["a@x.example"], &Letter::new(String::new(), torn)).await;
+        assert!(verdicts[0].contains("the queued message cannot be read"), "{verdicts:?}");
+    }
+    let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+    assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
+}
+
+#[tokio::test]
+async fn a_letter_that_is_deferred_by_the_only_host_leaves_the_connection_to_the_next() {
+    let host = MailHost::that(|heard| match heard {
+        Heard::Command(line) if line.contains("<b@") => say("450 greylisted"),
+        heard => polite(heard),
+    })
+    .await;
+    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    for (recipient, verdict) in [
+        ("b@x.example", "deferred: 450 greylisted"),
+        ("a@x.example", "delivered: 250 2.0.0 queued"),
+        ("b@x.example", "deferred: 450 greylisted"),
+    ] {
+        assert_eq!(carry(&mut courier, &[recipient], &letter()).await, [verdict]);
+    }
+    assert_eq!(host.connections(), 1);
 }
 
 #[tokio::test]
@@ -469,18 +511,19 @@ async fn unused_address() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_host_never_has_more_than_two_connections_from_us() {
+async fn a_host_never_has_more_connections_from_us_than_it_may() {
     let host = MailHost::that(polite).await;
     let relay = Relay::new();
     let client = Arc::new(relay.client);
-    let limits = Arc::default();
+    let limits = Arc::new(Limits::to_one_host(2));
     let couriers = (0..8).map(|_| {
         let target =
             Target { preference: None, host: "mx.example".to_owned(), address: host.address };
         let (client, limits) = (Arc::clone(&client), Arc::clone(&limits));
         let introduction = relay.introduction.clone();
         tokio::spawn(async move {
-            let mut courier = Courier::new(client, limits, introduction, vec![target]);
+            let hosts = Hosts::new(vec![target]);
+            let mut courier = Courier::new(client, limits, introduction, hosts);
             let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
             courier.finish().await;
             verdicts

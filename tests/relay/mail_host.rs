@@ -99,7 +99,26 @@ impl MailHost {
         Self::at("127.0.0.1:0", script).await
     }
 
+    /// The same, which takes so many connections at once and says this to one more.
+    pub(crate) async fn taking(
+        most: usize,
+        greeting: &str,
+        script: impl Fn(Heard<'_>) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let door = Door { most, greeting: greeting.to_owned() };
+        Self::behind(door, "127.0.0.1:0", script).await
+    }
+
     pub(crate) async fn at(
+        address: &str,
+        script: impl Fn(Heard<'_>) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let door = Door { most: usize::MAX, greeting: String::new() };
+        Self::behind(door, address, script).await
+    }
+
+    async fn behind(
+        door: Door,
         address: &str,
         script: impl Fn(Heard<'_>) -> Act + Send + Sync + 'static,
     ) -> Self {
@@ -107,7 +126,8 @@ impl MailHost {
         let address = listener.local_addr().expect("an address");
         let record = Arc::new(Mutex::new(Record::default()));
         let (tls, certificate) = certified();
-        let task = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&record), tls));
+        let (script, noted) = (Arc::new(script), Arc::clone(&record));
+        let task = tokio::spawn(accept(listener, door, script, noted, tls));
         Self { address, certificate, record, task }
     }
 
@@ -131,8 +151,15 @@ impl MailHost {
     }
 }
 
+/// How many connections a host takes, and what it says to one more.
+struct Door {
+    most: usize,
+    greeting: String,
+}
+
 async fn accept(
     listener: TcpListener,
+    door: Door,
     script: Script,
     record: Arc<Mutex<Record>>,
     tls: TlsAcceptor,
@@ -145,9 +172,12 @@ async fn accept(
             record: Arc::clone(&record),
             tls: tls.clone(),
         };
+        let refusal = (visit.opened() > door.most).then(|| door.greeting.clone());
         tokio::spawn(async move {
-            visit.opened();
-            let _ = visit.goes_on().await;
+            let _ = match refusal {
+                None => visit.goes_on().await,
+                Some(refusal) => visit.does(&Act::SayAndClose(refusal)).await.map(drop),
+            };
             visit.record.lock().expect("the record").open -= 1;
         });
     }
@@ -169,11 +199,13 @@ struct Visit {
 type Goes = io::Result<bool>;
 
 impl Visit {
-    fn opened(&self) {
+    /// How many are open now.
+    fn opened(&self) -> usize {
         let mut record = self.record.lock().expect("the record");
         record.connections += 1;
         record.open += 1;
         record.most_open = record.most_open.max(record.open);
+        record.open
     }
 
     async fn goes_on(&mut self) -> io::Result<()> {

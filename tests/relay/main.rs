@@ -3,11 +3,13 @@
 #![expect(clippy::expect_used, reason = "in a test that is how it fails")]
 
 mod command;
+mod couriers;
 mod dns;
 mod harness;
 mod letters;
 mod mail_host;
 mod name_server;
+mod notifications;
 mod postmaster;
 mod runs;
 mod tls;

@@ -235,13 +235,15 @@ impl<'a> Opening<'a> {
         Step::Send(Command::secret("", &encoded(answer)))
     }
 
+    /// Before MAIL a host speaks of the connection and of us, never of the mail, so that not even
+    /// a 554 or 521 fails any: hosts say so to one connection too many, and while they are set up.
     fn refused(&self, reply: &Reply) -> Step {
-        let diagnosis = Diagnosis::of_reply(self.host, reply);
-        Step::Refused(match reply.class() {
-            Class::Permanent => Verdict::Failed(diagnosis),
-            Class::Transient => Verdict::Deferred(diagnosis, Again::NextHost),
-            Class::Completion | Class::Intermediate => return self.nonsense(reply),
-        })
+        match reply.class() {
+            Class::Permanent | Class::Transient => {
+                self.deferred(reply, reply.status().made_transient())
+            }
+            Class::Completion | Class::Intermediate => self.nonsense(reply),
+        }
     }
 
     fn deferred(&self, reply: &Reply, status: Status) -> Step {
@@ -377,12 +379,15 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_refuses_for_now_or_for_good() {
+    fn a_greeting_refuses_this_connection_and_no_mail() {
         let introduction = introduction(Hello::Helo, Protection::None);
         let verdict = Talk::with(&introduction)
-            .hears("554 5.3.2 no mail here")
-            .then_it_is_refused("554 5.3.2 no mail here");
-        assert!(matches!(verdict, Verdict::Failed(_)));
+            .hears("554 5.7.1 too many connections")
+            .then_it_is_refused("554 5.7.1 too many connections");
+        assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
+        assert_eq!(verdict.diagnosis().status.to_string(), "4.7.1");
+        let verdict = Talk::with(&introduction).hears("521 no").then_it_is_refused("521 no");
+        assert_eq!(verdict.diagnosis().status.to_string(), "4.0.0");
         let verdict = Talk::with(&introduction).hears("421 busy").then_it_is_refused("421 busy");
         assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
         let verdict = Talk::with(&introduction).hears("354 what?").then_it_is_refused(
@@ -396,7 +401,7 @@ mod tests {
         let introduction = introduction(Hello::Helo, Protection::None);
         let talk = || Talk::with(&introduction).hears("220 mx.example");
         let verdict = talk().hears("550 go away").then_it_is_refused("550 go away");
-        assert!(matches!(verdict, Verdict::Failed(_)));
+        assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
         let verdict = talk().hears("450 later").then_it_is_refused("450 later");
         assert!(matches!(verdict, Verdict::Deferred(..)));
     }

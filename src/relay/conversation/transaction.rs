@@ -52,8 +52,10 @@ impl Outcome {
 pub enum After {
     /// Another transaction, or QUIT.
     Usable,
-    /// Nothing.
+    /// Nothing: the host has broken it off, or says what makes no sense.
     Ended,
+    /// Nothing, and that is our own doing.
+    Abandoned,
 }
 
 /// A transaction, as far as it has come.
@@ -150,12 +152,12 @@ impl<'a> Transaction<'a> {
             let reason = format!("{}; it may have the message", diagnosis.reason);
             diagnosis = Diagnosis::ours(diagnosis.status, &reason);
         }
-        let again = match trouble {
-            Trouble::Message(_) | Trouble::Stopped => Again::NextRun,
-            _ => self.again(),
+        let (again, after) = match trouble {
+            Trouble::Message(_) | Trouble::Stopped => (Again::NextRun, After::Abandoned),
+            _ => (self.again(), After::Ended),
         };
         self.settle(&Verdict::Deferred(diagnosis, again));
-        self.outcome(After::Ended)
+        self.outcome(after)
     }
 
     /// The host took no more of the text; it gave this reply, if any, before the text's end.
@@ -435,7 +437,11 @@ mod tests {
         #[track_caller]
         fn breaks(mut self, trouble: &Trouble, verdicts: &[&str]) {
             let outcome = self.0.broken(trouble);
-            outcome_is(&outcome, After::Ended, verdicts);
+            let after = match trouble {
+                Trouble::Message(_) => After::Abandoned,
+                _ => After::Ended,
+            };
+            outcome_is(&outcome, after, verdicts);
         }
     }
 
@@ -452,6 +458,7 @@ mod tests {
             Verdict::Deferred(_, Again::NextTransaction) => "next transaction",
             Verdict::Deferred(_, Again::NextHost) => "next host",
             Verdict::Deferred(_, Again::NextRun) => "next run",
+            Verdict::Deferred(_, Again::BehindOthers) => "behind others",
             Verdict::Failed(_) => "failed",
         };
         format!("{fate}: {}", verdict.diagnosis().reason)

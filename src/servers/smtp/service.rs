@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::listener::Server;
+use crate::servers::machine;
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
-use crate::servers::smtp::address::ReversePath;
+use crate::servers::smtp::address::{Domain, Mailbox, ReversePath};
 use crate::servers::smtp::session::{
     Delivery, Effect, Outcome, Relaying, SmtpSession, Transaction,
 };
@@ -71,8 +72,15 @@ impl SmtpService {
         }
     }
 
-    fn relaying(&self) -> Relaying {
-        if self.settings.relays_for(self.peer) { Relaying::Allowed } else { Relaying::Denied }
+    /// Mail for an address of this machine is for its users, by whatever name it goes.
+    fn relay(&self, mailbox: Mailbox) -> Outcome {
+        if let Domain::Literal(address) = mailbox.domain
+            && machine::has(address)
+        {
+            return self.verify(&mailbox.local_part.into_string());
+        }
+        let may = self.settings.relays_for(self.peer);
+        Outcome::Relay(mailbox, if may { Relaying::Allowed } else { Relaying::Denied })
     }
 
     fn message_most(&mut self) -> u64 {
@@ -103,7 +111,7 @@ impl Service for SmtpService {
     ) -> Result<Outcome, End> {
         let transaction = match effect {
             Effect::Verify(local_part) => return Ok(self.verify(&local_part)),
-            Effect::Relay(mailbox) => return Ok(Outcome::Relay(mailbox, self.relaying())),
+            Effect::Relay(mailbox) => return Ok(self.relay(mailbox)),
             Effect::Deliver(transaction) => transaction,
         };
         // Boxed, because an idle session should not keep the room that the work needs.
