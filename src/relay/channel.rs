@@ -13,13 +13,13 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::conversation::{Awaited, Command};
-use crate::relay::reply::{LONGEST_LINE, Reply, ReplyReader};
+use crate::relay::reply::{LONGEST_LINE, Manner, Reply, ReplyReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
 use crate::servers::presence::Presence;
 use crate::wire::event::{KeptLine, Kind, Side};
-use crate::wire::line::LineBuffer;
+use crate::wire::line::{Line, LineBuffer};
 
 /// Octets read at once.
 const READ: usize = 4_096;
@@ -90,6 +90,10 @@ impl Channel {
     /// Waits for a reply, the whole of it within the time for it.
     pub async fn reply(&mut self, awaited: Awaited) -> Result<Reply, Trouble> {
         self.presence.changed(|| awaited.state().into());
+        self.replies.expect(match awaited {
+            Awaited::Text => Manner::LastLineDecides,
+            _ => Manner::Strict,
+        });
         let limit = awaited.time(&self.timeouts);
         let grace = if awaited == Awaited::Text { GRACE } else { Duration::ZERO };
         let reading =
@@ -167,10 +171,26 @@ fn next_reply(
             return Ok(Some(reply));
         }
     }
+    while let Some(line) = line_ended_by_lf_alone(arrived, replies.manner()) {
+        presence.tell(|| Kind::Line(Side::Server, KeptLine::new(&line)));
+        if let Some(reply) = replies.line(&Line::Whole(&line))? {
+            return Ok(Some(reply));
+        }
+    }
     replies.check_unfinished(arrived).inspect_err(|_| {
         presence.tell(|| Kind::Line(Side::Server, KeptLine::new(arrived.unread()).unended()));
     })?;
     Ok(None)
+}
+
+fn line_ended_by_lf_alone(arrived: &mut LineBuffer, manner: Manner) -> Option<Vec<u8>> {
+    if manner == Manner::Strict {
+        return None;
+    }
+    let end = memchr::memchr(b'\n', arrived.unread())?;
+    let line = arrived.unread().get(..end)?.to_vec();
+    arrived.consume(end + 1);
+    Some(line)
 }
 
 /// Does the work, unless it takes longer than `limit` (then there is nothing) or is stopped.

@@ -7,7 +7,8 @@ use crate::relay::status::Status;
 use crate::wire::display::DisplayText;
 use crate::wire::line::{Line, LineBuffer};
 
-/// Lines of one reply; RFC 5321 names no limit, and a host that needs more means us no good.
+/// Lines of one reply; RFC 5321 names no limit, and a host that needs more means us no good. Behind
+/// the dot lines beyond it are not kept.
 pub const MOST_LINES: usize = 100;
 
 /// Octets of one line without its CRLF. RFC 5321 section 4.5.3.1.5 says 512.
@@ -97,16 +98,66 @@ impl Reply {
     }
 }
 
+/// What is taken for a reply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// What RFC 5321 section 4.2.1 allows, and only so much of it.
+    #[default]
+    Strict,
+    /// Whatever ends in a line with a code: that code counts. Behind the dot the host has the
+    /// message, and to find fault with how it says so would mean to send it again and again.
+    LastLineDecides,
+}
+
 /// Puts replies together from their lines.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     texts: Vec<Vec<u8>>,
     code: Option<u16>,
+    manner: Manner,
 }
 
 impl ReplyReader {
+    /// Sets what is taken for the next reply.
+    pub const fn expect(&mut self, manner: Manner) {
+        self.manner = manner;
+    }
+
+    /// How the next reply is read.
+    #[must_use]
+    pub const fn manner(&self) -> Manner {
+        self.manner
+    }
+
     /// Takes the next line; gives the reply if that was its last.
     pub fn line(&mut self, line: &Line<'_>) -> Result<Option<Reply>, Malformed> {
+        match self.manner {
+            Manner::Strict => self.strict(line),
+            Manner::LastLineDecides => self.lenient(line.beginning()),
+        }
+    }
+
+    /// Here an LF alone ends a line, too.
+    fn lenient(&mut self, lines: &[u8]) -> Result<Option<Reply>, Malformed> {
+        for line in lines.split(|&byte| byte == b'\n') {
+            let plain = line.strip_suffix(b"\r").unwrap_or(line);
+            let parsed = ReplyLine::of_plain(plain)
+                .ok_or_else(|| Malformed::NoCode(DisplayText::new(plain)))?;
+            if self.code.replace(parsed.code) != Some(parsed.code) {
+                self.texts.clear();
+            }
+            let kept: usize = self.texts.iter().map(Vec::len).sum();
+            if self.texts.len() < MOST_LINES && kept + parsed.text.len() <= LONGEST_LINE {
+                self.texts.push(parsed.text.to_vec());
+            }
+            if let Place::Last = parsed.place {
+                return Ok(Some(self.finished(parsed.code)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn strict(&mut self, line: &Line<'_>) -> Result<Option<Reply>, Malformed> {
         let Line::Whole(line) = line else {
             return Err(Malformed::LongLine);
         };
@@ -128,6 +179,9 @@ impl ReplyReader {
     /// Whether a line that has begun can still become one, so that nobody waits for its end in
     /// vain.
     pub fn check_unfinished(&self, arrived: &LineBuffer) -> Result<(), Malformed> {
+        if self.manner == Manner::LastLineDecides {
+            return Ok(());
+        }
         if arrived.is_overlong() {
             return Err(Malformed::LongLine);
         }
@@ -290,6 +344,47 @@ mod tests {
         assert_eq!(replies(hundred.as_bytes(), 100), Ok(vec![]));
         let problem = malformed(format!("{hundred}250 x\r\n").as_bytes());
         assert_eq!(problem, Malformed::TooManyLines);
+    }
+
+    /// What is made of it behind the dot.
+    fn behind_the_dot(wire: &[u8]) -> Result<Option<Reply>, Malformed> {
+        let mut buffer = LineBuffer::new(LONGEST_LINE);
+        let mut reader = ReplyReader::default();
+        reader.expect(Manner::LastLineDecides);
+        for piece in wire.chunks(1_000) {
+            buffer.extend(piece);
+            while let Some(line) = buffer.next_line() {
+                if let Some(reply) = reader.line(&line)? {
+                    return Ok(Some(reply));
+                }
+            }
+            reader.check_unfinished(&buffer)?;
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn behind_the_dot_the_code_of_the_last_line_decides_however_long_the_reply() {
+        let lines = |count| "250-and so on\r\n".repeat(count);
+        let long = "x".repeat(100_000);
+        for (wire, code) in [
+            (lines(150) + "250 ok\r\n", 250),
+            (lines(100_000) + "250\r\n", 250),
+            (lines(150) + "554 no\r\n", 554),
+            ("550-a\r\n250 b\r\n".to_owned(), 250),
+            (format!("250-{long}\r\n250 {long}\r\n"), 250),
+            ("250 a\0b\rc\r\n".to_owned(), 250),
+            ("250-a\n250-b\n451 c\r\n".to_owned(), 451),
+        ] {
+            let reply = behind_the_dot(wire.as_bytes()).expect("a reply").expect("a whole one");
+            assert_eq!(reply.code(), code);
+            assert!(reply.texts().iter().map(Vec::len).sum::<usize>() <= LONGEST_LINE);
+            assert!(reply.texts().len() <= MOST_LINES);
+        }
+        let reply = behind_the_dot(b"250-taken\r\n554 no\r\n").expect("a reply");
+        assert_eq!(reply.expect("a whole one").in_one_line().as_str(), "554 no");
+        assert_eq!(behind_the_dot(lines(150).as_bytes()), Ok(None));
+        assert!(matches!(behind_the_dot(b"hello\r\n"), Err(Malformed::NoCode(_))));
     }
 
     fn any_reply() -> impl Strategy<Value = Reply> {

@@ -161,11 +161,33 @@ async fn what_is_no_reply_defers_with_what_is_wrong_with_it() {
         (&endless, "has more than 100 lines"),
         (b"\x1b]0;x\x07\r\n", "is no SMTP reply: \\x1b]0;x\\x07"),
     ] {
-        for place in PLACES {
+        // Behind the dot less is wrong.
+        for place in PLACES.into_iter().filter(|place| *place != Place::Text) {
             let verdict = verdict_of_host_that(place, Act::Raw(octets.to_vec())).await;
             let begins = format!("deferred: mx.example sent a reply that {wrong}, at ");
             assert!(verdict.starts_with(&begins), "{place:?}: {verdict}");
         }
+    }
+    let octets = b"HTTP/1.1 400 Bad Request\r\n".to_vec();
+    let verdict = verdict_of_host_that(Place::Text, Act::Raw(octets)).await;
+    assert!(verdict.starts_with("deferred: mx.example sent a reply that is no SMTP reply: HTTP"));
+}
+
+#[tokio::test]
+async fn behind_the_dot_the_code_of_the_last_line_decides() {
+    let endless = "250-and so on\r\n".repeat(150);
+    for (octets, fate) in [
+        (format!("{endless}250 taken\r\n"), "delivered: 250 and so on and so on"),
+        (format!("{endless}554 not taken\r\n"), "failed: 554 not taken"),
+        ("250-a\r\n550 b\r\n".to_owned(), "failed: 550 b"),
+        ("550-a\r\n250 b\r\n".to_owned(), "delivered: 250 b"),
+        (format!("250 {}\r\n", "x".repeat(9_000)), "delivered: 250 xxx"),
+        ("250 a\0b\r\n".to_owned(), "delivered: 250 a\\x00b"),
+        ("250 ok\n".to_owned(), "delivered: 250 ok"),
+        ("250-a\n451 b\n".to_owned(), "deferred: 451 b"),
+    ] {
+        let verdict = verdict_of_host_that(Place::Text, Act::Raw(octets.into_bytes())).await;
+        assert!(verdict.starts_with(fate), "{verdict} instead of {fate}");
     }
 }
 
