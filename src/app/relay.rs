@@ -19,7 +19,7 @@ use crate::relay::board::{Board, Tally};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
 use crate::relay::mx::Own;
-use crate::relay::resolver::{Dns, ResolverError};
+use crate::relay::resolver::Dns;
 use crate::relay::route::Routes;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::tls::Tls;
@@ -94,7 +94,7 @@ pub fn relay(
                 loopback: settings.loopback,
             },
         },
-        resolver: resolver(settings).unwrap_or_else(Dns::from),
+        resolver: Arc::new(resolver(settings)),
         client: Arc::new(client),
         connections_per_domain: settings.connections_per_domain,
         bounces: settings.bounces,
@@ -102,7 +102,7 @@ pub fn relay(
     })
 }
 
-fn resolver(settings: &RelaySettings) -> Result<Dns, ResolverError> {
+fn resolver(settings: &RelaySettings) -> Dns {
     let patience = settings.timeouts.connect;
     match settings.resolver {
         Some(server) => Dns::at(server, patience),

@@ -1,9 +1,12 @@
 //! Asks name servers for mail hosts and addresses. Knows nothing of mail beyond MX records.
 
-use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
@@ -11,7 +14,7 @@ use hickory_resolver::config::{
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
 use thiserror::Error;
 
@@ -26,6 +29,12 @@ const RETRIES: usize = 1;
 /// CNAMEs that are followed from one name to the next.
 const MOST_ALIASES: usize = 8;
 
+/// Where the system names its name servers.
+const SYSTEM: &str = "/etc/resolv.conf";
+
+/// The port of name servers.
+const DNS_PORT: u16 = 53;
+
 /// What the relay asks name servers.
 pub trait Resolver: Send + Sync {
     /// The MX records of a domain, in no order.
@@ -36,6 +45,9 @@ pub trait Resolver: Send + Sync {
 
     /// The addresses of a host, those of both families taking turns.
     fn addresses(&self, host: &str) -> impl Future<Output = Result<Vec<IpAddr>, NotFound>> + Send;
+
+    /// Forgets what was answered, and who is to be asked where that may have changed.
+    fn renew(&self) {}
 }
 
 /// Why there is nothing.
@@ -54,7 +66,7 @@ pub enum NotFound {
 
 /// Why no name server can be asked at all.
 #[derive(Debug, Error)]
-pub enum ResolverError {
+enum NoServers {
     /// The system's configuration cannot be read.
     #[error("cannot find out the system's name servers ({0}); name one with --resolver ADDR")]
     System(NetError),
@@ -64,57 +76,133 @@ pub enum ResolverError {
 }
 
 /// Asks real name servers: over UDP, and over TCP what does not fit.
-pub struct Dns(Result<TokioResolver, ResolverError>);
+pub struct Dns {
+    servers: Servers,
+    /// How long one try takes at most.
+    patience: Duration,
+    current: Mutex<Option<Current>>,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone)]
+enum Servers {
+    /// This one and nobody else.
+    At(SocketAddr),
+    /// Those that a file names, which somebody may change at any time, at this port.
+    Listed(PathBuf, u16),
+}
+
+/// Who is asked now.
+struct Current {
+    resolver: Arc<Result<TokioResolver, NoServers>>,
+    /// The file that named them, as it was then.
+    file: Option<Stamp>,
+}
+
+/// Enough of a file to see that it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    octets: u64,
+    changed: (i64, i64),
+}
 
 impl fmt::Debug for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Dns").field(&self.0.as_ref().err()).finish()
-    }
-}
-
-/// Where nobody can be asked, every answer is why.
-impl From<ResolverError> for Dns {
-    fn from(error: ResolverError) -> Self {
-        Self(Err(error))
+        f.debug_tuple("Dns").field(&self.servers).finish()
     }
 }
 
 impl Dns {
-    /// Asks the system's name servers, and its hosts file for addresses. No try takes longer than
-    /// `patience`.
-    pub fn of_system(patience: Duration) -> Result<Self, ResolverError> {
-        let (config, options) = read_system_conf().map_err(ResolverError::System)?;
-        Self::new(config, options, ResolveHosts::Always, patience)
+    /// Asks the system's name servers, whoever they are at the moment, and its hosts file for
+    /// addresses. No try takes longer than `patience`.
+    #[must_use]
+    pub fn of_system(patience: Duration) -> Self {
+        Self::listed_in(Path::new(SYSTEM), DNS_PORT, patience)
+    }
+
+    /// The same, where another file names them, and at another port.
+    #[must_use]
+    pub fn listed_in(file: &Path, port: u16, patience: Duration) -> Self {
+        Self::new(Servers::Listed(file.to_owned(), port), patience)
     }
 
     /// Asks this server and nothing else. No try takes longer than `patience`.
-    pub fn at(server: SocketAddr, patience: Duration) -> Result<Self, ResolverError> {
-        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
-            .map(|connection| with_port(connection, server.port()))
-            .to_vec();
-        let server = NameServerConfig::new(server.ip(), true, connections);
-        let config = ResolverConfig::from_name_servers(vec![server]);
-        Self::new(config, ResolverOpts::default(), ResolveHosts::Never, patience)
+    #[must_use]
+    pub fn at(server: SocketAddr, patience: Duration) -> Self {
+        Self::new(Servers::At(server), patience)
     }
 
-    fn new(
-        config: ResolverConfig,
-        mut options: ResolverOpts,
-        hosts: ResolveHosts,
-        patience: Duration,
-    ) -> Result<Self, ResolverError> {
+    fn new(servers: Servers, patience: Duration) -> Self {
+        Self { servers, patience, current: Mutex::new(None) }
+    }
+
+    /// Whoever is to be asked now.
+    fn resolver(&self) -> Arc<Result<TokioResolver, NoServers>> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.servers.stamp();
+        match &*current {
+            Some(Current { resolver, file: then }) if *then == file => Arc::clone(resolver),
+            _ => {
+                let resolver = Arc::new(self.servers.resolver(self.patience));
+                *current = Some(Current { resolver: Arc::clone(&resolver), file });
+                resolver
+            }
+        }
+    }
+}
+
+impl Servers {
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::At(_) => None,
+            Self::Listed(file, _) => fs::metadata(file).ok().map(|file| Stamp {
+                inode: file.ino(),
+                octets: file.size(),
+                changed: (file.ctime(), file.ctime_nsec()),
+            }),
+        }
+    }
+
+    fn resolver(&self, patience: Duration) -> Result<TokioResolver, NoServers> {
+        let (config, mut options, hosts) = match self {
+            Self::At(server) => {
+                let server = at_port(server.ip(), server.port());
+                let config = ResolverConfig::from_name_servers(vec![server]);
+                (config, ResolverOpts::default(), ResolveHosts::Never)
+            }
+            Self::Listed(file, port) => {
+                let read = fs::read(file).map_err(NetError::from).and_then(parse_resolv_conf);
+                let (config, options) = read.map_err(NoServers::System)?;
+                let servers = config.name_servers().iter();
+                let servers = servers.map(|server| at_port(server.ip, *port)).collect();
+                (ResolverConfig::from_name_servers(servers), options, ResolveHosts::Always)
+            }
+        };
         options.timeout = patience.min(PATIENCE);
         options.attempts = RETRIES;
         options.use_hosts_file = hosts;
         let provider = TokioRuntimeProvider::default();
         let builder: ResolverBuilder<_> = TokioResolver::builder_with_config(config, provider);
-        let resolver = builder.with_options(options).build();
-        resolver.map(|resolver| Self(Ok(resolver))).map_err(ResolverError::Unusable)
+        builder.with_options(options).build().map_err(NoServers::Unusable)
     }
+}
 
+fn at_port(address: IpAddr, port: u16) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    let connections = connections.map(|mut connection| {
+        connection.port = port;
+        connection
+    });
+    NameServerConfig::new(address, true, connections.to_vec())
+}
+
+impl Dns {
     async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, NotFound> {
         let name = absolute(name)?;
-        let resolver = self.0.as_ref().map_err(|error| NotFound::NoAnswer(error.to_string()))?;
+        let resolver = self.resolver();
+        let resolver = (*resolver).as_ref();
+        let resolver = resolver.map_err(|error| NotFound::NoAnswer(error.to_string()))?;
         let lookup = resolver.lookup(name, kind).await;
         let lookup = lookup.map_err(|error| not_found(&error))?;
         let records = lookup.answers().iter();
@@ -159,11 +247,10 @@ impl Resolver for Dns {
         }
         Ok(found)
     }
-}
 
-fn with_port(mut connection: ConnectionConfig, port: u16) -> ConnectionConfig {
-    connection.port = port;
-    connection
+    fn renew(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// A name that no search list of the system is tried on.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::relay::conversation::opening::{Login, Protection};
 use crate::relay::mx::{self, Exchange, Host, Own, Target};
@@ -140,40 +142,39 @@ impl Routes {
         }
     }
 
-    /// Where to connect to, in the order to be tried; never an empty list.
+    /// Where to connect to, in the order to be tried; never an empty list. Takes no longer than
+    /// [`LOOKUP_BUDGET`]: what has been found by then is what there is.
     pub async fn targets(
         &self,
         way: &Way,
-        resolver: &impl Resolver,
+        resolver: &Arc<impl Resolver + 'static>,
         chance: &mut Rng,
     ) -> Result<Vec<Target>, Verdict> {
-        let search = async {
-            match (way, &self.smarthost) {
-                (Way::Domain(domain), _) => self.of_domain(domain, resolver, chance).await,
-                (Way::Literal(address), _) => self.of_literal(*address),
-                (Way::Named(host), _) => self.of_named(host, resolver).await,
-                (Way::Smarthost, Some(smarthost)) => self.of_named(&smarthost.host, resolver).await,
-                (Way::Smarthost, None) => Err(no_address("the smarthost")),
+        let end = Instant::now() + LOOKUP_BUDGET;
+        match (way, &self.smarthost) {
+            (Way::Domain(domain), _) => self.of_domain(domain, resolver, chance, end).await,
+            (Way::Literal(address), _) => self.of_literal(*address),
+            (Way::Named(host), _) => self.of_named(host, resolver, end).await,
+            (Way::Smarthost, Some(smarthost)) => {
+                self.of_named(&smarthost.host, resolver, end).await
             }
-        };
-        match timeout(LOOKUP_BUDGET, search).await {
-            Ok(targets) => targets,
-            Err(_) => Err(no_answer("the name servers take too long")),
+            (Way::Smarthost, None) => Err(no_address("the smarthost")),
         }
     }
 
     async fn of_domain(
         &self,
         domain: &str,
-        resolver: &impl Resolver,
+        resolver: &Arc<impl Resolver + 'static>,
         chance: &mut Rng,
+        end: Instant,
     ) -> Result<Vec<Target>, Verdict> {
-        let hosts = match resolver.exchanges(domain).await {
+        let hosts = match until(end, resolver.exchanges(domain)).await {
             Ok(records) => {
                 let order = mx::in_order(domain, records, chance)?;
-                hosts(domain, order, resolver).await?
+                hosts(domain, order, resolver, end).await?
             }
-            Err(NotFound::NoRecord) => implicit(domain, resolver).await?,
+            Err(NotFound::NoRecord) => implicit(domain, resolver, end).await?,
             Err(NotFound::NoName) => return Err(no_domain(domain)),
             // Never the address instead: the mail would go where its owner does not want it.
             Err(NotFound::NoAnswer(why)) => {
@@ -200,12 +201,13 @@ impl Routes {
     async fn of_named(
         &self,
         hop: &NextHop,
-        resolver: &impl Resolver,
+        resolver: &Arc<impl Resolver + 'static>,
+        end: Instant,
     ) -> Result<Vec<Target>, Verdict> {
         let port = hop.port.unwrap_or(self.port);
         let addresses = match hop.host.parse() {
             Ok(address) => vec![address],
-            Err(_) => resolver.addresses(&hop.host).await.map_err(|why| {
+            Err(_) => until(end, resolver.addresses(&hop.host)).await.map_err(|why| {
                 let reason = format!("no address of {} found: {why}", hop.host);
                 no_answer(&reason)
             })?,
@@ -219,9 +221,22 @@ impl Routes {
     }
 }
 
+/// The answer, if it comes in time.
+async fn until<T>(
+    end: Instant,
+    answer: impl Future<Output = Result<T, NotFound>>,
+) -> Result<T, NotFound> {
+    let late = || Err(NotFound::NoAnswer("the name servers take too long".to_owned()));
+    timeout_at(end, answer).await.unwrap_or_else(|_| late())
+}
+
 /// RFC 5321 section 5.1: a domain without MX records is its own host.
-async fn implicit(domain: &str, resolver: &impl Resolver) -> Result<Vec<Host>, Verdict> {
-    match resolver.addresses(domain).await {
+async fn implicit(
+    domain: &str,
+    resolver: &Arc<impl Resolver + 'static>,
+    end: Instant,
+) -> Result<Vec<Host>, Verdict> {
+    match until(end, resolver.addresses(domain)).await {
         Ok(addresses) => Ok(vec![host_without_record(domain, addresses)]),
         Err(NotFound::NoName) => Err(no_domain(domain)),
         Err(NotFound::NoRecord) => Err(no_address(domain)),
@@ -231,17 +246,29 @@ async fn implicit(domain: &str, resolver: &impl Resolver) -> Result<Vec<Host>, V
     }
 }
 
-/// The hosts among `exchanges` that have addresses. Where there are MX records, the address of
-/// the domain itself is never used (RFC 5321 section 5.1).
+/// The hosts among `exchanges` that have addresses, in the same order. They are looked up side by
+/// side: each may have name servers of its own that say nothing. Where there are MX records, the
+/// address of the domain itself is never used (RFC 5321 section 5.1).
 async fn hosts(
     domain: &str,
     exchanges: Vec<Exchange>,
-    resolver: &impl Resolver,
+    resolver: &Arc<impl Resolver + 'static>,
+    end: Instant,
 ) -> Result<Vec<Host>, Verdict> {
+    let mut lookups = JoinSet::new();
+    for (nth, exchange) in exchanges.into_iter().enumerate() {
+        let resolver = Arc::clone(resolver);
+        lookups.spawn(async move {
+            let addresses = until(end, resolver.addresses(&exchange.host)).await;
+            (nth, exchange, addresses)
+        });
+    }
+    let mut found = lookups.join_all().await;
+    found.sort_unstable_by_key(|(nth, ..)| *nth);
     let mut hosts = Vec::new();
     let mut unanswered = None;
-    for exchange in exchanges {
-        match resolver.addresses(&exchange.host).await {
+    for (_, exchange, addresses) in found {
+        match addresses {
             Ok(addresses) => hosts.push(Host { exchange, addresses }),
             Err(NotFound::NoAnswer(why)) => {
                 unanswered = Some(format!("no address of {} found: {why}", exchange.host));
@@ -297,10 +324,12 @@ mod tests {
     use crate::relay::mx::Loopback;
 
     /// Name servers that know what stands here, and nothing else exists.
-    #[derive(Default)]
+    #[derive(Clone, Default)]
     struct Zone {
         exchanges: BTreeMap<&'static str, Result<Vec<Exchange>, NotFound>>,
         addresses: BTreeMap<&'static str, Result<Vec<IpAddr>, NotFound>>,
+        /// How long it takes to find out about hosts whose names begin with `silent`.
+        silence: Duration,
     }
 
     impl Zone {
@@ -336,6 +365,10 @@ mod tests {
         }
 
         async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NotFound> {
+            if host.starts_with("silent") {
+                tokio::time::sleep(self.silence).await;
+                return Err(NotFound::NoAnswer("time-out".to_owned()));
+            }
             let found = self.addresses.get(host).cloned();
             found.unwrap_or(Err(NotFound::NoName))
         }
@@ -350,8 +383,8 @@ mod tests {
     }
 
     async fn targets(routes: &Routes, domain: &str, zone: &Zone) -> Result<Vec<String>, Verdict> {
-        let way = routes.way(domain)?;
-        let targets = routes.targets(&way, zone, &mut Rng::with_seed(1)).await?;
+        let (way, zone) = (routes.way(domain)?, Arc::new(zone.clone()));
+        let targets = routes.targets(&way, &zone, &mut Rng::with_seed(1)).await?;
         let shown = |target: &Target| format!("{} {}", target.host, target.address);
         Ok(targets.iter().map(shown).collect())
     }
@@ -420,6 +453,28 @@ mod tests {
         );
         is_deferred(of("half.example").await, "no address of half.example found: SERVFAIL");
         is_deferred(of("hosts.example").await, "no address of servfail2.example found: SERVFAIL");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_found_among_silent_name_servers_is_used() {
+        let silent: Vec<(u16, String)> =
+            (0..8).map(|nth| (nth * 10, format!("silent{nth}.example"))).collect();
+        let mut records: Vec<(u16, &str)> =
+            silent.iter().map(|(preference, host)| (*preference, host.as_str())).collect();
+        records.push((10, "good.example"));
+        // What takes longer than all of it may is what has not been found.
+        for silence in [Duration::from_secs(10), LOOKUP_BUDGET * 2] {
+            let zone = Zone { silence, ..Zone::default() }
+                .mx("x.example", &records)
+                .mx("y.example", &records[..8])
+                .address("good.example", "192.0.2.1");
+            let began = Instant::now();
+            let found = targets(&routes(), "x.example", &zone).await;
+            assert_eq!(found.expect("targets"), ["good.example 192.0.2.1:25"]);
+            assert!(began.elapsed() <= silence.min(LOOKUP_BUDGET));
+            let none = targets(&routes(), "y.example", &zone).await.expect_err("a target");
+            assert!(matches!(none, Verdict::Deferred(..)), "{none:?}");
+        }
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub struct Relay<R> {
     /// Which way mail goes.
     pub routes: Routes,
     /// Who is asked for hosts.
-    pub resolver: R,
+    pub resolver: Arc<R>,
     /// How connections are made.
     pub client: Arc<Client>,
     /// Connections to the hosts of one domain, and to one host.
@@ -128,6 +128,7 @@ impl<R: Resolver + 'static> Relay<R> {
         let queue = self.directory.queue().until(self.client.stop.clone());
         let _lock = queue.begin_run().map_err(RunError::Lock)?.ok_or(RunError::UnderWay)?;
         let entries = queue.entries().await?;
+        self.resolver.renew();
         let run = Arc::new(Run::new(self, queue));
         let ways = run.plan(entries, choice);
         run.go(ways).await;

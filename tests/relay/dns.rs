@@ -1,6 +1,7 @@
 //! From a domain to its hosts, with a real resolver and a name server that does as it is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -34,6 +35,11 @@ fn zone(name: &str, kind: RecordType) -> Answer {
         ("garbage.example", RecordType::MX) => Garbage,
         ("servfail.example", RecordType::MX) | ("half.example", RecordType::AAAA) => ServFail,
         ("long.example", RecordType::MX) => OverTcp(many_records()),
+        ("slow.example", RecordType::MX) => {
+            let silent = (0..8).map(|nth| mx(nth, &format!("silent-host-{nth}.example.")));
+            Records(silent.chain([mx(10, "a.example.")]).collect())
+        }
+        (name, _) if name.starts_with("silent-host-") => Silence,
         ("gone-hosts.example", RecordType::MX) => Records(vec![mx(10, "nothing-there.example.")]),
         ("nothing-there.example" | "nxdomain.example", _) => NxDomain,
         // Whatever else exists has an address, which must not be used where MX counts.
@@ -49,14 +55,14 @@ fn many_records() -> Vec<RData> {
 
 struct Lookup {
     server: NameServer,
-    dns: Dns,
+    dns: Arc<Dns>,
     routes: Routes,
 }
 
 impl Lookup {
     async fn new() -> Self {
         let server = NameServer::of(zone).await;
-        let dns = Dns::at(server.address, Duration::from_millis(300)).expect("a resolver");
+        let dns = Arc::new(Dns::at(server.address, Duration::from_millis(300)));
         let routes = Routes {
             named: BTreeMap::new(),
             smarthost: None,
@@ -170,6 +176,52 @@ async fn a_name_server_in_trouble_defers_and_the_address_is_not_used_instead() {
 }
 
 #[tokio::test]
+async fn eight_hosts_with_silent_name_servers_do_not_hide_the_ninth() {
+    let lookup = Lookup::new().await;
+    let began = Instant::now();
+    Lookup::is(
+        lookup.of("slow.example").await,
+        &["a.example 127.0.0.2:2525", "a.example [::1]:2525", "a.example 127.0.0.3:2525"],
+    );
+    // All of them are asked side by side: each alone takes as long as two tries.
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_name_servers_are_read_anew_when_the_file_that_lists_them_has_changed() {
+    let knowing = |address: &'static str| {
+        move |_: &str, kind| match kind {
+            RecordType::A => Records(vec![at(address)]),
+            _ => Records(vec![at("2001:db8::1")]),
+        }
+    };
+    let one = NameServer::of(knowing("192.0.2.1")).await;
+    let other = NameServer::beside(&one, knowing("192.0.2.2")).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("resolv.conf");
+    let listing = |server: &NameServer| format!("nameserver {}\n", server.address.ip());
+    let dns = Dns::listed_in(&file, one.address.port(), Duration::from_secs(2));
+    let answer = dns.addresses("x.example").await;
+    let Err(NotFound::NoAnswer(why)) = answer else { panic!("{answer:?}") };
+    assert!(why.contains("--resolver ADDR"), "{why}");
+    for (server, address) in [(&one, "192.0.2.1"), (&other, "192.0.2.2"), (&one, "192.0.2.1")] {
+        // A new file in the place of the old one, as resolvconf and NetworkManager do it.
+        let draft = dir.path().join("draft");
+        std::fs::write(&draft, listing(server)).expect("written");
+        std::fs::rename(&draft, &file).expect("renamed");
+        let found = dns.addresses("x.example").await.expect("an address");
+        assert_eq!(found[0].to_string(), address);
+    }
+    // For each run they are asked anew.
+    let questions = one.questions();
+    dns.addresses("x.example").await.expect("an address");
+    assert_eq!(one.questions(), questions);
+    dns.renew();
+    dns.addresses("x.example").await.expect("an address");
+    assert!(one.questions() > questions);
+}
+
+#[tokio::test]
 async fn a_long_answer_is_fetched_over_tcp() {
     let lookup = Lookup::new().await;
     let targets = lookup.of("long.example").await.expect("targets");
@@ -179,7 +231,7 @@ async fn a_long_answer_is_fetched_over_tcp() {
 #[tokio::test]
 async fn without_a_name_server_nobody_waits_long() {
     let server = NameServer::of(|_, _| Silence).await;
-    let dns = Dns::at(server.address, Duration::from_millis(200)).expect("a resolver");
+    let dns = Dns::at(server.address, Duration::from_millis(200));
     let began = Instant::now();
     let answer = dns.exchanges("x.example").await;
     assert!(matches!(answer, Err(NotFound::NoAnswer(_))), "{answer:?}");

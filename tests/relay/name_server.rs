@@ -68,7 +68,24 @@ impl NameServer {
     pub(crate) async fn of(
         zone: impl Fn(&str, RecordType) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let (udp, tcp) = same_port().await;
+        Self::on(same_port().await, zone)
+    }
+
+    /// The same at the port of `other` and at another address of this machine.
+    pub(crate) async fn beside(
+        other: &Self,
+        zone: impl Fn(&str, RecordType) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 2], other.address.port()));
+        let udp = UdpSocket::bind(address).await.expect("a port");
+        let tcp = TcpListener::bind(address).await.expect("a port");
+        Self::on((udp, tcp), zone)
+    }
+
+    fn on(
+        (udp, tcp): (UdpSocket, TcpListener),
+        zone: impl Fn(&str, RecordType) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = udp.local_addr().expect("an address");
         let zone: Zone = Arc::new(zone);
         let questions = Arc::new(AtomicUsize::new(0));

@@ -42,7 +42,7 @@ impl Post {
                 port: 25,
                 own: Own::default(),
             },
-            resolver: Dns::at(nobody, Duration::from_millis(200)).expect("a resolver"),
+            resolver: Arc::new(Dns::at(nobody, Duration::from_millis(200))),
             client: Arc::new(harness::Relay::new().client),
             connections_per_domain: TO_ONE_HOST,
             bounces: Bounces::Never,
@@ -497,7 +497,7 @@ async fn hosts_are_found_with_the_name_servers() {
     })
     .await;
     let mut post = Post::new().impatient();
-    post.relay.resolver = Dns::at(server.address, Duration::from_secs(5)).expect("a resolver");
+    post.relay.resolver = Arc::new(Dns::at(server.address, Duration::from_secs(5)));
     post.relay.routes.port = host.address.port();
     post.relay.routes.own.loopback = Loopback::Allowed;
     let post = post.ready();
