@@ -8,8 +8,9 @@ use thiserror::Error;
 /// Recipients of one transaction (RFC 5321 section 4.5.3.1.8: every host takes as many).
 pub const MOST_RECIPIENTS: usize = 100;
 
-/// Octets of an address: a path of 256 without its brackets (RFC 5321 section 4.5.3.1.3).
-const LONGEST_ADDRESS: usize = 254;
+/// Octets of an address: a local part of 255, each of them escaped and all of them quoted, and a
+/// domain of 255.
+const LONGEST_ADDRESS: usize = 2 * 255 + 2 + 1 + 255;
 
 /// A local part at a domain, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,9 +59,11 @@ impl Address {
     }
 }
 
+/// As mail hosts are told it: without a dot at its end, which is none of a domain (RFC 5321 section
+/// 2.3.5) and which queues of old may have.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.text.strip_suffix('.').unwrap_or(&self.text))
     }
 }
 
@@ -171,7 +174,15 @@ mod tests {
         ] {
             assert!(Address::parse(text).is_err(), "{text:?}");
         }
-        assert!(Address::parse(&format!("{}@x", "a".repeat(253))).is_err());
+        assert!(Address::parse(&format!("{}@x", "a".repeat(255))).is_ok());
+        assert!(Address::parse(&format!("{}@x", "a".repeat(767))).is_err());
+    }
+
+    #[test]
+    fn nobody_is_told_a_dot_at_the_end_of_a_domain() {
+        let address = Address::parse("user@example.org.").expect("an address");
+        assert_eq!(address.to_string(), "user@example.org");
+        assert_eq!(address.as_str(), "user@example.org.");
     }
 
     #[test]

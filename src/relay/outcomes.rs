@@ -34,8 +34,9 @@ impl Outcomes {
         block.recipients.retain_mut(|recipient| {
             let outcome = of_entry.and_then(|entry| entry.get(&recipient.forward_path));
             changed |= outcome.is_some() || recipient.state == RecipientState::Delivered;
-            tried
-                .extend(outcome.map(|(at, verdict)| record(&recipient.forward_path, *at, verdict)));
+            if let Some((at, verdict)) = outcome {
+                tried.extend(record(&recipient.forward_path, *at, verdict));
+            }
             stays(recipient, outcome.map(|(_, verdict)| verdict), now)
         });
         block.remember(tried);
@@ -72,17 +73,18 @@ fn stays(recipient: &mut Recipient, verdict: Option<&Verdict>, now: SystemTime) 
     true
 }
 
-/// What the queue remembers of an attempt.
-fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Tried {
+/// What the queue remembers of an attempt, if it did not succeed.
+fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Option<Tried> {
+    let ended = match verdict {
+        Verdict::Delivered(_) => return None,
+        Verdict::Deferred(_, Again::BehindOthers) => Ended::Broke,
+        Verdict::Deferred(..) => Ended::Deferred,
+        Verdict::Failed(_) => Ended::Failed,
+    };
     let Diagnosis { status, source, reason } = verdict.diagnosis();
-    Tried {
+    Some(Tried {
         at: seconds(at),
-        ended: match verdict {
-            Verdict::Delivered(_) => Ended::Delivered,
-            Verdict::Deferred(_, Again::BehindOthers) => Ended::Broke,
-            Verdict::Deferred(..) => Ended::Deferred,
-            Verdict::Failed(_) => Ended::Failed,
-        },
+        ended,
         status: status.to_string(),
         host: match source {
             Source::Host(host) => Some(host.as_str().replace(' ', "_")),
@@ -90,7 +92,7 @@ fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Tried {
         },
         forward_path: forward_path.to_owned(),
         reply: kept(reason),
-    }
+    })
 }
 
 /// Whether an errand for this recipient is to stand behind those of others: a host has broken the
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(read, block);
         assert!(goes_last(&read, "a@x") && !goes_last(&read, "c@x"));
         let ended: Vec<Ended> = read.tried.iter().map(|tried| tried.ended).collect();
-        assert_eq!(ended, [Ended::Broke, Ended::Delivered]);
+        assert_eq!(ended, [Ended::Broke]);
     }
 
     #[test]

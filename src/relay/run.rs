@@ -409,7 +409,8 @@ impl<R: Resolver + 'static> Run<R> {
         let reverse_path = ReversePath::parse(&entry.block.reverse_path)
             .map_err(|bad| Verdict::failed(Status::BAD_ADDRESS, &bad.to_string()))?;
         let queued = local_time(entry.block.queued);
-        let received = text::received(&self.relay.domain, &entry.block.id, queued);
+        let Block { id, client, .. } = &entry.block;
+        let received = text::received(client.as_ref(), &self.relay.domain, id, queued);
         let text = QueuedText::new(self.queue.clone(), entry);
         let (_, hops) = text.header().await.map_err(|error| unreadable(&error))?;
         if hops.are_too_many() {

@@ -3,12 +3,14 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, FixedOffset};
 use memchr::memchr2;
 
+use crate::store::queue::Client;
 use crate::wire::dot::Stuffer;
 
 /// `Received:` lines in a header; more mean a loop (RFC 5321 section 6.3: at least 100).
@@ -55,12 +57,32 @@ impl<M: MessageText> Letter<M> {
     }
 }
 
-/// The trace line that we add (RFC 5321 section 4.4). The same at each attempt, so that a host
-/// that gets a message twice can tell.
+/// The trace line that we add (RFC 5321 section 4.4): who brought the message to `domain`, and
+/// when. The same at each attempt, so that a host that gets a message twice can tell.
 #[must_use]
-pub fn received(domain: &str, id: &str, queued: DateTime<FixedOffset>) -> String {
+pub fn received(
+    client: Option<&Client>,
+    domain: &str,
+    id: &str,
+    queued: DateTime<FixedOffset>,
+) -> String {
     let date = queued.to_rfc2822();
-    format!("Received: by {domain} (mailconsole) with SMTP id {id}; {date}\r\n")
+    let from = client.map_or_else(|| NOBODY_KNOWS.to_owned(), from);
+    format!("Received: from {from} by {domain} (mailconsole) with SMTP id {id}; {date}\r\n")
+}
+
+/// The FROM clause must be there. Queues of old do not say who it was.
+const NOBODY_KNOWS: &str = "unknown";
+
+/// `client.example ([192.0.2.1])`: what the client said, and what is known.
+fn from(client: &Client) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]#".contains(&byte);
+    let is_plain = !client.helo.is_empty() && client.helo.bytes().all(plain);
+    let helo = if is_plain { &client.helo } else { NOBODY_KNOWS };
+    match client.address {
+        IpAddr::V4(address) => format!("{helo} ([{address}])"),
+        IpAddr::V6(address) => format!("{helo} ([IPv6:{address}])"),
+    }
 }
 
 /// Makes wire octets of message text that passes in pieces.
@@ -255,13 +277,27 @@ mod tests {
     }
 
     #[test]
-    fn the_trace_line_names_us_the_entry_and_when_it_was_queued() {
+    fn the_trace_line_names_the_client_us_the_entry_and_when_it_was_queued() {
         let queued = DateTime::parse_from_rfc3339("2025-09-17T11:00:00+02:00").expect("a date");
-        assert_eq!(
-            received("relay.example", "4f1c", queued),
-            "Received: by relay.example (mailconsole) with SMTP id 4f1c; \
-             Wed, 17 Sep 2025 11:00:00 +0200\r\n"
-        );
+        for (address, helo, from) in [
+            ("192.0.2.1", "client.example", "client.example ([192.0.2.1])"),
+            ("::1", "my_app_1", "my_app_1 ([IPv6:::1])"),
+            ("127.0.0.1", "[127.0.0.1]", "[127.0.0.1] ([127.0.0.1])"),
+            ("127.0.0.1", "a b) by x (", "unknown ([127.0.0.1])"),
+            ("127.0.0.1", "", "unknown ([127.0.0.1])"),
+        ] {
+            let address = address.parse().expect("an address");
+            let client = Client { address, helo: helo.to_owned() };
+            assert_eq!(
+                received(Some(&client), "relay.example", "4f1c", queued),
+                format!(
+                    "Received: from {from} by relay.example (mailconsole) with SMTP id 4f1c; \
+                     Wed, 17 Sep 2025 11:00:00 +0200\r\n"
+                )
+            );
+        }
+        let old = received(None, "relay.example", "4f1c", queued);
+        assert!(old.starts_with("Received: from unknown by relay.example (mailconsole) "), "{old}");
     }
 
     fn hops(message: &str) -> Hops {

@@ -90,7 +90,7 @@ pub struct Client {
     pub helo: String,
 }
 
-/// An attempt to deliver to one recipient, and how it ended.
+/// An attempt to deliver to a recipient who is still there, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
     /// When, in seconds since 1970.
@@ -110,8 +110,6 @@ pub struct Tried {
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The host has taken the message.
-    Delivered,
     /// Not now.
     Deferred,
     /// Not now: a host has broken the conversation about this message off.
@@ -121,13 +119,12 @@ pub enum Ended {
 }
 
 impl Ended {
-    const ALL: [Self; 4] = [Self::Delivered, Self::Deferred, Self::Broke, Self::Failed];
+    const ALL: [Self; 3] = [Self::Deferred, Self::Broke, Self::Failed];
 
     /// The word for it, in the file and for people.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Delivered => "delivered",
             Self::Deferred => "deferred",
             Self::Broke => "broke-off",
             Self::Failed => "failed",
@@ -249,17 +246,19 @@ impl Block {
     }
 
     /// Remembers attempts, which were later than those that are remembered. The last one for each
-    /// recipient that is there stays, and the latest of the others.
+    /// recipient stays, and the latest of the others; nothing of who is no longer there.
     pub fn remember(&mut self, attempts: impl IntoIterator<Item = Tried>) {
         self.tried.extend(attempts);
-        let mut last_of: HashSet<&str> =
+        let there: HashSet<&str> =
             self.recipients.iter().map(|recipient| recipient.forward_path.as_str()).collect();
+        let mut without_last = there.clone();
         let mut others = 0;
-        let mut kept: Vec<bool> = Vec::with_capacity(self.tried.len());
+        let mut kept = Vec::with_capacity(self.tried.len());
         for tried in self.tried.iter().rev() {
-            let is_last = last_of.remove(tried.forward_path.as_str());
-            others += usize::from(!is_last);
-            kept.push(is_last || others <= TRIED_MOST);
+            let is_last = without_last.remove(tried.forward_path.as_str());
+            let is_there = there.contains(tried.forward_path.as_str());
+            others += usize::from(is_there && !is_last);
+            kept.push(is_last || is_there && others <= TRIED_MOST);
         }
         let mut kept = kept.into_iter().rev();
         self.tried.retain(|_| kept.next().unwrap_or(true));
@@ -963,8 +962,11 @@ mod tests {
         block.remember((2..1_000).map(|at| tried(at, if at == 2 { "gone@x" } else { "b@x" })));
         let kept: Vec<u64> = block.tried.iter().map(|tried| tried.at).collect();
         assert_eq!(kept, [vec![1], (799..1_000).collect()].concat());
+        block.recipients.pop();
+        block.remember([]);
+        assert_eq!(block.tried.len(), 1);
         assert_eq!(block.last_tried("a@x").map(|tried| tried.at), Some(1));
-        assert_eq!(block.last_tried("b@x").map(|tried| tried.at), Some(999));
+        assert_eq!(block.last_tried("b@x"), None);
     }
 
     fn attempt() -> impl Strategy<Value = Tried> {

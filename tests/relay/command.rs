@@ -2,12 +2,14 @@
 //! is left when it is killed.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use mailconsole::servers::machine;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -215,7 +217,7 @@ async fn the_conversation_has_the_form_of_the_servers() {
     post.queue(&["a@x.example"], "two").await;
     let ended = post.relay(&["-vv"]).await;
     assert!(ended.stderr.contains("] C: Subject: two\n"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("] C: Received: by localhost "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("] C: Received: from unknown by localhost "), "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -304,6 +306,96 @@ async fn the_servers_send_by_a_timer() {
     assert!(line.starts_with("smtp: listening on "), "{line}");
     signal(&servers, Signal::SIGINT);
     assert_eq!(Ended::of(servers).await.status, Some(0));
+}
+
+/// An SMTP server of the program, and what it says to a client that sends these lines.
+struct Server {
+    program: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn of(post: &Post) -> Self {
+        let mut command = program(&["smtp", "-p", "0", "--bind", "127.0.0.1"]);
+        let mut program = command.arg(post.dir.path()).spawn().expect("the program");
+        let mut line = String::new();
+        let stdout = program.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (_, address) = line.trim().rsplit_once(' ').expect("an address");
+        Self { address: address.parse().expect("an address"), program }
+    }
+
+    fn answers(&self, lines: &[&str]) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.write_all((lines.join("\r\n") + "\r\nQUIT\r\n").as_bytes()).expect("sent");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("text");
+        said.lines().map(str::to_owned).collect()
+    }
+
+    async fn ends(self) {
+        signal(&self.program, Signal::SIGTERM);
+        Ended::of(self.program).await;
+    }
+}
+
+#[tokio::test]
+async fn the_trace_line_says_who_brought_the_message() {
+    let host = MailHost::that(polite).await;
+    let post = Post::new().route("x.example", &host);
+    let server = Server::of(&post);
+    let long = "v".repeat(255);
+    let said = server.answers(&[
+        "HELO my_app_1",
+        "MAIL FROM:<www-data@my_app_1>",
+        "RCPT TO:<dot@x.example.>",
+        "RCPT TO:<a@x.example>",
+        &format!("RCPT TO:<{long}@x.example>"),
+        "DATA",
+        "Subject: x",
+        "",
+        ".",
+    ]);
+    let codes: Vec<&str> = said.iter().map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "250", "250", "501", "250", "250", "354", "250", "221"]);
+    server.ends().await;
+    assert!(post.file().contains("\nX-MC-Client: [127.0.0.1] my_app_1\n"), "{}", post.file());
+    assert_eq!(post.relay(&[]).await.status, Some(0));
+    let text = String::from_utf8(host.texts().remove(0)).expect("text");
+    let begins = "Received: from my_app_1 ([127.0.0.1]) by localhost (mailconsole) with SMTP id ";
+    assert!(text.starts_with(begins), "{text}");
+    assert!(text.ends_with("\r\nSubject: x\r\n\r\n"), "{text}");
+    let rcpt = host.commands().into_iter().filter(|line| line.starts_with("RCPT"));
+    let expected = ["RCPT TO:<a@x.example>".to_owned(), format!("RCPT TO:<{long}@x.example>")];
+    assert_eq!(rcpt.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn mail_for_an_address_of_this_machine_is_for_its_users() {
+    let post = Post::new();
+    std::fs::write(post.path("ben.mbox"), "").expect("a mailbox");
+    let server = Server::of(&post);
+    let addresses = machine::addresses().expect("addresses");
+    for address in &addresses {
+        let literal = match address {
+            IpAddr::V4(address) => format!("[{address}]"),
+            IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        };
+        let said = server.answers(&[
+            "HELO x",
+            "MAIL FROM:<>",
+            &format!("RCPT TO:<nobody@{literal}>"),
+            &format!("RCPT TO:<ben@{literal}>"),
+            "DATA",
+            ".",
+        ]);
+        let codes: Vec<&str> = said.iter().map(|line| &line[..3]).collect();
+        assert_eq!(codes, ["220", "250", "250", "550", "250", "354", "250", "221"], "{literal}");
+    }
+    server.ends().await;
+    let mailbox = std::fs::read_to_string(post.path("ben.mbox")).expect("a mailbox");
+    assert_eq!(mailbox.matches("From <MAILER-DAEMON>").count(), addresses.len());
+    assert!(!post.path("mqueue").exists());
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ GOOD_REVERSE = [
     '<"a@b"@example.org>', '<"a>b"@example.org>', '<"a<b"@example.org>', '<"a\\"b"@example.org>',
     '<"a\\\\b"@example.org>', '<"a..b"@example.org>', '<".a"@example.org>', '<"a\\ b"@example.org>',
     "<@relay.example:s@example.org>", "<@one.example,@two.example:s@example.org>", "<1@example.org>",
-    "<@ONE,@two.example,@three:s@example.org>", "<s@localhost>", f"<{LOCAL_64}@example.org>",
+    "<@ONE,@two.example,@three:s@example.org>", "<s@localhost>", f"<{LOCAL_64}@example.org>", f"<{'u' * 255}@example.org>", "<www-data@my_app_1>",
     f"<s@{'.'.join([LONG_LABEL, LONG_LABEL, LONG_LABEL])}>", "<s@x>", "<postmaster@example.org>", "<>", "<s@#123>", f'<"{LOCAL_64}"@example.org>',
 ]
 BAD_REVERSE = [
@@ -126,7 +126,7 @@ BAD_REVERSE = [
     '<"s"t@example.org>', '<s"t"@example.org>', '<""s@example.org>', "<@a@b>", "<@a,b:s@c>", "<@a:>", "<@:s@c>",
     "<@a,:s@c>", "<s,t@example.org>", "<s;t@example.org>", "<s:t@example.org>", "<s(c)@example.org>",
     "<s[t@example.org>", "<s@exam!ple.org>", "", " ", "<", ">", "<s@example.org>x", "<s@example.org><t@example.org>",
-    "<s@example.org>,<t@example.org>", f"<{'u' * 65}@example.org>", f'<"{"u" * 65}"@example.org>', "<s@example-.org>", f"<s@{'d' * 256}.org>", "<s@example.org\x7f>",
+    "<s@example.org>,<t@example.org>", f"<{'u' * 256}@example.org>", f'<"{"u" * 256}"@example.org>', f"<{'u' * 65}@localhost>", "<s@example-.org>", "<s@example.org.>", f"<s@{'d' * 256}.org>", "<s@example.org\x7f>",
     "<s\x01@example.org>", "<s\x1b[2J@example.org>", "Joe <s@example.org>", "<s@example.org> Joe", "< >", "<;>",
 ]
 
@@ -280,7 +280,7 @@ def _(hall):
         same(console.pop3().login("postmaster").everything(), [b"x\r\n"], "postmaster.mbox")
 
 
-@table("conformance 2.3: `localhost.` and `localhost.example.org` are not local: mail for other domains", [
+@table("conformance 2.3: `localhost.example.org` is not local: mail for other domains", [
     (f"smtp: a recipient at {domain} is remote", domain)
     for domain in ("example.org", "localhost.example.org", "xlocalhost", "[192.0.2.1]", "[IPv6:2001:db8::1]", "mx.example.org")
 ])
@@ -294,12 +294,13 @@ def _(hall, domain):
     same(hall.disk(user), b"", "the mailbox of the local user of that name")
 
 
-@check("smtp: localhost with a dot behind is not local", "conformance 2.3: `localhost.` is not local")
+@check("smtp: a domain that ends in a dot is malformed", "conformance 2.3: a domain that ends in a dot is 501")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
     peer.say(MAIL, OK)
-    peer.say(f"RCPT TO:<{user}@localhost.>", ("250 *", "501 *", "550 *"))
+    for domain in ("localhost.", "example.org."):
+        peer.say(f"RCPT TO:<{user}@{domain}>", "501 *")
     peer.say(f"RCPT TO:<{user}@localhost>", OK)
     peer.say("DATA", "354 *")
     peer.text("x\r\n")

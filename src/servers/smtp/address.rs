@@ -4,7 +4,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::servers::limits::{DOMAIN_OCTETS, LOCAL_PART_OCTETS, PATH_OCTETS};
+use crate::servers::limits::{
+    DOMAIN_OCTETS, FOREIGN_LOCAL_PART_OCTETS, LOCAL_PART_OCTETS, PATH_OCTETS,
+};
 
 /// The text is not what the grammar allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +85,12 @@ impl LocalPart {
     pub fn into_string(self) -> String {
         self.0
     }
+
+    /// How long it is beyond what one at our own domain may be.
+    #[must_use]
+    pub const fn excess(&self) -> usize {
+        self.0.len().saturating_sub(LOCAL_PART_OCTETS)
+    }
 }
 
 impl Domain {
@@ -99,9 +107,9 @@ impl Domain {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             return is_number.then(|| Self::Number(digits.into())).ok_or(Malformed);
         }
-        // The dot of the root may be written. It makes another name of it for us.
-        let labels = text.strip_suffix('.').unwrap_or(text);
-        let is_name = labels.split('.').all(is_label);
+        // The dot of the root is none of a domain (RFC 5321 section 2.3.5): to a mail host it would
+        // be another name, or an error.
+        let is_name = text.split('.').all(is_label);
         is_name.then(|| Self::Name(text.into())).ok_or(Malformed)
     }
 }
@@ -113,7 +121,7 @@ fn take_path(text: &str) -> Result<(Mailbox, &str), Malformed> {
     let rest = rest.strip_prefix('@').ok_or(Malformed)?;
     let (domain, rest) = take_domain(rest)?;
     let rest = rest.strip_prefix('>').ok_or(Malformed)?;
-    if text.len() - rest.len() > PATH_OCTETS {
+    if text.len() - rest.len() > PATH_OCTETS + local_part.excess() {
         return Err(Malformed);
     }
     Ok((Mailbox { local_part, domain }, rest))
@@ -148,7 +156,7 @@ fn take_local_part(text: &str) -> Result<(LocalPart, &str), Malformed> {
         Some(quoted) => take_quoted(quoted)?,
         None => take_dot_string(text)?,
     };
-    if name.len() > LOCAL_PART_OCTETS {
+    if name.len() > FOREIGN_LOCAL_PART_OCTETS {
         return Err(Malformed);
     }
     Ok((LocalPart(name), rest))
@@ -204,12 +212,14 @@ fn parse_literal(address: &str) -> Result<IpAddr, Malformed> {
     address.parse().map(Ipv4Addr::into).map_err(|_| Malformed)
 }
 
+/// Letters, digits and, inside, hyphens; and underscores, which hosts in containers have.
 fn is_label(label: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    const INSIDE: [char; 2] = ['-', '_'];
+    let is_inner = |character: char| character.is_ascii_alphanumeric() || INSIDE.contains(&character);
     !label.is_empty()
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.bytes().all(is_inner)
+        && !label.starts_with(INSIDE)
+        && !label.ends_with(INSIDE)
+        && label.chars().all(is_inner)
 }
 
 /// RFC 5321 section 4.1.2: a control character is part of no address, not even quoted.
@@ -307,7 +317,7 @@ pub(crate) mod tests {
         is("<linhphan@localhost>", "linhphan@localhost");
         is("<a.b+c@Example.ORG>", "a.b+c@Example.ORG");
         is("<x@a-b.c1>", "x@a-b.c1");
-        is("<x@localhost.>", "x@localhost.");
+        is("<www-data@my_app_1>", "www-data@my_app_1");
     }
 
     #[test]
@@ -378,7 +388,12 @@ pub(crate) mod tests {
             "<u@.>",
             "<u@-a>",
             "<u@a->",
-            "<u@a_b>",
+            "<u@a_>",
+            "<u@_a>",
+            "<u@a.>",
+            "<u@localhost.>",
+            "<u@example.org.>",
+            "<@a.:u@b>",
             "<u@a b>",
             "<u@a@b>",
             "<<u@localhost>",
@@ -393,11 +408,18 @@ pub(crate) mod tests {
     #[test]
     fn lengths_are_limited() {
         let local = |octets| format!("<{}@localhost>", "u".repeat(octets));
-        is(&local(64), &local(64)[1..local(64).len() - 1]);
-        is_malformed(&local(65));
-        let path = |octets: usize| format!("<u@{}>", "d".repeat(octets - "<u@>".len()));
-        assert!(ForwardPath::take(&path(256)).is_ok());
-        is_malformed(&path(257));
+        for octets in [64, 65, 255] {
+            is(&local(octets), &local(octets)[1..local(octets).len() - 1]);
+        }
+        is_malformed(&local(256));
+        let path = |local: usize, octets: usize| {
+            let domain = "d".repeat(octets - local - "<@>".len());
+            format!("<{}@{domain}>", "u".repeat(local))
+        };
+        for (local, octets) in [(1, 256), (64, 256), (65, 257), (164, 356), (255, 447)] {
+            assert!(ForwardPath::take(&path(local, octets)).is_ok(), "{local} of {octets}");
+            is_malformed(&path(local, octets + 1));
+        }
     }
 
     #[test]
@@ -407,20 +429,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn domains_compare_without_case_and_to_the_last_dot() {
+    fn domains_compare_without_case() {
         let domain = |text| Domain::parse(text).unwrap();
         assert_eq!(domain("LocalHost"), domain("localhost"));
-        assert_ne!(domain("localhost."), domain("localhost"));
         assert_ne!(domain("localhost.example.org"), domain("localhost"));
     }
 
     pub(crate) fn any_mailbox() -> impl Strategy<Value = Mailbox> {
         let domain = prop_oneof![
-            "[a-z0-9]{1,9}(\\.[A-Z0-9]{1,9}){0,3}\\.?".prop_map(Domain::Name),
+            "[a-z0-9]{1,9}([._-][A-Z0-9]{1,9}){0,3}".prop_map(Domain::Name),
             any::<IpAddr>().prop_map(Domain::Literal),
             "[0-9]{1,9}".prop_map(Domain::Number),
         ];
-        ("[ -~]{0,64}", domain)
+        ("[ -~]{0,255}", domain)
             .prop_map(|(local_part, domain)| Mailbox { local_part: LocalPart(local_part), domain })
     }
 

@@ -102,11 +102,12 @@ fn without_argument(argument: &str, command: Command) -> Result<Command, Refusal
     Err(Refusal::Argument)
 }
 
-/// Nothing depends on the name, so that an underscore in it, which host names of containers have,
-/// is let pass.
+/// Nothing depends on the name, so that underscores anywhere in it and a dot at its end are let
+/// pass.
 fn helo(argument: &str) -> Result<Command, Refusal> {
-    Domain::parse(&argument.replace('_', "x"))?;
-    Ok(Command::Helo(argument.into()))
+    let name = argument.strip_suffix('.').unwrap_or(argument);
+    Domain::parse(&name.replace('_', "x"))?;
+    Ok(Command::Helo(name.into()))
 }
 
 fn mail(argument: &str) -> Result<Command, Refusal> {
@@ -214,6 +215,8 @@ mod tests {
                 b"HELO a b",
                 b"HELO <x>",
                 b"HELO a..b",
+                b"HELO a..",
+                b"HELO .",
                 b"MAIL",
                 b"MAIL FROM",
                 b"MAIL FROM:",

@@ -16,6 +16,7 @@ use crate::servers::smtp::session::{
 };
 use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
+use crate::store::queue::Client;
 use crate::store::text::Text;
 use crate::wire::event::{self, Kind};
 
@@ -87,6 +88,19 @@ impl SmtpService {
         *self.message_most.get_or_insert_with(|| self.settings.message_most())
     }
 
+    fn envelope(&self, transaction: Transaction) -> Envelope {
+        let Transaction { reverse_path, users, remote, helo, .. } = transaction;
+        Envelope {
+            reverse_path: match reverse_path {
+                ReversePath::Null => String::new(),
+                ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+            },
+            local: users,
+            remote: remote.iter().map(ToString::to_string).collect(),
+            client: Some(Client { address: self.peer.to_canonical(), helo: (*helo).into() }),
+        }
+    }
+
     /// Stores the text that has come; the room for the next one is made on the way.
     async fn deliver(&mut self, transaction: Transaction) -> Result<(), NotStored> {
         let message_most = self.message_most();
@@ -95,7 +109,7 @@ impl SmtpService {
         if text.octets() > message_most {
             return Err(NotStored::TooLarge(text.octets()));
         }
-        let envelope = Envelope::from(transaction);
+        let envelope = self.envelope(transaction);
         self.directory.deliver(envelope, text).await.map_err(NotStored::Store)
     }
 }
@@ -164,20 +178,6 @@ impl From<NotStored> for Delivery {
                 tracing::error!("a message could not be stored: {error}");
                 Self::Failed
             }
-        }
-    }
-}
-
-impl From<Transaction> for Envelope {
-    fn from(transaction: Transaction) -> Self {
-        Self {
-            reverse_path: match transaction.reverse_path {
-                ReversePath::Null => String::new(),
-                ReversePath::Mailbox(mailbox) => mailbox.to_string(),
-            },
-            local: transaction.users,
-            remote: transaction.remote.iter().map(ToString::to_string).collect(),
-            client: None,
         }
     }
 }

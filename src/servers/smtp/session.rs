@@ -71,6 +71,8 @@ pub struct Transaction {
     pub users: Vec<User>,
     /// Mailboxes at other domains, each once.
     pub remote: Vec<Mailbox>,
+    /// How the client introduced itself.
+    pub helo: Arc<str>,
     /// RCPT commands accepted, repeated recipients included.
     accepted: usize,
 }
@@ -79,6 +81,8 @@ pub struct Transaction {
 #[derive(Debug)]
 pub struct SmtpSession {
     domain: Arc<str>,
+    /// How the client introduced itself last.
+    helo: Arc<str>,
     state: State,
 }
 
@@ -97,13 +101,13 @@ enum State {
 impl SmtpSession {
     /// A session with the server of `domain`.
     #[must_use]
-    pub const fn new(domain: Arc<str>) -> Self {
-        Self { domain, state: State::Greeted }
+    pub fn new(domain: Arc<str>) -> Self {
+        Self { domain, helo: Arc::default(), state: State::Greeted }
     }
 
     fn command(&mut self, command: Command) -> Step<Effect> {
         match command {
-            Command::Helo(_) => self.helo(),
+            Command::Helo(name) => self.helo(&name),
             Command::Mail(reverse_path) => Step::Reply(self.mail(reverse_path)),
             Command::Rcpt(forward_path) => self.rcpt(forward_path),
             Command::Data => self.data(),
@@ -113,7 +117,8 @@ impl SmtpSession {
         }
     }
 
-    fn helo(&mut self) -> Step<Effect> {
+    fn helo(&mut self, name: &str) -> Step<Effect> {
+        self.helo = name.into();
         self.state = State::Ready;
         Step::Reply(format!("250 {}", self.domain).into())
     }
@@ -122,8 +127,10 @@ impl SmtpSession {
         match self.state {
             State::Greeted => reply::HELO_FIRST,
             State::Transaction(_) | State::Data => reply::NESTED_MAIL,
+            State::Ready if self.is_too_long(&reverse_path) => reply::WRONG_ARGUMENT,
             State::Ready => {
-                self.state = State::Transaction(Transaction::from(reverse_path));
+                let transaction = Transaction::new(reverse_path, Arc::clone(&self.helo));
+                self.state = State::Transaction(transaction);
                 reply::OK
             }
         }
@@ -141,6 +148,9 @@ impl SmtpSession {
             ForwardPath::Mailbox(mailbox) => mailbox,
         };
         if is_local(&mailbox.domain, &self.domain) {
+            if mailbox.local_part.excess() > 0 {
+                return Step::Reply(reply::WRONG_ARGUMENT);
+            }
             return Step::Perform(Effect::Verify(mailbox.local_part.into_string()));
         }
         Step::Perform(Effect::Relay(mailbox))
@@ -179,6 +189,16 @@ impl SmtpSession {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_remote(mailbox),
             State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
+        }
+    }
+
+    /// No name at our own domain may be as long as one elsewhere.
+    fn is_too_long(&self, reverse_path: &ReversePath) -> bool {
+        match reverse_path {
+            ReversePath::Null => false,
+            ReversePath::Mailbox(Mailbox { local_part, domain }) => {
+                local_part.excess() > 0 && is_local(domain, &self.domain)
+            }
         }
     }
 
@@ -248,13 +268,11 @@ impl Session for SmtpSession {
     }
 }
 
-impl From<ReversePath> for Transaction {
-    fn from(reverse_path: ReversePath) -> Self {
-        Self { reverse_path, users: Vec::new(), remote: Vec::new(), accepted: 0 }
-    }
-}
-
 impl Transaction {
+    fn new(reverse_path: ReversePath, helo: Arc<str>) -> Self {
+        Self { reverse_path, users: Vec::new(), remote: Vec::new(), helo, accepted: 0 }
+    }
+
     fn add_user(&mut self, user: User) -> Reply {
         self.accepted += 1;
         if !self.users.contains(&user) {
@@ -450,7 +468,7 @@ mod tests {
         stranger.send("HELO x").expect("250 *");
         stranger.send("MAIL FROM:<a@b>").expect("250 OK");
         stranger.send("RCPT TO:<friend@example.org>").expect("550 Relaying denied");
-        stranger.send("RCPT TO:<linhphan@localhost.>").expect("550 Relaying denied");
+        stranger.send("RCPT TO:<linhphan@localhost.>").expect("501 *");
 
         let (mut neighbour, delivered) = peer(Relaying::Allowed, Delivery::Stored);
         neighbour.send("HELO x").expect("250 *");
@@ -458,11 +476,14 @@ mod tests {
         neighbour.send("RCPT TO:<friend@example.org>").expect("250 OK");
         neighbour.send("RCPT TO:<friend@EXAMPLE.org>").expect("250 OK");
         neighbour.send("RCPT TO:<linhphan@localhost.example.org>").expect("250 OK");
+        neighbour.send("RCPT TO:<linhphan@localhost.>").expect("501 *");
+        neighbour.send("RCPT TO:<friend@example.org.>").expect("501 *");
         neighbour.send("DATA").expect("250 OK");
         let remote: Vec<String> =
             delivered.borrow()[0].remote.iter().map(Mailbox::to_string).collect();
         assert_eq!(remote, ["friend@example.org", "linhphan@localhost.example.org"]);
         assert!(delivered.borrow()[0].users.is_empty());
+        assert_eq!(&*delivered.borrow()[0].helo, "x");
     }
 
     #[test]
@@ -476,6 +497,16 @@ mod tests {
         peer.send("RCPT TO:<Postmaster>").expect("250 OK");
         peer.send("DATA").expect("250 OK");
         assert_eq!(delivered.borrow()[0].users, ["linhphan", "postmaster"].map(User::named));
+    }
+
+    #[test]
+    fn a_name_of_65_octets_is_for_other_domains() {
+        let long = "u".repeat(65);
+        let mut peer = greeted();
+        peer.send(format!("MAIL FROM:<{long}@localhost>")).expect("501 *");
+        peer.send(format!("MAIL FROM:<{long}@example.org>")).expect("250 OK");
+        peer.send(format!("RCPT TO:<{long}@localhost>")).expect("501 *");
+        peer.send(format!("RCPT TO:<{long}@example.org>")).expect("250 OK");
     }
 
     #[test]
