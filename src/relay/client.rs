@@ -21,7 +21,7 @@ use crate::relay::text::{Letter, MessageText, Outgoing, TextReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
-use crate::relay::verdict::{Again, Verdict};
+use crate::relay::verdict::{Again, Diagnosis, Verdict};
 use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
 use crate::servers::text::TextLog;
@@ -150,12 +150,45 @@ impl Unopened {
         }
     }
 
-    fn broken(trouble: &Trouble, host: &str, awaited: Awaited) -> Self {
-        let verdict = Verdict::Deferred(trouble.diagnosis(host, awaited), Again::NextHost);
+    fn broken(
+        trouble: &Trouble,
+        target: &Target,
+        protection: &Protection,
+        awaited: Awaited,
+    ) -> Self {
+        let mut diagnosis = trouble.diagnosis(&target.host, awaited);
+        if let Some(hint) = hint(trouble, target, protection, awaited) {
+            let reason = format!("{}; {hint}", diagnosis.reason);
+            diagnosis = Diagnosis::ours(diagnosis.status, &reason);
+        }
+        let verdict = Verdict::Deferred(diagnosis, Again::NextHost);
         match trouble {
             Trouble::Handshake(_) => Self::Handshake(verdict),
             _ => Self::Refused(verdict),
         }
+    }
+}
+
+/// What an operator who has named a host may have wrong about its TLS.
+const fn hint(
+    trouble: &Trouble,
+    target: &Target,
+    protection: &Protection,
+    awaited: Awaited,
+) -> Option<&'static str> {
+    if target.preference.is_some() || !matches!(awaited, Awaited::Greeting) {
+        return None;
+    }
+    match (trouble, protection) {
+        (Trouble::Handshake(_), Protection::FromTheStart(_)) => Some(
+            "a host that does not speak TLS from the start is named with --smarthost-tls starttls",
+        ),
+        (_, Protection::FromTheStart(_)) => None,
+        (Trouble::TimedOut(_) | Trouble::Closed | Trouble::Lost(_), _) => Some(
+            "a host that speaks TLS from the start says nothing before it, and is named with its \
+             port 465 or with --smarthost-tls implicit",
+        ),
+        _ => None,
     }
 }
 
@@ -200,14 +233,21 @@ async fn open(
     channel: &mut Channel,
 ) -> Result<Extensions, Unopened> {
     let mut opening = Opening::new(&target.host, introduction);
+    let protection = &introduction.protection;
+    if let Protection::FromTheStart(_) = protection {
+        let secured =
+            channel.secure(&client.tls, proof_for(protection), &target.host, target.address);
+        let broken = |trouble| Unopened::broken(&trouble, target, protection, Awaited::Greeting);
+        secured.await.map_err(broken)?;
+    }
     loop {
         let awaited = opening.awaited();
-        let broken = |trouble: Trouble| Unopened::broken(&trouble, &target.host, awaited);
+        let broken = |trouble: Trouble| Unopened::broken(&trouble, target, protection, awaited);
         let reply = channel.reply(awaited).await.map_err(broken)?;
         match opening.reply(&reply) {
             opening::Step::Send(command) => channel.send(&[command]).await.map_err(broken)?,
             opening::Step::Handshake => {
-                let proof = proof_for(&introduction.protection);
+                let proof = proof_for(protection);
                 let secured = channel.secure(&client.tls, proof, &target.host, target.address);
                 secured.await.map_err(broken)?;
                 let hello = opening.secured();
@@ -224,8 +264,11 @@ async fn open(
 
 const fn proof_for(protection: &Protection) -> Proof {
     match protection {
-        Protection::None | Protection::Opportunistic => Proof::None,
-        Protection::Verified(_) => Proof::Certificate,
+        Protection::Verified(_) | Protection::FromTheStart(Some(_)) => Proof::Certificate,
+        Protection::None
+        | Protection::Opportunistic
+        | Protection::Required
+        | Protection::FromTheStart(None) => Proof::None,
     }
 }
 

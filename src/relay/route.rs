@@ -26,6 +26,9 @@ const LOOKUP_BUDGET: Duration = Duration::from_mins(1);
 /// The port of SMTP.
 pub const SMTP_PORT: u16 = 25;
 
+/// The port where TLS stands from the start (RFC 8314 section 7.3).
+const SUBMISSIONS_PORT: u16 = 465;
+
 /// The ways that mail can go.
 #[derive(Debug, Clone)]
 pub struct Routes {
@@ -46,6 +49,19 @@ pub struct Smarthost {
     pub host: NextHop,
     /// Who we are to it, if it asks.
     pub login: Option<Login>,
+    /// How TLS is agreed upon, if an operator says so.
+    pub tls: Option<SmarthostTls>,
+}
+
+/// How TLS is agreed upon with a smarthost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmarthostTls {
+    /// By STARTTLS, and no mail goes without.
+    StartTls,
+    /// Before anything is said (RFC 8314 section 3.3).
+    Implicit,
+    /// Not at all.
+    None,
 }
 
 /// A host that an operator has named: `HOST[:PORT]`.
@@ -135,9 +151,21 @@ impl Routes {
     /// What protects a connection on this way; `usual` where no login is needed.
     #[must_use]
     pub fn protection(&self, way: &Way, usual: &Protection) -> Protection {
-        let login = self.smarthost.as_ref().and_then(|host| host.login.clone());
-        match (way, login) {
-            (Way::Smarthost, Some(login)) => Protection::Verified(login),
+        let is_implicit = |hop: &NextHop| hop.port.unwrap_or(self.port) == SUBMISSIONS_PORT;
+        match (way, &self.smarthost) {
+            (Way::Smarthost, Some(Smarthost { host, login, tls })) => {
+                let tls = tls.or_else(|| is_implicit(host).then_some(SmarthostTls::Implicit));
+                match (tls, login.clone()) {
+                    (Some(SmarthostTls::Implicit), login) => Protection::FromTheStart(login),
+                    (Some(SmarthostTls::StartTls), None) => Protection::Required,
+                    (Some(SmarthostTls::StartTls) | None, Some(login)) => {
+                        Protection::Verified(login)
+                    }
+                    (Some(SmarthostTls::None), _) => Protection::None,
+                    (None, None) => usual.clone(),
+                }
+            }
+            (Way::Named(hop), _) if is_implicit(hop) => Protection::FromTheStart(None),
             _ => usual.clone(),
         }
     }
@@ -515,7 +543,7 @@ mod tests {
         let mut routes = routes();
         routes.named.insert("x.example".to_owned(), hop("192.0.2.1"));
         routes.smarthost =
-            Some(Smarthost { host: hop("192.0.2.7:587"), login: Some(login.clone()) });
+            Some(Smarthost { host: hop("192.0.2.7:587"), login: Some(login.clone()), tls: None });
         let (named, smart) = (routes.way("x.example"), routes.way("[127.0.0.1]"));
         assert_eq!(smart, Ok(Way::Smarthost));
         let usual = Protection::Opportunistic;
@@ -526,6 +554,28 @@ mod tests {
         assert_eq!(protection(smart), Protection::Verified(login));
         let found = targets(&routes, "anything.example", &Zone::default()).await;
         assert_eq!(found.expect("a target"), ["192.0.2.7 192.0.2.7:587"]);
+    }
+
+    #[test]
+    fn port_465_means_tls_from_the_start_unless_something_else_is_said() {
+        let user = || Some(Login { user: "linh".to_owned(), password: "cis505".to_owned() });
+        let usual = Protection::Opportunistic;
+        let of = |host: &str, login, tls| {
+            let smarthost = Some(Smarthost { host: hop(host), login, tls });
+            Routes { smarthost, ..routes() }.protection(&Way::Smarthost, &usual)
+        };
+        let verified = Protection::Verified(user().expect("a login"));
+        assert_eq!(of("h:465", None, None), Protection::FromTheStart(None));
+        assert_eq!(of("h:465", user(), None), Protection::FromTheStart(user()));
+        assert_eq!(of("h:465", user(), Some(SmarthostTls::StartTls)), verified);
+        assert_eq!(of("h:587", None, Some(SmarthostTls::StartTls)), Protection::Required);
+        assert_eq!(of("h", None, Some(SmarthostTls::Implicit)), Protection::FromTheStart(None));
+        assert_eq!(of("h:465", None, Some(SmarthostTls::None)), Protection::None);
+        assert_eq!(of("h:587", None, None), usual);
+        assert_eq!(of("h:587", user(), None), verified);
+        let named = |host: &str| routes().protection(&Way::Named(hop(host)), &usual);
+        assert_eq!(named("h:465"), Protection::FromTheStart(None));
+        assert_eq!(named("h"), usual);
     }
 
     #[tokio::test]

@@ -45,6 +45,8 @@ pub(crate) enum Act {
     Drip(Vec<u8>),
     /// Says this, then goes on in TLS.
     SayAndSecure(String),
+    /// Waits for TLS, then says this in it.
+    SecureAndSay(String),
     /// Says this to DATA, reads this much of the text, says that and closes the connection.
     Interrupt(&'static str, usize, &'static str),
 }
@@ -256,8 +258,11 @@ impl Visit {
             }
             Act::SayAndSecure(line) => {
                 self.send(line).await?;
-                let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-                self.stream = Box::new(self.tls.accept(plain).await?);
+                self.secure().await?;
+            }
+            Act::SecureAndSay(line) => {
+                self.secure().await?;
+                self.send(line).await?;
             }
             Act::Interrupt(go_on, octets, reply) => {
                 self.send(go_on).await?;
@@ -268,6 +273,12 @@ impl Visit {
             }
         }
         Ok(true)
+    }
+
+    async fn secure(&mut self) -> io::Result<()> {
+        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        self.stream = Box::new(self.tls.accept(plain).await?);
+        Ok(())
     }
 
     async fn send(&mut self, line: &str) -> io::Result<()> {

@@ -95,3 +95,44 @@ async fn a_wrong_password_defers() {
     let verdicts = relay.sends(&[host.address], &["a@x.example"]).await;
     assert_eq!(verdicts, ["deferred: 535 5.7.8 no"]);
 }
+
+/// Speaks TLS from the start, as hosts do at port 465.
+fn implicit(heard: Heard<'_>) -> Act {
+    match heard {
+        Heard::Connection => Act::SecureAndSay("220 mx.example ready".to_owned()),
+        heard => secure(heard),
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_speaks_tls_from_the_start_is_spoken_to_in_tls() {
+    let host = MailHost::that(implicit).await;
+    let Protection::Verified(user) = login() else { panic!("no login") };
+    for (protection, logins) in
+        [(Protection::FromTheStart(None), 0), (Protection::FromTheStart(Some(user)), 1)]
+    {
+        let relay = Relay::new().with_protection(protection).trusting(host.certificate.clone());
+        let (mut courier, recorder) = relay.courier(&[host.address]);
+        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
+        let lines = recorder.lines();
+        assert_eq!(lines[..2], ["New connection", ".. TLS from here on"]);
+        assert_eq!(lines.iter().filter(|line| line.contains("AUTH PLAIN ******")).count(), logins);
+        assert!(!lines.iter().any(|line| line.contains("STARTTLS") && line.starts_with("C:")));
+    }
+}
+
+#[tokio::test]
+async fn who_is_spoken_to_in_the_wrong_way_is_named_with_the_right_one() {
+    let host = MailHost::that(implicit).await;
+    let relay = Relay::new().impatient();
+    let verdicts = relay.sends(&[host.address], &["a@x.example"]).await;
+    assert!(verdicts[0].contains("did not answer within 0.3 s, at its greeting"), "{verdicts:?}");
+    assert!(verdicts[0].contains("--smarthost-tls implicit"), "{verdicts:?}");
+    let host = MailHost::that(polite).await;
+    let relay = Relay::new().with_protection(Protection::FromTheStart(None));
+    let verdicts = relay.sends(&[host.address], &["a@x.example"]).await;
+    let begins = "deferred: we could not agree on TLS with mx.example (";
+    assert!(verdicts[0].starts_with(begins), "{verdicts:?}");
+    assert!(verdicts[0].contains("--smarthost-tls starttls"), "{verdicts:?}");
+}

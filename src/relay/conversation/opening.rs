@@ -12,7 +12,7 @@ use crate::relay::verdict::{Again, Diagnosis, Verdict};
 /// How the relay introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// Our domain.
+    /// Our name.
     pub domain: String,
     /// With which command.
     pub hello: Hello,
@@ -38,8 +38,23 @@ pub enum Protection {
     /// TLS if the host offers it, with any certificate (RFC 7435): better than nothing.
     #[default]
     Opportunistic,
-    /// TLS with a certificate that proves the host's name, and then our login.
+    /// TLS by STARTTLS, with any certificate.
+    Required,
+    /// TLS by STARTTLS, with a certificate that proves the host's name, and then our login.
     Verified(Login),
+    /// TLS before anything is said (RFC 8314 section 3.3): with any certificate, or with one that
+    /// proves the host's name, and then our login.
+    FromTheStart(Option<Login>),
+}
+
+impl Protection {
+    /// Who we are to the host, which is told to nobody but the host itself.
+    const fn login(&self) -> Option<&Login> {
+        match self {
+            Self::Verified(login) | Self::FromTheStart(Some(login)) => Some(login),
+            Self::None | Self::Opportunistic | Self::Required | Self::FromTheStart(None) => None,
+        }
+    }
 }
 
 /// A user of a smarthost.
@@ -148,12 +163,16 @@ impl<'a> Opening<'a> {
         if reply.class() != Class::Completion {
             return self.refused(reply);
         }
-        match (self.introduction.hello, &self.introduction.protection) {
-            // A login needs STARTTLS and AUTH, which need EHLO.
-            (Hello::Ehlo, _) | (_, Protection::Verified(_)) => {
-                Step::Send(self.ehlo(Channel::Clear))
-            }
-            (Hello::Helo, _) => Step::Send(self.helo(Channel::Clear)),
+        let Introduction { hello, protection, .. } = self.introduction;
+        let channel = match protection {
+            Protection::FromTheStart(_) => Channel::Tls,
+            _ => Channel::Clear,
+        };
+        // STARTTLS and AUTH need EHLO.
+        let needs_ehlo = *protection == Protection::Required || protection.login().is_some();
+        match hello {
+            Hello::Helo if !needs_ehlo => Step::Send(self.helo(channel)),
+            _ => Step::Send(self.ehlo(channel)),
         }
     }
 
@@ -184,15 +203,23 @@ impl<'a> Opening<'a> {
 
     fn introduced(&mut self, channel: Channel, extensions: Extensions) -> Step {
         let offered = extensions.offer(Extension::StartTls);
-        match (&self.introduction.protection, channel) {
-            (Protection::Verified(login), Channel::Tls) => self.log_in(login, extensions),
-            (Protection::Verified(_), Channel::Clear) if !offered => self.without(
+        let protection = &self.introduction.protection;
+        match (protection, channel) {
+            (_, Channel::Tls) => match protection.login() {
+                Some(login) => self.log_in(login, extensions),
+                None => Step::Ready(extensions),
+            },
+            (Protection::Verified(_), _) if !offered => self.without(
                 Status::NO_TLS,
                 "offers no STARTTLS, and a password is sent over TLS only",
             ),
-            (Protection::None, _) | (_, Channel::Tls) => Step::Ready(extensions),
+            (Protection::Required, _) if !offered => self.without(
+                Status::NO_TLS,
+                "offers no STARTTLS, and --smarthost-tls starttls insists on it",
+            ),
+            (Protection::None | Protection::FromTheStart(_), _) => Step::Ready(extensions),
             (Protection::Opportunistic, _) if !offered => Step::Ready(extensions),
-            (Protection::Opportunistic | Protection::Verified(_), Channel::Clear) => {
+            (Protection::Opportunistic | Protection::Required | Protection::Verified(_), _) => {
                 self.stage = Stage::StartTls(extensions);
                 Step::Send(Command::open("STARTTLS".to_owned()))
             }
@@ -202,8 +229,10 @@ impl<'a> Opening<'a> {
     fn answered_starttls(&mut self, extensions: Extensions, reply: &Reply) -> Step {
         match (reply.class(), &self.introduction.protection) {
             (Class::Completion, _) => Step::Handshake,
-            (_, Protection::Verified(_)) => self.deferred(reply, Status::NO_TLS),
-            (_, Protection::None | Protection::Opportunistic) => Step::Ready(extensions),
+            (_, Protection::Verified(_) | Protection::Required) => {
+                self.deferred(reply, Status::NO_TLS)
+            }
+            _ => Step::Ready(extensions),
         }
     }
 
@@ -221,7 +250,7 @@ impl<'a> Opening<'a> {
     }
 
     fn answered_auth(&mut self, exchange: Exchange, extensions: Extensions, reply: &Reply) -> Step {
-        let Protection::Verified(login) = &self.introduction.protection else {
+        let Some(login) = self.introduction.protection.login() else {
             return self.refused(reply);
         };
         let (answer, next) = match (exchange, reply.class()) {
@@ -456,6 +485,52 @@ mod tests {
             .hears("334 UGFzc3dvcmQ6")
             .says("Y2lzNTA1")
             .hears("235 welcome")
+            .then_it_is_ready();
+    }
+
+    #[test]
+    fn tls_that_is_required_is_had_or_no_mail_goes() {
+        let introduction = introduction(Hello::Helo, Protection::Required);
+        Talk::with(&introduction)
+            .hears("220 smart.example")
+            .says("EHLO relay.example")
+            .hears("250-smart.example\r\n250 STARTTLS")
+            .says("STARTTLS")
+            .hears("220 go ahead")
+            .shakes_hands()
+            .hears("250 smart.example")
+            .then_it_is_ready();
+        let verdict = Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("250 smart.example")
+            .then_it_is_refused(
+                "mx.example offers no STARTTLS, and --smarthost-tls starttls insists on it",
+            );
+        assert!(matches!(verdict, Verdict::Deferred(..)));
+        let verdict = Talk::with(&introduction)
+            .hears("220 smart.example")
+            .hears("250-smart.example\r\n250 STARTTLS")
+            .hears("454 not now")
+            .then_it_is_refused("454 not now");
+        assert_eq!(verdict.diagnosis().status, Status::NO_TLS);
+    }
+
+    #[test]
+    fn where_tls_stands_from_the_start_nobody_asks_for_it() {
+        let Protection::Verified(user) = login() else { panic!("no login") };
+        let with_login = introduction(Hello::Helo, Protection::FromTheStart(Some(user)));
+        Talk::with(&with_login)
+            .hears("220 smart.example")
+            .says("EHLO relay.example")
+            .hears("250-smart.example\r\n250-STARTTLS\r\n250 AUTH PLAIN")
+            .says("AUTH PLAIN AGxpbmgAY2lzNTA1")
+            .hears("235 welcome")
+            .then_it_is_ready();
+        let without = introduction(Hello::Helo, Protection::FromTheStart(None));
+        Talk::with(&without)
+            .hears("220 smart.example")
+            .says("HELO relay.example")
+            .hears("250 smart.example")
             .then_it_is_ready();
     }
 
