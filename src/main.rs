@@ -35,8 +35,9 @@ fn perform(task: Task) -> ExitCode {
         Task::Headless(config) => run::headless(config),
         Task::Console(config) => console::run(config),
         Task::Relay(task) => relay::run(task),
-        Task::ListQueue(mailboxes, form) => queue::list(&mailboxes, form),
-        Task::Order(mailboxes, order, picks) => queue::order(&mailboxes, order, picks),
+        Task::ListQueue(mailboxes, listing) => queue::list(&mailboxes, listing),
+        Task::ShowEntry(mailboxes, pick, shown) => queue::show(&mailboxes, &pick, shown),
+        Task::Order(mailboxes, order, meant) => queue::order(&mailboxes, order, meant),
         Task::Check(target) => return check(&target),
     };
     match ended {

@@ -6,17 +6,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::app::keys::{Key, NoKey};
 use crate::app::state::Palette;
 use crate::check::Script;
-use crate::relay::route::NextHop;
+use crate::relay::route::{NextHop, SmarthostTls};
+use crate::relay::selection::State;
 
 /// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do
 #[derive(Debug, Parser)]
@@ -80,6 +83,10 @@ pub enum Command {
         /// Keep running, and try so often what is due
         #[arg(long, value_name = "SECONDS")]
         every: Option<Seconds>,
+        /// Send only what is named: recipients at a domain, an entry by its ID, or what a sender has
+        /// sent; may be given several times
+        #[arg(long, value_name = "DOMAIN|ID|SENDER", value_delimiter = ',')]
+        only: Vec<String>,
         /// The directory of the mailboxes
         #[arg(value_name = "DIR")]
         directory: Option<PathBuf>,
@@ -92,16 +99,27 @@ pub enum Command {
 
 /// What `queue` is to do.
 #[derive(Debug, Args)]
-#[command(override_usage = "mailconsole queue [--json] DIR\n       \
-                            mailconsole queue retry|hold|release|drop [DIR] ID... [--dir DIR]")]
+#[command(override_usage = "mailconsole queue [--summary] [--json] [CHOICE] DIR\n       \
+                            mailconsole queue show [--raw] [DIR] ID [--dir DIR]\n       \
+                            mailconsole queue retry|hold|release|drop [DIR] ID...|-|CHOICE|--all \
+                            [--dir DIR]")]
 #[command(after_help = QUEUE_AFTER_HELP)]
 pub struct Queue {
     /// What to do with entries; the list is shown, if nothing is.
     #[command(subcommand)]
     pub order: Option<QueueOrder>,
-    /// Write the list as JSON: an array with an object for each recipient
+    /// Write JSON: one object a line, for each recipient or, with --summary, for each row
     #[arg(long)]
     pub json: bool,
+    /// Count recipients by domain and age, and by reason
+    #[arg(long)]
+    pub summary: bool,
+    /// Which recipients are meant.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// The domain that was given behind the sub-command, where it means that of recipients.
+    #[arg(skip)]
+    pub domain: Option<String>,
     /// The directory of the mailboxes
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
@@ -109,12 +127,83 @@ pub struct Queue {
 
 const QUEUE_AFTER_HELP: &str = "\
 An ID is the first column of the list and means all recipients of the entry; ID/ADDRESS means one \
-of them. The directory stands before the IDs or is named with --dir.
+of them; - reads such words from stdin, one a line, and passes over those that are gone. The \
+directory stands before the IDs or is named with --dir. A CHOICE is any of --state, --domain, \
+--sender, --older, --newer, --larger, --smaller and --reason: what fits all of them is meant.
 
 Examples:
   mailconsole queue mailtest
+  mailconsole queue mailtest --state failed --domain example.org --older 1d
+  mailconsole queue mailtest --summary
+  mailconsole queue show mailtest 68ca9f30-2b1f-0
   mailconsole queue hold mailtest 68ca9f30-2b1f-0
-  mailconsole queue --dir mailtest retry 68ca9f30-2b1f-0/bob@example.org";
+  mailconsole queue --dir mailtest retry 68ca9f30-2b1f-0/bob@example.org
+  mailconsole queue drop mailtest --state failed --reason \"no such user\"
+  mailconsole queue mailtest --json | jq -r .id | mailconsole queue hold mailtest -";
+
+/// Which recipients of the queue are meant, by what they are like.
+#[derive(Debug, Default, Args)]
+pub struct Choice {
+    /// Those that are pending, deferred (pending, and tried), failed or held; several with commas
+    #[arg(long, value_name = "STATE", value_delimiter = ',', global = true)]
+    #[arg(help_heading = CHOICE)]
+    pub state: Vec<StateWord>,
+    /// Those of this sender; <> for notifications
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', global = true)]
+    #[arg(help_heading = CHOICE)]
+    pub sender: Vec<String>,
+    /// Those queued at least so long ago: 90s, 30m, 12h, 1d, 2w
+    #[arg(long, value_name = "AGE", global = true, help_heading = CHOICE)]
+    pub older: Option<Age>,
+    /// Those queued less long ago
+    #[arg(long, value_name = "AGE", global = true, help_heading = CHOICE)]
+    pub newer: Option<Age>,
+    /// Those of messages of at least this size; K, M and G are understood
+    #[arg(long, value_name = "SIZE", global = true, help_heading = CHOICE)]
+    pub larger: Option<Size>,
+    /// Those of smaller messages
+    #[arg(long, value_name = "SIZE", global = true, help_heading = CHOICE)]
+    pub smaller: Option<Size>,
+    /// Those with this in the last reply
+    #[arg(long, value_name = "TEXT", global = true, help_heading = CHOICE)]
+    pub reason: Option<String>,
+}
+
+/// What an operator calls the state of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateWord(pub State);
+
+impl FromStr for StateWord {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let state = State::ALL.into_iter().find(|state| state.word() == text);
+        state.map(Self).ok_or("write pending, deferred, failed or held")
+    }
+}
+
+/// How long ago: `90s`, `30m`, `12h`, `1d`, `2w`; a bare number is seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl FromStr for Age {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "write an age such as 90s, 30m, 12h, 1d or 2w";
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "" | "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            "w" => 7 * 86_400,
+            _ => return Err(WRONG),
+        };
+        let number: u64 = digits.parse().map_err(|_| WRONG)?;
+        number.checked_mul(unit).map(|seconds| Self(Duration::from_secs(seconds))).ok_or(WRONG)
+    }
+}
 
 /// What to do with entries of the queue.
 #[derive(Debug, Subcommand)]
@@ -127,13 +216,26 @@ pub enum QueueOrder {
     Release(Picked),
     /// Remove from the queue for good
     Drop(Picked),
+    /// Show an entry: its envelope, every attempt, and the message
+    Show {
+        /// Write the message alone, octet for octet
+        #[arg(long)]
+        raw: bool,
+        /// The directory of the mailboxes, unless --dir names it, and the id of the entry
+        #[arg(value_name = "[DIR] ID", required = true, num_args = 1..=2)]
+        words: Vec<String>,
+    },
 }
 
 /// With which entries.
 #[derive(Debug, Args)]
 pub struct Picked {
-    /// The directory of the mailboxes, unless --dir names it, and the ids of entries, or ID/ADDRESS
-    #[arg(value_name = "[DIR] ID", required = true)]
+    /// All that is in the queue, or all of the choice
+    #[arg(long)]
+    pub all: bool,
+    /// The directory of the mailboxes, unless --dir names it, and the ids of entries, or ID/ADDRESS,
+    /// or - for ids from stdin
+    #[arg(value_name = "[DIR] ID")]
     pub words: Vec<String>,
 }
 
@@ -174,7 +276,8 @@ pub struct Options {
     /// The password of every user [default: cis505]
     #[arg(long, env = "MAILCONSOLE_PASSWORD", hide_env = true, global = true, help_heading = MAILBOXES)]
     pub password: Option<String>,
-    /// The domain whose mailboxes these are [default: localhost]
+    /// The domain whose mailboxes these are [default: localhost]; behind queue, the domain of the
+    /// recipients that are meant
     #[arg(long, env = "MAILCONSOLE_DOMAIN", hide_env = true, global = true, help_heading = MAILBOXES)]
     pub domain: Option<String>,
     /// Acknowledge messages before they are on the disk: fast, and lost with the power
@@ -259,6 +362,18 @@ pub struct Options {
     )]
     #[arg(help_heading = RELAY)]
     pub smarthost_password: Option<String>,
+    /// How TLS is agreed upon with the smarthost: starttls, implicit (from the start, as at port 465)
+    /// or none [default: implicit at port 465, else starttls if it is offered, with --ehlo, and always
+    /// before a password]
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "MAILCONSOLE_SMARTHOST_TLS",
+        hide_env = true,
+        global = true
+    )]
+    #[arg(help_heading = RELAY)]
+    pub smarthost_tls: Option<HowTls>,
     /// Host that takes the mail for a domain; may be given several times
     #[arg(
         long,
@@ -297,6 +412,10 @@ pub struct Options {
     #[arg(long, env = "MAILCONSOLE_EHLO", hide_env = true, global = true)]
     #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
     pub ehlo: bool,
+    /// Name to introduce ourselves with to mail hosts [default: the domain]
+    #[arg(long, value_name = "NAME", env = "MAILCONSOLE_HELO", hide_env = true, global = true)]
+    #[arg(help_heading = RELAY)]
+    pub helo: Option<String>,
     /// Connections to the mail hosts of one domain at the same time; there is one until a host has
     /// answered [default: 5]
     #[arg(
@@ -409,6 +528,7 @@ const LISTENING: &str = "Listening";
 const RELAY: &str = "Relay";
 const LIMITS: &str = "Limits";
 const SCREEN: &str = "Screen";
+const CHOICE: &str = "Choice";
 
 /// A number of seconds, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -565,6 +685,32 @@ impl TryFrom<String> for Hop {
     }
 }
 
+/// How TLS is agreed upon with a smarthost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HowTls(pub SmarthostTls);
+
+impl FromStr for HowTls {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "starttls" => Ok(Self(SmarthostTls::StartTls)),
+            "implicit" => Ok(Self(SmarthostTls::Implicit)),
+            "none" => Ok(Self(SmarthostTls::None)),
+            _ => Err("write starttls, implicit or none"),
+        }
+    }
+}
+
+impl TryFrom<String> for HowTls {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.parse()
+    }
+}
+
 /// A domain and the host that takes its mail: `example.org=mx.example.org:2525`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -680,12 +826,26 @@ pub enum Stop {
 impl Cli {
     /// Reads a command line, the program's name included.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
-        Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+        let read = Self::command().try_get_matches_from(arguments).and_then(|matches| {
+            let mut cli = Self::from_arg_matches(&matches)?;
+            cli.take_domain_of_recipients(&matches);
+            Ok(cli)
+        });
+        read.map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Stop::Information(error.render().to_string())
             }
             _ => Stop::WrongUse(sentence(&error.render().to_string())),
         })
+    }
+
+    /// What is in the environment or the config file is our own domain, also for `queue`.
+    fn take_domain_of_recipients(&mut self, matches: &ArgMatches) {
+        if let Some(Command::Queue(queue)) = &mut self.command
+            && matches.value_source("domain") == Some(ValueSource::CommandLine)
+        {
+            queue.domain = self.options.domain.take();
+        }
     }
 }
 
@@ -784,8 +944,65 @@ mod tests {
         assert_eq!(words("mailconsole queue hold 1-2-3 --dir DIR"), ["1-2-3"]);
         assert!(matches!(
             read("mailconsole queue DIR --json").unwrap().command,
-            Some(Command::Queue(Queue { order: None, json: true, directory: Some(_) }))
+            Some(Command::Queue(Queue { order: None, json: true, directory: Some(_), .. }))
         ));
+        assert_eq!(words("mailconsole queue hold DIR -"), ["DIR", "-"]);
+    }
+
+    #[test]
+    fn behind_queue_a_domain_is_that_of_recipients() {
+        for line in [
+            "mailconsole queue DIR --domain example.org",
+            "mailconsole queue drop DIR --domain example.org",
+            "mailconsole --domain example.org queue drop DIR",
+        ] {
+            let cli = read(line).unwrap();
+            let Some(Command::Queue(queue)) = cli.command else { panic!("{line}") };
+            assert_eq!(queue.domain.as_deref(), Some("example.org"), "{line}");
+            assert_eq!(cli.options.domain, None, "{line}");
+        }
+        let cli = read("mailconsole relay DIR --domain example.org").unwrap();
+        assert_eq!(cli.options.domain.as_deref(), Some("example.org"));
+    }
+
+    #[test]
+    fn a_choice_may_stand_before_and_behind_an_order() {
+        for line in [
+            "mailconsole queue drop DIR --state failed,held --older 1d --larger 1K --sender <>",
+            "mailconsole queue --state failed,held --older 1d --larger 1K --sender <> drop DIR",
+        ] {
+            let Some(Command::Queue(Queue { choice, .. })) = read(line).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!(choice.state, [StateWord(State::Failed), StateWord(State::Held)], "{line}");
+            assert_eq!(choice.older, Some(Age(Duration::from_hours(24))), "{line}");
+            assert_eq!(choice.larger, Some(Size(1_024)), "{line}");
+            assert_eq!(choice.sender, ["<>"], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_must_not_be_0_is_asked_for_in_words() {
+        for line in [
+            "mailconsole relay DIR --every 0",
+            "mailconsole relay DIR --every=-1",
+            "mailconsole relay DIR --timeout 0",
+            "mailconsole relay DIR --timeout soon",
+            "mailconsole relay DIR --relay-port 0",
+            "mailconsole relay DIR --relay-port 65536",
+            "mailconsole relay DIR --connections-per-domain 0",
+            "mailconsole --dir DIR --relay-every 0",
+            "mailconsole queue DIR --older soon",
+            "mailconsole queue DIR --older 99999999999999999999w",
+            "mailconsole queue DIR --state lost",
+            "mailconsole relay DIR --smarthost-tls maybe",
+        ] {
+            let Err(Stop::WrongUse(sentence)) = read(line) else {
+                panic!("{line} is taken");
+            };
+            assert!(sentence.contains(": write "), "{sentence}");
+            assert!(!sentence.contains("non-zero"), "{sentence}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::env;
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::cli::{
-    Check, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route, Seconds,
+    Check, Choice, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route, Seconds,
 };
 use crate::app::keys::{Keymap, KeymapError};
 use crate::app::state::Palette;
@@ -19,8 +20,9 @@ use crate::relay::conversation::opening::{Hello, Login};
 use crate::relay::limits::TO_ONE_HOST;
 use crate::relay::mx::Loopback;
 use crate::relay::orders::{Order, Pick};
-use crate::relay::route::{NextHop, SMTP_PORT, Smarthost};
+use crate::relay::route::{NextHop, SMTP_PORT, Smarthost, SmarthostTls};
 use crate::relay::run::Bounces;
+use crate::relay::selection::{Names, Selection};
 use crate::relay::timeouts::Timeouts;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
@@ -42,11 +44,53 @@ pub enum Task {
     /// Send what waits in the queue.
     Relay(Relaying),
     /// List the queue.
-    ListQueue(Mailboxes, Form),
+    ListQueue(Mailboxes, Listing),
+    /// Show one entry of the queue.
+    ShowEntry(Mailboxes, Pick, Shown),
     /// Do something with entries of the queue.
-    Order(Mailboxes, Order, BTreeSet<Pick>),
+    Order(Mailboxes, Order, Meant),
     /// Play a conversation against somebody's server.
     Check(Target),
+}
+
+/// What of the queue is listed, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Which recipients.
+    pub selection: Selection,
+    /// Each of them, or how many there are.
+    pub detail: Detail,
+    /// For whom.
+    pub form: Form,
+}
+
+/// How much is said of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Each recipient.
+    Recipients,
+    /// How many there are at each domain, how old, and for which reasons.
+    Summary,
+}
+
+/// How an entry is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// With its envelope and what was tried, for people.
+    Whole,
+    /// The message alone, octet for octet.
+    Raw,
+}
+
+/// With what in the queue something is to be done: with all that fits all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meant {
+    /// Those that are named, if any are.
+    pub picks: BTreeSet<Pick>,
+    /// Those that stdin names, too.
+    pub stdin: bool,
+    /// Those that are like this.
+    pub selection: Selection,
 }
 
 /// How the queue is listed.
@@ -67,6 +111,8 @@ pub struct Relaying {
     pub domain: Arc<str>,
     /// How mail is sent.
     pub settings: RelaySettings,
+    /// What of the queue is sent, if not all.
+    pub only: Names,
     /// What the transcript shows.
     pub verbosity: Verbosity,
 }
@@ -84,7 +130,9 @@ pub struct RelaySettings {
     pub resolver: Option<SocketAddr>,
     /// Whether mail may go to this machine.
     pub loopback: Loopback,
-    /// How the relay introduces itself.
+    /// Under which name the relay introduces itself, if not under the domain's.
+    pub helo: Option<String>,
+    /// With which command.
     pub hello: Hello,
     /// How long it waits for mail hosts.
     pub timeouts: Timeouts,
@@ -193,8 +241,23 @@ pub enum ConfigError {
     #[error("[keys] in the config file: {0}")]
     Keys(#[from] KeymapError),
     /// An order without an entry.
-    #[error("no entry is named: name its ID, the first column of mailconsole queue")]
+    #[error(
+        "no entry is named: name its ID, the first column of mailconsole queue, choose with --state, \
+         --domain, --sender, --older and the like, or say --all"
+    )]
     NoEntry,
+    /// Entries are named, and so are all.
+    #[error("--all is given with an ID: name the entries, or say --all")]
+    AllAndSome,
+    /// More than one entry, where one is to be shown.
+    #[error("{0} is no directory: name the directory, and then the ID of one entry")]
+    OneEntry(String),
+    /// A password that would be sent in the clear.
+    #[error(
+        "--smarthost-tls none is given with --smarthost-user: a password is sent over TLS only, so \
+         leave out one of them"
+    )]
+    PasswordInTheClear,
     /// A word that goes into replies holds something that must not be there.
     #[error("{flag} is to be {expected}")]
     Unfit {
@@ -226,7 +289,9 @@ impl Task {
         let (service, port, directory) = match cli.command {
             None => return all_servers(options),
             Some(Command::Check(check)) => return Ok(Self::Check(Target::from(check))),
-            Some(Command::Relay { every, directory }) => return relay(options, every, directory),
+            Some(Command::Relay { every, only, directory }) => {
+                return relay(options, every, only, directory);
+            }
             Some(Command::Queue(queue)) => return queue_task(&options, queue),
             Some(Command::Echo { port }) => (Service::Echo, port, None),
             Some(Command::Smtp { port, directory }) => (Service::Smtp, port, directory),
@@ -263,6 +328,7 @@ const BEHIND: &str = "DIR behind the sub-command";
 fn relay(
     options: Options,
     every: Option<Seconds>,
+    only: Vec<String>,
     directory: Option<PathBuf>,
 ) -> Result<Task, ConfigError> {
     let mailboxes = options.mailboxes(directory, BEHIND)?;
@@ -271,47 +337,97 @@ fn relay(
         every: every.map(seconds),
         ..relay_settings(&options)?
     };
-    let verbosity = verbosity(options.verbose);
-    Ok(Task::Relay(Relaying { mailboxes, domain: domain(options.domain)?, settings, verbosity }))
+    let (only, verbosity) = (Names(only), verbosity(options.verbose));
+    let domain = domain(options.domain)?;
+    Ok(Task::Relay(Relaying { mailboxes, domain, settings, only, verbosity }))
 }
 
 fn queue_task(options: &Options, queue: Queue) -> Result<Task, ConfigError> {
-    let Queue { order, json, directory } = queue;
+    let Queue { order, json, summary, choice, domain, directory } = queue;
+    let selection = selection(choice, domain.as_deref());
     let (order, picked) = match order {
         None => {
+            let detail = if summary { Detail::Summary } else { Detail::Recipients };
             let form = if json { Form::Json } else { Form::Table };
-            return Ok(Task::ListQueue(options.mailboxes(directory, BEHIND)?, form));
+            let listing = Listing { selection, detail, form };
+            return Ok(Task::ListQueue(options.mailboxes(directory, BEHIND)?, listing));
         }
+        Some(QueueOrder::Show { raw, words }) => return show_task(options, directory, raw, words),
         Some(QueueOrder::Retry(picked)) => (Order::Retry, picked),
         Some(QueueOrder::Hold(picked)) => (Order::Hold, picked),
         Some(QueueOrder::Release(picked)) => (Order::Release, picked),
         Some(QueueOrder::Drop(picked)) => (Order::Drop, picked),
     };
-    let (directory, picks) = picks(options, directory, picked)?;
+    let Picked { all, mut words } = picked;
+    let directory = take_directory(options, directory, &mut words)?;
+    let stdin = words.iter().any(|word| word == STDIN);
+    let picks: BTreeSet<Pick> =
+        words.iter().filter(|word| *word != STDIN).map(|word| word.parse()).map(never).collect();
+    let names_none = picks.is_empty() && !stdin;
+    match all {
+        true if !names_none => return Err(ConfigError::AllAndSome),
+        false if names_none && selection.is_any() => return Err(ConfigError::NoEntry),
+        _ => {}
+    }
     let mailboxes = options.mailboxes(Some(directory), BEHIND)?;
-    Ok(Task::Order(mailboxes, order, picks))
+    Ok(Task::Order(mailboxes, order, Meant { picks, stdin, selection }))
 }
 
-/// Where a directory is set, the first word is one only if it is there.
-fn picks(
+/// Stands for the ids that stdin names.
+const STDIN: &str = "-";
+
+fn show_task(
     options: &Options,
     directory: Option<PathBuf>,
-    Picked { mut words }: Picked,
-) -> Result<(PathBuf, BTreeSet<Pick>), ConfigError> {
-    let set = directory.or_else(|| options.dir.clone());
-    let directory = match set {
-        Some(directory) if !words.first().is_some_and(|word| Path::new(word).is_dir()) => directory,
-        _ if words.is_empty() => return Err(ConfigError::NoDirectory("--dir DIR")),
-        _ => words.remove(0).into(),
+    raw: bool,
+    mut words: Vec<String>,
+) -> Result<Task, ConfigError> {
+    let directory = take_directory(options, directory, &mut words)?;
+    let word = match words.as_slice() {
+        [word] => word,
+        [first, _, ..] => return Err(ConfigError::OneEntry(first.clone())),
+        [] => return Err(ConfigError::NoEntry),
     };
-    if words.is_empty() {
-        return Err(ConfigError::NoEntry);
+    let shown = if raw { Shown::Raw } else { Shown::Whole };
+    let mailboxes = options.mailboxes(Some(directory), BEHIND)?;
+    Ok(Task::ShowEntry(mailboxes, never(word.parse()), shown))
+}
+
+/// The directory that the first word is, or that is set. Where one is set, the first word is one
+/// only if it is there.
+fn take_directory(
+    options: &Options,
+    directory: Option<PathBuf>,
+    words: &mut Vec<String>,
+) -> Result<PathBuf, ConfigError> {
+    match directory.or_else(|| options.dir.clone()) {
+        Some(set) if !words.first().is_some_and(|word| Path::new(word).is_dir()) => Ok(set),
+        _ if words.is_empty() => Err(ConfigError::NoDirectory("--dir DIR")),
+        _ => Ok(words.remove(0).into()),
     }
-    let pick = |word: &String| match word.split_once('/') {
-        Some((id, recipient)) => Pick::one(id, recipient),
-        None => Pick { id: word.clone(), recipient: None },
+}
+
+fn never<T>(result: Result<T, Infallible>) -> T {
+    result.unwrap_or_else(|never| match never {})
+}
+
+fn selection(choice: Choice, domain: Option<&str>) -> Selection {
+    let Choice { state, sender, older, newer, larger, smaller, reason } = choice;
+    let domains = domain.into_iter().flat_map(|domains| domains.split(','));
+    let bare = |sender: String| {
+        let inside = sender.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        inside.map(str::to_owned).unwrap_or(sender)
     };
-    Ok((directory, words.iter().map(pick).collect()))
+    Selection {
+        states: state.into_iter().map(|state| state.0).collect(),
+        domains: domains.map(str::to_owned).collect(),
+        senders: sender.into_iter().map(bare).collect(),
+        older: older.map(|age| age.0),
+        newer: newer.map(|age| age.0),
+        larger: larger.map(|size| size.0),
+        smaller: smaller.map(|size| size.0),
+        reason,
+    }
 }
 
 fn relay_settings(options: &Options) -> Result<RelaySettings, ConfigError> {
@@ -326,6 +442,7 @@ fn relay_settings(options: &Options) -> Result<RelaySettings, ConfigError> {
         port: options.relay_port.map_or(default_port(Service::Relay), |port| port.0.get()),
         resolver: options.resolver.map(|server| server.0),
         loopback: if options.relay_to_loopback { Loopback::Allowed } else { Loopback::Refused },
+        helo: helo(options.helo.clone())?,
         hello: if options.ehlo { Hello::Ehlo } else { Hello::Helo },
         timeouts,
         connections_per_domain: options
@@ -344,9 +461,25 @@ fn smarthost(options: &Options) -> Result<Option<Smarthost>, ConfigError> {
         (Some(_), None) => return half("--smarthost-user", "--smarthost-password"),
         (None, Some(_)) => return half("--smarthost-password", "--smarthost-user"),
     };
-    match (options.smarthost.clone(), login) {
-        (None, Some(_)) => half("--smarthost-user", "--smarthost"),
-        (host, login) => Ok(host.map(|host| Smarthost { host: host.0, login })),
+    let tls = options.smarthost_tls.map(|tls| tls.0);
+    match (options.smarthost.clone(), login, tls) {
+        (None, Some(_), _) => half("--smarthost-user", "--smarthost"),
+        (None, None, Some(_)) => half("--smarthost-tls", "--smarthost"),
+        (_, Some(_), Some(SmarthostTls::None)) => Err(ConfigError::PasswordInTheClear),
+        (host, login, tls) => Ok(host.map(|host| Smarthost { host: host.0, login, tls })),
+    }
+}
+
+/// The name stands in a command line, and hosts look it up.
+fn helo(given: Option<String>) -> Result<Option<String>, ConfigError> {
+    match given {
+        Some(name) if !matches!(Domain::parse(&name), Ok(Domain::Name(_) | Domain::Literal(_))) => {
+            Err(ConfigError::Unfit {
+                flag: "--helo",
+                expected: "a host name such as mail.example.org or an address such as [192.0.2.1]",
+            })
+        }
+        name => Ok(name),
     }
 }
 
@@ -455,11 +588,13 @@ impl Options {
             smarthost: self.smarthost.or(file.smarthost),
             smarthost_user: self.smarthost_user.or(file.smarthost_user),
             smarthost_password: self.smarthost_password.or(file.smarthost_password),
+            smarthost_tls: self.smarthost_tls.or(file.smarthost_tls),
             route: first_of(self.route, file.route),
             resolver: self.resolver.or(file.resolver),
             relay_port: self.relay_port.or(file.relay_port),
             relay_to_loopback: self.relay_to_loopback || file.relay_to_loopback,
             ehlo: self.ehlo || file.ehlo,
+            helo: self.helo.or(file.helo),
             connections_per_domain: self.connections_per_domain.or(file.connections_per_domain),
             timeout: self.timeout.or(file.timeout),
             bounce: self.bounce || file.bounce,
@@ -546,6 +681,7 @@ fn parse_file(text: &str) -> Result<Options, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::selection::State;
     use std::ffi::OsString;
 
     fn task(line: &str) -> Result<Task, ConfigError> {
@@ -630,6 +766,10 @@ mod tests {
         assert_eq!(settings.timeouts.final_dot, Duration::from_secs(7));
         assert_eq!(settings.every, Some(Duration::from_mins(1)));
         assert_eq!((settings.bounces, settings.hello), (Bounces::ToLocalSenders, Hello::Ehlo));
+        assert_eq!((settings.helo, settings.connections_per_domain), (None, 5));
+        let other = relaying("mailconsole relay d --helo mx.example --connections-per-domain 1");
+        assert_eq!((other.helo.as_deref(), other.connections_per_domain), (Some("mx.example"), 1));
+        assert!(task("mailconsole relay d --helo a_b_").is_err());
         let usual = relaying("mailconsole relay d --relay-every 60");
         assert_eq!((usual.port, usual.every, usual.hello), (25, None, Hello::Helo));
         let servers = headless("mailconsole --dir d --no-tui --relay-every 60");
@@ -645,6 +785,11 @@ mod tests {
         ] {
             assert!(matches!(task(line), Err(ConfigError::Half { .. })), "{line}");
         }
+        let line = "mailconsole relay d --smarthost h --smarthost-user u --smarthost-password p \
+                    --smarthost-tls none";
+        assert!(matches!(task(line), Err(ConfigError::PasswordInTheClear)));
+        let tls = "mailconsole relay d --smarthost-tls implicit";
+        assert!(matches!(task(tls), Err(ConfigError::Half { .. })));
     }
 
     #[test]
@@ -656,14 +801,47 @@ mod tests {
             format!("mailconsole queue --dir {path} hold 1-2-3 4-5-6/a@b"),
             format!("mailconsole queue --dir /elsewhere hold {path} 1-2-3 4-5-6/a@b"),
         ] {
-            let Ok(Task::Order(mailboxes, Order::Hold, picks)) = task(&line) else {
+            let Ok(Task::Order(mailboxes, Order::Hold, meant)) = task(&line) else {
                 panic!("{line}");
             };
             assert_eq!(mailboxes.directory, dir.path());
             let whole = Pick { id: "1-2-3".into(), recipient: None };
-            assert_eq!(picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
+            assert_eq!(meant.picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
+            assert!(!meant.stdin && meant.selection.is_any());
         }
         assert!(matches!(task("mailconsole queue hold x"), Err(ConfigError::NoEntry)));
+    }
+
+    #[test]
+    fn an_order_is_for_what_is_named_chosen_or_all_and_never_for_all_by_mistake() {
+        let meant = |words: &str| match task(&format!("mailconsole queue drop d {words}")) {
+            Ok(Task::Order(mailboxes, Order::Drop, meant)) => {
+                assert_eq!(mailboxes.directory, Path::new("d"));
+                meant
+            }
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(meant("--all"), Meant::default());
+        assert_eq!(meant("-"), Meant { stdin: true, ..Meant::default() });
+        let selection = meant("--state failed --domain a.example,b.example --sender <>").selection;
+        assert_eq!(selection.states, [State::Failed]);
+        assert_eq!(selection.domains, ["a.example", "b.example"]);
+        assert_eq!(selection.senders, [""]);
+        let wrong = |words: &str| task(&format!("mailconsole queue drop d {words}")).unwrap_err();
+        assert!(matches!(wrong("1-2-3 --all"), ConfigError::AllAndSome));
+        assert!(matches!(task("mailconsole queue drop d"), Err(ConfigError::NoEntry)));
+        assert!(matches!(task("mailconsole queue drop"), Err(ConfigError::NoDirectory(_))));
+    }
+
+    #[test]
+    fn one_entry_is_shown() {
+        assert!(matches!(
+            task("mailconsole queue show d 1-2-3 --raw"),
+            Ok(Task::ShowEntry(_, Pick { recipient: None, .. }, Shown::Raw))
+        ));
+        assert!(matches!(task("mailconsole queue show d"), Err(ConfigError::NoEntry)));
+        let two = task("mailconsole --dir d queue show 1-2-3 4-5-6");
+        assert!(matches!(two, Err(ConfigError::OneEntry(_))), "{two:?}");
     }
 
     #[test]

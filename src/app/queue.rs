@@ -1,56 +1,141 @@
 //! The queue as a command: what waits and why, for people and for programs, and orders about it.
 
+mod entry;
+mod summary;
+mod table;
+
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::app::config::{Form, Mailboxes};
+use crate::app::config::{Detail, Form, Listing, Mailboxes, Meant, Shown};
 use crate::app::run::{StartError, open_as_it_is};
-use crate::relay::orders::{Order, Pick};
+use crate::relay::orders::{Done, Order, Pick};
+use crate::relay::selection::{Picks, Selection};
 use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Entry, Recipient};
+use crate::store::queue::{Block, Entry, QueueError, Recipient};
 use crate::wire::display::DisplayText;
 
+/// Octets of ids that stdin may name.
+const STDIN_MOST: u64 = 256 * 1024 * 1024;
+
 /// Lists the queue on stdout.
-pub fn list(mailboxes: &Mailboxes, form: Form) -> Result<ExitCode, StartError> {
+pub fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let entries = Runtime::new()?.block_on(queue.entries())?;
     let now = SystemTime::now();
-    let text = match form {
-        Form::Table => table(&entries, now),
-        Form::Json => json(&entries).map_err(io::Error::from)?,
+    let Listing { selection, detail, form } = listing;
+    let rows = chosen(&entries, &selection, now);
+    let text = match (detail, form) {
+        (Detail::Recipients, Form::Table) => table::of(&rows, &entries, &selection, now),
+        (Detail::Recipients, Form::Json) => {
+            json_lines(rows.iter().map(|(entry, recipient)| Listed::new(entry, recipient)))?
+        }
+        (Detail::Summary, Form::Table) => summary::table(&rows, now),
+        (Detail::Summary, Form::Json) => summary::json(&rows, now)?,
     };
-    // Nobody has to be there to read it.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    print(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Carries out an order, or, if an entry is not there, nothing of it.
-pub fn order(
-    mailboxes: &Mailboxes,
-    order: Order,
-    picks: BTreeSet<Pick>,
-) -> Result<ExitCode, StartError> {
+/// Shows one entry on stdout.
+pub fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     Runtime::new()?.block_on(async {
-        let entries = queue.entries().await?;
-        if let Some(missing) = picks.iter().find(|pick| !is_there(pick, &entries)) {
+        let mut entries = queue.entries().await?;
+        if let Some(missing) = Picks::from_iter([pick.clone()]).missing(&entries).first() {
             return Err(StartError::NoSuchEntry(name(missing)));
         }
-        order.give(&queue, picks).await?;
+        entries.retain(|entry| entry.block.id == pick.id);
+        for entry in &entries {
+            if shown == Shown::Whole {
+                let whom = pick.recipient.as_deref();
+                print(entry::envelope(entry, whom, SystemTime::now()).as_bytes());
+            }
+            entry::print_text(&queue, entry, shown).await?;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn is_there(pick: &Pick, entries: &[Entry]) -> bool {
-    entries.iter().any(|Entry { block, .. }| {
-        block.recipients.iter().any(|recipient| pick.means(&block.id, &recipient.forward_path))
+/// Carries out an order, or, if an entry that is named is not there, nothing of it.
+pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
+    let queue = open_as_it_is(mailboxes)?.queue();
+    let Meant { picks, stdin, selection } = meant;
+    let all = picks.is_empty() && !stdin;
+    let mut named: Picks = picks.iter().cloned().collect();
+    let piped = if stdin { picks_of(io::stdin().lock())? } else { BTreeSet::new() };
+    Runtime::new()?.block_on(async {
+        if !all {
+            let entries = queue.entries().await?;
+            let missing = named.missing(&entries);
+            if let Some(first) = missing.first() {
+                return Err(StartError::NoSuchEntry(name(first)));
+            }
+            named = picks.into_iter().chain(piped.iter().cloned()).collect();
+            tell_of_gone(named.missing(&entries).len());
+        }
+        let now = SystemTime::now();
+        let is_meant = move |entry: &Entry, recipient: &Recipient| {
+            (all || named.mean(&entry.block.id, &recipient.forward_path))
+                && selection.means(entry, recipient, now)
+        };
+        let done = order.give_where(&queue, is_meant).await?;
+        print(sentence(order, done).as_bytes());
+        Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What to do about a queue that cannot be read or changed, behind its error.
+pub(super) const fn remedy(error: &QueueError) -> &'static str {
+    match error {
+        QueueError::Busy => ". Try again when that program has done with it",
+        // It says so itself.
+        QueueError::NotMbox(_) => "",
+        QueueError::NotRegular => {
+            ". Move it out of the directory: the next mail for another domain makes a new one"
+        }
+        QueueError::Gone => ": mailconsole queue lists what is there",
+        QueueError::Io(_) => ". Look after its disk and permissions",
+    }
+}
+
+/// The words that `stdin` holds, one a line.
+fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<Pick>> {
+    let mut picks = BTreeSet::new();
+    for line in stdin.take(STDIN_MOST).lines() {
+        if let Some(Ok(pick)) = line?.split_whitespace().next().map(str::parse) {
+            picks.insert(pick);
+        }
+    }
+    Ok(picks)
+}
+
+/// What stands in a list may be delivered before it is read.
+fn tell_of_gone(count: usize) {
+    if count > 0 {
+        eprintln!("mailconsole: {count} of the ids from stdin are no longer in the relay queue");
+    }
+}
+
+fn sentence(order: Order, Done { recipients, messages }: Done) -> String {
+    let done = match order {
+        Order::Retry => "to be retried",
+        Order::Hold => "held",
+        Order::Release => "released",
+        Order::Drop => "dropped",
+    };
+    format!("{} of {} {done}\n", count(recipients, "recipient"), count(messages, "message"))
+}
+
+/// `1 recipient`, `2 recipients`.
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn name(pick: &Pick) -> String {
@@ -59,6 +144,16 @@ fn name(pick: &Pick) -> String {
         Some(recipient) => format!("{}/{recipient}", pick.id),
     };
     DisplayText::from(name.as_str()).into_string()
+}
+
+/// A recipient and the entry it belongs to.
+type Row<'a> = (&'a Entry, &'a Recipient);
+
+fn chosen<'a>(entries: &'a [Entry], selection: &Selection, now: SystemTime) -> Vec<Row<'a>> {
+    let rows = entries
+        .iter()
+        .flat_map(|entry| entry.block.recipients.iter().map(move |recipient| (entry, recipient)));
+    rows.filter(|(entry, recipient)| selection.means(entry, recipient, now)).collect()
 }
 
 /// A recipient as programs read it. Its field names stay what they are.
@@ -93,16 +188,14 @@ impl<'a> Listed<'a> {
     }
 }
 
-fn json(entries: &[Entry]) -> serde_json::Result<String> {
-    let listed = |entry| recipients(entry).map(|recipient| Listed::new(entry, recipient));
-    let listed: Vec<Listed<'_>> = entries.iter().flat_map(listed).collect();
-    Ok(serde_json::to_string_pretty(&listed)? + "\n")
-}
-
-/// What is delivered is no concern of anybody's any more; it only waits to be cleared away.
-fn recipients(entry: &Entry) -> impl Iterator<Item = &Recipient> {
-    let recipients = entry.block.recipients.iter();
-    recipients.filter(|recipient| recipient.state != RecipientState::Delivered)
+/// One object a line, so that a program can begin before the end has come.
+fn json_lines(objects: impl Iterator<Item = impl Serialize>) -> io::Result<String> {
+    let mut lines = String::new();
+    for object in objects {
+        lines.push_str(&serde_json::to_string(&object)?);
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 const fn word(state: RecipientState) -> &'static str {
@@ -124,49 +217,33 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
 }
 
-fn table(entries: &[Entry], now: SystemTime) -> String {
-    let mut rows = Vec::new();
-    for entry in entries {
-        rows.extend(recipients(entry).map(|recipient| row(entry, recipient, now)));
-    }
-    if rows.is_empty() {
-        return "The relay queue is empty.\n".to_owned();
-    }
-    let names = ["ID", "STATE", "TRIES", "NEXT", "OCTETS", "FROM", "RECIPIENT"].map(str::to_owned);
-    rows.insert(0, (names, "LAST REPLY".to_owned()));
-    let mut widths = [0; 7];
-    for (cells, _) in &rows {
-        for (width, cell) in widths.iter_mut().zip(cells) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |(cells, reply): &([String; 7], String)| {
-        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  "));
-        cells.chain([reply.clone()]).collect::<String>().trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+fn shown(text: &str) -> String {
+    DisplayText::from(text).into_string()
 }
 
-/// The cells of a row, and what was last replied, which may be long.
-fn row(entry: &Entry, recipient: &Recipient, now: SystemTime) -> ([String; 7], String) {
-    let shown = |text: &str| DisplayText::from(text).into_string();
-    let Entry { block, octets, .. } = entry;
-    let next = match (recipient.state, recipient.next_attempt) {
-        (RecipientState::Pending, 0) => "now".to_owned(),
-        (RecipientState::Pending, next) if at(next) <= now => "now".to_owned(),
-        (RecipientState::Pending, next) => {
-            DateTime::<Local>::from(at(next)).format("%m-%d %H:%M:%S").to_string()
-        }
-        _ => "-".to_owned(),
-    };
-    let cells = [
-        shown(&block.id),
-        word(recipient.state).to_owned(),
-        recipient.attempts.to_string(),
-        next,
-        octets.to_string(),
-        shown(&format!("<{}>", block.reverse_path)),
-        shown(&format!("<{}>", recipient.forward_path)),
-    ];
-    (cells, shown(&recipient.last_reply))
+/// Nobody has to be there to read it.
+fn print(text: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_from_stdin_stand_on_lines_of_their_own() {
+        let picks = picks_of("1-2-3\n\n  4-5-6/a@b  \r\n7-8-9 pending 0\n".as_bytes()).unwrap();
+        let all = |id: &str| Pick { id: id.into(), recipient: None };
+        let expected = BTreeSet::from([all("1-2-3"), Pick::one("4-5-6", "a@b"), all("7-8-9")]);
+        assert_eq!(picks, expected);
+    }
+
+    #[test]
+    fn an_order_says_what_it_has_done() {
+        let one = Done { recipients: 1, messages: 1 };
+        assert_eq!(sentence(Order::Drop, one), "1 recipient of 1 message dropped\n");
+        let none = Done::default();
+        assert_eq!(sentence(Order::Hold, none), "0 recipients of 0 messages held\n");
+    }
 }

@@ -14,7 +14,9 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{RelaySettings, Relaying, Verbosity};
-use crate::app::run::{INTERRUPTED, Signals, StartError, open, with_transcript};
+use crate::app::run::{
+    INTERRUPTED, Signals, StartError, open, raise_descriptor_limit, with_transcript,
+};
 use crate::relay::board::{Board, Tally};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
@@ -26,6 +28,7 @@ use crate::relay::tls::Tls;
 use crate::servers::listener::{Shared, Term};
 use crate::servers::registry::Registry;
 use crate::store::directory::Directory;
+use crate::wire::display::DisplayText;
 use crate::wire::event::Transcript;
 
 /// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
@@ -81,6 +84,7 @@ pub fn relay(
     Arc::new(Relay {
         directory,
         domain: domain.to_owned(),
+        helo: settings.helo.as_deref().unwrap_or(domain).to_owned(),
         hello: settings.hello,
         protection: Protection::Opportunistic,
         routes: Routes {
@@ -114,6 +118,8 @@ fn resolver(settings: &RelaySettings) -> Dns {
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
     with_transcript(task.verbosity, |transcript| {
         let directory = open(&task.mailboxes)?;
+        // A hundred connections, and name servers beside them.
+        raise_descriptor_limit();
         let runtime = Runtime::new()?;
         let watchers = Watchers {
             transcript,
@@ -121,10 +127,11 @@ pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
             ids: Arc::default(),
             stop: CancellationToken::new(),
         };
-        let Relaying { settings, domain, verbosity, .. } = task;
+        let Relaying { settings, domain, only, verbosity, .. } = task;
+        let choice = if only.0.is_empty() { Choice::All } else { Choice::Named(only) };
         let code = runtime.block_on(async {
             let relay = relay(&settings, &domain, directory, Vec::new(), watchers);
-            run_until_signal(&relay, settings.every, verbosity).await
+            run_until_signal(&relay, choice, settings.every, verbosity).await
         });
         // What a second signal cut short is not waited for.
         runtime.shutdown_background();
@@ -144,12 +151,13 @@ enum Ended {
 
 async fn run_until_signal(
     relay: &Arc<Relay<Dns>>,
+    choice: Choice,
     every: Option<Duration>,
     verbosity: Verbosity,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
     let progress = show_progress(&relay.board, verbosity);
-    let mut work = std::pin::pin!(watched(work(relay, every), progress));
+    let mut work = std::pin::pin!(watched(work(relay, choice, every), progress));
     let ended = tokio::select! {
         ended = &mut work => ended,
         () = signals.next() => {
@@ -172,15 +180,28 @@ async fn watched<T>(work: impl Future<Output = T>, watcher: impl Future<Output =
     }
 }
 
-async fn work(relay: &Arc<Relay<Dns>>, every: Option<Duration>) -> Result<Ended, StartError> {
+async fn work(
+    relay: &Arc<Relay<Dns>>,
+    choice: Choice,
+    every: Option<Duration>,
+) -> Result<Ended, StartError> {
     if let Some(pause) = every {
-        relay.run_every(pause, Choice::All).await;
+        relay.run_every(pause, choice).await;
         let entries = relay.directory.queue().entries().await?;
         let left = entries.iter().map(|entry| entry.block.recipients.len()).sum();
         return Ok(Ended::Stopped(left));
     }
-    match relay.run(&Choice::All).await {
-        Ok(summary) => Ok(Ended::Run(summary)),
+    match relay.run(&choice).await {
+        Ok(summary) => {
+            if let (Choice::Named(names), 0) = (&choice, summary.tally.recipients) {
+                let names = DisplayText::from(names.0.join(", ").as_str());
+                eprintln!(
+                    "mailconsole: nothing that waits is named by --only {names}: name a domain, an \
+                     ID or a sender that mailconsole queue lists as pending"
+                );
+            }
+            Ok(Ended::Run(summary))
+        }
         Err(RunError::UnderWay) => Ok(Ended::UnderWay),
         Err(RunError::Queue(error)) => Err(error.into()),
         Err(error @ RunError::Lock(_)) => Err(StartError::Relay(error)),

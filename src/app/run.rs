@@ -23,8 +23,8 @@ use crate::app::mailroom::browser::Browser;
 use crate::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use crate::app::port::cannot_listen;
 use crate::app::postmaster::{Post, Postmaster};
-use crate::app::relay;
 use crate::app::station::{Protocol, Station};
+use crate::app::{queue, relay};
 use crate::relay::run::RunError;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Shared, Term, bind};
@@ -73,7 +73,7 @@ pub enum StartError {
         port: Port,
     },
     /// The relay queue cannot be read or written.
-    #[error("{}{}", .0, queue_remedy(.0))]
+    #[error("{0}{remedy}", remedy = queue::remedy(.0))]
     Queue(#[from] QueueError),
     /// There is no such entry in the relay queue.
     #[error("no entry of the relay queue is named {0}: mailconsole queue lists their ids")]
@@ -97,16 +97,6 @@ impl StartError {
     #[must_use]
     pub const fn is_wrong_use(&self) -> bool {
         matches!(self, Self::BadUser(_) | Self::NoTerminal)
-    }
-}
-
-/// What to do about a queue that cannot be read or written, unless the error says it.
-const fn queue_remedy(error: &QueueError) -> &'static str {
-    match error {
-        QueueError::NotMbox(_) => "",
-        _ => {
-            ". Try again when no other program works on it, or look after its disk and permissions"
-        }
     }
 }
 
@@ -436,7 +426,7 @@ fn make_sure_of_writable(path: &Path) -> Result<(), StartError> {
 }
 
 /// Raises the soft limit to the hard one; returns how many descriptors the process may have.
-fn raise_descriptor_limit() -> usize {
+pub(super) fn raise_descriptor_limit() -> usize {
     const USUAL: u64 = 1_024;
     let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

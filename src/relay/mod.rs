@@ -24,6 +24,7 @@ pub mod reply;
 pub mod resolver;
 pub mod route;
 pub mod run;
+pub mod selection;
 pub mod status;
 pub mod text;
 pub mod timeouts;

@@ -1,9 +1,13 @@
 //! What an operator says about queued mail: retry, hold, release, drop.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::relay::selection::Picks;
 use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Edit, Queue, QueueError, Recipient};
+use crate::store::queue::{Edit, Entry, Queue, QueueError, Recipient};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,15 @@ pub enum Order {
     Drop,
 }
 
+/// What an order has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Recipients that it was carried out for.
+    pub recipients: usize,
+    /// Messages whose recipients they were.
+    pub messages: usize,
+}
+
 /// With what it is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pick {
@@ -27,47 +40,85 @@ pub struct Pick {
     pub recipient: Option<String>,
 }
 
+/// `ID`, or `ID/ADDRESS`.
+impl FromStr for Pick {
+    type Err = Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Infallible> {
+        Ok(match word.split_once('/') {
+            Some((id, recipient)) => Self::one(id, recipient),
+            None => Self { id: word.to_owned(), recipient: None },
+        })
+    }
+}
+
 impl Pick {
     /// One recipient of an entry.
     #[must_use]
     pub fn one(id: &str, recipient: &str) -> Self {
         Self { id: id.to_owned(), recipient: Some(recipient.to_owned()) }
     }
-
-    /// Whether this recipient of the entry with this id is meant.
-    #[must_use]
-    pub fn means(&self, id: &str, forward_path: &str) -> bool {
-        let mut recipient = self.recipient.iter();
-        self.id == id && recipient.all(|recipient| recipient == forward_path)
-    }
 }
 
 impl Order {
-    /// Carries it out in the queue; returns the envelopes that are left.
-    pub async fn give(
-        self,
-        queue: &Queue,
-        picks: BTreeSet<Pick>,
-    ) -> Result<Vec<Block>, QueueError> {
-        queue.edit(move |block| self.apply(&picks, block)).await
+    /// Carries it out in the queue; says what was done.
+    pub async fn give(self, queue: &Queue, picks: BTreeSet<Pick>) -> Result<Done, QueueError> {
+        let picks: Picks = picks.into_iter().collect();
+        let is_meant = move |entry: &Entry, recipient: &Recipient| {
+            picks.mean(&entry.block.id, &recipient.forward_path)
+        };
+        self.give_where(queue, is_meant).await
     }
 
-    fn apply(self, picks: &BTreeSet<Pick>, block: &mut Block) -> Edit {
-        let Block { id, recipients, .. } = block;
-        let mut changed = false;
-        recipients.retain_mut(|recipient| {
-            let picked = picks.iter().any(|pick| pick.means(id, &recipient.forward_path));
-            if !picked || !self.concerns(recipient.state) {
+    /// Carries it out, in one pass, for all recipients that are meant; says what was done.
+    pub async fn give_where(
+        self,
+        queue: &Queue,
+        is_meant: impl Fn(&Entry, &Recipient) -> bool + Send + 'static,
+    ) -> Result<Done, QueueError> {
+        let done = Arc::new(Mutex::new(Done::default()));
+        let counted = Arc::clone(&done);
+        let edit = move |entry: &mut Entry| {
+            let (edit, recipients) = self.apply(entry, &is_meant);
+            let mut done = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            done.recipients += recipients;
+            done.messages += usize::from(recipients > 0);
+            edit
+        };
+        queue.edit_entries(edit).await?;
+        let done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(*done)
+    }
+
+    /// What it makes of an entry, and for how many of its recipients it was meant.
+    fn apply(
+        self,
+        entry: &mut Entry,
+        is_meant: impl Fn(&Entry, &Recipient) -> bool,
+    ) -> (Edit, usize) {
+        let recipients = entry.block.recipients.iter();
+        let mut meant = recipients
+            .map(|recipient| self.concerns(recipient.state) && is_meant(entry, recipient))
+            .collect::<Vec<_>>()
+            .into_iter();
+        let mut count = 0;
+        entry.block.recipients.retain_mut(|recipient| {
+            if !meant.next().unwrap_or(false) {
                 return true;
             }
-            changed = true;
+            count += 1;
             self.leaves(recipient)
         });
-        match (recipients.is_empty(), changed) {
+        if count > 0 {
+            // What was tried for those who are gone is nobody's concern.
+            entry.block.remember([]);
+        }
+        let edit = match (entry.block.recipients.is_empty(), count > 0) {
             (true, true) => Edit::Removed,
             (_, true) => Edit::Changed,
             (_, false) => Edit::Unchanged,
-        }
+        };
+        (edit, count)
     }
 
     /// What is delivered is beyond all orders; it only waits to be cleared away.
@@ -95,18 +146,22 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::queue::Block;
 
     fn after(order: Order, picks: &[(&str, Option<&str>)]) -> (Edit, String) {
         let block = "X-MC-Id: 1\nX-MC-From: <>\nX-MC-Queued: 0\n\
                      X-MC-Rcpt: P 1 99 <p@x> 451\nX-MC-Rcpt: D 1 0 <d@x> 250\n\
                      X-MC-Rcpt: F 1 0 <f@x> 550\nX-MC-Rcpt: H 1 0 <h@x>\nX-MC-End:\n";
-        let (mut block, _) = Block::parse(block.as_bytes()).unwrap();
+        let mut entry = Entry::of_block(Block::parse(block.as_bytes()).unwrap().0, 0);
         let picks = picks.iter().map(|(id, recipient)| Pick {
             id: (*id).to_owned(),
             recipient: recipient.map(str::to_owned),
         });
-        let edit = order.apply(&picks.collect(), &mut block);
-        let states = block.recipients.iter().map(|recipient| match recipient.state {
+        let picks: Picks = picks.collect();
+        let (edit, _) = order.apply(&mut entry, |entry, recipient| {
+            picks.mean(&entry.block.id, &recipient.forward_path)
+        });
+        let states = entry.block.recipients.iter().map(|recipient| match recipient.state {
             RecipientState::Pending if recipient.next_attempt == 0 => 'P',
             RecipientState::Pending => 'p',
             RecipientState::Delivered => 'D',

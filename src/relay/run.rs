@@ -32,6 +32,7 @@ use crate::relay::owed::{self, Owed};
 use crate::relay::queued::QueuedText;
 use crate::relay::resolver::Resolver;
 use crate::relay::route::{self, Routes, Way};
+use crate::relay::selection::{Names, Picks};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter};
 use crate::relay::verdict::{Again, Verdict};
@@ -59,7 +60,9 @@ pub struct Relay<R> {
     pub directory: Directory,
     /// Our domain.
     pub domain: String,
-    /// How we introduce ourselves.
+    /// Under which name we introduce ourselves.
+    pub helo: String,
+    /// With which command.
     pub hello: Hello,
     /// How connections are protected where no login is needed.
     pub protection: Protection,
@@ -96,6 +99,20 @@ pub enum Choice {
     Due,
     /// These, at once.
     Only(BTreeSet<Pick>),
+    /// Those that are named, at once.
+    Named(Names),
+    /// Those that are named and whose time has come.
+    NamedAndDue(Names),
+}
+
+impl Choice {
+    /// What a later run takes, which a timer starts.
+    fn when_due(self) -> Self {
+        match self {
+            Self::Named(names) | Self::NamedAndDue(names) => Self::NamedAndDue(names),
+            Self::All | Self::Due | Self::Only(_) => Self::Due,
+        }
+    }
 }
 
 /// What a run has done.
@@ -138,7 +155,7 @@ impl<R: Resolver + 'static> Relay<R> {
     }
 
     /// Runs again and again until the client is told to stop, `pause` apart: first as `choice`
-    /// says, then for what is due. A run that cannot be is a warning; the next one may.
+    /// says, then for what of it is due. A run that cannot be is a warning; the next one may.
     pub async fn run_every(self: &Arc<Self>, pause: Duration, mut choice: Choice) {
         let stopped = self.client.stop.clone();
         while !stopped.is_cancelled() {
@@ -147,7 +164,7 @@ impl<R: Resolver + 'static> Relay<R> {
                 Ok(_) | Err(RunError::UnderWay) => {}
                 Err(error) => tracing::warn!("{error}"),
             }
-            choice = Choice::Due;
+            choice = choice.when_due();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stopped.cancelled() => {}
@@ -227,14 +244,20 @@ impl<R: Resolver + 'static> Run<R> {
     /// Sorts what is to be tried by the way it goes.
     fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Way, VecDeque<Errand>> {
         let now = SystemTime::now();
+        let picks: Picks = match choice {
+            Choice::Only(picks) => picks.iter().cloned().collect(),
+            _ => Picks::default(),
+        };
         let chosen = |block: &Block| -> Vec<String> {
             let recipients = block.recipients.iter();
             let chosen = recipients.filter(|recipient| match choice {
                 _ if recipient.state != RecipientState::Pending => false,
                 Choice::All => true,
                 Choice::Due => outcomes::is_due(recipient, now),
-                Choice::Only(picks) => {
-                    picks.iter().any(|pick| pick.means(&block.id, &recipient.forward_path))
+                Choice::Only(_) => picks.mean(&block.id, &recipient.forward_path),
+                Choice::Named(names) => names.mean(block, recipient),
+                Choice::NamedAndDue(names) => {
+                    outcomes::is_due(recipient, now) && names.mean(block, recipient)
                 }
             });
             chosen.map(|recipient| recipient.forward_path.clone()).collect()
@@ -296,28 +319,33 @@ impl<R: Resolver + 'static> Run<R> {
     }
 
     /// One courier begins. While hosts answer others join in, up to the limit, until one of them
-    /// is refused.
+    /// is refused. It ends with the last one, because whoever steps aside gives an errand back.
     async fn go_to(self: &Arc<Self>, way: &Way, hosts: Arc<Hosts>, errands: Errands) {
         let errands = Arc::new(errands);
+        let another = || {
+            let courier = self.courier(way, Arc::clone(&hosts));
+            Arc::clone(self).carry(courier, Arc::clone(&errands))
+        };
         let mut couriers = JoinSet::new();
         let mut grows = true;
-        while !errands.is_empty() && !self.is_stopped() {
-            let may_grow = grows
-                && couriers.len() < self.relay.connections_per_domain
-                && self.limits.have_room();
-            if couriers.is_empty() || may_grow {
-                let courier = self.courier(way, Arc::clone(&hosts));
-                couriers.spawn(Arc::clone(self).carry(courier, Arc::clone(&errands)));
+        loop {
+            if couriers.is_empty() {
+                if errands.is_empty() || self.is_stopped() {
+                    return;
+                }
+                couriers.spawn(another());
             }
             tokio::select! {
                 Some(ended) = couriers.join_next() => {
                     grows &= gone(ended) != Some(Ending::SteppedAside);
                 }
-                () = hosts.answered() => {}
+                () = hosts.answered() => {
+                    let fits = couriers.len() < self.relay.connections_per_domain;
+                    if grows && fits && !errands.is_empty() && self.limits.have_room() {
+                        couriers.spawn(another());
+                    }
+                }
             }
-        }
-        while let Some(ended) = couriers.join_next().await {
-            gone(ended);
         }
     }
 
@@ -334,9 +362,9 @@ impl<R: Resolver + 'static> Run<R> {
     }
 
     fn courier(&self, way: &Way, hosts: Arc<Hosts>) -> Courier {
-        let Relay { domain, hello, protection, routes, client, .. } = &*self.relay;
+        let Relay { helo, hello, protection, routes, client, .. } = &*self.relay;
         let introduction = Introduction {
-            domain: domain.clone(),
+            domain: helo.clone(),
             hello: *hello,
             protection: routes.protection(way, protection),
         };

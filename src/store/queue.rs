@@ -449,6 +449,13 @@ impl Entry {
         Place { span: self.span, text: self.text }
     }
 
+    /// An entry that lies nowhere, of which tests need only the block.
+    #[cfg(test)]
+    pub(crate) fn of_block(block: Block, octets: u64) -> Self {
+        let span = Span { start: 0, text: 0, text_end: 0, end: 0, octets };
+        Self { block, octets, span, letters: Vec::new(), text: 0 }
+    }
+
     /// Where, from the beginning of the block, the letter of the recipient with this path stands,
     /// and what it says.
     fn letter_of(&self, forward_path: &str) -> Option<(u64, RecipientState)> {
@@ -600,8 +607,11 @@ pub enum QueueError {
     #[error("another program keeps the relay queue locked")]
     Busy,
     /// The file is no mbox; it is left as it is.
-    #[error("the relay queue is {0}")]
+    #[error("the relay queue {QUEUE_FILE} is {0}")]
     NotMbox(NotMbox),
+    /// Something else has its name.
+    #[error("the relay queue {QUEUE_FILE} is not a regular file")]
+    NotRegular,
     /// The entry is not there any more.
     #[error("the entry is no longer in the relay queue")]
     Gone,
@@ -664,9 +674,17 @@ impl Queue {
         let list = move |locked: LockedFile| queue.list(locked.file());
         match self.locked(Purpose::Read, list).await {
             Ok(listed) => listed,
-            // Nothing has ever been queued.
-            Err(LockError::Missing) => Ok(Vec::new()),
+            Err(LockError::Missing) => self.nothing(),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where there is no queue file, nothing has ever been queued.
+    fn nothing<T>(&self) -> Result<Vec<T>, QueueError> {
+        if self.committer.ground().files.is_irregular(QUEUE_FILE)? {
+            Err(QueueError::NotRegular)
+        } else {
+            Ok(Vec::new())
         }
     }
 
@@ -775,17 +793,25 @@ impl Queue {
         find_by_id(id, file, &mut places)?.ok_or(QueueError::Gone)
     }
 
-    /// Passes every entry to `edit`, in one pass, and puts a file with the changes in the place of
-    /// the old one, if there are any. Returns the entries that are left.
+    /// Passes the block of every entry to `edit`, in one pass, and puts a file with the changes in
+    /// the place of the old one, if there are any. Returns the blocks that are left.
     pub async fn edit(
         &self,
-        edit: impl FnMut(&mut Block) -> Edit + Send + 'static,
+        mut edit: impl FnMut(&mut Block) -> Edit + Send + 'static,
+    ) -> Result<Vec<Block>, QueueError> {
+        self.edit_entries(move |entry| edit(&mut entry.block)).await
+    }
+
+    /// The same, for those who look at more than the blocks.
+    pub async fn edit_entries(
+        &self,
+        edit: impl FnMut(&mut Entry) -> Edit + Send + 'static,
     ) -> Result<Vec<Block>, QueueError> {
         let queue = self.clone();
         let rewrite = move |locked: LockedFile| queue.rewrite(locked.file(), edit);
         match self.locked(Purpose::Rewrite, rewrite).await {
             Ok(left) => left,
-            Err(LockError::Missing) => Ok(Vec::new()),
+            Err(LockError::Missing) => self.nothing(),
             Err(error) => Err(error.into()),
         }
     }
@@ -793,12 +819,12 @@ impl Queue {
     fn rewrite(
         &self,
         file: &File,
-        mut edit: impl FnMut(&mut Block) -> Edit,
+        mut edit: impl FnMut(&mut Entry) -> Edit,
     ) -> Result<Vec<Block>, QueueError> {
         let mut left = Vec::new();
         let mut edited = Vec::new();
         for mut entry in self.list(file)? {
-            let verdict = edit(&mut entry.block);
+            let verdict = edit(&mut entry);
             if verdict != Edit::Removed {
                 left.push(entry.block.clone());
             }

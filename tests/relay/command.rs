@@ -69,15 +69,32 @@ impl Post {
     }
 
     /// `mailconsole queue …` on the directory.
-    async fn queue_command(&self, words: &[&str]) -> Ended {
+    pub(crate) async fn queue_command(&self, words: &[&str]) -> Ended {
         let mut command = program(&["queue", "--dir"]);
         command.arg(self.dir.path()).args(words);
         Ended::of(command.spawn().expect("the program")).await
     }
 
+    /// The same, with this on its stdin.
+    pub(crate) async fn queue_command_with(&self, words: &[&str], stdin: String) -> Ended {
+        let mut command = program(&["queue", "--dir"]);
+        command.arg(self.dir.path()).args(words).stdin(Stdio::piped());
+        let mut child = command.spawn().expect("the program");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        tokio::task::spawn_blocking(move || pipe.write_all(stdin.as_bytes()));
+        Ended::of(child).await
+    }
+
+    /// What waits, and is like this.
+    pub(crate) async fn listed(&self, choice: &[&str]) -> Vec<serde_json::Value> {
+        let list = self.queue_command(&[&["--json"], choice].concat()).await;
+        let objects =
+            list.stdout.lines().map(|line| serde_json::from_str(line).expect("an object"));
+        objects.collect()
+    }
+
     async fn list(&self) -> Vec<serde_json::Value> {
-        let list = self.queue_command(&["--json"]).await;
-        serde_json::from_str(&list.stdout).expect("an array")
+        self.listed(&[]).await
     }
 
     pub(crate) fn file(&self) -> String {
@@ -89,7 +106,7 @@ impl Post {
     }
 }
 
-fn program(words: &[&str]) -> Command {
+pub(crate) fn program(words: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
     command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -11,5 +11,6 @@ mod mail_host;
 mod name_server;
 mod notifications;
 mod postmaster;
+mod queue;
 mod runs;
 mod tls;

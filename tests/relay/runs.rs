@@ -34,6 +34,7 @@ impl Post {
         let relay = Relay {
             directory,
             domain: "localhost".to_owned(),
+            helo: "localhost".to_owned(),
             hello: Hello::Helo,
             protection: Protection::Opportunistic,
             routes: Routes {
@@ -401,7 +402,7 @@ async fn a_smarthost_gets_all_recipients_of_a_message_at_once() {
     let host = MailHost::that(polite).await;
     let mut post = Post::new();
     let smarthost = host.address.to_string().parse().expect("a host");
-    post.relay.routes.smarthost = Some(Smarthost { host: smarthost, login: None });
+    post.relay.routes.smarthost = Some(Smarthost { host: smarthost, login: None, tls: None });
     let post = post.ready();
     post.queue(&["a@x.example", "b@y.example"]).await;
     assert_eq!(post.run_all().await.left, 0);

@@ -215,7 +215,8 @@ fn parse_literal(address: &str) -> Result<IpAddr, Malformed> {
 /// Letters, digits and, inside, hyphens; and underscores, which hosts in containers have.
 fn is_label(label: &str) -> bool {
     const INSIDE: [char; 2] = ['-', '_'];
-    let is_inner = |character: char| character.is_ascii_alphanumeric() || INSIDE.contains(&character);
+    let is_inner =
+        |character: char| character.is_ascii_alphanumeric() || INSIDE.contains(&character);
     !label.is_empty()
         && !label.starts_with(INSIDE)
         && !label.ends_with(INSIDE)

@@ -1,0 +1,302 @@
+//! Which recipients of the queue are meant, by what they are like. Pure; time is passed in.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::relay::orders::Pick;
+use crate::store::overview::RecipientState;
+use crate::store::queue::{Block, Entry, Recipient};
+
+/// What a recipient must be like to be meant: all of it. Of several words for one thing one is
+/// enough, and where there are none anything will do. What is delivered is never meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// In one of these states.
+    pub states: Vec<State>,
+    /// At one of these domains.
+    pub domains: Vec<String>,
+    /// Of one of these senders; empty for the null reverse-path.
+    pub senders: Vec<String>,
+    /// Queued at least so long ago.
+    pub older: Option<Duration>,
+    /// Queued less long ago.
+    pub newer: Option<Duration>,
+    /// Of a message of at least so many octets.
+    pub larger: Option<u64>,
+    /// Of a message of fewer octets.
+    pub smaller: Option<u64>,
+    /// With this in the last reply, in upper or lower case.
+    pub reason: Option<String>,
+}
+
+/// What an operator calls a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits, whether it has been tried or not.
+    Pending,
+    /// Has been tried and waits.
+    Deferred,
+    /// Has failed.
+    Failed,
+    /// Is held.
+    Held,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Deferred, Self::Failed, Self::Held];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+
+    const fn is_that_of(self, recipient: &Recipient) -> bool {
+        match (self, recipient.state) {
+            (Self::Pending, RecipientState::Pending)
+            | (Self::Failed, RecipientState::Failed)
+            | (Self::Held, RecipientState::Held) => true,
+            (Self::Deferred, RecipientState::Pending) => recipient.attempts > 0,
+            _ => false,
+        }
+    }
+}
+
+impl Selection {
+    /// Whether it asks for anything in particular.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether this recipient of the entry is meant.
+    #[must_use]
+    pub fn means(&self, entry: &Entry, recipient: &Recipient, now: SystemTime) -> bool {
+        recipient.state != RecipientState::Delivered
+            && any(&self.states, |state| state.is_that_of(recipient))
+            && any(&self.domains, |domain| is_at(domain, &recipient.forward_path))
+            && any(&self.senders, |sender| sender.eq_ignore_ascii_case(&entry.block.reverse_path))
+            && self.fits_age(age(&entry.block, now))
+            && self.fits_size(entry.octets)
+            && self.reason.as_ref().is_none_or(|reason| contains(&recipient.last_reply, reason))
+    }
+
+    fn fits_age(&self, age: Duration) -> bool {
+        self.older.is_none_or(|older| age >= older) && self.newer.is_none_or(|newer| age < newer)
+    }
+
+    fn fits_size(&self, octets: u64) -> bool {
+        self.larger.is_none_or(|larger| octets >= larger)
+            && self.smaller.is_none_or(|smaller| octets < smaller)
+    }
+}
+
+/// How long a message has been in the queue; not at all, if its time is still to come.
+#[must_use]
+pub fn age(block: &Block, now: SystemTime) -> Duration {
+    let queued = UNIX_EPOCH.checked_add(Duration::from_secs(block.queued));
+    queued.and_then(|queued| now.duration_since(queued).ok()).unwrap_or_default()
+}
+
+/// The domain of an address, without a dot at its end.
+#[must_use]
+pub fn domain_of(address: &str) -> &str {
+    let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    domain.strip_suffix('.').unwrap_or(domain)
+}
+
+fn any<T>(words: &[T], fits: impl Fn(&T) -> bool) -> bool {
+    words.is_empty() || words.iter().any(fits)
+}
+
+fn is_at(domain: &str, address: &str) -> bool {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    domain.eq_ignore_ascii_case(domain_of(address))
+}
+
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+/// What `relay --only` names: entries by id, recipients as `ID/ADDRESS` or by their domain, and
+/// senders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Names {
+    /// Whether this recipient of the entry is named.
+    #[must_use]
+    pub fn mean(&self, block: &Block, recipient: &Recipient) -> bool {
+        self.0.iter().any(|name| match name.as_str() {
+            "<>" => block.reverse_path.is_empty(),
+            name => {
+                let id_and_address = name.split_once('/');
+                name == block.id
+                    || is_at(name, &recipient.forward_path)
+                    || (!name.is_empty() && name.eq_ignore_ascii_case(&block.reverse_path))
+                    || id_and_address == Some((&block.id, &recipient.forward_path))
+            }
+        })
+    }
+}
+
+/// Entries and recipients that are named one by one, however many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picks(HashMap<String, Whom>);
+
+/// Which recipients of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    All,
+    These(HashSet<String>),
+}
+
+impl FromIterator<Pick> for Picks {
+    fn from_iter<I: IntoIterator<Item = Pick>>(picks: I) -> Self {
+        let mut by_id = HashMap::new();
+        for Pick { id, recipient } in picks {
+            let whom = by_id.entry(id).or_insert_with(|| Whom::These(HashSet::new()));
+            match (whom, recipient) {
+                (Whom::All, _) => {}
+                (whom, None) => *whom = Whom::All,
+                (Whom::These(recipients), Some(recipient)) => drop(recipients.insert(recipient)),
+            }
+        }
+        Self(by_id)
+    }
+}
+
+impl Picks {
+    /// Whether none is named.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this recipient of the entry with this id is named.
+    #[must_use]
+    pub fn mean(&self, id: &str, forward_path: &str) -> bool {
+        match self.0.get(id) {
+            None => false,
+            Some(Whom::All) => true,
+            Some(Whom::These(recipients)) => recipients.contains(forward_path),
+        }
+    }
+
+    /// Those that name nobody among these entries, in the order of their names.
+    #[must_use]
+    pub fn missing(&self, entries: &[Entry]) -> Vec<Pick> {
+        let there: HashMap<&str, &Block> =
+            entries.iter().map(|entry| (entry.block.id.as_str(), &entry.block)).collect();
+        let is_there = |id: &str, path: &String| {
+            let mut recipients = there.get(id).into_iter().flat_map(|block| &block.recipients);
+            recipients.any(|recipient| recipient.forward_path == *path)
+        };
+        let mut missing = Vec::new();
+        for (id, whom) in &self.0 {
+            match whom {
+                Whom::All if there.contains_key(id.as_str()) => {}
+                Whom::All => missing.push(Pick { id: id.clone(), recipient: None }),
+                Whom::These(recipients) => {
+                    let gone = recipients.iter().filter(|path| !is_there(id, path));
+                    missing.extend(gone.map(|path| Pick::one(id, path)));
+                }
+            }
+        }
+        missing.sort_unstable();
+        missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_758_106_800;
+
+    fn entry() -> Entry {
+        let block = "X-MC-Id: 1\nX-MC-From: <ben@localhost>\nX-MC-Queued: 1758103200\n\
+                     X-MC-Rcpt: P 0 0 <new@x.example>\nX-MC-Rcpt: P 2 9 <later@X.Example> 451 4.7.1 Later\n\
+                     X-MC-Rcpt: F 1 0 <never@y.example> 550 5.1.1 no such user\n\
+                     X-MC-Rcpt: H 0 0 <held@x.example.>\nX-MC-Rcpt: D 0 0 <gone@x.example>\nX-MC-End:\n";
+        Entry::of_block(Block::parse(block.as_bytes()).expect("a block").0, 264)
+    }
+
+    #[track_caller]
+    fn chooses(selection: &Selection, expected: &[&str]) {
+        let (entry, now) = (entry(), UNIX_EPOCH + Duration::from_secs(NOW));
+        let recipients = entry.block.recipients.iter();
+        let chosen = recipients.filter(|recipient| selection.means(&entry, recipient, now));
+        let names: Vec<&str> =
+            chosen.filter_map(|one| one.forward_path.split('@').next()).collect();
+        assert_eq!(names, expected, "{selection:?}");
+    }
+
+    #[test]
+    fn recipients_are_chosen_by_what_they_are_like() {
+        let any = Selection::default;
+        chooses(&any(), &["new", "later", "never", "held"]);
+        let states = |states: &[State]| Selection { states: states.to_vec(), ..any() };
+        chooses(&states(&[State::Pending]), &["new", "later"]);
+        chooses(&states(&[State::Deferred]), &["later"]);
+        chooses(&states(&[State::Failed, State::Held]), &["never", "held"]);
+        let domains = |domain: &str| Selection { domains: vec![domain.to_owned()], ..any() };
+        chooses(&domains("X.EXAMPLE"), &["new", "later", "held"]);
+        chooses(&domains("example"), &[]);
+        let senders = |sender: &str| Selection { senders: vec![sender.to_owned()], ..any() };
+        chooses(&senders("BEN@localhost"), &["new", "later", "never", "held"]);
+        chooses(&senders(""), &[]);
+        let hour = Duration::from_hours(1);
+        chooses(&Selection { older: Some(hour), ..any() }, &["new", "later", "never", "held"]);
+        chooses(&Selection { older: Some(hour + Duration::from_secs(1)), ..any() }, &[]);
+        chooses(&Selection { newer: Some(hour), ..any() }, &[]);
+        chooses(&Selection { larger: Some(265), ..any() }, &[]);
+        chooses(&Selection { smaller: Some(265), ..states(&[State::Held]) }, &["held"]);
+        let reason = |reason: &str| Selection { reason: Some(reason.to_owned()), ..any() };
+        chooses(&reason("later"), &["later"]);
+        chooses(&reason("4.7.1 LATER"), &["later"]);
+        let both = Selection { domains: vec!["x.example".into()], ..states(&[State::Failed]) };
+        chooses(&both, &[]);
+    }
+
+    #[test]
+    fn a_name_is_an_id_a_domain_or_a_sender() {
+        let entry = entry();
+        let named = |name: &str| {
+            let names = Names(vec![name.to_owned()]);
+            let recipients = entry.block.recipients.iter();
+            recipients.filter(|recipient| names.mean(&entry.block, recipient)).count()
+        };
+        for (name, count) in [
+            ("1", 5),
+            ("x.example", 4),
+            ("ben@localhost", 5),
+            ("1/new@x.example", 1),
+            ("2", 0),
+            ("2/new@x.example", 0),
+            ("new@x.example", 0),
+            ("<>", 0),
+            ("", 0),
+        ] {
+            assert_eq!(named(name), count, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn whom_picks_name_is_found_and_who_is_missing_is_told() {
+        let all = |id: &str| Pick { id: id.to_owned(), recipient: None };
+        let picks: Picks = [Pick::one("1", "new@x.example"), all("2"), Pick::one("1", "x@y")]
+            .into_iter()
+            .collect();
+        assert!(picks.mean("1", "new@x.example") && !picks.mean("1", "held@x.example."));
+        assert_eq!(picks.missing(&[entry()]), [Pick::one("1", "x@y"), all("2")]);
+        let whole: Picks = [Pick::one("1", "x@y"), all("1")].into_iter().collect();
+        assert!(whole.mean("1", "anybody") && whole.missing(&[entry()]).is_empty());
+    }
+}
