@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -45,12 +46,11 @@ def expect_relay(console, status, *options):
 def queued(console):
     """What waits, as a script reads it."""
     _, words = ended([console.binary, "queue", console.directory, "--json"], console)
-    return json.loads(words)
+    return [json.loads(line) for line in words.splitlines()]
 
 
 def drop_all(console):
-    for entry in {listed["id"] for listed in queued(console)}:
-        ended([console.binary, "queue", "drop", console.directory, entry], console)
+    ended([console.binary, "queue", "drop", console.directory, "--all"], console)
 
 
 def wait_for_port(port, process, host="127.0.0.1"):
@@ -194,7 +194,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 @contextmanager
-def postfix():
+def postfix(*further):
     """A Postfix of our own, whose mail for friend@mail.example is in a maildir; its port."""
     if os.geteuid() != 0:
         raise Skip("Postfix must be started by root")
@@ -211,6 +211,8 @@ def postfix():
         for name, text in (("main.cf", MAIN_CF), ("master.cf", MASTER_CF)):
             with open(os.path.join(home, "etc", name), "w") as file:
                 file.write(text.format(**settings))
+        with open(os.path.join(home, "etc", "main.cf"), "a") as file:
+            file.writelines(f"{line}\n" for line in further)
         control = [find("postfix"), "-c", os.path.join(home, "etc")]
         with running([*control, "start-fg"]) as process:
             try:
@@ -220,6 +222,10 @@ def postfix():
                 subprocess.run([*control, "stop"], capture_output=True, timeout=30)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+# Who brought it is the console's own client.
+RECEIVED = re.compile(rb"Received: from \S+ \(\[[^]]+\]\) by localhost \(mailconsole\) [^\n]*\n")
 
 
 def arrived(maildir, count):
@@ -232,10 +238,10 @@ def arrived(maildir, count):
     texts = []
     for path in files:
         with open(path, "rb") as file:
-            _, ours, text = file.read().partition(b"Received: by localhost (mailconsole)")
-        if not ours:
+            text = file.read()
+        if not (ours := RECEIVED.search(text)):
             raise Failure(f"a message has come without our Received field: {path}")
-        texts.append(text.partition(b"\n")[2])
+        texts.append(text[ours.end() :])
     return sorted(texts)
 
 
@@ -250,6 +256,32 @@ def through_postfix(*options):
             expect_relay(console, 0, f"--route=mail.example=127.0.0.1:{port}", *options)
             got = arrived(maildir, len(letters))
         same(got, sorted(lf(letter.text) for letter in letters), "through Postfix")
+
+    return check
+
+
+ONE_CONNECTION = "smtpd_client_connection_count_limit = 1", "smtpd_client_event_limit_exceptions ="
+
+
+def one_connection(host):
+    """A host that takes one connection from each client gets all of the mail, and none fails."""
+
+    def check(console):
+        user = console.new_user()
+        for _ in range(30):
+            console.submit(["friend@mail.example"], PLAIN.text, f"{user}@localhost")
+        with host() as (port, maildir):
+            route = f"--route=mail.example=127.0.0.1:{port}"
+            # It may still count a connection that has just ended: then some wait for the next run.
+            for _ in range(5):
+                relay(console, route, "--bounce")
+                if not (left := queued(console)):
+                    break
+                if any(entry["state"] != "pending" for entry in left):
+                    raise Failure(f"left in the queue is {left}")
+            same(left, [], "the queue")
+            arrived(maildir, 30)
+        same(console.stored(user), [], "what the sender was told")
 
     return check
 
@@ -272,6 +304,97 @@ def postfix_refuses(console):
     for words in (b"message/delivery-status", b"nobody-there@mail.example", b"Status: 5.1.1"):
         if words not in notification:
             raise Failure(f"the notification is without {words!r}: {notification[-600:]!r}")
+
+
+# Exim
+
+EXIM_CONF = """\
+exim_path = {exim}
+exim_user = {user}
+exim_group = {group}
+primary_hostname = mx.mail.example
+daemon_smtp_ports = {port}
+local_interfaces = 127.0.0.1
+spool_directory = {home}/spool
+log_file_path = {home}/log/%slog
+pid_file_path = {home}/exim.pid
+smtp_accept_max_per_host = 1
+domainlist ours = mail.example
+host_lookup =
+rfc1413_query_timeout = 0s
+acl_smtp_rcpt = rcpt
+queue_only = false
+smtp_accept_queue_per_connection = 0
+never_users =
+
+begin acl
+rcpt:
+  accept domains = +ours
+  deny
+
+begin routers
+ours:
+  driver = accept
+  domains = +ours
+  transport = maildir
+
+begin transports
+maildir:
+  driver = appendfile
+  maildir_format
+  directory = {home}/mail/friend
+  create_directory
+  delivery_date_add = false
+  envelope_to_add = false
+  return_path_add = false
+  user = {user}
+  group = {group}
+
+begin retry
+* * F,1h,1m
+"""
+
+
+def with_exim_user(home):
+    """How to run an Exim whose package is only unpacked: it ends at once if its user is not known."""
+    try:
+        pwd.getpwnam("Debian-exim")
+        return []
+    except KeyError:
+        pass
+    steps = "exec"
+    for name in ("passwd", "group"):
+        own = os.path.join(home, name)
+        shutil.copy(f"/etc/{name}", own)
+        with open(own, "a") as file:
+            file.write("Debian-exim:x:8:8::/:/bin/false\n" if name == "passwd" else "Debian-exim:x:8:\n")
+        steps = f"mount --bind {own} /etc/{name} && {steps}"
+    return [find("unshare"), "--mount", "sh", "-c", f'{steps} "$@"', "sh"]
+
+
+@contextmanager
+def exim():
+    """An Exim of our own, whose mail for friend@mail.example is in a maildir; its port."""
+    if os.geteuid() != 0:
+        raise Skip("Exim must be started by root")
+    (port,) = free_ports(1)
+    home = tempfile.mkdtemp(prefix="mailconsole-exim-")
+    try:
+        os.chmod(home, 0o755)
+        user = pwd.getpwnam("mail")
+        for name in ("spool", "log", "mail"):
+            os.mkdir(os.path.join(home, name))
+            os.chown(os.path.join(home, name), user.pw_uid, user.pw_gid)
+        settings = {"home": home, "port": port, "user": "mail", "group": "mail", "exim": find("exim4")}
+        conf = os.path.join(home, "exim.conf")
+        with open(conf, "w") as file:
+            file.write(EXIM_CONF.format(**settings))
+        command = [find("exim4"), "-C", conf, "-bdf", "-q1m"]
+        with running([*with_exim_user(home), *command]) as process:
+            wait_for_port(port, process)
+            yield port, os.path.join(home, "mail", "friend")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 # Port 25 and MX records
@@ -358,6 +481,9 @@ def checks():
     yield Check("relay of a thousand messages", ("smtp-sink",), many)
     yield Check("relay through Postfix", ("postfix",), through_postfix())
     yield Check("relay through Postfix with EHLO", ("postfix",), through_postfix("--ehlo"))
+    limited = one_connection(lambda: postfix(*ONE_CONNECTION))
+    yield Check("relay to a Postfix that takes one connection", ("postfix",), limited)
+    yield Check("relay to an Exim that takes one connection", ("exim4",), one_connection(exim))
     yield Check("relay to somebody whom Postfix refuses", ("postfix",), postfix_refuses)
     needed = ("ip", "dnsmasq", "smtp-sink")
     yield Check("relay by MX records to port 25", needed, by_mx_records)
