@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::channel::Channel;
-use crate::relay::conversation::extensions::Extensions;
-use crate::relay::conversation::opening::{self, Introduction, Opening, Protection};
+use crate::relay::conversation::extensions::{Extension, Extensions};
+use crate::relay::conversation::opening::{self, Hello, Introduction, Opening, Protection};
 use crate::relay::conversation::transaction::{Outcome, Step, Transaction};
 use crate::relay::conversation::{Awaited, Command};
 use crate::relay::envelope::Envelope;
@@ -25,10 +25,14 @@ use crate::relay::verdict::{Again, Diagnosis, Verdict};
 use crate::servers::presence::Presence;
 use crate::servers::registry::Registry;
 use crate::servers::text::TextLog;
-use crate::wire::event::{ConnectionName, Service, Side, Transcript};
+use crate::wire::event::{ConnectionName, Kind, Service, Side, Transcript};
 
 /// Octets of message text that are gathered before they are sent.
 const BLOCK: usize = 64 * 1024;
+
+/// What is told of 8-bit text that a host has not said to take.
+const UNASKED_EIGHT_BITS: &str =
+    "the text has 8-bit octets, which were sent as they are: the host does not offer 8BITMIME";
 
 /// What all connections of the relay have in common.
 #[derive(Debug)]
@@ -51,8 +55,20 @@ pub struct Client {
 pub struct Connection {
     target: Target,
     extensions: Extensions,
+    /// Whether it is worth a word that a text has 8-bit octets.
+    eight_bits: EightBits,
     channel: Channel,
     transactions: u64,
+}
+
+/// Whether a host has said that it takes 8-bit text (RFC 6152). It is sent as it is in any case:
+/// nearly all take it, and to change it would change what was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EightBits {
+    /// It has, or nobody has asked.
+    Fine,
+    /// It was asked and has not.
+    NotOffered,
 }
 
 /// Why there is no connection.
@@ -108,7 +124,12 @@ impl Connection {
                 Step::Send(commands) => channel.send(&commands).await,
                 Step::Wait => Ok(()),
                 Step::SendText => match send_text(channel, &mut transaction, letter).await {
-                    Ok(()) => Ok(()),
+                    Ok(eight_bit) => {
+                        if eight_bit && self.eight_bits == EightBits::NotOffered {
+                            channel.presence().tell(|| Kind::Note(UNASKED_EIGHT_BITS.to_owned()));
+                        }
+                        Ok(())
+                    }
                     Err(trouble) => return text_broke_off(channel, transaction, &trouble).await,
                 },
                 Step::Done(outcome) => {
@@ -139,7 +160,10 @@ impl Connection {
     ) -> Result<Self, Unopened> {
         let mut channel = connect(client, target).await.map_err(Unopened::Refused)?;
         let extensions = open(client, target, introduction, &mut channel).await?;
-        Ok(Self { target: target.clone(), extensions, channel, transactions: 0 })
+        let asked = introduction.hello == Hello::Ehlo;
+        let offered = extensions.offer(Extension::EightBitMime);
+        let eight_bits = if asked && !offered { EightBits::NotOffered } else { EightBits::Fine };
+        Ok(Self { target: target.clone(), extensions, eight_bits, channel, transactions: 0 })
     }
 }
 
@@ -279,11 +303,12 @@ async fn quit(channel: &mut Channel) {
     }
 }
 
+/// Sends the text and its dot; tells whether there were 8-bit octets in it.
 async fn send_text<M: MessageText>(
     channel: &mut Channel,
     transaction: &mut Transaction<'_>,
     letter: &Letter<M>,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     channel.presence().changed(|| "DATA".into());
     let mut log = TextLog::sent(Side::Client, channel.presence());
     letter.sent.store(0, Relaxed);
@@ -292,8 +317,10 @@ async fn send_text<M: MessageText>(
     let mut piece = letter.received.clone().into_bytes();
     let mut outgoing = Outgoing::default();
     let mut wire = Vec::new();
+    let mut eight_bit = false;
     loop {
         outgoing.push(&piece, &mut wire);
+        eight_bit |= !piece.is_ascii();
         log.push(outgoing.proper(), channel.presence());
         if wire.len() >= BLOCK {
             channel.write(&wire).await?;
@@ -311,7 +338,7 @@ async fn send_text<M: MessageText>(
     transaction.dot();
     channel.write(&wire).await?;
     letter.sent.store(outgoing.octets(), Relaxed);
-    Ok(())
+    Ok(eight_bit)
 }
 
 /// A host that has had enough of a text may have said why before it closed the connection.

@@ -495,6 +495,31 @@ async fn pipelining_size_and_8bitmime_are_used_where_they_are_offered() {
 }
 
 #[tokio::test]
+async fn eight_bit_text_goes_as_it_is_and_the_transcript_says_so_where_nobody_offered_to_take_it() {
+    for (ehlo, offers, text, told) in [
+        (true, "250-mx.example\r\n250 SIZE", "na\u{ef}ve\r\n", 1),
+        (true, "502 what?", "na\u{ef}ve\r\n", 1),
+        (true, "250-mx.example\r\n250 8BITMIME", "na\u{ef}ve\r\n", 0),
+        (true, "250-mx.example\r\n250 SIZE", "naive\r\n", 0),
+        (false, "502 what?", "na\u{ef}ve\r\n", 0),
+    ] {
+        let host = MailHost::that(move |heard| match heard {
+            Heard::Command(line) if line.starts_with("EHLO") => say(offers),
+            heard => polite(heard),
+        })
+        .await;
+        let relay = if ehlo { Relay::new().with_ehlo() } else { Relay::new() };
+        let (mut courier, recorder) = relay.courier(&[host.address]);
+        let letter = Letter::new(String::new(), Text::of(text.as_bytes()));
+        carry(&mut courier, &["a@x.example"], &letter).await;
+        assert_eq!(host.texts(), [text.as_bytes()]);
+        let lines = recorder.lines();
+        let notes = lines.iter().filter(|line| line.contains("does not offer 8BITMIME")).count();
+        assert_eq!(notes, told, "{offers}: {lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stop_ends_the_wait_for_a_host_at_once() {
     let host = host_that(Place::Mail, Act::Silence).await;
     let relay = Relay::new();
