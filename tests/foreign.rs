@@ -84,7 +84,7 @@ impl Mailbox {
         let mut spool = self.directory.new_text();
         spool.push(text.as_bytes());
         let local = vec![self.directory.user(b"u").unwrap()];
-        let envelope = Envelope { reverse_path: "a@b".into(), local, remote: Vec::new() };
+        let envelope = Envelope { reverse_path: "a@b".into(), local, ..Envelope::default() };
         self.directory.deliver(envelope, spool).await.unwrap();
     }
 }
