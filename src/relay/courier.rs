@@ -175,7 +175,7 @@ impl Courier {
 
     async fn connect(&mut self, errand: &Errand<'_>) -> Result<OpenLine, NoLine> {
         let mut protected = PROTECTED;
-        while let Some(visit) = self.hosts.visit(&errand.tried) {
+        while let Some(mut visit) = self.hosts.visit(&errand.tried) {
             let permit = self.permit(visit.target()).await.ok_or(NoLine::StepAside)?;
             match self.knock(visit.target(), protected).await {
                 Some(Ok(connection)) => {

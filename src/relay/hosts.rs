@@ -25,6 +25,8 @@ struct KnownHost {
     target: Target,
     /// Couriers that have a connection to it, or are about to.
     visitors: usize,
+    /// Those of them whose connection it has taken.
+    let_in: usize,
     /// Conversations in a row that it has broken off.
     broken: u32,
     /// Why no further letter is brought there in this run.
@@ -66,6 +68,7 @@ impl Hosts {
         let known = targets.into_iter().map(|target| KnownHost {
             target,
             visitors: 0,
+            let_in: 0,
             broken: 0,
             useless: None,
         });
@@ -79,7 +82,8 @@ impl Hosts {
         let mut hosts = known.iter_mut().enumerate();
         let (nth, host) = hosts.find(|(nth, host)| host.may_take(*nth, tried))?;
         host.visitors += 1;
-        Some(Visit { hosts: Arc::clone(self), host: nth, target: host.target.clone() })
+        let (hosts, target) = (Arc::clone(self), host.target.clone());
+        Some(Visit { hosts, host: nth, target, is_let_in: false })
     }
 
     /// Whether there is a host that may be of use and is not among those `tried`.
@@ -92,6 +96,12 @@ impl Hosts {
     #[must_use]
     pub fn visitors(&self) -> usize {
         self.lock().iter().map(|host| host.visitors).sum()
+    }
+
+    /// Couriers whose connection a host has taken.
+    #[must_use]
+    pub fn let_in(&self) -> usize {
+        self.lock().iter().map(|host| host.let_in).sum()
     }
 
     /// What can be hoped for.
@@ -146,11 +156,16 @@ pub struct Visit {
     hosts: Arc<Hosts>,
     host: usize,
     target: Target,
+    is_let_in: bool,
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.hosts.change(self.host, |host| host.visitors -= 1);
+        let let_in = usize::from(self.is_let_in);
+        self.hosts.change(self.host, |host| {
+            host.visitors -= 1;
+            host.let_in -= let_in;
+        });
     }
 }
 
@@ -168,7 +183,10 @@ impl Visit {
     }
 
     /// Notes that the host has taken the connection.
-    pub fn opened(&self) {
+    pub fn opened(&mut self) {
+        if !std::mem::replace(&mut self.is_let_in, true) {
+            self.hosts.change(self.host, |host| host.let_in += 1);
+        }
         self.hosts.answered.notify_one();
     }
 

@@ -340,8 +340,11 @@ impl<R: Resolver + 'static> Run<R> {
                     grows &= gone(ended) != Some(Ending::SteppedAside);
                 }
                 () = hosts.answered() => {
+                    // One knocks at a time, so that a host that takes no more says so only once.
+                    let all_are_in = hosts.let_in() == couriers.len();
                     let fits = couriers.len() < self.relay.connections_per_domain;
-                    if grows && fits && !errands.is_empty() && self.limits.have_room() {
+                    let may_grow = grows && all_are_in && fits && self.limits.have_room();
+                    if may_grow && !errands.is_empty() {
                         couriers.spawn(another());
                     }
                 }
