@@ -240,9 +240,14 @@ impl Directory {
     /// Stores a message for all its recipients or for none; when this returns it is on disk.
     ///
     /// What has begun is finished also if the returned future is dropped.
-    pub async fn deliver(&self, envelope: Envelope, text: Text) -> Result<(), DeliverError> {
-        let parts = parts(&envelope);
-        committer::deliver(&self.known().committer, parts, text.finish()?).await
+    pub fn deliver(
+        &self,
+        envelope: Envelope,
+        text: Text,
+    ) -> impl Future<Output = Result<(), DeliverError>> + Send + use<> {
+        // Made before anything is waited for: every connection has room for what is kept meanwhile.
+        let (committer, parts) = (self.known().committer, parts(envelope));
+        async move { committer::deliver(&committer, parts, text.finish()?).await }
     }
 
     /// Removes what is only there to make the next delivery quick. To be called when there will be
@@ -284,16 +289,13 @@ impl Directory {
 }
 
 /// What of a message goes to which file.
-fn parts(envelope: &Envelope) -> Vec<Part> {
-    let from_line = mbox::from_line(&envelope.reverse_path, Local::now());
-    let mut parts: Vec<Part> = envelope
-        .local
-        .iter()
-        .map(|user| Part { file: user.file(), head: from_line.clone() })
-        .collect();
-    if !envelope.remote.is_empty() {
-        let Envelope { reverse_path, client, remote, .. } = envelope;
-        let block = queue::envelope_block(reverse_path, client.as_ref(), remote);
+fn parts(envelope: Envelope) -> Vec<Part> {
+    let Envelope { reverse_path, local, remote, client } = envelope;
+    let from_line = mbox::from_line(&reverse_path, Local::now());
+    let to_user = |user: User| Part { file: user.file(), head: from_line.clone() };
+    let mut parts: Vec<Part> = local.into_iter().map(to_user).collect();
+    if !remote.is_empty() {
+        let block = queue::envelope_block(&reverse_path, client.as_ref(), &remote);
         parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
     }
     // Every program that locks several files must do so in one order.

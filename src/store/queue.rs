@@ -607,10 +607,10 @@ pub enum QueueError {
     #[error("another program keeps the relay queue locked")]
     Busy,
     /// The file is no mbox; it is left as it is.
-    #[error("the relay queue {QUEUE_FILE} is {0}")]
+    #[error("the relay queue is {0}")]
     NotMbox(NotMbox),
     /// Something else has its name.
-    #[error("the relay queue {QUEUE_FILE} is not a regular file")]
+    #[error("the relay queue is not a regular file: something else has the name {QUEUE_FILE}")]
     NotRegular,
     /// The entry is not there any more.
     #[error("the entry is no longer in the relay queue")]
