@@ -102,14 +102,14 @@ impl SmtpService {
     }
 
     /// Stores the text that has come; the room for the next one is made on the way.
-    async fn deliver(&mut self, transaction: Transaction) -> Result<(), NotStored> {
+    async fn deliver(&mut self, transaction: Box<Transaction>) -> Result<(), NotStored> {
         let message_most = self.message_most();
         self.message_most = None;
         let text = std::mem::replace(&mut self.text, self.directory.new_text());
         if text.octets() > message_most {
             return Err(NotStored::TooLarge(text.octets()));
         }
-        let envelope = self.envelope(transaction);
+        let envelope = self.envelope(*transaction);
         self.directory.deliver(envelope, text).await.map_err(NotStored::Store)
     }
 }

@@ -29,7 +29,7 @@ pub enum Effect {
     /// Look whether the client may send to this mailbox at another domain.
     Relay(Mailbox),
     /// Store the message text that has come for all recipients, or for none.
-    Deliver(Transaction),
+    Deliver(Box<Transaction>),
 }
 
 /// How it went.
@@ -92,8 +92,8 @@ enum State {
     Greeted,
     /// After HELO, between transactions.
     Ready,
-    /// After MAIL.
-    Transaction(Transaction),
+    /// After MAIL. Boxed: every connection has room for each state, and most are in another.
+    Transaction(Box<Transaction>),
     /// Message text is coming, or is being delivered.
     Data,
 }
@@ -130,7 +130,7 @@ impl SmtpSession {
             State::Ready if self.is_too_long(&reverse_path) => reply::WRONG_ARGUMENT,
             State::Ready => {
                 let transaction = Transaction::new(reverse_path, Arc::clone(&self.helo));
-                self.state = State::Transaction(transaction);
+                self.state = State::Transaction(Box::new(transaction));
                 reply::OK
             }
         }
@@ -333,7 +333,7 @@ mod tests {
             },
             Effect::Relay(mailbox) => Outcome::Relay(mailbox, relaying),
             Effect::Deliver(transaction) => {
-                deliveries.borrow_mut().push(transaction);
+                deliveries.borrow_mut().push(*transaction);
                 Outcome::Delivery(delivery)
             }
         };
