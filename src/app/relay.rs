@@ -231,8 +231,12 @@ impl Ended {
 
 /// `2 delivered, 1 deferred, 0 failed`.
 pub(super) fn in_words(tally: &Tally) -> String {
-    let Tally { delivered, deferred, failed, .. } = tally;
-    format!("{delivered} delivered, {deferred} deferred, {failed} failed")
+    let Tally { recipients, delivered, deferred, failed } = tally;
+    let words = format!("{delivered} delivered, {deferred} deferred, {failed} failed");
+    match recipients.saturating_sub(delivered + deferred + failed) {
+        0 => words,
+        others => format!("{words}, {others} not tried"),
+    }
 }
 
 /// Shows on a terminal how far the run is, in a line that is written over.

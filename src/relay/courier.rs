@@ -321,7 +321,7 @@ impl<'a> Errand<'a> {
             match (so_far, prospects) {
                 (Some(verdict), _) => given_up.push((*place, self.final_word(verdict.clone()))),
                 (None, Prospects::Refused(verdict)) => given_up.push((*place, verdict.clone())),
-                (None, Prospects::Good | Prospects::Spared) => not_offered.push(*place),
+                (None, Prospects::Good | Prospects::Spared(_)) => not_offered.push(*place),
             }
         }
         (given_up, not_offered)

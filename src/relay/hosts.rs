@@ -48,8 +48,9 @@ pub enum Prospects {
     Good,
     /// None takes any mail now: this is the verdict on whatever there is to carry.
     Refused(Verdict),
-    /// They have been enough trouble for this run, with other letters.
-    Spared,
+    /// They have been enough trouble for this run, with other letters: why, for the operator. It
+    /// is no verdict on what there is to carry.
+    Spared(String),
 }
 
 /// What a courier is to do when a host has refused it before MAIL.
@@ -115,8 +116,9 @@ impl Hosts {
                 Some(useless) => last = Some(useless),
             }
         }
-        if known.iter().any(|host| matches!(host.useless, Some(Useless::BreaksOff))) {
-            return Prospects::Spared;
+        let mut known = known.iter();
+        if let Some(host) = known.find(|host| matches!(host.useless, Some(Useless::BreaksOff))) {
+            return Prospects::Spared(not_offered(&host.target.host));
         }
         match last {
             Some(Useless::Refuses(verdict)) => Prospects::Refused(verdict.clone()),
@@ -143,6 +145,10 @@ impl KnownHost {
     fn may_take(&self, nth: usize, tried: &[usize]) -> bool {
         self.useless.is_none() && !tried.contains(&nth)
     }
+}
+
+fn not_offered(host: &str) -> String {
+    format!("not offered: {host} broke off {MOST_BROKEN} conversations in a row, about other mail")
 }
 
 fn nobody_there() -> Verdict {
@@ -275,7 +281,8 @@ mod tests {
         assert!(hosts.has_another(&[1]));
         host.broke_off();
         assert_eq!(visit(&hosts, 1).refused(busy()), Refusal::NextHost);
-        assert_eq!(hosts.prospects(), Prospects::Spared);
+        let why = "not offered: mx.example broke off 3 conversations in a row, about other mail";
+        assert_eq!(hosts.prospects(), Prospects::Spared(why.to_owned()));
         // Another courier, who was with it all the while, has got through.
         host.came_to_its_end();
         assert_eq!(hosts.prospects(), Prospects::Good);

@@ -14,15 +14,31 @@ use crate::wire::display::DisplayText;
 /// into one envelope block.
 const REPLY_KEPT: usize = 400;
 
-/// The verdicts of a run, by entry and recipient, and when they were spoken.
+/// What a run has made of recipients, by entry and recipient.
 #[derive(Debug, Default, Clone)]
-pub struct Outcomes(HashMap<String, HashMap<String, (SystemTime, Verdict)>>);
+pub struct Outcomes(HashMap<String, HashMap<String, Outcome>>);
+
+/// What a run has made of one recipient.
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// This verdict, at this time.
+    Verdict(SystemTime, Verdict),
+    /// Nothing, for this reason.
+    PassedOver(String),
+}
 
 impl Outcomes {
     /// Notes what became of a recipient.
     pub fn note(&mut self, id: &str, forward_path: &str, at: SystemTime, verdict: Verdict) {
         let entry = self.0.entry(id.to_owned()).or_default();
-        entry.insert(forward_path.to_owned(), (at, verdict));
+        entry.insert(forward_path.to_owned(), Outcome::Verdict(at, verdict));
+    }
+
+    /// Notes why a recipient was not tried.
+    pub fn note_passed_over(&mut self, id: &str, forward_path: &str, why: &str) {
+        let entry = self.0.entry(id.to_owned()).or_default();
+        let passed_over = || Outcome::PassedOver(why.to_owned());
+        entry.entry(forward_path.to_owned()).or_insert_with(passed_over);
     }
 
     /// Changes an envelope as they say. What is delivered leaves it, also what an earlier run that
@@ -33,11 +49,19 @@ impl Outcomes {
         let mut tried = Vec::new();
         block.recipients.retain_mut(|recipient| {
             let outcome = of_entry.and_then(|entry| entry.get(&recipient.forward_path));
-            changed |= outcome.is_some() || recipient.state == RecipientState::Delivered;
-            if let Some((at, verdict)) = outcome {
-                tried.extend(record(&recipient.forward_path, *at, verdict));
+            changed |= recipient.state == RecipientState::Delivered;
+            match outcome {
+                None => recipient.state != RecipientState::Delivered,
+                Some(Outcome::Verdict(at, verdict)) => {
+                    changed = true;
+                    tried.extend(record(&recipient.forward_path, *at, verdict));
+                    stays(recipient, verdict, now)
+                }
+                Some(Outcome::PassedOver(why)) => {
+                    changed |= passes_over(recipient, why);
+                    recipient.state != RecipientState::Delivered
+                }
             }
-            stays(recipient, outcome.map(|(_, verdict)| verdict), now)
         });
         block.remember(tried);
         match (block.recipients.is_empty(), changed) {
@@ -48,13 +72,21 @@ impl Outcomes {
     }
 }
 
+/// Says of a recipient why it was not tried, if there is nothing that was said of it. Gives whether
+/// that is news.
+fn passes_over(recipient: &mut Recipient, why: &str) -> bool {
+    let is_news = recipient.attempts == 0 && recipient.last_reply != why;
+    if is_news {
+        why.clone_into(&mut recipient.last_reply);
+    }
+    is_news
+}
+
 /// Whether the recipient stays in the queue, and how.
-fn stays(recipient: &mut Recipient, verdict: Option<&Verdict>, now: SystemTime) -> bool {
-    let verdict = match verdict {
-        None => return recipient.state != RecipientState::Delivered,
-        Some(Verdict::Delivered(_)) => return false,
-        Some(verdict) => verdict,
-    };
+fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool {
+    if let Verdict::Delivered(_) = verdict {
+        return false;
+    }
     recipient.attempts = recipient.attempts.saturating_add(1);
     recipient.last_reply = kept(&verdict.diagnosis().reason);
     match (verdict, recipient.state) {
@@ -226,6 +258,26 @@ mod tests {
         let (edit, lines) = left(&[], block(vec![marked.clone(), pending]));
         assert_eq!((edit, lines), (Edit::Changed, vec!["P 0 0 <b@x>".to_owned()]));
         assert_eq!(left(&[], block(vec![marked])).0, Edit::Removed);
+    }
+
+    #[test]
+    fn who_was_passed_over_has_the_reason_and_no_attempt() {
+        let said = Recipient {
+            attempts: 1,
+            last_reply: "451 later".into(),
+            ..recipient(RecipientState::Pending, "b@x")
+        };
+        let delivered = recipient(RecipientState::Delivered, "c@x");
+        let mut block = block(vec![recipient(RecipientState::Pending, "a@x"), said, delivered]);
+        let mut noted = Outcomes::default();
+        for path in ["a@x", "b@x", "c@x"] {
+            noted.note_passed_over("1", path, "not offered: mx broke off");
+        }
+        assert_eq!(noted.apply(&mut block, now()), Edit::Changed);
+        let left: Vec<(u32, &str)> =
+            block.recipients.iter().map(|left| (left.attempts, left.last_reply.as_str())).collect();
+        assert_eq!(left, [(0, "not offered: mx broke off"), (1, "451 later")]);
+        assert_eq!(noted.apply(&mut block, now()), Edit::Unchanged);
     }
 
     #[test]

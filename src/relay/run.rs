@@ -390,8 +390,7 @@ impl<R: Resolver + 'static> Run<R> {
                     }
                 }
                 Prospects::Refused(verdict) => self.settle_errand(&errand, &verdict),
-                // It stays as it is: nobody has said anything of it.
-                Prospects::Spared => {}
+                Prospects::Spared(why) => self.pass_over(&errand, &why),
             }
         }
         courier.finish().await;
@@ -432,7 +431,21 @@ impl<R: Resolver + 'static> Run<R> {
         for recipient in &left {
             self.relay.board.puts_back(&Pick::one(&entry.block.id, recipient.as_str()));
         }
-        matches!(carried, Carried::SteppedAside(_)).then_some(Errand { entry, recipients: left })
+        let left = Errand { entry, recipients: left };
+        match (carried, courier.prospects()) {
+            (Carried::SteppedAside(_), _) => return Some(left),
+            (_, Prospects::Spared(why)) => self.pass_over(&left, &why),
+            _ => {}
+        }
+        None
+    }
+
+    /// Notes why an errand is not run. It stays as it is otherwise: nobody has said anything of it.
+    fn pass_over(&self, errand: &Errand, why: &str) {
+        let id = &errand.entry.block.id;
+        for recipient in &errand.recipients {
+            self.results().outcomes.note_passed_over(id, recipient.as_str(), why);
+        }
     }
 
     async fn prepare(&self, errand: &Errand) -> Result<(Envelope, Letter<QueuedText>), Unsent> {

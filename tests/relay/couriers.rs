@@ -152,6 +152,8 @@ async fn mail_behind_messages_that_a_host_hangs_up_at_is_not_counted_as_tried_an
             (3, 5, 10),
             "{at:?}"
         );
+        let why = "<good@x.example> not offered: 127.0.0.1 broke off 3 conversations in a row";
+        assert!(post.recipients().iter().any(|line| line.contains(why)), "{at:?}");
         // What broke last time comes last now, so that the third run reaches the good ones.
         post.run_all().await;
         assert_eq!((tried("bad", '1'), tried("good", '0')), (6, 10), "{at:?}");
