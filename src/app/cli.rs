@@ -532,17 +532,17 @@ const CHOICE: &str = "Choice";
 
 /// A number of seconds, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "toml::Value")]
 pub struct Seconds(pub NonZeroU64);
 
 /// How many, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "toml::Value")]
 pub struct Count(pub NonZeroUsize);
 
 /// The port of somebody else, which is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i64")]
+#[serde(try_from = "toml::Value")]
 pub struct HostPort(pub NonZeroU16);
 
 impl TryFrom<i64> for Seconds {
@@ -569,6 +569,30 @@ impl TryFrom<i64> for HostPort {
     fn try_from(number: i64) -> Result<Self, &'static str> {
         let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
         port.map(Self).ok_or("write the number of a port, 1 to 65535")
+    }
+}
+
+impl TryFrom<toml::Value> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, &'static str> {
+        value.as_integer().unwrap_or(0).try_into()
+    }
+}
+
+impl TryFrom<toml::Value> for Count {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, &'static str> {
+        value.as_integer().unwrap_or(0).try_into()
+    }
+}
+
+impl TryFrom<toml::Value> for HostPort {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, &'static str> {
+        value.as_integer().unwrap_or(0).try_into()
     }
 }
 

@@ -669,12 +669,16 @@ fn usual_file() -> Option<PathBuf> {
     Some(home.join("mailconsole").join("config.toml"))
 }
 
-/// The error is one line: which of the file's, and what is wrong with it.
+/// The error is one line: which of the file's, which option that is, and what is wrong with it. The
+/// value, which may be a password, is not repeated.
 fn parse_file(text: &str) -> Result<Options, String> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        format!("line {line}: {}", error.message().replace('\n', ", "))
+        let begun = before.rsplit('\n').next().unwrap_or_default();
+        let option = begun.split_once('=').map(|(option, _)| format!("{}: ", option.trim()));
+        let (option, why) = (option.unwrap_or_default(), error.message().replace('\n', ", "));
+        format!("line {line}: {option}{why}")
     })
 }
 
@@ -692,6 +696,22 @@ mod tests {
         match task(line) {
             Ok(Task::Headless(config)) => config,
             other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_file_names_the_line_and_the_option() {
+        for (text, error) in [
+            ("ehlo = true\ntimeout = 0", "line 2: timeout: write a number of seconds, 1 or more"),
+            ("timeout = 'x'", "line 1: timeout: write a number of seconds, 1 or more"),
+            ("relay-every = -5", "line 1: relay-every: write a number of seconds, 1 or more"),
+            ("relay-port = 65536", "line 1: relay-port: write the number of a port, 1 to 65535"),
+            (
+                "connections-per-domain = 1.5",
+                "line 1: connections-per-domain: write a number, 1 or more",
+            ),
+        ] {
+            assert_eq!(parse_file(text).map(|_| ()), Err(error.to_owned()), "{text}");
         }
     }
 
@@ -858,7 +878,7 @@ mod tests {
     #[test]
     fn keys_that_cannot_be_are_explained() {
         let message = parse_file("[keys]\nquit = \"Hyper\"\n").unwrap_err();
-        assert!(message.starts_with("line 2: \"Hyper\" is no key"), "{message}");
+        assert!(message.starts_with("line 2: quit: \"Hyper\" is no key"), "{message}");
         let keys = parse_file("[keys]\nfly = \"Q\"\n").unwrap().keys;
         let message = keymap(keys).unwrap_err().to_string();
         assert!(message.contains("[keys]") && message.contains("\"fly\""), "{message}");
