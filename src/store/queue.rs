@@ -995,6 +995,62 @@ mod tests {
         assert_eq!(block.last_tried("b@x"), None);
     }
 
+    /// Puts entries of these ids into a file, where it is.
+    fn write(file: &File, ids: &[&str]) {
+        let entry = |id: &&str| {
+            format!("From <a@b> Wed Sep 17 11:00:00 2025\n{}x\n\n", rendered(id, "a@b"))
+        };
+        let text: String = ids.iter().map(entry).collect();
+        file.set_len(0).unwrap();
+        file.write_all_at(text.as_bytes(), 0).unwrap();
+    }
+
+    /// A block whose length depends on its sender.
+    fn rendered(id: &str, reverse_path: &str) -> String {
+        let block = block(Vec::new());
+        Block { id: id.into(), reverse_path: reverse_path.into(), ..block }.render()
+    }
+
+    #[test]
+    fn entries_are_found_by_their_ids_wherever_they_have_moved_in_one_pass() {
+        let file = tempfile::tempfile().unwrap();
+        let mut known = None;
+        let mut find = |id: &str| {
+            let found = find_by_id(id, &file, &mut known).unwrap();
+            assert!(found.as_ref().is_none_or(|entry| entry.block.id == id));
+            let index = known.as_ref().map(|places| Arc::clone(&places.index)).unwrap();
+            (found.map(|entry| entry.span.start), index)
+        };
+        write(&file, &["1", "2", "3"]);
+        let (third, index) = find("3");
+        let (second, again) = find("2");
+        assert!(Some(0) < second && second < third && Arc::ptr_eq(&index, &again));
+
+        // One that has come since is found, and one that is not there costs no other pass.
+        write(&file, &["1", "2", "3", "4"]);
+        let (fourth, index) = find("4");
+        let (gone, again) = find("gone");
+        assert!(fourth > third && gone.is_none() && Arc::ptr_eq(&index, &again));
+
+        // Another program has taken one away, and the file is where it was.
+        write(&file, &["1", "3", "4"]);
+        let (third, index) = find("3");
+        let (fourth, again) = find("4");
+        assert!(third == second && fourth > third && Arc::ptr_eq(&index, &again));
+        assert_eq!(find("2").0, None);
+
+        // The last ones stand where they did, and what is before them has moved.
+        let (one, other) = (rendered("1", "a@b"), rendered("3", "a@b"));
+        let mut text = vec![0; usize::try_from(Stamp::of_file(&file).unwrap().size).unwrap()];
+        file.read_exact_at(&mut text, 0).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let (longer, shorter) = (rendered("1", "aaa@b"), rendered("3", "@"));
+        let moved = text.replace(&one, &longer).replace(&other, &shorter);
+        assert_eq!(moved.len(), text.len());
+        file.write_all_at(moved.as_bytes(), 0).unwrap();
+        assert_eq!((find("3").0, find("4").0), (third.map(|at| at + 2), fourth));
+    }
+
     fn attempt() -> impl Strategy<Value = Tried> {
         let host = prop::option::of("[a-z.]{1,9}|\\[[0-9.]{7}\\]");
         let words = ("[245]\\.[0-9]{1,3}\\.[0-9]{1,3}", host, "[a-z]{1,5}@[a-z.]{1,9}");
