@@ -1,0 +1,493 @@
+//! The envelope of a queued message and its state, as a block of header fields ahead of the
+//! message's own. Pure.
+//!
+//! The block begins right behind the From_ line and is closed by its own last line, so that no
+//! line of a message can pose as envelope:
+//!
+//! ```text
+//! From <alice@localhost> Wed Sep 17 11:00:00 2025
+//! X-MC-Id: 68ca9f30-2b1f-0
+//! X-MC-From: <alice@localhost>
+//! X-MC-Queued: 1758106800
+//! X-MC-Client: [127.0.0.1] client.example
+//! X-MC-Rcpt: P 1 1758107100 <bob@example.org> 451 4.7.1 later
+//! X-MC-Rcpt: D 1 0 <carol@example.net> 250 OK
+//! X-MC-Tried: 1758106800 deferred 4.7.1 mx.example.org <bob@example.org> 451 4.7.1 later
+//! X-MC-End:
+//! Subject: the message begins here
+//! ```
+//!
+//! A recipient's letter is P (pending), D (done with: delivered, or its sender has been told), F
+//! (failed) or H (held); behind it stand the attempts so far, when the next is due (seconds since
+//! 1970; 0 for at once) and, behind the path, what was last replied. The client and what was tried
+//! may be missing: entries of old have neither.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::store::overview::RecipientState;
+
+/// Octets of an envelope block at most: 1,000 recipients of 800 octets, with a reply and an attempt
+/// each, and [`TRIED_MOST`] more attempts.
+pub(super) const BLOCK_MOST: u64 = 4 * 1024 * 1024;
+
+/// Attempts that an entry remembers besides the last one for each of its recipients; of more, the
+/// oldest go.
+const TRIED_MOST: usize = 200;
+
+pub(super) const ID: &str = "X-MC-Id: ";
+const FROM: &str = "X-MC-From: ";
+const QUEUED: &str = "X-MC-Queued: ";
+const CLIENT: &str = "X-MC-Client: ";
+const RECIPIENT: &str = "X-MC-Rcpt: ";
+const TRIED: &str = "X-MC-Tried: ";
+const END: &str = "X-MC-End:";
+
+/// A recipient of a queued message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// How far it is.
+    pub state: RecipientState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next attempt is due, in seconds since 1970; 0 for at once.
+    pub next_attempt: u64,
+    /// Its address, without brackets.
+    pub forward_path: String,
+    /// What was last replied, without control characters; empty before the first attempt.
+    pub last_reply: String,
+}
+
+/// Who has brought a message, for its `Received:` field (RFC 5321 section 4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// How it introduced itself to us: the argument of its HELO, in printable ASCII.
+    pub helo: String,
+}
+
+/// An attempt to deliver to a recipient who is still there, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// How it ended.
+    pub ended: Ended,
+    /// An enhanced status code (RFC 3463).
+    pub status: String,
+    /// The host whose reply it is; none if the words are our own.
+    pub host: Option<String>,
+    /// The recipient, without brackets.
+    pub forward_path: String,
+    /// What was replied, without control characters.
+    pub reply: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Not now.
+    Deferred,
+    /// Not now: a host has broken the conversation about this message off.
+    Broke,
+    /// Never.
+    Failed,
+}
+
+impl Ended {
+    const ALL: [Self; 3] = [Self::Deferred, Self::Broke, Self::Failed];
+
+    /// The word for it, in the file and for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred",
+            Self::Broke => "broke-off",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The envelope of a queued message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Names the message for good, also in its `Received:` field.
+    pub id: String,
+    /// Who sent it, without brackets; empty for the null reverse-path.
+    pub reverse_path: String,
+    /// When it was queued, in seconds since 1970.
+    pub queued: u64,
+    /// Who has brought it, if that is known.
+    pub client: Option<Client>,
+    /// Who is to get it.
+    pub recipients: Vec<Recipient>,
+    /// What has been tried, oldest first.
+    pub tried: Vec<Tried>,
+}
+
+/// The block of a message that is being queued now.
+#[must_use]
+pub fn envelope_block(
+    reverse_path: &str,
+    client: Option<&Client>,
+    forward_paths: &[String],
+) -> String {
+    let recipient = |forward_path: &String| Recipient {
+        state: RecipientState::Pending,
+        attempts: 0,
+        next_attempt: 0,
+        forward_path: forward_path.clone(),
+        last_reply: String::new(),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let block = Block {
+        id: new_id(now),
+        reverse_path: reverse_path.to_owned(),
+        queued: now.as_secs(),
+        client: client.cloned(),
+        recipients: forward_paths.iter().map(recipient).collect(),
+        tried: Vec::new(),
+    };
+    block.render()
+}
+
+/// Different for every message of every process.
+fn new_id(now: Duration) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{:x}-{number:x}", now.as_nanos(), std::process::id())
+}
+
+impl Block {
+    /// The block as it stands in the file.
+    #[must_use]
+    pub fn render(&self) -> String {
+        use std::fmt::Write;
+        let mut block = String::new();
+        let _ = writeln!(block, "{ID}{}", self.id);
+        let _ = writeln!(block, "{FROM}<{}>", self.reverse_path);
+        let _ = writeln!(block, "{QUEUED}{}", self.queued);
+        if let Some(Client { address, helo }) = &self.client {
+            let _ = writeln!(block, "{CLIENT}[{address}] {helo}");
+        }
+        for recipient in &self.recipients {
+            let _ = writeln!(block, "{RECIPIENT}{}", recipient.render());
+        }
+        for tried in &self.tried {
+            let _ = writeln!(block, "{TRIED}{}", tried.render());
+        }
+        let _ = writeln!(block, "{END}");
+        block
+    }
+
+    /// The block that `text` (what stands behind a From_ line) begins with, and its length in
+    /// octets; `None` if it begins with none.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<(Self, usize)> {
+        let mut letters = Vec::new();
+        Self::parse_noting(text, &mut letters)
+    }
+
+    /// As [`parse`](Self::parse); notes where the letter of each recipient stands.
+    pub(super) fn parse_noting(text: &[u8], letters: &mut Vec<usize>) -> Option<(Self, usize)> {
+        let mut lines = Lines { rest: text, used: 0 };
+        let mut block = Self {
+            id: lines.field(ID)?.to_owned(),
+            reverse_path: path(lines.field(FROM)?)?.0.to_owned(),
+            queued: lines.field(QUEUED)?.parse().ok()?,
+            client: None,
+            recipients: Vec::new(),
+            tried: Vec::new(),
+        };
+        loop {
+            let letter = lines.used + RECIPIENT.len();
+            let line = lines.next()?;
+            if let Some(recipient) = line.strip_prefix(RECIPIENT) {
+                block.recipients.push(Recipient::parse(recipient)?);
+                letters.push(letter);
+            } else if let Some(tried) = line.strip_prefix(TRIED) {
+                block.tried.push(Tried::parse(tried)?);
+            } else if let Some(client) = line.strip_prefix(CLIENT) {
+                block.client = Some(Client::parse(client)?);
+            } else {
+                return (line.trim_end() == END).then_some((block, lines.used));
+            }
+        }
+    }
+
+    /// The last attempt for a recipient, if it is remembered.
+    #[must_use]
+    pub fn last_tried(&self, forward_path: &str) -> Option<&Tried> {
+        self.tried.iter().rfind(|tried| tried.forward_path == forward_path)
+    }
+
+    /// Remembers attempts, which were later than those that are remembered. The last one for each
+    /// recipient stays, and the latest of the others; nothing of who is no longer there.
+    pub fn remember(&mut self, attempts: impl IntoIterator<Item = Tried>) {
+        self.tried.extend(attempts);
+        let there: HashSet<&str> =
+            self.recipients.iter().map(|recipient| recipient.forward_path.as_str()).collect();
+        let mut without_last = there.clone();
+        let mut others = 0;
+        let mut kept = Vec::with_capacity(self.tried.len());
+        for tried in self.tried.iter().rev() {
+            let is_last = without_last.remove(tried.forward_path.as_str());
+            let is_there = there.contains(tried.forward_path.as_str());
+            others += usize::from(is_there && !is_last);
+            kept.push(is_last || is_there && others <= TRIED_MOST);
+        }
+        let mut kept = kept.into_iter().rev();
+        self.tried.retain(|_| kept.next().unwrap_or(true));
+    }
+}
+
+impl Client {
+    fn parse(line: &str) -> Option<Self> {
+        let (address, helo) = line.strip_prefix('[')?.split_once("] ")?;
+        Some(Self { address: address.parse().ok()?, helo: helo.to_owned() })
+    }
+}
+
+impl Tried {
+    fn render(&self) -> String {
+        let Self { at, ended, status, host, forward_path, reply } = self;
+        let host = host.as_deref().unwrap_or(NO_HOST);
+        let line = format!("{at} {} {status} {host} <{forward_path}> {reply}", ended.word());
+        line.trim_end().to_owned()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(5, ' ');
+        let at = words.next()?.parse().ok()?;
+        let ended = words.next()?;
+        let ended = Ended::ALL.into_iter().find(|one| one.word() == ended)?;
+        let status = words.next()?.to_owned();
+        let host = words.next().map(|host| (host != NO_HOST).then(|| host.to_owned()))?;
+        let (forward_path, reply) = path(words.next()?)?;
+        Some(Self {
+            at,
+            ended,
+            status,
+            host,
+            forward_path: forward_path.to_owned(),
+            reply: reply.to_owned(),
+        })
+    }
+}
+
+/// Stands where a host's name would, if the words are our own.
+const NO_HOST: &str = "-";
+
+impl Recipient {
+    fn render(&self) -> String {
+        let Self { attempts, next_attempt, forward_path, last_reply, .. } = self;
+        let letter = match self.state {
+            RecipientState::Pending => 'P',
+            RecipientState::Delivered => 'D',
+            RecipientState::Failed => 'F',
+            RecipientState::Held => 'H',
+        };
+        let line = format!("{letter} {attempts} {next_attempt} <{forward_path}> {last_reply}");
+        line.trim_end().to_owned()
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.splitn(4, ' ');
+        let state = match words.next()? {
+            "P" => RecipientState::Pending,
+            "D" => RecipientState::Delivered,
+            "F" => RecipientState::Failed,
+            "H" => RecipientState::Held,
+            _ => return None,
+        };
+        let attempts = words.next()?.parse().ok()?;
+        let next_attempt = words.next()?.parse().ok()?;
+        let (forward_path, last_reply) = path(words.next()?)?;
+        Some(Self {
+            state,
+            attempts,
+            next_attempt,
+            forward_path: forward_path.to_owned(),
+            last_reply: last_reply.to_owned(),
+        })
+    }
+}
+
+/// `<path>` and what follows it. A `>` inside a quoted local part is part of the path.
+fn path(text: &str) -> Option<(&str, &str)> {
+    let path = text.strip_prefix('<')?;
+    let mut quoted = false;
+    let mut escaped = false;
+    let end = path.find(|character| {
+        let literal = std::mem::take(&mut escaped);
+        match character {
+            '\\' if !literal => escaped = true,
+            '"' if !literal => quoted = !quoted,
+            _ => {}
+        }
+        character == '>' && !quoted && !literal
+    })?;
+    let (path, rest) = path.split_at(end);
+    Some((path, rest.strip_prefix('>')?.trim_start()))
+}
+
+/// The lines of a block, one after the other.
+struct Lines<'a> {
+    rest: &'a [u8],
+    used: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let end = memchr::memchr(b'\n', self.rest)?;
+        let (line, rest) = self.rest.split_at_checked(end + 1)?;
+        self.rest = rest;
+        self.used += line.len();
+        // A program that rewrote the file may have given it CRLF line ends.
+        let line = line.get(..end)?;
+        str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()
+    }
+
+    fn field(&mut self, name: &str) -> Option<&'a str> {
+        self.next()?.strip_prefix(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(recipients: Vec<Recipient>) -> Block {
+        Block {
+            id: "1-2-3".into(),
+            reverse_path: "a@b".into(),
+            queued: 1_758_106_800,
+            client: None,
+            recipients,
+            tried: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_new_block_holds_its_envelope() {
+        let client = Client { address: [127, 0, 0, 1].into(), helo: "client.example".into() };
+        let recipients = ["b@example.org".into(), "\"c>d\"@x".into()];
+        let text = envelope_block("a@localhost", Some(&client), &recipients);
+        let message = format!("{text}Subject: x\r\nX-MC-Rcpt: P 0 0 <evil@example.org>\r\n");
+        let (block, length) = Block::parse(message.as_bytes()).unwrap();
+        assert_eq!(length, text.len());
+        assert_eq!(block.reverse_path, "a@localhost");
+        assert_eq!(block.client, Some(client));
+        let paths: Vec<_> = block.recipients.iter().map(|r| r.forward_path.as_str()).collect();
+        assert_eq!(paths, ["b@example.org", "\"c>d\"@x"]);
+        assert!(block.recipients.iter().all(|r| r.state == RecipientState::Pending));
+    }
+
+    #[test]
+    fn a_message_without_a_block_has_no_envelope() {
+        for text in
+            ["", "Subject: x\n\nX-MC-Id: 1\n", "X-MC-Id: 1\nX-MC-From: <a>\nX-MC-Queued: 1\n"]
+        {
+            assert_eq!(Block::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_old_says_nothing_of_clients_and_attempts() {
+        let text = "X-MC-Id: 1\nX-MC-From: <a@b>\nX-MC-Queued: 5\n\
+                    X-MC-Rcpt: P 2 9 <c@d> 451 later\nX-MC-End:\nSubject: x\n";
+        let (block, length) = Block::parse(text.as_bytes()).unwrap();
+        assert_eq!((block.client.as_ref(), block.tried.len()), (None, 0));
+        assert_eq!(block.render(), text[..length]);
+    }
+
+    #[test]
+    fn the_last_attempt_for_each_recipient_stays_and_the_latest_of_the_others() {
+        let tried = |at, forward_path: &str| Tried {
+            at,
+            ended: Ended::Deferred,
+            status: "4.0.0".into(),
+            host: None,
+            forward_path: forward_path.into(),
+            reply: String::new(),
+        };
+        let there = |path: &str| Recipient {
+            state: RecipientState::Pending,
+            attempts: 1,
+            next_attempt: 0,
+            forward_path: path.into(),
+            last_reply: String::new(),
+        };
+        let mut block = block(vec![there("a@x"), there("b@x")]);
+        block.remember([tried(1, "a@x")]);
+        block.remember((2..1_000).map(|at| tried(at, if at == 2 { "gone@x" } else { "b@x" })));
+        let kept: Vec<u64> = block.tried.iter().map(|tried| tried.at).collect();
+        assert_eq!(kept, [vec![1], (799..1_000).collect()].concat());
+        block.recipients.pop();
+        block.remember([]);
+        assert_eq!(block.tried.len(), 1);
+        assert_eq!(block.last_tried("a@x").map(|tried| tried.at), Some(1));
+        assert_eq!(block.last_tried("b@x"), None);
+    }
+
+    fn attempt() -> impl Strategy<Value = Tried> {
+        let host = prop::option::of("[a-z.]{1,9}|\\[[0-9.]{7}\\]");
+        let words = ("[245]\\.[0-9]{1,3}\\.[0-9]{1,3}", host, "[a-z]{1,5}@[a-z.]{1,9}");
+        let reply = "([2-5]50 [a-z<> ]{0,9}[a-z])?";
+        (any::<u64>(), prop::sample::select(Ended::ALL.to_vec()), words, reply).prop_map(
+            |(at, ended, (status, host, forward_path), reply)| Tried {
+                at,
+                ended,
+                status,
+                host,
+                forward_path,
+                reply,
+            },
+        )
+    }
+
+    fn client() -> impl Strategy<Value = Client> {
+        (any::<IpAddr>(), "[!-~]{1,20}").prop_map(|(address, helo)| Client { address, helo })
+    }
+
+    fn recipient() -> impl Strategy<Value = Recipient> {
+        let state = prop::sample::select(vec![
+            RecipientState::Pending,
+            RecipientState::Delivered,
+            RecipientState::Failed,
+            RecipientState::Held,
+        ]);
+        (
+            state,
+            any::<u32>(),
+            any::<u64>(),
+            "[a-z]{1,5}@[a-z.]{1,9}",
+            "([2-5]50 [a-z<> ]{0,9}[a-z])?",
+        )
+            .prop_map(|(state, attempts, next_attempt, forward_path, last_reply)| {
+                Recipient { state, attempts, next_attempt, forward_path, last_reply }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_is_parsed(
+            client in prop::option::of(client()),
+            recipients in prop::collection::vec(recipient(), 0..5),
+            tried in prop::collection::vec(attempt(), 0..5),
+        ) {
+            let block = Block { client, tried, ..block(recipients) };
+            let text = block.render();
+            prop_assert_eq!(Block::parse(text.as_bytes()), Some((block, text.len())));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_panic(text in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Block::parse(&text);
+        }
+    }
+}
