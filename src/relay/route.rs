@@ -171,7 +171,7 @@ impl Routes {
     }
 
     /// Where to connect to, in the order to be tried; never an empty list. Takes no longer than
-    /// [`LOOKUP_BUDGET`]: what has been found by then is what there is.
+    /// `LOOKUP_BUDGET`: what has been found by then is what there is.
     pub async fn targets(
         &self,
         way: &Way,
