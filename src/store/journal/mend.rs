@@ -17,7 +17,7 @@ use memchr::memmem;
 
 use crate::store::files::{Files, Stamp};
 use crate::store::ground::QUEUE_FILE;
-use crate::store::index::Index;
+use crate::store::index::{Index, IndexError};
 use crate::store::journal::record::{Append, Content, Record, State};
 use crate::store::journal::torn;
 use crate::store::lock::LockedFile;
@@ -41,6 +41,9 @@ const MARKS: [&[u8]; 8] = [
     b"lines:",
     b"x-mc-rcpt:",
 ];
+
+/// Octets of a file that is no mbox that are searched at once.
+const SEARCHED_AT_ONCE: u64 = 1024 * 1024;
 
 /// What stands before the state of a queued recipient.
 const RECIPIENT: &[u8] = b"\nX-MC-Rcpt: ";
@@ -185,10 +188,7 @@ impl Completion<'_> {
             return Ok(Recovered::Whole);
         }
         let old_size = self.append.old_size;
-        if stamp.identity != self.append.identity || stamp.size < old_size {
-            return self.add(&self.missing(&self.messages)?);
-        }
-        if !self.fits()? {
+        if stamp.size < old_size || !self.fits()? {
             return self.add(&self.missing(&self.messages)?);
         }
         let mut all = self.messages.concat();
@@ -200,11 +200,18 @@ impl Completion<'_> {
         if there == all {
             return Ok(Recovered::Whole);
         }
+        // Another program may have put a copy in the mailbox's place.
+        let is_same_file = stamp.identity == self.append.identity;
         // Pages that never reached the disk read as zeros.
-        if all.iter().zip(&there).all(|(ours, there)| ours == there || *there == 0) {
+        if all.iter().zip(&there).all(|(ours, there)| ours == there || *there == 0)
+            && (is_same_file || there.len() == all.len())
+        {
             self.tell(self.messages.len());
             self.file.write_all_at(&all, old_size)?;
             return Ok(Recovered::Whole);
+        }
+        if !is_same_file {
+            return self.add(&self.missing(&self.messages)?);
         }
         self.complete_among_others(stamp.size)
     }
@@ -278,6 +285,17 @@ impl Completion<'_> {
         tracing::warn!("{mailbox}: restoring {messages} messages that the machine lost");
     }
 
+    /// Those of `messages` whose octets stand nowhere in the file.
+    fn not_found<'m>(&self, messages: &'m [Vec<u8>]) -> io::Result<Vec<&'m Vec<u8>>> {
+        let mut missing = Vec::new();
+        for message in messages {
+            if !holds(self.file, message.trim_ascii())? {
+                missing.push(message);
+            }
+        }
+        Ok(missing)
+    }
+
     /// Those of `messages` that the mailbox does not have, wherever they stand. In doubt a message
     /// is missing: better twice than never.
     fn missing<'m>(&self, messages: &'m [Vec<u8>]) -> io::Result<Vec<&'m Vec<u8>>> {
@@ -285,8 +303,13 @@ impl Completion<'_> {
             return Ok(Vec::new());
         }
         let mut there: HashMap<[u8; 16], usize> = HashMap::new();
-        // None in a file that is no mbox.
-        for span in Index::spans(self.file).unwrap_or_default() {
+        let spans = match Index::spans(self.file) {
+            Ok(spans) => spans,
+            // Where one ends, and the next begins, cannot be told.
+            Err(IndexError::NotMbox(_)) => return self.not_found(messages),
+            Err(IndexError::Io(error)) => return Err(error),
+        };
+        for span in spans {
             let message = Section::read(self.file, span.start..span.end)?;
             *there.entry(fingerprint(&message)).or_default() += 1;
         }
@@ -299,6 +322,20 @@ impl Completion<'_> {
         };
         Ok(messages.iter().filter(is_missing).collect())
     }
+}
+
+/// Whether octets stand anywhere in a file.
+fn holds(file: &File, octets: &[u8]) -> io::Result<bool> {
+    let size = Stamp::of_file(file)?.size;
+    let mut at = 0;
+    while at < size {
+        let end = size.min(at + SEARCHED_AT_ONCE + octets.len() as u64);
+        if memmem::find(&Section::read(file, at..end)?, octets).is_some() {
+            return Ok(true);
+        }
+        at += SEARCHED_AT_ONCE;
+    }
+    Ok(false)
 }
 
 /// Gives queued recipients the states that they have in `there`: the relay marks them in their

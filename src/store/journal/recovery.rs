@@ -473,6 +473,33 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_took_the_mailboxs_place_is_completed_also_where_it_is_no_mbox() {
+        let scene = Scene::new();
+        std::fs::write(scene.path("u.mbox"), "").unwrap();
+        let (journal, _) = scene.begin(&[ONE, TWO], 0);
+        drop(journal);
+        // The beginning never reached the disk.
+        let torn = format!("{}{TWO}", "\0".repeat(ONE.len()));
+        for content in [torn, format!("no mbox\n{TWO}")] {
+            std::fs::write(scene.path("new"), &content).unwrap();
+            std::fs::rename(scene.path("new"), scene.path("u.mbox")).unwrap();
+            let (journal, _) = scene.begin(&[ONE, TWO], 0);
+            drop(journal);
+            scene.pretend_another_boot();
+            let recovery = Recovery::new(scene.anchor.files(), Durability::Synced);
+            while let Outcome::Again = recovery.recover("u.mbox", &scene.lock(), Vec::new).unwrap()
+            {
+            }
+            let there = std::fs::read_to_string(scene.path("u.mbox")).unwrap();
+            let expected = match content.strip_prefix("no mbox\n") {
+                Some(_) => format!("{content}{ONE}"),
+                None => [ONE, TWO].concat(),
+            };
+            assert_eq!(there, expected);
+        }
+    }
+
+    #[test]
     fn what_was_taken_back_is_not_completed_and_what_could_not_be_is_cut() {
         for how in [End::Killed, End::PowerLost] {
             becomes(how, State::Undone, "", "");
