@@ -196,7 +196,7 @@ class Play:
 
     def order(self, verb, message, recipients):
         _, listed = self.run("queue", "--json", self.directory)
-        ids = {one["recipient"]: one["id"] for one in json.loads(listed)}
+        ids = {one["recipient"]: one["id"] for one in map(json.loads, listed.splitlines())}
         picked = [f"{ids[recipient]}/{recipient}" for recipient in recipients]
         process, _ = self.run("queue", verb, self.directory, *picked)
         self.ledger.orders.append(Order(verb, message, tuple(recipients), ExitMark(process)))

@@ -136,8 +136,8 @@ class Trial:
         yield from check_handed(queued, now, self.mail_host.take())
 
     def list_queue(self):
-        listed = json.loads(self.run("queue", "--json", self.machine.directory) or "[]")
-        return [(one["recipient"], one["state"]) for one in listed]
+        listed = self.run("queue", "--json", self.machine.directory).splitlines()
+        return [(one["recipient"], one["state"]) for one in map(json.loads, listed)]
 
     def run(self, *arguments):
         command = [self.binary, *arguments]

@@ -112,15 +112,11 @@ class World:
         return self.said(self.command("queue", *order, "--dir", self.directory))
 
     def listed(self):
-        """The recipients in the queue, as scripts read them: one array, or a line for each."""
+        """The recipients in the queue, as scripts read them: a line for each."""
         status, out, errors = self.queue("--json")
         if status != 0:
             raise Off(f"the queue cannot be listed: {errors.decode()}")
-        try:
-            rows = json.loads(out)
-        except ValueError:
-            rows = [json.loads(line) for line in out.splitlines()]
-        return rows if isinstance(rows, list) else [rows]
+        return [json.loads(line) for line in out.splitlines()]
 
     # What goes on at once
 
