@@ -108,21 +108,51 @@ impl<R> Turns<R> {
         self.call_in()
     }
 
-    /// Small deliveries that came for the files of a batch while it was written; none if anybody
-    /// waits for another file, or for one of these but not to deliver: then it is their turn.
-    pub fn more_for(&mut self, files: &BTreeSet<FileName>) -> Vec<Delivery> {
+    /// Adds the small deliveries that have come for the files of a batch to `deliveries`; none if
+    /// anybody waits for another file, or for one of these but not to deliver: then it is their
+    /// turn.
+    pub fn more_for(&mut self, files: &BTreeSet<FileName>, deliveries: &mut Vec<Delivery>) {
         let fits = |one: &Waiting<R>| one.is_small() && one.files().all(|f| files.contains(f));
-        let octets: u64 = self.waiting.iter().map(Waiting::octets).sum();
-        let is_too_much = self.waiting.len() > BATCH_MOST || octets > BATCH_OCTETS_MOST;
+        let already: u64 = deliveries.iter().map(Delivery::octets).sum();
+        let octets = already + self.waiting.iter().map(Waiting::octets).sum::<u64>();
+        let is_too_much =
+            deliveries.len() + self.waiting.len() > BATCH_MOST || octets > BATCH_OCTETS_MOST;
         if is_too_much || !self.waiting.iter().all(fits) {
-            return Vec::new();
+            return;
         }
         self.wanted.clear();
-        let delivery = |waiting| match waiting {
-            Waiting::Delivery(delivery) => Some(delivery),
-            Waiting::Turn(..) => None,
+        deliveries.extend(mem::take(&mut self.waiting).into_iter().filter_map(Waiting::delivery));
+    }
+
+    /// Adds the small deliveries that can begin to a batch which has begun, and their files to its
+    /// `files`.
+    pub fn join(&mut self, files: &mut BTreeSet<FileName>, deliveries: &mut Vec<Delivery>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut batch = Batch {
+            octets: deliveries.iter().map(Delivery::octets).sum(),
+            files: mem::take(files),
+            deliveries: mem::take(deliveries),
+            size: Size::Small,
         };
-        mem::take(&mut self.waiting).into_iter().filter_map(delivery).collect()
+        let mut passed_over: HashSet<FileName> = HashSet::new();
+        for waiting in mem::take(&mut self.waiting) {
+            let is_free = |file: &FileName| {
+                !passed_over.contains(file)
+                    && (!self.busy.contains(file) || batch.files.contains(file))
+            };
+            if !waiting.is_small() || !batch.has_room() || !waiting.files().all(is_free) {
+                passed_over.extend(waiting.files().map(Arc::clone));
+                self.waiting.push_back(waiting);
+                continue;
+            }
+            self.no_longer_waits(&waiting);
+            if let Some(delivery) = waiting.delivery() {
+                self.busy.extend(batch.add(delivery));
+            }
+        }
+        (*files, *deliveries) = (batch.files, batch.deliveries);
     }
 
     /// All whose turn it is. Who comes later does not overtake somebody who waits for the same
@@ -186,6 +216,13 @@ impl<R> Turns<R> {
 }
 
 impl<R> Waiting<R> {
+    fn delivery(self) -> Option<Delivery> {
+        match self {
+            Self::Delivery(delivery) => Some(delivery),
+            Self::Turn(..) => None,
+        }
+    }
+
     fn is_small(&self) -> bool {
         matches!(self, Self::Delivery(delivery) if !delivery.is_large())
     }
@@ -309,11 +346,36 @@ mod tests {
         turns.enter(small(&["u"]));
         turns.enter(small(&["u"]));
         let files: BTreeSet<_> = names(&["u"]).into_iter().collect();
-        assert_eq!(turns.more_for(&files).len(), 1);
+        let mut more = Vec::new();
+        turns.more_for(&files, &mut more);
+        assert_eq!(more.len(), 1);
         turns.enter(small(&["u"]));
         turns.enter(small(&["v"]));
-        assert_eq!(turns.more_for(&files).len(), 0);
+        turns.more_for(&files, &mut more);
+        assert_eq!(more.len(), 1);
         assert_eq!(leave(&mut turns, &["u"], Some(Size::Small)), ["2 to u v"]);
+    }
+
+    #[test]
+    fn who_comes_before_a_batch_is_written_joins_it_unless_another_was_first() {
+        let mut turns = Turns::default();
+        turns.enter(turn("w", 1));
+        let Some(Start::Batch(Batch { mut files, mut deliveries, .. })) =
+            turns.enter(small(&["u"]))
+        else {
+            panic!("it does not begin");
+        };
+        turns.enter(small(&["u", "v"]));
+        turns.enter(small(&["w"]));
+        turns.enter(small(&["w", "x"]));
+        turns.enter(turn("u", 2));
+        turns.enter(small(&["u"]));
+        turns.join(&mut files, &mut deliveries);
+        assert_eq!(files, names(&["u", "v"]).into_iter().collect());
+        assert_eq!(deliveries.len(), 2);
+        let files: Vec<&str> = files.iter().map(AsRef::as_ref).collect();
+        assert_eq!(leave(&mut turns, &files, Some(Size::Small)), ["2 has u"]);
+        assert_eq!(leave(&mut turns, &["w"], None), ["2 to w x"]);
     }
 
     #[test]
