@@ -56,10 +56,12 @@ class Dovecot:
     def __init__(self, home, become):
         self.home, self.become = home, become
         self.config = os.path.join(home, "dovecot.conf")
+        # Where a mailbox is rewritten behind Dovecot's back it finds a message again by the checksum of a
+        # few fields that these messages do not have, and expunges another of the same checksum: so of all.
         with open(self.config, "w", encoding="ascii") as file:
             file.write(
                 f"log_path = {home}/log\nbase_dir = {home}/base\nfirst_valid_uid = 0\nmail_privileged_group =\n"
-                "mbox_lock_timeout = 40 secs\nmbox_dirty_syncs = no\n")
+                "mbox_lock_timeout = 40 secs\nmbox_dirty_syncs = no\nmbox_md5 = all\n")
 
     def __call__(self, path, *errand, text=b"", order="fcntl dotlock"):
         """Whether the errand was done. It waits for one lock while it holds the other: beside mutt,

@@ -43,9 +43,6 @@ INTERNAL = re.compile(rb"(?m)^Subject: .*FOLDER INTERNAL DATA")
 # Which programs work on which mailbox. Dovecot 2.3 tears messages whose header has CRLF line ends
 # when it adds its own fields, beside any program; so its mailboxes get texts with LF alone.
 MAILBOXES = {"plain": (), "muttish": ("mutt",), "dovecot": ("doveadm",), "crowded": ("mutt", "doveadm")}
-# Dovecot takes a mailbox for the one that its index is of if length and modification time, in seconds,
-# are the same, and then removes what stands at the places of other messages. So no two messages are
-# equally long, or nearly none: what was removed has hardly ever the length of what came.
 # mutt takes a mailbox for the one that it has read if its length is the same or if a message begins
 # where it ended, and then tears it, whoever else has removed messages and appended others meanwhile.
 # So on its mailboxes whatever removes messages takes turns with it.
@@ -161,7 +158,7 @@ class World:
         word = f"{rng.choice(deleters)}-".encode() + letters.token()
         lines = rng.choice((1, 5, 50, 50, 300, 8_000 if rng.random() < 0.1 else 100))
         body = b"".join(b"%s line %d of %d\r\n" % (word, nth, lines) for nth in range(1, lines + 1))
-        return word, body + b"%s %s\r\n" % (word, b"x" * rng.randrange(900))
+        return word, body
 
     def clients(self, rng):
         while not self.over.wait(rng.choice((0, 0.01, 0.05))):
