@@ -17,9 +17,10 @@ use std::time::Duration;
 use mailconsole::app::mailroom::browser::Browser;
 use mailconsole::app::mailroom::clerk::{Clerk, Room, SmtpListener};
 use mailconsole::app::mailroom::{
-    Desk, Draft, Message, MessageKey, News, SHOWN_MOST, Summary, Wish,
+    Desk, Draft, Message, MessageKey, News, QueuedWish, SHOWN_MOST, Summary, Wish,
 };
 use mailconsole::app::state::rows::MailboxRow;
+use mailconsole::relay::orders::Pick;
 use mailconsole::servers::listener::{Shared, Term};
 use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
@@ -467,8 +468,10 @@ async fn a_message_that_is_another_one_now_is_neither_deleted_nor_shown_nor_save
     let listed = operator.opens("u").await;
     // In place, as an editor does.
     std::fs::write(operator.path("u.mbox"), &after).unwrap();
-    for wish in [Wish::Delete, Wish::Read, Wish::Save] {
-        operator.wishes(wish(listed[1].key)).await;
+    let (one, other) = (listed[0].key, listed[1].key);
+    let all = Wish::DeleteAll(vec![one, other]);
+    for wish in [Wish::Delete(other), Wish::Read(other), Wish::Save(other), all] {
+        operator.wishes(wish).await;
         let words = operator.hears_words().await;
         assert!(words.starts_with("Cannot ") || words.contains("is no longer in u"), "{words}");
     }
@@ -490,6 +493,34 @@ async fn a_saved_message_is_what_retr_sends_and_overwrites_nothing() {
         assert!(operator.content_saved(name) == sent.as_bytes());
     }
     assert_eq!(operator.files_saved(), ["u-1-2.eml", "u-1.eml"]);
+    operator.ends().await;
+}
+
+#[tokio::test]
+async fn a_queued_message_is_read_and_saved_as_it_was_sent() {
+    let mut operator = Operator::of(&["u"]);
+    let text = "Subject: queued\n\n>From here\n";
+    let mqueue = format!(
+        "From <a@b> Wed Sep 17 11:00:00 2025\nX-MC-Id: 1-2-3\nX-MC-From: <a@b>\n\
+         X-MC-Queued: 0\nX-MC-Rcpt: P 0 0 <x@y.example>\nX-MC-End:\n{text}\n"
+    );
+    operator.replace("mqueue", &mqueue);
+    let pick = Pick::one("1-2-3", "x@y.example");
+    operator.wishes(Wish::Queued(pick.clone(), QueuedWish::Read)).await;
+    let News::Shown(message) = operator.hears().await else { panic!("nothing is shown") };
+    assert_eq!(message.key, MessageKey::of_queued(&pick));
+    assert!(message.header.iter().all(|field| !field.name.as_str().starts_with("X-MC")));
+    operator.wishes(Wish::Queued(pick.clone(), QueuedWish::Save)).await;
+    operator.hears_that("Saved queued-1-2-3.eml (30 octets).").await;
+    let sent = b"Subject: queued\r\n\r\nFrom here\r\n";
+    assert_eq!(operator.content_saved("queued-1-2-3.eml"), sent);
+    operator.wishes(Wish::Queued(pick, QueuedWish::SaveAttachments(None))).await;
+    operator.hears_that("The queued message has no such attachment; save it whole instead.").await;
+    let gone = Pick::one("../1", "x@y.example");
+    operator.wishes(Wish::Queued(gone, QueuedWish::Read)).await;
+    operator
+        .hears_that("Cannot show the queued message: the entry is no longer in the relay queue.")
+        .await;
     operator.ends().await;
 }
 

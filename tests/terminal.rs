@@ -232,7 +232,9 @@ fn an_operator_sends_what_waits_sees_why_it_does_not_go_and_retries_it() {
     let terminal = terminal.shows("friend@x.example").shows("1 waiting").press("R");
     let terminal = terminal.shows("C: RCPT TO:<friend@x.example>").shows("S: 451 4.7.1 come back");
     let terminal = terminal.shows("1 451 4.7.1 come back later").shows("1 deferred");
-    let terminal = terminal.press("4\r").shows("Queue entry").shows("#1 deferred by 127.0.0.1");
+    let terminal = terminal.press("4v").shows("queued for friend@x.example").shows("Subject");
+    let terminal = terminal.press("\x1b").shows("┏ 4 Relay queue");
+    let terminal = terminal.press("\r").shows("Queue entry").shows("#1 deferred by 127.0.0.1");
     host.has_recovered.store(true, Relaxed);
     let is_closed = |shown: &Shown| !shown.parser.screen().contents().contains("Queue entry");
     let terminal = terminal.press("\x1b").until(is_closed, "the entry closed");

@@ -160,6 +160,41 @@ impl Field {
     }
 }
 
+/// What the details of a queue entry have buttons for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Try it now.
+    Retry,
+    /// Hold it, or release it.
+    Hold,
+    /// Drop it, after a question.
+    Drop,
+    /// Show its message.
+    View,
+    /// Save its message.
+    Save,
+    /// Copy its recipient and the last reply.
+    Copy,
+    /// Show the entry before it, or after it.
+    Other(Direction),
+}
+
+impl Deed {
+    /// What a key does that does it.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Retry => Action::Retry,
+            Self::Hold => Action::Hold,
+            Self::Drop => Action::Drop,
+            Self::View => Action::ViewQueued,
+            Self::Save => Action::SaveQueued,
+            Self::Copy => Action::CopyLine,
+            Self::Other(direction) => Action::OtherEntry(direction),
+        }
+    }
+}
+
 /// An answer to a question of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -218,6 +253,14 @@ pub enum Action {
     CloseConnection,
     /// Shows the selected queue entry whole.
     Details,
+    /// Shows the message of the selected queue entry.
+    ViewQueued,
+    /// Saves it.
+    SaveQueued,
+    /// Shows the queue entry after the selected one, or before it.
+    OtherEntry(Direction),
+    /// Does something with the queue entry whose details are shown beside the queue.
+    WithEntry(Deed),
     /// Marks the selected thing, or takes its mark away: keys are for all that are marked.
     Mark,
     /// Marks everything that is shown, or takes the marks away.

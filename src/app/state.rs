@@ -281,8 +281,10 @@ pub struct State {
     pub search: Input,
     /// The commands that were typed.
     pub history: History,
-    /// The mailbox that is open, and the message.
+    /// The mailbox that is open, and the message; or the message of a queue entry.
     pub reader: Reader,
+    /// What was read before a queue entry's message was, and is again behind it.
+    set_aside: Option<Reader>,
     /// How far a mail client's first visit is.
     pub checklist: Checklist,
     /// The domain whose mailboxes these are.
@@ -338,6 +340,7 @@ impl State {
             search: Input::default(),
             history: History::default(),
             reader: Reader::default(),
+            set_aside: None,
             checklist: Checklist::default(),
             domain: DisplayText::from("localhost"),
             password: DisplayText::default(),
@@ -490,7 +493,7 @@ impl State {
     pub fn context(&self) -> Context {
         match (&self.overlay, self.focus) {
             (Overlay::Servers { .. }, _) => Context::Servers,
-            (_, Pane::Mailboxes) => self.reader.context().unwrap_or(Context::Pane(Pane::Mailboxes)),
+            (_, pane) if self.is_reading() => self.reader.context().unwrap_or(Context::Pane(pane)),
             (_, pane) => Context::Pane(pane),
         }
     }
@@ -499,18 +502,37 @@ impl State {
     pub fn take_news(&mut self, news: News) {
         match news {
             News::NotSent(draft) => self.form.take_back(&draft),
-            news => {
+            News::Shown(_) | News::NotShown(_) | News::Said(_) => {
                 if let Some(words) = self.reader.take(news) {
+                    self.say_more(&words);
+                }
+                if self.reader.is_idle() {
+                    self.leave_queued();
+                }
+            }
+            // What is about a list is about the mailbox that is open.
+            News::Begun { .. } | News::Listed(_) | News::Complete | News::NotListed(_) => {
+                let reader = self.set_aside.as_mut().unwrap_or(&mut self.reader);
+                if let Some(words) = reader.take(news) {
                     self.say_more(&words);
                 }
             }
         }
     }
 
-    /// Whether what is read is in sight: while the mailboxes have the keys and one is open.
+    /// Goes back from the message of a queue entry to what was read before.
+    fn leave_queued(&mut self) {
+        if let Some(reader) = self.set_aside.take() {
+            self.reader = reader;
+        }
+    }
+
+    /// Whether what is read is in sight: while the mailboxes have the keys and one is open, or the
+    /// queue has them and the message of an entry is.
     #[must_use]
     pub fn is_reading(&self) -> bool {
-        self.focus == Pane::Mailboxes && self.reader.context().is_some()
+        let of = if self.set_aside.is_some() { Pane::Queue } else { Pane::Mailboxes };
+        self.focus == of && self.reader.context().is_some()
     }
 
     /// What is looked for where `place` has the keys.

@@ -143,11 +143,14 @@ fn over_queue_entry(state: &State, key: Key) -> Option<Action> {
             | Action::Hold
             | Action::Drop
             | Action::CopyLine
+            | Action::ViewQueued
+            | Action::OtherEntry(_)
             | Action::Move(_)
             | Action::QuitNow
             | Action::Suspend
             | Action::Redraw,
         ) => action,
+        Some(Action::Save) => Some(Action::SaveQueued),
         _ => Some(Action::Escape),
     }
 }

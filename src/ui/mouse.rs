@@ -7,8 +7,8 @@ use crate::app::action::{Action, Direction, Pane};
 use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
-    below_header, compose, connections, hint_bar, inside, question, queue, reader, servers, tiles,
-    top_line, transcript,
+    below_header, compose, connections, hint_bar, inside, question, queue, queue_entry, reader,
+    servers, tiles, top_line, transcript,
 };
 
 /// What the mouse does on this screen, whose panes share `area`.
@@ -40,6 +40,7 @@ fn clicked(state: &State, layout: &Layout, area: Rect, at: Position) -> Option<A
         Overlay::Ask { question, .. } => return question::button_at(state, question, area, at),
         Overlay::Servers { .. } => return servers::button_at(state, area, at),
         Overlay::Compose => return compose::button_at(state, area, at),
+        Overlay::QueueEntry { .. } => return queue_entry::button_over(state, area, at),
         _ => return None,
     }
     if layout.top.contains(at) {
@@ -47,6 +48,9 @@ fn clicked(state: &State, layout: &Layout, area: Rect, at: Position) -> Option<A
     }
     if let Some(area) = layout.reader.filter(|area| area.contains(at)) {
         return Some(reader::action_at(state, area, at));
+    }
+    if let Some(entry) = layout.entry.filter(|entry| entry.contains(at)) {
+        return queue_entry::button_at(state, entry, at);
     }
     let (pane, area) = pane_at(layout, at)?;
     let button = match pane {

@@ -12,10 +12,10 @@ use ratatui::style::Color;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::app::action::{Action, Answer, Command, Direction, Field, Request, Step};
+use crate::app::action::{Action, Answer, Command, Deed, Direction, Field, Request, Step};
 use crate::app::control::Condition;
 use crate::app::keys;
-use crate::app::mailroom::{Message, News};
+use crate::app::mailroom::{Message, MessageKey, News, QueuedWish, Wish};
 use crate::app::state::relay::Story;
 use crate::app::state::row::Row;
 use crate::app::state::servers::Server;
@@ -776,6 +776,79 @@ fn entries_are_found_by_their_state() {
     Screen::of(relaying()).press(&["4", "/"]).type_in("held").shows("zives@").hides("▸ ⣾");
 }
 
+fn queued_message(screen: &Screen, row: usize) -> News {
+    let key = MessageKey::of_queued(&pick(screen, row));
+    News::Shown(Box::new(Message { key, ..plain_message() }))
+}
+
+fn queued_wish(screen: &Screen, row: usize, wish: QueuedWish) -> Command {
+    Command::Wish(Wish::Queued(pick(screen, row), wish))
+}
+
+#[test]
+fn the_message_of_an_entry_is_read_from_the_queue_and_back_to_it() {
+    for size in SIZES {
+        let mut screen = Screen::of(relaying()).sized(size).press(&["4", "↓", "v"]);
+        screen.state.take_news(queued_message(&screen, 1));
+        let screen = screen.shows("┏ queued for alice@cis.upenn.example").shows("Dear Linh,");
+        let mut screen = screen.press(&["→"]).shows("queued for carol@").shows("Dear Linh,");
+        let late = queued_message(&screen, 1);
+        screen.state.take_news(late);
+        let screen = screen.press(&["s", "d"]).shows("Drop the mail for carol@").press(&["Esc"]);
+        let expected = [
+            queued_wish(&screen, 1, QueuedWish::Read),
+            queued_wish(&screen, 2, QueuedWish::Read),
+            queued_wish(&screen, 2, QueuedWish::Save),
+        ];
+        assert_eq!(screen.commands, expected);
+        screen.press(&["Esc"]).hides("Dear Linh,").shows("┏ 4 Relay queue").shows("▸ ✓ 3 carol@");
+    }
+}
+
+#[test]
+fn what_was_read_before_an_entrys_message_is_read_again_behind_it() {
+    let mut screen = Screen::of(relaying()).press(&["3", "⏎"]).shows("reading…");
+    screen = screen.press(&["4", "v"]);
+    let shown = queued_message(&screen, 0);
+    screen.state.take_news(shown);
+    let mailbox = "bcpierce".to_owned();
+    screen.state.take_news(News::Begun { mailbox, messages: 1, left_out: 0 });
+    screen.state.take_news(News::Listed(vec![summary(1)]));
+    screen.state.take_news(News::Complete);
+    screen.shows("Dear Linh,").press(&["3"]).shows("bcpierce  1 message").hides("Dear Linh");
+}
+
+#[test]
+fn a_queued_message_that_cannot_be_shown_leaves_the_queue_as_it_is() {
+    let mut screen = Screen::of(relaying()).press(&["4", "v"]);
+    screen.state.take_news(News::NotShown("Cannot show the queued message: gone.".to_owned()));
+    let screen = screen.shows("Cannot show the queued message: gone.").press(&["↓"]);
+    screen.shows("▸ ◷ 2 alice@").press(&["3", "⏎"]).shows("reading…");
+}
+
+#[test]
+fn the_details_of_an_entry_have_buttons() {
+    let details = || Screen::of(relaying()).press(&["4", "↓", "⏎"]).shows("Queue entry 2 of 5");
+    let screen = details().click("[r Retry]");
+    let second = Command::Relay(Request::Give(Order::Retry, pick(&screen, 1)));
+    assert_eq!(screen.commands, [second]);
+    let screen = details().press(&["→"]).shows("Queue entry 3 of 5").press(&["←", "s"]);
+    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedWish::Save)]);
+    let screen = details().click("[v View]");
+    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedWish::Read)]);
+    details()
+        .click("[→]")
+        .shows("Queue entry 3 of 5")
+        .click("[d Drop]")
+        .shows("Drop the mail for carol@");
+    details().click("[s Save]").click("[y Copy]").shows("Copied the recipient");
+    // Beside the queue they are for what is shown there, whatever is marked and has the keys.
+    let screen = Screen::of(relaying()).sized((200, 60)).press(&["4", "a", "1"]);
+    let screen = screen.click("[v View]").click("[→]").shows("Queue entry 2 of 5");
+    let screen = screen.shows("┏ 4 Relay queue");
+    assert_eq!(screen.commands, [queued_wish(&screen, 0, QueuedWish::Read)]);
+}
+
 #[test]
 fn quitting_asks_while_a_relay_run_is_under_way() {
     let mut state = empty();
@@ -1320,6 +1393,10 @@ fn any_action() -> impl Strategy<Value = Action> {
         Action::RelayRun,
         Action::Retry,
         Action::RetryRow(1),
+        Action::ViewQueued,
+        Action::SaveQueued,
+        Action::OtherEntry(Direction::Forward),
+        Action::WithEntry(Deed::View),
         Action::Mark,
         Action::MarkAll,
         Action::Sort,

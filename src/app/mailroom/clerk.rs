@@ -19,16 +19,19 @@ use crate::app::mailroom::browser::Browser;
 use crate::app::mailroom::compose::{self, Composed};
 use crate::app::mailroom::decode::{self, Attached, Parsed};
 use crate::app::mailroom::listing::{self, Found, Lister, Listing};
-use crate::app::mailroom::{Desk, Draft, MessageKey, News, Wish};
+use crate::app::mailroom::{Desk, Draft, MessageKey, News, QueuedWish, Wish};
 use crate::app::new_file::{NewFile, safe_name};
 use crate::app::state::figures::grouped;
 use crate::relay::client::Client;
+use crate::relay::orders::Pick;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
 use crate::store::directory::Directory;
 use crate::store::index::{ReadError, UniqueId};
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::overview::Overview;
+use crate::store::queue::{Entry, QueueError};
+use crate::store::reader::MessageReader;
 use crate::wire::event::Transcript;
 
 /// Wishes that may wait.
@@ -168,6 +171,7 @@ impl Clerk {
             Wish::Delete(key) => self.with_message(key, Errand::delete),
             Wish::DeleteAll(keys) => self.with_messages(&keys, Errand::delete_all),
             Wish::Clear(mailbox, messages) => self.run(|errand| errand.clear(mailbox, messages)),
+            Wish::Queued(pick, wish) => self.with_queued(pick, wish),
             Wish::Create(name) => self.run(|errand| errand.create(name)),
             Wish::Send(draft) => self.run(|errand| errand.send(draft)),
         }
@@ -235,6 +239,17 @@ impl Clerk {
         }
         let gone = keys.len() - messages.len();
         self.run(|errand| work(errand, AllListed { mailbox, messages, gone }));
+    }
+
+    fn with_queued(&mut self, pick: Pick, wish: QueuedWish) {
+        match wish {
+            QueuedWish::Read => self.run(|errand| errand.read_queued(pick)),
+            QueuedWish::Browse => self.run(|errand| errand.browse_queued(pick)),
+            QueuedWish::Save => self.run(|errand| errand.save_queued(pick)),
+            QueuedWish::SaveAttachments(which) => {
+                self.run(move |errand| errand.save_attachments_queued(pick, which));
+            }
+        }
     }
 
     /// Runs an errand beside all others, and tells what came of it.
@@ -309,7 +324,15 @@ impl Errand {
     /// apart.
     async fn show(&self, key: MessageKey, found: &Found) -> Result<(), ReadError> {
         let octets = found.head().await?.octets;
-        let mut reader = found.snapshot.message(found.place).await?;
+        self.show_read(key, octets, found.snapshot.message(found.place).await?).await
+    }
+
+    async fn show_read(
+        &self,
+        key: MessageKey,
+        octets: u64,
+        mut reader: MessageReader,
+    ) -> Result<(), ReadError> {
         let mut text = Vec::new();
         for most in [READ_FIRST, PARSED_MOST] {
             let octets_most = usize::try_from(octets).unwrap_or(most).min(most);
@@ -329,22 +352,20 @@ impl Errand {
     /// The HTML is read as far as messages are taken apart.
     async fn browse(self, Listed { mailbox, message }: Listed) -> Vec<String> {
         let number = message.number();
-        let words = match self.written_page(&mailbox, &message).await {
+        let name = format!("{mailbox}-{number}.html");
+        let page = async {
+            message.head().await?;
+            self.written_page(beginning(&message).await?, &name).await
+        };
+        vec![match page.await {
             Ok(Some(page)) => self.open_page(&page),
             Ok(None) => format!("Message {number} has no HTML."),
             Err(error) => format!("Cannot open the HTML of message {number}: {error}."),
-        };
-        vec![words]
+        }]
     }
 
-    async fn written_page(
-        &self,
-        mailbox: &str,
-        found: &Found,
-    ) -> Result<Option<PathBuf>, ReadError> {
-        found.head().await?;
-        let text = beginning(found).await?;
-        let name = safe_name(&format!("{mailbox}-{}.html", found.number()), "message.html");
+    async fn written_page(&self, text: Vec<u8>, name: &str) -> Result<Option<PathBuf>, ReadError> {
+        let name = safe_name(name, "message.html");
         let room = Arc::clone(&self.room);
         let written = away(move || {
             let page = Parsed::of(&text).page();
@@ -378,7 +399,12 @@ impl Errand {
     /// The file's name, and its octets.
     async fn saved(&self, message: &Found, name: String) -> Result<(String, u64), ReadError> {
         let octets = message.head().await?.octets;
-        let mut reader = message.snapshot.message(message.place).await?;
+        let reader = message.snapshot.message(message.place).await?;
+        self.written(reader, name).await.map(|name| (name, octets))
+    }
+
+    /// The name of the file that has all of the message.
+    async fn written(&self, mut reader: MessageReader, name: String) -> Result<String, ReadError> {
         let directory = self.room.save_to.clone();
         let mut file = away(move || NewFile::create(&directory, &name)).await??;
         loop {
@@ -392,7 +418,7 @@ impl Errand {
             }
             file = away(move || file.write_all(&piece).map(|()| file)).await??;
         }
-        Ok((name_of(&file.keep()), octets))
+        Ok(name_of(&file.keep()))
     }
 
     async fn save_all(self, AllListed { mailbox, messages, .. }: AllListed) -> Vec<String> {
@@ -438,7 +464,15 @@ impl Errand {
             let why = format!("it is longer than {PARSED_MOST} octets; save it whole instead");
             return Err(io::Error::other(why).into());
         }
-        let text = beginning(message).await?;
+        self.saved_attachments_of(beginning(message).await?, which).await
+    }
+
+    /// The files' names.
+    async fn saved_attachments_of(
+        &self,
+        text: Vec<u8>,
+        which: Option<usize>,
+    ) -> Result<Vec<String>, ReadError> {
         let (directory, stop) = (self.room.save_to.clone(), self.room.stop.clone());
         let save = move |attached: &Attached<'_>| {
             if stop.is_cancelled() {
@@ -455,6 +489,68 @@ impl Errand {
             wanted.map(|attached| save(&attached)).collect::<io::Result<Vec<_>>>()
         });
         Ok(saved.await??)
+    }
+
+    async fn read_queued(self, pick: Pick) -> Vec<String> {
+        let shown = async {
+            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            Ok::<_, NotRead>(
+                self.show_read(MessageKey::of_queued(&pick), entry.octets, reader).await?,
+            )
+        };
+        if let Err(error) = shown.await {
+            self.tell(News::NotShown(format!("Cannot show the queued message: {error}."))).await;
+        }
+        Vec::new()
+    }
+
+    async fn browse_queued(self, pick: Pick) -> Vec<String> {
+        let page = async {
+            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let name = format!("queued-{}.html", pick.id);
+            Ok::<_, NotRead>(self.written_page(beginning_of(reader).await?, &name).await?)
+        };
+        vec![match page.await {
+            Ok(Some(page)) => self.open_page(&page),
+            Ok(None) => "The queued message has no HTML.".to_owned(),
+            Err(error) => format!("Cannot open the HTML of the queued message: {error}."),
+        }]
+    }
+
+    /// The entry as it is now, and its message.
+    async fn queued(&self, pick: &Pick) -> Result<(Entry, MessageReader), QueueError> {
+        let queue = self.room.directory.queue();
+        let entries = queue.entries().await?;
+        let entry = entries.into_iter().find(|entry| entry.block.id == pick.id);
+        let entry = entry.ok_or(QueueError::Gone)?;
+        let reader = queue.text(&entry).await?;
+        Ok((entry, reader))
+    }
+
+    async fn save_queued(self, pick: Pick) -> Vec<String> {
+        let saved = async {
+            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let name = safe_name(&format!("queued-{}.eml", pick.id), "queued.eml");
+            let name = self.written(reader, name).await?;
+            Ok::<_, NotRead>(format!("Saved {name} ({} octets).", entry.octets))
+        };
+        let words = saved.await;
+        vec![words.unwrap_or_else(|error| format!("Cannot save the queued message: {error}."))]
+    }
+
+    async fn save_attachments_queued(self, pick: Pick, which: Option<usize>) -> Vec<String> {
+        let saved = async {
+            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let text = beginning_of(reader).await?;
+            Ok::<_, NotRead>(self.saved_attachments_of(text, which).await?)
+        };
+        vec![match saved.await {
+            Ok(names) if names.is_empty() => {
+                "The queued message has no such attachment; save it whole instead.".to_owned()
+            }
+            Ok(names) => format!("Saved {}.", names.join(", ")),
+            Err(error) => format!("Cannot save the attachments of the queued message: {error}."),
+        }]
     }
 
     async fn delete(self, Listed { mailbox, message }: Listed) -> Vec<String> {
@@ -578,7 +674,10 @@ impl Errand {
 
 /// The text of a message, all of it if it is not longer than what can be taken apart.
 async fn beginning(message: &Found) -> Result<Vec<u8>, ReadError> {
-    let mut reader = message.snapshot.message(message.place).await?;
+    beginning_of(message.snapshot.message(message.place).await?).await
+}
+
+async fn beginning_of(mut reader: MessageReader) -> Result<Vec<u8>, ReadError> {
     let mut text = Vec::new();
     while text.len() < PARSED_MOST && reader.read(&mut text).await? > 0 {}
     Ok(text)
@@ -617,6 +716,17 @@ fn in_all(count: usize, what: &str) -> String {
         1 => format!("1 {what}"),
         _ => format!("{} {what}s", grouped(count)),
     }
+}
+
+/// Why a queued message cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Reading(#[from] ReadError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Why a message was not deleted.

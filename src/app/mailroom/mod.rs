@@ -7,11 +7,14 @@ pub mod compose;
 pub mod decode;
 pub mod listing;
 
+use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
+use rustc_hash::FxHasher;
 use tokio::sync::mpsc;
 
 use crate::app::mailroom::decode::Body;
+use crate::relay::orders::Pick;
 use crate::store::directory::Directory;
 use crate::wire::display::DisplayText;
 
@@ -43,6 +46,16 @@ pub struct MessageKey {
     pub hash: u64,
     /// Which of the messages that begin alike, counted from 0.
     pub occurrence: u32,
+}
+
+impl MessageKey {
+    /// Of the message of an entry of the relay queue. Its recipients have the same.
+    #[must_use]
+    pub fn of_queued(pick: &Pick) -> Self {
+        let mut hasher = FxHasher::default();
+        pick.id.hash(&mut hasher);
+        Self { hash: hasher.finish(), occurrence: u32::MAX }
+    }
 }
 
 /// A message in a listing.
@@ -85,10 +98,25 @@ pub enum Wish {
     DeleteAll(Vec<MessageKey>),
     /// Remove all messages of a mailbox, which are so many. What has come since stays.
     Clear(String, usize),
+    /// Something with the message of an entry of the relay queue.
+    Queued(Pick, QueuedWish),
     /// Make a mailbox.
     Create(String),
     /// Send a message through our own SMTP server.
     Send(Draft),
+}
+
+/// What is wanted of a queued message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuedWish {
+    /// Show it.
+    Read,
+    /// Open its HTML in the browser.
+    Browse,
+    /// Save it as it is to a file of its own in the current directory.
+    Save,
+    /// Save one attachment, by its place, or all of them, to the current directory.
+    SaveAttachments(Option<usize>),
 }
 
 /// A message to be sent, as it was typed.

@@ -5,6 +5,7 @@ use crate::app::mailroom::{Message, MessageKey, News, Summary, Wish};
 use crate::app::state::messages::Messages;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::viewer::Viewer;
+use crate::relay::orders::Pick;
 
 /// What is read.
 #[derive(Debug, Clone, Default)]
@@ -13,16 +14,33 @@ pub struct Reader {
     viewer: Option<Viewer>,
     /// The message that was wished for and has not come.
     coming: Option<MessageKey>,
+    /// The queue entry whose message it is, if it is no mailbox's.
+    queued: Option<Pick>,
 }
 
 impl Reader {
     /// Where keys go while a mailbox is open.
     #[must_use]
     pub fn context(&self) -> Option<Context> {
-        self.messages.as_ref().map(|_| match self.viewer {
-            Some(_) => Context::Message,
-            None => Context::Messages,
-        })
+        match (&self.viewer, &self.messages) {
+            (Some(_), _) => Some(Context::Message),
+            (None, Some(_)) => Some(Context::Messages),
+            (None, None) => None,
+        }
+    }
+
+    /// One that waits for the message of a queue entry, or waits for another one.
+    #[must_use]
+    pub fn turned_to_queued(self, pick: Pick) -> Self {
+        let coming = Some(MessageKey::of_queued(&pick));
+        let viewer = self.viewer.filter(|_| self.queued.is_some());
+        Self { messages: None, viewer, coming, queued: Some(pick) }
+    }
+
+    /// The queue entry whose message is read.
+    #[must_use]
+    pub const fn queued(&self) -> Option<&Pick> {
+        self.queued.as_ref()
     }
 
     /// The mailbox that is open.
@@ -51,6 +69,12 @@ impl Reader {
     /// The open message, for whoever fits it into its area.
     pub const fn viewer_mut(&mut self) -> Option<&mut Viewer> {
         self.viewer.as_mut()
+    }
+
+    /// Whether it waits for the message of a queue entry no more, and has none.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.queued.is_some() && self.coming.is_none() && self.viewer.is_none()
     }
 
     /// Opens a mailbox.

@@ -3,16 +3,16 @@
 use tui_input::{Input, InputRequest};
 
 use crate::app::action::{
-    Action, Answer, Change, Command, Context, Direction, Pane, Request, Step,
+    Action, Answer, Change, Command, Context, Deed, Direction, Pane, Request, Step,
 };
-use crate::app::mailroom::{MessageKey, Wish};
+use crate::app::mailroom::{MessageKey, QueuedWish, Wish};
 use crate::app::setting;
 use crate::app::state::command::is_about_servers;
 use crate::app::state::filter::Filter;
 use crate::app::state::messages::Messages;
 use crate::app::state::pattern::Pattern;
 use crate::app::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
-use crate::app::state::reader::attachments_meant;
+use crate::app::state::reader::{Reader, attachments_meant};
 use crate::app::state::row::Notation;
 use crate::app::state::rows::{MailboxRow, QueueRow};
 use crate::app::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
@@ -54,6 +54,13 @@ impl State {
             Action::Mark => self.mark(),
             Action::MarkAll => self.mark_all(),
             Action::Sort => self.sort(),
+            Action::ViewQueued => return self.view_queued(),
+            Action::SaveQueued => return self.save_queued(),
+            Action::OtherEntry(direction) => self.go_to_other_entry(direction),
+            Action::WithEntry(deed) => {
+                self.focus_on(Pane::Queue);
+                return self.with_entry(deed);
+            }
             Action::RelayRun => return Some(Command::Relay(Request::Run)),
             Action::Retry => return self.retry(),
             Action::RetryRow(row) => {
@@ -83,7 +90,7 @@ impl State {
             Action::SaveMessage => return self.save_messages(),
             Action::SaveAttachments => return self.save_attachments(),
             Action::SaveAttachment(nth) => {
-                return self.on_message(|key| Wish::SaveAttachments(key, Some(nth)));
+                return self.save_attachment(Some(nth));
             }
             Action::DeleteMessage => self.ask_to_delete(),
             Action::ClickReader(row) => return self.click_reader(row),
@@ -117,6 +124,9 @@ impl State {
         if self.focus == Pane::Mailboxes && pane != Pane::Mailboxes {
             self.has_looked_at_mailboxes();
         }
+        if pane != self.focus {
+            self.leave_queued();
+        }
         self.focus = pane;
         self.prompt = None;
     }
@@ -144,6 +154,8 @@ impl State {
         } else if self.filter_of(place).is_some() {
             let _ = self.set_filter(place, "");
         } else if self.unmark(place) {
+        } else if self.set_aside.is_some() {
+            self.leave_queued();
         } else if matches!(place, Context::Messages | Context::Message) {
             return self.reader.back().map(Command::Wish);
         } else if self.zoomed {
@@ -401,6 +413,7 @@ impl State {
             Question::Quit { .. } => Command::Quit,
             Question::Close(connection) => Command::Close(connection.id),
             Question::Drop(picks) => {
+                self.leave_queued();
                 // The details would be those of another entry.
                 self.overlay = Overlay::None;
                 return self.give(Order::Drop, picks);
@@ -462,7 +475,65 @@ impl State {
         is_another.then(|| Command::Wish(self.reader.open(name)))
     }
 
+    /// Does something with the entry whose details are shown, whatever is marked.
+    fn with_entry(&mut self, deed: Deed) -> Option<Command> {
+        let row = self.queue_entry()?;
+        match deed {
+            Deed::Retry => self.retry_rows(&[row]),
+            Deed::Hold => self.hold_or_release_rows(&[row]),
+            Deed::Drop => {
+                self.ask(Question::Drop(vec![row.pick]));
+                None
+            }
+            Deed::View | Deed::Save | Deed::Copy | Deed::Other(_) => self.update(deed.action()),
+        }
+    }
+
+    /// Has the message of the selected queue entry shown.
+    fn view_queued(&mut self) -> Option<Command> {
+        let pick = self.queue_entry()?.pick;
+        self.overlay = Overlay::None;
+        self.focus_on(Pane::Queue);
+        let before = std::mem::take(&mut self.reader);
+        if self.set_aside.is_some() {
+            self.reader = before.turned_to_queued(pick.clone());
+        } else {
+            self.set_aside = Some(before);
+            self.reader = Reader::default().turned_to_queued(pick.clone());
+        }
+        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Read)))
+    }
+
+    fn save_queued(&mut self) -> Option<Command> {
+        let pick = self.queue_entry()?.pick;
+        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Save)))
+    }
+
+    fn go_to_other_entry(&mut self, direction: Direction) {
+        self.queue.step(one_row(direction));
+        if let Overlay::QueueEntry { top } = &mut self.overlay {
+            *top = 0;
+        }
+    }
+
+    /// Has the message shown of the entry after the selected one, or before it.
+    fn view_other_queued(&mut self, direction: Direction) -> Option<Command> {
+        let before = self.queue.place();
+        self.go_to_other_entry(direction);
+        if self.queue.place() == before {
+            self.say(match direction {
+                Direction::Forward => "This is the last entry.",
+                Direction::Backward => "This is the first entry.",
+            });
+            return None;
+        }
+        self.view_queued()
+    }
+
     fn open_other_message(&mut self, direction: Direction) -> Option<Command> {
+        if self.set_aside.is_some() {
+            return self.view_other_queued(direction);
+        }
         let wish = self.reader.open_other(direction);
         if wish.is_none() {
             self.say(match direction {
@@ -483,7 +554,10 @@ impl State {
 
     fn browse(&mut self) -> Option<Command> {
         match self.reader.key_of_html() {
-            Ok(key) => Some(Command::Wish(Wish::Browse(key))),
+            Ok(key) => Some(Command::Wish(match self.reader.queued().cloned() {
+                Some(pick) => Wish::Queued(pick, QueuedWish::Browse),
+                None => Wish::Browse(key),
+            })),
             Err(why) => {
                 self.say(why);
                 None
@@ -491,14 +565,29 @@ impl State {
         }
     }
 
+    fn save_attachment(&mut self, which: Option<usize>) -> Option<Command> {
+        match self.reader.queued().cloned() {
+            Some(pick) => {
+                let wish = QueuedWish::SaveAttachments(which);
+                Some(Command::Wish(Wish::Queued(pick, wish)))
+            }
+            None => self.on_message(|key| Wish::SaveAttachments(key, which)),
+        }
+    }
+
     fn save_messages(&mut self) -> Option<Command> {
+        if self.reader.queued().is_some() {
+            return self.save_queued();
+        }
         let keys = self.messages_meant()?;
         self.unmark(Context::Messages);
         one_or_all(keys, Wish::Save, Wish::SaveAll).map(Command::Wish)
     }
 
     fn ask_to_delete(&mut self) {
-        if let Some(keys) = self.messages_meant() {
+        if let Some(pick) = self.reader.queued().cloned() {
+            self.ask(Question::Drop(vec![pick]));
+        } else if let Some(keys) = self.messages_meant() {
             self.ask(Question::Delete(keys));
         }
     }
@@ -556,7 +645,7 @@ impl State {
     fn save_attachments(&mut self) -> Option<Command> {
         match self.reader.attachment_count() {
             0 => self.say("This message has no attachment."),
-            1 => return self.on_message(|key| Wish::SaveAttachments(key, Some(0))),
+            1 => return self.save_attachment(Some(0)),
             _ => self.ask_for(Purpose::Attachments, ""),
         }
         None
@@ -564,7 +653,7 @@ impl State {
 
     fn save_attachments_meant(&mut self, typed: &str) -> Result<Option<Command>, String> {
         let which = attachments_meant(typed, self.reader.attachment_count())?;
-        Ok(self.on_message(|key| Wish::SaveAttachments(key, which)))
+        Ok(self.save_attachment(which))
     }
 
     fn ask_to_close(&mut self) {
@@ -607,9 +696,13 @@ impl State {
 
     fn hold_or_release(&mut self) -> Option<Command> {
         let rows = self.entries_meant()?;
+        self.hold_or_release_rows(&rows)
+    }
+
+    fn hold_or_release_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
         let is_held = |row: &QueueRow| row.state == RecipientState::Held;
         let order = if rows.iter().all(is_held) { Order::Release } else { Order::Hold };
-        self.give(order, rows.into_iter().map(|row| row.pick).collect())
+        self.give(order, rows.iter().map(|row| row.pick.clone()).collect())
     }
 
     fn ask_to_drop(&mut self) {

@@ -39,7 +39,9 @@ pub fn fit(state: &mut State, area: Rect) {
 pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer) {
     let (left, right) = (left_title(state, viewer), right_title(viewer));
     let titles = Titles { left: &left, right: &right };
-    frame(state, Pane::Mailboxes, area, buffer, &titles);
+    // It is read where it was opened.
+    let pane = if state.reader.queued().is_some() { Pane::Queue } else { Pane::Mailboxes };
+    frame(state, pane, area, buffer, &titles);
     let text = text_area(area);
     for (n, shown) in viewer.in_view().take(usize::from(text.height)).enumerate() {
         if let Some(at) = line(text, n) {
@@ -69,7 +71,13 @@ fn text_area(area: Rect) -> Rect {
 }
 
 fn left_title(state: &State, viewer: &Viewer) -> String {
-    let mailbox = DisplayText::from(state.reader.mailbox().unwrap_or_default());
+    let mailbox = match state.reader.queued() {
+        Some(pick) => format!(
+            "queued for {}",
+            DisplayText::from(pick.recipient.as_deref().unwrap_or(&pick.id))
+        ),
+        None => DisplayText::from(state.reader.mailbox().unwrap_or_default()).into_string(),
+    };
     let summary = state.reader.summary_of(viewer.key());
     let number = summary.map(|summary| format!("  message {}", summary.number));
     let search = viewer.pattern().map(|pattern| {

@@ -1,6 +1,7 @@
 //! The panes, one a file. Each draws what the state says into its area and nothing else.
 
 mod begun;
+mod buttons;
 pub mod chart;
 pub mod compose;
 pub mod connections;

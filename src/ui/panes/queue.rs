@@ -14,7 +14,7 @@ use crate::app::state::rows::QueueRow;
 use crate::app::state::{SPIN, State};
 use crate::relay::board::Sent;
 use crate::store::overview::RecipientState;
-use crate::ui::layout::TITLE_ONLY;
+use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::panes::{
     Titles, below_header, columns_of_marks, frame, inside, marks, name_and_filter, row_style,
     say_empty, scroll_bar, top_line, with_marked,
@@ -109,9 +109,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         table.header(buffer, header, theme.header);
     }
     scroll_bar(area, buffer, &theme, state.queue.extent());
-    for button in buttons(state, area) {
-        put(buffer, button.at.as_position(), button.at.width, &button.words, theme.title);
-    }
+    buttons::draw(&buttons(state, area), theme.title, buffer);
     let rows = below_header(inner);
     let page = usize::from(rows.height / lines);
     for (n, (row, is_selected)) in state.queue.in_view().take(page).enumerate() {
@@ -126,8 +124,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 /// Which action a place in the pane stands for, if it is on a button.
 #[must_use]
 pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    if let Some(button) = buttons(state, area).iter().find(|button| button.at.contains(at)) {
-        return Some(button.action);
+    if let Some(action) = buttons::at(&buttons(state, area), at) {
+        return Some(action);
     }
     let inner = inside(area);
     let rows = below_header(inner);
@@ -140,17 +138,8 @@ pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
     (is_there && button.contains(at)).then_some(Action::RetryRow(row))
 }
 
-/// What can be clicked in the border.
-struct Button {
-    at: Rect,
-    words: String,
-    action: Action,
-}
-
-/// The buttons in the lower border, at its right end; those for which there is no room are left
-/// out, the last first.
 fn buttons(state: &State, area: Rect) -> Vec<Button> {
-    if area.height <= TITLE_ONLY || state.queue.is_empty() {
+    if state.queue.is_empty() {
         return Vec::new();
     }
     let is_held = state.queue.selected().is_some_and(|row| row.state == RecipientState::Held);
@@ -160,29 +149,10 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
         (Action::Hold, if is_held { "Release" } else { "Hold" }),
         (Action::Drop, "Drop"),
         (Action::Details, "Details"),
+        (Action::ViewQueued, "View"),
     ];
-    let words = labels
-        .map(|(action, label)| (action, format!("[{} {label}]", state.keymap.key_of(action))));
-    let room = area.width.saturating_sub(2);
-    let mut taken = 0;
-    let mut shown = Vec::new();
-    for (action, words) in words {
-        let width = columns(&words) + u16::from(taken > 0);
-        if taken + width > room {
-            break;
-        }
-        taken += width;
-        shown.push((action, words));
-    }
-    let mut x = area.right().saturating_sub(1 + taken);
-    let y = area.bottom() - 1;
-    let mut buttons = Vec::new();
-    for (action, words) in shown {
-        let at = Rect::new(x, y, columns(&words), 1);
-        x += at.width + 1;
-        buttons.push(Button { at, words, action });
-    }
-    buttons
+    let key = |action| state.keymap.key_of(action);
+    in_border(area, labels.map(|(action, label)| (action, format!("[{} {label}]", key(action)))))
 }
 
 /// How far the run is, if one is under way.

@@ -8,6 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
+use crate::app::action::{Action, Deed, Direction};
 use crate::app::state::State;
 use crate::app::state::relay::Story;
 use crate::app::state::rows::QueueRow;
@@ -15,8 +16,9 @@ use crate::relay::board::Attempt;
 use crate::relay::mx::Target;
 use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
-use crate::ui::panes::{Titles, border, inside, overlay, overlay_scroll_bar, queue, title};
-use crate::ui::text::{line, octets, put, wrap};
+use crate::ui::panes::buttons::{self, Button, in_border};
+use crate::ui::panes::{Titles, border, inside, over, overlay, overlay_scroll_bar, queue, title};
+use crate::ui::text::{grouped, line, octets, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -39,15 +41,64 @@ pub fn most_scrolled(state: &State, area: Rect) -> usize {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     border(area, buffer, theme.border, BorderType::Rounded);
-    let titles = Titles { left: "Queue entry", right: "" };
-    title(area, buffer, &theme, &titles);
+    let right = state.queue_selected().map_or("", |row| row.standing());
+    title(area, buffer, &theme, &Titles { left: &name(state), right });
     draw_entry(state, 0, inside(area), buffer);
+    buttons::draw(&buttons(state, area), theme.title, buffer);
+}
+
+/// What the button at a place does, beside the queue.
+#[must_use]
+pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
+    buttons::at(&buttons(state, area), at)
+}
+
+/// What the button at a place does, over the panes of `area`.
+#[must_use]
+pub fn button_over(state: &State, area: Rect, at: Position) -> Option<Action> {
+    buttons::at(&buttons(state, over(area, SIZE)), at)
+}
+
+fn name(state: &State) -> String {
+    match state.queue.selected() {
+        Some(row) => {
+            format!("Queue entry {} of {}", row.number, grouped(state.queue.items().len()))
+        }
+        None => "Queue entry".to_owned(),
+    }
+}
+
+/// The buttons in the lower border of `area`.
+fn buttons(state: &State, area: Rect) -> Vec<Button> {
+    let Some(row) = state.queue_selected() else { return Vec::new() };
+    let is_held = row.state == RecipientState::Held;
+    let labels = [
+        (Deed::Retry, "Retry"),
+        (Deed::View, "View"),
+        (Deed::Hold, if is_held { "Release" } else { "Hold" }),
+        (Deed::Drop, "Drop"),
+        (Deed::Other(Direction::Backward), ""),
+        (Deed::Other(Direction::Forward), ""),
+        (Deed::Save, "Save"),
+        (Deed::Copy, "Copy"),
+    ];
+    let key = |deed| match deed {
+        // Behind the entry's own keys this one saves what is shown.
+        Deed::Save => state.keymap.key_of(Action::Save),
+        deed => state.keymap.key_of(deed.action()),
+    };
+    let button = |(deed, label): (Deed, &str)| {
+        let words = format!("[{} {label}", key(deed)).trim_end().to_owned() + "]";
+        (Action::WithEntry(deed), words)
+    };
+    in_border(area, labels.map(button))
 }
 
 /// Draws the selected entry over the panes, from its `top`-th line on.
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let inner = overlay(area, buffer, &theme, SIZE, "Queue entry");
+    let inner = overlay(area, buffer, &theme, SIZE, &name(state));
+    buttons::draw(&buttons(state, over(area, SIZE)), theme.title, buffer);
     let all = lines(state, inner.width).len();
     overlay_scroll_bar(area, buffer, &theme, SIZE, (top, all));
     draw_entry(state, top, inner, buffer);
@@ -77,7 +128,8 @@ fn lines(state: &State, width: u16) -> Vec<(String, String)> {
         [envelope(state, &row), hosts(story), attempts(state, story)].into_iter().flatten()
     {
         let mut name = name;
-        for piece in wrap(&words, room) {
+        for piece in wrap_words(&words, room) {
+            let piece = words.get(piece).unwrap_or_default().trim_end();
             lines.push((std::mem::take(&mut name), piece.to_owned()));
         }
     }
