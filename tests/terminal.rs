@@ -58,6 +58,22 @@ fn what_a_client_has_begun_of_a_message_is_seen_while_it_hangs() {
 }
 
 #[test]
+fn what_a_client_logs_in_with_is_masked_until_it_is_asked_for() {
+    let terminal = Terminal::console(120, 40).shows("smtp:");
+    let mut client = connect(terminal.port("smtp"));
+    say(&mut client, "EHLO a\r\nAUTH PLAIN AGJvYgBjaXM1MDU=\r\nAUTH LOGIN\r\nYm9i\r\n");
+    say(&mut client, "Y2lzNTA1\r\nHELO a\r\nauth login Ym9i\r\nY2lz");
+    let terminal = terminal.shows("C: AUTH PLAIN ******").shows("C: auth login ******");
+    let terminal = terminal.shows("└ ****** …").shows("C: HELO a");
+    let screen = terminal.screen().contents();
+    for secret in ["AGJv", "Ym9i", "Y2lz"] {
+        assert!(!screen.contains(secret), "{secret} is on\n{screen}");
+    }
+    let terminal = terminal.press("p").shows("C: AUTH PLAIN AGJvYgBjaXM1MDU=").shows("C: Y2lzNTA1");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn a_hostile_client_cannot_drive_the_terminal() {
     let terminal = Terminal::console(80, 24).shows("echo:");
     let mut client = connect(terminal.port("echo"));

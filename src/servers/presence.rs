@@ -6,10 +6,11 @@ use std::future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::servers::registry::{Connection, Registry};
+use crate::servers::registry::{Connection, Registry, Secrecy};
 use crate::wire::event::{ConnectionName, KeptLine, Kind, Service, Side, Transcript};
 use crate::wire::line::{Line, LineBuffer};
 use crate::wire::reads::Reads;
+use crate::wire::secret::Login;
 
 /// Tells the watchers what happens on one connection. Dropping it says that the connection is
 /// closed, so that this is said even of one whose task has panicked.
@@ -18,6 +19,7 @@ pub struct Presence {
     name: ConnectionName,
     transcript: Transcript,
     listed: Option<Listed>,
+    login: Login,
 }
 
 /// A connection's place in the registry.
@@ -39,7 +41,7 @@ impl Presence {
         transcript.tell(name, || Kind::Opened { peer });
         let listed =
             registry.map(|registry| Listed { connection: registry.opened(name, peer), registry });
-        Self { name, transcript, listed }
+        Self { name, transcript, listed, login: Login::default() }
     }
 
     /// What is spoken on it.
@@ -60,12 +62,25 @@ impl Presence {
 
     /// A whole line, without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
-        self.tell(|| Kind::Line(side, KeptLine::new(line)));
+        self.tell(|| Kind::Line(side, self.judged(side, line, KeptLine::new(line))));
     }
 
     /// A whole line that has come, and which reads brought it.
     pub fn heard(&self, side: Side, line: &Line<'_>, reads: Reads<'_>) {
-        self.tell(|| Kind::Line(side, KeptLine::arrived(line, reads)));
+        let kept = || KeptLine::arrived(line, reads);
+        self.tell(|| Kind::Line(side, self.judged(side, line.beginning(), kept())));
+    }
+
+    /// Says of a line whether all of it is secret, which those before it tell.
+    fn judged(&self, side: Side, line: &[u8], kept: KeptLine) -> KeptLine {
+        match side {
+            Side::Client if self.login.hears_client(line) => kept.answer(),
+            Side::Client => kept,
+            Side::Server => {
+                self.login.hears_server(line);
+                kept
+            }
+        }
     }
 
     /// Notes that a read has ended with what has come, if anybody wants to know.
@@ -91,7 +106,9 @@ impl Presence {
     /// `line` is the unended line that is left of what has come.
     pub fn unended_line(&self, line: &[u8]) {
         if let Some(listed) = &self.listed {
-            listed.connection.unended_line(line);
+            let is_answer = self.login.expects(line);
+            let secrecy = if is_answer { Secrecy::Answer } else { Secrecy::AsItSays };
+            listed.connection.unended_line(line, secrecy);
             // A line that is begun and not ended is told by nothing else.
             if !line.is_empty() {
                 listed.registry.changed();

@@ -66,24 +66,33 @@ struct Progress {
     unended_since: Instant,
 }
 
+/// How much of what a peer has begun is secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    /// What follows the commands that say so.
+    AsItSays,
+    /// All of it: it answers a server that somebody logs in to.
+    Answer,
+}
+
 /// What a peer has begun and not ended.
 #[derive(Debug)]
 enum Unended {
     /// The beginning of a line; empty where all have ended.
-    Line(Vec<u8>),
+    Line(Vec<u8>, Secrecy),
     Text(TextEnd),
 }
 
 impl Default for Unended {
     fn default() -> Self {
-        Self::Line(Vec::new())
+        Self::Line(Vec::new(), Secrecy::AsItSays)
     }
 }
 
 impl Unended {
     const fn is_nothing(&self) -> bool {
         match self {
-            Self::Line(line) => line.is_empty(),
+            Self::Line(line, _) => line.is_empty(),
             Self::Text(end) => end.octets().is_empty(),
         }
     }
@@ -109,6 +118,8 @@ pub struct ConnectionView {
     /// The line that the peer has begun and not ended, at most [`UNENDED_KEPT`] octets of it, not
     /// escaped; empty where all have ended.
     pub partial: Vec<u8>,
+    /// How much of that is secret.
+    pub secrecy: Secrecy,
     /// The end of message text that has not ended.
     pub text: Option<TextEnd>,
     /// Since when the line stands there, or the text's last line.
@@ -309,7 +320,7 @@ impl Connection {
     }
 
     /// Notes the unended line that is left of what has come.
-    pub fn unended_line(&self, line: &[u8]) {
+    pub fn unended_line(&self, line: &[u8], secrecy: Secrecy) {
         let mut progress = self.lock();
         let now = Instant::now();
         progress.heard = now;
@@ -317,7 +328,7 @@ impl Connection {
             progress.unended_since = now;
         }
         let kept = line.get(..UNENDED_KEPT).unwrap_or(line);
-        progress.unended = Unended::Line(kept.to_vec());
+        progress.unended = Unended::Line(kept.to_vec(), secrecy);
     }
 
     /// Notes that message text begins.
@@ -364,9 +375,9 @@ impl Connection {
 
     fn view(&self) -> ConnectionView {
         let progress = self.lock();
-        let (partial, text) = match &progress.unended {
-            Unended::Line(line) => (line.clone(), None),
-            Unended::Text(end) => (Vec::new(), Some(end.clone())),
+        let (partial, secrecy, text) = match &progress.unended {
+            Unended::Line(line, secrecy) => (line.clone(), *secrecy, None),
+            Unended::Text(end) => (Vec::new(), Secrecy::AsItSays, Some(end.clone())),
         };
         ConnectionView {
             name: self.name,
@@ -377,6 +388,7 @@ impl Connection {
             octets_in: self.octets_in.load(Relaxed),
             octets_out: self.octets_out.load(Relaxed),
             partial,
+            secrecy,
             text,
             partial_since: progress.unended_since,
         }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use crate::wire::display::DisplayText;
 pub use crate::wire::kept::KeptLine;
+use crate::wire::secret::secret_from;
 
 /// The protocol that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,10 +107,11 @@ pub enum Kind {
     Closed,
 }
 
-/// Whether a transcript line shows the password of a `PASS` command.
+/// Whether a transcript line shows passwords: what follows `PASS`, and what a client logs in with
+/// behind `AUTH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Passwords {
-    /// As `PASS ******`: the screen, until its user asks.
+    /// As `PASS ******`, `AUTH PLAIN ******`: the screen, until its user asks.
     #[default]
     Masked,
     /// As it was sent: headless `-v`, which testers compare.
@@ -122,9 +124,13 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
     let mut text = format!("[{}] ", event.connection.number);
     match &event.kind {
         Kind::Opened { .. } => text.push_str("New connection"),
-        Kind::Line(side, line) | Kind::TextLine(side, line) => {
+        Kind::Line(side, line) => {
             let _ = write!(text, "{}: ", side.letter());
             text.push_str(shown(*side, line, passwords).as_str());
+        }
+        // What a message says is nobody's password.
+        Kind::TextLine(side, line) => {
+            let _ = write!(text, "{}: {}", side.letter(), line.shown());
         }
         Kind::Text { octets } => {
             let _ = write!(text, ".. {octets} octets of message text");
@@ -145,8 +151,12 @@ pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
     let (Kind::Line(side, line) | Kind::TextLine(side, line)) = &event.kind else {
         return transcript_line(event, passwords);
     };
-    let shown = match mask(*side, line, passwords) {
-        Some(masked) => line.masked_on_the_wire(&masked, masked.len() - MASK.len()),
+    let masked = match event.kind {
+        Kind::Line(..) => mask(*side, line, passwords),
+        _ => None,
+    };
+    let shown = match masked {
+        Some(Masked { text, open }) => line.masked_on_the_wire(&text, open),
         None => line.on_the_wire(),
     };
     let (number, letter) = (event.connection.number, side.letter());
@@ -155,29 +165,43 @@ pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
 
 fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
     match mask(side, line, passwords) {
-        Some(masked) => DisplayText::new(&masked),
+        Some(masked) => DisplayText::new(&masked.text),
         None => line.shown(),
     }
 }
 
-fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Vec<u8>> {
+/// A line in which something stands for a secret.
+struct Masked {
+    text: Vec<u8>,
+    /// Octets before that.
+    open: usize,
+}
+
+fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Masked> {
     match (side, passwords) {
-        (Side::Client, Passwords::Masked) => masked(line.bytes()),
+        (Side::Client, Passwords::Masked) if line.is_answer() => {
+            Some(Masked { text: masked_answer(), open: 0 })
+        }
+        (Side::Client, Passwords::Masked) => {
+            let text = masked(line.bytes())?;
+            let open = text.len() - MASK.len();
+            Some(Masked { text, open })
+        }
         _ => None,
     }
 }
 
-/// `PASS ******` for a line (whole, overlong or unfinished) that begins like a PASS command.
+/// `PASS ******` for a client's line (whole, overlong or unfinished) that holds a secret.
 #[must_use]
 pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
-    let blanks = line.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let keyword = line.get(blanks..blanks + 4)?;
-    if !keyword.eq_ignore_ascii_case(b"PASS") || line.len() == blanks + 4 {
-        return None;
-    }
-    let mut masked = line.get(..blanks + 4)?.to_vec();
-    masked.extend_from_slice(MASK);
-    Some(masked)
+    let open = line.get(..secret_from(line)?)?;
+    Some([open, MASK].concat())
+}
+
+/// What stands for a line that is secret as a whole.
+#[must_use]
+pub fn masked_answer() -> Vec<u8> {
+    MASK.trim_ascii_start().to_vec()
 }
 
 /// What stands for a password.
@@ -336,6 +360,19 @@ mod tests {
         assert_eq!(line_of(client(b"  PaSs a b"), Passwords::Masked), "[7] C:   PaSs ******");
         assert_eq!(line_of(client(b"PASS"), Passwords::Masked), "[7] C: PASS");
         assert_eq!(line_of(client(b"PASS x"), Passwords::Shown), "[7] C: PASS x");
+    }
+
+    #[test]
+    fn what_a_client_logs_in_with_is_masked() {
+        let masked = |kind| line_of(kind, Passwords::Masked);
+        assert_eq!(masked(client(b"AUTH PLAIN AGJv")), "[7] C: AUTH PLAIN ******");
+        assert_eq!(line_of(client(b"AUTH PLAIN AGJv"), Passwords::Shown), "[7] C: AUTH PLAIN AGJv");
+        let answer = || Kind::Line(Side::Client, KeptLine::new(b"Y2lzNTA1").answer());
+        assert_eq!(masked(answer()), "[7] C: ******");
+        assert_eq!(line_of(answer(), Passwords::Shown), "[7] C: Y2lzNTA1");
+        assert_eq!(wire_of(answer(), Passwords::Masked), "[7] C: ******␍␊");
+        let text = Kind::TextLine(Side::Client, KeptLine::new(b"Pass the salt, AUTH PLAIN x"));
+        assert_eq!(masked(text), "[7] C: Pass the salt, AUTH PLAIN x");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub struct KeptLine {
     reads: ReadEnds,
     stuffing: Stuffing,
     ending: Ending,
+    content: Content,
 }
 
 impl KeptLine {
@@ -43,6 +44,7 @@ impl KeptLine {
             reads: ReadEnds::default(),
             stuffing: Stuffing::None,
             ending: Ending::Crlf,
+            content: Content::Open,
         }
     }
 
@@ -74,6 +76,18 @@ impl KeptLine {
     #[must_use]
     pub fn unended(self) -> Self {
         Self { ending: Ending::None, ..self }
+    }
+
+    /// Says that all of it is an answer by which somebody logs in.
+    #[must_use]
+    pub fn answer(self) -> Self {
+        Self { content: Content::Answer, ..self }
+    }
+
+    /// Whether all of it is secret.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.content == Content::Answer
     }
 
     /// How long the whole line was.
@@ -147,6 +161,13 @@ impl Stuffing {
         };
         [dot, line].concat()
     }
+}
+
+/// Whether a line may be shown to anybody, but for what it says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Open,
+    Answer,
 }
 
 /// What stood behind a line.

@@ -7,4 +7,5 @@ pub mod event;
 pub mod kept;
 pub mod line;
 pub mod reads;
+pub mod secret;
 pub mod unended;

@@ -8,10 +8,10 @@ use crate::app::state::list::Listed;
 use crate::app::state::order::{self, Order};
 use crate::relay::board::Sent;
 use crate::relay::orders::Pick;
-use crate::servers::registry::ConnectionView;
+use crate::servers::registry::{ConnectionView, Secrecy};
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
-use crate::wire::event::{ConnectionName, Passwords, Service, Side, masked};
+use crate::wire::event::{ConnectionName, Passwords, Service, Side, masked, masked_answer};
 use crate::wire::unended::{NotEnded, TextEnd, last_line, why_line_goes_on};
 
 /// Message text is not looked at as it comes; only where it stops.
@@ -35,6 +35,7 @@ pub struct ConnectionRow {
     /// Octets to the peer.
     pub octets_out: u64,
     partial: Vec<u8>,
+    secrecy: Secrecy,
     text: Option<TextEnd>,
     partial_since: Instant,
 }
@@ -73,9 +74,11 @@ impl ConnectionRow {
             None => (self.partial.as_slice(), why_line_goes_on(&self.partial)),
             Some(end) => last_line(end.octets()),
         };
-        let masked = match passwords {
-            Passwords::Masked => masked(line),
-            Passwords::Shown => None,
+        let masked = match (passwords, self.secrecy) {
+            (Passwords::Masked, Secrecy::Answer) => Some(masked_answer()),
+            // What a message says is nobody's password.
+            (Passwords::Masked, Secrecy::AsItSays) if self.text.is_none() => masked(line),
+            _ => None,
         };
         let line = DisplayText::new(masked.as_deref().unwrap_or(line));
         Some(Begun { side: self.speaker(), line, not_ended, age: self.waits_for(now) })
@@ -105,6 +108,7 @@ impl From<ConnectionView> for ConnectionRow {
             octets_in: view.octets_in,
             octets_out: view.octets_out,
             partial: view.partial,
+            secrecy: view.secrecy,
             text: view.text,
             partial_since: view.partial_since,
         }

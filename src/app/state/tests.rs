@@ -10,7 +10,7 @@ use tui_input::InputRequest;
 use super::*;
 use crate::app::action::{Action, Command, Direction, Step};
 use crate::app::state::row::Row;
-use crate::servers::registry::ConnectionView;
+use crate::servers::registry::{ConnectionView, Secrecy};
 use crate::store::overview::{MailboxView, QueueView};
 use crate::wire::event::{Event, KeptLine, Kind, Side};
 
@@ -62,6 +62,7 @@ pub(crate) fn connection(id: u64, now: Instant) -> ConnectionView {
         octets_in: 0,
         octets_out: 0,
         partial: Vec::new(),
+        secrecy: Secrecy::AsItSays,
         text: None,
         partial_since: now,
     }
