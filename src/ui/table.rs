@@ -94,6 +94,12 @@ impl Table {
         Rect { x: line.x + offset, width: line.width - offset, ..line }
     }
 
+    /// Columns of the n-th column; none, if it has no place.
+    #[must_use]
+    pub fn width(&self, column: usize) -> u16 {
+        self.0.get(column).copied().flatten().map_or(0, |placed| placed.width)
+    }
+
     /// Draws the names of the columns.
     pub fn header(&self, buffer: &mut Buffer, line: Rect, style: Style) {
         for column in self.0.iter().flatten() {

@@ -897,6 +897,38 @@ fn a_narrowed_transcript_shows_what_the_client_has_not_ended() {
 }
 
 #[test]
+fn connections_that_had_one_number_are_told_apart_by_their_sessions() {
+    let mut state = empty();
+    let now = state.clock.instant;
+    let again = |id| ConnectionView { name: named(id, 27, Service::Smtp), ..connection(id, now) };
+    let connections = (7..=9).map(again).collect();
+    state.connections_are(RegistryView { connections, opened: 9, ..RegistryView::default() });
+    for id in 7..=9 {
+        tell(
+            &mut state,
+            named(id, 27, Service::Smtp),
+            1,
+            said(Side::Client, &format!("NOOP {id}")),
+        );
+    }
+    let screen = Screen::of(state).shows("▸ [27] #7 smtp").shows("[27] #9 smtp");
+    let screen = screen.press(&["/"]).type_in("#8").press(&["⏎"]).hides("#7 smtp").shows("#8 smtp");
+    let screen =
+        screen.press(&["2", "/"]).type_in("#9").press(&["⏎"]).shows("NOOP 9").hides("NOOP 8");
+    let screen = screen.press(&["Esc", ":"]).type_in("only #8").press(&["⏎"]);
+    let screen = screen.shows("only [27] #8 smtp").shows("NOOP 8").hides("NOOP 9").press(&["0"]);
+    let screen = screen.press(&[":"]).type_in("close #9").press(&["⏎"]).shows("[27] #9 smtp");
+    assert_eq!(screen.press(&["y"]).commands, [Command::Close(9)]);
+}
+
+#[test]
+fn whose_mailbox_a_session_has_is_worth_more_than_the_whole_word() {
+    Screen::of(typical()).press(&["z"]).shows("TRANSACTION linhphan");
+    Screen::of(typical()).sized((120, 40)).shows("[14] #3 pop3 51560 TRANS linhphan");
+    Screen::of(typical()).shows("[14] #3 pop3 51560 TRANS linhphan");
+}
+
+#[test]
 fn a_zoomed_pane_shows_unended_lines_beneath_their_connections() {
     let mut screen = Screen::of(typical()).press(&["z"]);
     insta::assert_snapshot!("zoomed_80x24", screen.picture());
@@ -1212,7 +1244,7 @@ fn a_long_row_is_cut_or_wrapped() {
 
 #[test]
 fn a_connection_is_closed_only_after_a_yes() {
-    let screen = Screen::of(typical()).press(&["x"]).shows("Close connection [12] smtp");
+    let screen = Screen::of(typical()).press(&["x"]).shows("Close connection [12] #2 smtp");
     let screen = screen.press(&["⏎"]).hides("Confirm");
     assert_eq!(screen.commands, []);
     let screen = screen.press(&["x", "y"]);
@@ -1224,7 +1256,7 @@ fn a_click_focuses_a_pane_and_selects_the_row_under_it() {
     Screen::of(typical())
         .click("zives")
         .shows("┏ 3 Mailboxes")
-        .click("[15] echo 51602")
+        .click("[15] #4 echo 51602")
         .shows("┏ 1 Connections")
         .shows("▸ [15]")
         .click("alice@cis")
@@ -1233,7 +1265,7 @@ fn a_click_focuses_a_pane_and_selects_the_row_under_it() {
 
 #[test]
 fn a_click_finds_its_connection_among_unended_lines() {
-    Screen::of(typical()).sized((120, 40)).shows("└ PASS").click("[15] echo").shows("▸ [15]");
+    Screen::of(typical()).sized((120, 40)).shows("└ PASS").click("[15] #4 echo").shows("▸ [15]");
     Screen::of(typical()).sized((120, 40)).click("└ PASS").shows("▸ [14]");
 }
 
@@ -1252,7 +1284,7 @@ fn the_wheel_scrolls_what_is_under_the_mouse() {
         .hides("● follow")
         .mouse(MouseEventKind::ScrollDown, "2 Transcript")
         .shows("● follow")
-        .mouse(MouseEventKind::ScrollDown, "[12] smtp 51544")
+        .mouse(MouseEventKind::ScrollDown, "[12] #2 smtp 51544")
         .shows("▸ [14]");
 }
 
@@ -1264,7 +1296,7 @@ fn open_connections_stay_at_the_top_however_many_have_closed() {
     let mut connections: Vec<_> = (1..=90).map(gone).collect();
     connections.push(connection(91, now));
     state.connections_are(RegistryView { connections, opened: 91, ..RegistryView::default() });
-    Screen::of(state).shows("▸ [91]").shows("  [90] smtp");
+    Screen::of(state).shows("▸ [91]").shows("  [90] #90 smtp");
 }
 
 #[test]

@@ -53,6 +53,15 @@ pub struct ConnectionName {
     pub service: Service,
 }
 
+impl ConnectionName {
+    /// What tells it apart from all others of this process, before and after: `#12`. The `-v` form
+    /// has only the number, which comes again.
+    #[must_use]
+    pub fn session(self) -> String {
+        format!("#{}", self.id)
+    }
+}
+
 /// Who said a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {

@@ -7,6 +7,7 @@ use crate::app::action::{Action, Change, Command, Context, Pane, ServerOrder, Se
 use crate::app::keys::{BINDINGS, Section, named};
 use crate::app::mailroom::Wish;
 use crate::app::setting;
+use crate::app::state::filter;
 use crate::app::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::app::state::rows::QueueRow;
 use crate::app::state::{Palette, Question, State};
@@ -38,7 +39,7 @@ impl Argument {
     /// As the manual has it.
     const fn name(self) -> &'static str {
         match self {
-            Self::Connection => "N",
+            Self::Connection => "N|#N",
             Self::Entry => "ROW|ID|ADDRESS|marked|shown|all",
             Self::Order => "ORDER",
             Self::File => "FILE",
@@ -76,7 +77,7 @@ const fn verb(name: &'static str, argument: Argument, help: &'static str) -> Ver
 /// The commands that can be told more, by name.
 pub const VERBS: &[Verb] = &[
     verb("clear", Argument::Mailbox, "delete all messages of a mailbox (asks first)"),
-    verb("close", Argument::Connection, "close the connection [N] (asks first)"),
+    verb("close", Argument::Connection, "close the connection [N], or #N (asks first)"),
     verb("drop", Argument::Entry, "drop entries of the relay queue (asks first)"),
     verb(
         "filter",
@@ -85,7 +86,7 @@ pub const VERBS: &[Verb] = &[
     ),
     verb("hold", Argument::Entry, "hold entries of the relay queue"),
     verb("new-mailbox", Argument::NewMailbox, "make a mailbox"),
-    verb("only", Argument::Connection, "narrow the transcript to the connection [N]"),
+    verb("only", Argument::Connection, "narrow the transcript to the connection [N], or #N"),
     verb("open", Argument::Mailbox, "list the messages of a mailbox"),
     verb("release", Argument::Entry, "release entries that are held"),
     verb("restart", Argument::Server, "stop a server and start it again"),
@@ -157,8 +158,8 @@ impl State {
 
     fn narrow_to_number(&mut self, number: &str) -> Result<(), String> {
         let rows = self.connections.items().iter();
-        let found = rows.map(|row| row.name).find(|name| is_number(number, name.number));
-        let name = found.ok_or_else(|| format!("There is no connection [{number}]."))?;
+        let found = rows.map(|row| row.name).find(|name| is_named(number, *name));
+        let name = found.ok_or_else(|| format!("There is no connection {}.", called(number)))?;
         self.tiled = false;
         self.transcript.narrow(Some(name));
         Ok(())
@@ -167,8 +168,8 @@ impl State {
     fn open_connection(&self, number: &str) -> Result<ConnectionName, String> {
         let open = self.connections.items().iter().filter(|row| row.closed.is_none());
         let mut names = open.map(|row| row.name);
-        let found = names.find(|name| is_number(number, name.number));
-        found.ok_or_else(|| format!("No connection [{number}] is open."))
+        let found = names.find(|name| is_named(number, *name));
+        found.ok_or_else(|| format!("No connection {} is open.", called(number)))
     }
 
     /// A recipient in the queue: by its row, counted from 1, by the end of its entry's id, or by
@@ -325,7 +326,7 @@ impl State {
 
     fn numbers(&self) -> Vec<String> {
         let open = self.connections.items().iter().filter(|row| row.closed.is_none());
-        open.map(|row| row.name.number.to_string()).collect()
+        open.map(|row| row.name.session()).collect()
     }
 
     fn entries(&self) -> Vec<String> {
@@ -370,9 +371,21 @@ fn alias(name: &str) -> &str {
     }
 }
 
-fn is_number(typed: &str, number: i32) -> bool {
-    let digits = typed.trim_start_matches('[').trim_end_matches(']');
-    digits.parse() == Ok(number)
+/// Whether a connection is meant by `12`, `[12]`, or its session, `#12`.
+fn is_named(typed: &str, name: ConnectionName) -> bool {
+    match filter::session(typed) {
+        Some(session) => session == name.id,
+        None => bare(typed).parse() == Ok(name.number),
+    }
+}
+
+fn bare(typed: &str) -> &str {
+    typed.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// As the screen writes what was typed.
+fn called(typed: &str) -> String {
+    if typed.starts_with('#') { typed.to_owned() } else { format!("[{}]", bare(typed)) }
 }
 
 /// Every command, by name. What only moves is left to keys.
@@ -438,6 +451,12 @@ mod tests {
             Some(Command::Close(12))
         );
         assert_eq!(state.obey("close 13"), Err("No connection [13] is open.".into()));
+        assert_eq!(state.obey("close #13"), Err("No connection #13 is open.".into()));
+        assert_eq!(state.obey("close #3"), Ok(None));
+        assert_eq!(
+            state.update(Action::Answer(crate::app::action::Answer::Yes)),
+            Some(Command::Close(3))
+        );
     }
 
     #[test]
@@ -488,7 +507,10 @@ mod tests {
                 "retry c@x.example"
             ]
         );
-        assert_eq!(state.candidates("close 1"), ["close 1", "close 10", "close 11", "close 12"]);
+        assert_eq!(
+            state.candidates("close #1"),
+            ["close #1", "close #10", "close #11", "close #12"]
+        );
         assert_eq!(state.candidates("theme l"), ["theme light"]);
         assert_eq!(state.candidates("set i"), ["set idle"]);
         assert_eq!(state.candidates("set idle "), ["set idle default"]);

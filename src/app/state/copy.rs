@@ -81,10 +81,14 @@ impl State {
         let ring = self.transcript.ring();
         let rows = ring.of(name.id).map(|row| row.text(ring.passwords()).into_string());
         let lines: Vec<String> = rows.collect();
+        let session = name.session();
         match lines.len() {
-            0 => self.say(&format!("Nothing of [{}] is kept.", name.number)),
-            1 => self.say(&format!("Copied 1 line of [{}].", name.number)),
-            count => self.say(&format!("Copied {} lines of [{}].", grouped(count), name.number)),
+            0 => self.say(&format!("Nothing of [{}] {session} is kept.", name.number)),
+            1 => self.say(&format!("Copied 1 line of [{}] {session}.", name.number)),
+            count => {
+                let lines = grouped(count);
+                self.say(&format!("Copied {lines} lines of [{}] {session}.", name.number));
+            }
         }
         (!lines.is_empty()).then(|| Command::Copy(lines.join("\n")))
     }
@@ -181,7 +185,7 @@ mod tests {
         let _ = state.set_filter(Context::Pane(Pane::Transcript), "NOOP");
         let text = copied(&mut state, &[Action::CopyConnection]).unwrap();
         assert_eq!(text, "[1] C: PASS ******\n[1] C: STAT");
-        says(&state, "Copied 2 lines of [1].");
+        says(&state, "Copied 2 lines of [1] #1.");
         let text = copied(&mut state, &[Action::Passwords, Action::Bodies, Action::CopyConnection]);
         assert_eq!(text.unwrap(), "[1] C: PASS cis505\n[1] C: STAT\n[1] C: Subject: x");
     }
@@ -227,6 +231,6 @@ mod tests {
         says(&state, "No connection is selected.");
         let mut state = with_connections(1);
         assert_eq!(copied(&mut state, &[Action::CopyConnection]), None);
-        says(&state, "Nothing of [1] is kept.");
+        says(&state, "Nothing of [1] #1 is kept.");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::app::state::pattern::Pattern;
 use crate::app::state::row::Row;
-use crate::wire::event::{Passwords, Service, Side};
+use crate::wire::event::{ConnectionName, Passwords, Service, Side};
 
 /// A filter for transcript rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +14,14 @@ pub struct Filter {
     services: Vec<Service>,
     /// The N of `[N]`.
     numbers: Vec<i32>,
+    /// The N of `#N`.
+    sessions: Vec<u64>,
     pattern: Option<Pattern>,
 }
 
 impl Filter {
-    /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, and behind them a
-    /// text or `/an expression/`. Of several of one kind (`[12] [14]`) either will do. `None` where that is nothing at all; an error says why the
+    /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, `#12`, and behind
+    /// them a text or `/an expression/`. Of several of one kind (`[12] [14]`) either will do. `None` where that is nothing at all; an error says why the
     /// expression is none.
     pub fn parse(typed: &str) -> Result<Option<Self>, String> {
         let mut filter = Self {
@@ -27,6 +29,7 @@ impl Filter {
             sides: Vec::new(),
             services: Vec::new(),
             numbers: Vec::new(),
+            sessions: Vec::new(),
             pattern: None,
         };
         let mut rest = typed.trim_start();
@@ -56,12 +59,23 @@ impl Filter {
         let connection = row.connection();
         is_one_of(&self.sides, row.side())
             && is_one_of(&self.services, connection.map(|name| name.service))
-            && is_one_of(&self.numbers, connection.map(|name| name.number))
+            && self.is_of(connection)
             && self.pattern.as_ref().is_none_or(|p| p.is_in(row.text(passwords).as_str()))
     }
 
+    /// Whether it is one of the connections that are named, however they are.
+    fn is_of(&self, connection: Option<ConnectionName>) -> bool {
+        let is_named = |name: ConnectionName| {
+            self.numbers.contains(&name.number) || self.sessions.contains(&name.id)
+        };
+        (self.numbers.is_empty() && self.sessions.is_empty()) || connection.is_some_and(is_named)
+    }
+
     const fn is_qualified(&self) -> bool {
-        !(self.sides.is_empty() && self.services.is_empty() && self.numbers.is_empty())
+        !(self.sides.is_empty()
+            && self.services.is_empty()
+            && self.numbers.is_empty()
+            && self.sessions.is_empty())
     }
 
     /// Takes the first word of `rest` if it names a side, a service or a connection; returns what
@@ -72,6 +86,8 @@ impl Filter {
             self.sides.push(side);
         } else if let Some(service) = service(word) {
             self.services.push(service);
+        } else if let Some(session) = session(word) {
+            self.sessions.push(session);
         } else {
             self.numbers.push(number(word)?);
         }
@@ -96,6 +112,11 @@ fn service(word: &str) -> Option<Service> {
     let name = word.strip_prefix('@')?;
     let services = [Service::Echo, Service::Smtp, Service::Pop3, Service::Relay];
     services.into_iter().find(|service| service.name() == name)
+}
+
+/// The id of a connection that was named by it.
+pub(super) fn session(word: &str) -> Option<u64> {
+    word.strip_prefix('#')?.parse().ok()
 }
 
 fn number(word: &str) -> Option<i32> {
@@ -136,6 +157,21 @@ mod tests {
         assert_eq!(let_through("@pop3"), [2, 3]);
         assert_eq!(let_through("[12]"), [0, 1]);
         assert_eq!(let_through("[12] C:"), [0]);
+    }
+
+    #[test]
+    fn connections_that_had_one_number_are_told_apart_by_their_sessions() {
+        let on = |id| {
+            let connection = ConnectionName { id, number: 12, service: Service::Smtp };
+            let kind = Kind::Line(Side::Client, KeptLine::new(b"NOOP"));
+            Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+        };
+        let lets_through = |typed: &str, id| {
+            Filter::parse(typed).unwrap().unwrap().lets_through(&on(id), Passwords::Masked)
+        };
+        assert!(lets_through("#7", 7) && lets_through("#7 C: noop", 7) && lets_through("[12]", 7));
+        assert!(!lets_through("#7", 8) && !lets_through("#7", 77) && !lets_through("#70", 7));
+        assert!(lets_through("#7 #8", 8) && lets_through("#7 [12]", 8));
     }
 
     #[test]

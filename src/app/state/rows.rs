@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::app::state::filter;
 use crate::app::state::list::Listed;
 use crate::app::state::order::{self, Order};
+use crate::app::state::pattern::Pattern;
 use crate::relay::board::Sent;
 use crate::relay::orders::Pick;
 use crate::servers::registry::{ConnectionView, Secrecy};
@@ -127,7 +129,15 @@ impl Listed for ConnectionRow {
     fn text(&self) -> String {
         // A connection and a service as they are looked for in the transcript.
         let ConnectionName { number, service, .. } = self.name;
-        format!("[{number}] @{service} {} {}", self.peer, self.state)
+        let session = self.name.session();
+        format!("[{number}] {session} @{service} {} {}", self.peer, self.state)
+    }
+
+    fn has(&self, pattern: &Pattern) -> bool {
+        match filter::session(pattern.as_str()) {
+            Some(session) => self.name.id == session,
+            None => pattern.is_in(&self.text()),
+        }
     }
 }
 

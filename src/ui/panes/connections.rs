@@ -1,5 +1,7 @@
 //! The connections: how far each is, and what a client has left unended.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -11,14 +13,17 @@ use crate::ui::panes::{
     scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{clock, columns, grouped, line, octets, put};
+use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
 
-/// Columns of the mark, the age and the octets both ways, and the gaps between all nine.
-const OTHERS: u16 = 1 + 3 * 5 + 8;
+/// Columns of the mark, the age and the octets both ways, and the gaps between all ten.
+const OTHERS: u16 = 1 + 3 * 5 + 9;
 
-/// Columns of the longest word for a state.
-const STATE: u16 = 12;
+/// Which column has the state.
+const STATE_COLUMN: usize = 6;
+
+/// Columns of a state for which others are given up.
+const STATE: u16 = 18;
 
 /// Columns of a state with its mailbox at most.
 const MOST_STATE: u16 = 30;
@@ -143,16 +148,35 @@ fn draw_row(
     let cells = [
         mark(is_selected).to_owned(),
         format!("[{}]", row.name.number),
+        row.name.session(),
         row.name.service.to_string(),
         row.peer.to_string(),
         row.peer.port().to_string(),
-        doing.to_owned(),
+        state_in(doing, usize::from(table.width(STATE_COLUMN))).into_owned(),
         idle(state, row),
         octets(row.octets_in),
         octets(row.octets_out),
     ];
     let cells: Vec<_> = cells.iter().map(|text| (text.as_str(), style)).collect();
     table.row(buffer, at, &cells);
+}
+
+/// A state in at most `room` columns: whose mailbox it is, is worth more than the whole word.
+pub(super) fn state_in(state: &str, room: usize) -> Cow<'_, str> {
+    if width(state) <= room {
+        return state.into();
+    }
+    cut(&in_short(state), room).into_owned().into()
+}
+
+fn in_short(state: &str) -> String {
+    let (word, rest) = state.split_once(' ').unwrap_or((state, ""));
+    let short = match word {
+        "AUTHORIZATION" => "AUTH",
+        "TRANSACTION" => "TRANS",
+        word => word,
+    };
+    if rest.is_empty() { short.to_owned() } else { format!("{short} {rest}") }
 }
 
 /// How long nothing has come, or for how long it has been closed.
@@ -178,14 +202,15 @@ fn table(state: &State, available: u16) -> Table {
         widths.map(|(row, _)| columns(&text(row))).fold(least, u16::max)
     };
     let number = widest(&|row| format!("[{}]", row.name.number), 4);
+    let session = widest(&|row| row.name.session(), 2);
     let service = widest(&|row| row.name.service.to_string(), 4);
     let idle = widest(&|row| idle(state, row), 4);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
-    // `TRANSACTION` is to be read; whose it is follows where there is room.
-    let state_least = widest(&|row| row.state.as_str().to_owned(), 6).min(STATE);
+    // Whose mailbox it is, is worth more than how many octets came.
+    let state_least = widest(&|row| in_short(row.state.as_str()), 6).min(STATE);
     // The port tells peers on one machine apart: the address must not cost anything else, and not
     // come and go with the sessions.
-    let with_address = OTHERS + number + service + address + MOST_STATE;
+    let with_address = OTHERS + number + session + service + address + MOST_STATE;
     let (peer, port) =
         if available >= with_address { (Some(address), None) } else { (None, Some(5)) };
     let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
@@ -193,13 +218,14 @@ fn table(state: &State, available: u16) -> Table {
         &[
             column("", 1, 1, 0, Side::Left),
             column("[N]", number, number, 1, Side::Left),
+            column("#", session, session, 5, Side::Left),
             column("svc", service, service, 2, Side::Left),
-            optional("peer", peer, 8),
-            optional("port", port, 5),
+            optional("peer", peer, 9),
+            optional("port", port, 6),
             column("state", state_least, MOST_STATE, 3, Side::Left),
             column("idle", idle, idle, 4, Side::Right),
-            column("in", 5, 5, 7, Side::Right),
-            column("out", 5, 5, 6, Side::Right),
+            column("in", 5, 5, 8, Side::Right),
+            column("out", 5, 5, 7, Side::Right),
         ],
         available,
     )

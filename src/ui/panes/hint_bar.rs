@@ -226,7 +226,9 @@ fn continuations(state: &State, prompt: &Prompt) -> String {
 /// What can be typed to filter by.
 const fn what_filters(place: Context) -> &'static str {
     match place {
-        Context::Pane(Pane::Transcript | Pane::Log) => "text · /regex/ · C: · S: · @smtp · [12]",
+        Context::Pane(Pane::Transcript | Pane::Log) => {
+            "text · /regex/ · C: · S: · @smtp · [12] · #12"
+        }
         _ => "text · /regex/",
     }
 }

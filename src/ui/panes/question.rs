@@ -175,8 +175,10 @@ impl Asked {
                 let doing = row.map_or("", |row| row.state.as_str());
                 Self {
                     question: format!(
-                        "Close connection [{}] {} {peer}?",
-                        name.number, name.service
+                        "Close connection [{}] {} {} {peer}?",
+                        name.number,
+                        name.session(),
+                        name.service
                     ),
                     reason: match doing {
                         "" => String::new(),

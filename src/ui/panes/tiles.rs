@@ -8,10 +8,11 @@ use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
 use crate::app::state::tiles::MOST;
+use crate::ui::panes::connections::state_in;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_begun;
 use crate::ui::panes::{Titles, border, inside, room_beside, say_empty, title};
-use crate::ui::text::{clock, columns, cut, line};
+use crate::ui::text::{clock, cut, line, width};
 use crate::ui::theme::Theme;
 
 /// A tile smaller than this shows nothing of use.
@@ -104,12 +105,13 @@ fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer
 
 /// The state is cut rather than the age is left out; of a closed connection it is told whole or not.
 fn left_title(row: &ConnectionRow, room: u16) -> String {
-    let name = format!("[{}] {}", row.name.number, row.name.service);
-    let with_state = format!("{name} {}", row.state);
-    if row.closed.is_some() && columns(&with_state) > room {
+    let name = format!("[{}] {} {}", row.name.number, row.name.session(), row.name.service);
+    let room = usize::from(room);
+    if row.closed.is_some() && width(&name) + 1 + width(row.state.as_str()) > room {
         return name;
     }
-    cut(&with_state, usize::from(room)).into_owned()
+    let state = state_in(row.state.as_str(), room.saturating_sub(width(&name) + 1));
+    cut(&format!("{name} {state}"), room).into_owned()
 }
 
 /// How long nothing has come, or for how long the connection has been closed.

@@ -83,7 +83,9 @@ fn left_title(state: &State, room: usize) -> String {
         |narrowed: &str| format!("{}{narrowed}{notation}{filter}", Pane::Transcript.title());
     let whole = match transcript.ring().only() {
         None => title("  all connections"),
-        Some(name) => title(&format!("  only [{}] {}", name.number, name.service)),
+        Some(name) => {
+            title(&format!("  only [{}] {} {}", name.number, name.session(), name.service))
+        }
     };
     if width(&whole) > room && transcript.ring().only().is_none() {
         return cut(&title(""), room).into_owned();

@@ -22,7 +22,7 @@ fn copied(screen: &Screen) -> &str {
 
 #[test]
 fn an_empty_filter_says_what_can_be_typed() {
-    on_the_transcript(&["/"]).shows("text · /regex/ · C: · S: · @smtp · [12] · Esc leaves it");
+    on_the_transcript(&["/"]).shows("text · /regex/ · C: · S: · @smtp · [12] · #12 · Esc leaves");
     Screen::of(typical()).press(&["1", "/"]).shows("text · /regex/ · Esc leaves it");
 }
 
@@ -49,9 +49,9 @@ fn lists_are_filtered_by_expressions_too() {
     Screen::of(typical())
         .press(&["1", "/"])
         .type_in("/pop3|echo/")
-        .shows("[14] pop3")
-        .shows("[15] echo")
-        .hides("[12] smtp")
+        .shows("[14] #3 pop3")
+        .shows("[15] #4 echo")
+        .hides("[12] #2 smtp")
         .press(&["⏎"])
         .shows("1 Connections / /pop3|echo/");
 }
@@ -108,7 +108,7 @@ fn a_line_a_conversation_and_a_queue_entry_are_copied() {
     assert_eq!(copied(&screen), "[15] S: -ERR Unknown command");
     let screen = screen.press(&["↑", "y"]).shows("Copied the selected line.");
     assert_eq!(copied(&screen), "[15] C: TEST unsupported");
-    let screen = screen.press(&["Y"]).shows("Copied 4 lines of [15].");
+    let screen = screen.press(&["Y"]).shows("Copied 4 lines of [15] #4.");
     assert_eq!(copied(&screen).lines().count(), 4);
     let screen = screen.press(&["4", "y"]).shows("Copied the recipient and the last reply.");
     assert_eq!(copied(&screen), "friend@example.org: 550 5.1.1 no such user");
@@ -127,18 +127,23 @@ fn a_password_is_copied_as_it_is_shown() {
 #[test]
 fn tiles_are_chosen_by_arrow_and_by_mouse_and_opened() {
     let tiles = || Screen::of(typical()).sized((120, 40)).press(&["v"]);
-    let screen = tiles().shows("┏ [15] echo ready").shows("╭ [9] smtp QUIT").shows("○ closed 0:09");
-    let screen = screen.press(&["←"]).shows("┏ [14] pop3").press(&["↑"]);
-    let screen = screen.shows("┏ [12] smtp DATA").press(&["→", "→", "→"]);
-    screen.shows("┏ [9] smtp").press(&["→", "→", "⏎"]).shows("only [14] pop3");
-    tiles().click("S: 354 Start").shows("┏ [12] smtp DATA").press(&["Esc"]).shows("2 Transcript");
+    let screen =
+        tiles().shows("┏ [15] #4 echo ready").shows("╭ [9] #1 smtp QUIT").shows("○ closed 0:09");
+    let screen = screen.press(&["←"]).shows("┏ [14] #3 pop3").press(&["↑"]);
+    let screen = screen.shows("┏ [12] #2 smtp DATA").press(&["→", "→", "→"]);
+    screen.shows("┏ [9] #1 smtp").press(&["→", "→", "⏎"]).shows("only [14] #3 pop3");
+    tiles()
+        .click("S: 354 Start")
+        .shows("┏ [12] #2 smtp DATA")
+        .press(&["Esc"])
+        .shows("2 Transcript");
     tiles().press(&["v"]).shows("2 Transcript  all connections");
 }
 
 #[test]
 fn the_connection_of_a_tile_is_closed_after_a_yes() {
     let screen = Screen::of(typical()).sized((120, 40)).press(&["v", "←", "x"]);
-    let screen = screen.shows("Close connection [14] pop3").press(&["y"]);
+    let screen = screen.shows("Close connection [14] #3 pop3").press(&["y"]);
     assert_eq!(screen.commands, [Command::Close(pop3().id)]);
     let screen = screen.press(&["←", "←", "x"]).shows("This connection is closed already.");
     assert_eq!(screen.commands.len(), 1);
