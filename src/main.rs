@@ -39,6 +39,7 @@ fn perform(task: Task) -> ExitCode {
         Task::ShowEntry(mailboxes, pick, shown) => queue::show(&mailboxes, &pick, shown),
         Task::Order(mailboxes, order, meant) => queue::order(&mailboxes, order, meant),
         Task::Check(target) => return check(&target),
+        Task::Init(mailboxes) => run::init(&mailboxes),
     };
     match ended {
         Ok(code) => code,

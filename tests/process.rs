@@ -46,12 +46,37 @@ fn wrong_use_is_one_sentence_and_status_2() {
 fn a_directory_that_cannot_be_used_is_named_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
-    refuses(&["smtp", missing.to_str().unwrap()], 1, &["missing does not exist", "--user"]);
+    refuses(
+        &["smtp", missing.to_str().unwrap()],
+        1,
+        &["missing does not exist", "--user", "mailconsole init"],
+    );
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     refuses(&["pop3", file.to_str().unwrap()], 1, &["file is not a directory"]);
     refuses(&["smtp", "--user", "../x", dir.path().to_str().unwrap()], 2, &["../x", "--user"]);
     refuses(&["smtp", "--user", "mqueue", dir.path().to_str().unwrap()], 2, &["mqueue"]);
+}
+
+#[test]
+fn init_makes_a_directory_and_mailboxes_and_leaves_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/mail");
+    let made = |arguments: &[&str]| {
+        let output = run(&[&["init"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.replace(path.to_str().unwrap(), "DIR")
+    };
+    let name = path.to_str().unwrap();
+    assert_eq!(made(&[name]), "made DIR\n");
+    assert_eq!(made(&[name, "ada"]), "made DIR/ada.mbox\n");
+    std::fs::write(path.join("ada.mbox"), "From a Wed Sep 17 11:00:00 2025\n\nx\n\n").unwrap();
+    assert_eq!(made(&["ada", "bob", "--dir", name]), "made DIR/bob.mbox\n");
+    assert!(std::fs::metadata(path.join("ada.mbox")).unwrap().len() > 0);
+    refuses(&["init"], 2, &["no directory"]);
+    refuses(&["init", name, "../x"], 2, &["../x"]);
+    refuses(&["init", "/proc/nowhere/mail"], 1, &["cannot make the directory /proc/nowhere/mail"]);
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn an_operator_sends_what_waits_sees_why_it_does_not_go_and_retries_it() {
     let mut client = connect(terminal.port("smtp"));
     say(&mut client, "HELO tester\r\nMAIL FROM:<linhphan@localhost>\r\n");
     say(&mut client, "RCPT TO:<friend@x.example>\r\nDATA\r\nSubject: x\r\n.\r\nQUIT\r\n");
-    let terminal = terminal.shows("friend@x.example").shows("1 waiting").press("R");
+    let terminal = terminal.shows("friend@x.example").shows("1 waiting").shows("+1 new").press("R");
     let terminal = terminal.shows("C: RCPT TO:<friend@x.example>").shows("S: 451 4.7.1 come back");
     let terminal = terminal.shows("1 451 4.7.1 come back later").shows("1 deferred");
     let terminal = terminal.press("4v").shows("queued for friend@x.example").shows("Subject");
@@ -293,15 +293,14 @@ fn a_setting_changes_while_the_servers_run_and_stands_in_the_top_line() {
 }
 
 #[test]
-fn a_fresh_directory_tells_how_to_begin_and_n_makes_the_first_mailbox() {
+fn a_missing_directory_is_made_and_tells_how_to_begin_and_n_makes_the_first_mailbox() {
     let terminal = Terminal::run(80, 24, |mut console| {
         console.truncate(console.len() - 8);
-        std::fs::create_dir(&console[2]).unwrap();
         console
             .extend(["--echo-port", "0", "--smtp-port", "0", "--pop3-port", "0"].map(Into::into));
         console
     });
-    let terminal = terminal.shows("n makes a mailbox").shows("☐ connected");
+    let terminal = terminal.shows("was made and is empty: n makes the first").shows("☐ connected");
     let terminal = terminal.press("nada\r").shows("ada can receive mail");
     let mut client = connect(terminal.port("smtp"));
     say(&mut client, "EHLO [127.0.0.1]\r\n");

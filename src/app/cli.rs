@@ -44,7 +44,8 @@ file (smtp-port = 2525); a flag counts before the environment, and the environme
 file. The config file can also change the keys of the console: [keys] quit = \"Q\".
 
 Examples:
-  mailconsole --dir mailtest --user linhphan          the console, with a mailbox to begin with
+  mailconsole --dir mailtest                          the console, which says how to begin
+  mailconsole init mailtest linhphan                  a directory with a mailbox
   mailconsole --dir mailtest --no-tui -v              the same servers, transcript on stderr
   mailconsole smtp -p 2525 mailtest                   the SMTP server alone
   mailconsole relay mailtest                          send what waits for other domains
@@ -95,6 +96,12 @@ pub enum Command {
     Queue(Queue),
     /// Play a fixed conversation against any server, and say what is off
     Check(Check),
+    /// Make a directory, and mailboxes in it; what is there is left as it is
+    Init {
+        /// The directory, unless --dir names it, and users
+        #[arg(value_name = "[DIR] USER")]
+        words: Vec<String>,
+    },
 }
 
 /// What `queue` is to do.

@@ -51,6 +51,8 @@ pub enum Task {
     Order(Mailboxes, Order, Meant),
     /// Play a conversation against somebody's server.
     Check(Target),
+    /// Make a directory and mailboxes.
+    Init(Mailboxes),
 }
 
 /// What of the queue is listed, and how.
@@ -289,6 +291,7 @@ impl Task {
         let (service, port, directory) = match cli.command {
             None => return all_servers(options),
             Some(Command::Check(check)) => return Ok(Self::Check(Target::from(check))),
+            Some(Command::Init { words }) => return init(&options, words),
             Some(Command::Relay { every, only, directory }) => {
                 return relay(options, every, only, directory);
             }
@@ -321,6 +324,18 @@ fn all_servers(options: Options) -> Result<Task, ConfigError> {
     let no_tui = options.no_tui;
     let config = config(options, servers, mailboxes)?;
     Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
+}
+
+/// The first word is the directory, unless `--dir` is.
+fn init(options: &Options, mut words: Vec<String>) -> Result<Task, ConfigError> {
+    let named = options.dir.clone();
+    let directory = match named {
+        None if !words.is_empty() => Some(words.remove(0).into()),
+        named => named,
+    };
+    let mut mailboxes = options.mailboxes(directory, BEHIND)?;
+    mailboxes.users.extend(words);
+    Ok(Task::Init(mailboxes))
 }
 
 const BEHIND: &str = "DIR behind the sub-command";

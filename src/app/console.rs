@@ -2,19 +2,20 @@
 //! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::Config;
+use crate::app::config::{Config, Mailboxes};
 use crate::app::last_word;
 use crate::app::postmaster::Post;
-use crate::app::run::{INTERRUPTED, Servers, Signals, StartError, end};
+use crate::app::run::{INTERRUPTED, Made, Servers, Signals, StartError, end, make_directory};
 use crate::servers::registry::Registry;
-use crate::store::directory::Durability;
-use crate::store::survey;
+use crate::store::directory::{Directory, Durability};
+use crate::store::{queue, survey};
 use crate::ui::feed::Feed;
 use crate::ui::{self, Console, Ending, Look};
 use crate::wire::event::Transcript;
@@ -22,12 +23,13 @@ use crate::wire::event::Transcript;
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
     make_sure_of_terminal()?;
+    let made = make_missing_directory(&config)?;
     let registry = Arc::new(Registry::default());
     let feed = Arc::new(Feed::default());
     let transcript = Transcript::to(Arc::clone(&feed) as _);
     let servers = Servers::bind(config, transcript, Some(Arc::clone(&registry)))?;
     let runtime = Runtime::new()?;
-    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed));
+    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
     runtime.shutdown_background();
     let code = ended?;
     last_word::say(&format!("mailconsole: connections served: {}", registry.view().opened));
@@ -42,16 +44,37 @@ fn make_sure_of_terminal() -> Result<(), StartError> {
     Err(StartError::NoTerminal)
 }
 
+/// Who starts the console for the first time has no directory yet: there is a screen to say that it
+/// was made. Returns it, if it was.
+fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError> {
+    let Some(Mailboxes { directory, .. }) = &config.mailboxes else { return Ok(None) };
+    Ok(match make_directory(directory)? {
+        Made::Now => Some(directory.clone()),
+        Made::Before => None,
+    })
+}
+
+/// The names of the mailboxes that are there at the start, the relay queue's among them: what is in
+/// these is not new.
+fn there_already(directory: &Directory) -> Vec<String> {
+    let users = directory.users().unwrap_or_default();
+    let names = users.iter().map(|user| user.name().to_owned());
+    let queue = directory.path().join(queue::FILE);
+    names.chain(queue.exists().then(|| queue::FILE.to_owned())).collect()
+}
+
 async fn show(
     servers: Servers,
     registry: Arc<Registry>,
     feed: Arc<Feed>,
+    made: Option<PathBuf>,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
     let notices = notices(servers.config());
     let look = Look::of(servers.config());
+    let there = there_already(&directory);
     let settings = Arc::clone(servers.settings());
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
@@ -68,6 +91,8 @@ async fn show(
         control: running.control().clone(),
         settings,
         notices,
+        made,
+        there,
         look,
     };
     let shutdown = CancellationToken::new();

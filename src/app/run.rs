@@ -1,6 +1,7 @@
 //! Binds everything, serves, waits for the end. Whoever shows what happens (stderr here, the
 //! console beside it) only looks on.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,10 @@ use crate::wire::event::{Service, Transcript};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The directory is not there, and nobody asked for it to be made.
-    #[error("{path} does not exist: name a --user to have it made, or create it", path = .0.display())]
+    #[error(
+        "{path} does not exist: name a --user to have it made, or make it with mailconsole init \
+         {path}", path = .0.display()
+    )]
     DirectoryMissing(PathBuf),
     /// It is not what was meant.
     #[error("{0}. Name a directory of mailboxes, or a new one and a --user to have it made")]
@@ -393,22 +397,67 @@ fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
     })
 }
 
+/// Makes the directory and the mailboxes of users; says on stdout what was not there.
+pub fn init(mailboxes: &Mailboxes) -> Result<ExitCode, StartError> {
+    let made = make_directory(&mailboxes.directory)?;
+    let path = mailboxes.directory.display();
+    let mut lines = String::new();
+    if made == Made::Now {
+        let _ = writeln!(lines, "made {path}");
+    }
+    let directory = open_as_it_is(mailboxes)?;
+    make_sure_of_writable(&mailboxes.directory)?;
+    for user in &mailboxes.users {
+        let was_there = directory.user(user.as_bytes()).is_some();
+        create(&directory, user)?;
+        if !was_there {
+            let _ = writeln!(lines, "made {path}/{user}.mbox");
+        }
+    }
+    // Nobody has to be there to read it.
+    let _ = io::stdout().lock().write_all(lines.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether something was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It was.
+    Before,
+    /// It was made.
+    Now,
+}
+
+/// Makes a directory if there is none.
+pub(super) fn make_directory(path: &Path) -> Result<Made, StartError> {
+    if path.exists() {
+        return Ok(Made::Before);
+    }
+    std::fs::create_dir_all(path)
+        .map_err(|error| StartError::DirectoryNotMade(path.to_owned(), error))?;
+    Ok(Made::Now)
+}
+
 /// Opens the directory, and makes what is to be made.
 pub(super) fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     let path = &mailboxes.directory;
-    if !mailboxes.users.is_empty() && !path.exists() {
-        std::fs::create_dir_all(path)
-            .map_err(|error| StartError::DirectoryNotMade(path.clone(), error))?;
+    if !mailboxes.users.is_empty() {
+        make_directory(path)?;
     }
     let directory = open_as_it_is(mailboxes)?;
     make_sure_of_writable(path)?;
     for user in &mailboxes.users {
-        directory.create(user).map_err(|error| match error {
-            CreateError::BadName(_) => StartError::BadUser(error),
-            CreateError::NotRegular(_) | CreateError::Io(..) => StartError::MailboxNotMade(error),
-        })?;
+        create(&directory, user)?;
     }
     Ok(directory)
+}
+
+fn create(directory: &Directory, user: &str) -> Result<(), StartError> {
+    let made = directory.create(user).map_err(|error| match error {
+        CreateError::BadName(_) => StartError::BadUser(error),
+        CreateError::NotRegular(_) | CreateError::Io(..) => StartError::MailboxNotMade(error),
+    });
+    made.map(|_| ())
 }
 
 /// Opens the directory for those who may only want to read.

@@ -28,7 +28,7 @@ mod update;
 pub mod viewer;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -287,6 +287,8 @@ pub struct State {
     set_aside: Option<Reader>,
     /// How far a mail client's first visit is.
     pub checklist: Checklist,
+    /// The directory, if it was made at the start.
+    pub made: Option<DisplayText>,
     /// The domain whose mailboxes these are.
     pub domain: DisplayText,
     /// The password of every user.
@@ -311,6 +313,8 @@ pub struct State {
     pub mouse: Mouse,
     /// Messages of each mailbox when the user last looked.
     seen: HashMap<DisplayText, u64>,
+    /// Mailboxes whose messages are not new when they are seen first; `None`: all of them.
+    old: Option<HashSet<DisplayText>>,
 }
 
 impl State {
@@ -342,6 +346,7 @@ impl State {
             reader: Reader::default(),
             set_aside: None,
             checklist: Checklist::default(),
+            made: None,
             domain: DisplayText::from("localhost"),
             password: DisplayText::default(),
             form: Form::default(),
@@ -354,6 +359,7 @@ impl State {
             palette: Palette::Dark,
             mouse: Mouse::Captured,
             seen: HashMap::new(),
+            old: None,
         }
     }
 
@@ -396,13 +402,19 @@ impl State {
         }
     }
 
+    /// What is in other mailboxes than these has come while the program runs.
+    pub fn only_these_are_old<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.old = Some(names.map(DisplayText::from).collect());
+    }
+
     /// Takes a snapshot of what lies in the directory.
     pub fn overview_is(&mut self, overview: &Overview) {
         let rows = overview.mailboxes.iter().map(|mailbox| {
             let name = DisplayText::from(mailbox.name.as_str());
             // Of one that cannot be read at the moment nothing is known to be new.
             let Some(messages) = mailbox.messages else { return MailboxRow::new(mailbox, 0) };
-            let seen = self.seen.entry(name).or_insert(messages);
+            let is_old = self.old.as_ref().is_none_or(|old| old.contains(&name));
+            let seen = self.seen.entry(name).or_insert(if is_old { messages } else { 0 });
             // Mail that was fetched and deleted must not hide as much that comes later.
             *seen = messages.min(*seen);
             MailboxRow::new(mailbox, *seen)

@@ -27,6 +27,7 @@ pub mod text;
 pub mod theme;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -84,6 +85,10 @@ pub struct Console {
     pub settings: Arc<Settings>,
     /// What else the user must know of, such as `not synced (--no-sync)`.
     pub notices: Vec<String>,
+    /// The directory of the mailboxes, if it was made at the start.
+    pub made: Option<PathBuf>,
+    /// The mailboxes that were there at the start, the relay queue among them.
+    pub there: Vec<String>,
     /// How its user wants it.
     pub look: Look,
 }

@@ -117,6 +117,8 @@ impl Screen {
         state.keymap = Arc::clone(&console.look.keymap);
         state.servers_are(console.control.servers.borrow().iter());
         state.notices = console.notices.iter().map(|n| DisplayText::from(n.as_str())).collect();
+        state.made = console.made.as_ref().map(|path| path.display().to_string().as_str().into());
+        state.only_these_are_old(console.there.iter().map(String::as_str));
         state.settings_are(console.settings.view());
         state.overview_is(&console.overview.borrow());
         Ok(Self {

@@ -127,6 +127,23 @@ fn all(state: &mut State, actions: &[Action]) -> Option<Command> {
 }
 
 #[test]
+fn what_comes_to_a_mailbox_that_was_not_there_is_new() {
+    let mut state = with_connections(0);
+    state.only_these_are_old(["linhphan", "broken"].into_iter());
+    let broken = MailboxView { messages: None, ..mailbox("broken", 0) };
+    state.overview_is(&mailboxes(vec![broken, mailbox("linhphan", 7)]));
+    let new = |state: &State, name: &str| {
+        let mut rows = state.mailboxes.items().iter();
+        rows.find(|row| row.name.as_str() == name).unwrap().new
+    };
+    assert_eq!(new(&state, "linhphan"), 0);
+    let views = vec![mailbox("broken", 3), mailbox("linhphan", 8), mailbox("mqueue", 1)];
+    state.overview_is(&mailboxes(views));
+    let all = ["broken", "linhphan", "mqueue"].map(|name| new(&state, name));
+    assert_eq!(all, [0, 1, 1]);
+}
+
+#[test]
 fn quitting_with_nobody_connected_asks_nothing() {
     let mut state = with_connections(0);
     assert_eq!(state.update(Action::Quit), Some(Command::Quit));

@@ -141,7 +141,14 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
     let new_mailbox = key(Action::NewMailbox);
     let mut lines = vec![match first_user(state) {
         None => Told {
-            words: format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox."),
+            words: match &state.made {
+                None => {
+                    format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox.")
+                }
+                Some(directory) => format!(
+                    "1  {directory} was made and is empty: {new_mailbox} makes the first mailbox."
+                ),
+            },
             style: theme.notice,
         },
         Some(user) => {
