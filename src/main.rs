@@ -6,10 +6,13 @@ use std::process::ExitCode;
 use mailconsole::app::cli::{Cli, Stop};
 use mailconsole::app::config::{Target, Task};
 use mailconsole::app::{console, last_word, queue, relay, run};
-use mailconsole::check::{self, Verdict};
+use mailconsole::check::{self, CheckError, Verdict};
 
 /// Exit status for wrong use; failures are 1.
 const WRONG_USE: u8 = 2;
+
+/// Exit status of a check that nobody answers: nothing was wrong with what was said.
+const NOT_CONNECTED: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -53,6 +56,10 @@ fn check(target: &Target) -> ExitCode {
     match check::run(*script, host, *port, &mut std::io::stdout()) {
         Ok(Verdict::Right) => ExitCode::SUCCESS,
         Ok(Verdict::Off) => ExitCode::FAILURE,
+        Err(error @ (CheckError::NoSuchHost { .. } | CheckError::NotConnected { .. })) => {
+            last_word::say(&format!("mailconsole: {error}"));
+            ExitCode::from(NOT_CONNECTED)
+        }
         Err(error) => failure(&error.to_string()),
     }
 }

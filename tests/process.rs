@@ -40,8 +40,76 @@ fn wrong_use_is_one_sentence_and_status_2() {
     refuses(&["--config", "/nonexistent/config.toml"], 2, &["/nonexistent/config.toml"]);
     refuses(&["echo", "--author", "a\nb"], 2, &["--author"]);
     refuses(&["--domain", "a b", "smtp", "x"], 2, &["--domain"]);
+    refuses(&["--max-connections", "0", "echo"], 2, &["--max-connections", "1 or more"]);
+    refuses(&["--max-message", "0", "smtp", "x"], 2, &["--max-message"]);
 }
 
+#[test]
+fn a_password_that_no_client_can_send_is_refused() {
+    let long = "x".repeat(5_000);
+    for password in ["a\nb", "a\r", "\n", &long] {
+        refuses(&["--password", password, "pop3", "x"], 2, &["--password", "one line", "4,091"]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let longest = "x".repeat(4_091);
+    let servers = Servers::on(dir.path(), &["--password", &longest]);
+    let mut client = servers.connect("pop3");
+    client.says("USER linhphan", "+OK");
+    client.says(&format!("PASS {longest}"), "+OK");
+}
+
+#[test]
+fn a_switch_in_the_environment_is_yes_or_no() {
+    let switches = ["NO_SYNC", "NO_TUI", "BOUNCE", "EHLO", "RELAY_TO_LOOPBACK"];
+    for switch in switches {
+        let variable = format!("MAILCONSOLE_{switch}");
+        for value in ["maybe", "2", "yess"] {
+            let output = program().args(["smtp", "x"]).env(&variable, value).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{variable}={value}: {stderr}");
+            assert!(stderr.contains(value) && stderr.contains("write yes or no"), "{stderr}");
+        }
+        for value in ["yes", "ON", "1", "no", "0", ""] {
+            let output = program().args(["-a"]).env(&variable, value).output().unwrap();
+            assert!(output.status.success(), "{variable}={value}");
+        }
+    }
+}
+
+#[test]
+fn who_looks_for_a_queue_is_not_told_to_make_mailboxes() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("nowhere");
+    let missing = missing.to_str().unwrap();
+    for arguments in
+        [&["relay", missing][..], &["queue", missing], &["queue", "retry", missing, "1-2-3"]]
+    {
+        let stderr = String::from_utf8(run(arguments).stderr).unwrap();
+        assert!(stderr.contains("does not exist") && !stderr.contains("--user"), "{stderr}");
+        assert!(!dir.path().join("nowhere").exists());
+    }
+}
+
+#[test]
+fn servers_say_what_their_operator_may_not_be_aware_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let mut command = program();
+        command.args(["smtp", "-p", "0", "--user", "u"]).arg(dir.path()).args(arguments);
+        command.stderr(Stdio::piped());
+        let servers = Servers::start(command).listening(1);
+        servers.signal(Signal::SIGINT);
+        servers.wait().1
+    };
+    assert_eq!(said(&["--bind", "127.0.0.1"]), "");
+    let stderr = said(&["--bind", "127.0.0.1", "--no-sync"]);
+    assert!(stderr.contains("warning: not synced (--no-sync): "), "{stderr}");
+    let stderr = said(&["--bind", "0.0.0.0"]);
+    assert!(stderr.contains("password cis505 is public: set another with --password"), "{stderr}");
+    let stderr = said(&["--bind", "0.0.0.0", "--password", "x"]);
+    assert!(stderr.contains("warning: other machines can connect"), "{stderr}");
+    assert!(!stderr.contains("public"), "{stderr}");
+}
 #[test]
 fn a_directory_that_cannot_be_used_is_named_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
@@ -373,5 +441,10 @@ fn the_tester_ends_with_status_1_if_anything_is_off() {
     assert!(transcript.contains("<CR><LF> [Expected: '220 localhost *']\n"));
     servers.signal(Signal::SIGINT);
     assert!(servers.wait().0.success());
-    refuses(&["check", "pop3", "1"], 1, &["port 1 of localhost", "refused"]);
+}
+
+#[test]
+fn a_tester_that_nobody_answers_has_a_status_of_its_own() {
+    refuses(&["check", "pop3", "1"], 3, &["port 1 of localhost", "refused"]);
+    refuses(&["check", "echo", "--host", "no.such.invalid"], 3, &["no.such.invalid"]);
 }

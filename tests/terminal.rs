@@ -74,6 +74,40 @@ fn what_a_client_logs_in_with_is_masked_until_it_is_asked_for() {
 }
 
 #[test]
+fn a_verbose_console_writes_the_transcript_beside_the_screen() {
+    let verbose = |mut command: Vec<String>| {
+        command.push("-v".into());
+        command
+    };
+    let terminal = Terminal::run(120, 40, verbose).shows("-v: the screen is the transcript");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+    let written = |command: Vec<String>| {
+        let script = format!("exec {} -v 2>written", command.join(" "));
+        vec!["sh".into(), "-c".into(), script]
+    };
+    let terminal = Terminal::run(120, 40, written).shows("smtp:");
+    let mut client = connect(terminal.port("smtp"));
+    say(&mut client, "HELO a\r\n");
+    let terminal = terminal.shows("C: HELO a");
+    let file = terminal.mail().with_file_name("written");
+    let is_written =
+        |_: &_| std::fs::read_to_string(&file).is_ok_and(|text| text.contains("] C: HELO a\n"));
+    let terminal = terminal.press("\x0c").until(is_written, "a transcript in the file");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
+fn what_an_operator_may_not_be_aware_of_is_in_the_top_line() {
+    let open = |mut command: Vec<String>| {
+        command.extend(["--bind".into(), "0.0.0.0".into(), "--no-sync".into()]);
+        command
+    };
+    let terminal =
+        Terminal::run(160, 45, open).shows("password cis505 is public").shows("not synced");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn a_hostile_client_cannot_drive_the_terminal() {
     let terminal = Terminal::console(80, 24).shows("echo:");
     let mut client = connect(terminal.port("echo"));

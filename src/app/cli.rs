@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -94,7 +94,8 @@ pub enum Command {
     },
     /// List the mail that waits in DIR/mqueue, or give orders about it
     Queue(Queue),
-    /// Play a fixed conversation against any server, and say what is off
+    /// Play a fixed conversation against any server, and say what differs; exit status 1 if anything
+    /// does, 3 if there is no connection
     Check(Check),
     /// Make a directory, and mailboxes in it; what is there is left as it is
     Init {
@@ -289,7 +290,7 @@ pub struct Options {
     pub domain: Option<String>,
     /// Acknowledge messages before they are on the disk: fast, and lost with the power
     #[arg(long, env = "MAILCONSOLE_NO_SYNC", hide_env = true, global = true, help_heading = MAILBOXES)]
-    #[arg(value_parser = FalseyValueParser::new())]
+    #[arg(value_parser = yes_or_no)]
     pub no_sync: bool,
 
     /// Port of the echo server; 0 lets the system choose [default: 10000]
@@ -413,11 +414,11 @@ pub struct Options {
     pub relay_port: Option<HostPort>,
     /// Send to mail hosts at addresses of this machine, too
     #[arg(long, env = "MAILCONSOLE_RELAY_TO_LOOPBACK", hide_env = true, global = true)]
-    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    #[arg(value_parser = yes_or_no, help_heading = RELAY)]
     pub relay_to_loopback: bool,
     /// Say EHLO to mail hosts and use what they offer, TLS among it, instead of HELO
     #[arg(long, env = "MAILCONSOLE_EHLO", hide_env = true, global = true)]
-    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    #[arg(value_parser = yes_or_no, help_heading = RELAY)]
     pub ehlo: bool,
     /// Name to introduce ourselves with to mail hosts [default: the domain]
     #[arg(long, value_name = "NAME", env = "MAILCONSOLE_HELO", hide_env = true, global = true)]
@@ -446,7 +447,7 @@ pub struct Options {
     pub timeout: Option<Seconds>,
     /// Tell local senders of mail that failed, and remove it from the queue
     #[arg(long, env = "MAILCONSOLE_BOUNCE", hide_env = true, global = true)]
-    #[arg(value_parser = FalseyValueParser::new(), help_heading = RELAY)]
+    #[arg(value_parser = yes_or_no, help_heading = RELAY)]
     pub bounce: bool,
     /// Let the servers start a relay run so often, for what is due [default: never]
     #[arg(
@@ -505,7 +506,7 @@ pub struct Options {
 
     /// No screen: serve until Ctrl+C
     #[arg(long, env = "MAILCONSOLE_NO_TUI", hide_env = true, global = true)]
-    #[arg(value_parser = FalseyValueParser::new())]
+    #[arg(value_parser = yes_or_no)]
     pub no_tui: bool,
     /// Write the transcript to stderr; twice, with message text
     #[arg(short, long, action = ArgAction::Count, global = true)]
@@ -528,6 +529,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE", env = "MAILCONSOLE_CONFIG", hide_env = true, global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+}
+
+/// A switch in the environment: set is on, but for what says no.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "y" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "n" | "off" => Ok(false),
+        _ => Err("write yes or no".to_owned()),
+    }
 }
 
 const MAILBOXES: &str = "Mailboxes";
@@ -634,16 +644,8 @@ impl FromStr for HostPort {
 
 /// A number of octets: `1048576`, `64M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "WrittenSize")]
+#[serde(try_from = "toml::Value")]
 pub struct Size(pub u64);
-
-/// A size as a config file may have it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenSize {
-    Octets(u64),
-    Text(String),
-}
 
 impl FromStr for Size {
     type Err = String;
@@ -662,14 +664,16 @@ impl FromStr for Size {
     }
 }
 
-impl TryFrom<WrittenSize> for Size {
+impl TryFrom<toml::Value> for Size {
     type Error = String;
 
-    fn try_from(size: WrittenSize) -> Result<Self, String> {
-        match size {
-            WrittenSize::Octets(octets) => Ok(Self(octets)),
-            WrittenSize::Text(text) => text.parse(),
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::Integer(octets) => u64::try_from(octets).map(Self).ok(),
+            toml::Value::String(text) => text.parse().ok(),
+            _ => None,
         }
+        .ok_or_else(|| "write a number of octets such as 1000000, or \"64M\"".to_owned())
     }
 }
 
@@ -822,26 +826,23 @@ impl TryFrom<String> for Theme {
 
 /// The keys for something: `"q"`, or `["q", "F10"]`; `[]` for none.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "WrittenKeys")]
+#[serde(try_from = "toml::Value")]
 pub struct Keys(pub Vec<Key>);
 
-/// Keys as a config file may have them.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenKeys {
-    One(String),
-    Several(Vec<String>),
-}
+impl TryFrom<toml::Value> for Keys {
+    type Error = String;
 
-impl TryFrom<WrittenKeys> for Keys {
-    type Error = NoKey;
-
-    fn try_from(keys: WrittenKeys) -> Result<Self, NoKey> {
-        let words = match keys {
-            WrittenKeys::One(word) => vec![word],
-            WrittenKeys::Several(words) => words,
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        const WRITE: &str = "write a key such as \"q\", or several: [\"q\", \"F10\"]";
+        let values = match value {
+            toml::Value::Array(values) => values,
+            one => vec![one],
         };
-        words.iter().map(|word| word.parse()).collect::<Result<_, _>>().map(Self)
+        let key = |value: &toml::Value| match value.as_str() {
+            Some(word) => word.parse().map_err(|error: NoKey| error.to_string()),
+            None => Err(format!("{value} is no key: {WRITE}")),
+        };
+        values.iter().map(key).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -197,6 +197,23 @@ pub struct Port {
     pub flag: &'static str,
 }
 
+impl Config {
+    /// Whether others than this machine can connect.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        match &self.addresses {
+            Addresses::Loopback => false,
+            Addresses::Only(addresses) => addresses.iter().any(|address| !address.is_loopback()),
+        }
+    }
+
+    /// Whether everybody knows the password.
+    #[must_use]
+    pub fn has_public_password(&self) -> bool {
+        &*self.password == PUBLIC_PASSWORD
+    }
+}
+
 /// Where the mailboxes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailboxes {
@@ -206,6 +223,24 @@ pub struct Mailboxes {
     pub users: Vec<String>,
     /// Whether a message is on the disk before it is acknowledged.
     pub durability: Durability,
+    /// What they are for, which says what to do where there are none.
+    pub purpose: Purpose,
+}
+
+/// What a directory is named for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be served: it can be made.
+    Serving,
+    /// For the queue in it: an empty one is of no use.
+    Queue,
+}
+
+impl Mailboxes {
+    /// For whoever only wants the queue; users that are named are not made.
+    fn for_queue(self) -> Self {
+        Self { users: Vec::new(), purpose: Purpose::Queue, ..self }
+    }
 }
 
 /// What the transcript shows.
@@ -346,7 +381,7 @@ fn relay(
     only: Vec<String>,
     directory: Option<PathBuf>,
 ) -> Result<Task, ConfigError> {
-    let mailboxes = options.mailboxes(directory, BEHIND)?;
+    let mailboxes = options.mailboxes(directory, BEHIND)?.for_queue();
     let settings = RelaySettings {
         // What servers do beside their work is nothing to a relay that was told to run.
         every: every.map(seconds),
@@ -365,7 +400,8 @@ fn queue_task(options: &Options, queue: Queue) -> Result<Task, ConfigError> {
             let detail = if summary { Detail::Summary } else { Detail::Recipients };
             let form = if json { Form::Json } else { Form::Table };
             let listing = Listing { selection, detail, form };
-            return Ok(Task::ListQueue(options.mailboxes(directory, BEHIND)?, listing));
+            let mailboxes = options.mailboxes(directory, BEHIND)?.for_queue();
+            return Ok(Task::ListQueue(mailboxes, listing));
         }
         Some(QueueOrder::Show { raw, words }) => return show_task(options, directory, raw, words),
         Some(QueueOrder::Retry(picked)) => (Order::Retry, picked),
@@ -384,7 +420,7 @@ fn queue_task(options: &Options, queue: Queue) -> Result<Task, ConfigError> {
         false if names_none && selection.is_any() => return Err(ConfigError::NoEntry),
         _ => {}
     }
-    let mailboxes = options.mailboxes(Some(directory), BEHIND)?;
+    let mailboxes = options.mailboxes(Some(directory), BEHIND)?.for_queue();
     Ok(Task::Order(mailboxes, order, Meant { picks, stdin, selection }))
 }
 
@@ -404,7 +440,7 @@ fn show_task(
         [] => return Err(ConfigError::NoEntry),
     };
     let shown = if raw { Shown::Raw } else { Shown::Whole };
-    let mailboxes = options.mailboxes(Some(directory), BEHIND)?;
+    let mailboxes = options.mailboxes(Some(directory), BEHIND)?.for_queue();
     Ok(Task::ShowEntry(mailboxes, never(word.parse()), shown))
 }
 
@@ -519,15 +555,15 @@ fn config(
         servers,
         mailboxes,
         relay: relay_settings(&options)?,
-        settings: settings(&options),
+        settings: settings(&options)?,
         addresses: match options.bind {
             addresses if addresses.is_empty() => Addresses::Loopback,
             addresses => Addresses::Only(addresses),
         },
         domain: domain(options.domain)?,
-        password: options.password.unwrap_or_else(|| "cis505".into()).into(),
+        password: password(options.password)?,
         author: author(options.author)?,
-        connections_most: options.max_connections.unwrap_or(limits::CONNECTIONS),
+        connections_most: connections_most(options.max_connections)?,
         verbosity: verbosity(options.verbose),
         scrollback: options.scrollback.unwrap_or(SCROLLBACK),
         palette: options.theme.map_or_else(usual_palette, |theme| theme.0),
@@ -535,9 +571,15 @@ fn config(
     })
 }
 
-fn settings(options: &Options) -> SettingsView {
+fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
+    if options.max_message.is_some_and(|size| size.0 == 0) {
+        return Err(ConfigError::Unfit {
+            flag: "--max-message",
+            expected: "a size of which a message fits into it, such as 64M",
+        });
+    }
     let networks: Vec<_> = options.relay_from.iter().map(|network| network.0).collect();
-    SettingsView {
+    Ok(SettingsView {
         idle: match options.idle {
             None => Idle::AsTheProtocolSays,
             Some(0) => Idle::Unlimited,
@@ -548,6 +590,35 @@ fn settings(options: &Options) -> SettingsView {
             networks if networks.is_empty() => RelayPolicy::Loopback,
             networks => RelayPolicy::Networks(networks),
         },
+    })
+}
+
+/// The password of every user where nobody chooses one; it is public.
+pub const PUBLIC_PASSWORD: &str = "cis505";
+
+/// Octets of a password: what the longest line has room for behind `PASS`.
+const PASSWORD_MOST: usize = limits::LINE_OCTETS - "PASS ".len();
+
+/// A password that no client can say lets nobody in.
+fn password(given: Option<String>) -> Result<Arc<str>, ConfigError> {
+    let password = given.unwrap_or_else(|| PUBLIC_PASSWORD.into());
+    if password.contains(['\r', '\n']) || password.len() > PASSWORD_MOST {
+        return Err(ConfigError::Unfit {
+            flag: "--password",
+            expected: "one line of at most 4,091 octets, which a PASS command has room for",
+        });
+    }
+    Ok(password.into())
+}
+
+/// Servers that take nobody are of no use.
+fn connections_most(given: Option<usize>) -> Result<usize, ConfigError> {
+    match given {
+        Some(0) => Err(ConfigError::Unfit {
+            flag: "--max-connections",
+            expected: "1 or more, or left out",
+        }),
+        given => Ok(given.unwrap_or(limits::CONNECTIONS)),
     }
 }
 
@@ -648,6 +719,7 @@ impl Options {
             directory: directory.ok_or(ConfigError::NoDirectory(how))?,
             users: self.user.clone(),
             durability: if self.no_sync { Durability::Unsynced } else { Durability::Synced },
+            purpose: Purpose::Serving,
         })
     }
 }
@@ -894,9 +966,24 @@ mod tests {
     fn keys_that_cannot_be_are_explained() {
         let message = parse_file("[keys]\nquit = \"Hyper\"\n").unwrap_err();
         assert!(message.starts_with("line 2: quit: \"Hyper\" is no key"), "{message}");
+        for keys in ["5", "true", "[1]", "{ a = 1 }", "[[\"q\"]]"] {
+            let message = parse_file(&format!("[keys]\nquit = {keys}\n")).unwrap_err();
+            assert!(
+                message.starts_with("line 2: ") && message.contains("is no key: write"),
+                "{message}"
+            );
+        }
         let keys = parse_file("[keys]\nfly = \"Q\"\n").unwrap().keys;
         let message = keymap(keys).unwrap_err().to_string();
         assert!(message.contains("[keys]") && message.contains("\"fly\""), "{message}");
+    }
+
+    #[test]
+    fn a_size_that_is_none_is_explained() {
+        for size in ["true", "1.5", "-1", "\"1T\"", "[1]"] {
+            let message = parse_file(&format!("max-message = {size}\n")).unwrap_err();
+            assert!(message.starts_with("line 1: write a number of octets"), "{message}");
+        }
     }
 
     #[test]

@@ -9,16 +9,20 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{Config, Mailboxes};
+use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
+use crate::app::headless::{Headless, MessageText};
 use crate::app::last_word;
 use crate::app::postmaster::Post;
-use crate::app::run::{INTERRUPTED, Made, Servers, Signals, StartError, end, make_directory};
+use crate::app::run::{
+    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory,
+};
 use crate::servers::registry::Registry;
-use crate::store::directory::{Directory, Durability};
-use crate::store::{queue, survey};
+use crate::store::directory::Directory;
+use crate::store::ground::QUEUE_FILE;
+use crate::store::survey;
 use crate::ui::feed::Feed;
 use crate::ui::{self, Console, Ending, Look};
-use crate::wire::event::Transcript;
+use crate::wire::event::{Event, Kind, Observer, Transcript};
 
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
@@ -26,14 +30,55 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let made = make_missing_directory(&config)?;
     let registry = Arc::new(Registry::default());
     let feed = Arc::new(Feed::default());
-    let transcript = Transcript::to(Arc::clone(&feed) as _);
+    let stderr = written_transcript(config.verbosity)?;
+    let transcript = match &stderr {
+        Some(stderr) => Transcript::to(Arc::new(Both(Arc::clone(&feed), Arc::clone(stderr)))),
+        None => Transcript::to(Arc::clone(&feed) as _),
+    };
     let servers = Servers::bind(config, transcript, Some(Arc::clone(&registry)))?;
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
     runtime.shutdown_background();
+    if let Some(stderr) = stderr {
+        stderr.finish();
+    }
     let code = ended?;
     last_word::say(&format!("mailconsole: connections served: {}", registry.view().opened));
     Ok(code)
+}
+
+/// The transcript beside the screen, where `-v` asks for it and stderr is not the screen's terminal.
+fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, StartError> {
+    let text = match verbosity {
+        Verbosity::Quiet => return Ok(None),
+        Verbosity::Lines => MessageText::Summed,
+        Verbosity::Text => MessageText::Shown,
+    };
+    if io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Headless::start(text, io::stderr())?)))
+}
+
+/// The screen, and a transcript beside it.
+struct Both(Arc<Feed>, Arc<Headless>);
+
+impl Observer for Both {
+    fn observe(&self, event: Event) {
+        let Self(feed, stderr) = self;
+        if stderr.wants_text() || !matches!(event.kind, Kind::TextLine(..)) {
+            stderr.observe(event.clone());
+        }
+        feed.observe(event);
+    }
+
+    fn wants_text(&self) -> bool {
+        true
+    }
+
+    fn wants_reads(&self) -> bool {
+        true
+    }
 }
 
 /// Refuses to draw a console into a file or a pipe.
@@ -59,8 +104,8 @@ fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError
 fn there_already(directory: &Directory) -> Vec<String> {
     let users = directory.users().unwrap_or_default();
     let names = users.iter().map(|user| user.name().to_owned());
-    let queue = directory.path().join(queue::FILE);
-    names.chain(queue.exists().then(|| queue::FILE.to_owned())).collect()
+    let queue = directory.path().join(QUEUE_FILE);
+    names.chain(queue.exists().then(|| QUEUE_FILE.to_owned())).collect()
 }
 
 async fn show(
@@ -123,6 +168,7 @@ impl Look {
             scrollback: config.scrollback,
             palette: config.palette,
             keymap: Arc::new(config.keymap.clone()),
+            wants_transcript: config.verbosity > Verbosity::Quiet && io::stderr().is_terminal(),
             domain: Arc::clone(&config.domain),
             password: Arc::clone(&config.password),
         }
@@ -133,10 +179,13 @@ impl Look {
 /// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
 /// and what to do.
 fn notices(config: &Config) -> Vec<String> {
-    let unsynced = config.mailboxes.as_ref().map(|mailboxes| mailboxes.durability);
-    let unsynced =
-        (unsynced == Some(Durability::Unsynced)).then(|| "not synced (--no-sync)".to_owned());
+    let unsynced = config.mailboxes.as_ref().is_some_and(is_unsynced);
+    let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());
+    let public = config.has_public_password();
+    let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));
+    let open = || format!("open to other machines{}", public.unwrap_or_default());
+    let open = config.is_open_to_others().then(open);
     let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
-    let notices = [unsynced, relays];
+    let notices = [open, unsynced, relays];
     notices.into_iter().flatten().collect()
 }

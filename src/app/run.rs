@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::config::{Config, Mailboxes, Port, Verbosity};
+use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Port, Purpose, Verbosity};
 use crate::app::control::{Control, Switchboard};
 use crate::app::headless::{Headless, MessageText};
 use crate::app::mailroom::Desk;
@@ -33,7 +33,7 @@ use crate::servers::pop3::service::Pop3Server;
 use crate::servers::registry::Registry;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
-use crate::store::directory::{CreateError, Directory, OpenError};
+use crate::store::directory::{CreateError, Directory, Durability, OpenError};
 use crate::store::overview::Overview;
 use crate::store::queue::QueueError;
 use crate::wire::event::{Service, Transcript};
@@ -47,6 +47,9 @@ pub enum StartError {
          {path}", path = .0.display()
     )]
     DirectoryMissing(PathBuf),
+    /// The same, for whoever wants the queue in it.
+    #[error("{path} does not exist: name the directory whose queue is meant", path = .0.display())]
+    QueueMissing(PathBuf),
     /// It is not what was meant.
     #[error("{0}. Name a directory of mailboxes, or a new one and a --user to have it made")]
     NotDirectory(OpenError),
@@ -314,7 +317,7 @@ fn is_hangup_ignored() -> bool {
 pub fn headless(config: Config) -> Result<ExitCode, StartError> {
     with_transcript(config.verbosity, |transcript| {
         let servers = Servers::bind(config, transcript, None)?;
-        if let Some(warning) = servers.directory().and_then(sentence_on_no_mailbox) {
+        for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");
         }
         let runtime = Runtime::new()?;
@@ -382,6 +385,36 @@ fn print_listening(listening: &[(Service, SocketAddr)]) {
     }
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
+}
+
+/// What somebody who starts the servers may not be aware of.
+fn warnings(servers: &Servers) -> Vec<String> {
+    let (config, directory) = (servers.config(), servers.directory());
+    let unsynced = config.mailboxes.as_ref().is_some_and(is_unsynced);
+    let unsynced = unsynced.then(|| {
+        "not synced (--no-sync): mail that was acknowledged can be lost with the power".to_owned()
+    });
+    let warnings = [directory.and_then(sentence_on_no_mailbox), unsynced, on_others(config)];
+    warnings.into_iter().flatten().collect()
+}
+
+pub(super) fn is_unsynced(mailboxes: &Mailboxes) -> bool {
+    mailboxes.durability == Durability::Unsynced
+}
+
+/// What it means that others than this machine can connect.
+fn on_others(config: &Config) -> Option<String> {
+    if !config.is_open_to_others() {
+        return None;
+    }
+    let others = "other machines can connect (--bind)";
+    Some(match config.mailboxes {
+        None => others.to_owned(),
+        Some(_) if config.has_public_password() => format!(
+            "{others}, and the password {PUBLIC_PASSWORD} is public: set another with --password"
+        ),
+        Some(_) => format!("{others}, and passwords and mail travel unencrypted"),
+    })
 }
 
 /// What to do about a directory without a mailbox. Mailboxes may come later, so that it is no
@@ -463,7 +496,10 @@ fn create(directory: &Directory, user: &str) -> Result<(), StartError> {
 /// Opens the directory for those who may only want to read.
 pub(super) fn open_as_it_is(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     Directory::open(&mailboxes.directory, mailboxes.durability).map_err(|error| match error {
-        OpenError::Missing(path) => StartError::DirectoryMissing(path),
+        OpenError::Missing(path) => match mailboxes.purpose {
+            Purpose::Serving => StartError::DirectoryMissing(path),
+            Purpose::Queue => StartError::QueueMissing(path),
+        },
         OpenError::NotDirectory(_) => StartError::NotDirectory(error),
         OpenError::Io(..) => StartError::DirectoryClosed(error),
     })

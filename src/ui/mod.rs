@@ -102,6 +102,8 @@ pub struct Look {
     pub palette: Palette,
     /// The keys.
     pub keymap: Arc<Keymap>,
+    /// Whether a transcript is wanted where there is nothing to write it to but the screen.
+    pub wants_transcript: bool,
     /// The domain whose mailboxes these are.
     pub domain: Arc<str>,
     /// The password of every user, for whoever sets up a mail client.

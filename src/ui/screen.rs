@@ -46,6 +46,10 @@ const BUSY_FRAME: Duration = Duration::from_micros(33_334);
 /// Rows of one frame that are more than anybody reads.
 const BUSY_ROWS: usize = 200;
 
+/// What `-v` comes to where stderr is the screen's own terminal.
+const VERBOSE: &str =
+    "-v: the screen is the transcript; 2>FILE writes it to a file too, and s saves it.";
+
 /// A snapshot of the connections may take this part of the time at most: ten thousand of them are
 /// not copied sixty times a second.
 const SNAPSHOT_SHARE: u32 = 20;
@@ -118,6 +122,9 @@ impl Screen {
         state.servers_are(console.control.servers.borrow().iter());
         state.notices = console.notices.iter().map(|n| DisplayText::from(n.as_str())).collect();
         state.made = console.made.as_ref().map(|path| path.display().to_string().as_str().into());
+        if console.look.wants_transcript {
+            state.say(VERBOSE);
+        }
         state.only_these_are_old(console.there.iter().map(String::as_str));
         state.settings_are(console.settings.view());
         state.overview_is(&console.overview.borrow());

@@ -11,6 +11,7 @@ use crate::app::state::pattern::Pattern;
 use crate::relay::board::Sent;
 use crate::relay::orders::Pick;
 use crate::servers::registry::{ConnectionView, Secrecy};
+use crate::store::ground::QUEUE_FILE;
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
 use crate::wire::display::DisplayText;
 use crate::wire::event::{ConnectionName, Passwords, Service, Side, masked, masked_answer};
@@ -175,7 +176,7 @@ impl MailboxRow {
     /// Whether it is the relay queue.
     #[must_use]
     pub fn is_queue(&self) -> bool {
-        self.name.as_str() == "mqueue"
+        self.name.as_str() == QUEUE_FILE
     }
 }
 
