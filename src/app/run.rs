@@ -215,7 +215,12 @@ fn server(
         }
         (Service::Pop3, Some(directory)) => {
             let password = Arc::clone(&config.password);
-            Protocol::Pop3(Arc::new(Pop3Server { directory, domain: domain(), password }))
+            Protocol::Pop3(Arc::new(Pop3Server {
+                directory,
+                domain: domain(),
+                password,
+                guesses: Arc::default(),
+            }))
         }
         (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => return None,
     })

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
@@ -240,6 +241,16 @@ impl<T: Stream> Channel<T> {
         tokio::select! {
             () = self.ending.cancelled() => Err(End::Shutdown),
             found = lookup => Ok(found),
+        }
+    }
+
+    /// Sends what has been said, and says nothing for a while. It costs a timer, and no thread.
+    pub async fn pause(&mut self, time: Duration) -> Result<(), End> {
+        self.flush().await?;
+        tokio::select! {
+            () = self.ending.cancelled() => Err(End::Shutdown),
+            () = self.presence.close_requested() => Err(End::Operator),
+            () = sleep(time) => Ok(()),
         }
     }
 

@@ -30,6 +30,24 @@ pub const MESSAGE_OCTETS: u64 = 64 * 1_024 * 1_024;
 /// Failed logins on one connection; with the last of them it is closed.
 pub const LOGIN_FAILURES: u32 = 10;
 
+/// How long the verdict on a password waits after the first wrong one; each further one doubles it.
+pub const GUESS_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest that this becomes: mail clients wait longer for an answer.
+pub const GUESS_DELAY_MOST: Duration = Duration::from_secs(5);
+
+/// Wrong passwords from one address, over all its connections, that count as slips.
+pub const TYPOS: u32 = 3;
+
+/// How long it takes for one wrong password to be forgotten.
+pub const GUESS_FORGIVEN: Duration = Duration::from_secs(10);
+
+/// How long guesses that come from one address at once may wait for each other.
+pub const GUESS_WAIT_MOST: Duration = Duration::from_secs(30);
+
+/// Addresses whose wrong passwords are counted.
+pub const GUESSERS_MOST: usize = 4_096;
+
 /// How long an SMTP client may be silent (RFC 5321 section 4.5.3.2.7).
 pub const SMTP_IDLE: Duration = Duration::from_mins(5);
 

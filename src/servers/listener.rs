@@ -345,7 +345,12 @@ mod tests {
             domain: "localhost".into(),
             settings: Arc::default(),
         };
-        let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
+        let pop3 = Pop3Server {
+            directory,
+            domain: "localhost".into(),
+            password: "cis505".into(),
+            guesses: Arc::default(),
+        };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));
         assert!(task_of(&pop3) <= 1_536, "{}", task_of(&pop3));
     }

@@ -25,6 +25,13 @@ pub use crate::store::ground::Durability;
 /// Octets of a user name at most (RFC 5321 section 4.5.3.1.1).
 pub const USER_MOST: usize = 64;
 
+/// Octets of the name of a mailbox at most: side files, whose names are longer, need room as well
+/// (NAME_MAX is 255).
+const MAILBOX_MOST: usize = 192;
+
+/// A name of this machine's, which is its domain here whatever other it has.
+const LOCALHOST: &str = "localhost";
+
 /// Mailboxes that a directory may list; more are served and not listed.
 pub const LISTED_MOST: usize = 10_000;
 
@@ -197,6 +204,30 @@ impl Directory {
         Ok(found.map(|_| user))
     }
 
+    /// The mailbox that a POP3 client means by `name`, with the server of `domain`: the one of just
+    /// that name, or else, where the name is a whole address here, the one of its local part.
+    ///
+    /// A mailbox whose own name is an address is opened, though no recipient's address names it.
+    #[must_use]
+    pub fn mailbox_of(&self, name: &str, domain: &str) -> Option<User> {
+        self.mailbox(name).or_else(|| {
+            let (local_part, its_domain) = name.rsplit_once('@')?;
+            let is_ours = |ours: &str| its_domain.eq_ignore_ascii_case(ours);
+            if is_ours(domain) || is_ours(LOCALHOST) { self.mailbox(local_part) } else { None }
+        })
+    }
+
+    /// The mailbox of this name, which may have an inner `@`.
+    #[must_use]
+    pub fn mailbox(&self, name: &str) -> Option<User> {
+        let is_address = name.split('@').all(|part| well_formed(part.as_bytes()).is_some());
+        if name.len() > MAILBOX_MOST || !is_address {
+            return None;
+        }
+        let user = User { name: name.into() };
+        self.opened().ground().files.regular(&user.file()).ok().flatten().map(|_| user)
+    }
+
     /// Makes an empty mailbox, unless there is one.
     pub fn create(&self, name: &str) -> Result<User, CreateError> {
         let bad = || CreateError::BadName(name.to_owned());
@@ -223,8 +254,8 @@ impl Directory {
     /// All users, by name; [`LISTED_MOST`] at most.
     pub fn users(&self) -> io::Result<Vec<User>> {
         let names = self.opened().ground().files.names(LISTED_MOST)?;
-        let local_parts = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
-        let mut users: Vec<User> = local_parts.filter_map(|n| self.user(n.as_bytes())).collect();
+        let names = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
+        let mut users: Vec<User> = names.filter_map(|name| self.mailbox(name)).collect();
         users.sort_unstable();
         Ok(users)
     }

@@ -391,10 +391,10 @@ def _(hall):
     holds(done.returncode == 1 and b"[Expected: '" in done.stdout, f"exit {done.returncode}: {done.stdout.decode()}")
 
 
-@check("check: exit status 1 where nobody listens", "testers.md: stops with an error where it cannot (refused …)")
+@check("check: exit status 3 where nobody listens", "stops with an error where it cannot connect, and a status of its own for that")
 def _(hall):
     done = tester(hall, "smtp", free_port())
-    holds(done.returncode == 1 and done.stderr.count(b"\n") == 1, f"exit {done.returncode}: {done.stderr!r}")
+    holds(done.returncode == 3 and done.stderr.count(b"\n") == 1, f"exit {done.returncode}: {done.stderr!r}")
 
 
 @check("limits: --max-connections", "spec 4: Over `--max-connections`: one line of the protocol's busy reply, then close")

@@ -207,7 +207,12 @@ impl Mail {
             domain: "localhost".into(),
             settings: Arc::clone(&settings),
         };
-        let pop3 = Pop3Server { directory, domain: "localhost".into(), password: "cis505".into() };
+        let pop3 = Pop3Server {
+            directory,
+            domain: "localhost".into(),
+            password: "cis505".into(),
+            guesses: Arc::default(),
+        };
         Self { smtp, pop3, settings, dir }
     }
 

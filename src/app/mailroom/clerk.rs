@@ -611,7 +611,7 @@ impl Errand {
 
     async fn maildrop(&self, mailbox: &str) -> Result<Maildrop, MaildropError> {
         let directory = &self.room.directory;
-        let user = directory.user(mailbox.as_bytes()).ok_or(MaildropError::Missing)?;
+        let user = directory.mailbox(mailbox).ok_or(MaildropError::Missing)?;
         directory.open_maildrop(&user).await
     }
 

@@ -206,7 +206,7 @@ impl Lister {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, MaildropError> {
-        let user = self.directory.user(self.mailbox.as_bytes()).ok_or(MaildropError::Missing)?;
+        let user = self.directory.mailbox(&self.mailbox).ok_or(MaildropError::Missing)?;
         self.directory.snapshot(&user).await
     }
 

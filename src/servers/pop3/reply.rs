@@ -16,6 +16,8 @@ pub(super) const LOG_IN_FIRST: Reply = Reply::fixed("-ERR log in first, with USE
 pub(super) const LOGGED_IN: Reply = Reply::fixed("-ERR already logged in");
 pub(super) const USER_FIRST: Reply = Reply::fixed("-ERR USER first");
 pub(super) const LOGIN_REFUSED: Reply = Reply::fixed("-ERR invalid user name or password");
+pub(super) const TOO_MANY_GUESSES: Reply =
+    Reply::fixed("-ERR too many wrong passwords from your address, try again in a minute");
 pub(super) const IN_USE: Reply =
     Reply::fixed("-ERR [IN-USE] maildrop is locked by another POP3 session");
 pub(super) const BUSY: Reply =

@@ -2,11 +2,15 @@
 //! rules of the protocol.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::listener::Server;
+use crate::servers::pop3::guesses::{Guess, Guesses, TooMany};
 use crate::servers::pop3::maildrop::{Message, Remaining};
 use crate::servers::pop3::session::{Effect, Outcome, Pop3Session};
 use crate::servers::serve::Service;
@@ -30,6 +34,8 @@ pub struct Pop3Server {
     pub domain: Arc<str>,
     /// The password of every user.
     pub password: Arc<str>,
+    /// The wrong ones that have come.
+    pub guesses: Arc<Guesses>,
 }
 
 impl Server for Pop3Server {
@@ -37,10 +43,14 @@ impl Server for Pop3Server {
     type Service = Pop3Service;
     const PROTOCOL: event::Service = event::Service::Pop3;
 
-    fn open(&self, _: SocketAddr) -> (Pop3Session, Pop3Service) {
+    fn open(&self, peer: SocketAddr) -> (Pop3Session, Pop3Service) {
         let service = Pop3Service {
             directory: self.directory.clone(),
+            domain: Arc::clone(&self.domain),
             password: Arc::clone(&self.password),
+            guesses: Arc::clone(&self.guesses),
+            peer: peer.ip(),
+            wrong_guesses: 0,
             maildrop: None,
         };
         (Pop3Session::new(Arc::clone(&self.domain)), service)
@@ -51,7 +61,12 @@ impl Server for Pop3Server {
 #[derive(Debug)]
 pub struct Pop3Service {
     directory: Directory,
+    domain: Arc<str>,
     password: Arc<str>,
+    guesses: Arc<Guesses>,
+    peer: IpAddr,
+    /// Wrong passwords on this connection.
+    wrong_guesses: u32,
     /// Open, and locked, from PASS to QUIT.
     maildrop: Option<Maildrop>,
 }
@@ -64,14 +79,28 @@ impl Pop3Service {
         password: &[u8],
         channel: &mut Channel<T>,
     ) -> Result<Outcome, NotDone> {
-        let user = self.directory.user(user.as_bytes());
-        let (Some(user), true) = (user, password == self.password.as_bytes()) else {
+        let user = self.directory.mailbox_of(user, &self.domain);
+        let user = user.filter(|_| password == self.password.as_bytes());
+        let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
+        let (before, now) = (self.wrong_guesses, Instant::now());
+        match self.guesses.delay(self.peer, before, guess, now) {
+            Ok(Duration::ZERO) => {}
+            Ok(delay) => hold_back(delay, channel).await?,
+            Err(TooMany) => return Ok(Outcome::TooManyGuesses),
+        }
+        let Some(user) = user else {
+            self.wrong_guesses += 1;
             return Ok(Outcome::LoginRefused);
         };
+        self.guesses.forgive(self.peer);
         let maildrop = channel.unless_ending(self.directory.open_maildrop(&user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         let maildrop = self.maildrop.insert(maildrop);
-        Ok(Outcome::Opened(maildrop.octets(), maildrop.marks()))
+        Ok(Outcome::Opened {
+            mailbox: user.name().to_owned(),
+            octets: maildrop.octets(),
+            deleted: maildrop.marks(),
+        })
     }
 
     fn maildrop(&self) -> Result<&Maildrop, NotDone> {
@@ -162,6 +191,19 @@ impl Service for Pop3Service {
         Ok(outcome)
     }
 }
+
+/// Lets a client wait for the verdict on its password.
+async fn hold_back<T: Stream>(delay: Duration, channel: &mut Channel<T>) -> Result<(), End> {
+    if delay >= WORTH_TELLING {
+        let words =
+            || format!("the answer waits {:.1} s after wrong passwords", delay.as_secs_f64());
+        channel.presence().tell(|| Kind::Note(words()));
+    }
+    channel.pause(delay).await
+}
+
+/// Whoever watches should not take a shorter wait for a fault.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Why an effect has not come to its good end.
 enum NotDone {

@@ -2,7 +2,6 @@
 //! and what the maildrop looks like to the client. Knows neither files nor sockets.
 
 use std::borrow::Cow;
-use std::mem;
 use std::sync::Arc;
 
 use crate::servers::limits::LOGIN_FAILURES;
@@ -59,11 +58,19 @@ pub enum Effect {
 /// How it went.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The maildrop is open and locked; it holds messages of these lengths, and those that are
-    /// marked deleted are marked here.
-    Opened(Arc<[u64]>, Arc<Marks>),
+    /// The maildrop is open and locked.
+    Opened {
+        /// The mailbox, which the client may have named by its whole address.
+        mailbox: String,
+        /// The lengths of its messages.
+        octets: Arc<[u64]>,
+        /// Those that are marked deleted are marked here.
+        deleted: Arc<Marks>,
+    },
     /// There is no such user, or the password is wrong.
     LoginRefused,
+    /// So many wrong passwords have come from there that this one was not looked at.
+    TooManyGuesses,
     /// Another session has the maildrop locked.
     InUse,
     /// Another program would not let go of the mailbox.
@@ -141,11 +148,7 @@ impl Pop3Session {
         Step::Close(reply)
     }
 
-    fn logged_in(&mut self, octets: Arc<[u64]>, deleted: Arc<Marks>) -> Reply {
-        let user = match mem::replace(&mut self.state, State::Update) {
-            State::Named(user) => user,
-            State::Anonymous | State::Transaction { .. } | State::Update => String::new(),
-        };
+    fn logged_in(&mut self, user: String, octets: Arc<[u64]>, deleted: Arc<Marks>) -> Reply {
         let maildrop = Maildrop::new(octets, deleted);
         let reply = summary(&maildrop);
         self.state = State::Transaction { user, maildrop };
@@ -241,8 +244,11 @@ impl Session for Pop3Session {
 
     fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
         match outcome {
-            Outcome::Opened(octets, deleted) => Step::Reply(self.logged_in(octets, deleted)),
+            Outcome::Opened { mailbox, octets, deleted } => {
+                Step::Reply(self.logged_in(mailbox, octets, deleted))
+            }
             Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
+            Outcome::TooManyGuesses => self.login_failed(reply::TOO_MANY_GUESSES),
             Outcome::InUse => self.login_failed(reply::IN_USE),
             Outcome::Busy => self.login_failed(reply::BUSY),
             Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
@@ -299,7 +305,11 @@ mod tests {
     }
 
     fn opened(octets: &[u64]) -> Outcome {
-        Outcome::Opened(octets.into(), Arc::new(Marks::of(octets.len())))
+        Outcome::Opened {
+            mailbox: "linhphan".into(),
+            octets: octets.into(),
+            deleted: Arc::new(Marks::of(octets.len())),
+        }
     }
 
     fn logged_in() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
@@ -412,7 +422,11 @@ mod tests {
         let mut session = Pop3Session::new("localhost".into());
         let marks = Arc::new(Marks::of(2));
         session.line(b"USER linhphan");
-        session.resume(Outcome::Opened([120, 200].into(), Arc::clone(&marks)));
+        session.resume(Outcome::Opened {
+            mailbox: "linhphan".into(),
+            octets: [120, 200].into(),
+            deleted: Arc::clone(&marks),
+        });
         session.line(b"DELE 2");
         assert_eq!(marks.marked().collect::<Vec<_>>(), [1]);
         session.line(b"RSET");

@@ -1,0 +1,231 @@
+//! How long a POP3 client waits for the verdict on its password, so that passwords cannot be found
+//! by trying them. Knows neither users nor sockets.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::servers::limits::{
+    GUESS_DELAY, GUESS_DELAY_MOST, GUESS_FORGIVEN, GUESS_WAIT_MOST, GUESSERS_MOST, TYPOS,
+};
+
+/// The wrong passwords that have come, by where they came from.
+#[derive(Debug, Default)]
+pub struct Guesses {
+    guessers: Mutex<HashMap<IpAddr, Guesser>>,
+}
+
+/// An address from which wrong passwords have come.
+#[derive(Debug, Clone, Copy)]
+struct Guesser {
+    /// How many, less those that are forgiven.
+    wrong: u32,
+    /// When the last one came, or was forgiven.
+    since: Instant,
+    /// When the last verdict that is waited for is given.
+    last_verdict: Instant,
+}
+
+/// Whether a password is the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// It is.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+}
+
+/// More guesses wait for their verdicts than can be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Guesses {
+    /// How long the verdict on a guess is held back that comes now from `peer`, on a connection that
+    /// has brought `before` wrong ones.
+    ///
+    /// A right password from this machine is never held back. From elsewhere it waits as a wrong one
+    /// does, in the same queue: whoever guesses could otherwise take the wait for the verdict.
+    pub fn delay(
+        &self,
+        peer: IpAddr,
+        before: u32,
+        guess: Guess,
+        now: Instant,
+    ) -> Result<Duration, TooMany> {
+        let peer = place_of(peer);
+        if guess == Guess::Right && peer.is_loopback() {
+            self.forgive(peer);
+            return Ok(Duration::ZERO);
+        }
+        let mut guessers = self.lock();
+        let mut guesser = match guessers.get(&peer) {
+            Some(guesser) => guesser.at(now),
+            None => Guesser { wrong: 0, since: now, last_verdict: now },
+        };
+        let delay = delay_after(before).max(delay_after(guesser.wrong.saturating_sub(TYPOS)));
+        // What comes over several connections at once waits in one queue.
+        let from = if peer.is_loopback() { now } else { guesser.last_verdict.max(now) };
+        let verdict = if delay.is_zero() { now } else { from + delay };
+        if verdict - now > GUESS_WAIT_MOST {
+            return Err(TooMany);
+        }
+        guesser.last_verdict = guesser.last_verdict.max(verdict);
+        if guess == Guess::Wrong {
+            guesser.wrong = guesser.wrong.saturating_add(1).min(WRONG_MOST);
+            guesser.since = now;
+        }
+        if guesser.wrong > 0 {
+            make_room(&mut guessers, peer, now);
+            guessers.insert(peer, guesser);
+        }
+        Ok(verdict - now)
+    }
+
+    /// Somebody has logged in from `peer`, who need not guess.
+    pub fn forgive(&self, peer: IpAddr) {
+        self.lock().remove(&place_of(peer));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Guesser>> {
+        self.guessers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// More wrong passwords than this make no difference, and would take longer to be forgiven.
+const WRONG_MOST: u32 = TYPOS + 8;
+
+impl Guesser {
+    /// As it is now: time forgives.
+    fn at(self, now: Instant) -> Self {
+        let periods =
+            now.saturating_duration_since(self.since).as_secs() / GUESS_FORGIVEN.as_secs();
+        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+        let since = self.since + GUESS_FORGIVEN * periods.min(WRONG_MOST);
+        Self { wrong: self.wrong.saturating_sub(periods), since, ..self }
+    }
+}
+
+/// Twice as long for each one that was wrong.
+fn delay_after(wrong: u32) -> Duration {
+    match wrong.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => {
+            let factor = 2_u32.saturating_pow(doublings);
+            GUESS_DELAY.saturating_mul(factor).min(GUESS_DELAY_MOST)
+        }
+    }
+}
+
+/// One site has 2^64 addresses of IPv6 (RFC 4291 section 2.5.4); it is the site that guesses.
+fn place_of(peer: IpAddr) -> IpAddr {
+    const SITE: u128 = !0 << 64;
+    match peer.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            Ipv6Addr::from_bits(address.to_bits() & SITE).into()
+        }
+        address => address,
+    }
+}
+
+/// Forgets, for another address than those that are known, who is forgiven, or else the one that has
+/// been quiet for longest.
+fn make_room(guessers: &mut HashMap<IpAddr, Guesser>, peer: IpAddr, now: Instant) {
+    if guessers.len() < GUESSERS_MOST || guessers.contains_key(&peer) {
+        return;
+    }
+    guessers.retain(|_, guesser| guesser.at(now).wrong > 0);
+    if guessers.len() >= GUESSERS_MOST {
+        let quiet = guessers.iter().min_by_key(|(_, guesser)| guesser.since);
+        if let Some(quiet) = quiet.map(|(address, _)| *address) {
+            guessers.remove(&quiet);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "127.0.0.1";
+    const THERE: &str = "192.0.2.1";
+
+    /// Milliseconds that a guess waits, on a connection that has brought `before` wrong ones.
+    fn waits(guesses: &Guesses, peer: &str, before: u32, guess: Guess, now: Instant) -> u128 {
+        guesses.delay(peer.parse().unwrap(), before, guess, now).unwrap().as_millis()
+    }
+
+    /// Each on a connection of its own.
+    fn wrong(guesses: &Guesses, peer: &str, now: Instant) -> u128 {
+        waits(guesses, peer, 0, Guess::Wrong, now)
+    }
+
+    #[test]
+    fn wrong_passwords_of_one_connection_wait_twice_as_long_each_time() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let waited: Vec<_> =
+            (0..9).map(|before| waits(&guesses, HERE, before, Guess::Wrong, now)).collect();
+        assert_eq!(waited, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    }
+
+    #[test]
+    fn those_of_one_address_wait_over_all_connections() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let waited: Vec<_> = (0..8).map(|_| wrong(&guesses, HERE, now)).collect();
+        assert_eq!(waited, [0, 0, 0, 0, 100, 200, 400, 800]);
+        assert_eq!(wrong(&guesses, "127.0.0.2", now), 0);
+        assert_eq!(wrong(&guesses, "::ffff:127.0.0.1", now), 1_600);
+    }
+
+    #[test]
+    fn a_right_password_from_this_machine_never_waits_and_forgives() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        for peer in [HERE, "::1"] {
+            for _ in 0..20 {
+                wrong(&guesses, peer, now);
+            }
+            assert_eq!(waits(&guesses, peer, 9, Guess::Right, now), 0);
+            assert_eq!(wrong(&guesses, peer, now), 0);
+        }
+    }
+
+    #[test]
+    fn guesses_from_elsewhere_wait_in_one_queue_which_ends_somewhere() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let waited: Vec<_> = (0..6).map(|_| wrong(&guesses, THERE, now)).collect();
+        assert_eq!(waited, [0, 0, 0, 0, 100, 300]);
+        assert_eq!(waits(&guesses, THERE, 0, Guess::Right, now), 700);
+        let peer = THERE.parse().unwrap();
+        let more = (0..100).map(|_| guesses.delay(peer, 0, Guess::Wrong, now));
+        let taken: Vec<_> = more.map_while(Result::ok).collect();
+        assert!(taken.len() < 20 && taken.iter().all(|wait| *wait <= GUESS_WAIT_MOST), "{taken:?}");
+        guesses.forgive(peer);
+        assert_eq!(wrong(&guesses, THERE, now), 0);
+    }
+
+    #[test]
+    fn time_forgives() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        for _ in 0..100 {
+            wrong(&guesses, HERE, now);
+        }
+        assert_eq!(wrong(&guesses, HERE, now + GUESS_FORGIVEN * 6), 200);
+        assert_eq!(wrong(&guesses, HERE, now + GUESS_FORGIVEN * 100), 0);
+    }
+
+    #[test]
+    fn a_site_of_ipv6_is_one_address_and_the_table_is_bounded() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        for host in 0..5 {
+            wrong(&guesses, &format!("2001:db8::{host}"), now);
+        }
+        assert_eq!(wrong(&guesses, "2001:db8::ffff:1", now), 300);
+        for site in 0..10_000_u32 {
+            let peer = IpAddr::from(site.to_be_bytes());
+            assert!(guesses.delay(peer, 0, Guess::Wrong, now).is_ok());
+        }
+        assert_eq!(guesses.lock().len(), GUESSERS_MOST);
+    }
+}
