@@ -1,6 +1,7 @@
 //! The servers with a screen: the console is the observer of their events, and its user ends
 //! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use crate::servers::registry::Registry;
 use crate::store::directory::Directory;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
+use crate::ui::depth::Depth;
 use crate::ui::feed::Feed;
 use crate::ui::{self, Console, Ending, Look};
 use crate::wire::event::{Event, Kind, Observer, Transcript};
@@ -162,11 +164,18 @@ async fn show(
     }
 }
 
+/// How many colours the terminal says it has.
+fn depth() -> Depth {
+    let value = |name| env::var(name).unwrap_or_default().to_ascii_lowercase();
+    Depth::of_terminal(&value("COLORTERM"), &value("TERM"))
+}
+
 impl Look {
     fn of(config: &Config) -> Self {
         Self {
             scrollback: config.scrollback,
             palette: config.palette,
+            depth: depth(),
             keymap: Arc::new(config.keymap.clone()),
             wants_transcript: config.verbosity > Verbosity::Quiet && io::stderr().is_terminal(),
             domain: Arc::clone(&config.domain),

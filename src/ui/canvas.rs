@@ -10,6 +10,8 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::ui::depth::Depth;
+
 /// The two pictures.
 #[derive(Debug)]
 pub struct Canvas {
@@ -17,14 +19,15 @@ pub struct Canvas {
     next: Buffer,
     /// Whether the terminal shows who knows what.
     is_stale: bool,
+    depth: Depth,
 }
 
 impl Canvas {
-    /// A canvas for a terminal that shows who knows what.
+    /// A canvas for a terminal that shows who knows what in so many colours.
     #[must_use]
-    pub fn new(columns: u16, lines: u16) -> Self {
+    pub fn new(columns: u16, lines: u16, depth: Depth) -> Self {
         let area = Rect::new(0, 0, columns, lines);
-        Self { shown: Buffer::empty(area), next: Buffer::empty(area), is_stale: true }
+        Self { shown: Buffer::empty(area), next: Buffer::empty(area), is_stale: true, depth }
     }
 
     /// How large it is.
@@ -35,7 +38,7 @@ impl Canvas {
 
     /// Takes another size.
     pub fn resize(&mut self, columns: u16, lines: u16) {
-        *self = Self::new(columns, lines);
+        *self = Self::new(columns, lines, self.depth);
     }
 
     /// Forgets what the terminal shows: the next frame paints everything.
@@ -55,6 +58,7 @@ impl Canvas {
     ) -> io::Result<()> {
         self.next.reset();
         paint(&mut self.next);
+        self.depth.step_down(&mut self.next);
         let mut bytes = Vec::new();
         queue!(bytes, BeginSynchronizedUpdate)?;
         let before = bytes.len();
@@ -94,14 +98,14 @@ mod tests {
 
     #[test]
     fn a_picture_that_has_not_changed_writes_nothing() {
-        let mut canvas = Canvas::new(20, 2);
+        let mut canvas = Canvas::new(20, 2, Depth::True);
         assert!(drawn(&mut canvas, "hello").contains("hello"));
         assert_eq!(drawn(&mut canvas, "hello"), "");
     }
 
     #[test]
     fn a_change_is_written_in_one_synchronized_piece() {
-        let mut canvas = Canvas::new(20, 2);
+        let mut canvas = Canvas::new(20, 2, Depth::True);
         drawn(&mut canvas, "hello");
         let bytes = drawn(&mut canvas, "hellx");
         assert!(bytes.starts_with("\x1b[?2026h") && bytes.ends_with("\x1b[?2026l"));
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn after_forgetting_everything_is_painted_anew() {
-        let mut canvas = Canvas::new(20, 2);
+        let mut canvas = Canvas::new(20, 2, Depth::True);
         drawn(&mut canvas, "hello");
         canvas.forget();
         let bytes = drawn(&mut canvas, "hello");
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_canvas_without_a_cell_is_drawn_on_all_the_same() {
-        let mut canvas = Canvas::new(0, 0);
+        let mut canvas = Canvas::new(0, 0, Depth::Sixteen);
         canvas.draw(&mut Vec::new(), |_| {}).unwrap();
     }
 }

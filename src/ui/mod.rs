@@ -6,6 +6,7 @@
 
 pub mod canvas;
 pub mod clipboard;
+pub mod depth;
 mod diagnostics;
 pub mod feed;
 pub mod keymap;
@@ -47,6 +48,7 @@ use crate::relay::run::Relay;
 use crate::servers::registry::Registry;
 use crate::servers::settings::Settings;
 use crate::store::overview::Overview;
+use crate::ui::depth::Depth;
 use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
@@ -100,6 +102,8 @@ pub struct Look {
     pub scrollback: usize,
     /// The colours.
     pub palette: Palette,
+    /// How many of them the terminal has.
+    pub depth: Depth,
     /// The keys.
     pub keymap: Arc<Keymap>,
     /// Whether a transcript is wanted where there is nothing to write it to but the screen.

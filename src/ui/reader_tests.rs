@@ -597,7 +597,7 @@ fn an_attachment_is_saved_by_a_click() {
 
 #[test]
 fn a_click_selects_and_a_click_on_what_is_selected_opens() {
-    let screen = Screen::of(typical()).click("linhphan     7").wishes(&[]).click("linhphan     7");
+    let screen = Screen::of(typical()).click("linhphan    7").wishes(&[]).click("linhphan    7");
     let screen = screen.wishes(&[Wish::Open("linhphan".to_owned())]);
     let screen = screen.hears(begun(7)).hears(listed(1..=7)).hears(News::Complete);
     let screen = screen.click("naïve").wishes(&[]).click("naïve");

@@ -129,7 +129,7 @@ impl Screen {
         state.settings_are(console.settings.view());
         state.overview_is(&console.overview.borrow());
         Ok(Self {
-            terminal: Terminal::enter(state.mouse)?,
+            terminal: Terminal::enter(state.mouse, console.look.depth)?,
             desktop: Desktop::default(),
             relay_changes: console.relay.board.changes(),
             settings: console.settings.changes(),

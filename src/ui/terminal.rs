@@ -23,6 +23,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::state::Mouse;
 use crate::ui::canvas::Canvas;
+use crate::ui::depth::Depth;
 use crate::ui::output::{self, Output};
 
 /// Clicks and the wheel, in coordinates of any size; not every movement, as crossterm's own
@@ -78,11 +79,11 @@ impl Terminal {
     /// # Errors
     ///
     /// It cannot be put into raw mode or written; it is then as it was.
-    pub fn enter(mouse: Mouse) -> io::Result<Self> {
+    pub fn enter(mouse: Mouse, depth: Depth) -> io::Result<Self> {
         let (columns, lines) = size()?;
         // Made first: if taking the terminal fails half way, dropping this gives it back.
         let mut terminal = Self {
-            canvas: Canvas::new(columns, lines),
+            canvas: Canvas::new(columns, lines, depth),
             output: Output::new()?,
             mouse,
             continued: unix::signal(SignalKind::from_raw(Signal::SIGCONT as i32))?,

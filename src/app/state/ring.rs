@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashMap;
 
@@ -225,6 +225,22 @@ impl Ring {
     #[must_use]
     pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
         self.connections.get(&row.connection()?.id)?.began
+    }
+
+    /// Whether a connection is open, as far as its rows tell.
+    #[must_use]
+    pub fn is_open(&self, connection: u64) -> bool {
+        self.connections.get(&connection).is_some_and(|known| !known.is_closed)
+    }
+
+    /// How long the reply of this number took, if it is one, and what it answers stands before it.
+    #[must_use]
+    pub fn took(&self, seq: u64) -> Option<Duration> {
+        let row = self.row(seq).filter(|row| row.is_reply())?;
+        let rows = &self.connections.get(&row.connection()?.id)?.rows;
+        let place = rows.binary_search(&seq).ok()?.checked_sub(1)?;
+        let before = self.row(*rows.get(place)?).filter(|before| before.is_answered())?;
+        row.at()?.duration_since(before.at()?).ok()
     }
 
     /// When the row before the one of this number happened, of those that are let through.

@@ -110,6 +110,24 @@ impl Row {
         }
     }
 
+    /// Whether its connection begins with it.
+    #[must_use]
+    pub const fn is_start(&self) -> bool {
+        matches!(self, Self::Event(Event { kind: Kind::Opened { .. }, .. }))
+    }
+
+    /// Whether it is a line of the server's.
+    #[must_use]
+    pub const fn is_reply(&self) -> bool {
+        matches!(self, Self::Event(Event { kind: Kind::Line(Side::Server, _), .. }))
+    }
+
+    /// Whether a server is expected to reply to it.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.side() == Some(Side::Client) || self.is_message() || self.is_start()
+    }
+
     /// Whether its connection has ended with it.
     #[must_use]
     pub const fn is_end(&self) -> bool {

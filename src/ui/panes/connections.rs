@@ -9,7 +9,7 @@ use crate::app::action::Pane;
 use crate::app::state::State;
 use crate::app::state::rows::ConnectionRow;
 use crate::ui::panes::{
-    Titles, begun, below_header, frame, inside, mark, name_and_filter, row_style, say_empty,
+    Titles, begun, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty,
     scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
@@ -143,8 +143,7 @@ fn draw_row(
         None => (theme.text, row.state.as_str()),
         Some(_) => (theme.faint, "closed"),
     };
-    let style = row_style(state, Pane::Connections, is_selected, style);
-    buffer.set_style(at, style);
+    let number = if row.closed.is_none() { theme.number(row.name.id) } else { style };
     let cells = [
         mark(is_selected).to_owned(),
         format!("[{}]", row.name.number),
@@ -157,8 +156,10 @@ fn draw_row(
         octets(row.octets_in),
         octets(row.octets_out),
     ];
-    let cells: Vec<_> = cells.iter().map(|text| (text.as_str(), style)).collect();
+    let mut cells: Vec<_> = cells.iter().map(|text| (text.as_str(), style)).collect();
+    cells.iter_mut().skip(1).take(2).for_each(|(_, style)| *style = number);
     table.row(buffer, at, &cells);
+    lay_bar(state, Pane::Connections, is_selected, at, buffer);
 }
 
 /// A state in at most `room` columns: whose mailbox it is, is worth more than the whole word.

@@ -8,7 +8,7 @@ use crate::app::action::{Action, Pane};
 use crate::app::state::State;
 use crate::app::state::rows::MailboxRow;
 use crate::ui::panes::{
-    Titles, below_header, frame, inside, name_and_filter, row_style, say_empty, scroll_bar,
+    Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put};
@@ -70,27 +70,28 @@ fn draw_row(
 ) {
     let theme = Theme::of(state.palette);
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
-    let styled = |style| row_style(state, Pane::Mailboxes, is_selected, style);
-    let style = styled(theme.text);
-    buffer.set_style(at, style);
+    let (style, sign) = (theme.text, mark(is_selected));
     if let Some(trouble) = &row.trouble {
         // What is wrong is worth more than figures that cannot be trusted.
-        table.row(buffer, at, &[(row.name.as_str(), style)]);
-        let rest = table.rest(at, 1);
+        table.row(buffer, at, &[(sign, style), (row.name.as_str(), style)]);
+        let rest = table.rest(at, 2);
         let words = format!("! {trouble}");
-        put(buffer, rest.as_position(), rest.width, &words, styled(theme.bad));
+        put(buffer, rest.as_position(), rest.width, &words, theme.bad);
+        lay_bar(state, Pane::Mailboxes, is_selected, at, buffer);
         return;
     }
     // New mail is seen from across the room.
     let name = if row.new > 0 { style.add_modifier(Modifier::BOLD) } else { style };
     let cells = [
+        (sign, style),
         (row.name.as_str(), name),
         (&messages(row), style),
         (&octets(row.octets), style),
-        (&bar(row.octets, total), style),
-        (&standing(state, row, at.width), styled(theme.notice)),
+        (&bar(row.octets, total), theme.server),
+        (&standing(state, row, at.width), theme.notice),
     ];
     table.row(buffer, at, &cells);
+    lay_bar(state, Pane::Mailboxes, is_selected, at, buffer);
 }
 
 fn messages(row: &MailboxRow) -> String {
@@ -141,6 +142,7 @@ fn table(state: &State, available: u16) -> Table {
     let standing_rank = if standing > 0 { 2 } else { 4 };
     Table::new(
         &[
+            column("", 1, 1, 0, Side::Left),
             column("user", 8, 24, 0, Side::Left),
             column("msgs", count, count, 1, Side::Right),
             column("size", 5, 5, 3, Side::Right),

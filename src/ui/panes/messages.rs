@@ -14,7 +14,7 @@ use crate::app::state::messages::{Messages, Stage};
 use crate::app::state::{Palette, State};
 use crate::ui::panes::mailboxes::bar;
 use crate::ui::panes::{
-    Titles, below_header, columns_of_marks, frame, inside, marks, row_style, say_empty, scroll_bar,
+    Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, say_empty, scroll_bar,
     with_marked,
 };
 use crate::ui::table::{Column, Side, Table};
@@ -149,10 +149,7 @@ fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut 
         (true, Palette::Plain) => theme.faint,
         (true, _) => theme.faint.add_modifier(Modifier::CROSSED_OUT),
     };
-    let style = row_style(state, Pane::Mailboxes, row.is_selected, plain);
-    let faint = row_style(state, Pane::Mailboxes, row.is_selected, theme.faint);
-    let sign = row_style(state, Pane::Mailboxes, row.is_selected, theme.bad);
-    buffer.set_style(at, row_style(state, Pane::Mailboxes, row.is_selected, theme.text));
+    let (style, faint, sign) = (plain, theme.faint, theme.bad);
     let subject = match row.summary.subject.as_str() {
         "" => ("(no subject)", faint),
         subject => (subject, style),
@@ -167,6 +164,7 @@ fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut 
         (&row.size, style),
     ];
     table.row(buffer, at, &cells);
+    lay_bar(state, Pane::Mailboxes, row.is_selected, at, buffer);
 }
 
 /// `25 Nov 16:34` where that says it all, else `2019-11-25`; nothing where it cannot be said.

@@ -169,10 +169,11 @@ fn mend_wide(over: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The style of a row of a list, which shows whether it is selected.
-fn row_style(state: &State, pane: Pane, is_selected: bool, style: Style) -> Style {
-    let theme = Theme::of(state.palette);
-    if is_selected && state.focus == pane { style.patch(theme.selected) } else { style }
+/// Lays the selection over a row of a list that has been drawn, if it is selected and keys go there.
+fn lay_bar(state: &State, pane: Pane, is_selected: bool, row: Rect, buffer: &mut Buffer) {
+    if is_selected && state.focus == pane {
+        Theme::of(state.palette).select(row, buffer);
+    }
 }
 
 /// The name of a list's pane, in which order it is shown, and what is looked for in it.

@@ -1,6 +1,7 @@
 //! One row of the transcript: what it says, what was found in it, and the marks of the wire view.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -18,6 +19,9 @@ use crate::wire::event::{Event, Kind, Side};
 /// What the wire view puts into a line; whoever sends one of these is shown escaped.
 const MARKS: &str = "␀␉␊␍┊";
 
+/// A reply that took longer than this has its time behind it.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Draws one row.
 pub(super) struct Painter<'a> {
     state: &'a State,
@@ -25,6 +29,8 @@ pub(super) struct Painter<'a> {
     text: String,
     /// Where in the text is what was looked for, in octets.
     found: Vec<Range<usize>>,
+    /// How long the reply took, if it was slow.
+    took: Option<Duration>,
 }
 
 impl<'a> Painter<'a> {
@@ -32,7 +38,13 @@ impl<'a> Painter<'a> {
         let passwords = state.transcript.ring().passwords();
         let text = row.shown(state.notation, passwords).into_string();
         let found = found_in(state, &text);
-        Self { state, row, text, found }
+        Self { state, row, text, found, took: None }
+    }
+
+    /// Says behind a slow reply how long it took; `seq` is its row's number.
+    pub(super) fn in_place(self, seq: u64) -> Self {
+        let took = self.state.transcript.ring().took(seq).filter(|time| *time > SLOW);
+        Self { took, ..self }
     }
 
     /// The text.
@@ -62,7 +74,7 @@ impl<'a> Painter<'a> {
         let said = said_style(self.row, &theme);
         let taken = put(buffer, line.as_position(), line.width, shown, said);
         if piece.start == 0 {
-            faint_number(line, shown, &theme, buffer);
+            self.draw_number(line, shown, &theme, buffer);
         }
         if self.state.notation == Notation::Wire {
             faint_marks(line, &theme, buffer);
@@ -71,6 +83,37 @@ impl<'a> Painter<'a> {
         if piece.end == self.text.len() {
             let rest = Rect { x: line.x + taken, width: line.width - taken, ..line };
             self.draw_fold(rest, &theme, buffer);
+            self.draw_rule(rest, piece, &theme, buffer);
+            self.draw_time(rest, &theme, buffer);
+        }
+    }
+
+    /// The `[N]` of a row is there on every row: it must not be louder than what follows, but those
+    /// of connections that are open are told apart.
+    fn draw_number(&self, line: Rect, piece: &str, theme: &Theme, buffer: &mut Buffer) {
+        let Some(end) = piece.starts_with('[').then(|| piece.find(']')).flatten() else {
+            return;
+        };
+        let width = u16::try_from(end + 1).unwrap_or(u16::MAX).min(line.width);
+        let name = self.row.connection();
+        let open = name.filter(|name| self.state.transcript.ring().is_open(name.id));
+        let style = open.map_or(theme.faint, |name| theme.number(name.id));
+        buffer.set_style(Rect { width, ..line }, style);
+    }
+
+    /// Where a connection begins, a rule parts it from what others said before.
+    fn draw_rule(&self, rest: Rect, piece: &Range<usize>, theme: &Theme, buffer: &mut Buffer) {
+        if self.row.is_start() && piece.start == 0 && rest.width > 1 {
+            let rule = "─".repeat(usize::from(rest.width - 1));
+            put(buffer, Position::new(rest.x + 1, rest.y), rest.width - 1, &rule, theme.border);
+        }
+    }
+
+    fn draw_time(&self, rest: Rect, theme: &Theme, buffer: &mut Buffer) {
+        let Some(time) = self.took else { return };
+        let words = format!("  took {:.1} s", time.as_secs_f64());
+        if columns(&words) <= rest.width {
+            put(buffer, rest.as_position(), rest.width, &words, theme.stamp);
         }
     }
 
@@ -124,15 +167,6 @@ fn found_among_marks(pattern: &Pattern, text: &str) -> Vec<Range<usize>> {
     pattern.all_in(&plain).into_iter().filter_map(in_text).collect()
 }
 
-/// The `[N]` of a row is there on every row: it must not be louder than what follows.
-fn faint_number(line: Rect, piece: &str, theme: &Theme, buffer: &mut Buffer) {
-    let Some(end) = piece.starts_with('[').then(|| piece.find(']')).flatten() else {
-        return;
-    };
-    let width = u16::try_from(end + 1).unwrap_or(u16::MAX).min(line.width);
-    buffer.set_style(Rect { width, ..line }, theme.faint);
-}
-
 fn faint_marks(line: Rect, theme: &Theme, buffer: &mut Buffer) {
     for x in line.left()..line.right() {
         if let Some(cell) = buffer.cell_mut(Position::new(x, line.y))
@@ -151,22 +185,33 @@ fn said_style(row: &Row, theme: &Theme) -> Style {
         };
     };
     match kind {
-        Kind::Line(Side::Server, line) if is_refusal(line.bytes()) => theme.bad,
-        Kind::Line(Side::Server, _) => theme.server,
+        Kind::Line(Side::Server, line) => reply_style(line.bytes(), theme),
         Kind::Line(Side::Client, _) => theme.client,
         Kind::TextLine(..) => theme.text,
         Kind::Opened { .. } | Kind::Text { .. } | Kind::Note(_) | Kind::Closed => theme.faint,
     }
 }
 
-/// Whether a reply says no: `-ERR`, or an SMTP reply of the fourth or fifth hundred.
-fn is_refusal(reply: &[u8]) -> bool {
-    match reply {
-        [b'-', ..] => true,
-        [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', rest @ ..] => {
-            matches!(rest.first(), None | Some(b' ' | b'-'))
+/// By the class of a reply: `+OK` or `-ERR`, or the first digit of an SMTP reply's code (RFC 5321
+/// section 4.2.1). Lines of a listing have none.
+fn reply_style(reply: &[u8], theme: &Theme) -> Style {
+    let class = match reply {
+        [b'+', b' ', ..] | [b'+'] => b'3',
+        [b'+', ..] => b'2',
+        [b'-', ..] => b'5',
+        [class, b'0'..=b'9', b'0'..=b'9', rest @ ..]
+            if matches!(rest.first(), None | Some(b' ' | b'-')) =>
+        {
+            *class
         }
-        _ => false,
+        _ => return theme.server,
+    };
+    match class {
+        b'2' => theme.done,
+        b'3' => theme.go_on,
+        b'4' => theme.later,
+        b'5' => theme.refused,
+        _ => theme.server,
     }
 }
 
@@ -223,6 +268,65 @@ mod tests {
         assert_eq!(found, ["N┊OO┊P"]);
         let state = looking_for("noop", Notation::Wire);
         assert_eq!(highlighted(&state, &line(1, "NOOP"), 40), ["NOOP"]);
+    }
+
+    #[test]
+    fn replies_are_coloured_by_their_class() {
+        let theme = Theme::of(crate::app::state::Palette::Dark);
+        let of = |reply: &str| reply_style(reply.as_bytes(), &theme);
+        for (replies, style) in [
+            (["250 OK", "220-a", "+OK 2 320", "221"], theme.done),
+            (["354 go on", "334 VXNl", "+ ", "+"], theme.go_on),
+            (["450 no", "421-x", "452", "499 x"], theme.later),
+            (["550 no", "-ERR no", "502", "-ERR"], theme.refused),
+            (["1 120", "2500 octets", ".", "55x"], theme.server),
+        ] {
+            for reply in replies {
+                assert_eq!(of(reply), style, "{reply}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_reply_has_its_time_behind_it() {
+        let mut state = with_connections(1);
+        let at =
+            |milliseconds| std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
+        let say = |side, text: &str, time| {
+            let mut row =
+                event(1, Kind::Line(side, crate::wire::event::KeptLine::new(text.as_bytes())));
+            if let Row::Event(event) = &mut row {
+                event.at = at(time);
+            }
+            row
+        };
+        for (side, text, time) in [
+            (Side::Client, "DATA", 0),
+            (Side::Server, "354 go on", 100),
+            (Side::Client, ".", 1_000),
+            (Side::Server, "250 OK", 2_240),
+            (Side::Server, "250 of the next", 9_000),
+        ] {
+            state.apply(say(side, text, time));
+        }
+        let rows = state.transcript.ring().from(0);
+        let drawn: Vec<String> = rows
+            .map(|(seq, row)| {
+                let painter = Painter::new(&state, row).in_place(seq);
+                let mut buffer = Buffer::empty(Rect::new(0, 0, 40, 1));
+                painter.draw(buffer.area, &(0..painter.text().len()), &mut buffer);
+                let cells = buffer.content.iter().map(ratatui::buffer::Cell::symbol);
+                cells.collect::<String>().trim_end().to_owned()
+            })
+            .collect();
+        let expected = [
+            "[1] C: DATA",
+            "[1] S: 354 go on",
+            "[1] C: .",
+            "[1] S: 250 OK  took 1.2 s",
+            "[1] S: 250 of the next",
+        ];
+        assert_eq!(drawn, expected);
     }
 
     #[test]

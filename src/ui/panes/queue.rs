@@ -16,7 +16,7 @@ use crate::relay::board::Sent;
 use crate::store::overview::RecipientState;
 use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::panes::{
-    Titles, below_header, columns_of_marks, frame, inside, marks, name_and_filter, row_style,
+    Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, name_and_filter,
     say_empty, scroll_bar, top_line, with_marked,
 };
 use crate::ui::table::{Column, Side, Table};
@@ -189,13 +189,11 @@ fn draw_entry(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let style = row_style(state, Pane::Queue, is_selected, theme.text);
-    buffer.set_style(at, style);
+    let style = theme.text;
     let (sign, colour) = match row.sending {
         Some(_) => (spinner(state), theme.notice),
         None => sign(row.state, &theme),
     };
-    let colour = row_style(state, Pane::Queue, is_selected, colour);
     let reply = reply(row);
     let cells = [
         (marks(is_selected, state.queue.is_marked(row)), style),
@@ -211,6 +209,7 @@ fn draw_entry(
     ];
     table.row(buffer, at, &cells);
     draw_reply(&reply, at, colour, buffer);
+    lay_bar(state, Pane::Queue, is_selected, at, buffer);
 }
 
 fn waited(state: &State, row: &QueueRow) -> String {

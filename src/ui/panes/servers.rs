@@ -126,10 +126,6 @@ fn draw_entry(state: &State, entry: &Entry, table: &Table, at: Rect, buffer: &mu
     }
 }
 
-fn selected_style(is_selected: bool, style: Style, theme: &Theme) -> Style {
-    if is_selected { style.patch(theme.selected) } else { style }
-}
-
 fn draw_server(
     state: &State,
     server: &Server,
@@ -139,10 +135,8 @@ fn draw_server(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let style = selected_style(is_selected, theme.text, &theme);
-    buffer.set_style(at, style);
+    let style = theme.text;
     let (sign, words, colour) = condition(&server.condition, &theme);
-    let colour = selected_style(is_selected, colour, &theme);
     let counts = counts(state, server.service);
     let cells = [
         (mark(is_selected), style),
@@ -158,6 +152,9 @@ fn draw_server(
         (counts[5].as_str(), style),
     ];
     table.row(buffer, at, &cells);
+    if is_selected {
+        theme.select(at, buffer);
+    }
 }
 
 /// What the relay has had to do; it has no port and is not started or stopped here.
@@ -210,14 +207,15 @@ fn draw_setting(
 ) {
     let theme = Theme::of(state.palette);
     let (words, is_usual) = in_force(state, name);
-    let style = selected_style(is_selected, theme.text, &theme);
-    buffer.set_style(at, style);
-    put(buffer, at.as_position(), 1, mark(is_selected), style);
-    put(buffer, Position::new(at.x + 2, at.y), NAMES, name.name(), style);
+    put(buffer, at.as_position(), 1, mark(is_selected), theme.text);
+    put(buffer, Position::new(at.x + 2, at.y), NAMES, name.name(), theme.text);
     let value = if is_usual { theme.text } else { theme.notice };
     let from = Position::new(at.x + 2 + NAMES, at.y);
     let room = at.width.saturating_sub(2 + NAMES);
-    put(buffer, from, room, &words, selected_style(is_selected, value, &theme));
+    put(buffer, from, room, &words, value);
+    if is_selected {
+        theme.select(at, buffer);
+    }
 }
 
 /// What holds, in words, and whether that is as usual.

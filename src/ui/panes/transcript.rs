@@ -2,7 +2,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use crate::app::action::Pane;
 use crate::app::state::ring::Matches;
@@ -12,7 +11,7 @@ use crate::app::state::{LongRows, State};
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
 use crate::ui::panes::{
-    Titles, begun, first_steps, frame, inside, room_beside, row_style, say_empty, scroll_bar,
+    Titles, begun, first_steps, frame, inside, lay_bar, room_beside, say_empty, scroll_bar,
 };
 use crate::ui::text::{cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
@@ -167,15 +166,14 @@ fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer) {
     let room = text_room(state, area);
     let mut n = 0;
     for (seq, row) in rows {
-        let painter = Painter::new(state, row);
+        let painter = Painter::new(state, row).in_place(seq);
         for piece in painter.pieces(room).iter().skip(std::mem::take(&mut above)) {
             let Some(at) = line(area, n) else { return };
             if piece.start == 0 {
                 draw_stamp(state, seq, row, at, buffer);
             }
             painter.draw(behind_stamp(state, at), piece, buffer);
-            let style = row_style(state, Pane::Transcript, is_selected(state, seq), Style::new());
-            buffer.set_style(at, style);
+            lay_bar(state, Pane::Transcript, is_selected(state, seq), at, buffer);
             n += 1;
         }
     }
@@ -188,7 +186,7 @@ fn is_selected(state: &State, seq: u64) -> bool {
 fn draw_stamp(state: &State, seq: u64, row: &Row, line: Rect, buffer: &mut Buffer) {
     if let Some(stamp) = stamp(state, seq, row) {
         let theme = Theme::of(state.palette);
-        put(buffer, line.as_position(), stamps::columns(state.stamps), &stamp, theme.faint);
+        put(buffer, line.as_position(), stamps::columns(state.stamps), &stamp, theme.stamp);
     }
 }
 

@@ -200,7 +200,7 @@ fn a_folded_text_says_how_to_unfold_it_and_is_copied_without_that() {
     let screen = Screen::of(state).press(&["2", "y"]);
     let screen = screen.shows("[12] .. 5 octets of message text  ▸ b shows it");
     assert_eq!(copied(&screen), "[12] .. 5 octets of message text");
-    screen.press(&["b"]).hides("▸ b");
+    screen.press(&["b"]).hides("▸ b shows");
 }
 
 #[derive(Debug, Clone, Copy)]
