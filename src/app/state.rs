@@ -10,6 +10,7 @@ pub mod figures;
 pub mod filter;
 pub mod list;
 pub mod messages;
+pub mod offers;
 pub mod order;
 pub mod pattern;
 pub mod prompt;
@@ -281,6 +282,8 @@ pub struct State {
     pub search: Input,
     /// The commands that were typed.
     pub history: History,
+    /// The filters that were typed before, in whichever pane.
+    pub filters: History,
     /// The mailbox that is open, and the message; or the message of a queue entry.
     pub reader: Reader,
     /// What was read before a queue entry's message was, and is again behind it.
@@ -343,6 +346,7 @@ impl State {
             prompt: None,
             search: Input::default(),
             history: History::default(),
+            filters: History::default(),
             reader: Reader::default(),
             set_aside: None,
             checklist: Checklist::default(),

@@ -26,7 +26,7 @@ pub use crate::store::ground::Durability;
 pub const USER_MOST: usize = 64;
 
 /// Octets of the name of a mailbox at most: side files, whose names are longer, need room as well
-/// (NAME_MAX is 255).
+/// (`NAME_MAX` is 255).
 const MAILBOX_MOST: usize = 192;
 
 /// A name of this machine's, which is its domain here whatever other it has.

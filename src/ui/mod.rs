@@ -53,8 +53,8 @@ use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
-    chart, compose, connections, first_steps, help, hint_bar, log, mailboxes, question, queue,
-    queue_entry, reader, servers, tiles, too_small, top_line, transcript,
+    chart, compose, connections, first_steps, help, hint_bar, log, mailboxes, offers, question,
+    queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
 
@@ -221,6 +221,8 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
     }
     hint_bar::draw(state, layout.hints, buffer);
     draw_overlay(state, &state.overlay, area, buffer);
+    let above = Rect { height: layout.hints.y.saturating_sub(area.y), ..area };
+    offers::draw(state, above, buffer);
 }
 
 fn draw_overlay(state: &State, overlay: &Overlay, area: Rect, buffer: &mut Buffer) {

@@ -455,6 +455,24 @@ fn story(now: SystemTime) -> Story {
     }
 }
 
+#[test]
+fn what_can_be_said_is_listed_with_a_sentence_and_its_key() {
+    let screen = Screen::of(typical()).press(&[":"]).shows("Commands");
+    let screen = screen.press(&["z"]).shows("zoom").shows("Give the whole screen to one pane");
+    let screen = screen.press(&["Esc", ":", "d", "e", "l"]).shows("Delete messages (asks first)");
+    let screen = screen.press(&["Tab"]).shows("▸ delete").press(&["Esc"]).hides("Commands");
+    screen.press(&[":", "q", "q", "q", "q"]).shows("No command is called that");
+}
+
+#[test]
+fn filters_that_were_typed_before_come_back() {
+    let screen = Screen::of(typical()).sized((120, 40));
+    let screen = screen.press(&["2", "/", "N", "O", "O", "P", "⏎", "Esc"]);
+    let screen = screen.press(&["/"]).shows("↑ earlier ones").press(&["↑"]).shows("/ NOOP");
+    let screen = screen.press(&["⏎", "Esc", "1", "/", "s", "m", "⏎", "/"]);
+    screen.press(&["↑", "↑"]).shows("Filter connections: NOOP").press(&["↓"]).shows(": sm");
+}
+
 fn coloured(palette: Palette) -> State {
     let mut state = typical();
     state.palette = palette;

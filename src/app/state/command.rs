@@ -4,25 +4,22 @@
 use std::path::PathBuf;
 
 use crate::app::action::{Action, Change, Command, Context, Pane, ServerOrder, SettingName};
-use crate::app::keys::{BINDINGS, Section, named};
+use crate::app::keys::named;
 use crate::app::mailroom::Wish;
 use crate::app::setting;
 use crate::app::state::filter;
 use crate::app::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::app::state::rows::QueueRow;
-use crate::app::state::{Palette, Question, State};
+use crate::app::state::{Question, State};
 use crate::relay::orders::{Order, Pick};
 use crate::wire::event::{ConnectionName, Service};
 
 /// What `:sort` calls a list's own order.
-const NO_ORDER: &str = "none";
-
-/// Candidates for a word that are shown at most.
-const MOST_CANDIDATES: usize = 200;
+pub(super) const NO_ORDER: &str = "none";
 
 /// What can stand behind a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Argument {
+pub(super) enum Argument {
     Connection,
     Entry,
     Order,
@@ -57,7 +54,7 @@ impl Argument {
 pub struct Verb {
     /// What it is called.
     pub name: &'static str,
-    argument: Argument,
+    pub(super) argument: Argument,
     /// In a line, for the manual.
     pub help: &'static str,
 }
@@ -119,7 +116,7 @@ impl State {
             Some(_) => Err(format!("{name} takes nothing behind it.")),
             None => Err(match verb {
                 Some(verb) => format!("Say which: {name} {}", verb.argument()),
-                None => format!("There is no command {name}: Tab shows what there is."),
+                None => format!("There is no command {name}: the list shows what there is."),
             }),
         }
     }
@@ -252,7 +249,7 @@ impl State {
     }
 
     /// The orders of the list that has the keys.
-    fn order_names(&self) -> Vec<&'static str> {
+    pub(super) fn order_names(&self) -> Vec<&'static str> {
         match self.context() {
             Context::Pane(Pane::Connections) => OF_CONNECTIONS.iter().map(|o| o.name).collect(),
             Context::Pane(Pane::Queue) => OF_QUEUE.iter().map(|order| order.name).collect(),
@@ -270,51 +267,11 @@ impl State {
         Ok(Some(Command::Wish(self.reader.open(name.to_owned()))))
     }
 
-    /// What the command line could go on as, the whole line each.
+    /// What the command line could go on as, the whole line each: what begins as it does, or else
+    /// what is offered besides.
     #[must_use]
     pub fn candidates(&self, line: &str) -> Vec<String> {
-        let (name, argument) = split(line);
-        let is_first_word = !line.contains(' ');
-        let candidates = if is_first_word {
-            names().into_iter().filter(|one| one.starts_with(name)).collect()
-        } else {
-            let words = self.arguments(name, argument);
-            let fitting = words.into_iter().filter(|word| word.starts_with(argument));
-            fitting.map(|word| format!("{name} {word}")).collect::<Vec<_>>()
-        };
-        candidates.into_iter().take(MOST_CANDIDATES).collect()
-    }
-
-    fn arguments(&self, name: &str, so_far: &str) -> Vec<String> {
-        let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
-            return Vec::new();
-        };
-        match verb.argument {
-            Argument::Connection => self.numbers(),
-            Argument::Entry => self.entries(),
-            Argument::Order => {
-                let names = self.order_names().into_iter().chain([NO_ORDER]);
-                names.map(str::to_owned).collect()
-            }
-            Argument::Theme => Palette::ALL.map(|palette| palette.name().to_owned()).to_vec(),
-            Argument::Mailbox => {
-                let rows = self.mailboxes.items().iter();
-                rows.map(|row| row.name.as_str().to_owned()).collect()
-            }
-            Argument::Server => SERVERS.map(|service| service.name().to_owned()).to_vec(),
-            Argument::Setting => self.settings_so_far(so_far),
-            Argument::Filter => filters_so_far(so_far),
-            Argument::File | Argument::NewMailbox => Vec::new(),
-        }
-    }
-
-    /// The settings' names, and behind a name the value that it has.
-    fn settings_so_far(&self, so_far: &str) -> Vec<String> {
-        let with_value = |name: SettingName| match so_far.split_once(' ') {
-            Some(_) => format!("{} {}", name.name(), setting::typed(name, &self.settings)),
-            None => name.name().to_owned(),
-        };
-        SettingName::ALL.map(with_value).to_vec()
+        self.offers(line).into_iter().map(|offer| offer.line).collect()
     }
 
     fn server(&mut self, what: Change, name: &str) -> Result<Option<Command>, String> {
@@ -323,21 +280,10 @@ impl State {
             found.ok_or_else(|| format!("There is no server {name}: say smtp, pop3 or echo."))?;
         Ok(self.give_order(ServerOrder { service, what }))
     }
-
-    fn numbers(&self) -> Vec<String> {
-        let open = self.connections.items().iter().filter(|row| row.closed.is_none());
-        open.map(|row| row.name.session()).collect()
-    }
-
-    fn entries(&self) -> Vec<String> {
-        let rows = self.queue.items().iter();
-        let words = ["marked", "shown", "all"].map(str::to_owned).into_iter();
-        words.chain(rows.map(|row| row.recipient.as_str().to_owned())).collect()
-    }
 }
 
 /// What a filter can go on with, besides text of the user's own.
-fn filters_so_far(so_far: &str) -> Vec<String> {
+pub(super) fn filters_so_far(so_far: &str) -> Vec<String> {
     let before = so_far.rfind(' ').map_or("", |blank| so_far.split_at(blank + 1).0);
     let services = [Service::Smtp, Service::Pop3, Service::Echo, Service::Relay];
     let services = services.map(|service| format!("{before}@{service}"));
@@ -346,10 +292,10 @@ fn filters_so_far(so_far: &str) -> Vec<String> {
 }
 
 /// The servers that can be started and stopped.
-const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
+pub(super) const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
 
 /// The first word of a line, and what is behind it.
-fn split(line: &str) -> (&str, &str) {
+pub(super) fn split(line: &str) -> (&str, &str) {
     let line = line.trim_start();
     let (name, argument) = line.split_once(' ').unwrap_or((line, ""));
     (name, argument.trim_start())
@@ -361,12 +307,29 @@ pub fn is_about_servers(line: &str) -> bool {
     matches!(split(line).0, "start" | "stop" | "restart" | "set")
 }
 
-/// Words that are at users' fingertips from other programs.
-fn alias(name: &str) -> &str {
+/// Words that are at users' fingertips from other programs, and those that people would guess.
+pub(super) fn alias(name: &str) -> &str {
     match name {
         "q" | "exit" => "quit",
         "q!" => "quit-now",
         "h" => "help",
+        "all" => "all-connections",
+        "close" => "close-connection",
+        "copy" => "copy-line",
+        "copy-all" => "copy-connection",
+        "delete" => "delete-message",
+        "headers" => "all-headers",
+        "mark" => "mark-entry",
+        "mark-all" => "mark-all-entries",
+        "next" => "next-message",
+        "only" => "only-this",
+        "previous" => "previous-message",
+        "read" => "open-message",
+        "relay" | "run" => "retry-all",
+        "release" => "hold",
+        "resume" => "pause",
+        "sort" => "sort-queue",
+        "view" => "view-queued",
         other => other,
     }
 }
@@ -388,16 +351,6 @@ fn called(typed: &str) -> String {
     if typed.starts_with('#') { typed.to_owned() } else { format!("[{}]", bare(typed)) }
 }
 
-/// Every command, by name. What only moves is left to keys.
-fn names() -> Vec<String> {
-    let of_keys = BINDINGS.iter().filter(|b| b.section != Section::Move).map(|b| b.name);
-    let mut names: Vec<String> =
-        of_keys.chain(VERBS.iter().map(|verb| verb.name)).map(str::to_owned).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 fn set(argument: &str) -> Result<Option<Command>, String> {
     let (name, value) = argument.split_once([' ', '=']).unwrap_or((argument, ""));
     let found = SettingName::ALL.into_iter().find(|setting| setting.name() == name);
@@ -412,6 +365,7 @@ fn set(argument: &str) -> Result<Option<Command>, String> {
 mod tests {
     use super::*;
     use crate::app::action::Request;
+    use crate::app::state::Palette;
     use crate::app::state::tests::{queued, with_connections};
     use crate::store::overview::Overview;
     use std::time::SystemTime;
@@ -495,7 +449,7 @@ mod tests {
     #[test]
     fn a_line_is_completed_word_by_word() {
         let state = with_queue();
-        assert_eq!(state.candidates("ret"), ["retry", "retry-all"]);
+        assert_eq!(state.candidates("ret")[..2], ["retry", "retry-all"]);
         assert_eq!(
             state.candidates("retry "),
             [

@@ -8,7 +8,7 @@ use crate::wire::display::DisplayText;
 /// Characters that can be typed into a line.
 pub const MOST_TYPED: usize = 500;
 
-/// Commands that are remembered.
+/// Lines that are remembered.
 const REMEMBERED: usize = 100;
 
 /// What a line is typed for.
@@ -42,6 +42,8 @@ pub struct Prompt {
 /// The ways in which a line can go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
+    /// The line as it was typed.
+    pub typed: String,
     /// The whole line, each.
     pub candidates: Vec<String>,
     /// Which of them the line is.
@@ -57,22 +59,18 @@ impl Prompt {
 
     /// Goes on as the first of the candidates, or as the next one.
     pub fn complete(&mut self, direction: Direction, candidates: impl FnOnce(&str) -> Vec<String>) {
-        let completion = match self.completion.take() {
-            Some(Completion { candidates, at }) => {
-                let last = candidates.len().saturating_sub(1);
-                let at = match direction {
-                    Direction::Forward => {
-                        if at >= last {
-                            0
-                        } else {
-                            at + 1
-                        }
-                    }
-                    Direction::Backward => at.checked_sub(1).unwrap_or(last),
-                };
-                Completion { candidates, at }
-            }
-            None => Completion { candidates: candidates(self.text()), at: 0 },
+        let completion = if let Some(Completion { typed, candidates, at }) = self.completion.take()
+        {
+            let last = candidates.len().saturating_sub(1);
+            let at = match direction {
+                Direction::Forward if at >= last => 0,
+                Direction::Forward => at + 1,
+                Direction::Backward => at.checked_sub(1).unwrap_or(last),
+            };
+            Completion { typed, candidates, at }
+        } else {
+            let typed = self.text().to_owned();
+            Completion { candidates: candidates(&typed), typed, at: 0 }
         };
         let Some(line) = completion.candidates.get(completion.at) else { return };
         self.input = Input::new(line.clone());
@@ -80,14 +78,15 @@ impl Prompt {
         self.completion = (completion.candidates.len() > 1).then_some(completion);
     }
 
-    /// Brings back a command that was typed before, or a later one.
+    /// Brings back a line that was typed before, or a later one.
     pub fn recall(&mut self, history: &mut History, step: Step) {
-        let line = match (self.purpose, step) {
-            (Purpose::Command, Step::Up) => history.older(),
-            (Purpose::Command, Step::Down) => history.newer(),
+        let line = match step {
+            Step::Up => history.older(),
+            Step::Down => history.newer(),
             _ => return,
         };
         self.input = Input::new(line.to_owned());
+        (self.trouble, self.completion) = (None, None);
     }
 
     /// What is typed so far.
@@ -108,7 +107,7 @@ pub fn edit(input: &mut Input, request: InputRequest, most: usize) {
     }
 }
 
-/// The commands that were typed before.
+/// The lines that were typed before.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// Oldest first.
@@ -125,6 +124,12 @@ impl History {
         self.lines.push(line.to_owned());
         let surplus = self.lines.len().saturating_sub(REMEMBERED);
         self.lines.drain(..surplus);
+    }
+
+    /// Whether none has been typed yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// The line before the one that is shown.

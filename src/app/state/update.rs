@@ -169,8 +169,8 @@ impl State {
     }
 
     fn step(&mut self, step: Step) -> Option<Command> {
-        if let Some(prompt) = &mut self.prompt {
-            prompt.recall(&mut self.history, step);
+        if self.prompt.is_some() {
+            self.recall(step);
             return None;
         }
         if let Some(top) = self.overlay.top_mut() {
@@ -182,6 +182,18 @@ impl State {
             _ => return self.step_in(self.context(), step),
         }
         None
+    }
+
+    fn recall(&mut self, step: Step) {
+        let Some(prompt) = &mut self.prompt else { return };
+        match prompt.purpose {
+            Purpose::Command => prompt.recall(&mut self.history, step),
+            Purpose::Filter(_) => {
+                prompt.recall(&mut self.filters, step);
+                self.filter_as_typed();
+            }
+            Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {}
+        }
     }
 
     fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
@@ -381,7 +393,10 @@ impl State {
         let text = prompt.text().trim().to_owned();
         let done = match prompt.purpose {
             _ if text.is_empty() => Ok(None),
-            Purpose::Filter(place) => self.set_filter(place, &text).map(|()| None),
+            Purpose::Filter(place) => {
+                self.filters.remember(&text);
+                self.set_filter(place, &text).map(|()| None)
+            }
             Purpose::Command => {
                 self.history.remember(&text);
                 if !is_about_servers(&text) {

@@ -187,7 +187,8 @@ fn note(state: &State, prompt: &Prompt) -> String {
     }
     match prompt.purpose {
         Purpose::Filter(place) if prompt.text().is_empty() => {
-            format!("  {} · Esc leaves it", what_filters(place))
+            let earlier = if state.filters.is_empty() { "" } else { " · ↑ earlier ones" };
+            format!("  {}{earlier} · Esc leaves it", what_filters(place))
         }
         Purpose::Filter(Context::Message) => {
             let found = grouped(state.reader.found());
@@ -197,30 +198,13 @@ fn note(state: &State, prompt: &Prompt) -> String {
             let found = grouped(shown(state, place));
             format!("  {found} shown · ⏎ keeps it · Esc clears it")
         }
-        Purpose::Command => continuations(state, prompt),
+        Purpose::Command => "  ⏎ does it · Tab chooses · ↑ earlier ones · Esc leaves it".to_owned(),
         Purpose::Attachments => {
             let count = state.reader.attachment_count();
             format!("  1 to {count}, or all · ⏎ does it · Esc leaves it")
         }
         Purpose::NewMailbox | Purpose::Setting(_) => "  ⏎ does it · Esc leaves it".to_owned(),
     }
-}
-
-/// What the command could go on as: the last word of each candidate, from the chosen one on.
-fn continuations(state: &State, prompt: &Prompt) -> String {
-    let (candidates, at) = match &prompt.completion {
-        Some(completion) => (completion.candidates.clone(), completion.at),
-        None => (state.candidates(prompt.text()), 0),
-    };
-    if prompt.text().is_empty() || candidates.is_empty() {
-        return "  ⏎ does it · Tab completes · Esc leaves it".to_owned();
-    }
-    let last_word = |line: &String| {
-        let word = line.rsplit(' ').next().unwrap_or_default();
-        DisplayText::from(word).into_string()
-    };
-    let words: Vec<String> = candidates.iter().skip(at).map(last_word).collect();
-    format!("  {}", words.join(" · "))
 }
 
 /// What can be typed to filter by.

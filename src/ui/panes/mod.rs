@@ -12,6 +12,7 @@ pub mod log;
 pub mod mailboxes;
 pub mod message;
 pub mod messages;
+pub mod offers;
 mod painter;
 pub mod question;
 pub mod queue;

@@ -1,0 +1,107 @@
+//! What the command line offers, in a list above it: name, sentence, key.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::widgets::{BorderType, Clear, Widget};
+
+use crate::app::state::Extent;
+use crate::app::state::State;
+use crate::app::state::offers::Offer;
+use crate::app::state::prompt::{Prompt, Purpose};
+use crate::ui::panes::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{columns, grouped, line, put};
+use crate::ui::theme::Theme;
+
+/// Lines of the list at most, and the part of the screen that it may cover.
+const MOST_LINES: u16 = 12;
+
+/// Wider than this the key would be far from its name.
+const MOST_COLUMNS: u16 = 100;
+
+/// Draws the list above the line in which is typed, if it is a command.
+pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
+    let Some(prompt) = state.prompt.as_ref().filter(|one| one.purpose == Purpose::Command) else {
+        return;
+    };
+    let theme = Theme::of(state.palette);
+    let (offers, at) = offered(state, prompt);
+    let wanted = u16::try_from(offers.len()).unwrap_or(u16::MAX).clamp(1, MOST_LINES);
+    let height = (wanted + 2).min(above.height / 2).max(3).min(above.height);
+    let width = above.width.min(MOST_COLUMNS);
+    let area = Rect { y: above.bottom() - height, height, width, ..above };
+    Clear.render(area, buffer);
+    buffer.set_style(area, theme.base);
+    mend_wide(area, buffer);
+    border(area, buffer, theme.focus, BorderType::Rounded);
+    let count = grouped(offers.len());
+    title(area, buffer, &theme, &Titles { left: "Commands", right: &count });
+    let inner = inside(area);
+    if offers.is_empty() {
+        put(buffer, inner.as_position(), inner.width, &why_none(prompt), theme.faint);
+        return;
+    }
+    let page = usize::from(inner.height);
+    let above = (at.map_or(0, |at| at + 1)).saturating_sub(page);
+    let table = table(&offers, inner.width);
+    for (n, offer) in offers.iter().enumerate().skip(above).take(page) {
+        if let Some(row) = line(inner, n - above) {
+            draw_offer(offer, at == Some(n), &theme, &table, row, buffer);
+        }
+    }
+    scroll_bar(area, buffer, &theme, Extent { above, page, all: offers.len() });
+}
+
+/// What is offered, and which of that the line is already.
+fn offered(state: &State, prompt: &Prompt) -> (Vec<Offer>, Option<usize>) {
+    match &prompt.completion {
+        Some(completion) => (state.offers(&completion.typed), Some(completion.at)),
+        None => (state.offers(prompt.text()), None),
+    }
+}
+
+fn why_none(prompt: &Prompt) -> String {
+    if prompt.text().contains(' ') {
+        " Nothing is offered for this; type it.".to_owned()
+    } else {
+        " No command is called that, or speaks of it.".to_owned()
+    }
+}
+
+fn draw_offer(
+    offer: &Offer,
+    is_chosen: bool,
+    theme: &Theme,
+    table: &Table,
+    row: Rect,
+    buffer: &mut Buffer,
+) {
+    let cells = [
+        (mark(is_chosen), theme.text),
+        (offer.line.as_str(), theme.title),
+        (offer.sentence.as_str(), theme.faint),
+        (offer.key.as_str(), theme.focus),
+    ];
+    table.row(buffer, row, &cells);
+    if is_chosen {
+        theme.select(row, buffer);
+    }
+}
+
+fn table(offers: &[Offer], available: u16) -> Table {
+    let widest = |text: &dyn Fn(&Offer) -> &str, least: u16| {
+        offers.iter().map(|offer| columns(text(offer))).fold(least, u16::max)
+    };
+    let name = widest(&|offer| &offer.line, 8).min(available / 2);
+    let key = widest(&|offer| &offer.key, 1);
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    Table::new(
+        &[
+            column("", 1, 1, 0, Side::Left),
+            column("", name, name, 0, Side::Left),
+            column("", 10, u16::MAX, 2, Side::Left),
+            column("", key, key, 1, Side::Left),
+        ],
+        available,
+    )
+}
