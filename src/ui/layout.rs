@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::app::action::Pane;
 use crate::app::state::State;
-use crate::ui::panes::{hint_bar, queue, top_line};
+use crate::ui::panes::{connections, hint_bar, queue, top_line};
 
 /// Under this the panes would say nothing.
 pub const LEAST: (u16, u16) = (60, 16);
@@ -26,6 +26,21 @@ const ROOM_FOR_LOG: u16 = 36;
 
 /// The chart of lines a second.
 const CHART: u16 = 9;
+
+/// The chart, where there is room to spare.
+const CHART_MOST: u16 = 15;
+
+/// Lines that the lists keep free for what comes.
+const SPARE: u16 = 6;
+
+/// The least height of a list with its frame.
+const LIST: u16 = 7;
+
+/// Least and most columns of the connections, where there are three columns.
+const LEFT: (u16, u16) = (50, 62);
+
+/// Least and most columns of the queue there.
+const RIGHT: (u16, u16) = (46, 66);
 
 /// The selected queue entry.
 const ENTRY: u16 = 18;
@@ -110,7 +125,7 @@ impl Layout {
         // Tiles tell themselves whose they are, and need the room.
         let most = if state.tiled { 46 } else { 60 };
         let (left, right) = cut_left(rest, (body.width * 12 / 25).clamp(46, most));
-        let (mailboxes, connections) = cut_bottom(left, left.height * 2 / 5);
+        let (mailboxes, connections) = cut_bottom(left, mailboxes_height(state, left.height));
         self.panes.extend([
             (Pane::Connections, connections),
             (Pane::Transcript, right),
@@ -119,17 +134,17 @@ impl Layout {
     }
 
     fn three_columns(&mut self, state: &State, body: Rect) {
-        let side = (body.width * 27 / 100).clamp(48, 60);
-        // The states of POP3 sessions name their mailboxes.
-        let (left, rest) = cut_left(body, (body.width * 29 / 100).clamp(50, 62));
-        let (right, transcript) = cut_right(rest, side);
-        let (chart, lists) = cut_bottom(left, CHART);
-        let (mailboxes, connections) = cut_bottom(lists, lists.height * 2 / 5);
-        let (queue, below) = cut_top(right, queue_height(state, right.width, right.height * 2 / 5));
+        let (left, right) = (left_width(state, body.width), right_width(state, body.width));
+        let (left, rest) = cut_left(body, left);
+        let (right, transcript) = cut_right(rest, right);
+        let (chart, lists) = cut_bottom(left, chart_height(state, left.height));
+        let (mailboxes, connections) = cut_bottom(lists, mailboxes_height(state, lists.height));
+        let most = right.height.saturating_sub(ENTRY + LOG).max(right.height * 2 / 5);
+        let (queue, below) = cut_top(right, queue_height(state, right.width, most));
         let (entry, log) = if state.queue.is_empty() {
             (None, below)
         } else {
-            let (entry, log) = cut_top(below, ENTRY);
+            let (entry, log) = cut_top(below, ENTRY.min(below.height.saturating_sub(LOG)));
             (Some(entry), log)
         };
         self.chart = Some(chart);
@@ -156,6 +171,38 @@ impl Layout {
         self.panes.extend([(Pane::Queue, queue), (Pane::Log, log)]);
         rest
     }
+}
+
+/// Columns of the connections and what is below them, of a screen this wide: what their rows need,
+/// within bounds in which the panes do not jump about.
+fn left_width(state: &State, all: u16) -> u16 {
+    connections::columns_wanted(state).clamp(LEFT.0, LEFT.1.min(all / 3).max(LEFT.0))
+}
+
+/// Columns of the queue and what is below it.
+fn right_width(state: &State, all: u16) -> u16 {
+    queue::columns_wanted(state).clamp(RIGHT.0, RIGHT.1.min(all * 3 / 10).max(RIGHT.0))
+}
+
+/// Lines of the mailboxes, of those that they share with the connections: no blank ones where the
+/// connections need them, and the other way round.
+fn mailboxes_height(state: &State, both: u16) -> u16 {
+    let lines =
+        |rows: usize| u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(FRAME_AND_HEADER);
+    let (mailboxes, connections) =
+        (lines(state.mailboxes.len()), lines(connections::lines_wanted(state)));
+    let usual = both * 2 / 5;
+    let room = both.saturating_sub(connections).max(usual);
+    // Whoever comes next finds a line.
+    mailboxes.saturating_add(1).clamp(usual.min(LIST), room)
+}
+
+/// Lines of the chart: more of them where the lists have no use for them.
+fn chart_height(state: &State, left: u16) -> u16 {
+    let rows = connections::lines_wanted(state) + state.mailboxes.len();
+    let lists =
+        u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2 * FRAME_AND_HEADER + SPARE);
+    left.saturating_sub(lists).clamp(CHART, CHART_MOST)
 }
 
 /// An empty queue is only its title.

@@ -456,6 +456,39 @@ fn story(now: SystemTime) -> Story {
 }
 
 #[test]
+fn what_is_worth_most_stays_longest() {
+    // Of the first visit: what is still to come.
+    let screen = Screen::of(typical()).sized((110, 30)).shows("✓ EHLO ").shows("☐ RETR");
+    let screen = screen.sized((160, 45)).shows("☐ RETR").sized((60, 16)).shows("☐ RETR");
+    // Of the relay: what waits.
+    screen.shows("◷ 1 ✗ 1");
+    // Of a mailbox: its size.
+    let mut state = empty();
+    let octets = 320_000_000;
+    let mut views = vec![MailboxView { octets, ..mailbox("linhphan", 100_001) }];
+    state.overview_is(&Overview { mailboxes: views.clone(), queue: vec![] });
+    views[0].messages = Some(100_002);
+    state.overview_is(&Overview { mailboxes: views, queue: vec![] });
+    let screen = Screen::of(state).sized((80, 24)).shows("100K  305M +1");
+    screen.sized((200, 60)).shows("100,002");
+}
+
+#[test]
+fn three_columns_are_balanced_by_what_is_in_them() {
+    let area = Rect::new(0, 0, 200, 60);
+    let of = |state: &State, pane: Pane| {
+        let layout = Layout::of(state, area).unwrap();
+        layout.panes.iter().find(|(one, _)| *one == pane).unwrap().1
+    };
+    let (quiet, busy) = (empty(), overflow());
+    let wide = of(&quiet, Pane::Transcript).width;
+    assert!(wide > of(&busy, Pane::Transcript).width && wide >= 100, "{wide}");
+    assert!(of(&busy, Pane::Queue).width > of(&quiet, Pane::Queue).width);
+    let chart = |state: &State| Layout::of(state, area).unwrap().chart.unwrap().height;
+    assert!(chart(&quiet) > chart(&busy));
+}
+
+#[test]
 fn what_can_be_said_is_listed_with_a_sentence_and_its_key() {
     let screen = Screen::of(typical()).press(&[":"]).shows("Commands");
     let screen = screen.press(&["z"]).shows("zoom").shows("Give the whole screen to one pane");

@@ -22,6 +22,9 @@ const OTHERS: u16 = 1 + 3 * 5 + 9;
 /// Which column has the state.
 const STATE_COLUMN: usize = 6;
 
+/// Columns of a port.
+const PORT: u16 = 5;
+
 /// Columns of a state for which others are given up.
 const STATE: u16 = 18;
 
@@ -40,6 +43,22 @@ pub fn fit(state: &mut State, area: Rect) {
         let unended = lines_for_unended(state, height);
         state.connections.fit(height - unended);
     }
+}
+
+/// Columns that the pane needs to show all of its rows but their addresses.
+#[must_use]
+pub fn columns_wanted(state: &State) -> u16 {
+    const AROUND: u16 = 2;
+    let (number, session, service, idle, state) = measured(state);
+    OTHERS - 1 + AROUND + number + session + service + PORT + idle.saturating_sub(4) + state
+}
+
+/// Lines below the header that all rows would take.
+#[must_use]
+pub fn lines_wanted(state: &State) -> usize {
+    let now = state.clock.instant;
+    let rows = state.connections.shown();
+    rows.map(|row| 1 + usize::from(row.is_waiting(now))).take(usize::from(u8::MAX)).sum()
 }
 
 /// Draws them.
@@ -197,15 +216,27 @@ fn draw_begun(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer)
     put(buffer, Position::new(at.x + 1, at.y), room, &words, theme.faint);
 }
 
+/// Columns of the numbers, the sessions, the services, the ages and the states in view.
+fn measured(state: &State) -> (u16, u16, u16, u16, u16) {
+    let widest = |text: &dyn Fn(&ConnectionRow) -> String, least: u16| {
+        let widths = state.connections.in_view().take(usize::from(u8::MAX));
+        widths.map(|(row, _)| columns(&text(row))).fold(least, u16::max)
+    };
+    (
+        widest(&|row| format!("[{}]", row.name.number), 4),
+        widest(&|row| row.name.session(), 2),
+        widest(&|row| row.name.service.to_string(), 4),
+        widest(&|row| idle(state, row), 4),
+        widest(&|row| in_short(row.state.as_str()), 13).min(MOST_STATE),
+    )
+}
+
 fn table(state: &State, available: u16) -> Table {
     let widest = |text: &dyn Fn(&ConnectionRow) -> String, least: u16| {
         let widths = state.connections.in_view().take(usize::from(u8::MAX));
         widths.map(|(row, _)| columns(&text(row))).fold(least, u16::max)
     };
-    let number = widest(&|row| format!("[{}]", row.name.number), 4);
-    let session = widest(&|row| row.name.session(), 2);
-    let service = widest(&|row| row.name.service.to_string(), 4);
-    let idle = widest(&|row| idle(state, row), 4);
+    let (number, session, service, idle, _) = measured(state);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
     // Whose mailbox it is, is worth more than how many octets came.
     let state_least = widest(&|row| in_short(row.state.as_str()), 6).min(STATE);

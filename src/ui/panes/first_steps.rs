@@ -63,21 +63,39 @@ pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let theme = Theme::of(state.palette);
-    let all = Milestone::ALL.map(|one| ticked(state, one, one.short_name(), &theme));
-    let words = all.iter().map(|(words, _)| columns(words) + 1).sum::<u16>();
-    let mut at = Position::new(area.x + 2, area.bottom() - 1);
     let room = area.width.saturating_sub(4);
-    // The first thing to come where there is no room for all.
-    let next = all.iter().position(|(words, _)| words.starts_with('☐')).unwrap_or(0);
-    let from = if words > room { next.saturating_sub(1) } else { 0 };
-    for (words, style) in all.iter().skip(from) {
+    let mut at = Position::new(area.x + 2, area.bottom() - 1);
+    for (words, style) in strip(state, room, &theme) {
         let left = (area.right() - 2).saturating_sub(at.x);
-        if columns(words) + 2 > left {
-            return;
-        }
-        at.x += put(buffer, at, left, &format!(" {words}"), *style);
+        at.x += put(buffer, at, left, &format!(" {words}"), style);
     }
     put(buffer, at, 1, " ", theme.border);
+}
+
+/// How far the first visit is, in at most `room` columns: what is still to come is worth more than
+/// the names of what has been.
+fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
+    let fits = |strip: &Vec<(String, Style)>| {
+        strip.iter().map(|(words, _)| columns(words) + 1).sum::<u16>() <= room
+    };
+    let whole = Milestone::ALL.map(|one| ticked(state, one, one.short_name(), theme)).to_vec();
+    if fits(&whole) {
+        return whole;
+    }
+    let brief = |one: Milestone| {
+        let name = one.short_name();
+        name.split(' ').next().unwrap_or(name)
+    };
+    let brief_all = Milestone::ALL.map(|one| ticked(state, one, brief(one), theme)).to_vec();
+    if fits(&brief_all) {
+        return brief_all;
+    }
+    let reached = Milestone::ALL.into_iter().filter(|one| state.checklist.has(*one)).count();
+    let to_come = Milestone::ALL.into_iter().filter(|one| !state.checklist.has(*one));
+    let to_come = to_come.map(|one| ticked(state, one, brief(one), theme));
+    let mut strip = vec![("✓".repeat(reached), theme.good)];
+    strip.extend(to_come);
+    strip
 }
 
 fn ticked(state: &State, milestone: Milestone, name: &str, theme: &Theme) -> (String, Style) {

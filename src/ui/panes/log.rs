@@ -1,6 +1,8 @@
 //! The program's own diagnostics, which tui-logger collects. Where the pane is only a title, its
 //! newest line stands beside it.
 
+use std::ops::Range;
+
 use chrono::DateTime;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,7 +15,7 @@ use crate::app::action::{Pane, Step};
 use crate::app::state::{Clock, State};
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::{Titles, frame};
-use crate::ui::text::{cut, wrap};
+use crate::ui::text::{cut, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -114,8 +116,10 @@ impl LogFormatter for Formatter {
                 vec![line(format!(" {} ", cut(text.as_str(), most)))]
             }
             Lines::All => {
-                let pieces = wrap(text.as_str(), width).into_iter();
-                pieces.map(|piece| line(piece.to_owned())).collect()
+                let pieces = wrap_words(text.as_str(), width).into_iter();
+                let piece =
+                    |range: Range<usize>| text.as_str().get(range).unwrap_or_default().trim_end();
+                pieces.map(|range| line(piece(range).to_owned())).collect()
             }
         }
     }

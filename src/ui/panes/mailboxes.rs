@@ -11,11 +11,17 @@ use crate::ui::panes::{
     Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, grouped, line, octets, put};
+use crate::ui::text::{columns, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
 
 /// Columns of the bar that shows a mailbox's share.
 const BAR: u16 = 10;
+
+/// Columns of a name that is not cut.
+const NAME: u16 = 8;
+
+/// Which column has the number of messages.
+const COUNT_COLUMN: usize = 2;
 
 /// Columns for which the bars are given up.
 const MOST_STANDING: u16 = 20;
@@ -85,7 +91,7 @@ fn draw_row(
     let cells = [
         (sign, style),
         (row.name.as_str(), name),
-        (&messages(row), style),
+        (&counted(row, usize::from(table.width(COUNT_COLUMN))), style),
         (&octets(row.octets), style),
         (&bar(row.octets, total), theme.server),
         (&standing(state, row, at.width), theme.notice),
@@ -98,9 +104,30 @@ fn messages(row: &MailboxRow) -> String {
     row.messages.map_or_else(|| "—".to_owned(), grouped)
 }
 
+/// The count in at most `room` columns: how many there are about is worth more than no size.
+fn counted(row: &MailboxRow, room: usize) -> String {
+    let exact = messages(row);
+    match row.messages {
+        Some(count) if width(&exact) > room => in_short(count),
+        _ => exact,
+    }
+}
+
+/// In four columns: `1234`, `100K`, `1.2M`.
+fn in_short(count: u64) -> String {
+    match count {
+        0..=9_999 => count.to_string(),
+        10_000..=999_999 => format!("{}K", count / 1_000),
+        1_000_000..=9_999_999 => {
+            format!("{}.{}M", count / 1_000_000, count / 100_000 % 10)
+        }
+        _ => format!("{}M", (count / 1_000_000).min(999)),
+    }
+}
+
 /// What is worth knowing about a mailbox, the most urgent first.
-fn standing(state: &State, row: &MailboxRow, width: u16) -> String {
-    let has_words = width >= ROOM_FOR_WORDS;
+fn standing(state: &State, row: &MailboxRow, room: u16) -> String {
+    let has_words = room >= ROOM_FOR_WORDS;
     let mut words = Vec::new();
     if row.new > 0 {
         let unit = if has_words { " new" } else { "" };
@@ -140,14 +167,18 @@ fn table(state: &State, available: u16) -> Table {
         .min(MOST_STANDING);
     // What is worth knowing goes before the sizes, if there is anything.
     let standing_rank = if standing > 0 { 2 } else { 4 };
+    let standing = standing.max(4);
+    // The mark, the name, the size, and the gaps.
+    let others = 1 + NAME + 5 + standing + 4;
+    let count = if others + count > available { count.min(4) } else { count };
     Table::new(
         &[
             column("", 1, 1, 0, Side::Left),
-            column("user", 8, 24, 0, Side::Left),
+            column("user", NAME, 24, 0, Side::Left),
             column("msgs", count, count, 1, Side::Right),
             column("size", 5, 5, 3, Side::Right),
             column("share", BAR, BAR, 5, Side::Left),
-            column("", standing.max(4), u16::MAX, standing_rank, Side::Left),
+            column("", standing, u16::MAX, standing_rank, Side::Left),
         ],
         available,
     )

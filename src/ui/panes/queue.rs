@@ -58,6 +58,18 @@ pub fn lines_wanted(state: &State, width: u16) -> u16 {
     entries.saturating_mul(most_lines_of_entry(state, width))
 }
 
+/// Columns that the pane needs where replies have lines of their own.
+#[must_use]
+pub fn columns_wanted(state: &State) -> u16 {
+    const AROUND: u16 = 2;
+    // The signs, the number, tries, age, next, the button, and the gaps between them.
+    const OTHERS: u16 = 2 + 1 + 3 + 5 + 4 + 5 + 7 + 8;
+    let rows = || state.queue.items().iter().take(MEASURED);
+    let recipient = rows().map(|row| columns(row.recipient.as_str())).max().unwrap_or(0).min(40);
+    let sender = rows().map(|row| columns(row.reverse_path.as_str())).max().unwrap_or(0).min(30);
+    AROUND + OTHERS + recipient + sender
+}
+
 /// Lines of an entry: one; in a narrow pane as many more as its reply takes and there is room for.
 fn lines_of_entry(state: &State, area: Rect) -> u16 {
     let rows = below_header(inside(area)).height;

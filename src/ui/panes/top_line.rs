@@ -88,16 +88,40 @@ fn notices(state: &State) -> Vec<String> {
     fixed.chain(state.settings.notices()).collect()
 }
 
+/// How much is said of each thing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// All of it.
+    Full,
+    /// Less words.
+    Brief,
+    /// What waits for the relay is worth more than how many are connected.
+    Least,
+}
+
+/// What is said, in as much detail as there is room for.
 fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
+    let fits = |parts: &Vec<(String, Style)>| {
+        parts.iter().map(|(words, _)| columns(words)).fold(0, u16::saturating_add) <= width
+    };
+    let full = parts_in(state, width, Detail::Full);
+    if fits(&full) {
+        return full;
+    }
+    let brief = parts_in(state, width, Detail::Brief);
+    if fits(&brief) { brief } else { parts_in(state, width, Detail::Least) }
+}
+
+fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
     let theme = Theme::of(state.palette);
     let name = if width < WIDE { " mc " } else { " mailconsole " };
     let mut parts = vec![(name.to_owned(), theme.title)];
     for server in &state.servers {
         let (sign, style) = sign(server, &theme);
         parts.push((format!(" {sign} "), style));
-        parts.push((serves(state, server, width), theme.text));
+        parts.push((serves(state, server, width, detail), theme.text));
     }
-    parts.extend(relay(state, &theme));
+    parts.extend(relay(state, &theme, detail));
     if state.transcript.ring().skipped() > 0 {
         let lines = grouped(state.transcript.ring().skipped());
         parts.push((format!("  {lines} lines skipped"), theme.bad));
@@ -115,22 +139,44 @@ const fn sign(server: &Server, theme: &Theme) -> (&'static str, Style) {
     }
 }
 
-fn serves(state: &State, server: &Server, width: u16) -> String {
+fn serves(state: &State, server: &Server, width: u16, detail: Detail) -> String {
+    if detail == Detail::Least {
+        return format!("{}:{}", server.service, server.ports());
+    }
     let open = grouped(state.open(Some(server.service)));
     let unit = if width < WIDE { "" } else { " conn" };
     format!("{}:{} {open}{unit} ", server.service, server.ports())
 }
 
-fn relay(state: &State, theme: &Theme) -> Option<(String, Style)> {
+fn relay(state: &State, theme: &Theme, detail: Detail) -> Option<(String, Style)> {
+    let name = if detail == Detail::Full { "relay " } else { "" };
     if let Some(run) = queue::run(state) {
-        return Some((format!(" relay {run}"), theme.notice));
+        return Some((format!(" {name}{run}"), theme.notice));
     }
     let counts = counts(state)?;
     let style = match state.queued(RecipientState::Failed) {
         0 => theme.notice,
         _ => theme.bad,
     };
-    Some((format!(" ◷ relay {}", counts.replace(" ·", "")), style))
+    if detail == Detail::Least {
+        return Some((format!(" {}", in_signs(state)), style));
+    }
+    Some((format!(" ◷ {name}{}", counts.replace(" ·", "")), style))
+}
+
+/// `◷ 2 ✗ 1`, by the signs that the queue's entries have.
+fn in_signs(state: &State) -> String {
+    let signs = [
+        (RecipientState::Pending, "◷"),
+        (RecipientState::Failed, "✗"),
+        (RecipientState::Held, "‖"),
+        (RecipientState::Delivered, "✓"),
+    ];
+    let counts = signs.map(|(state_of, sign)| (state.queued(state_of), sign));
+    let words = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> =
+        words.map(|(count, sign)| format!("{sign} {}", text::grouped(*count))).collect();
+    words.join(" ")
 }
 
 /// `2 waiting · 1 failed`; `None` for an empty queue.
