@@ -982,7 +982,10 @@ mod tests {
     fn a_size_that_is_none_is_explained() {
         for size in ["true", "1.5", "-1", "\"1T\"", "[1]"] {
             let message = parse_file(&format!("max-message = {size}\n")).unwrap_err();
-            assert!(message.starts_with("line 1: write a number of octets"), "{message}");
+            assert!(
+                message.starts_with("line 1: max-message: write a number of octets"),
+                "{message}"
+            );
         }
     }
 
