@@ -474,6 +474,20 @@ fn what_is_worth_most_stays_longest() {
 }
 
 #[test]
+fn recipients_of_one_domain_stand_together_and_are_counted() {
+    let mut state = typical();
+    let waits = |recipient| queued(recipient, state.clock.wall, None);
+    let queue = ["a@one.example", "b@two.example", "c@one.example"].map(waits).to_vec();
+    state.overview_is(&Overview { mailboxes: vec![], queue });
+    let screen = Screen::of(state).press(&["4"]).hides("×");
+    let mut screen = screen.press(&["o"]).shows("by domain").shows("a@one.example ×2");
+    let picture = screen.picture().to_string();
+    let place = |text: &str| picture.find(text).unwrap();
+    assert!(place("c@one.example") < place("b@two.example"), "{picture}");
+    assert!(!picture.contains("b@two.example ×"), "{picture}");
+}
+
+#[test]
 fn three_columns_are_balanced_by_what_is_in_them() {
     let area = Rect::new(0, 0, 200, 60);
     let of = |state: &State, pane: Pane| {

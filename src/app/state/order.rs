@@ -89,10 +89,13 @@ fn topic(subject: &str) -> &str {
     topic
 }
 
+/// The order in which recipients of one domain stand together.
+pub const BY_DOMAIN: &str = "domain";
+
 /// Of recipients in the relay queue.
 pub const OF_QUEUE: &[Order<QueueRow>] = &[
     Order {
-        name: "domain",
+        name: BY_DOMAIN,
         words: "by domain",
         compare: |one, other| {
             let domain = |row: &QueueRow| domain(row.recipient.as_str()).to_ascii_lowercase();
@@ -116,7 +119,9 @@ pub const OF_QUEUE: &[Order<QueueRow>] = &[
     },
 ];
 
-fn domain(address: &str) -> &str {
+/// The domain of an address, as it is written.
+#[must_use]
+pub fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, domain)| domain)
 }
 

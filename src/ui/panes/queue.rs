@@ -3,6 +3,7 @@
 //! looks for: it has precedence over all other columns, and a line of its own in a narrow pane.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use ratatui::buffer::Buffer;
@@ -10,6 +11,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::app::action::{Action, Pane};
+use crate::app::state::order::{BY_DOMAIN, domain};
 use crate::app::state::rows::QueueRow;
 use crate::app::state::{SPIN, State};
 use crate::relay::board::Sent;
@@ -22,6 +24,9 @@ use crate::ui::panes::{
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{age, clock, columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
+
+/// Which column has the recipient.
+const RECIPIENT_COLUMN: usize = 3;
 
 /// Which column has the last reply.
 const REPLY_COLUMN: usize = 6;
@@ -124,12 +129,17 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     buttons::draw(&buttons(state, area), theme.title, buffer);
     let rows = below_header(inner);
     let page = usize::from(rows.height / lines);
+    let groups = Groups::of(state);
+    let mut before = None;
     for (n, (row, is_selected)) in state.queue.in_view().take(page).enumerate() {
         let Some(at) = line(rows, n * usize::from(lines)) else {
             return;
         };
         let at = Rect { height: lines, ..at };
-        draw_entry(state, &table, &state.relay.bring_up_to_date(row), is_selected, at, buffer);
+        let head = groups.as_ref().map(|groups| groups.head(row, before));
+        before = Some(row);
+        let row = state.relay.bring_up_to_date(row);
+        draw_entry(state, &table, &row, is_selected, head, at, buffer);
     }
 }
 
@@ -197,11 +207,16 @@ fn draw_entry(
     table: &Table,
     row: &QueueRow,
     is_selected: bool,
+    head: Option<Head>,
     at: Rect,
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
     let style = theme.text;
+    let recipient = match head {
+        Some(Head::First(count @ 2..)) => format!("{} ×{count}", row.recipient),
+        _ => row.recipient.as_str().to_owned(),
+    };
     let (sign, colour) = match row.sending {
         Some(_) => (spinner(state), theme.notice),
         None => sign(row.state, &theme),
@@ -211,7 +226,7 @@ fn draw_entry(
         (marks(is_selected, state.queue.is_marked(row)), style),
         (sign, colour),
         (&row.number.to_string(), style),
-        (row.recipient.as_str(), style),
+        (&recipient, style),
         (row.reverse_path.as_str(), style),
         (&row.attempts.to_string(), style),
         (&reply, colour),
@@ -220,8 +235,46 @@ fn draw_entry(
         (if row.sending.is_some() { "[ ··· ]" } else { "[Retry]" }, style),
     ];
     table.row(buffer, at, &cells);
+    if head == Some(Head::Again) {
+        let column = table.rest(Rect { height: 1, ..at }, RECIPIENT_COLUMN);
+        let room = table.width(RECIPIENT_COLUMN);
+        let local = columns(&recipient).saturating_sub(columns(domain(&recipient)) + 1).min(room);
+        let again = Rect { x: column.x + local, width: room - local, ..column };
+        buffer.set_style(again.intersection(at), theme.stamp);
+    }
     draw_reply(&reply, at, colour, buffer);
     lay_bar(state, Pane::Queue, is_selected, at, buffer);
+}
+
+/// What an entry is among those of its domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// The first in sight, of so many in the list.
+    First(usize),
+    /// A further one: its domain has been said.
+    Again,
+}
+
+/// The domains of a queue that is shown by domain, and how many entries each has.
+struct Groups<'a>(HashMap<&'a str, usize>);
+
+impl<'a> Groups<'a> {
+    fn of(state: &'a State) -> Option<Self> {
+        state.queue.order().filter(|order| order.name == BY_DOMAIN)?;
+        let mut counts = HashMap::new();
+        for row in state.queue.shown() {
+            *counts.entry(domain(row.recipient.as_str())).or_insert(0) += 1;
+        }
+        Some(Self(counts))
+    }
+
+    fn head(&self, row: &QueueRow, before: Option<&QueueRow>) -> Head {
+        let own = domain(row.recipient.as_str());
+        match before {
+            Some(before) if domain(before.recipient.as_str()) == own => Head::Again,
+            _ => Head::First(self.0.get(own).copied().unwrap_or(1)),
+        }
+    }
 }
 
 fn waited(state: &State, row: &QueueRow) -> String {
@@ -288,7 +341,10 @@ fn table(state: &State, available: u16, lines: u16) -> Table {
     let up_to_date = |row: &QueueRow| state.relay.bring_up_to_date(row);
     let signs = columns_of_marks(state.queue.marked());
     let number = columns(&state.queue.items().len().to_string());
-    let recipient = widest(&|row| columns(row.recipient.as_str()), 9, 40);
+    // Behind the first of a domain stands how many it has.
+    let is_grouped = state.queue.order().is_some_and(|order| order.name == BY_DOMAIN);
+    let count = if is_grouped { 2 + number } else { 0 };
+    let recipient = widest(&|row| columns(row.recipient.as_str()), 9, 40) + count;
     let sender = widest(&|row| columns(row.reverse_path.as_str()), 4, 30);
     let tries = widest(&|row| columns(&row.attempts.to_string()), 5, 10);
     let next = widest(&|row| columns(&next(&up_to_date(row), state.clock.wall)), 4, 6);
