@@ -65,7 +65,7 @@ async fn who_guesses_waits_longer_each_time() {
     for _ in 0..8 {
         waited.push(log_in(&mut peer, "linhphan", "wrong", "-ERR invalid*").await);
     }
-    assert!(waited[0] < 10 && waited[1] >= 100 && waited[7] >= 5_000, "{waited:?}");
+    assert!(waited[0] < 10 && waited[1] >= 100 && waited[7] >= 1_000, "{waited:?}");
     assert!(waited.is_sorted(), "{waited:?}");
     let took = log_in(&mut peer, "linhphan", "cis505", "+OK*").await;
     assert!(took < 10, "a right password waited {took} ms");
@@ -80,7 +80,7 @@ async fn new_connections_do_not_help_who_guesses() {
         let user = if guess % 2 == 0 { "linhphan" } else { "nobody" };
         log_in(&mut greeted(&guesser).await, user, &format!("word{guess}"), "-ERR invalid*").await;
     }
-    assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
     let took = log_in(&mut greeted(&other).await, "linhphan", "cis505", "+OK*").await;
     assert!(took < 10, "another address waited {took} ms");
 }
@@ -102,7 +102,7 @@ async fn what_was_said_before_does_not_wait_and_a_shutdown_ends_the_wait() {
     assert!(asked.elapsed() < Duration::from_millis(10));
     let lines = held.recorder.lines();
     assert!(
-        lines.iter().any(|line| line.contains("waits 5.0 s after wrong passwords")),
+        lines.iter().any(|line| line.contains("waits 1.0 s after wrong passwords")),
         "{lines:?}"
     );
 }

@@ -33,8 +33,9 @@ pub const LOGIN_FAILURES: u32 = 10;
 /// How long the verdict on a password waits after the first wrong one; each further one doubles it.
 pub const GUESS_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest that this becomes: mail clients wait longer for an answer.
-pub const GUESS_DELAY_MOST: Duration = Duration::from_secs(5);
+/// The longest that this becomes. Mail clients wait longer for an answer; whoever guesses gets an hour
+/// for 3,600.
+pub const GUESS_DELAY_MOST: Duration = Duration::from_secs(1);
 
 /// Wrong passwords from one address, over all its connections, that count as slips.
 pub const TYPOS: u32 = 3;
