@@ -468,8 +468,9 @@ async fn a_message_that_is_another_one_now_is_neither_deleted_nor_shown_nor_save
     let listed = operator.opens("u").await;
     // In place, as an editor does.
     std::fs::write(operator.path("u.mbox"), &after).unwrap();
-    let (one, other) = (listed[0].key, listed[1].key);
-    let all = Wish::DeleteAll(vec![one, other]);
+    // Only this one: where the list has followed already, the first may well be deleted.
+    let other = listed[1].key;
+    let all = Wish::DeleteAll(vec![other, other]);
     for wish in [Wish::Delete(other), Wish::Read(other), Wish::Save(other), all] {
         operator.wishes(wish).await;
         let words = operator.hears_words().await;
