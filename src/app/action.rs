@@ -227,6 +227,8 @@ pub enum Action {
     Wheel(Pane, Direction),
     /// Clicks into a pane, on the n-th of the rows in view if on one.
     Click(Pane, Option<usize>),
+    /// Clicks on what the command line offers, on the n-th of all.
+    ClickOffer(usize),
     /// Begins to type a filter for the focused pane.
     Filter,
     /// Goes to another match.

@@ -221,8 +221,7 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
     }
     hint_bar::draw(state, layout.hints, buffer);
     draw_overlay(state, &state.overlay, area, buffer);
-    let above = Rect { height: layout.hints.y.saturating_sub(area.y), ..area };
-    offers::draw(state, above, buffer);
+    offers::draw(state, offers::above(area, layout.hints), buffer);
 }
 
 fn draw_overlay(state: &State, overlay: &Overlay, area: Rect, buffer: &mut Buffer) {

@@ -7,8 +7,8 @@ use crate::app::action::{Action, Direction, Pane};
 use crate::app::state::{Overlay, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
-    below_header, compose, connections, hint_bar, inside, question, queue, queue_entry, reader,
-    servers, tiles, top_line, transcript,
+    below_header, compose, connections, hint_bar, inside, offers, question, queue, queue_entry,
+    reader, servers, tiles, top_line, transcript,
 };
 
 /// What the mouse does on this screen, whose panes share `area`.
@@ -34,6 +34,10 @@ fn wheel(layout: &Layout, at: Position, direction: Direction) -> Option<Action> 
 fn clicked(state: &State, layout: &Layout, area: Rect, at: Position) -> Option<Action> {
     if layout.hints.contains(at) {
         return hint_bar::button_at(state, layout.hints, at);
+    }
+    let above = offers::above(area, layout.hints);
+    if offers::covers(state, above, at) {
+        return offers::action_at(state, above, at);
     }
     match &state.overlay {
         Overlay::None => {}

@@ -512,6 +512,16 @@ fn what_can_be_said_is_listed_with_a_sentence_and_its_key() {
 }
 
 #[test]
+fn a_click_on_a_command_types_it_and_another_does_it() {
+    let screen = Screen::of(typical()).sized((120, 40)).press(&[":", "z", "o"]);
+    let screen = screen.click("Give the whole screen").shows("▸ zoom").shows(":zoom");
+    // Neither does anything to the panes beneath.
+    let screen = screen.click("Commands").shows(":zoom");
+    let screen = screen.click("Give the whole screen").hides("Commands");
+    assert!(screen.state.zoomed);
+}
+
+#[test]
 fn filters_that_were_typed_before_come_back() {
     let screen = Screen::of(typical()).sized((120, 40));
     let screen = screen.press(&["2", "/", "N", "O", "O", "P", "⏎", "Esc"]);
@@ -1541,6 +1551,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => (pane, prop::option::of(0..40_usize))
             .prop_map(|(pane, row)| Action::Click(pane, row)),
         1 => prop::option::of(0..40_usize).prop_map(Action::ClickReader),
+        1 => (0..40_usize).prop_map(Action::ClickOffer),
         1 => (prop::sample::select(Field::ALL.to_vec()), 0..40_usize)
             .prop_map(|(field, row)| Action::ClickField(field, row)),
     ]

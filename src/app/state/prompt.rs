@@ -78,6 +78,24 @@ impl Prompt {
         self.completion = (completion.candidates.len() > 1).then_some(completion);
     }
 
+    /// Goes on as the n-th of the candidates.
+    pub fn choose(&mut self, nth: usize, candidates: impl FnOnce(&str) -> Vec<String>) {
+        let (typed, candidates) = match self.completion.take() {
+            Some(Completion { typed, candidates, .. }) => (typed, candidates),
+            None => (self.text().to_owned(), candidates(self.text())),
+        };
+        if let Some(line) = candidates.get(nth) {
+            self.input = Input::new(line.clone());
+        }
+        self.completion = Some(Completion { typed, candidates, at: nth });
+    }
+
+    /// Which of the candidates the line is.
+    #[must_use]
+    pub fn chosen(&self) -> Option<usize> {
+        self.completion.as_ref().map(|completion| completion.at)
+    }
+
     /// Brings back a line that was typed before, or a later one.
     pub fn recall(&mut self, history: &mut History, step: Step) {
         let line = match step {

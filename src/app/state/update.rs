@@ -41,6 +41,7 @@ impl State {
             Action::Find(direction) => self.find(direction),
             Action::Edit(request) => self.edit(request),
             Action::Complete(direction) => self.complete(direction),
+            Action::ClickOffer(nth) => return self.click_offer(nth),
             Action::Field(direction) => self.form.go(direction),
             Action::Submit => return self.submit(),
             Action::Confirm => return self.confirm(),
@@ -372,6 +373,17 @@ impl State {
             prompt.complete(direction, |line| self.candidates(line));
         }
         self.prompt = Some(prompt);
+    }
+
+    /// The first click on an offer types it, another does it.
+    fn click_offer(&mut self, nth: usize) -> Option<Command> {
+        let mut prompt = self.prompt.take()?;
+        let is_chosen = prompt.chosen() == Some(nth);
+        if !is_chosen {
+            prompt.choose(nth, |line| self.candidates(line));
+        }
+        self.prompt = Some(prompt);
+        if is_chosen { self.confirm() } else { None }
     }
 
     fn confirm(&mut self) -> Option<Command> {

@@ -1,9 +1,10 @@
 //! What the command line offers, in a list above it: name, sentence, key.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{BorderType, Clear, Widget};
 
+use crate::app::action::Action;
 use crate::app::state::Extent;
 use crate::app::state::State;
 use crate::app::state::offers::Offer;
@@ -19,17 +20,16 @@ const MOST_LINES: u16 = 12;
 /// Wider than this the key would be far from its name.
 const MOST_COLUMNS: u16 = 100;
 
+/// What of the screen is above the hints.
+#[must_use]
+pub fn above(area: Rect, hints: Rect) -> Rect {
+    Rect { height: hints.y.saturating_sub(area.y), ..area }
+}
+
 /// Draws the list above the line in which is typed, if it is a command.
 pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
-    let Some(prompt) = state.prompt.as_ref().filter(|one| one.purpose == Purpose::Command) else {
-        return;
-    };
+    let Some(List { prompt, offers, at, area }) = list(state, above) else { return };
     let theme = Theme::of(state.palette);
-    let (offers, at) = offered(state, prompt);
-    let wanted = u16::try_from(offers.len()).unwrap_or(u16::MAX).clamp(1, MOST_LINES);
-    let height = (wanted + 2).min(above.height / 2).max(3).min(above.height);
-    let width = above.width.min(MOST_COLUMNS);
-    let area = Rect { y: above.bottom() - height, height, width, ..above };
     Clear.render(area, buffer);
     buffer.set_style(area, theme.base);
     mend_wide(area, buffer);
@@ -42,7 +42,7 @@ pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
         return;
     }
     let page = usize::from(inner.height);
-    let above = (at.map_or(0, |at| at + 1)).saturating_sub(page);
+    let above = first_in_view(at, inner);
     let table = table(&offers, inner.width);
     for (n, offer) in offers.iter().enumerate().skip(above).take(page) {
         if let Some(row) = line(inner, n - above) {
@@ -50,6 +50,45 @@ pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
         }
     }
     scroll_bar(area, buffer, &theme, Extent { above, page, all: offers.len() });
+}
+
+/// The list as it is shown.
+struct List<'a> {
+    prompt: &'a Prompt,
+    offers: Vec<Offer>,
+    /// Which of them the line is.
+    at: Option<usize>,
+    area: Rect,
+}
+
+fn list(state: &State, above: Rect) -> Option<List<'_>> {
+    let prompt = state.prompt.as_ref().filter(|one| one.purpose == Purpose::Command)?;
+    let (offers, at) = offered(state, prompt);
+    let wanted = u16::try_from(offers.len()).unwrap_or(u16::MAX).clamp(1, MOST_LINES);
+    let height = (wanted + 2).min(above.height / 2).max(3).min(above.height);
+    let width = above.width.min(MOST_COLUMNS);
+    let area = Rect { y: above.bottom() - height, height, width, ..above };
+    Some(List { prompt, offers, at, area })
+}
+
+fn first_in_view(at: Option<usize>, inner: Rect) -> usize {
+    at.map_or(0, |at| at + 1).saturating_sub(inner.height.into())
+}
+
+/// Whether the list covers a place of the screen.
+#[must_use]
+pub fn covers(state: &State, above: Rect, at: Position) -> bool {
+    list(state, above).is_some_and(|list| list.area.contains(at))
+}
+
+/// What a click on the list does.
+#[must_use]
+pub fn action_at(state: &State, above: Rect, at: Position) -> Option<Action> {
+    let list = list(state, above)?;
+    let inner = inside(list.area);
+    let row = inner.contains(at).then(|| usize::from(at.y - inner.y))?;
+    let nth = first_in_view(list.at, inner) + row;
+    (nth < list.offers.len()).then_some(Action::ClickOffer(nth))
 }
 
 /// What is offered, and which of that the line is already.
