@@ -28,10 +28,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The same where looks take long, because a large mailbox that another program has appended to is
 /// read: so many times as long as the last one took, so that looking on is never what a machine is
 /// busy with.
-const PAUSE_FACTOR: u32 = 10;
+const PAUSE_FACTOR: u32 = 5;
 
 /// But no longer than this.
-const PAUSE_MOST: Duration = Duration::from_secs(5);
+const PAUSE_MOST: Duration = Duration::from_secs(2);
 
 /// Until the next look when the last one found a file locked by somebody else, whose unlocking the
 /// kernel does not tell.
