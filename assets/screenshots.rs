@@ -53,7 +53,7 @@ fn main() {
     let mut slow = connect(smtp);
     say_all(&mut slow, &["EHLO [127.0.0.1]", "HELO [127.0.0.1]", "MAIL FROM:<bcpierce@localhost>"]);
     slow.write_all(b"RCPT TO:<linhp").unwrap();
-    let console = console.shows("RCPT TO:<linhp").shows("TRANSACTION").shows("locked [");
+    let console = console.shows("RCPT TO:<linhp").shows("TRANS linhphan").shows("locked [");
     let console = console.shows("mqueue").shows("1 450 4.2.1");
     picture(&console, "console");
     let console = console.press("v").shows("C: RCPT TO:<linhp …");
