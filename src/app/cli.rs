@@ -557,7 +557,7 @@ pub struct Seconds(pub NonZeroU64);
 #[serde(try_from = "toml::Value")]
 pub struct Count(pub NonZeroUsize);
 
-/// The port of somebody else, which is not 0.
+/// A port of another machine: 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub struct HostPort(pub NonZeroU16);

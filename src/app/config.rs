@@ -84,7 +84,7 @@ pub enum Shown {
     Raw,
 }
 
-/// With what in the queue something is to be done: with all that fits all of it.
+/// Which entries of the queue are meant: those that fit all that is said here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meant {
     /// Those that are named, if any are.
@@ -237,7 +237,7 @@ pub enum Purpose {
 }
 
 impl Mailboxes {
-    /// For whoever only wants the queue; users that are named are not made.
+    /// The same, for a command about the queue: it makes no mailboxes.
     fn for_queue(self) -> Self {
         Self { users: Vec::new(), purpose: Purpose::Queue, ..self }
     }
@@ -286,7 +286,7 @@ pub enum ConfigError {
     /// Entries are named, and so are all.
     #[error("--all is given with an ID: name the entries, or say --all")]
     AllAndSome,
-    /// More than one entry, where one is to be shown.
+    /// Several entries are named, and only one can be shown.
     #[error("{0} is no directory: name the directory, and then the ID of one entry")]
     OneEntry(String),
     /// A password that would be sent in the clear.
@@ -593,13 +593,13 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
     })
 }
 
-/// The password of every user where nobody chooses one; it is public.
+/// The password of every user unless another is chosen. Everybody can know it.
 pub const PUBLIC_PASSWORD: &str = "cis505";
 
 /// Octets of a password: what the longest line has room for behind `PASS`.
 const PASSWORD_MOST: usize = limits::LINE_OCTETS - "PASS ".len();
 
-/// A password that no client can say lets nobody in.
+/// Refuses a password that no client could send.
 fn password(given: Option<String>) -> Result<Arc<str>, ConfigError> {
     let password = given.unwrap_or_else(|| PUBLIC_PASSWORD.into());
     if password.contains(['\r', '\n']) || password.len() > PASSWORD_MOST {
@@ -611,7 +611,7 @@ fn password(given: Option<String>) -> Result<Arc<str>, ConfigError> {
     Ok(password.into())
 }
 
-/// Servers that take nobody are of no use.
+/// Refuses a limit of no connections at all.
 fn connections_most(given: Option<usize>) -> Result<usize, ConfigError> {
     match given {
         Some(0) => Err(ConfigError::Unfit {

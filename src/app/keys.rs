@@ -358,7 +358,7 @@ pub enum KeymapError {
         /// Who wants it too.
         other: &'static str,
     },
-    /// Without this one nobody finds the way.
+    /// It is needed to find everything else.
     #[error("{0} needs a key: name one, or leave the line out")]
     NoKey(&'static str),
     /// This one must always work.
@@ -369,7 +369,7 @@ pub enum KeymapError {
 /// The key that always quits.
 const ALWAYS_QUITS: Key = Key::Control('c');
 
-/// What needs a key, so that nobody is lost.
+/// What must have a key: with these everything else can be found.
 const NEEDED: [&str; 6] = ["back", "command", "down", "help", "quit", "up"];
 
 /// Which keys do what, for this user.

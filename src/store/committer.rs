@@ -369,12 +369,20 @@ impl Burst {
 
     /// Adds what has come since it was decided to write these.
     fn gather(&mut self, deliveries: &mut Vec<Delivery>) {
-        if self.size == Size::Small {
-            let mut turns = self.committer.lock();
-            match &self.locked {
-                Some(locked) => turns.more_for(&locked.names, deliveries),
-                None => turns.join(&mut self.files, deliveries),
+        if self.size == Size::Large {
+            return;
+        }
+        let mut turns = self.committer.lock();
+        let others = match &self.locked {
+            Some(locked) => {
+                turns.more_for(&locked.names, deliveries);
+                Vec::new()
             }
+            None => turns.join(&mut self.files, deliveries),
+        };
+        drop(turns);
+        for start in others {
+            run(&self.committer, start);
         }
     }
 

@@ -42,6 +42,17 @@ pub struct Files {
     identity: (u64, u64),
 }
 
+/// What has a name in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// There is nothing of that name.
+    Nothing,
+    /// A regular file, in this state.
+    Regular(Stamp),
+    /// Something else: a link, a directory, a FIFO.
+    Other,
+}
+
 /// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
@@ -169,20 +180,25 @@ impl Files {
     /// The state of the regular file `name`; `None` if there is no file of that name, or it is
     /// something else (a link, a directory, a FIFO).
     pub fn regular(&self, name: &str) -> io::Result<Option<Stamp>> {
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
-                Ok(Some(Stamp::of(&stat)))
-            }
-            Ok(_) | Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(match self.look(name)? {
+            Named::Regular(stamp) => Some(stamp),
+            Named::Nothing | Named::Other => None,
+        })
     }
 
     /// Whether something that is no regular file has the name.
     pub fn is_irregular(&self, name: &str) -> io::Result<bool> {
+        Ok(matches!(self.look(name)?, Named::Other))
+    }
+
+    /// What has the name. One system call.
+    pub fn look(&self, name: &str) -> io::Result<Named> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(!FileType::from_raw_mode(stat.st_mode).is_file()),
-            Err(Errno::NOENT) => Ok(false),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                Ok(Named::Regular(Stamp::of(&stat)))
+            }
+            Ok(_) => Ok(Named::Other),
+            Err(Errno::NOENT) => Ok(Named::Nothing),
             Err(error) => Err(error.into()),
         }
     }

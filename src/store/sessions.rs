@@ -183,3 +183,27 @@ pub fn noted_in(side: File) -> Option<i32> {
     side.take(SIDE_FILE_READ).read_to_string(&mut noted).ok()?;
     noted.trim().parse().ok().filter(|&id| id > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn side_files_that_no_session_has_are_removed_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Arc::new(Files::open(dir.path()).unwrap());
+        let sessions = Arc::new(Sessions::default());
+        let name = FileName::from("u.mbox");
+        let held = SessionLock::take(&sessions, &files, &name).unwrap().unwrap();
+        for left in [".left.mbox.pop", ".not-ours.pop", "left.mbox.pop"] {
+            std::fs::write(dir.path().join(left), "1\n").unwrap();
+        }
+        remove_left(&files).unwrap();
+        let mut names = files.names(9).unwrap();
+        names.retain(|name| !name.trim_matches('.').is_empty());
+        names.sort_unstable();
+        assert_eq!(names, [".not-ours.pop", ".u.mbox.pop", "left.mbox.pop"]);
+        drop(held);
+        assert!(!dir.path().join(".u.mbox.pop").exists());
+    }
+}

@@ -105,7 +105,9 @@ impl<R> Turns<R> {
         if size == Some(Size::Small) {
             self.writing_small = false;
         }
-        self.call_in()
+        let (batch, mut starts) = self.call_in(None);
+        starts.extend(batch.map(Start::Batch));
+        starts
     }
 
     /// Adds the small deliveries that have come for the files of a batch to `deliveries`; none if
@@ -125,42 +127,29 @@ impl<R> Turns<R> {
     }
 
     /// Adds the small deliveries that can begin to a batch which has begun, and their files to its
-    /// `files`.
-    pub fn join(&mut self, files: &mut BTreeSet<FileName>, deliveries: &mut Vec<Delivery>) {
-        if self.waiting.is_empty() {
-            return;
+    /// `files`. Returns whoever else can begin now.
+    pub fn join(
+        &mut self,
+        files: &mut BTreeSet<FileName>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Vec<Start<R>> {
+        let octets = deliveries.iter().map(Delivery::octets).sum();
+        let begun = (mem::take(files), mem::take(deliveries));
+        let begun = Batch { files: begun.0, deliveries: begun.1, size: Size::Small, octets };
+        let (batch, others) = self.call_in(Some(begun));
+        if let Some(batch) = batch {
+            (*files, *deliveries) = (batch.files, batch.deliveries);
         }
-        let mut batch = Batch {
-            octets: deliveries.iter().map(Delivery::octets).sum(),
-            files: mem::take(files),
-            deliveries: mem::take(deliveries),
-            size: Size::Small,
-        };
-        let mut passed_over: HashSet<FileName> = HashSet::new();
-        for waiting in mem::take(&mut self.waiting) {
-            let is_free = |file: &FileName| {
-                !passed_over.contains(file)
-                    && (!self.busy.contains(file) || batch.files.contains(file))
-            };
-            if !waiting.is_small() || !batch.has_room() || !waiting.files().all(is_free) {
-                passed_over.extend(waiting.files().map(Arc::clone));
-                self.waiting.push_back(waiting);
-                continue;
-            }
-            self.no_longer_waits(&waiting);
-            if let Some(delivery) = waiting.delivery() {
-                self.busy.extend(batch.add(delivery));
-            }
-        }
-        (*files, *deliveries) = (batch.files, batch.deliveries);
+        others
     }
 
     /// All whose turn it is. Who comes later does not overtake somebody who waits for the same
-    /// file; all small deliveries that can begin are one batch.
-    fn call_in(&mut self) -> Vec<Start<R>> {
+    /// file; all small deliveries that can begin are one batch, which is that which has begun, if
+    /// one has.
+    fn call_in(&mut self, begun: Option<Batch>) -> (Option<Batch>, Vec<Start<R>>) {
         let mut passed_over: HashSet<FileName> = HashSet::new();
         let mut starts = Vec::new();
-        let mut batch: Option<Batch> = None;
+        let mut batch = begun;
         for waiting in mem::take(&mut self.waiting) {
             let free = |file: &FileName| {
                 let ours = batch.as_ref().is_some_and(|batch| batch.files.contains(file));
@@ -183,8 +172,7 @@ impl<R> Turns<R> {
                 },
             }
         }
-        starts.extend(batch.map(Start::Batch));
-        starts
+        (batch, starts)
     }
 
     fn has_room_for(&self, waiting: &Waiting<R>, batch: Option<&Batch>) -> bool {

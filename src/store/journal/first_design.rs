@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::store::files::{Access, Creation, Files, Stamp};
+use crate::store::files::{Access, Creation, Files, Named, Stamp};
 use crate::store::journal::mend::{Section, cut};
 use crate::store::journal::torn;
 use crate::store::lock::LockedFile;
@@ -53,11 +53,13 @@ pub fn recover(
     locked: &LockedFile,
 ) -> io::Result<Recovered> {
     let name = file_name(mailbox);
-    let Some(stamp) = files.regular(&name)? else {
-        if files.is_irregular(&name)? {
+    let stamp = match files.look(&name)? {
+        Named::Regular(stamp) => stamp,
+        Named::Nothing => return Ok(Recovered::Whole),
+        Named::Other => {
             files.clear(&name)?;
+            return Ok(Recovered::Whole);
         }
-        return Ok(Recovered::Whole);
     };
     let identity = Stamp::of_file(locked.file())?.identity;
     let mut recovered = Recovered::Whole;

@@ -165,7 +165,10 @@ pub fn cut(
 
 /// The last octets before `end`, enough to see whether an empty line ends there.
 pub fn last_octets(file: &File, end: u64) -> io::Result<Vec<u8>> {
-    Section::read(file, end.saturating_sub(3)..end)
+    let start = end.saturating_sub(3);
+    let mut octets = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut octets, start)?;
+    Ok(octets)
 }
 
 /// Messages that were acknowledged, and that the machine may have lost when it was started anew.

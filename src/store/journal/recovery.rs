@@ -473,6 +473,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_completed_in_the_middle_of_what_another_program_has_moved() {
+        let scene = Scene::new();
+        let (journal, _) = scene.begin(&[ONE], OLD.len());
+        drop(journal);
+        // Only the size of the message had reached the disk; then something before it was removed.
+        let moved = format!("{}{}", OLD.replace("old", ""), "\0".repeat(ONE.len() + 40));
+        std::fs::write(scene.path("u.mbox"), moved).unwrap();
+        scene.pretend_another_boot();
+        let recovery = Recovery::new(scene.anchor.files(), Durability::Synced);
+        while let Outcome::Again = recovery.recover("u.mbox", &scene.lock(), Vec::new).unwrap() {}
+        let there = std::fs::read_to_string(scene.path("u.mbox")).unwrap();
+        assert!(there.ends_with(&format!("\n{ONE}")), "{there:?}");
+    }
+
+    #[test]
     fn a_copy_that_took_the_mailboxs_place_is_completed_also_where_it_is_no_mbox() {
         let scene = Scene::new();
         std::fs::write(scene.path("u.mbox"), "").unwrap();
