@@ -5,7 +5,8 @@
 
 One line a check: `PASS name`, or `FAIL name: what was sent, what came, what the rule says`; then
 a line that counts them. Exit status 1 if a check failed. Knows nothing of the source: bytes go
-in, replies and files come out. Python 3.9 and its standard library; loopback only.
+in, replies and files come out. "protocol 3.6" in a rule is that section of docs/protocol.md, "files
+4.1" that of docs/files.md, "RFC" the RFC. Python 3.9 and its standard library; loopback only.
 """
 
 import argparse

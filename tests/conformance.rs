@@ -1,4 +1,5 @@
-//! Every rule of the texts, tried from outside: `conformance.py` against the program as built.
+//! Every rule of docs/protocol.md and docs/files.md, tried from outside: `conformance.py` against
+//! the program as built.
 
 mod program;
 

@@ -9,7 +9,7 @@ use memchr::memchr;
 
 use super::CheckError;
 
-/// Octets of a line that the tester reads, its line end among them (testers.md).
+/// Octets of a line that the tester reads, its line end among them (protocol 8.1).
 pub(super) const LONGEST_LINE: usize = 5_000;
 
 /// A connected server.

@@ -1,5 +1,5 @@
-"""The mail directory itself removed, replaced, or made again while the servers run (spec 8: a file
-appears or disappears while the servers run: the user does too)."""
+"""The mail directory itself removed, replaced, or made again while the servers run (files 1.2
+and 2.2)."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from rules.checks import check, holds, same, table
 from rules.console import eventually, mbox, read, write
 from rules.pop3 import ONE, THREE, TWO, login_soon, mailbox
 
-ANEW = "spec 8: A file appears or disappears while the servers run: the user does too; a directory that is another now is opened anew, and that is said"
+ANEW = "files 2.2: a user comes and goes with the file; files 1.2: a directory that is another now is opened anew, and that is said"
 
 
 def removed_and_made(directory):
@@ -87,7 +87,7 @@ def _(hall, how):
         same(read(mbox(directory, "u")), mailbox(ONE, THREE), "the new mailbox")
 
 
-@check("directory: removed and not made again", ANEW + "; reliability B.3: an answer, not a dropped connection")
+@check("directory: removed and not made again", ANEW + "; protocol 4.4: an answer, not a dropped connection")
 def _(hall):
     console, directory = hall.own()
     with console:

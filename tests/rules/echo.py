@@ -1,11 +1,11 @@
-"""The echo server (spec 5, conformance 1)."""
+"""The echo server (protocol 2)."""
 
 from rules.checks import check, table
 
-TABLE = "spec 5: the table of the echo server"
+TABLE = "protocol 2.1: the table of the echo server"
 
 
-@check("echo: greets with its author", "spec 5: `+OK Server ready (Author: FULL NAME / LOGIN)`")
+@check("echo: greets with its author", "protocol 2.1: `+OK Server ready (Author: FULL NAME / LOGIN)`")
 def _(hall):
     hall.echo().alive().close()
 
@@ -43,7 +43,7 @@ def _(hall, sent, wanted):
     peer.alive().close()
 
 
-@table("spec 5: QUIT: `+OK Goodbye!`, then close; spec 4: commands are case-insensitive", [
+@table("protocol 2.1: QUIT: `+OK Goodbye!`, then close; protocol 1.2: commands are case-insensitive", [
     (f"echo: {word} says goodbye and closes", word) for word in ("QUIT", "quit", "QuIt")
 ])
 def _(hall, word):
@@ -52,14 +52,14 @@ def _(hall, word):
     peer.ends()
 
 
-@check("echo: an overlong line", "spec 5: `-ERR Line too long`")
+@check("echo: an overlong line", "protocol 2.1: `-ERR Line too long`")
 def _(hall):
     peer = hall.echo()
     peer.say("ECHO " + "x" * 9000, "-ERR Line too long")
     peer.alive().close()
 
 
-@check("echo: 300 connections at once", "conformance 1: >= 100 concurrent connections")
+@check("echo: 300 connections at once", "protocol 2.2: hundreds of connections at once")
 def _(hall):
     peers = [hall.echo() for _ in range(300)]
     for number, peer in enumerate(peers):
@@ -70,7 +70,7 @@ def _(hall):
         peer.close()
 
 
-@check("echo: 300 connections one after the other", "conformance 1: unlimited sequential connections")
+@check("echo: 300 connections one after the other", "protocol 2.2: any number one after the other")
 def _(hall):
     for _ in range(300):
         peer = hall.echo()

@@ -1,4 +1,4 @@
-"""Idle clients, and how the program ends (spec 4, conformance 0.10)."""
+"""Idle clients, and how the program ends (protocol 1.9 and 1.11)."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from rules.lines import connect
 from rules.pop3 import ONE, mailbox
 
 FAREWELLS = {"echo": "-ERR Server shutting down", "pop3": "-ERR Server shutting down", "smtp": "421 localhost Server shutting down"}
-END = "spec 4: every open connection is sent the farewell, then closed, then the process ends"
+END = "protocol 1.11: every open connection is sent the farewell, then closed, then the process ends"
 
 
 @table(END, [(f"ending: {name}", getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")])
@@ -52,7 +52,7 @@ def _(hall):
         same([read(mbox(directory, "u")), read(mbox(directory, "v"))], [mailbox(ONE), b""], "the mailboxes")
 
 
-@check("ending: under a second with 100 clients", "spec 4: in under a second with 100 clients", alone=True)
+@check("ending: under a second with 100 clients", "protocol 1.11: in under a second with 100 clients", alone=True)
 def _(hall):
     console, _ = hall.own()
     with console:
@@ -91,7 +91,7 @@ def _(hall):
         same([name for name in os.listdir(directory) if name.endswith((".lock", ".fresh"))], [], "left files")
 
 
-@check("ending: only mailboxes are left in DIR", "conformance 0.10: a delivery is finished or undone; reliability B.3: locks removed")
+@check("ending: only mailboxes are left in DIR", "protocol 1.11: a delivery is finished; locks are removed, and only mail is left")
 def _(hall):
     console, directory = hall.own()
     with console:
@@ -106,7 +106,7 @@ def _(hall):
         same(sorted(os.listdir(directory)), ["mqueue", "u.mbox"], "the files in DIR")
 
 
-@check("ending: under -v the farewell stands in the transcript", "spec 3; spec 4")
+@check("ending: under -v the farewell stands in the transcript", "protocol 6.1; protocol 1.11")
 def _(hall):
     console, _ = hall.own("-v")
     with console:
@@ -119,7 +119,7 @@ def _(hall):
         same(tail, ["S: " + FAREWELLS["smtp"], "Connection closed"], "the end of the transcript")
 
 
-@check("ending: --domain stands in the farewell", "spec 2: --domain; spec 4: `421 localhost Server shutting down`")
+@check("ending: --domain stands in the farewell", "protocol 7.2: --domain; protocol 1.11: `421 localhost Server shutting down`")
 def _(hall):
     console, _ = hall.own("--domain", "mail.example.org")
     with console:
@@ -142,7 +142,7 @@ class Foreign:
         self.file.close()
 
 
-@check("ending: a delivery in progress is finished and answered first", "spec 4: A delivery or POP3 update in progress is finished and answered first")
+@check("ending: a delivery in progress is finished and answered first", "protocol 1.11: A delivery or POP3 update in progress is finished and answered first")
 def _(hall):
     console, directory = hall.own(users=("u", "v"))
     write(mbox(directory, "v"), mailbox(ONE))
@@ -167,7 +167,7 @@ def _(hall):
         same(read(mbox(directory, "v")), b"", "the mailbox behind UPDATE")
 
 
-@check("ending: a second Ctrl+C ends at once", "spec 4: A second Ctrl+C ends at once")
+@check("ending: a second Ctrl+C ends at once", "protocol 1.11: A second Ctrl+C ends at once")
 def _(hall):
     console, directory = hall.own()
     with console:
@@ -186,7 +186,7 @@ def _(hall):
         same(read(mbox(directory, "u")), b"", "the mailbox")
 
 
-@check("ending: the ports are at once reusable", "conformance 0.10: port at once reusable (SO_REUSEADDR)")
+@check("ending: the ports are at once reusable", "protocol 1.1: port at once reusable (SO_REUSEADDR)")
 def _(hall):
     console, directory = hall.own()
     arguments = ["--no-tui", "--dir", directory]
@@ -204,7 +204,7 @@ def _(hall):
         console.smtp().alive()
 
 
-@check("ending: kill -9 loses nothing that was acknowledged", "spec 6: `250 OK` after the dot is a promise")
+@check("ending: kill -9 loses nothing that was acknowledged", "protocol 3.8: `250 OK` after the dot is a promise")
 def _(hall):
     console, directory = hall.own()
     with console:
@@ -217,14 +217,14 @@ def _(hall):
         same(console.pop3().login("u").everything(), [b"kept\r\n", b"next\r\n"], "the mailbox")
 
 
-IDLE = "spec 4: Idle limit (`--idle SECONDS` changes it)"
+IDLE = "protocol 1.9: Idle limit (`--idle SECONDS` changes it)"
 
 
 def idle(hall, *users):
     return hall.own("--idle", "1", users=users or ("u",))
 
 
-@check("idle: SMTP is told 421 and closed, in every state", IDLE + "; conformance 2.5: then `421`, close")
+@check("idle: SMTP is told 421 and closed, in every state", IDLE + ": then `421`, close")
 def _(hall):
     console, directory = idle(hall)
     with console:
@@ -239,7 +239,7 @@ def _(hall):
         same(read(mbox(directory, "u")), b"", "the mailbox")
 
 
-@check("idle: POP3 is closed without a word and without UPDATE", "spec 7: An idle session is closed after 10 min without a word and without UPDATE")
+@check("idle: POP3 is closed without a word and without UPDATE", "protocol 1.9: An idle session is closed after 10 min without a word and without UPDATE")
 def _(hall):
     console, directory = idle(hall, "u", "v")
     write(mbox(directory, "u"), mailbox(ONE))
@@ -275,7 +275,7 @@ def _(hall):
                 peer.alive()
 
 
-@check("idle: --idle 0 is for ever", "--help: 0 for ever")
+@check("idle: --idle 0 is for ever", "protocol 1.9: 0 is for ever")
 def _(hall):
     console, _ = hall.own("--idle", "0")
     with console:

@@ -1,4 +1,4 @@
-"""Lines, pieces of lines, and connections, as all three servers must treat them (spec 4)."""
+"""Lines, pieces of lines, and connections, as all three servers must treat them (protocol 1)."""
 
 import os
 import random
@@ -31,9 +31,9 @@ def good(peer):
     return command.encode() + b"\r\n", reply
 
 
-ENDS = "spec 4: lines end in CRLF and only in CRLF"
-PIECES = "spec 4: input arrives in arbitrary pieces; pipelined commands are answered in order"
-LONG = "spec 4: a longer line is answered once with the protocol's error, its rest is discarded"
+ENDS = "protocol 1.2: lines end in CRLF and only in CRLF"
+PIECES = "protocol 1.3: input arrives in arbitrary pieces; pipelined commands are answered in order"
+LONG = "protocol 1.4: a longer line is answered once with the protocol's error, its rest is discarded"
 
 
 @each("byte by byte", PIECES)
@@ -91,7 +91,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("replies of one batch leave in few writes", "spec 4: replies of one batch leave in as few writes as possible")
+@each("replies of one batch leave in few writes", "protocol 1.3: replies of one batch leave in as few writes as possible")
 def _(hall, server):
     peer = connect(hall, server)
     command, reply = good(peer)
@@ -169,7 +169,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("a line of 1,000 octets is read", "spec 4: a line may be at least 1,000 octets long")
+@each("a line of 1,000 octets is read", "protocol 1.4: a line may be at least 1,000 octets long")
 def _(hall, server):
     peer = connect(hall, server)
     if server == "echo":
@@ -179,7 +179,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("a line of 4,096 octets is read", "spec 4: limit: 4,096")
+@each("a line of 4,096 octets is read", "protocol 1.4: limit: 4,096")
 def _(hall, server):
     peer = connect(hall, server)
     start = "ECHO " if server == "echo" else "BLAH "
@@ -264,7 +264,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-NUL = "spec 4: NUL and 8-bit bytes in a line harm nothing; conformance 0.6: NUL: error, whole line refused"
+NUL = "protocol 1.5: NUL and 8-bit bytes in a line harm nothing; NUL: error, whole line refused"
 
 
 @table(NUL, [
@@ -284,7 +284,7 @@ def _(hall, server, line):
     peer.alive().close()
 
 
-@table("spec 4: 8-bit bytes in a line harm nothing", [
+@table("protocol 1.5: 8-bit bytes in a line harm nothing", [
     (f"{server}: 8-bit octets as a command", server) for server in NAMES
 ])
 def _(hall, server):
@@ -294,7 +294,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("every octet as a line of its own", "spec 4: NUL and 8-bit bytes harm nothing; no stray bytes")
+@each("every octet as a line of its own", "protocol 1.5: NUL and 8-bit bytes harm nothing; protocol 1.6: no stray bytes")
 def _(hall, server):
     peer = connect(hall, server)
     octets = [bytes([o]) for o in range(256) if o not in (10, 13)]
@@ -303,7 +303,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("the end of the stream in the middle of a line runs nothing", "conformance 0.7: the fragment is not executed")
+@each("the end of the stream in the middle of a line runs nothing", "protocol 1.8: the fragment is not executed")
 def _(hall, server):
     peer = connect(hall, server)
     peer.send(b"QUIT")
@@ -311,7 +311,7 @@ def _(hall, server):
     peer.ends()
 
 
-@each("QUIT and a CR at the end of the stream is no QUIT", "conformance 0.7: the fragment is not executed")
+@each("QUIT and a CR at the end of the stream is no QUIT", "protocol 1.8: the fragment is not executed")
 def _(hall, server):
     peer = connect(hall, server)
     peer.send(b"QUIT\r")
@@ -319,7 +319,7 @@ def _(hall, server):
     peer.ends()
 
 
-@each("a half-closed connection is answered, then closed", "conformance 0.7: half-close counts as EOF: close")
+@each("a half-closed connection is answered, then closed", "protocol 1.8: half-close counts as EOF: close")
 def _(hall, server):
     peer = connect(hall, server)
     command, reply = good(peer)
@@ -329,7 +329,7 @@ def _(hall, server):
     peer.ends()
 
 
-@each("what is pipelined behind QUIT is ignored", "conformance 0.8: close; ignore what was pipelined behind it")
+@each("what is pipelined behind QUIT is ignored", "protocol 1.10: close; ignore what was pipelined behind it")
 def _(hall, server):
     peer = connect(hall, server)
     command, reply = good(peer)
@@ -338,7 +338,7 @@ def _(hall, server):
     peer.ends()
 
 
-@each("the reply to QUIT is not lost in a flood behind it", "conformance 0.8: the last reply is not destroyed by an RST")
+@each("the reply to QUIT is not lost in a flood behind it", "protocol 1.10: the last reply is not destroyed by an RST")
 def _(hall, server):
     for _ in range(5):
         peer = connect(hall, server)
@@ -348,7 +348,7 @@ def _(hall, server):
         peer.ends()
 
 
-@each("a client that resets its connection harms nobody", "spec 4; conformance 0.9")
+@each("a client that resets its connection harms nobody", "protocol 1.8: a client that resets its connection holds up nobody else")
 def _(hall, server):
     other = connect(hall, server)
     for start in (b"", b"QUI", b"x" * 10000, good(other)[0] * 50):
@@ -358,7 +358,7 @@ def _(hall, server):
     other.alive().close()
 
 
-@each("a client that says nothing harms nobody", "conformance 0.9: a silent client blocks nobody")
+@each("a client that says nothing harms nobody", "protocol 1.8: a silent client blocks nobody")
 def _(hall, server):
     silent = [connect(hall, server, greeted=False) for _ in range(50)]
     connect(hall, server).alive().close()
@@ -366,7 +366,7 @@ def _(hall, server):
         peer.close()
 
 
-@each("a client that does not read harms nobody", "conformance 0.9: a non-reading client blocks nobody")
+@each("a client that does not read harms nobody", "protocol 1.8: a non-reading client blocks nobody")
 def _(hall, server):
     deaf = connect(hall, server)
     deaf.socket.settimeout(0.3)
@@ -380,7 +380,7 @@ def _(hall, server):
     deaf.reset()
 
 
-@each("replies are complete for a client that reads late", "spec 4: pipelining, in order; conformance 0.9")
+@each("replies are complete for a client that reads late", "protocol 1.3: pipelining, in order; protocol 1.8")
 def _(hall, server):
     late = connect(hall, server)
     command, reply = good(late)
@@ -390,7 +390,7 @@ def _(hall, server):
     late.alive().close()
 
 
-@each("IPv6 as well as IPv4", "spec 2: --bind: default 127.0.0.1 and, where the machine has it, ::1")
+@each("IPv6 as well as IPv4", "protocol 1.1: --bind: default 127.0.0.1 and, where the machine has it, ::1")
 def _(hall, server):
     connect(hall, server, host="::1").alive().close()
     ports = {port for name, _, port in hall.shared.places if name == server}
@@ -406,7 +406,7 @@ def _(hall, server):
     peer.alive().close()
 
 
-@each("garbage harms nothing", "reliability B.3: garbage: alive, same pid, no files created")
+@each("garbage harms nothing", "protocol 1.5: garbage: alive, same pid, no files created")
 def _(hall, server):
     dice = random.Random(server)
     console, directory = hall.own()

@@ -1,4 +1,4 @@
-"""Mailboxes on disk: what is written, and what is read (spec 8, conformance 4)."""
+"""Mailboxes on disk: what is written, and what is read (files 3 and 4)."""
 
 import mailbox as python_mailbox
 import os
@@ -9,7 +9,7 @@ from rules.checks import check, holds, same, table
 from rules.console import write
 from rules.peer import md5
 
-FORM = "spec 8: `From <sender@domain> Wed Sep 17 11:00:00 2025`, the text with CRLF as sent, an empty line"
+FORM = "files 3.1: `From <sender@domain> Wed Sep 17 11:00:00 2025`, the text with CRLF as sent, an empty line"
 ASCTIME = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 123]\d \d\d:\d\d:\d\d \d{4}"
 KATHMANDU = 5 * 3600 + 45 * 60  # seconds east of UTC; the shared console runs there
 
@@ -37,7 +37,7 @@ def _(hall, sender, wanted):
     holds(re.fullmatch(pattern, came), f"from {sender!r}: stored {came!r}")
 
 
-@check("mbox: the date is local time in asctime form", "spec 8: the date is local time in the C `asctime` form")
+@check("mbox: the date is local time in asctime form", "files 3.1: the date is local time in the C `asctime` form")
 def _(hall):
     before = int(time.time())
     came = stored(hall, "s@example.org").split(b"> ", 1)[1].split(b"\n", 1)[0].decode()
@@ -45,7 +45,7 @@ def _(hall):
     holds(came in due, f"stored {came!r}, due {due}")
 
 
-@check("mbox: no header field is added", "spec 8: Nothing is added to the text, no Received, no Return-Path")
+@check("mbox: no header field is added", "files 3.1: Nothing is added to the text, no Received, no Return-Path")
 def _(hall):
     same(stored(hall, "s@example.org", b"x\r\n").split(b"\n", 1)[1], b"x\r\n\n", "behind the From_ line")
 
@@ -55,7 +55,7 @@ def _(hall):
     holds(re.fullmatch(rb"From <s@example.org> " + ASCTIME + rb"\n\n", stored(hall, "s@example.org", b"")), "another form")
 
 
-@table("spec 8: a line that begins with `From ` (after any number of `>`; a lone LF starts a line too) gets one `>` more (mboxrd)", [
+@table("files 3.2: a line that begins with `From ` (after any number of `>`; a lone LF starts a line too) gets one `>` more (mboxrd)", [
     (f"mbox: {text!r} is stored as {wanted!r}", text, wanted)
     for text, wanted in (
         (b"From x\r\n", b">From x\r\n"), (b">From x\r\n", b">>From x\r\n"), (b">>>From x\r\n", b">>>>From x\r\n"),
@@ -72,7 +72,7 @@ def _(hall, text, wanted):
     same(stored(hall, "s@example.org", text).split(b"\n", 1)[1], wanted + b"\n", "behind the From_ line")
 
 
-@check("mbox: From behind 70,000 >", "spec 8: after any number of `>`")
+@check("mbox: From behind 70,000 >", "files 3.2: after any number of `>`")
 def _(hall):
     user = hall.user()
     text = b">" * 70_000 + b"From x\r\n" + b">" * 70_000 + b"Fro\r\n"
@@ -81,7 +81,7 @@ def _(hall):
     holds(b"\n" + b">" * 70_001 + b"From x" in hall.disk(user), "not quoted")
 
 
-@check("mbox: From that comes in pieces is quoted", "spec 8: a line of the text that begins with `From `; spec 4: arbitrary pieces")
+@check("mbox: From that comes in pieces is quoted", "files 3.2: a line of the text that begins with `From `; protocol 1.3: arbitrary pieces")
 def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
@@ -92,7 +92,7 @@ def _(hall):
     same(hall.disk(user).split(b"\n", 1)[1], b">From x\r\n>>>From y\r\n.F\r\n\n", "behind the From_ line")
 
 
-@table("conformance 4: if the file does not end in an empty line, add the missing newline(s)", [
+@table("files 3.3: if the file does not end in an empty line, add the missing newline(s)", [
     (f"mbox: delivery behind {show}", content, count)
     for show, content, count in (
         ("a file that ends in an empty line", b"From a@b Wed Sep 17 11:00:00 2025\nx\n\n", 1),
@@ -120,7 +120,7 @@ def _(hall, content, count):
         same(texts[0], b"x\r\n", "the message that was there")
 
 
-@check("mbox: Python reads what is written", "spec 8; conformance 4: Dovecot, mutt, procmail and Python read it")
+@check("mbox: Python reads what is written", "files 3.1: Dovecot, mutt, procmail and Python read it")
 def _(hall):
     user = hall.user()
     for sender in ("s@example.org", "", '"a b"@example.org'):
@@ -130,7 +130,7 @@ def _(hall):
     box.close()
 
 
-@check("mbox: no other file becomes a user", "spec 8: DIR/user.mbox is the mailbox")
+@check("mbox: no other file becomes a user", "files 2.1: DIR/user.mbox is the mailbox")
 def _(hall):
     with open(os.path.join(hall.dir, "plainfile"), "wb"):
         pass
@@ -196,7 +196,7 @@ FILES = [
 ]
 
 
-@table("spec 8: Reading is liberal; RETR turns LF into CRLF; conformance 4", [
+@table("files 4.1 and 4.4: Reading is liberal; protocol 4.7: RETR turns LF into CRLF", [
     (f"reading: {name}", content, wanted) for name, content, wanted in FILES
 ])
 def _(hall, content, wanted):
@@ -205,7 +205,7 @@ def _(hall, content, wanted):
     same(hall.disk(user), content, "the file behind reading")
 
 
-DATED = "a From_ line has a date in any form that mutt or Dovecot takes, or RFC 5322 or ISO 8601 has, and separates wherever it stands"
+DATED = "files 4.1: a From_ line has a date in any form that mutt or Dovecot takes, or RFC 5322 or ISO 8601 has, and separates wherever it stands"
 
 
 @table(DATED, [
@@ -230,7 +230,7 @@ def _(hall, line, second):
         same(hall.messages(hall.user(content)), [b"a\r\n", b"From here on\r\n", b"c\r\n"], "the mailbox")
 
 
-UNDATED = "if the first line has no date but is bare, `From -`, an address or other words, lines of that form behind an empty line separate too"
+UNDATED = "files 4.2: if the first line has no date but is bare, `From -`, an address or other words, lines of that form behind an empty line separate too"
 
 
 @table(UNDATED, [
@@ -290,7 +290,7 @@ RECORD = (
     b"X-IMAP: 1795888510 0000000002\nStatus: RO\n\n"
     b"This text is part of the internal format of your mail folder, and is not\na real message.\n\n"
 )
-HIDDEN = "the record that Dovecot, UW-IMAP and Pine keep as first message of a file is no mail, and stays"
+HIDDEN = "files 4.5: the record that Dovecot, UW-IMAP and Pine keep as first message of a file is no mail, and stays"
 
 
 @table(HIDDEN, [
@@ -313,7 +313,7 @@ def _(hall, record):
         same(hall.disk(user), record, "the file when everything else is deleted")
 
 
-@check("reading: a record of another program that is sent or not the first is mail", "spec 8: what POP3 serves is what SMTP got; " + HIDDEN)
+@check("reading: a record of another program that is sent or not the first is mail", "protocol 4.7: what POP3 serves is what SMTP got; " + HIDDEN)
 def _(hall):
     sent = RECORD.split(b"\n", 1)[1].replace(b"\n", b"\r\n")
     user = hall.user()
@@ -322,7 +322,7 @@ def _(hall):
     same(len(hall.messages(hall.user(F + b"a\n\n" + RECORD))), 2, "messages")
 
 
-@check("reading: every file as one, in any order", "spec 8: Reading is liberal")
+@check("reading: every file as one, in any order", "files 4.1 and 4.4: Reading is liberal")
 def _(hall):
     chosen = [(content, wanted) for _, content, wanted in FILES if content.endswith(b"\n\n") and content.count(b"From nobody") == 0 and len(content) < 500]
     for files in (chosen, chosen[::-1]):
@@ -330,7 +330,7 @@ def _(hall):
         same(hall.messages(user), [text for _, wanted in files for text in wanted], "the mailbox")
 
 
-@table("spec 8: reading; a mailbox of any size works as a small one does", [
+@table("protocol 4.6: a mailbox of any size works as a small one does", [
     (f"reading: a From_ line around octet {edge:,}, {name}", edge, end)
     for edge in (4096, 8192, 65_536, 131_072, 524_288, 1_048_576) for name, end in (("LF", b"\n"), ("CRLF", b"\r\n"))
 ])
@@ -347,7 +347,7 @@ def _(hall, edge, end):
         peer.say("QUIT", "+OK*")
 
 
-@check("reading: what Python adds while the servers run", "spec 8: written by … Python; the locks they take")
+@check("reading: what Python adds while the servers run", "files 4.4: written by … Python; files 7.1: the locks they take")
 def _(hall):
     user = hall.user()
     hall.deliver(user, b"one\r\n")
@@ -364,7 +364,7 @@ def _(hall):
     same(len(set(map(md5, texts))), 3, "different messages")
 
 
-@check("reading: a mailbox that is replaced between sessions", "spec 8: other programs may have the same files open")
+@check("reading: a mailbox that is replaced between sessions", "files 7.1: other programs may have the same files open")
 def _(hall):
     user = hall.user(F + b"a\n\n" + F + b"b\n\n")
     same(hall.messages(user), [b"a\r\n", b"b\r\n"], "the mailbox")
@@ -373,7 +373,7 @@ def _(hall):
         same(hall.messages(user), [text + b"\r\n" for text in texts], "the mailbox")
 
 
-@check("reading: a mailbox that is edited in place between sessions", "spec 8; conformance 3.2: UIDL is of the text as RETR sends it")
+@check("reading: a mailbox that is edited in place between sessions", "protocol 4.6: UIDL is of the text as RETR sends it")
 def _(hall):
     user = hall.user(F + b"aaaa\n\n" + F + b"bbbb\n\n")
     same(hall.messages(user), [b"aaaa\r\n", b"bbbb\r\n"], "the mailbox")

@@ -174,7 +174,7 @@ class SmtpPeer(Peer):
         return self
 
     def in_state(self, state, user):
-        """Goes from the greeting to G, H, M or R (conformance 2.1)."""
+        """Goes from the greeting to G, H, M or R (protocol 3.1)."""
         if state in "HMR":
             self.hello()
         if state in "MR":
@@ -259,7 +259,7 @@ class Pop3Peer(Peer):
         return int(found[1]), int(found[2])
 
     def everything(self):
-        """All messages; LIST, UIDL and STAT must agree with what RETR sends (conformance 3.2)."""
+        """All messages; LIST, UIDL and STAT must agree with what RETR sends (protocol 4.6)."""
         sizes, ids = self.listing("LIST"), self.listing("UIDL")
         numbers = list(range(1, len(sizes) + 1))
         same(list(sizes), numbers, "the numbers of LIST")

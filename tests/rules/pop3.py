@@ -1,4 +1,4 @@
-"""POP3's commands, states and numbers (spec 7, conformance 3.1 and 3.2)."""
+"""POP3's commands, states and numbers (protocol 4.1 to 4.8)."""
 
 import os
 
@@ -42,7 +42,7 @@ COMMANDS += [
 ]
 
 
-@table("spec 7 and conformance 3.1: the table of states; everything else is `-ERR Not supported`", [
+@table("protocol 4.1: the table of states; everything else is `-ERR Not supported`", [
     (f"pop3: {row[0]!r} {where}", row[0], place, row[1 + place])
     for row in COMMANDS
     for place, where in enumerate(("before USER", "after USER", "in TRANSACTION"))
@@ -63,7 +63,7 @@ def _(hall, command, place, wanted):
         peer.login(user)
 
 
-@table("spec 7: QUIT; conformance 3.1: +OK, close", [
+@table("protocol 4.1: QUIT: +OK, close", [
     (f"pop3: {word} {where}", word, place)
     for word in ("QUIT", "quit", "QUIT ") for place, where in enumerate(("before USER", "after USER", "in TRANSACTION"))
 ])
@@ -84,7 +84,7 @@ NUMBERS = ["0", "-1", "+1", "1x", "x1", "1abc", "0x1", "1.0", "1 2", "4", "99999
            "\u0661", "1\0", "1\x01", "--1", "1-", "1-2", "a", "''", "1;2", "00", "000"]
 
 
-@table("spec 7: Message numbers are plain digits: 0, -1, +1, 1x, numbers beyond 64 bits: `-ERR`; conformance 3.2", [
+@table("protocol 4.3: Message numbers are plain digits: 0, -1, +1, 1x, numbers beyond 64 bits: `-ERR`", [
     (f"pop3: {command} {number[:32]!r} ({len(number)} octets) is an error", command, number) for command in ("LIST", "UIDL", "RETR", "DELE") for number in NUMBERS
 ])
 def _(hall, command, number):
@@ -94,7 +94,7 @@ def _(hall, command, number):
     peer.alive()
 
 
-@table("conformance 3.2: leading zeros and surrounding spaces accepted", [
+@table("protocol 4.3: leading zeros and surrounding spaces accepted", [
     (f"pop3: {line!r}", line, wanted)
     for line, wanted in (("LIST 01", "+OK 1 19"), ("LIST  1", "+OK 1 19"), ("LIST 1 ", "+OK 1 19"), ("LIST   003  ", "+OK 3 9"),
                          ("UIDL 01 ", f"+OK 1 {md5(ONE)}"), ("STAT ", "+OK 3 38"), ("NOOP ", "+OK*"))
@@ -103,25 +103,25 @@ def _(hall, line, wanted):
     three(hall).say(line, wanted)
 
 
-@table("conformance 3.2: surrounding spaces accepted: a listing of all", [
+@table("protocol 4.3: surrounding spaces accepted: a listing of all", [
     (f"pop3: {line!r} lists all", line) for line in ("LIST", "LIST ", "UIDL", "UIDL ", "list", "uIdL")
 ])
 def _(hall, line):
     same(list(three(hall).listing(line)), [1, 2, 3], line)
 
 
-@check("pop3: LIST", "conformance 3.2: +OK, `n size` lines, `.`")
+@check("pop3: LIST", "protocol 4.6: +OK, `n size` lines, `.`")
 def _(hall):
     same(three(hall).lines("LIST"), [b"1 19\r\n", b"2 10\r\n", b"3 9\r\n"], "LIST")
 
 
-@check("pop3: UIDL", "spec 7: The unique-id is the lower-case hex MD5 over the text of the message, before dot-stuffing")
+@check("pop3: UIDL", "protocol 4.6: The unique-id is the lower-case hex MD5 over the text of the message, before dot-stuffing")
 def _(hall):
     rows = [f"{n} {md5(text)}\r\n".encode() for n, text in enumerate((ONE, TWO, THREE), 1)]
     same(three(hall).lines("UIDL"), rows, "UIDL")
 
 
-@check("pop3: RETR", "spec 7: RETR dot-stuffs, the first line too; conformance 3.2: no extra blank line")
+@check("pop3: RETR", "protocol 4.7: RETR dot-stuffs, the first line too; no extra blank line")
 def _(hall):
     peer = three(hall)
     same(b"".join(peer.lines("RETR 2")), b"..dot\r\n...\r\n", "RETR 2")
@@ -130,7 +130,7 @@ def _(hall):
     peer.alive()
 
 
-@check("pop3: an empty maildrop", "conformance 3.2: empty maildrop: +OK and `.`")
+@check("pop3: an empty maildrop", "protocol 4.6: empty maildrop: +OK and `.`")
 def _(hall):
     peer = hall.login(hall.user())
     peer.say("STAT", "+OK 0 0")
@@ -142,7 +142,7 @@ def _(hall):
     peer.ends()
 
 
-@check("pop3: commands in one segment", "spec 4: pipelining")
+@check("pop3: commands in one segment", "protocol 1.3: pipelining")
 def _(hall):
     user = hall.user(mailbox(TWO, ONE))
     peer = hall.pop3()
@@ -153,7 +153,7 @@ def _(hall):
     same(hall.disk(user), mailbox(ONE), "the mailbox")
 
 
-@check("pop3: a session byte by byte", "spec 4: input arrives in arbitrary pieces")
+@check("pop3: a session byte by byte", "protocol 1.3: input arrives in arbitrary pieces")
 def _(hall):
     user = hall.user(mailbox(ONE))
     peer = hall.pop3()
@@ -166,7 +166,7 @@ def _(hall):
     same(hall.disk(user), b"", "the mailbox")
 
 
-LOGIN = "spec 7: a wrong password or user is `-ERR` at PASS, on a connection that stays usable, and USER is needed again"
+LOGIN = "protocol 4.4: a wrong password or user is `-ERR` at PASS, on a connection that stays usable, and USER is needed again"
 
 
 @table(LOGIN, [
@@ -185,7 +185,7 @@ def _(hall, password):
     peer.say("STAT", "+OK 1 19")
 
 
-@table("spec 7: USER always gets `+OK` (it tells nobody which users exist)", [
+@table("protocol 4.4: USER always gets `+OK` (it tells nobody which users exist)", [
     (f"pop3: USER {name[:40]!r} ({len(name)} octets) is +OK, and its PASS an error", name)
     for name in ("nobody", "../x", "/etc/passwd", ".hidden", "a/b", "mqueue", "..", ".", "*", "-", "x" * 65, "x" * 400, "a b",
                  "mqueue.mbox", "u@localhost", "%s", "~root", "a\\b")
@@ -197,7 +197,7 @@ def _(hall, name):
     peer.alive()
 
 
-@check("pop3: a wrong password and an unknown user look alike", "spec 7: it tells nobody which users exist")
+@check("pop3: a wrong password and an unknown user look alike", "protocol 4.4: it tells nobody which users exist")
 def _(hall):
     peer = hall.pop3()
     replies = []
@@ -207,13 +207,13 @@ def _(hall):
     same(replies[0], replies[1], "the replies")
 
 
-@check("pop3: USER tells nobody which users exist", "spec 7: USER always gets `+OK`")
+@check("pop3: USER tells nobody which users exist", "protocol 4.4: USER always gets `+OK`")
 def _(hall):
     user, peer = hall.user(), hall.pop3()
     same(peer.say(f"USER {user}", "+OK*").replace(user.encode(), b""), peer.say("USER nobody", "+OK*").replace(b"nobody", b""), "USER")
 
 
-@check("pop3: a second USER replaces the first", "conformance 3.1: second USER replaces the first")
+@check("pop3: a second USER replaces the first", "protocol 4.4: second USER replaces the first")
 def _(hall):
     one, two = hall.user(), hall.user(mailbox(ONE))
     peer = hall.pop3()
@@ -222,7 +222,7 @@ def _(hall):
     peer.say("STAT", "+OK 1 19")
 
 
-@check("pop3: ten failed logins close the connection", "conformance 3.1: any number of failures up to 10, then close")
+@check("pop3: ten failed logins close the connection", "protocol 4.4: any number of failures up to 10, then close")
 def _(hall):
     user, peer = hall.user(), hall.pop3()
     for _ in range(10):
@@ -231,7 +231,7 @@ def _(hall):
     peer.ends()
 
 
-@check("pop3: nine failed logins do not", "conformance 3.1: any number of failures up to 10")
+@check("pop3: nine failed logins do not", "protocol 4.4: any number of failures up to 10")
 def _(hall):
     user, peer = hall.user(), hall.pop3()
     for _ in range(9):
@@ -240,14 +240,14 @@ def _(hall):
     peer.login(user)
 
 
-@check("pop3: user names are compared by case", "conformance 2.3: Local part is case-sensitive")
+@check("pop3: user names are compared by case", "protocol 4.4: Local part is case-sensitive")
 def _(hall):
     peer = hall.pop3()
     peer.say(f"USER {hall.user().upper()}", "+OK*")
     peer.say("PASS cis505", "-ERR*")
 
 
-@check("pop3: --password, blanks included", "spec 2: --password; spec 7: Blanks belong to the password")
+@check("pop3: --password, blanks included", "protocol 7.2: --password; protocol 4.4: Blanks belong to the password")
 def _(hall):
     console, _ = hall.own("--password", " open  sesame ")
     with console:
@@ -258,7 +258,7 @@ def _(hall):
         console.pop3().login("u", " open  sesame ")
 
 
-@check("pop3: a deleted message is out until RSET", "spec 7: A deleted message is out of STAT, LIST, UIDL and RETR until RSET")
+@check("pop3: a deleted message is out until RSET", "protocol 4.8: A deleted message is out of STAT, LIST, UIDL and RETR until RSET")
 def _(hall):
     peer = three(hall)
     peer.say("DELE 2", "+OK*")
@@ -273,7 +273,7 @@ def _(hall):
     same([list(peer.listing("LIST")), peer.retr(2)], [[1, 2, 3], TWO], "LIST and RETR 2")
 
 
-@check("pop3: all deleted", "spec 7; conformance 3.2")
+@check("pop3: all deleted", "protocol 4.8; protocol 4.6: of an empty maildrop the dot alone follows")
 def _(hall):
     peer = three(hall)
     for number in (3, 1, 2):
@@ -282,26 +282,26 @@ def _(hall):
     same([peer.lines("LIST"), peer.lines("UIDL")], [[], []], "LIST and UIDL")
 
 
-@check("pop3: identical messages share their unique-id", "conformance 3.2: identical messages share it")
+@check("pop3: identical messages share their unique-id", "protocol 4.6: identical messages share it")
 def _(hall):
     ids = hall.login(hall.user(mailbox(ONE, TWO, ONE))).listing("UIDL")
     same(ids, {1: md5(ONE), 2: md5(TWO), 3: md5(ONE)}, "UIDL")
 
 
-@check("pop3: the unique-id does not depend on the line ends in the file", "conformance 3.2: independent of LF/CRLF in the file; persistent")
+@check("pop3: the unique-id does not depend on the line ends in the file", "protocol 4.6: independent of LF/CRLF in the file; persistent")
 def _(hall):
     lf = hall.user(mailbox(ONE.replace(b"\r\n", b"\n"), TWO.replace(b"\r\n", b"\n")))
     crlf = hall.user(mailbox(ONE, TWO))
     same(hall.login(lf).listing("UIDL"), hall.login(crlf).listing("UIDL"), "UIDL")
 
 
-@check("pop3: a large message", "spec 7: RETR")
+@check("pop3: a large message", "protocol 4.7: RETR")
 def _(hall):
     text = b"".join(b".%d\r\n" % n for n in range(300_000))
     same(hall.messages(hall.user(mailbox(text, ONE))), [text, ONE], "the mailbox")
 
 
-@check("pop3: 5,000 messages", "spec 7: a mailbox of 100,000 messages works as a small one does")
+@check("pop3: 5,000 messages", "protocol 4.6: a mailbox of 100,000 messages works as a small one does")
 def _(hall):
     texts = [b"Subject: %d\r\n\r\nx\r\n" % n for n in range(5000)]
     user = hall.user(mailbox(*texts))
@@ -319,7 +319,7 @@ def _(hall):
     same(hall.disk(user), mailbox(*texts[1::2]), "the mailbox")
 
 
-LOCK = "spec 7: a second session of that user gets `-ERR` at PASS until the first ends"
+LOCK = "protocol 4.5: a second session of that user gets `-ERR` at PASS until the first ends"
 
 
 def is_locked(peer, user):
@@ -356,7 +356,7 @@ def login_soon(peer, user):
     raise peer.off("still locked")
 
 
-@check("pop3: the lock is gone when QUIT is answered", "conformance 3.1: gone at once after QUIT")
+@check("pop3: the lock is gone when QUIT is answered", "protocol 4.5: gone at once after QUIT")
 def _(hall):
     user = hall.user(mailbox(ONE))
     for _ in range(20):
@@ -364,7 +364,7 @@ def _(hall):
         peer.say("QUIT", "+OK*")
 
 
-@check("pop3: exactly one of 20 simultaneous logins wins", "conformance 3.1: exactly one of 20 simultaneous PASS wins")
+@check("pop3: exactly one of 20 simultaneous logins wins", "protocol 4.5: exactly one of 20 simultaneous PASS wins")
 def _(hall):
     user = hall.user(mailbox(ONE))
     peers = [hall.pop3() for _ in range(20)]
@@ -376,7 +376,7 @@ def _(hall):
     same(replies.count(b"+OK"), 1, f"logins among {replies}")
 
 
-@check("pop3: the lock holds between processes, and dies with its holder", "spec 7: across processes, gone the moment its holder dies")
+@check("pop3: the lock holds between processes, and dies with its holder", "protocol 4.5: across processes, gone the moment its holder dies")
 def _(hall):
     user = hall.user(mailbox(ONE))
     other = hall.run("pop3", "-p", "0", hall.dir)
@@ -397,7 +397,7 @@ def _(hall):
         peer.say("NOOP", "+OK*")
 
 
-@check("pop3: a failed login takes no lock", "conformance 3.1: A failed login takes no lock")
+@check("pop3: a failed login takes no lock", "protocol 4.5: A failed login takes no lock")
 def _(hall):
     user = hall.user(mailbox(ONE))
     peer = hall.pop3()
@@ -406,7 +406,7 @@ def _(hall):
     hall.login(user)
 
 
-@check("pop3: SMTP delivers into a locked maildrop", "spec 7: SMTP delivers into it all the while")
+@check("pop3: SMTP delivers into a locked maildrop", "protocol 4.5: SMTP delivers into it all the while")
 def _(hall):
     user = hall.user(mailbox(ONE))
     peer = hall.login(user)
@@ -418,7 +418,7 @@ def _(hall):
     same(hall.messages(user), [b"new\r\n"], "the mailbox")
 
 
-@check("pop3: a file that is no mbox", "conformance 4: Not an mbox at all: -ERR at PASS, file untouched")
+@check("pop3: a file that is no mbox", "files 4.3: Not an mbox at all: -ERR at PASS, file untouched")
 def _(hall):
     for content in (b"hello\n", b"\x7fELF\0\0\0", b" From x@y Wed Sep 17 11:00:00 2025\n\nx\n", b"Fro"):
         user = hall.user(content)
@@ -429,7 +429,7 @@ def _(hall):
         same(hall.disk(user), content, "the file")
 
 
-@table("a file whose first line is no From_ line of any kind is refused at PASS in a sentence that quotes it; deliveries still append", [
+@table("files 4.3: a file whose first line is no From_ line of any kind is refused at PASS in a sentence that quotes it; deliveries still append", [
     (f"pop3: a file that begins with {show(line, 60)}", line, quoted)
     for line, quoted in (
         (b"hello", "hello"), (b"From: a@b", "From: a@b"), (b"From", "From"), (b">From a@b Wed Sep 17 11:00:00 2025", ">From a@b Wed Sep 17"),
@@ -451,7 +451,7 @@ def _(hall, line, quoted):
         holds(hall.disk(user).startswith(content + b"From <"), f"the file: {hall.disk(user)[len(content):]!r}")
 
 
-@check("pop3: a mailbox that vanishes between USER and PASS", "conformance 3.1: Missing/odd mailbox file: an -ERR line, not a dropped connection")
+@check("pop3: a mailbox that vanishes between USER and PASS", "protocol 4.4: Missing/odd mailbox file: an -ERR line, not a dropped connection")
 def _(hall):
     user = hall.user()
     peer = hall.pop3()
@@ -461,14 +461,14 @@ def _(hall):
     peer.alive()
 
 
-@check("pop3: the long argument that RFC 2449 asks for", "conformance 0.5: POP3: keyword + 40 + 40, RFC 2449 says 255")
+@check("pop3: the long argument that RFC 2449 asks for", "protocol 4.3: an argument of 255 octets fits (RFC 2449)")
 def _(hall):
     name = "n" * 40
     with open(hall.path(name), "wb"):
         hall.login(name)
 
 
-@check("pop3: every reply begins with +OK or -ERR", "1939 3")
+@check("pop3: every reply begins with +OK or -ERR", "RFC 1939 3")
 def _(hall):
     peer = three(hall)
     for command in ("STAT", "NOOP", "DELE 1", "DELE 1", "RSET", "BLAH", "LIST 9", "USER x", "PASS x", "UIDL 1", "LIST 1"):

@@ -1,4 +1,4 @@
-"""The relay queue as SMTP fills it (spec 6 and 9, conformance 2.3)."""
+"""The relay queue as SMTP fills it (protocol 3.9, files 5)."""
 
 import mailbox as python_mailbox
 import os
@@ -13,7 +13,7 @@ def queue(directory):
     return read(path) if os.path.exists(path) else b""
 
 
-QUEUED = "spec 6: a recipient at another domain goes to DIR/mqueue; spec 9: an mbox whose entries carry their envelope ahead of the message"
+QUEUED = "protocol 3.9: a recipient at another domain goes to DIR/mqueue; files 5.1: an mbox whose entries carry their envelope ahead of the message"
 
 
 @check("queue: mail for another domain waits in mqueue", QUEUED)
@@ -45,7 +45,7 @@ def _(hall):
         same(content.count(b"\n>From x@y "), 3, "quoted lines")
 
 
-@check("queue: refused mail is not queued", "spec 6: after a 4xx/5xx nothing of it is in any mailbox")
+@check("queue: refused mail is not queued", "protocol 3.8: after a 4xx/5xx nothing of it is in any mailbox")
 def _(hall):
     console, directory = hall.own("--max-message", "100")
     with console:
@@ -53,7 +53,7 @@ def _(hall):
         same([queue(directory), read(mbox(directory, "u"))], [b"", b""], "mqueue and the mailbox")
 
 
-@check("queue: mqueue is no mailbox", "spec 6: `mqueue` is not a user")
+@check("queue: mqueue is no mailbox", "files 2.1: `mqueue` is not a user")
 def _(hall):
     console, directory = hall.own(users=("u", "mqueue"))
     with console:
@@ -65,7 +65,7 @@ def _(hall):
         pop3.say("PASS cis505", "-ERR*")
 
 
-@check("queue: a remote recipient named twice is one recipient", "spec 6: A recipient named twice gets one copy")
+@check("queue: a remote recipient named twice is one recipient", "protocol 3.5: A recipient named twice gets one copy")
 def _(hall):
     console, directory = hall.own()
     with console:

@@ -1,4 +1,4 @@
-"""Relay runs: what a mail host is told, and what stays in the queue (spec 9, conformance 2.6)."""
+"""Relay runs: what a mail host is told, and what stays in the queue (protocol 5)."""
 
 import os
 import re
@@ -107,11 +107,11 @@ class Queue:
             return run
 
 
-HEARD = "spec 9: HELO, MAIL, RCPT, DATA, QUIT; conformance 2.6: one MAIL/RCPT…/DATA per (message, domain)"
-STAYS = "spec 9: after a run only what could not be delivered is in the file; exit 75 (EX_TEMPFAIL)"
+HEARD = "protocol 5.4 and 5.5: HELO, MAIL, RCPT, DATA, QUIT; protocol 5.1: one MAIL/RCPT…/DATA per (message, domain)"
+STAYS = "protocol 5.14: after a run only what could not be delivered is in the file; exit 75 (EX_TEMPFAIL)"
 
 
-@check("relay: nothing in the queue", "spec 9: Success, and nothing left: exit 0")
+@check("relay: nothing in the queue", "protocol 5.14: Success, and nothing left: exit 0")
 def _(hall):
     for queue in (Queue(hall), Queue(hall, "u@localhost")):
         with queue.start() as run:
@@ -144,7 +144,7 @@ def _(hall):
     same((len(host.texts), sum(line.startswith(b"RCPT") for line in host.heard)), (1, 3), "messages and recipients")
 
 
-@check("relay: every text arrives as it was sent", "spec 9: dot-stuffing; spec 8: mboxrd; conformance 2.6")
+@check("relay: every text arrives as it was sent", "protocol 5.6: dot-stuffing, line ends; files 3.2: mboxrd")
 def _(hall):
     chosen = [text for _, text in TEXTS if 0 < len(text) < 100_000 and b"\0" not in text and b"\r" not in text.replace(b"\r\n", b"")]
     host, queue = Host(), Queue(hall)
@@ -171,7 +171,7 @@ def _(hall, event, reply):
     same(len(host.texts), 1, "messages at the second run")
 
 
-@table("spec 9: failed (5xx …: kept, marked, not tried again until an operator says so)", [
+@table("protocol 5.8: failed (5xx …: kept, marked, not tried again until an operator says so)", [
     (f"relay: {NEVER} at {event} is kept and not tried again", event) for event in ("mail", "rcpt", "data", "dot")
 ])
 def _(hall, event):
@@ -183,7 +183,7 @@ def _(hall, event):
     same(host.texts, [], "messages at the second run")
 
 
-@check("relay: delivered recipients leave the file, others of the entry stay", "spec 9: Delivered recipients leave the file even where others of the entry stay")
+@check("relay: delivered recipients leave the file, others of the entry stay", "protocol 5.14: Delivered recipients leave the file even where others of the entry stay")
 def _(hall):
     queue = Queue(hall, "good@example.net", "later@example.net", "never@example.net")
     queue.run(Host(rcpt=lambda line: {"g": "250 ok", "l": TRY_LATER, "n": NEVER}[line[9]]), status=LEFT)
@@ -194,7 +194,7 @@ def _(hall):
     same([line for line in host.heard if line.startswith(b"RCPT")], [b"RCPT TO:<later@example.net>\r\n"], "recipients at the second run")
 
 
-@check("relay: replies of several lines", "conformance 2.2: the relay client must parse it")
+@check("relay: replies of several lines", "protocol 5.7: the relay client must parse it")
 def _(hall):
     queue = Queue(hall, "x@example.net")
     lines = "250-one\r\n250-two\r\n250 three"
@@ -220,7 +220,7 @@ def _(hall):
     queue.run(host, status=LEFT)
 
 
-@check("relay: --timeout caps the wait for a silent host", "spec 9: `--timeout SECONDS` (caps every wait for a peer)")
+@check("relay: --timeout caps the wait for a silent host", "protocol 5.11: `--timeout SECONDS` (caps every wait for a peer)")
 def _(hall):
     queue = Queue(hall, "x@example.net")
     silent = socket.create_server(("127.0.0.1", 0))
@@ -229,7 +229,7 @@ def _(hall):
     silent.close()
 
 
-@check("relay: -v prints the conversation", "spec 9: `-v` prints the conversation in the same form (C: is what the relay, the client, says)")
+@check("relay: -v prints the conversation", "protocol 5 and 6: `-v` prints the conversation in the same form (C: is what the relay, the client, says)")
 def _(hall):
     host, queue = Host(), Queue(hall, "x@example.net")
     said = [re.sub(r"^\[\d+\]", "[N]", line) for line in queue.run(host, "-v", status=EMPTY).said]
@@ -240,7 +240,7 @@ def _(hall):
     holds("[N] C: body" not in said, f"message text in {said}")
 
 
-@check("relay: two runs never send one entry twice", "spec 9: New mail may be queued at any moment, and two runs never send one entry twice")
+@check("relay: two runs never send one entry twice", "protocol 5.1: New mail may be queued at any moment, and two runs never send one entry twice")
 def _(hall):
     host, queue = Host(), Queue(hall)
     with hall.run("smtp", "-p", "0", queue.directory) as console:
@@ -256,7 +256,7 @@ def _(hall):
     same(sorted(int(text.splitlines()[-1]) for text in host.texts), list(range(15)), "the texts")
 
 
-@check("relay: a message without an envelope is left as it is", "spec 9: a message in the file that has no envelope is left as it is")
+@check("relay: a message without an envelope is left as it is", "protocol 5.1: a message in the file that has no envelope is left as it is")
 def _(hall):
     queue = Queue(hall, "x@example.net")
     foreign = b"From a@b Wed Sep 17 11:00:00 2025\nSubject: mine\n\nbody\n\n"
@@ -269,7 +269,7 @@ def _(hall):
     holds(foreign in queue.content() and b"x@example.net" not in queue.content(), f"the queue: {queue.content()!r}")
 
 
-@check("relay: --bounce tells a local sender", "spec 9: with `--bounce` a notification (RFC 3464) goes to a local sender and the entry is removed")
+@check("relay: --bounce tells a local sender", "protocol 5.13: with `--bounce` a notification (RFC 3464) goes to a local sender and the entry is removed")
 def _(hall):
     queue = Queue(hall, "x@example.net", sender="u@localhost")
     queue.run(Host(rcpt=NEVER), "--bounce", status=EMPTY)
@@ -280,14 +280,14 @@ def _(hall):
     holds(b"x@example.net" not in queue.content(), f"the queue: {queue.content()!r}")
 
 
-@check("relay: --bounce never answers the null sender", "spec 9: never for `<>`")
+@check("relay: --bounce never answers the null sender", "protocol 5.13: never for `<>`")
 def _(hall):
     queue = Queue(hall, "x@example.net", sender="")
     queue.run(Host(rcpt=NEVER), "--bounce", status=LEFT)
     same(read(mbox(queue.directory, "u")), b"", "the mailbox")
 
 
-@check("relay: --route names the host of a domain", "spec 9: `--route DOMAIN=HOST[:PORT]` (repeatable)")
+@check("relay: --route names the host of a domain", "protocol 5.2: `--route DOMAIN=HOST[:PORT]` (repeatable)")
 def _(hall):
     one, two, queue = Host(), Host(), Queue(hall, "x@one.example", "y@two.example")
     with queue.start("--route", f"one.example=127.0.0.1:{one.port}", "--route", f"TWO.example=127.0.0.1:{two.port}") as run:
@@ -296,7 +296,7 @@ def _(hall):
          [[b"RCPT TO:<x@one.example>\r\n"], [b"RCPT TO:<y@two.example>\r\n"]], "recipients at the hosts")
 
 
-@check("relay: a resolver that does not answer keeps the message", "spec 9: deferred (4xx, no route, connection lost)")
+@check("relay: a resolver that does not answer keeps the message", "protocol 5.3: no answer of a name server: deferred")
 def _(hall):
     queue = Queue(hall, "x@example.net")
     with queue.start("--timeout", "1") as run:
@@ -304,7 +304,7 @@ def _(hall):
     holds(b"x@example.net" in queue.content(), f"the queue: {queue.content()!r}")
 
 
-@check("relay: wrong use and a missing DIR", "spec 2: exit status 2 for wrong use and 1 for a failure")
+@check("relay: wrong use and a missing DIR", "protocol 7.4: exit status 2 for wrong use and 1 for a failure")
 def _(hall):
     for arguments, status in ((["relay"], 2), (["relay", "--route", "nowhere", "d"], 2), (["relay", os.path.join(hall.home, "none")], 1)):
         with hall.run(*arguments) as run:

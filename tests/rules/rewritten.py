@@ -1,5 +1,5 @@
 """A POP3 session whose mailbox another program rewrites: what was listed is what is sent and what is
-removed, whatever is cheap to compare (spec 7)."""
+removed, whatever is cheap to compare (protocol 4.10)."""
 
 import os
 
@@ -8,8 +8,8 @@ from rules.console import read, write
 from rules.peer import md5
 from rules.pop3 import mailbox
 
-LISTED = "spec 7: Numbers stay fixed during a session; what is sent is what LIST meant, or -ERR"
-FOUND = "spec 7: what was deleted is found again by its content and removed, or QUIT answers `-ERR` and removes nothing"
+LISTED = "protocol 4.6: Numbers stay fixed during a session; protocol 4.10: what is sent is what LIST meant, or -ERR"
+FOUND = "protocol 4.10: what was deleted is found again by its content and removed, or QUIT answers `-ERR` and removes nothing"
 
 
 def in_place(path, content):

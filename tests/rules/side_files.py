@@ -13,8 +13,8 @@ ALL = mailbox(ONE, TWO, THREE)
 NEW = b"Subject: new\r\n\r\nnew\r\n"
 PRECIOUS = b"not ours, and precious\n"
 WORKS = (
-    "spec 7 and 8: a rewrite is old or new, never between, nothing but mail is written; spec 6: no symbolic link followed; "
-    "what is in the way is put aside, and a lock that is no regular file is no lock"
+    "files 6.3: a rewrite is old or new, never between; files 1.4: nothing but mail is left; files 1.2: no symbolic link followed; "
+    "files 1.3: what is in the way is put aside, and a lock that is no regular file is no lock"
 )
 
 
@@ -162,7 +162,7 @@ def _(hall, name, kind):
         things.unharmed(path)
 
 
-@check("side files: a burst of sessions leaves none", "spec 8: locks are taken for the file operation only; nothing but mail is left in a quiet directory")
+@check("side files: a burst of sessions leaves none", "files 7.1: locks are taken for the file operation only; files 1.4: nothing but mail is left in a quiet directory")
 def _(hall):
     users = [f"u{number}" for number in range(40)]
     console, directory = hall.own(users=users)

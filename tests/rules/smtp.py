@@ -1,4 +1,4 @@
-"""SMTP's commands, states and addresses (spec 6, conformance 2.1 to 2.3)."""
+"""SMTP's commands, states and addresses (protocol 3.1 to 3.5)."""
 
 from rules.checks import Beside, check, holds, same, table
 from rules.console import eventually, mbox, write
@@ -54,7 +54,7 @@ COMMANDS += [
 COMMANDS.append(("BDAT 10 LAST", ["50*"] * 4, None))
 
 
-@table("spec 6 and conformance 2.1: the table of states; a failed command never changes the state", [
+@table("protocol 3.1: the table of states; a failed command never changes the state", [
     (f"smtp: {command or 'an empty line'} {STATES[state]}", command, state, replies[i], (after or "GHMR")[i])
     for command, replies, after in COMMANDS
     for i, state in enumerate("GHMR")
@@ -71,7 +71,7 @@ def _(hall, command, state, reply, after):
     peer.alive().close()
 
 
-@table("spec 6: QUIT is accepted at any time: 221 …, then close; its transaction is dropped", [
+@table("protocol 3.1: QUIT is accepted at any time: 221 …, then close; its transaction is dropped", [
     (f"smtp: QUIT {words}", state) for state, words in STATES.items()
 ])
 def _(hall, state):
@@ -82,7 +82,7 @@ def _(hall, state):
     same(hall.disk(user), b"", "the mailbox")
 
 
-@table("conformance 2.3: trailing white space is tolerated everywhere; one or more spaces after the keyword", [
+@table("protocol 3.3: trailing white space is tolerated everywhere; one or more spaces after the keyword", [
     (f"smtp: blanks and case: {sent!r}", sent, reply, state)
     for sent, reply, state in (
             ("HELO  client", "250 localhost", "G"), ("HELO client  ", "250 localhost", "G"),
@@ -131,14 +131,14 @@ BAD_REVERSE = [
 ]
 
 
-@table("conformance 2.3: the grammar of paths; spec 6: `MAIL FROM:<reverse-path>` `250 OK`", [
+@table("protocol 3.4: the grammar of paths; `MAIL FROM:<reverse-path>` `250 OK`", [
     (f"smtp: MAIL FROM:{path[:60]} ({len(path)} octets) is valid", path) for path in GOOD_REVERSE
 ])
 def _(hall, path):
     hall.sender().say(f"MAIL FROM:{path}", OK)
 
 
-@table("conformance 2.3: the grammar of paths; spec 6: malformed `501 …`", [
+@table("protocol 3.4: the grammar of paths; malformed `501 …`", [
     (f"smtp: MAIL FROM:{path[:60]!r} ({len(path)} octets) is malformed", path) for path in BAD_REVERSE
 ])
 def _(hall, path):
@@ -147,7 +147,7 @@ def _(hall, path):
     peer.say(MAIL, OK)
 
 
-@table("conformance 2.3: anything after `>` except spaces or parameters: 501; parameters: 555", [
+@table("protocol 3.3: anything after `>` except spaces or parameters: 501; parameters: 555", [
     (f"smtp: {line}", line, state, reply)
     for line, state, reply in (
         ("MAIL FROM:<s@example.org> SIZE=1000", "H", "555 *"),
@@ -191,7 +191,7 @@ UNKNOWN = [
 ]
 
 
-@table("spec 6: source routes, quoted local parts; the domain compares without case", [
+@table("protocol 3.4: source routes, quoted local parts; the domain compares without case", [
     (f"smtp: RCPT TO:{path} reaches the user", path) for path in GOOD_FORWARD
 ])
 def _(hall, path):
@@ -204,7 +204,7 @@ def _(hall, path):
     same(hall.messages(user), [b"hello\r\n"], "the mailbox")
 
 
-@table("spec 6: RCPT: malformed `501 …`; conformance 2.3", [
+@table("protocol 3.4: RCPT: malformed `501 …`", [
     (f"smtp: RCPT TO:{path[:50]!r} is malformed", path) for path in BAD_FORWARD
 ])
 def _(hall, path):
@@ -215,7 +215,7 @@ def _(hall, path):
     same(peer.state(user), "M", f"{peer.talk}: the state")
 
 
-@table("spec 6: a mailbox name is only ever a plain file name; a refusal looks like an unknown user", [
+@table("files 2.1: a mailbox name is only ever a plain file name; protocol 3.5: a refusal looks like an unknown user", [
     (f"smtp: RCPT TO:{path[:50]} is nobody here", path) for path in UNKNOWN
 ])
 def _(hall, path):
@@ -229,7 +229,7 @@ def _(hall, path):
     same(hall.disk(user), b"", "the mailbox")
 
 
-@table("spec 6: nothing over 64 octets; conformance 2.3: path at most 256", [
+@table("files 2.1: nothing over 64 octets; protocol 1.12: path at most 256", [
     ("smtp: a user of 64 octets", "x" * 64, OK),
     ("smtp: a user of 65 octets", "x" * 65, ("550 *", "501 *")),
     ("smtp: a user with every allowed octet", "aZ09!#$%&'*+=?^_{|}~-", OK),
@@ -249,7 +249,7 @@ def _(hall, user, wanted):
         same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@table("conformance 2.3: path <= 256 octets in all, local part <= 64, domain <= 255", [
+@table("protocol 1.12: path <= 256 octets in all, local part <= 64, domain <= 255", [
     ("smtp: a reverse path of 256 octets", 256, OK),
     ("smtp: a reverse path of 257 octets", 257, "501 *"),
     ("smtp: a reverse path of 1,000 octets", 1000, "501 *"),
@@ -265,7 +265,7 @@ def _(hall, size, wanted):
     hall.sender().say(f"MAIL FROM:{path}", wanted)
 
 
-@check("smtp: <Postmaster> without a domain is nobody while there is no such mailbox", "conformance 2.3: postmaster.mbox if it exists, else 550")
+@check("smtp: <Postmaster> without a domain is nobody while there is no such mailbox", "protocol 3.5: postmaster.mbox if it exists, else 550")
 def _(hall):
     console, directory = hall.own()
     with console:
@@ -280,7 +280,7 @@ def _(hall):
         same(console.pop3().login("postmaster").everything(), [b"x\r\n"], "postmaster.mbox")
 
 
-@table("conformance 2.3: `localhost.example.org` is not local: mail for other domains", [
+@table("protocol 3.4: `localhost.example.org` is not local: mail for other domains", [
     (f"smtp: a recipient at {domain} is remote", domain)
     for domain in ("example.org", "localhost.example.org", "xlocalhost", "[192.0.2.1]", "[IPv6:2001:db8::1]", "mx.example.org")
 ])
@@ -294,7 +294,7 @@ def _(hall, domain):
     same(hall.disk(user), b"", "the mailbox of the local user of that name")
 
 
-@check("smtp: a domain that ends in a dot is malformed", "conformance 2.3: a domain that ends in a dot is 501")
+@check("smtp: a domain that ends in a dot is malformed", "protocol 3.4: a domain that ends in a dot is 501")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -307,7 +307,7 @@ def _(hall):
     same(len(hall.messages(user)), 1, "copies")
 
 
-@table("conformance 2.2: HELO: no or bad argument 501 (500, 504)", [
+@table("protocol 3.3: HELO: no or bad argument 501", [
     (f"smtp: HELO {argument!r}", argument, wanted)
     for argument, wanted in (
         ("client", "250 localhost"), ("client.example.org", "250 localhost"), ("[127.0.0.1]", "250 localhost"),
@@ -319,7 +319,7 @@ def _(hall, argument, wanted):
     hall.smtp().say(f"HELO {argument}", wanted)
 
 
-@check("smtp: a client that says EHLO first can go on with HELO", "spec 6: Thunderbird then says HELO on it")
+@check("smtp: a client that says EHLO first can go on with HELO", "protocol 3.10: a client that is refused EHLO says HELO on it, as Thunderbird does")
 def _(hall):
     user = hall.user()
     peer = hall.smtp()
@@ -329,7 +329,7 @@ def _(hall):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("smtp: the tester's conversation", "testers.md: smtp")
+@check("smtp: the tester's conversation", "protocol 8.3: smtp")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -356,7 +356,7 @@ LETTER = (
 )
 
 
-@check("smtp: a whole session in one segment", "spec 4: pipelining")
+@check("smtp: a whole session in one segment", "protocol 1.3: pipelining")
 def _(hall):
     user = hall.user()
     peer = hall.smtp()
@@ -367,7 +367,7 @@ def _(hall):
     same(hall.messages(user), [b"one\r\n", b"two\r\n"], "the mailbox")
 
 
-@check("smtp: a whole session byte by byte", "spec 4: input arrives in arbitrary pieces")
+@check("smtp: a whole session byte by byte", "protocol 1.3: input arrives in arbitrary pieces")
 def _(hall):
     user = hall.user()
     peer = hall.smtp()
@@ -384,7 +384,7 @@ def _(hall):
     same(hall.messages(user), [b".a\r\n\r\n"], "the mailbox")
 
 
-@check("smtp: three transactions on one connection", "spec 6: the next one starts with MAIL, on the same connection")
+@check("smtp: three transactions on one connection", "protocol 3.8: the next one starts with MAIL, on the same connection")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -393,7 +393,7 @@ def _(hall):
     same(hall.messages(user), [b"0\r\n", b"1\r\n", b"2\r\n"], "the mailbox")
 
 
-@check("smtp: the transaction is over when DATA has been answered", "spec 6: A transaction ends with DATA's final reply, whatever its code")
+@check("smtp: the transaction is over when DATA has been answered", "protocol 3.8: A transaction ends with DATA's final reply, whatever its code")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -403,7 +403,7 @@ def _(hall):
     same(peer.state(user), "H", "the state")
 
 
-@table("spec 6: a client that closes without QUIT drops its transaction; conformance 2.4", [
+@table("protocol 3.8: a client that closes without QUIT drops its transaction; protocol 3.6", [
     (f"smtp: {name} with {end.upper()}, nothing is delivered", start, end)
     for name, start in (
         ("when the stream ends behind DATA", b""), ("when it ends within a line", b"half a li"),
@@ -424,7 +424,7 @@ def _(hall, start, end):
     same(hall.messages(user), [b"next\r\n"], "the mailbox")
 
 
-@check("smtp: when the stream ends behind the end of data, the message is delivered", "conformance 2.4: EOF right after it: delivering is right")
+@check("smtp: when the stream ends behind the end of data, the message is delivered", "protocol 3.6: EOF right after it: delivering is right")
 def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
@@ -435,7 +435,7 @@ def _(hall):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("smtp: a refused recipient leaves the others", "conformance 2.1: a refused RCPT keeps the others")
+@check("smtp: a refused recipient leaves the others", "protocol 3.1: a refused RCPT keeps the others")
 def _(hall):
     one, two = hall.user(), hall.user()
     peer = hall.sender()
@@ -448,7 +448,7 @@ def _(hall):
         same(hall.messages(user), [b"x\r\n"], f"the mailbox of {user}")
 
 
-@check("smtp: RSET forgets the recipients", "spec 6: RSET: the transaction is forgotten")
+@check("smtp: RSET forgets the recipients", "protocol 3.1: RSET: the transaction is forgotten")
 def _(hall):
     one, two = hall.user(), hall.user()
     peer = hall.sender()
@@ -459,7 +459,7 @@ def _(hall):
     same([hall.messages(one), hall.messages(two)], [[], [b"x\r\n"]], "the mailboxes")
 
 
-@check("smtp: HELO forgets the recipients", "spec 6: HELO again later: as RSET")
+@check("smtp: HELO forgets the recipients", "protocol 3.1: HELO again later: as RSET")
 def _(hall):
     one, two = hall.user(), hall.user()
     peer = hall.sender()
@@ -470,7 +470,7 @@ def _(hall):
     same([hall.messages(one), hall.messages(two)], [[], [b"x\r\n"]], "the mailboxes")
 
 
-@check("smtp: a nested MAIL leaves the transaction intact", "conformance 2.1: nested MAIL: 503, old transaction intact")
+@check("smtp: a nested MAIL leaves the transaction intact", "protocol 3.1: nested MAIL: 503, old transaction intact")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -482,7 +482,7 @@ def _(hall):
     holds(hall.disk(user).startswith(b"From <first@example.org> "), f"stored: {hall.disk(user)!r}")
 
 
-@check("smtp: a recipient named twice gets one copy", "spec 6: A recipient named twice gets one copy")
+@check("smtp: a recipient named twice gets one copy", "protocol 3.5: A recipient named twice gets one copy")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -494,7 +494,7 @@ def _(hall):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("smtp: 100 recipients, each gets the message", "conformance 2.3: >= 100 recipients must work")
+@check("smtp: 100 recipients, each gets the message", "protocol 1.12: >= 100 recipients must work")
 def _(hall):
     users = [hall.user() for _ in range(100)]
     hall.sender().transaction("s@example.org", *users).text("x\r\n")
@@ -503,7 +503,7 @@ def _(hall):
         holds(body.startswith(b"From <s@example.org> ") and body.endswith(b"\nx\r\n\n"), f"{user}: {body!r}")
 
 
-@check("smtp: 1,000 recipients are taken, the 1,001st is not", "spec 6: the 1,001st recipient and on: `452 …`")
+@check("smtp: 1,000 recipients are taken, the 1,001st is not", "protocol 3.5: the 1,001st recipient and on: `452 …`")
 def _(hall):
     console, directory = hall.own(users=[f"u{n}" for n in range(1002)])
     with console:
@@ -519,7 +519,7 @@ def _(hall):
         peer.say("RCPT TO:<u1001@localhost>", OK)
 
 
-@check("smtp: 1,000 recipients elsewhere", "spec 6: the 1,001st recipient and on: `452 …`")
+@check("smtp: 1,000 recipients elsewhere", "protocol 3.5: the 1,001st recipient and on: `452 …`")
 def _(hall):
     console, _ = hall.own()
     with console:
@@ -531,7 +531,7 @@ def _(hall):
         peer.text("x\r\n")
 
 
-@check("smtp: a user appears and disappears while the server runs", "spec 8: A file appears or disappears while the servers run: the user does too")
+@check("smtp: a user appears and disappears while the server runs", "files 2.2: A file appears or disappears while the servers run: the user does too")
 def _(hall):
     name = hall.word()
     peer = hall.sender()
@@ -563,7 +563,7 @@ def odd_file(hall, kind):
     return name
 
 
-@table("spec 6: no symbolic link followed, a regular file (no FIFO, no directory); a refusal looks like an unknown user", [
+@table("files 1.3: no symbolic link followed, a regular file (no FIFO, no directory); protocol 3.5: a refusal looks like an unknown user", [
     (f"{server}: a {kind} is no mailbox", server, kind)
     for server in ("smtp", "pop3")
     for kind in ("symbolic link", "symbolic link to nothing", "link to another mailbox", "FIFO", "directory", "socket")
@@ -594,7 +594,7 @@ def own_address():
         return probe.getsockname()[0]
 
 
-RELAYING = "spec 6: accepted from loopback clients (`--relay-from CIDR` adds more); from anyone else `550 Relaying denied`"
+RELAYING = "protocol 3.9: accepted from loopback clients (`--relay-from CIDR` adds more); from anyone else `550 Relaying denied`"
 
 
 @check("smtp: relaying is denied to a client from elsewhere", RELAYING)
@@ -635,7 +635,7 @@ def _(hall):
     peer.transaction("s@example.org", "x@example.org").text("x\r\n")
 
 
-@check("smtp: --domain names the local domain", "spec 2: --domain (default localhost)")
+@check("smtp: --domain names the local domain", "protocol 7.2: --domain (default localhost)")
 def _(hall):
     console, directory = hall.own("--domain", "mail.example.org")
     with console:

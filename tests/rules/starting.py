@@ -1,4 +1,4 @@
-"""Ways to start the program, its options, and the errors that a user meets (spec 2)."""
+"""Ways to start the program, its options, and the errors that a user meets (protocol 7)."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def end_of(hall, *arguments, status, words=(), env=None, **options):
     return said
 
 
-ERRORS = "spec 2: one sentence that names the thing, the reason and the remedy, on stderr, exit status 2 for wrong use"
+ERRORS = "protocol 7.4: one sentence that names the thing, the reason and the remedy, on stderr, exit status 2 for wrong use"
 
 
 @table(ERRORS, [
@@ -53,7 +53,7 @@ def _(hall, arguments, words):
     end_of(hall, *arguments, status=2, words=words)
 
 
-@table("spec 2: `--user NAME`: makes NAME.mbox; spec 6: a plain file name", [
+@table("protocol 7.3: `--user NAME`: makes NAME.mbox; files 2.1: a plain file name", [
     (f"start: --user {name!r} is refused", name) for name in ("../x", "a/b", ".x", "mqueue", "", "x" * 65, "a b")
 ])
 def _(hall, name):
@@ -65,7 +65,7 @@ def _(hall, name):
     same(os.listdir(directory), [], "files in the directory")
 
 
-FAILURES = "spec 2: Errors a user meets … exit status 1 for a failure"
+FAILURES = "protocol 7.4: Errors a user meets … exit status 1 for a failure"
 
 
 @table(FAILURES, [
@@ -93,12 +93,12 @@ def _(hall):
         holds(len(console.said) == 1 and "writ" in console.said[0], f"stderr {console.said}")
 
 
-@check("start: no terminal", "spec 2: no terminal (suggest `--no-tui`)")
+@check("start: no terminal", "protocol 7.4: no terminal (suggest `--no-tui`)")
 def _(hall):
     end_of(hall, "--dir", hall.directory("u"), status=2, words=["terminal", "--no-tui"])
 
 
-@check("start: a DIR without a mailbox is a warning", "spec 2: a warning that says how to make one: mailboxes may come later")
+@check("start: a DIR without a mailbox is a warning", "protocol 7.3: a warning that says how to make one: mailboxes may come later")
 def _(hall):
     console, directory = hall.own(users=())
     with console:
@@ -119,7 +119,7 @@ def port_in_use(hall, server, arguments, flag):
         holds("in use" in said, f"stderr {said!r}")
 
 
-@table("spec 2: port in use (which port, which flag changes it, and which process holds it where that can be read)", [
+@table("protocol 7.4: port in use (which port, which flag changes it, and which process holds it where that can be read)", [
     (f"start: the port is in use, {show}", server, arguments, flag)
     for show, server, arguments, flag in (
         ("echo alone", "echo", ["echo", "-p", "PORT"], "-p"), ("smtp alone", "smtp", ["smtp", "-p", "PORT", "DIR"], "-p"),
@@ -141,7 +141,7 @@ def _(hall):
            status=1, words=[str(port)])
 
 
-@check("start: either all servers run or none", "spec 2: All listeners are bound before anything else starts: either all servers run or none")
+@check("start: either all servers run or none", "protocol 1.1: All listeners are bound before anything else starts: either all servers run or none")
 def _(hall):
     directory = os.path.join(hall.home, hall.word())
     with socket.socket() as holder:
@@ -156,7 +156,7 @@ def _(hall):
     end_of(hall, "echo", "-p", "0", "--bind", "203.0.113.7", status=1, words=["203.0.113.7", "--bind"])
 
 
-@table("spec 2: `-a` shows the author on stderr, which then exits 0; default `Mail Console / mailconsole`", [
+@table("protocol 7.2: `-a` shows the author on stderr, which then exits 0; default `Mail Console / mailconsole`", [
     (f"start: -a {' '.join(arguments)}", arguments, wanted)
     for arguments, wanted in (
         (["-a"], "Mail Console / mailconsole\n"), (["echo", "-a"], "Mail Console / mailconsole\n"),
@@ -170,14 +170,14 @@ def _(hall, arguments, wanted):
     same(end_of(hall, *arguments, status=0), wanted, "stderr")
 
 
-@check("start: --author stands in the echo greeting", "spec 2: and in the echo greeting")
+@check("start: --author stands in the echo greeting", "protocol 2.1: the words of --author")
 def _(hall):
     with hall.run("echo", "-p", "0", "--author", "Ann Other / ann") as console:
         peer = console.listens("echo").echo(greeted=False)
         peer.expect("+OK Server ready (Author: Ann Other / ann)")
 
 
-@table("spec 2: `mailconsole echo|smtp|pop3`: the server alone", [
+@table("protocol 7.1: `mailconsole echo|smtp|pop3`: the server alone", [
     (f"start: {server} alone", server, others) for server, others in (("echo", ()), ("smtp", ("DIR",)), ("pop3", ("DIR",)))
 ])
 def _(hall, server, others):
@@ -189,7 +189,7 @@ def _(hall, server, others):
         console.ended()
 
 
-@table("spec 2: default port 10000, 2500, 11000", [
+@table("protocol 1.1: default port 10000, 2500, 11000", [
     (f"start: the default port of {server} is {port}", server, port) for server, port in (("echo", 10000), ("smtp", 2500), ("pop3", 11000))
 ])
 def _(hall, server, port):
@@ -204,7 +204,7 @@ def _(hall, server, port):
         same(console.ports[server], port, "the port")
 
 
-@check("start: --user makes the mailbox and DIR", "spec 2: `--user NAME` (repeatable: makes NAME.mbox if it is missing; DIR too)")
+@check("start: --user makes the mailbox and DIR", "protocol 7.3: `--user NAME` (repeatable: makes NAME.mbox if it is missing; DIR too)")
 def _(hall):
     directory = os.path.join(hall.home, hall.word(), "deep")
     with hall.start("--dir", directory, "--user", "a", "--user", "b") as console:
@@ -215,7 +215,7 @@ def _(hall):
         holds(stat.S_ISREG(os.lstat(mbox(directory, "a")).st_mode), "not a regular file")
 
 
-@check("start: --user leaves a mailbox that exists", "spec 2: makes NAME.mbox if it is missing")
+@check("start: --user leaves a mailbox that exists", "protocol 7.3: makes NAME.mbox if it is missing")
 def _(hall):
     directory = hall.directory("u")
     write(mbox(directory, "u"), b"From a@b Wed Sep 17 11:00:00 2025\nx\n\n")
@@ -227,7 +227,7 @@ class BoundTwice(EchoPeer):
     greeting = "+OK Server ready (Author: Bound / twice)"
 
 
-@check("start: --bind, repeated", "spec 2: `--bind ADDR` (repeatable)")
+@check("start: --bind, repeated", "protocol 1.1: `--bind ADDR` (repeatable)")
 def _(hall):
     arguments = ["--author", "Bound / twice", "--bind", "127.0.0.2", "--bind", "127.0.0.3"]
     with hall.run("echo", "-p", "0", *arguments) as console:
@@ -245,7 +245,7 @@ def _(hall):
         holds(b"Bound / twice" not in greeting, "it listens on 127.0.0.1 too")
 
 
-@table("spec 2: flag over environment over file", [
+@table("protocol 7.2: flag over environment over file", [
     (f"config: {show}", flag, env, file, wanted)
     for show, flag, env, file, wanted in (
         ("the file alone", None, None, "F / f", "F / f"), ("the environment alone", None, "E / e", None, "E / e"),
@@ -266,14 +266,14 @@ def _(hall, flag, env, file, wanted):
     same(end_of(hall, "-a", *flags, status=0, env=settings), wanted + "\n", "stderr")
 
 
-@check("config: --config names another file", "spec 2: `--config`")
+@check("config: --config names another file", "protocol 7.2: `--config`")
 def _(hall):
     path = os.path.join(hall.directory(), "other.toml")
     write(path, b'author = "O / o"\n')
     same(end_of(hall, "-a", "--config", path, status=0), "O / o\n", "stderr")
 
 
-@check("config: the file below HOME", "spec 2: default `$XDG_CONFIG_HOME/mailconsole/config.toml` (~/.config where it is unset)")
+@check("config: the file below HOME", "protocol 7.2: default `$XDG_CONFIG_HOME/mailconsole/config.toml` (~/.config where it is unset)")
 def _(hall):
     home = hall.directory()
     os.makedirs(os.path.join(home, ".config", "mailconsole"))
@@ -281,7 +281,7 @@ def _(hall):
     same(end_of(hall, "-a", status=0, env={"HOME": home}), "H / h\n", "stderr")
 
 
-@table("spec 2: Every option that a user would set twice can stand in a config file", [
+@table("protocol 7.2: Every option that a user would set twice can stand in a config file", [
     (f"config: {key} in the {place}", place, key)
     for key in ("users", "password", "domain", "max-message", "bind", "dir") for place in ("file", "environment")
 ])
@@ -319,7 +319,7 @@ def _(hall, place, key):
         holds(os.path.exists(mbox(directory, user)), "no mailbox in DIR")
 
 
-@table("spec 2: Errors a user meets: one sentence that names the thing", [
+@table("protocol 7.4: Errors a user meets: one sentence that names the thing", [
     (f"config: {show}", content, words)
     for show, content, words in (
         ("a file that is no TOML", b"smtp-port = = 1\n", ["bad.toml"]), ("an unknown name in it", b"smtp-prot = 1\n", ["bad.toml", "smtp-prot"]),
@@ -333,7 +333,7 @@ def _(hall, content, words):
     end_of(hall, "--no-tui", "--dir", hall.directory("u"), "--config", path, status=2, words=words)
 
 
-@table("spec 2: Errors a user meets: exit status 2 for wrong use", [
+@table("protocol 7.4: Errors a user meets: exit status 2 for wrong use", [
     (f"config: MAILCONSOLE_{name}={value} is wrong use", name, value)
     for name, value in (("SMTP_PORT", "x"), ("IDLE", "soon"), ("MAX_MESSAGE", "-"), ("BIND", "nowhere"))
 ])
@@ -341,7 +341,7 @@ def _(hall, name, value):
     end_of(hall, "--no-tui", "--dir", hall.directory("u"), status=2, words=[value], env={f"MAILCONSOLE_{name}": value})
 
 
-@check("start: --help and --version", "spec 1: a careful user's expectation")
+@check("start: --help and --version", "protocol 7.2: both write to stdout and exit with 0")
 def _(hall):
     for flags in (["--help"], ["-h"], ["--version"], ["smtp", "--help"], ["check", "--help"]):
         done = subprocess.run([hall.binary, *flags], capture_output=True, timeout=30, env=clean_environment())
@@ -369,13 +369,13 @@ def tester(hall, server, port):
     return subprocess.run([hall.binary, "check", server, str(port)], capture_output=True, timeout=60, env=clean_environment())
 
 
-@check("check: echo prints its conversation", "testers.md: Output form (echo, complete)")
+@check("check: echo prints its conversation", "protocol 8.1: the form; protocol 8.2: the conversation, complete")
 def _(hall):
     done = tester(hall, "echo", hall.shared.ports["echo"])
     same((done.returncode, done.stdout.decode()), (0, ECHO_CHECK), "exit status and output")
 
 
-@check("check: smtp, then pop3", "testers.md: smtp; pop3 after the smtp tester has run once on an empty mailbox")
+@check("check: smtp, then pop3", "protocol 8.3: smtp; protocol 8.4: pop3 after the smtp tester has run once on an empty mailbox")
 def _(hall):
     console, directory = hall.own(users=("linhphan",))
     with console:
@@ -385,19 +385,19 @@ def _(hall):
         same(read(mbox(directory, "linhphan")), b"", "the mailbox in the end")
 
 
-@check("check: exit status 1 if anything is off", "testers.md: Unlike the original, exit status 1 if anything was off")
+@check("check: exit status 1 if anything is off", "protocol 8.1: exit status 1 if anything was off")
 def _(hall):
     done = tester(hall, "echo", hall.shared.ports["pop3"])
     holds(done.returncode == 1 and b"[Expected: '" in done.stdout, f"exit {done.returncode}: {done.stdout.decode()}")
 
 
-@check("check: exit status 3 where nobody listens", "stops with an error where it cannot connect, and a status of its own for that")
+@check("check: exit status 3 where nobody listens", "protocol 8.1: stops with an error where it cannot connect, and a status of its own for that")
 def _(hall):
     done = tester(hall, "smtp", free_port())
     holds(done.returncode == 3 and done.stderr.count(b"\n") == 1, f"exit {done.returncode}: {done.stderr!r}")
 
 
-@check("limits: --max-connections", "spec 4: Over `--max-connections`: one line of the protocol's busy reply, then close")
+@check("limits: --max-connections", "protocol 1.7: Over `--max-connections`: one line of the protocol's busy reply, then close")
 def _(hall):
     console, _ = hall.own("--max-connections", "3")
     with console:
@@ -417,7 +417,7 @@ def _(hall):
         holds(False, "a connection that has ended is still counted")
 
 
-@check("limits: the soft limit of descriptors is raised to the hard one", "spec 4: the soft limit is raised to the hard one at start")
+@check("limits: the soft limit of descriptors is raised to the hard one", "protocol 1.7: the soft limit is raised to the hard one at start")
 def _(hall):
     console, _ = hall.own(before=limited(resource.RLIMIT_NOFILE, 64, 512))
     with console:
@@ -425,7 +425,7 @@ def _(hall):
         holds(re.search(r"Max open files +512 +512", limits), limits)
 
 
-@check("limits: out of descriptors", "spec 4: Out of descriptors: accepting pauses and resumes, no spinning, no exit")
+@check("limits: out of descriptors", "protocol 1.7: Out of descriptors: accepting pauses and resumes, no spinning, no exit")
 def _(hall):
     console, _ = hall.own(before=limited(resource.RLIMIT_NOFILE, 48))
     with console:
@@ -449,7 +449,7 @@ def processor_time(console):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@check("limits: 2,000 idle connections", "spec 4: At least 10,000 connections at once where the descriptor limit allows", alone=True)
+@check("limits: 2,000 idle connections", "protocol 1.7: 10,000 connections at once where the descriptor limit allows", alone=True)
 def _(hall):
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2200:
         raise Beside("the limit of descriptors is too low")
@@ -466,7 +466,7 @@ def _(hall):
             peer.close()
 
 
-@check("limits: a line of 64 MB needs no memory", "spec 4: discarded in constant memory", alone=True)
+@check("limits: a line of 64 MB needs no memory", "protocol 1.4: discarded in constant memory", alone=True)
 def _(hall):
     console, _ = hall.own()
     with console:
@@ -480,7 +480,7 @@ def _(hall):
         holds(peak < 60_000, f"{peak} KiB at most")
 
 
-@table("spec 2: `mailconsole smtp [-p PORT] [-a] [-v] DIR`; a careful user's expectation: options in any order", [
+@table("protocol 7.1: `mailconsole smtp [-p PORT] [-a] [-v] DIR`; protocol 7.2: options in any order", [
     (f"start: smtp {' '.join(arguments)}", arguments)
     for arguments in (["-p", "0", "DIR"], ["DIR", "-p", "0"], ["-p0", "-v", "DIR"], ["-v", "DIR", "-p=0"], ["--port", "0", "DIR"],
                       ["--port=0", "--", "DIR"], ["-p", "0", "--dir", "DIR"], ["-p", "0", "DIR/"])
@@ -492,7 +492,7 @@ def _(hall, arguments):
         holds(read(mbox(directory, "u")), "nothing was stored")
 
 
-@table("spec 2: Every option that a user would set twice can stand in a config file and in the environment", [
+@table("protocol 7.2: Every option that a user would set twice can stand in a config file and in the environment", [
     (f"config: the port of {server} in the {place}, {how}", server, place, how)
     for server in ("echo", "smtp", "pop3") for place in ("file", "environment") for how in ("of three", "alone")
 ])
@@ -514,7 +514,7 @@ def _(hall, server, place, how):
         same(console.listens(server).ports[server], port, "the port")
 
 
-@table("spec 2: --max-message; --help: K, M and G are understood", [
+@table("protocol 3.7: --max-message: K, M and G are understood", [
     (f"config: --max-message {word}", word, octets) for word, octets in (("1K", 1024), ("1k", 1024), ("2000", 2000))
 ])
 def _(hall, word, octets):
@@ -524,7 +524,7 @@ def _(hall, word, octets):
             console.smtp().hello().transaction("s@example.org", "u").text(b"x" * (size - 2) + b"\r\n", wanted)
 
 
-@table("spec 3: a reader that stops must not stop the servers", [
+@table("protocol 6.5: a reader that stops must not stop the servers", [
     (f"start: {show}", redirection, verbose)
     for show, redirection, verbose in (
         ("stdout is closed", ">&-", ""), ("stderr is closed under -v", "2>&-", "-v"), ("stdout is full", ">/dev/full", ""),
@@ -557,7 +557,7 @@ def answers(port):
     return True
 
 
-@check("start: the reader of stderr goes away", "spec 3: a reader that stops must not stop the servers")
+@check("start: the reader of stderr goes away", "protocol 6.5: a reader that stops must not stop the servers")
 def _(hall):
     console = hall.start("--dir", hall.directory("u"), "-v", read_stderr=False)
     with console:
@@ -569,7 +569,7 @@ def _(hall):
         console.ended()
 
 
-@check("check: smtp and pop3 print their conversations", "testers.md: the smtp and pop3 conversations, and the output form")
+@check("check: smtp and pop3 print their conversations", "protocol 8.3 and 8.4: the conversations; protocol 8.1: the form")
 def _(hall):
     console, _ = hall.own(users=("linhphan",))
     text = [line.decode() for line in LETTER.split(b"\r\n")[:-1]]

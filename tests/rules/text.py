@@ -1,4 +1,4 @@
-"""Message text: where it ends, what becomes of its dots, and its size (spec 6, conformance 2.4)."""
+"""Message text: where it ends, what becomes of its dots, and its size (protocol 3.6 to 3.8)."""
 
 import resource
 import os
@@ -7,7 +7,7 @@ from rules.checks import check, holds, same, table
 from rules.console import limited, mbox
 
 OK = "250 OK"
-ONLY = "spec 6: only CRLF . CRLF ends message text: a bare CR or LF never does"
+ONLY = "protocol 3.6: only CRLF . CRLF ends message text: a bare CR or LF never does"
 
 # Octets that look like the end of message text and are not.
 NO_ENDS = [
@@ -63,7 +63,7 @@ def _(hall, octets, cut):
     same(body, unstuffed(text) + b"\n", "the text on disk")
 
 
-@table("spec 6: CRLF . CRLF ends message text, however it is cut; spec 4", [
+@table("protocol 3.6: CRLF . CRLF ends message text, however it is cut; protocol 1.3", [
     (f"smtp: the end of data cut behind {cut} octets", cut) for cut in range(1, 5)
 ])
 def _(hall, cut):
@@ -98,7 +98,7 @@ TEXTS = [
 ]
 
 
-@table("spec 8: what POP3 serves is what SMTP got, to the byte; spec 6: a leading dot that was doubled is removed once", [
+@table("protocol 4.7: what POP3 serves is what SMTP got, to the byte; protocol 3.6: a leading dot that was doubled is removed once", [
     (f"mail: {name} comes back as it was sent", text) for name, text in TEXTS
 ])
 def _(hall, text):
@@ -108,7 +108,7 @@ def _(hall, text):
     same(hall.messages(user), [text, b"the next message\r\n"], "the mailbox")
 
 
-@table("spec 8: to the byte; spec 4: arbitrary pieces", [
+@table("protocol 4.7: to the byte; protocol 1.3: arbitrary pieces", [
     (f"mail: dots and From lines around octet {edge:,}", edge) for edge in (4096, 8192, 65_536, 131_072, 262_144, 524_288)
 ])
 def _(hall, edge):
@@ -133,7 +133,7 @@ BARE = [
 ]
 
 
-@table("conformance 2.4: bare CR/LF: accept and store as is; never a line end for dots, but one for quoting", [
+@table("protocol 3.6: bare CR/LF: accept and store as is, never a line end for dots; files 3.2: but one for quoting", [
     (f"mail: {name} is kept on disk, and served in CRLF lines", text, wanted) for name, text, wanted in BARE
 ])
 def _(hall, text, wanted):
@@ -146,14 +146,14 @@ def _(hall, text, wanted):
     same(body.replace(b"\n>From", b"\nFrom").replace(b"\n>>From", b"\n>From"), text + b"\n", "the text on disk without its quoting")
 
 
-@check("smtp: a text that ends in a bare CR before its last CRLF", "conformance 2.4: kept exactly")
+@check("smtp: a text that ends in a bare CR before its last CRLF", "protocol 3.6: kept exactly")
 def _(hall):
     user = hall.user()
     hall.deliver(user, b"a\r\r\n")
     holds(hall.disk(user).endswith(b"\na\r\r\n\n"), f"stored {hall.disk(user)!r}")
 
 
-@check("smtp: an empty message right behind DATA's CRLF", "spec 6: An empty message is valid")
+@check("smtp: an empty message right behind DATA's CRLF", "protocol 3.6: An empty message is valid")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -164,7 +164,7 @@ def _(hall):
     same(hall.messages(user), [b""], "the mailbox")
 
 
-@check("smtp: nothing is said while the text comes", "conformance 2.4: no reply before the end")
+@check("smtp: nothing is said while the text comes", "protocol 3.6: no reply before the end")
 def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
@@ -174,7 +174,7 @@ def _(hall):
     peer.say(".", OK)
 
 
-@check("smtp: only one dot is removed", "spec 6: removed once; conformance 2.4: `..` -> `.`; `...` -> `..`")
+@check("smtp: only one dot is removed", "protocol 3.6: removed once; `..` -> `.`; `...` -> `..`")
 def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
@@ -183,7 +183,7 @@ def _(hall):
     same(hall.messages(user), [b".\r\n..\r\na\r\n.b\r\n\r\n.\r\n"], "the mailbox")
 
 
-@check("smtp: what follows the end of data in one segment is a command", "spec 4: pipelining")
+@check("smtp: what follows the end of data in one segment is a command", "protocol 3.6: what follows the end is a command; protocol 1.3: pipelining")
 def _(hall):
     user = hall.user()
     peer = hall.sender().transaction("s@example.org", user)
@@ -192,7 +192,7 @@ def _(hall):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-SIZE = "spec 6: `552 …` over `--max-message` (read to its end first)"
+SIZE = "protocol 3.7: `552 …` over `--max-message` (read to its end first)"
 
 
 def accepted(console, size, wanted, line=50):
@@ -237,7 +237,7 @@ def _(hall):
         peer.alive()
 
 
-@check("smtp: 64 MiB are taken, one octet more is not", "spec 6: `--max-message` (default 64 MiB)", alone=True)
+@check("smtp: 64 MiB are taken, one octet more is not", "protocol 3.7: `--max-message` (default 64 MiB)", alone=True)
 def _(hall):
     console, _ = hall.own("--no-sync")
     with console:
@@ -245,7 +245,7 @@ def _(hall):
         accepted(console, 64 << 20, OK, 4096)
 
 
-@check("smtp: a file that may not grow is 452 and leaves nothing", "spec 6: `452 …` on no space; reliability B.3: RLIMIT_FSIZE: EFBIG -> 452")
+@check("smtp: a file that may not grow is 452 and leaves nothing", "protocol 3.2: `452 …` on no space; protocol 3.8: RLIMIT_FSIZE: EFBIG -> 452")
 def _(hall):
     console, directory = hall.own(users=("u", "v"), before=limited(resource.RLIMIT_FSIZE, 100_000))
     with console:
@@ -259,7 +259,7 @@ def _(hall):
         same(console.pop3().login("u").everything(), [b"first\r\n", b"second\r\n"], "the mailbox")
 
 
-@table("spec 6: For every local recipient or for none: after a 4xx/5xx nothing of it is in any mailbox", [
+@table("protocol 3.8: For every local recipient or for none: after a 4xx/5xx nothing of it is in any mailbox", [
     (f"smtp: a mailbox that {name} before the end of data spares the other", spoil)
     for name, spoil in (
         ("disappears", os.unlink), ("becomes a directory", lambda p: (os.unlink(p), os.mkdir(p))),
@@ -277,14 +277,14 @@ def _(hall, spoil):
     same(hall.messages(good), [b"y\r\n"], "the other mailbox")
 
 
-@check("smtp: local and remote recipients of one message", "spec 6: relaying; all local recipients")
+@check("smtp: local and remote recipients of one message", "protocol 3.9: relaying; protocol 3.8: all recipients")
 def _(hall):
     user = hall.user()
     hall.sender().transaction("s@example.org", user, f"{user}@example.org").text(b"x\r\n")
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("smtp: 20 clients deliver to one mailbox at once", "spec 6: 250 OK is a promise")
+@check("smtp: 20 clients deliver to one mailbox at once", "protocol 3.8: 250 OK is a promise")
 def _(hall):
     user = hall.user()
     peers = [hall.sender().transaction("s@example.org", user) for _ in range(20)]

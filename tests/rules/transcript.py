@@ -1,4 +1,4 @@
-"""The transcript on stderr under -v and -vv (spec 3)."""
+"""The transcript on stderr under -v and -vv (protocol 6)."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import time
 from rules.checks import check, holds, same, table
 from rules.smtp import LETTER
 
-FORM = "spec 3: `[N] New connection`, `[N] C: <text>`, `[N] S: <text>`, `[N] Connection closed`"
+FORM = "protocol 6.1: `[N] New connection`, `[N] C: <text>`, `[N] S: <text>`, `[N] Connection closed`"
 LINE = re.compile(r"\[(\d+)\] (New connection|Connection closed|C: .*|S: .*|\.\. .*)|\.\. \d+ lines dropped|mailconsole: .*", re.S)
 
 
@@ -48,14 +48,14 @@ BEFORE = ["[N] New connection", "[N] S: 220 localhost mailconsole service ready"
 AFTER = ["[N] S: 250 OK", "[N] C: QUIT", "[N] S: 221 localhost Service closing transmission channel", "[N] Connection closed"]
 
 
-@check("transcript: a message is summed up under -v", "spec 3: one summary line `[N] .. 264 octets of message text` stands for it")
+@check("transcript: a message is summed up under -v", "protocol 6.2: one summary line `[N] .. 264 octets of message text` stands for it")
 def _(hall):
     came = talk(hall, "-v", "smtp", a_delivery)
     came = [line for line in came if line != "[N] C: ."]
     same(came, [*BEFORE, "[N] .. 21 octets of message text", *AFTER], "the transcript")
 
 
-@check("transcript: a message is printed under -vv", "spec 3: `-vv` prints it all")
+@check("transcript: a message is printed under -vv", "protocol 6.2: `-vv` prints it all")
 def _(hall):
     came = talk(hall, "-vv", "smtp", a_delivery)
     middle = came[len(BEFORE):-len(AFTER)]
@@ -82,7 +82,7 @@ def fetched(hall, verbosity):
         return [re.sub(r"^\[\d+\]", "[N]", line) for line in console.said if line.startswith(number + "]")]
 
 
-@check("transcript: a fetched message is summed up under -v; the password is shown", "spec 3: Message text (DATA, RETR); conformance 1: headless -v prints PASS arguments")
+@check("transcript: a fetched message is summed up under -v; the password is shown", "protocol 6.2: Message text (DATA, RETR); protocol 6.4: headless -v prints PASS arguments")
 def _(hall):
     came = fetched(hall, "-v")
     holds("[N] C: PASS cis505" in came, f"no PASS line: {came}")
@@ -91,20 +91,20 @@ def _(hall):
     holds("[N] S: 1 21" in came, f"no listing: {came}")
 
 
-@check("transcript: a fetched message is printed under -vv", "spec 3: `-vv` prints it all")
+@check("transcript: a fetched message is printed under -vv", "protocol 6.2: `-vv` prints it all")
 def _(hall):
     came = fetched(hall, "-vv")
     for line in ("[N] S: Subject: x", "[N] S: hello", "[N] S: ."):
         holds(line in came, f"no line {line!r}: {came}")
 
 
-@check("transcript: 264 octets", "spec 3: `[N] .. 264 octets of message text`")
+@check("transcript: 264 octets", "protocol 6.2: `[N] .. 264 octets of message text`")
 def _(hall):
     came = talk(hall, "-v", "smtp", lambda peer: peer.hello().transaction("a@b", "u").text(LETTER))
     holds("[N] .. 264 octets of message text" in came, f"{came}")
 
 
-@table("spec 3: Control bytes and bytes that are not UTF-8 are shown escaped (`\\x1b`), never sent raw to a terminal", [
+@table("protocol 6.3: Control bytes and bytes that are not UTF-8 are shown escaped (`\\x1b`), never sent raw to a terminal", [
     ("transcript: ESC", b"ECHO \x1b[2J", r"[N] C: ECHO \x1b[2J"), ("transcript: NUL", b"ECHO \0x", r"[N] C: ECHO \x00x"),
     ("transcript: DEL and BEL", b"ECHO \x7f\x07", r"[N] C: ECHO \x7f\x07"), ("transcript: no UTF-8", b"ECHO \xff\xfe", r"[N] C: ECHO \xff\xfe"),
     ("transcript: a lone LF", b"ECHO a\nb", r"[N] C: ECHO a\x0ab"), ("transcript: a lone CR", b"ECHO a\rb", r"[N] C: ECHO a\x0db"),
@@ -115,7 +115,7 @@ def _(hall, sent, wanted):
     holds(wanted in came, f"sent {sent!r}: {came}")
 
 
-@check("transcript: nothing raw reaches the terminal", "spec 3; reliability B.6: C1, bidi and zero-width characters too")
+@check("transcript: nothing raw reaches the terminal", "protocol 6.3: C1, bidi and zero-width characters too")
 def _(hall):
     console, _ = hall.own("-vv")
     with console:
@@ -131,7 +131,7 @@ def _(hall):
             holds(not raw, f"{raw!r} in {line!r}")
 
 
-@check("transcript: a line of 1,000 columns is whole, a longer one is cut", "spec 3: a line longer than 1,000 columns is cut with a note of what was left out")
+@check("transcript: a line of 1,000 columns is whole, a longer one is cut", "protocol 6.3: a line longer than 1,000 columns is cut with a note of what was left out")
 def _(hall):
     def conversation(peer):
         peer.say("ECHO " + "x" * 900, "+OK*")
@@ -143,7 +143,7 @@ def _(hall):
     holds(900 < cut.count("y") < 1010 and re.search(r"y[^y]*\d{4}[^y]*$", cut), f"the cut line: {cut[-80:]!r} ({len(cut)} columns)")
 
 
-@check("transcript: N is the descriptor of the connection", "spec 3: N is the connection's file descriptor")
+@check("transcript: N is the descriptor of the connection", "protocol 6.1: N is the connection's file descriptor")
 def _(hall):
     console, _ = hall.own("-v")
     with console:
@@ -161,7 +161,7 @@ def _(hall):
             same({inode}, due, f"what descriptor {descriptor} is")
 
 
-@check("transcript: lines of different connections never mix", "spec 3: One transcript line is one write")
+@check("transcript: lines of different connections never mix", "protocol 6.1: One transcript line is one write")
 def _(hall):
     console, _ = hall.own("-v")
     with console:
@@ -176,7 +176,7 @@ def _(hall):
         same(sum(line.endswith("S: +OK abcdefghijklmnopqrstuvwxyz") for line in console.said), 4000, "replies in the transcript")
 
 
-@check("transcript: without -v there is none", "spec 2: `-v` writes the transcript to stderr")
+@check("transcript: without -v there is none", "protocol 6: `-v` writes the transcript to stderr")
 def _(hall):
     console, _ = hall.own()
     with console:
@@ -185,7 +185,7 @@ def _(hall):
         same(console.said, [], "stderr")
 
 
-@check("transcript: overlong and unfinished lines", "spec 3: Other kinds of line may be added under -v only; nothing raw")
+@check("transcript: overlong and unfinished lines", "protocol 6.1: a line that was never ended is no command; protocol 6.3: nothing raw")
 def _(hall):
     def conversation(peer):
         peer.say(b"ECHO " + b"\x1b" * 9000, "-ERR*")
@@ -196,7 +196,7 @@ def _(hall):
     holds(not any("unfinished" in line and "C: " in line for line in came), "a fragment stands as a command")
 
 
-@check("transcript: a reader that is slow loses nothing", "spec 3: Nothing is lost while stderr is read, however slowly, within a buffer of 64 MiB")
+@check("transcript: a reader that is slow loses nothing", "protocol 6.5: Nothing is lost while stderr is read, however slowly, within a buffer of 64 MiB")
 def _(hall):
     console = hall.start("--dir", hall.directory("u"), "-v", read_stderr=False)
     with console:
@@ -212,7 +212,7 @@ def _(hall):
 
 
 @check("transcript: a reader that stops does not stop the servers, and is told what it missed",
-       "spec 3: past the buffer lines are dropped, counted, and the count stands in the transcript", alone=True)
+       "protocol 6.5: past the buffer lines are dropped, counted, and the count stands in the transcript", alone=True)
 def _(hall):
     console = hall.start("--dir", hall.directory("u"), "-v", read_stderr=False)
     with console:

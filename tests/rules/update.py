@@ -1,4 +1,4 @@
-"""POP3's UPDATE: what it removes, and what it must never touch (spec 7, conformance 3.3)."""
+"""POP3's UPDATE: what it removes, and what it must never touch (protocol 4.9 and 4.10)."""
 
 import mailbox as python_mailbox
 import os
@@ -26,7 +26,7 @@ def quit_well(peer):
     peer.ends()
 
 
-@table("conformance 3.3: removes exactly the marked messages; kept ones byte-identical incl. their From_ lines", [
+@table("protocol 4.9: removes exactly the marked messages; kept ones byte-identical incl. their From_ lines", [
     (f"update: DELE {numbers}", numbers, kept)
     for numbers, kept in (([1], [TWO, THREE]), ([2], [ONE, THREE]), ([3], [ONE, TWO]), ([1, 2], [THREE]), ([3, 1], [TWO]),
                           ([2, 3], [ONE]), ([1, 2, 3], []), ([3, 2, 1], []))
@@ -45,7 +45,7 @@ ODD = [
 ]
 
 
-@table("conformance 3.3: kept ones byte-identical incl. their From_ lines", [
+@table("protocol 4.9: kept ones byte-identical incl. their From_ lines", [
     (f"update: odd messages stay as they are, without number {gone}", gone) for gone in (1, 2, 3)
 ])
 def _(hall, gone):
@@ -54,7 +54,7 @@ def _(hall, gone):
     same(hall.disk(user), b"".join(ODD[:gone - 1] + ODD[gone:]), "the file")
 
 
-@table("spec 7: a connection that ends otherwise removes nothing; conformance 3.3", [
+@table("protocol 4.9: a connection that ends otherwise removes nothing", [
     (f"update: nothing is removed when {name}", end)
     for name, end in (
         ("the connection closes", lambda peer: peer.close()), ("it is reset", lambda peer: peer.reset()),
@@ -71,7 +71,7 @@ def _(hall, end):
     same(hall.disk(user), ALL, "the file")
 
 
-@check("update: no DELE leaves the file untouched", "conformance 3.3: no DELE -> file untouched (no rewrite, same inode)")
+@check("update: no DELE leaves the file untouched", "protocol 4.9: no DELE -> file untouched (no rewrite, same inode)")
 def _(hall):
     user = hall.user(ALL)
     before = os.stat(hall.path(user))
@@ -84,7 +84,7 @@ def _(hall):
     same((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns), "inode and time of the file")
 
 
-@check("update: mode and owner stay", "conformance 3.3: mode/owner kept")
+@check("update: mode and owner stay", "protocol 4.9: mode/owner kept")
 def _(hall):
     user = hall.user(ALL)
     os.chmod(hall.path(user), 0o640)
@@ -96,7 +96,7 @@ def _(hall):
     same((stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid), (0o640, before.st_uid, before.st_gid), "mode and owner")
 
 
-@check("update: all deleted leaves an empty file", "conformance 3.3: all deleted -> empty file remains (else the user vanishes)")
+@check("update: all deleted leaves an empty file", "protocol 4.9: all deleted -> empty file remains (else the user vanishes)")
 def _(hall):
     user = hall.user(ALL)
     quit_well(delete(hall, user, 1, 2, 3))
@@ -105,7 +105,7 @@ def _(hall):
     same(hall.messages(user), [b"new\r\n"], "the mailbox")
 
 
-@check("update: mail that arrives while a session is open is kept", "spec 7: Mail that arrives while a session is open is never lost by UPDATE")
+@check("update: mail that arrives while a session is open is kept", "protocol 4.9: Mail that arrives while a session is open is never lost by UPDATE")
 def _(hall):
     user = hall.user(ALL)
     peer = delete(hall, user, 1, 2, 3)
@@ -115,7 +115,7 @@ def _(hall):
     same(hall.messages(user), [f"new {n}\r\n".encode() for n in range(5)], "the mailbox")
 
 
-@check("update: mail that another program appends is kept", "spec 7: (from this program or another)")
+@check("update: mail that another program appends is kept", "protocol 4.9: mail that has arrived stays, whether we or another program have stored it")
 def _(hall):
     user = hall.user(ALL)
     peer = delete(hall, user, 2)
@@ -129,7 +129,7 @@ def _(hall):
     same(hall.messages(user), [ONE, THREE, b"Subject: python\r\n\r\nhi\r\n"], "the mailbox")
 
 
-@check("update: mail that another program appends behind an earlier UPDATE is kept", "spec 7: (from this program or another)")
+@check("update: mail that another program appends behind an earlier UPDATE is kept", "protocol 4.9: mail that has arrived stays, whether we or another program have stored it")
 def _(hall):
     user = hall.user(ALL)
     quit_well(delete(hall, user, 1))
@@ -140,7 +140,7 @@ def _(hall):
     same(texts, [THREE, b"python\r\n"], "the mailbox")
 
 
-@check("update: what another program wrote is not overwritten", "spec 7: nothing stale is written back: found again by its content and removed, or -ERR and nothing")
+@check("update: what another program wrote is not overwritten", "protocol 4.10: nothing stale is written back: found again by its content and removed, or -ERR and nothing")
 def _(hall):
     user = hall.user(ALL)
     peer = delete(hall, user, 2)
@@ -152,7 +152,7 @@ def _(hall):
     same(after, wanted, f"the file behind {came!r}")
 
 
-@table("spec 7: If another program rewrote the mailbox under the session, nothing stale is written back", [
+@table("protocol 4.10: If another program rewrote the mailbox under the session, nothing stale is written back", [
     (f"update: {name} under a session", change)
     for name, change in (
         ("a removed mailbox", os.unlink), ("a truncated mailbox", lambda path: os.truncate(path, 0)),
@@ -177,7 +177,7 @@ def _(hall, change):
     hall.pop3().alive()
 
 
-@check("update: RETR never sends something else under a session", "reliability B.3: mailbox edited in a session: no stale write-back, no resurrection")
+@check("update: RETR never sends something else under a session", "protocol 4.10: mailbox edited in a session: no stale write-back, no resurrection")
 def _(hall):
     user = hall.user(ALL)
     peer = hall.login(user)
@@ -197,7 +197,7 @@ def _(hall):
 SAME = [b"Subject: %s\r\n\r\nx\r\n" % word for word in (b"aaaa", b"bbbb", b"cccc", b"dddd")]
 
 
-@table("spec 7: what was deleted is found again by its content and removed, or QUIT answers `-ERR` and removes nothing", [
+@table("protocol 4.10: what was deleted is found again by its content and removed, or QUIT answers `-ERR` and removes nothing", [
     (f"update: messages of one size, {show}{' behind UIDL' if known else ''}, rewritten {how}", now, known, how)
     for show, now in (("the first gone", SAME[1:]), ("in another order", SAME[::-1]), ("with a new first", [b"Subject: new!\r\n\r\nx\r\n", *SAME]),
                       ("the deleted one gone", [SAME[0], *SAME[2:]]), ("the deleted one edited", [SAME[0], b"Subject: edit\r\n\r\nx\r\n", *SAME[2:]]))
@@ -221,14 +221,14 @@ def _(hall, now, known, how):
     same(hall.disk(user), mailbox(*wanted), f"the file behind {came!r}")
 
 
-@check("update: two of the same, one deleted", "conformance 3.3: Removes exactly the marked messages")
+@check("update: two of the same, one deleted", "protocol 4.9: Removes exactly the marked messages")
 def _(hall):
     user = hall.user(mailbox(ONE, ONE, TWO))
     quit_well(delete(hall, user, 2))
     same(hall.messages(user), [ONE, TWO], "the mailbox")
 
 
-@check("update: a lock of another program is waited for", "spec 8: every rewrite takes the locks they take")
+@check("update: a lock of another program is waited for", "files 7.1: every rewrite takes the locks they take")
 def _(hall):
     user = hall.user(ALL)
     peer = delete(hall, user, 1)
@@ -242,7 +242,7 @@ def _(hall):
     same(hall.messages(user), [TWO, THREE], "the mailbox")
 
 
-@check("update: delivery waits for the lock of another program", "spec 8: every append takes the locks they take; B.3: lock held by another program: wait, other sessions go on")
+@check("update: delivery waits for the lock of another program", "files 7.1: every append takes the locks they take; protocol 3.8: lock held by another program: wait, other sessions go on")
 def _(hall):
     user, other = hall.user(), hall.user()
     box = python_mailbox.mbox(hall.path(user))
@@ -257,7 +257,7 @@ def _(hall):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("update: no lock is left behind", "spec 8: for the file operation only, never while waiting on a network")
+@check("update: no lock is left behind", "files 7.1: for the file operation only, never while waiting on a network")
 def _(hall):
     user = hall.user(ALL)
     peer = delete(hall, user, 1)
@@ -270,7 +270,7 @@ def _(hall):
     holds(not os.path.exists(hall.path(user) + ".lock"), "a lock file is left")
 
 
-@check("update: a session sees its messages, or an error, when the mailbox is replaced", "spec 7: Numbers stay fixed during a session")
+@check("update: a session sees its messages, or an error, when the mailbox is replaced", "protocol 4.6: Numbers stay fixed during a session")
 def _(hall):
     user = hall.user(ALL)
     peer = hall.login(user)
@@ -282,7 +282,7 @@ def _(hall):
     peer.say("STAT", "+OK 3 38")
 
 
-@table("reliability B.2: stale: pid dead on this host, or older than 5 min: remove", [
+@table("files 7.3: stale: pid dead on this host, or older than 5 min: remove", [
     (f"update: the lock file of {show} stops nobody", content, age)
     for show, content, age in (("a dead process", b"4194305\n", 0), ("ten minutes ago", b"", 600))
 ])
@@ -297,7 +297,7 @@ def _(hall, content, age):
     same(hall.messages(user), [b"x\r\n"], "the mailbox")
 
 
-@check("update: two processes deliver to one mailbox while a third removes from it", "spec 2: Several separate processes may work on one DIR at once; spec 8")
+@check("update: two processes deliver to one mailbox while a third removes from it", "protocol 7.1: Several separate processes may work on one DIR at once; files 7.1")
 def _(hall):
     directory = hall.directory("u")
     processes = [hall.run(server, "-p", "0", directory) for server in ("smtp", "smtp", "pop3")]
@@ -331,7 +331,7 @@ def _(hall):
             process.kill()
 
 
-@check("update: Python appends while SMTP delivers", "spec 8: every read, append and rewrite takes the locks they take")
+@check("update: Python appends while SMTP delivers", "files 7.1: every read, append and rewrite takes the locks they take")
 def _(hall):
     user = hall.user()
     peer = hall.sender()
@@ -362,7 +362,7 @@ def append_as_python(path, text):
         box.close()
 
 
-@check("update: a directory that has become read-only", "reliability B.3: read-only dir: 451; POP3 may read, QUIT with DELE -ERR; an answer, not a dropped connection")
+@check("update: a directory that has become read-only", "protocol 3.8: read-only dir: 451; files 7.1: POP3 may read; protocol 4.9: QUIT with DELE -ERR, an answer, not a dropped connection")
 def _(hall):
     directory = hall.directory("u")
     write(os.path.join(directory, "u.mbox"), ALL)
