@@ -1,9 +1,24 @@
 //! mailconsole: echo, SMTP and POP3 servers over plain mbox files, and a console that shows them.
+//!
+//! The modules in the order in which they may use each other: each uses those below it.
 
 pub mod app;
-pub mod check;
-pub mod relay;
-pub mod servers;
-pub mod store;
 pub mod ui;
+
+pub mod console;
+
+pub mod mailroom;
+
+pub mod relay;
+
+pub mod servers;
+
+pub mod check;
+
+pub mod watch;
+
+pub mod store;
+
+pub mod mail;
+
 pub mod wire;

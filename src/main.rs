@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
 use mailconsole::app::config::{Target, Task};
-use mailconsole::app::{console, last_word, queue, relay, run};
+use mailconsole::app::{interactive, last_word, queue, relay, run};
 use mailconsole::check::{self, CheckError, Verdict};
 
 /// Exit status for wrong use; failures are 1.
@@ -36,7 +36,7 @@ fn perform(task: Task) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Task::Headless(config) => run::headless(config),
-        Task::Console(config) => console::run(config),
+        Task::Console(config) => interactive::run(config),
         Task::Relay(task) => relay::run(task),
         Task::ListQueue(mailboxes, listing) => queue::list(&mailboxes, listing),
         Task::ShowEntry(mailboxes, pick, shown) => queue::show(&mailboxes, &pick, shown),

@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 
 use mailconsole::servers::echo::EchoServer;
-use mailconsole::wire::event::Service;
+use mailconsole::watch::event::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use support::{Mail, Peer, Sockets, connect, hold};

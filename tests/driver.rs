@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailconsole::servers::echo::EchoServer;
-use mailconsole::servers::registry::Registry;
+use mailconsole::watch::registry::Registry;
 use proptest::prelude::*;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mailconsole::servers::listener::Server;
 use mailconsole::servers::pop3::service::{Pop3Server, Pop3Service};
 use mailconsole::servers::pop3::session::Pop3Session;
-use mailconsole::wire::event;
+use mailconsole::watch::event;
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
 

@@ -14,12 +14,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailconsole::app::mailroom::browser::Browser;
-use mailconsole::app::mailroom::clerk::{Clerk, Room, SmtpListener};
-use mailconsole::app::mailroom::{
+use mailconsole::console::state::rows::MailboxRow;
+use mailconsole::mailroom::browser::Browser;
+use mailconsole::mailroom::clerk::{Clerk, Room, SmtpListener};
+use mailconsole::mailroom::{
     Desk, Draft, Message, MessageKey, News, QueuedWish, SHOWN_MOST, Summary, Wish,
 };
-use mailconsole::app::state::rows::MailboxRow;
 use mailconsole::relay::orders::Pick;
 use mailconsole::servers::listener::{Shared, Term};
 use mailconsole::servers::settings::Settings;
@@ -27,8 +27,8 @@ use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::overview::Overview;
 use mailconsole::store::survey;
+use mailconsole::watch::event::Transcript;
 use mailconsole::wire::display::DisplayText;
-use mailconsole::wire::event::Transcript;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use support::{Mail, Recorder, Sockets, hold};

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use mailconsole::app::action::SettingName;
 use mailconsole::app::cli::Cli;
-use mailconsole::app::keys::{BINDINGS, Binding, Section};
-use mailconsole::app::state::command::VERBS;
+use mailconsole::console::action::SettingName;
+use mailconsole::console::keys::{BINDINGS, Binding, Section};
+use mailconsole::console::state::command::VERBS;
 
 const BEGIN: &str = "<!-- keys: made by tests/manual.rs -->\n";
 const END: &str = "<!-- end of keys -->\n";

@@ -15,9 +15,9 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::app::keys::{Key, NoKey};
-use crate::app::state::Palette;
 use crate::check::Script;
+use crate::console::keys::{Key, NoKey};
+use crate::console::state::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::relay::selection::State;
 

@@ -13,9 +13,10 @@ use std::time::Duration;
 use crate::app::cli::{
     Check, Choice, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route, Seconds,
 };
-use crate::app::keys::{Keymap, KeymapError};
-use crate::app::state::Palette;
 use crate::check::Script;
+use crate::console::keys::{Keymap, KeymapError};
+use crate::console::state::Palette;
+use crate::mail::address::Domain;
 use crate::relay::conversation::opening::{Hello, Login};
 use crate::relay::limits::TO_ONE_HOST;
 use crate::relay::mx::Loopback;
@@ -27,10 +28,9 @@ use crate::relay::timeouts::Timeouts;
 use crate::servers::limits;
 use crate::servers::listener::Addresses;
 use crate::servers::settings::{Idle, RelayPolicy, SettingsView};
-use crate::servers::smtp::address::Domain;
 use crate::store::directory::Durability;
 use crate::ui::SCROLLBACK;
-use crate::wire::event::Service;
+use crate::watch::event::Service;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -955,10 +955,10 @@ mod tests {
     fn keys_are_chosen_in_the_config_file() {
         let text = "[keys]\nquit = \"Q\"\nzoom = [\"F5\", \"Ctrl-R\"]\nwrap = []\n";
         let keymap = keymap(parse_file(text).unwrap().keys).unwrap();
-        let log = crate::app::action::Context::Pane(crate::app::action::Pane::Log);
+        let log = crate::console::action::Context::Pane(crate::console::action::Pane::Log);
         let action = |key: &str| keymap.action(log, key.parse().unwrap());
-        assert_eq!(action("Q"), Some(crate::app::action::Action::Quit));
-        assert_eq!(action("^R"), Some(crate::app::action::Action::Zoom));
+        assert_eq!(action("Q"), Some(crate::console::action::Action::Quit));
+        assert_eq!(action("^R"), Some(crate::console::action::Action::Zoom));
         assert_eq!((action("q"), action("w")), (None, None));
     }
 

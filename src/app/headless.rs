@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::wire::event::{Event, Kind, Observer, Passwords, transcript_line};
+use crate::watch::event::{Event, Kind, Observer, Passwords, transcript_line};
 
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;
@@ -275,7 +275,7 @@ fn write_whole(out: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::event::{ConnectionName, Service};
+    use crate::watch::event::{ConnectionName, Service};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
     use std::time::SystemTime;
 

@@ -17,19 +17,19 @@ use crate::app::config::{RelaySettings, Relaying, Verbosity};
 use crate::app::run::{
     INTERRUPTED, Signals, StartError, open, raise_descriptor_limit, with_transcript,
 };
-use crate::relay::board::{Board, Tally};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
 use crate::relay::mx::Own;
+use crate::relay::progress::{Board, Tally};
 use crate::relay::resolver::Dns;
 use crate::relay::route::Routes;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::tls::Tls;
 use crate::servers::listener::{Shared, Term};
-use crate::servers::registry::Registry;
 use crate::store::directory::Directory;
+use crate::watch::event::Transcript;
+use crate::watch::registry::Registry;
 use crate::wire::display::DisplayText;
-use crate::wire::event::Transcript;
 
 /// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
 const SOMETHING_LEFT: u8 = 75;
@@ -230,7 +230,7 @@ impl Ended {
 }
 
 /// `2 delivered, 1 deferred, 0 failed`.
-pub(super) fn in_words(tally: &Tally) -> String {
+pub fn in_words(tally: &Tally) -> String {
     let Tally { recipients, delivered, deferred, failed } = tally;
     let words = format!("{delivered} delivered, {deferred} deferred, {failed} failed");
     match recipients.saturating_sub(delivered + deferred + failed) {

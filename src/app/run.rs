@@ -17,26 +17,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Port, Purpose, Verbosity};
-use crate::app::control::{Control, Switchboard};
 use crate::app::headless::{Headless, MessageText};
-use crate::app::mailroom::Desk;
-use crate::app::mailroom::browser::Browser;
-use crate::app::mailroom::clerk::{Clerk, Room, SmtpListener};
-use crate::app::port::cannot_listen;
-use crate::app::postmaster::{Post, Postmaster};
-use crate::app::station::{Protocol, Station};
 use crate::app::{queue, relay};
+use crate::mailroom::Desk;
+use crate::mailroom::browser::Browser;
+use crate::mailroom::clerk::{Clerk, Room, SmtpListener};
+use crate::relay::postmaster::{Post, Postmaster};
 use crate::relay::run::RunError;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Shared, Term, bind};
 use crate::servers::pop3::service::Pop3Server;
-use crate::servers::registry::Registry;
+use crate::servers::port::cannot_listen;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
+use crate::servers::supervised::{Protocol, Station};
+use crate::servers::supervisor::{Control, Switchboard};
 use crate::store::directory::{CreateError, Directory, Durability, OpenError};
 use crate::store::overview::Overview;
 use crate::store::queue::QueueError;
-use crate::wire::event::{Service, Transcript};
+use crate::watch::event::{Service, Transcript};
+use crate::watch::registry::Registry;
 
 /// Why the servers do not run: a sentence that names the thing, the reason and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub enum StartError {
     #[error("{0}. Check the directory, or leave out the --user")]
     MailboxNotMade(CreateError),
     /// An address cannot be listened on.
-    #[error("{}", cannot_listen(.error, .port))]
+    #[error("{}", cannot_listen(.error, .port.flag))]
     CannotListen {
         /// Which, and why not.
         error: BindError,

@@ -17,8 +17,8 @@ use crate::relay::reply::{LONGEST_LINE, Manner, Reply, ReplyReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
-use crate::servers::presence::Presence;
-use crate::wire::event::{KeptLine, Kind, Side};
+use crate::watch::connection_log::Presence;
+use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// Octets read at once.

@@ -5,7 +5,6 @@
 //! [`courier`] touch the network and know no queue; [`run`] brings queue and network together.
 
 pub mod backoff;
-pub mod board;
 pub mod channel;
 pub mod client;
 pub mod conversation;
@@ -19,6 +18,8 @@ pub mod notification;
 pub mod orders;
 pub mod outcomes;
 pub mod owed;
+pub mod postmaster;
+pub mod progress;
 pub mod queued;
 pub mod reply;
 pub mod resolver;

@@ -13,12 +13,12 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::mail::machine;
 use crate::relay::conversation::opening::{Login, Protection};
 use crate::relay::mx::{self, Exchange, Host, Own, Target};
 use crate::relay::resolver::{NotFound, Resolver};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Verdict};
-use crate::servers::machine;
 
 /// How long finding the hosts of one domain may take in all.
 const LOOKUP_BUDGET: Duration = Duration::from_mins(1);

@@ -18,9 +18,9 @@ use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     SPARE_OCTETS, WRITE_STALL,
 };
-use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Reply};
-use crate::wire::event::Side;
+use crate::watch::connection_log::Presence;
+use crate::watch::event::Side;
 use crate::wire::line::LineBuffer;
 
 /// A stream of bytes both ways.

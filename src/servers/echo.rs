@@ -9,7 +9,7 @@ use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::listener::Server;
 use crate::servers::serve::Service;
 use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::wire::event;
+use crate::watch::event;
 
 const GOODBYE: Reply = Reply::fixed("+OK Goodbye!");
 const UNKNOWN: Reply = Reply::fixed("-ERR Unknown command");

@@ -18,12 +18,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::servers::channel::{Channel, Place};
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
-use crate::servers::presence::Presence;
-use crate::servers::registry::Registry;
 use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
 use crate::servers::settings::Settings;
-use crate::wire::event::{self, ConnectionName, Transcript};
+use crate::watch::connection_log::Presence;
+use crate::watch::event::{self, ConnectionName, Transcript};
+use crate::watch::registry::Registry;
 
 /// A protocol that can be served.
 pub trait Server: Send + Sync + 'static {

@@ -11,12 +11,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::limits::{LINE_OCTETS, READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
-use crate::servers::presence::Presence;
 use crate::servers::session::{Farewell, Session, Step};
 use crate::servers::settings::Settings;
 use crate::servers::text::TextLog;
+use crate::watch::connection_log::Presence;
+use crate::watch::event::{self, Kind, Side};
 use crate::wire::dot::Unstuffer;
-use crate::wire::event::{self, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
 /// What carries out the effects of a session: the part that touches the disk.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::servers::limits::{self, IDLE_MOST, MESSAGE_OCTETS};
-use crate::wire::event::Service;
+use crate::watch::event::Service;
 
 /// How long clients may be silent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::iter;
 
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::limits::LINE_OCTETS;
-use crate::servers::presence::Presence;
+use crate::watch::connection_log::Presence;
+use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::dot::Stuffer;
-use crate::wire::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer, OVERLONG_KEPT};
 
 /// Lines of a text that watchers are told of at once: so that a piece of a long text does not make
@@ -157,11 +157,11 @@ pub async fn send<T: Stream>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::display::DisplayText;
-    use crate::wire::dot::Unstuffer;
-    use crate::wire::event::{
+    use crate::watch::event::{
         ConnectionName, Event, Observer, Passwords, Service, Transcript, transcript_line, wire_line,
     };
+    use crate::wire::display::DisplayText;
+    use crate::wire::dot::Unstuffer;
     use proptest::prelude::*;
     use std::net::SocketAddr;
     use std::sync::{Arc, Mutex};

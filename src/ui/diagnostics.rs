@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
-use crate::ui::feed::Feed;
+use crate::console::feed::Feed;
 
 /// Shows diagnostics from INFO on, or what `RUST_LOG` says. A subscriber that is there already
 /// stays: its owner wants them elsewhere.

@@ -3,10 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::InputRequest;
 
-use crate::app::action::{Action, Answer, Direction, Step};
-use crate::app::keys::{Key, Named};
-use crate::app::state::prompt::{Prompt, Purpose};
-use crate::app::state::{Overlay, State};
+use crate::console::action::{Action, Answer, Direction, Step};
+use crate::console::keys::{Key, Named};
+use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::{Overlay, State};
 
 /// The keys that were pressed. Alt is no key of ours: a terminal reports Escape and a quick next key
 /// as one with it. Where a line is being typed it is left alone: there fingers use it for moves by

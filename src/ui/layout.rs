@@ -2,8 +2,8 @@
 
 use ratatui::layout::Rect;
 
-use crate::app::action::Pane;
-use crate::app::state::State;
+use crate::console::action::Pane;
+use crate::console::state::State;
 use crate::ui::panes::{connections, hint_bar, queue, top_line};
 
 /// Under this the panes would say nothing.
@@ -240,8 +240,8 @@ fn cut_right(area: Rect, width: u16) -> (Rect, Rect) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::action::Action;
-    use crate::app::state::tests::with_connections;
+    use crate::console::action::Action;
+    use crate::console::state::tests::with_connections;
     use crate::store::overview::Overview;
 
     /// Draws every part of the layout as a letter, and `!` where two parts overlap.
@@ -271,7 +271,8 @@ mod tests {
                 let layout = Layout::of(&state, area).unwrap();
                 assert!(map(&layout, area).iter().all(|&cell| cell == 'x'), "{width}x{height}");
             }
-            let entry = crate::app::state::tests::queued("a@b", std::time::SystemTime::now(), None);
+            let entry =
+                crate::console::state::tests::queued("a@b", std::time::SystemTime::now(), None);
             state.overview_is(&Overview { mailboxes: vec![], queue: vec![entry] });
         }
     }

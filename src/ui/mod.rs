@@ -8,16 +8,11 @@ pub mod canvas;
 pub mod clipboard;
 pub mod depth;
 mod diagnostics;
-pub mod feed;
 pub mod keymap;
 pub mod layout;
-#[cfg(test)]
-mod monkey_tests;
 pub mod mouse;
 mod output;
 pub mod panes;
-#[cfg(test)]
-mod reader_tests;
 pub mod save;
 mod screen;
 pub mod table;
@@ -38,18 +33,17 @@ use ratatui::layout::Rect;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::action::{Pane, Request};
-use crate::app::control::Control;
-use crate::app::keys::Keymap;
-use crate::app::mailroom::Desk;
-use crate::app::state::{Overlay, Palette, State};
+use crate::console::action::{Pane, Request};
+use crate::console::feed::Feed;
+use crate::console::keys::Keymap;
+use crate::console::state::{Overlay, Palette, State};
+use crate::mailroom::Desk;
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
-use crate::servers::registry::Registry;
 use crate::servers::settings::Settings;
+use crate::servers::supervisor::Control;
 use crate::store::overview::Overview;
 use crate::ui::depth::Depth;
-use crate::ui::feed::Feed;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
@@ -57,6 +51,7 @@ use crate::ui::panes::{
     queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
+use crate::watch::registry::Registry;
 
 /// How long a screen that was told to end may take.
 const ENDING: Duration = Duration::from_millis(700);

@@ -3,8 +3,8 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-use crate::app::action::{Action, Direction, Pane};
-use crate::app::state::{Overlay, State};
+use crate::console::action::{Action, Direction, Pane};
+use crate::console::state::{Overlay, State};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
     below_header, compose, connections, hint_bar, inside, offers, question, queue, queue_entry,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use crate::app::new_file::NewFile;
-use crate::app::state::{Clock, State};
+use crate::console::state::{Clock, State};
+use crate::mailroom::new_file::NewFile;
 
 /// Why nothing was saved, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +92,8 @@ fn name_by_time(clock: Clock) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::action::Action;
-    use crate::app::state::tests::{line, with_connections};
+    use crate::console::action::Action;
+    use crate::console::state::tests::{line, with_connections};
 
     #[test]
     fn a_saved_transcript_is_what_is_shown_in_the_headless_form() {

@@ -15,10 +15,10 @@ use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
-use crate::app::action::{Action, Command, Request, ServerOrder};
-use crate::app::mailroom::{News, Wish};
-use crate::app::state::relay::Story;
-use crate::app::state::{Clock, State};
+use crate::console::action::{Action, Command, Request, ServerOrder};
+use crate::console::state::relay::Story;
+use crate::console::state::{Clock, State};
+use crate::mailroom::{News, Wish};
 use crate::servers::settings::SettingsView;
 use crate::ui::clipboard::{Desktop, osc_52};
 use crate::ui::layout::Layout;

@@ -3,9 +3,6 @@
 
 pub mod display;
 pub mod dot;
-pub mod event;
-pub mod kept;
 pub mod line;
 pub mod reads;
-pub mod secret;
 pub mod unended;

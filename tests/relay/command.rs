@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mailconsole::servers::machine;
+use mailconsole::mail::machine;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -17,10 +17,10 @@ use mailconsole::relay::text::{Letter, MessageText, TextReader};
 use mailconsole::relay::timeouts::Timeouts;
 use mailconsole::relay::tls::Tls;
 use mailconsole::relay::verdict::Verdict;
-use mailconsole::servers::registry::Registry;
-use mailconsole::wire::event::{
+use mailconsole::watch::event::{
     Event, Observer, Passwords, Transcript, transcript_line, wire_line,
 };
+use mailconsole::watch::registry::Registry;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 

@@ -11,7 +11,7 @@ use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
 use mailconsole::relay::mx::Target;
 use mailconsole::relay::text::Letter;
-use mailconsole::wire::event::Service;
+use mailconsole::watch::event::Service;
 
 use crate::harness::{Relay, TEXT, Text, carry, letter};
 use crate::mail_host::{Act, Heard, MailHost, polite, say};

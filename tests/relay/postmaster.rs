@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailconsole::app::action::Request;
-use mailconsole::app::postmaster::{Post as Line, Postmaster};
+use mailconsole::console::action::Request;
 use mailconsole::relay::orders::{Order, Pick};
+use mailconsole::relay::postmaster::{Post as Line, Postmaster};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 

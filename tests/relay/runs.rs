@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailconsole::relay::board::Board;
 use mailconsole::relay::conversation::opening::{Hello, Protection};
 use mailconsole::relay::limits::TO_ONE_HOST;
 use mailconsole::relay::mx::{Loopback, Own};
 use mailconsole::relay::orders::{Order, Pick};
+use mailconsole::relay::progress::Board;
 use mailconsole::relay::resolver::Dns;
 use mailconsole::relay::route::{Routes, Smarthost};
 use mailconsole::relay::run::{Bounces, Choice, Relay, RunError, Summary};

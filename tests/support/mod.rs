@@ -10,16 +10,16 @@ use std::time::Duration;
 use mailconsole::servers::channel::{Channel, Place, Stream};
 use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
-use mailconsole::servers::presence::Presence;
-use mailconsole::servers::registry::Registry;
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::settings::{Idle, Settings, SettingsView};
 use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
 use mailconsole::servers::smtp::session::SmtpSession;
 use mailconsole::store::directory::{Directory, Durability};
-use mailconsole::wire::event::{
+use mailconsole::watch::connection_log::Presence;
+use mailconsole::watch::event::{
     self, ConnectionName, Event, Observer, Passwords, Transcript, transcript_line, wire_line,
 };
+use mailconsole::watch::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;

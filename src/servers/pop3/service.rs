@@ -20,7 +20,7 @@ use crate::store::directory::Directory;
 use crate::store::index::ReadError;
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
-use crate::wire::event::{self, Kind};
+use crate::watch::event::{self, Kind};
 
 /// What ends a listing.
 const END: Reply = Reply::fixed(".");

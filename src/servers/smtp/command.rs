@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::servers::smtp::address::{Domain, ForwardPath, Malformed, ReversePath};
+use crate::mail::address::{Domain, ForwardPath, Malformed, ReversePath};
 
 /// A command that the server carries out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl fmt::Display for Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers::smtp::address::tests::any_mailbox;
+    use crate::mail::address::tests::any_mailbox;
     use proptest::prelude::*;
 
     #[track_caller]

@@ -1,6 +1,5 @@
 //! The SMTP server (RFC 821): the grammar, the session's rules, and the deliveries.
 
-pub mod address;
 pub mod command;
 mod reply;
 pub mod service;

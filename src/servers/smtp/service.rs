@@ -5,12 +5,12 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::mail::address::{Domain, Mailbox, ReversePath};
+use crate::mail::machine;
 use crate::servers::channel::{Channel, End, Stream};
 use crate::servers::listener::Server;
-use crate::servers::machine;
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
-use crate::servers::smtp::address::{Domain, Mailbox, ReversePath};
 use crate::servers::smtp::session::{
     Delivery, Effect, Outcome, Relaying, SmtpSession, Transaction,
 };
@@ -18,7 +18,7 @@ use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
 use crate::store::queue::Client;
 use crate::store::text::Text;
-use crate::wire::event::{self, Kind};
+use crate::watch::event::{self, Kind};
 
 /// The SMTP server.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
+use crate::mail::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::servers::limits::RECIPIENTS;
 use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::servers::smtp::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::servers::smtp::command::{Command, Refusal};
 use crate::servers::smtp::reply;
 use crate::store::directory::User;

@@ -1,6 +1,6 @@
 //! What a peer has begun and not ended, in one line: it is what a hung client waits on.
 
-use crate::app::state::rows::Begun;
+use crate::console::state::rows::Begun;
 use crate::ui::text::{clock, cut, width};
 
 /// Columns of the line that stay, however long is what there is to say about it.
@@ -44,7 +44,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wire::event::Side;
+    use crate::watch::event::Side;
     use crate::wire::unended::{Lone, NotEnded};
 
     fn begun(line: &str, not_ended: Option<NotEnded>) -> Begun {

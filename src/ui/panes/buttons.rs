@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::Action;
+use crate::console::action::Action;
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::text::{columns, put};
 

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{BorderType, Sparkline, Widget};
 
-use crate::app::state::State;
-use crate::app::state::rate::{Rate, SECONDS};
+use crate::console::state::State;
+use crate::console::state::rate::{Rate, SECONDS};
 use crate::ui::panes::{Titles, border, inside, title};
 use crate::ui::text::{grouped, line, put};
 use crate::ui::theme::Theme;

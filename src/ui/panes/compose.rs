@@ -5,8 +5,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use tui_input::Input;
 
-use crate::app::action::{Action, Field};
-use crate::app::state::State;
+use crate::console::action::{Action, Field};
+use crate::console::state::State;
 use crate::ui::panes::hint_bar::draw_typed;
 use crate::ui::panes::{inside_overlay, overlay};
 use crate::ui::text::{columns, line, put};

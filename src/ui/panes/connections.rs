@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::action::Pane;
-use crate::app::state::State;
-use crate::app::state::rows::ConnectionRow;
+use crate::console::action::Pane;
+use crate::console::state::State;
+use crate::console::state::rows::ConnectionRow;
 use crate::ui::panes::{
     Titles, begun, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty,
     scroll_bar,

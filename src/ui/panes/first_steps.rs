@@ -8,15 +8,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::Action;
-use crate::app::state::State;
-use crate::app::state::checklist::Milestone;
-use crate::app::state::servers::Server;
+use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::checklist::Milestone;
+use crate::console::state::servers::Server;
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::{inside_overlay, overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
-use crate::wire::event::Service;
+use crate::watch::event::Service;
 
 /// Columns and lines over the panes.
 const SIZE: (u16, u16) = (74, 19);

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::keys::{BINDINGS, Binding, Key, Section};
-use crate::app::state::State;
-use crate::app::state::pattern::Pattern;
+use crate::console::keys::{BINDINGS, Binding, Key, Section};
+use crate::console::state::State;
+use crate::console::state::pattern::Pattern;
 use crate::ui::panes::{overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;

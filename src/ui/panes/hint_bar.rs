@@ -6,10 +6,10 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use tui_input::Input;
 
-use crate::app::action::{Action, Context, Pane};
-use crate::app::keys::{Binding, hints};
-use crate::app::state::prompt::{Prompt, Purpose};
-use crate::app::state::{Overlay, State};
+use crate::console::action::{Action, Context, Pane};
+use crate::console::keys::{Binding, hints};
+use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::{Overlay, State};
 use crate::ui::text::{columns, cut, grouped, line, put, width, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

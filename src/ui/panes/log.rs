@@ -11,8 +11,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use tui_logger::{ExtLogRecord, LogFormatter, TuiLoggerWidget, TuiWidgetEvent, TuiWidgetState};
 
-use crate::app::action::{Pane, Step};
-use crate::app::state::{Clock, State};
+use crate::console::action::{Pane, Step};
+use crate::console::state::{Clock, State};
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::panes::{Titles, frame};
 use crate::ui::text::{cut, wrap_words};

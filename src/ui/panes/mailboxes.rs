@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use crate::app::action::{Action, Pane};
-use crate::app::state::State;
-use crate::app::state::rows::MailboxRow;
+use crate::console::action::{Action, Pane};
+use crate::console::state::State;
+use crate::console::state::rows::MailboxRow;
 use crate::ui::panes::{
     Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };

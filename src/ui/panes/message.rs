@@ -7,11 +7,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
-use crate::app::action::{Action, Pane};
-use crate::app::mailroom::{Attachment, Shape};
-use crate::app::state::pattern::Pattern;
-use crate::app::state::viewer::{Line, Part, Room, Viewer};
-use crate::app::state::{LongRows, State};
+use crate::console::action::{Action, Pane};
+use crate::console::state::pattern::Pattern;
+use crate::console::state::viewer::{Line, Part, Room, Viewer};
+use crate::console::state::{LongRows, State};
+use crate::mailroom::{Attachment, Shape};
 use crate::ui::panes::{Titles, frame, inside, scroll_bar};
 use crate::ui::text::{columns, cut, line, octets, put, width, wrap, wrap_words};
 use crate::ui::theme::Theme;

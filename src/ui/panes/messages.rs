@@ -8,10 +8,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
-use crate::app::action::Pane;
-use crate::app::mailroom::Summary;
-use crate::app::state::messages::{Messages, Stage};
-use crate::app::state::{Palette, State};
+use crate::console::action::Pane;
+use crate::console::state::messages::{Messages, Stage};
+use crate::console::state::{Palette, State};
+use crate::mailroom::Summary;
 use crate::ui::panes::mailboxes::bar;
 use crate::ui::panes::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, say_empty, scroll_bar,
@@ -203,8 +203,8 @@ fn table(messages: &Messages, available: u16) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::mailroom::MessageKey;
-    use crate::app::state::tests::with_connections;
+    use crate::console::state::tests::with_connections;
+    use crate::mailroom::MessageKey;
 
     fn summary(number: usize) -> Summary {
         Summary {

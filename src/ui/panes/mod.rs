@@ -30,8 +30,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
-use crate::app::action::{Context, Pane};
-use crate::app::state::{Extent, State};
+use crate::console::action::{Context, Pane};
+use crate::console::state::{Extent, State};
 use crate::ui::layout::TITLE_ONLY;
 use crate::ui::text::{columns, grouped, put};
 use crate::ui::theme::Theme;

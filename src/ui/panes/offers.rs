@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{BorderType, Clear, Widget};
 
-use crate::app::action::Action;
-use crate::app::state::Extent;
-use crate::app::state::State;
-use crate::app::state::offers::Offer;
-use crate::app::state::prompt::{Prompt, Purpose};
+use crate::console::action::Action;
+use crate::console::state::Extent;
+use crate::console::state::State;
+use crate::console::state::offers::Offer;
+use crate::console::state::prompt::{Prompt, Purpose};
 use crate::ui::panes::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, put};

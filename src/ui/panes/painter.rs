@@ -7,14 +7,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::Action;
-use crate::app::state::pattern::Pattern;
-use crate::app::state::ring::Bodies;
-use crate::app::state::row::{Notation, Row};
-use crate::app::state::{LongRows, State};
+use crate::console::action::Action;
+use crate::console::state::pattern::Pattern;
+use crate::console::state::ring::Bodies;
+use crate::console::state::row::{Notation, Row};
+use crate::console::state::{LongRows, State};
 use crate::ui::text::{columns, put, wrap};
 use crate::ui::theme::Theme;
-use crate::wire::event::{Event, Kind, Side};
+use crate::watch::event::{Event, Kind, Side};
 
 /// What the wire view puts into a line; whoever sends one of these is shown escaped.
 const MARKS: &str = "␀␉␊␍┊";
@@ -218,8 +218,8 @@ fn reply_style(reply: &[u8], theme: &Theme) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::state::filter::Filter;
-    use crate::app::state::tests::{event, line, with_connections};
+    use crate::console::state::filter::Filter;
+    use crate::console::state::tests::{event, line, with_connections};
 
     /// A state that looks for something.
     fn looking_for(typed: &str, notation: Notation) -> State {
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn replies_are_coloured_by_their_class() {
-        let theme = Theme::of(crate::app::state::Palette::Dark);
+        let theme = Theme::of(crate::console::state::Palette::Dark);
         let of = |reply: &str| reply_style(reply.as_bytes(), &theme);
         for (replies, style) in [
             (["250 OK", "220-a", "+OK 2 320", "221"], theme.done),
@@ -294,7 +294,7 @@ mod tests {
             |milliseconds| std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
         let say = |side, text: &str, time| {
             let mut row =
-                event(1, Kind::Line(side, crate::wire::event::KeptLine::new(text.as_bytes())));
+                event(1, Kind::Line(side, crate::watch::event::KeptLine::new(text.as_bytes())));
             if let Row::Event(event) = &mut row {
                 event.at = at(time);
             }

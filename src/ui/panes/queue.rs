@@ -10,11 +10,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::{Action, Pane};
-use crate::app::state::order::{BY_DOMAIN, domain};
-use crate::app::state::rows::QueueRow;
-use crate::app::state::{SPIN, State};
-use crate::relay::board::Sent;
+use crate::console::action::{Action, Pane};
+use crate::console::state::order::{BY_DOMAIN, domain};
+use crate::console::state::rows::QueueRow;
+use crate::console::state::{SPIN, State};
+use crate::relay::progress::Sent;
 use crate::store::overview::RecipientState;
 use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::panes::{

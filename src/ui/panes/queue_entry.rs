@@ -8,12 +8,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
-use crate::app::action::{Action, Deed, Direction};
-use crate::app::state::State;
-use crate::app::state::relay::Story;
-use crate::app::state::rows::QueueRow;
-use crate::relay::board::Attempt;
+use crate::console::action::{Action, Deed, Direction};
+use crate::console::state::State;
+use crate::console::state::relay::Story;
+use crate::console::state::rows::QueueRow;
 use crate::relay::mx::Target;
+use crate::relay::progress::Attempt;
 use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
 use crate::ui::panes::buttons::{self, Button, in_border};

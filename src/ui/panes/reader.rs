@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::action::Action;
-use crate::app::state::State;
+use crate::console::action::Action;
+use crate::console::state::State;
 use crate::ui::panes::{message, messages};
 
 /// Fits it into the area that [`draw`] will get.

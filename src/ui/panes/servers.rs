@@ -5,18 +5,18 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::{Action, SettingName};
-use crate::app::control::Condition;
-use crate::app::setting;
-use crate::app::state::servers::{PopupRow, Server};
-use crate::app::state::{Overlay, State};
+use crate::console::action::{Action, SettingName};
+use crate::console::setting;
+use crate::console::state::servers::{PopupRow, Server};
+use crate::console::state::{Overlay, State};
 use crate::servers::settings::{Idle, RelayPolicy};
+use crate::servers::supervisor::Condition;
 use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put};
 use crate::ui::theme::Theme;
+use crate::watch::event::Service;
 use crate::wire::display::DisplayText;
-use crate::wire::event::Service;
 
 /// Columns.
 const WIDTH: u16 = 76;

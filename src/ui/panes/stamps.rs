@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
-use crate::app::state::row::Row;
-use crate::app::state::{Stamps, State};
+use crate::console::state::row::Row;
+use crate::console::state::{Stamps, State};
 use crate::ui::text::clock;
 
 /// From this many seconds on a length of time is not told by the millisecond.
@@ -63,8 +63,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::app::action::{Action, Pane};
-    use crate::app::state::tests::{line_at, with_connections};
+    use crate::console::action::{Action, Pane};
+    use crate::console::state::tests::{line_at, with_connections};
     use crate::ui::text::width;
 
     fn at(milliseconds: u64) -> SystemTime {

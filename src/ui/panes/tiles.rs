@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
-use crate::app::action::Pane;
-use crate::app::state::State;
-use crate::app::state::rows::ConnectionRow;
-use crate::app::state::tiles::MOST;
+use crate::console::action::Pane;
+use crate::console::state::State;
+use crate::console::state::rows::ConnectionRow;
+use crate::console::state::tiles::MOST;
 use crate::ui::panes::connections::state_in;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_begun;

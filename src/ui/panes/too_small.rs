@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::app::state::{Overlay, State};
+use crate::console::state::{Overlay, State};
 use crate::ui::layout::LEAST;
 use crate::ui::panes::question;
 use crate::ui::text::{columns, put};

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use crate::app::action::Action;
-use crate::app::control::Condition;
-use crate::app::state::State;
-use crate::app::state::servers::Server;
+use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::servers::Server;
+use crate::servers::supervisor::Condition;
 use crate::store::overview::RecipientState;
 use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;

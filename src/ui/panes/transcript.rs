@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::app::action::Pane;
-use crate::app::state::ring::Matches;
-use crate::app::state::row::{Notation, Row};
-use crate::app::state::rows::{Begun, ConnectionRow};
-use crate::app::state::{LongRows, State};
+use crate::console::action::Pane;
+use crate::console::state::ring::Matches;
+use crate::console::state::row::{Notation, Row};
+use crate::console::state::rows::{Begun, ConnectionRow};
+use crate::console::state::{LongRows, State};
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
 use crate::ui::panes::{
@@ -15,8 +15,8 @@ use crate::ui::panes::{
 };
 use crate::ui::text::{cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
+use crate::watch::event::Passwords;
 use crate::wire::display::DisplayText;
-use crate::wire::event::Passwords;
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {

@@ -224,7 +224,7 @@ proptest! {
         meanwhile in prop::collection::vec(any_meanwhile(), 1..12),
     ) {
         let mut state = with_connections(3);
-        state.transcript = crate::app::state::scrollback::Scrollback::new(10_000);
+        state.transcript = crate::console::state::scrollback::Scrollback::new(10_000);
         (0..60).for_each(|n| state.apply(line(n % 3 + 1, &format!("NOOP {n}"))));
         let frame = Happening::Frame(120, 40);
         for &action in &before {

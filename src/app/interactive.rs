@@ -1,0 +1,200 @@
+//! The servers with a screen: the console is the observer of their events, and its user ends
+//! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
+use crate::app::headless::{Headless, MessageText};
+use crate::app::last_word;
+use crate::app::run::{
+    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory,
+};
+use crate::console::feed::Feed;
+use crate::relay::postmaster::Post;
+use crate::store::directory::Directory;
+use crate::store::ground::QUEUE_FILE;
+use crate::store::survey;
+use crate::ui::depth::Depth;
+use crate::ui::{self, Console, Ending, Look};
+use crate::watch::event::{Event, Kind, Observer, Transcript};
+use crate::watch::registry::Registry;
+
+/// Runs the servers and shows them until the console's user quits or a signal ends them.
+pub fn run(config: Config) -> Result<ExitCode, StartError> {
+    make_sure_of_terminal()?;
+    let made = make_missing_directory(&config)?;
+    let registry = Arc::new(Registry::default());
+    let feed = Arc::new(Feed::default());
+    let stderr = written_transcript(config.verbosity)?;
+    let transcript = match &stderr {
+        Some(stderr) => Transcript::to(Arc::new(Both(Arc::clone(&feed), Arc::clone(stderr)))),
+        None => Transcript::to(Arc::clone(&feed) as _),
+    };
+    let servers = Servers::bind(config, transcript, Some(Arc::clone(&registry)))?;
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
+    runtime.shutdown_background();
+    if let Some(stderr) = stderr {
+        stderr.finish();
+    }
+    let code = ended?;
+    last_word::say(&format!("mailconsole: connections served: {}", registry.view().opened));
+    Ok(code)
+}
+
+/// The transcript beside the screen, where `-v` asks for it and stderr is not the screen's terminal.
+fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, StartError> {
+    let text = match verbosity {
+        Verbosity::Quiet => return Ok(None),
+        Verbosity::Lines => MessageText::Summed,
+        Verbosity::Text => MessageText::Shown,
+    };
+    if io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Headless::start(text, io::stderr())?)))
+}
+
+/// The screen, and a transcript beside it.
+struct Both(Arc<Feed>, Arc<Headless>);
+
+impl Observer for Both {
+    fn observe(&self, event: Event) {
+        let Self(feed, stderr) = self;
+        if stderr.wants_text() || !matches!(event.kind, Kind::TextLine(..)) {
+            stderr.observe(event.clone());
+        }
+        feed.observe(event);
+    }
+
+    fn wants_text(&self) -> bool {
+        true
+    }
+
+    fn wants_reads(&self) -> bool {
+        true
+    }
+}
+
+/// Refuses to draw a console into a file or a pipe.
+fn make_sure_of_terminal() -> Result<(), StartError> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(StartError::NoTerminal)
+}
+
+/// Who starts the console for the first time has no directory yet: there is a screen to say that it
+/// was made. Returns it, if it was.
+fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError> {
+    let Some(Mailboxes { directory, .. }) = &config.mailboxes else { return Ok(None) };
+    Ok(match make_directory(directory)? {
+        Made::Now => Some(directory.clone()),
+        Made::Before => None,
+    })
+}
+
+/// The names of the mailboxes that are there at the start, the relay queue's among them: what is in
+/// these is not new.
+fn there_already(directory: &Directory) -> Vec<String> {
+    let users = directory.users().unwrap_or_default();
+    let names = users.iter().map(|user| user.name().to_owned());
+    let queue = directory.path().join(QUEUE_FILE);
+    names.chain(queue.exists().then(|| QUEUE_FILE.to_owned())).collect()
+}
+
+async fn show(
+    servers: Servers,
+    registry: Arc<Registry>,
+    feed: Arc<Feed>,
+    made: Option<PathBuf>,
+) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::new()?;
+    // The console is for servers on a directory; the echo server alone has no use for one.
+    let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
+    let notices = notices(servers.config());
+    let look = Look::of(servers.config());
+    let there = there_already(&directory);
+    let settings = Arc::clone(servers.settings());
+    let mut running = servers.serve()?;
+    let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
+    let overview = survey::follow(&directory);
+    let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
+    let console = Console {
+        registry,
+        overview,
+        feed,
+        requests,
+        words,
+        relay,
+        mailroom,
+        control: running.control().clone(),
+        settings,
+        notices,
+        made,
+        there,
+        look,
+    };
+    let shutdown = CancellationToken::new();
+    let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
+    let shown = tokio::select! {
+        shown = &mut screen => shown,
+        () = signals.next() => {
+            shutdown.cancel();
+            tokio::select! {
+                shown = screen => shown,
+                () = signals.next() => {
+                    ui::terminal::restore();
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+            }
+        }
+    };
+    let code = end(&running, &mut signals).await;
+    match shown {
+        Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
+        Err(error) => Err(StartError::Screen(error)),
+    }
+}
+
+/// How many colours the terminal says it has.
+fn depth() -> Depth {
+    let value = |name| env::var(name).unwrap_or_default().to_ascii_lowercase();
+    Depth::of_terminal(&value("COLORTERM"), &value("TERM"))
+}
+
+impl Look {
+    fn of(config: &Config) -> Self {
+        Self {
+            scrollback: config.scrollback,
+            palette: config.palette,
+            depth: depth(),
+            keymap: Arc::new(config.keymap.clone()),
+            wants_transcript: config.verbosity > Verbosity::Quiet && io::stderr().is_terminal(),
+            domain: Arc::clone(&config.domain),
+            password: Arc::clone(&config.password),
+        }
+    }
+}
+
+/// What the user must know of and what stays as it is: how the program was started. What may change
+/// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
+/// and what to do.
+fn notices(config: &Config) -> Vec<String> {
+    let unsynced = config.mailboxes.as_ref().is_some_and(is_unsynced);
+    let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());
+    let public = config.has_public_password();
+    let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));
+    let open = || format!("open to other machines{}", public.unwrap_or_default());
+    let open = config.is_open_to_others().then(open);
+    let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
+    let notices = [open, unsynced, relays];
+    notices.into_iter().flatten().collect()
+}

@@ -1,0 +1,221 @@
+//! How far a mail client's first visit has come, as the wire tells: what Thunderbird does when it
+//! works, in its order.
+
+use rustc_hash::FxHashMap;
+
+use crate::console::state::row::Row;
+use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
+
+/// Connections whose last command is remembered; more at once are no first visit.
+const MOST_CONNECTIONS: usize = 64;
+
+/// A step of the first visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Milestone {
+    /// A client has connected.
+    Connected,
+    /// It was told that EHLO is not implemented.
+    EhloRefused,
+    /// It has said HELO instead.
+    Helo,
+    /// Its first message is stored.
+    Stored,
+    /// It has logged in.
+    LoggedIn,
+    /// It has fetched its first message.
+    Retrieved,
+}
+
+impl Milestone {
+    /// In a word, where there is little room.
+    #[must_use]
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::LoggedIn => "login",
+            Self::Retrieved => "RETR",
+            other => other.name(),
+        }
+    }
+
+    /// In the order in which they are reached.
+    pub const ALL: [Self; 6] = [
+        Self::Connected,
+        Self::EhloRefused,
+        Self::Helo,
+        Self::Stored,
+        Self::LoggedIn,
+        Self::Retrieved,
+    ];
+
+    /// In a word or two.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::EhloRefused => "EHLO refused",
+            Self::Helo => "HELO",
+            Self::Stored => "first message stored",
+            Self::LoggedIn => "first login",
+            Self::Retrieved => "first RETR",
+        }
+    }
+}
+
+/// Which milestones have been reached.
+#[derive(Debug, Clone, Default)]
+pub struct Checklist {
+    reached: Vec<Milestone>,
+    /// The milestone that a good reply to the last command of a connection would mean.
+    asked: FxHashMap<u64, Milestone>,
+}
+
+impl Checklist {
+    /// Whether one has been reached.
+    #[must_use]
+    pub fn has(&self, milestone: Milestone) -> bool {
+        self.reached.contains(&milestone)
+    }
+
+    /// Whether there is nothing left to reach.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.reached.len() == Milestone::ALL.len()
+    }
+
+    /// Looks at what has happened; returns a milestone that is reached by it.
+    pub fn apply(&mut self, row: &Row) -> Option<Milestone> {
+        let Row::Event(event) = row else { return None };
+        if self.is_complete() || !matches!(event.connection.service, Service::Smtp | Service::Pop3)
+        {
+            return None;
+        }
+        let milestone = self.reached_by(event)?;
+        if self.has(milestone) {
+            return None;
+        }
+        self.reached.push(milestone);
+        if self.is_complete() {
+            self.asked = FxHashMap::default();
+        }
+        Some(milestone)
+    }
+
+    fn reached_by(&mut self, event: &Event) -> Option<Milestone> {
+        let id = event.connection.id;
+        match &event.kind {
+            Kind::Opened { .. } => return Some(Milestone::Connected),
+            Kind::Closed => {
+                self.asked.remove(&id);
+            }
+            Kind::Line(Side::Client, line) => {
+                let asked = asked_by(event.connection.service, line);
+                self.ask(id, asked.filter(|&asked| !self.has(asked)));
+            }
+            Kind::Line(Side::Server, line) => {
+                let asked = self.asked.remove(&id)?;
+                return is_the_answer(asked, line.bytes()).then_some(asked);
+            }
+            Kind::TextLine(..) | Kind::Text { .. } | Kind::Note(_) => {}
+        }
+        None
+    }
+
+    fn ask(&mut self, id: u64, asked: Option<Milestone>) {
+        match asked {
+            Some(asked) if self.asked.len() < MOST_CONNECTIONS => {
+                self.asked.insert(id, asked);
+            }
+            _ => {
+                self.asked.remove(&id);
+            }
+        }
+    }
+}
+
+/// What a good reply to this line would mean.
+fn asked_by(service: Service, line: &KeptLine) -> Option<Milestone> {
+    let word = line.bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    let is = |command: &str| word.eq_ignore_ascii_case(command.as_bytes());
+    match service {
+        Service::Smtp if is("EHLO") => Some(Milestone::EhloRefused),
+        Service::Smtp if is("HELO") => Some(Milestone::Helo),
+        // The lone dot that ends a message text.
+        Service::Smtp if is(".") => Some(Milestone::Stored),
+        Service::Pop3 if is("PASS") => Some(Milestone::LoggedIn),
+        Service::Pop3 if is("RETR") => Some(Milestone::Retrieved),
+        _ => None,
+    }
+}
+
+fn is_the_answer(asked: Milestone, reply: &[u8]) -> bool {
+    match asked {
+        Milestone::Connected => false,
+        Milestone::EhloRefused => reply.starts_with(b"5"),
+        Milestone::Helo | Milestone::Stored => reply.starts_with(b"250"),
+        Milestone::LoggedIn | Milestone::Retrieved => reply.starts_with(b"+OK"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::event::ConnectionName;
+    use std::net::SocketAddr;
+    use std::time::SystemTime;
+
+    fn row(service: Service, kind: Kind) -> Row {
+        let connection = ConnectionName { id: 1, number: 9, service };
+        Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+    }
+
+    fn after(service: Service, conversation: &[&str]) -> Checklist {
+        let mut checklist = Checklist::default();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        checklist.apply(&row(service, Kind::Opened { peer }));
+        for line in conversation {
+            let (side, text) = line.split_at(3);
+            let side = if side == "C: " { Side::Client } else { Side::Server };
+            checklist.apply(&row(service, Kind::Line(side, KeptLine::new(text.as_bytes()))));
+        }
+        checklist
+    }
+
+    #[test]
+    fn what_thunderbird_does_when_it_works_ticks_everything_off() {
+        let sent = after(
+            Service::Smtp,
+            &[
+                "S: 220 localhost ready",
+                "C: EHLO [127.0.0.1]",
+                "S: 502 Command not implemented",
+                "C: HELO [127.0.0.1]",
+                "S: 250 localhost",
+                "C: DATA",
+                "S: 354 go",
+                "C: .",
+                "S: 250 OK",
+            ],
+        );
+        let reached = &Milestone::ALL[..4];
+        assert_eq!(sent.reached, reached);
+        let fetched = after(Service::Pop3, &["C: PASS x", "S: +OK", "C: RETR 1", "S: +OK 7"]);
+        assert_eq!(
+            fetched.reached,
+            [Milestone::Connected, Milestone::LoggedIn, Milestone::Retrieved]
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_not_ticked_off() {
+        let sent = after(Service::Smtp, &["C: HELO", "S: 501 no", "C: .", "S: 452 no space"]);
+        assert_eq!(sent.reached, [Milestone::Connected]);
+        let fetched = after(Service::Pop3, &["C: PASS x", "S: -ERR no", "C: STAT", "S: +OK 0 0"]);
+        assert_eq!(fetched.reached, [Milestone::Connected]);
+    }
+
+    #[test]
+    fn the_relays_own_conversations_do_not_count() {
+        assert!(!after(Service::Relay, &[]).has(Milestone::Connected));
+    }
+}

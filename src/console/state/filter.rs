@@ -1,0 +1,204 @@
+//! What lets transcript rows through: who says them, on which connection, and what they have. Words
+//! that name those stand first; the rest is what the row must have.
+
+use crate::console::state::pattern::Pattern;
+use crate::console::state::row::Row;
+use crate::watch::event::{ConnectionName, Passwords, Service, Side};
+
+/// A filter for transcript rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    typed: String,
+    /// One of these says it; anybody where there are none. So are the services and connections.
+    sides: Vec<Side>,
+    services: Vec<Service>,
+    /// The N of `[N]`.
+    numbers: Vec<i32>,
+    /// The N of `#N`.
+    sessions: Vec<u64>,
+    pattern: Option<Pattern>,
+}
+
+impl Filter {
+    /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, `#12`, and behind
+    /// them a text or `/an expression/`. Of several of one kind (`[12] [14]`) either will do. `None` where that is nothing at all; an error says why the
+    /// expression is none.
+    pub fn parse(typed: &str) -> Result<Option<Self>, String> {
+        let mut filter = Self {
+            typed: typed.to_owned(),
+            sides: Vec::new(),
+            services: Vec::new(),
+            numbers: Vec::new(),
+            sessions: Vec::new(),
+            pattern: None,
+        };
+        let mut rest = typed.trim_start();
+        while let Some(behind) = filter.take_word(rest) {
+            rest = behind.trim_start();
+        }
+        filter.pattern = Pattern::parse(rest)?;
+        let is_something = filter.is_qualified() || filter.pattern.is_some();
+        Ok(is_something.then_some(filter))
+    }
+
+    /// As it was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.typed
+    }
+
+    /// What is to be found in the rows' text, if anything is.
+    #[must_use]
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// Whether it lets a row through. Its text is made only where it matters.
+    #[must_use]
+    pub fn lets_through(&self, row: &Row, passwords: Passwords) -> bool {
+        let connection = row.connection();
+        is_one_of(&self.sides, row.side())
+            && is_one_of(&self.services, connection.map(|name| name.service))
+            && self.is_of(connection)
+            && self.pattern.as_ref().is_none_or(|p| p.is_in(row.text(passwords).as_str()))
+    }
+
+    /// Whether it is one of the connections that are named, however they are.
+    fn is_of(&self, connection: Option<ConnectionName>) -> bool {
+        let is_named = |name: ConnectionName| {
+            self.numbers.contains(&name.number) || self.sessions.contains(&name.id)
+        };
+        (self.numbers.is_empty() && self.sessions.is_empty()) || connection.is_some_and(is_named)
+    }
+
+    const fn is_qualified(&self) -> bool {
+        !(self.sides.is_empty()
+            && self.services.is_empty()
+            && self.numbers.is_empty()
+            && self.sessions.is_empty())
+    }
+
+    /// Takes the first word of `rest` if it names a side, a service or a connection; returns what
+    /// is behind it.
+    fn take_word<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
+        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        if let Some(side) = side(word) {
+            self.sides.push(side);
+        } else if let Some(service) = service(word) {
+            self.services.push(service);
+        } else if let Some(session) = session(word) {
+            self.sessions.push(session);
+        } else {
+            self.numbers.push(number(word)?);
+        }
+        Some(behind)
+    }
+}
+
+/// Whether it is one of those that are named, if any are.
+fn is_one_of<T: PartialEq>(named: &[T], it: Option<T>) -> bool {
+    named.is_empty() || it.is_some_and(|it| named.contains(&it))
+}
+
+fn side(word: &str) -> Option<Side> {
+    match word {
+        "C:" => Some(Side::Client),
+        "S:" => Some(Side::Server),
+        _ => None,
+    }
+}
+
+fn service(word: &str) -> Option<Service> {
+    let name = word.strip_prefix('@')?;
+    let services = [Service::Echo, Service::Smtp, Service::Pop3, Service::Relay];
+    services.into_iter().find(|service| service.name() == name)
+}
+
+/// The id of a connection that was named by it.
+pub(super) fn session(word: &str) -> Option<u64> {
+    word.strip_prefix('#')?.parse().ok()
+}
+
+fn number(word: &str) -> Option<i32> {
+    word.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::state::row::Row;
+    use crate::watch::event::{ConnectionName, Event, KeptLine, Kind};
+    use std::time::SystemTime;
+
+    fn said(number: i32, service: Service, side: Side, text: &str) -> Row {
+        let connection = ConnectionName { id: 1, number, service };
+        let kind = Kind::Line(side, KeptLine::new(text.as_bytes()));
+        Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+    }
+
+    fn let_through(typed: &str) -> Vec<usize> {
+        let rows = [
+            said(12, Service::Smtp, Side::Client, "RCPT TO:<a@localhost>"),
+            said(12, Service::Smtp, Side::Server, "250 OK"),
+            said(14, Service::Pop3, Side::Client, "RETR 1"),
+            said(14, Service::Pop3, Side::Server, "-ERR no such message"),
+            Row::Skipped(7),
+        ];
+        let filter = Filter::parse(typed).unwrap().unwrap();
+        assert_eq!(filter.as_str(), typed);
+        let passes = |row: &Row| filter.lets_through(row, Passwords::Masked);
+        (0..rows.len()).filter(|&n| passes(&rows[n])).collect()
+    }
+
+    #[test]
+    fn sides_services_and_connections_are_named_first() {
+        assert_eq!(let_through("C:"), [0, 2]);
+        assert_eq!(let_through("S: "), [1, 3]);
+        assert_eq!(let_through("@pop3"), [2, 3]);
+        assert_eq!(let_through("[12]"), [0, 1]);
+        assert_eq!(let_through("[12] C:"), [0]);
+    }
+
+    #[test]
+    fn connections_that_had_one_number_are_told_apart_by_their_sessions() {
+        let on = |id| {
+            let connection = ConnectionName { id, number: 12, service: Service::Smtp };
+            let kind = Kind::Line(Side::Client, KeptLine::new(b"NOOP"));
+            Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+        };
+        let lets_through = |typed: &str, id| {
+            Filter::parse(typed).unwrap().unwrap().lets_through(&on(id), Passwords::Masked)
+        };
+        assert!(lets_through("#7", 7) && lets_through("#7 C: noop", 7) && lets_through("[12]", 7));
+        assert!(!lets_through("#7", 8) && !lets_through("#7", 77) && !lets_through("#70", 7));
+        assert!(lets_through("#7 #8", 8) && lets_through("#7 [12]", 8));
+    }
+
+    #[test]
+    fn of_several_of_a_kind_either_will_do() {
+        assert_eq!(let_through("[12] [14] S:"), [1, 3]);
+        assert_eq!(let_through("@pop3 @smtp C:"), [0, 2]);
+        assert_eq!(let_through("C: S: ok"), [1]);
+    }
+
+    #[test]
+    fn what_is_behind_them_is_looked_for() {
+        assert_eq!(let_through("C: r"), [0, 2]);
+        assert_eq!(let_through("@smtp C: rcpt to"), [0]);
+        assert_eq!(let_through("@pop3 /-err|retr/"), [2, 3]);
+        assert_eq!(let_through("skipped"), [4]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_name_is_text() {
+        assert_eq!(let_through("@localhost"), [0]);
+        assert_eq!(let_through("rcpt C:"), Vec::<usize>::new());
+        assert_eq!(let_through("[12"), [0, 1]);
+    }
+
+    #[test]
+    fn nothing_is_no_filter_and_nonsense_is_explained() {
+        assert_eq!(Filter::parse("  "), Ok(None));
+        assert!(Filter::parse("C: /(/").is_err());
+    }
+}

@@ -1,0 +1,486 @@
+//! A list with a selected row. The selection holds on to what it stands on, not to a position,
+//! so that rows that come and go never move what a user looks at. So do the marks of those with
+//! which the user means to do something together.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use crate::console::action::{Direction, Step};
+use crate::console::state::Extent;
+use crate::console::state::order::Order;
+use crate::console::state::pattern::Pattern;
+
+/// Something a list can hold.
+pub trait Listed: Sized + 'static {
+    /// What makes it the same thing in the next snapshot.
+    type Key: Clone + Eq + Hash;
+
+    /// The orders in which a list of them can be shown besides its own.
+    const ORDERS: &'static [Order<Self>] = &[];
+
+    /// Its key.
+    fn key(&self) -> Self::Key;
+
+    /// What a filter looks in.
+    fn text(&self) -> String;
+
+    /// Whether a filter lets it through. Whoever is listed by the hundred thousand looks without
+    /// putting its text together.
+    fn has(&self, pattern: &Pattern) -> bool {
+        pattern.is_in(&self.text())
+    }
+}
+
+/// Things, those among them that a filter lets through, and which is selected.
+#[derive(Debug, Clone)]
+pub struct List<T: Listed> {
+    items: Vec<T>,
+    /// Indices of what the filter lets through.
+    shown: Vec<usize>,
+    pattern: Option<Pattern>,
+    selected: Option<T::Key>,
+    /// Which of the orders it is shown in, if not in its own.
+    order: Option<usize>,
+    /// Whether things have come that are not in that order yet.
+    is_mixed: bool,
+    marks: HashSet<T::Key>,
+    /// How many of those that are shown are marked.
+    marked: usize,
+    /// Where in `shown` the selected thing stands.
+    at: usize,
+    /// Which of `shown` is the first in view.
+    top: usize,
+    /// Rows in view.
+    page: usize,
+}
+
+impl<T: Listed> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            shown: Vec::new(),
+            pattern: None,
+            selected: None,
+            order: None,
+            is_mixed: false,
+            marks: HashSet::new(),
+            marked: 0,
+            at: 0,
+            top: 0,
+            page: 1,
+        }
+    }
+}
+
+impl<T: Listed> List<T> {
+    /// Takes a new snapshot.
+    pub fn replace(&mut self, items: Vec<T>) {
+        self.items = items;
+        if !self.marks.is_empty() {
+            let there: HashSet<_> = self.items.iter().map(Listed::key).collect();
+            self.marks.retain(|key| there.contains(key));
+        }
+        self.filter_again();
+    }
+
+    /// Takes more things, behind the others. Costs what they cost, not what is there already.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = T>) {
+        let (before, was_empty) = (self.items.len(), self.shown.is_empty());
+        self.items.extend(more);
+        let Self { items, pattern, shown, .. } = self;
+        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
+        let more = (before..).zip(items.iter().skip(before));
+        shown.extend(more.filter(|(_, item)| passes(item)).map(|(index, _)| index));
+        // Put in order when it is looked at: a long list comes in many parts.
+        self.is_mixed = self.order.is_some();
+        if was_empty {
+            self.select(self.at);
+        }
+    }
+
+    /// Shows only what has the pattern, or everything.
+    pub fn filter(&mut self, pattern: Option<Pattern>) {
+        self.pattern = pattern;
+        self.filter_again();
+    }
+
+    /// Shows the next of the orders; behind the last comes the list's own.
+    pub fn next_order(&mut self) {
+        let next = self.order.map_or(0, |order| order + 1);
+        self.show_in(Some(next).filter(|&order| order < T::ORDERS.len()));
+    }
+
+    /// Shows one of the orders, or the list's own.
+    pub fn show_in(&mut self, order: Option<usize>) {
+        self.order = order;
+        self.filter_again();
+    }
+
+    /// In which order it is shown, if not in its own.
+    #[must_use]
+    pub fn order(&self) -> Option<&'static Order<T>> {
+        T::ORDERS.get(self.order?)
+    }
+
+    /// Marks the selected thing, or takes its mark away, and goes to the next.
+    pub fn mark(&mut self) {
+        let Some(key) = self.selected().map(Listed::key) else { return };
+        if self.marks.remove(&key) {
+            self.marked -= 1;
+        } else {
+            self.marks.insert(key);
+            self.marked += 1;
+        }
+        self.step(Step::Down);
+    }
+
+    /// Marks everything that is shown; where all of that is marked, takes the marks away.
+    pub fn mark_all(&mut self) {
+        let shown = self.shown.iter().filter_map(|&index| Some(self.items.get(index)?.key()));
+        if self.marked < self.shown.len() {
+            self.marks.extend(shown);
+            self.marked = self.shown.len();
+        } else {
+            let shown: HashSet<T::Key> = shown.collect();
+            self.marks.retain(|key| !shown.contains(key));
+            self.marked = 0;
+        }
+    }
+
+    /// Takes all marks away; says whether there were any.
+    pub fn unmark(&mut self) -> bool {
+        self.marked = 0;
+        let had_marks = !self.marks.is_empty();
+        self.marks.clear();
+        had_marks
+    }
+
+    /// How many of the things that are shown are marked.
+    #[must_use]
+    pub const fn marked(&self) -> usize {
+        self.marked
+    }
+
+    /// Whether it is marked.
+    #[must_use]
+    pub fn is_marked(&self, item: &T) -> bool {
+        !self.marks.is_empty() && self.marks.contains(&item.key())
+    }
+
+    /// What an order means: everything that is shown and marked, or else the selected thing.
+    #[must_use]
+    pub fn meant(&self) -> Vec<&T> {
+        if self.marked == 0 {
+            return self.selected().into_iter().collect();
+        }
+        self.shown().filter(|item| self.is_marked(item)).collect()
+    }
+
+    /// Everything that is shown, in the order in which it is.
+    pub fn shown(&self) -> impl Iterator<Item = &T> {
+        self.shown.iter().filter_map(|&index| self.items.get(index))
+    }
+
+    /// What is looked for.
+    #[must_use]
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// All things, whether the filter lets them through or not.
+    #[must_use]
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// How many the filter lets through.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shown.len()
+    }
+
+    /// Whether nothing is shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
+    /// The selected thing.
+    #[must_use]
+    pub fn selected(&self) -> Option<&T> {
+        self.items.get(*self.shown.get(self.at)?)
+    }
+
+    /// Which of the things that are let through is selected, counted from 0.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        (!self.is_empty()).then_some(self.at)
+    }
+
+    /// What is in view, and whether it is the selected thing.
+    pub fn in_view(&self) -> impl Iterator<Item = (&T, bool)> {
+        let rows = self.shown.iter().enumerate().skip(self.top);
+        rows.filter_map(|(row, &index)| Some((self.items.get(index)?, row == self.at)))
+    }
+
+    /// How far down the view is.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        Extent { above: self.top, page: self.page, all: self.len() }
+    }
+
+    /// Moves the selection.
+    pub fn step(&mut self, step: Step) {
+        let half = (self.page / 2).max(1);
+        self.select(match step {
+            Step::Up => self.at.saturating_sub(1),
+            Step::Down => self.at + 1,
+            Step::HalfPageUp => self.at.saturating_sub(half),
+            Step::HalfPageDown => self.at + half,
+            Step::PageUp => self.at.saturating_sub(self.page),
+            Step::PageDown => self.at + self.page,
+            Step::First => 0,
+            Step::Last => usize::MAX,
+        });
+    }
+
+    /// Selects the last of the things that are shown which `is` so; the very last, if that or one
+    /// behind it is selected already.
+    pub fn step_to_last(&mut self, is: impl Fn(&T) -> bool) {
+        let is_so = |&index: &usize| self.items.get(index).is_some_and(&is);
+        match self.shown.iter().rposition(is_so) {
+            Some(row) if self.at < row => self.select(row),
+            _ => self.step(Step::Last),
+        }
+    }
+
+    /// Whether the n-th row in view is the selected one.
+    #[must_use]
+    pub fn is_selected(&self, row: usize) -> bool {
+        !self.is_empty() && self.top + row == self.at
+    }
+
+    /// Selects the n-th row in view.
+    pub fn click(&mut self, row: usize) {
+        if row < self.page && self.top + row < self.shown.len() {
+            self.select(self.top + row);
+        }
+    }
+
+    /// Selects the next row that is let through; after the last comes the first.
+    pub fn find(&mut self, direction: Direction) {
+        let last = self.shown.len().saturating_sub(1);
+        self.select(match direction {
+            Direction::Forward if self.at >= last => 0,
+            Direction::Forward => self.at + 1,
+            Direction::Backward if self.at == 0 => last,
+            Direction::Backward => self.at - 1,
+        });
+    }
+
+    /// Brings the selection into a view of `height` rows.
+    pub fn fit(&mut self, height: usize) {
+        if self.is_mixed {
+            self.filter_again();
+        }
+        self.page = height.max(1);
+        let fullest = self.shown.len().saturating_sub(self.page);
+        let least = (self.at + 1).saturating_sub(self.page);
+        self.top = self.top.min(fullest).min(self.at).max(least);
+    }
+
+    fn filter_again(&mut self) {
+        let Self { items, pattern, .. } = self;
+        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
+        self.shown =
+            (0..items.len()).filter(|&index| items.get(index).is_some_and(passes)).collect();
+        self.put_in_order();
+        self.marked = if self.marks.is_empty() {
+            0
+        } else {
+            self.shown().filter(|item| self.marks.contains(&item.key())).count()
+        };
+        let place = self.shown.iter().position(|&index| {
+            self.items.get(index).map(Listed::key).as_ref() == self.selected.as_ref()
+        });
+        if let Some(place) = place {
+            // What is above it came or went; it stays where it is on the screen.
+            self.top = (self.top + place).saturating_sub(self.at);
+        }
+        self.select(place.unwrap_or(self.at));
+    }
+
+    fn put_in_order(&mut self) {
+        self.is_mixed = false;
+        let Some(order) = self.order() else { return };
+        let items = &self.items;
+        self.shown.sort_by(|&one, &other| match (items.get(one), items.get(other)) {
+            (Some(one), Some(other)) => (order.compare)(one, other),
+            _ => std::cmp::Ordering::Equal,
+        });
+    }
+
+    fn select(&mut self, row: usize) {
+        self.at = row.min(self.shown.len().saturating_sub(1));
+        if let Some(item) = self.selected() {
+            self.selected = Some(item.key());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Listed for &'static str {
+        type Key = &'static str;
+
+        const ORDERS: &'static [Order<Self>] =
+            &[Order { name: "back", words: "backwards", compare: |one, other| other.cmp(one) }];
+
+        fn key(&self) -> &'static str {
+            self
+        }
+
+        fn text(&self) -> String {
+            (*self).to_owned()
+        }
+    }
+
+    fn list(items: &[&'static str]) -> List<&'static str> {
+        let mut list = List::default();
+        list.replace(items.to_vec());
+        list
+    }
+
+    #[test]
+    fn rows_that_come_and_go_do_not_move_the_selection() {
+        let mut list = list(&["a", "b", "c"]);
+        list.step(Step::Down);
+        list.replace(vec!["x", "a", "b"]);
+        assert_eq!(list.selected(), Some(&"b"));
+    }
+
+    #[test]
+    fn when_the_selected_row_goes_its_neighbour_is_selected() {
+        let mut list = list(&["a", "b", "c"]);
+        list.step(Step::Last);
+        list.replace(vec!["a", "b"]);
+        assert_eq!(list.selected(), Some(&"b"));
+        list.replace(vec![]);
+        assert_eq!(list.selected(), None);
+    }
+
+    #[test]
+    fn a_filter_hides_and_gives_back() {
+        let mut list = list(&["apple", "berry", "apricot"]);
+        list.filter(Pattern::new("AP"));
+        list.step(Step::Down);
+        assert_eq!((list.len(), list.selected()), (2, Some(&"apricot")));
+        list.filter(None);
+        assert_eq!((list.len(), list.selected()), (3, Some(&"apricot")));
+    }
+
+    #[test]
+    fn the_view_follows_the_selection_and_stays_full() {
+        let mut list = list(&["a", "b", "c", "d", "e"]);
+        list.step(Step::Last);
+        list.fit(2);
+        let seen: Vec<_> = list.in_view().take(2).collect();
+        assert_eq!(seen, [(&"d", false), (&"e", true)]);
+        list.fit(4);
+        assert_eq!(list.top, 1);
+    }
+
+    #[test]
+    fn what_comes_behind_the_others_moves_nothing() {
+        let mut list = list(&["a", "b"]);
+        list.step(Step::Down);
+        list.extend(["c", "d"]);
+        assert_eq!((list.len(), list.selected(), list.place()), (4, Some(&"b"), Some(1)));
+    }
+
+    #[test]
+    fn what_comes_is_let_through_as_the_others_are() {
+        let mut list = list(&["apple"]);
+        list.filter(Pattern::new("b"));
+        assert_eq!(list.selected(), None);
+        list.extend(["berry", "apricot"]);
+        assert_eq!((list.len(), list.selected()), (1, Some(&"berry")));
+    }
+
+    #[test]
+    fn the_selected_row_stays_where_it_is_on_the_screen() {
+        let mut list = list(&["a", "b", "c", "d", "e", "f"]);
+        list.step(Step::Last);
+        list.fit(3);
+        list.step(Step::Up);
+        list.replace(vec!["b", "c", "d", "e", "f"]);
+        list.fit(3);
+        assert!(list.in_view().map(|(item, _)| *item).eq(["d", "e", "f"]));
+        assert_eq!(list.selected(), Some(&"e"));
+    }
+
+    fn shown(list: &List<&'static str>) -> Vec<&'static str> {
+        list.shown().copied().collect()
+    }
+
+    #[test]
+    fn an_order_holds_for_what_comes_and_the_selection_stays() {
+        let mut list = list(&["b", "c"]);
+        list.next_order();
+        assert_eq!((shown(&list), list.selected()), (vec!["c", "b"], Some(&"b")));
+        list.extend(["d", "a"]);
+        list.fit(9);
+        assert_eq!((shown(&list), list.selected()), (vec!["d", "c", "b", "a"], Some(&"b")));
+        list.filter(Pattern::parse("/[ac]/").unwrap());
+        assert_eq!(
+            (shown(&list), list.order().map(|o| o.words)),
+            (vec!["c", "a"], Some("backwards"))
+        );
+        list.filter(None);
+        list.next_order();
+        assert_eq!((shown(&list), list.order().is_none()), (vec!["b", "c", "d", "a"], true));
+    }
+
+    #[test]
+    fn an_order_is_for_what_is_marked_and_shown_or_else_for_the_selected() {
+        let mut list = list(&["apple", "berry", "apricot"]);
+        assert_eq!((list.marked(), list.meant()), (0, vec![&"apple"]));
+        list.mark();
+        list.mark();
+        assert_eq!((list.marked(), list.meant()), (2, vec![&"apple", &"berry"]));
+        list.filter(Pattern::new("ap"));
+        assert_eq!((list.marked(), list.meant()), (1, vec![&"apple"]));
+        list.mark_all();
+        assert_eq!(list.meant(), [&"apple", &"apricot"]);
+        list.filter(None);
+        assert_eq!(list.marked(), 3);
+        list.replace(vec!["apricot", "cherry"]);
+        assert_eq!((list.marked(), list.meant()), (1, vec![&"apricot"]));
+        list.mark_all();
+        list.mark_all();
+        assert_eq!(list.marked(), 0);
+        assert!(!list.unmark());
+    }
+
+    #[test]
+    fn the_last_of_a_kind_comes_before_the_very_last() {
+        let mut list = list(&["a", "b", "c", "d"]);
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"b"));
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"d"));
+        list.step_to_last(|item| *item < "c");
+        assert_eq!(list.selected(), Some(&"d"));
+    }
+
+    #[test]
+    fn the_next_match_after_the_last_is_the_first() {
+        let mut list = list(&["a", "b"]);
+        list.find(Direction::Backward);
+        assert_eq!(list.selected(), Some(&"b"));
+        list.find(Direction::Forward);
+        assert_eq!(list.selected(), Some(&"a"));
+    }
+}

@@ -1,0 +1,285 @@
+//! What the command line offers: each command with a sentence and its key, found by its name or by
+//! what its sentence says.
+
+use crate::console::action::{Action, SettingName};
+use crate::console::keys::named;
+use crate::console::setting;
+use crate::console::state::State;
+use crate::console::state::command::{
+    Argument, NO_ORDER, SERVERS, VERBS, alias, filters_so_far, split,
+};
+use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
+use crate::wire::display::DisplayText;
+
+/// Offers that are made at once at most.
+const MOST: usize = 200;
+
+/// The commands of which a key is all there is to say, in a sentence each. Commands that can be told
+/// more, or can be said alone too, are with these in [`VERBS`].
+const ALONE: &[(&str, &str)] = &[
+    ("all", "Show the lines of all connections again"),
+    ("attachments", "Save attachments of the open message"),
+    ("back", "Go back: close what is open, clear the filter"),
+    ("bodies", "Show or hide message text in the transcript"),
+    ("browser", "Open the HTML of the message in the browser"),
+    ("compose", "Write a test message and send it through the SMTP server"),
+    ("connections", "Go to the connections"),
+    ("copy", "Copy the selected line"),
+    ("copy-all", "Copy the whole conversation of a connection"),
+    ("delete", "Delete messages (asks first)"),
+    ("details", "Show everything about a queue entry, and every attempt"),
+    ("find-next", "Go to the next line that has what is looked for"),
+    ("find-previous", "Go to the line before that has what is looked for"),
+    ("first-steps", "Show how to begin, and how to set up Thunderbird"),
+    ("follow", "Keep the newest line in view"),
+    ("headers", "Show all header fields of a message, or the usual ones"),
+    ("help", "List the keys of this pane"),
+    ("log", "Go to the program's own log"),
+    ("mailboxes", "Go to the mailboxes"),
+    ("mark", "Mark a message or a queue entry for what is done next"),
+    ("mark-all", "Mark all that are shown"),
+    ("mouse", "Take the mouse, or leave it to the terminal to select text"),
+    ("next", "Show the next message"),
+    ("next-pane", "Go to the next pane"),
+    ("passwords", "Show or mask passwords"),
+    ("pause", "Pause the transcript, or go on"),
+    ("previous", "Show the message before"),
+    ("previous-pane", "Go to the pane before"),
+    ("queue", "Go to the relay queue"),
+    ("quit", "End the program (asks if something is under way)"),
+    ("quit-now", "End the program without a question"),
+    ("raw", "Show a message as text, as HTML, or as it is"),
+    ("read", "Open the selected message"),
+    ("redraw", "Paint the screen anew"),
+    ("retry-all", "Run the relay now: try everything that waits"),
+    ("save-message", "Save messages as .eml files"),
+    ("servers", "Start and stop servers, and change settings"),
+    ("stamps", "Show other time stamps, or none"),
+    ("suspend", "Stop the program and go back to the shell for now"),
+    ("tiles", "Show a tile for each of the newest connections"),
+    ("transcript", "Go to the transcript"),
+    ("view", "Read the message of a queue entry"),
+    ("wire", "Show line ends and reads as they were on the wire"),
+    ("wrap", "Wrap long lines, or cut them"),
+    ("zoom", "Give the whole screen to one pane, or take it back"),
+];
+
+/// Something that can be said behind `:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The whole line.
+    pub line: String,
+    /// What it does, or what is named.
+    pub sentence: DisplayText,
+    /// The key that does it too; empty, if there is none.
+    pub key: String,
+}
+
+impl State {
+    /// What the line could go on as, best first: what begins so, then what has it in its name, then
+    /// what speaks of it.
+    #[must_use]
+    pub fn offers(&self, line: &str) -> Vec<Offer> {
+        let (name, argument) = split(line);
+        if line.trim_start().contains(' ') {
+            return self.offers_behind(name, argument);
+        }
+        let typed = name.to_ascii_lowercase();
+        let mut ranked: Vec<(u8, Offer)> =
+            self.commands().filter_map(|offer| Some((rank(&offer, &typed)?, offer))).collect();
+        ranked.sort_by(|(one, a), (other, b)| one.cmp(other).then_with(|| a.line.cmp(&b.line)));
+        ranked.into_iter().map(|(_, offer)| offer).take(MOST).collect()
+    }
+
+    /// Every command once.
+    fn commands(&self) -> impl Iterator<Item = Offer> {
+        let verbs = VERBS.iter().map(|verb| (verb.name, verb.help, verb.argument()));
+        let alone = ALONE.iter().map(|(name, sentence)| (*name, *sentence, ""));
+        verbs.chain(alone).map(|(name, sentence, argument)| {
+            let argument = if argument.is_empty() { "" } else { " …" };
+            Offer {
+                line: name.to_owned(),
+                sentence: DisplayText::from(format!("{}{argument}", capital(sentence)).as_str()),
+                key: self.key_of_command(name),
+            }
+        })
+    }
+
+    fn key_of_command(&self, name: &str) -> String {
+        let keys = named(alias(name)).map(|binding| self.keymap.keys_of(binding));
+        keys.and_then(|keys| keys.first()).map_or_else(String::new, ToString::to_string)
+    }
+
+    fn offers_behind(&self, name: &str, so_far: &str) -> Vec<Offer> {
+        let words = self.arguments(name, so_far);
+        let fitting = words.into_iter().filter(|(word, _)| word.starts_with(so_far)).take(MOST);
+        let offer = |(word, sentence): (String, String)| Offer {
+            line: format!("{name} {word}"),
+            sentence: DisplayText::from(sentence.as_str()),
+            key: String::new(),
+        };
+        fitting.map(offer).collect()
+    }
+
+    /// What can stand behind a command, and what is known of each.
+    fn arguments(&self, name: &str, so_far: &str) -> Vec<(String, String)> {
+        let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
+            return Vec::new();
+        };
+        let bare = |word: String| (word, String::new());
+        match verb.argument {
+            Argument::Connection => {
+                let open = self.connections.items().iter().filter(|row| row.closed.is_none());
+                open.map(|row| (row.name.session(), of_connection(row))).collect()
+            }
+            Argument::Entry => self.entries(),
+            Argument::Order => self
+                .order_names()
+                .into_iter()
+                .chain([NO_ORDER])
+                .map(str::to_owned)
+                .map(bare)
+                .collect(),
+            Argument::Theme => {
+                super::Palette::ALL.map(|palette| bare(palette.name().to_owned())).to_vec()
+            }
+            Argument::Mailbox => {
+                let rows = self.mailboxes.items().iter();
+                rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()
+            }
+            Argument::Server => SERVERS.map(|service| bare(service.name().to_owned())).to_vec(),
+            Argument::Setting => self.settings_so_far(so_far),
+            Argument::Filter => filters_so_far(so_far).into_iter().map(bare).collect(),
+            Argument::File | Argument::NewMailbox => Vec::new(),
+        }
+    }
+
+    /// The settings' names, and behind a name the value that it has.
+    fn settings_so_far(&self, so_far: &str) -> Vec<(String, String)> {
+        let with_value = |name: SettingName| {
+            let words = match so_far.split_once(' ') {
+                Some(_) => format!("{} {}", name.name(), setting::typed(name, &self.settings)),
+                None => name.name().to_owned(),
+            };
+            (words, name.expected().to_owned())
+        };
+        SettingName::ALL.map(with_value).to_vec()
+    }
+
+    fn entries(&self) -> Vec<(String, String)> {
+        let words = [
+            ("marked", "those that are marked"),
+            ("shown", "those that the filter shows"),
+            ("all", "every entry"),
+        ];
+        let words = words.map(|(word, of)| (word.to_owned(), of.to_owned())).into_iter();
+        let rows = self.queue.items().iter();
+        words.chain(rows.map(|row| (row.recipient.as_str().to_owned(), of_entry(row)))).collect()
+    }
+}
+
+fn of_connection(row: &ConnectionRow) -> String {
+    format!("[{}] {} {} {}", row.name.number, row.name.service, row.peer, row.state)
+}
+
+fn of_mailbox(row: &MailboxRow) -> String {
+    row.messages.map_or_else(String::new, |messages| format!("{messages} messages"))
+}
+
+fn of_entry(row: &QueueRow) -> String {
+    row.last_reply.as_str().to_owned()
+}
+
+fn rank(offer: &Offer, typed: &str) -> Option<u8> {
+    let begins = offer.line.starts_with(typed) || alias(typed) == alias(&offer.line);
+    if begins {
+        Some(0)
+    } else if offer.line.contains(typed) {
+        Some(1)
+    } else if typed.len() >= LEAST_IN_SENTENCE
+        && offer.sentence.as_str().to_lowercase().contains(typed)
+    {
+        Some(2)
+    } else {
+        None
+    }
+}
+
+/// A letter or two stand in every sentence.
+const LEAST_IN_SENTENCE: usize = 3;
+
+fn capital(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+/// Whether a command that is offered does this.
+#[must_use]
+pub fn is_offered(action: Action) -> bool {
+    let names = ALONE.iter().map(|(name, _)| *name).chain(VERBS.iter().map(|verb| verb.name));
+    names.filter_map(|name| named(alias(name))).any(|binding| binding.action == action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::keys::{BINDINGS, Section};
+    use crate::console::state::tests::with_connections;
+
+    fn lines(state: &State, typed: &str) -> Vec<String> {
+        state.offers(typed).into_iter().map(|offer| offer.line).collect()
+    }
+
+    #[test]
+    fn whatever_a_key_does_is_offered() {
+        let with_direction = ["tile", "entry"];
+        let names = BINDINGS.iter().filter(|binding| {
+            // Of a list there are two ways on; in the servers' popup one is selected.
+            let is_move = binding.section == Section::Move
+                || with_direction.iter().any(|word| binding.name.ends_with(word));
+            !is_move
+                && !is_offered(binding.action)
+                && !["change", "command"].contains(&binding.name)
+        });
+        let names: Vec<_> = names.map(|binding| binding.name).collect();
+        assert!(names.is_empty(), "not offered: {names:?}");
+    }
+
+    #[test]
+    fn names_are_what_a_person_would_guess_and_none_is_there_twice() {
+        let state = with_connections(1);
+        let all = lines(&state, "");
+        let mut once = all.clone();
+        once.dedup();
+        assert_eq!(all, once);
+        for name in ["close", "copy", "delete", "mark", "retry", "view", "quit", "help"] {
+            assert!(all.iter().any(|line| line == name), "{name}");
+        }
+        for insider in ["messages-new-mailbox", "row-only-this", "save-this-message"] {
+            assert!(!all.iter().any(|line| line == insider), "{insider}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_found_by_its_beginning_its_name_and_its_sentence() {
+        let state = with_connections(1);
+        assert_eq!(lines(&state, "ret")[..2], ["retry", "retry-all"]);
+        assert!(lines(&state, "mailb").contains(&"new-mailbox".to_owned()));
+        assert!(lines(&state, "thunderbird").contains(&"first-steps".to_owned()));
+        assert_eq!(lines(&state, "exit")[0], "quit");
+        assert!(lines(&state, "xyzzy").is_empty());
+    }
+
+    #[test]
+    fn each_has_a_sentence_and_the_key_that_does_it() {
+        let state = with_connections(1);
+        let offers = state.offers("zoom");
+        assert_eq!((offers[0].line.as_str(), offers[0].key.as_str()), ("zoom", "z"));
+        assert!(state.offers("").iter().all(|offer| offer.sentence.as_str().len() > 10));
+        assert_eq!(state.offers("drop")[0].key, "d");
+        let behind = state.offers("close ");
+        assert_eq!(behind[0].line, "close #1");
+        assert!(behind[0].sentence.as_str().contains("127.0.0.1"), "{behind:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The servers' popup: which row is selected, and what is done to a server or a setting.
+
+use std::net::SocketAddr;
+
+use crate::console::action::{Change, Command, ServerOrder, SettingName, Step};
+use crate::console::setting;
+use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::{Overlay, Question, State};
+use crate::servers::settings::SettingsView;
+use crate::servers::supervisor::{Condition, ServerView};
+use crate::watch::event::Service;
+
+/// One of the servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// What it speaks.
+    pub service: Service,
+    /// Where it listens, or would listen.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether it runs.
+    pub condition: Condition,
+}
+
+impl From<&ServerView> for Server {
+    fn from(view: &ServerView) -> Self {
+        Self {
+            service: view.service,
+            addresses: view.addresses.clone(),
+            condition: view.condition.clone(),
+        }
+    }
+}
+
+impl Server {
+    /// Whether it takes connections.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.condition == Condition::Running
+    }
+
+    /// The port; the ports, where addresses differ; the whole address, where others than this
+    /// machine can connect.
+    #[must_use]
+    pub fn ports(&self) -> String {
+        if let Some(open_to_others) = self.addresses.iter().find(|a| !a.ip().is_loopback()) {
+            return open_to_others.to_string();
+        }
+        let mut ports: Vec<String> = self.addresses.iter().map(|a| a.port().to_string()).collect();
+        ports.dedup();
+        ports.join(",")
+    }
+}
+
+/// A row of the popup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PopupRow {
+    /// The n-th server.
+    Server(usize),
+    /// A setting.
+    Setting(SettingName),
+}
+
+impl SettingName {
+    /// As the popup and `:set` call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::MessageMost => "max-message",
+            Self::Relay => "relay-from",
+        }
+    }
+}
+
+impl State {
+    /// Takes the settings that hold now.
+    pub fn settings_are(&mut self, settings: SettingsView) {
+        self.settings = settings;
+    }
+
+    /// Takes what the servers are.
+    pub fn servers_are<'a>(&mut self, views: impl IntoIterator<Item = &'a ServerView>) {
+        self.servers = views.into_iter().map(Server::from).collect();
+    }
+
+    /// The rows of the popup.
+    pub fn popup_rows(&self) -> impl Iterator<Item = PopupRow> + use<> {
+        let servers = (0..self.servers.len()).map(PopupRow::Server);
+        servers.chain(SettingName::ALL.map(PopupRow::Setting))
+    }
+
+    fn selected_row(&self) -> Option<PopupRow> {
+        let Overlay::Servers { at } = self.overlay else {
+            return None;
+        };
+        self.popup_rows().nth(at)
+    }
+
+    pub(super) fn step_in_servers(&mut self, step: Step) {
+        let last = self.popup_rows().count().saturating_sub(1);
+        if let Overlay::Servers { at } = &mut self.overlay {
+            *at = match step {
+                Step::Up => at.saturating_sub(1),
+                Step::Down => (*at + 1).min(last),
+                Step::First | Step::PageUp | Step::HalfPageUp => 0,
+                Step::Last | Step::PageDown | Step::HalfPageDown => last,
+            };
+        }
+    }
+
+    pub(super) fn select_in_servers(&mut self, row: usize) {
+        if let Overlay::Servers { at } = &mut self.overlay {
+            *at = row;
+        }
+    }
+
+    /// Starts or stops the selected server; asks for the value of the selected setting.
+    pub(super) fn change(&mut self) -> Option<Command> {
+        match self.selected_row()? {
+            PopupRow::Server(nth) => {
+                let runs = self.servers.get(nth)?.runs();
+                self.order_server(if runs { Change::Stop } else { Change::Start })
+            }
+            PopupRow::Setting(name) => {
+                let value = setting::typed(name, &self.settings);
+                self.prompt = Some(Prompt::new(Purpose::Setting(name), &value));
+                None
+            }
+        }
+    }
+
+    pub(super) fn order_server(&mut self, what: Change) -> Option<Command> {
+        let Some(PopupRow::Server(nth)) = self.selected_row() else {
+            self.say("A setting is selected: ⏎ changes it. ↑ goes to the servers.");
+            return None;
+        };
+        let service = self.servers.get(nth)?.service;
+        self.give_order(ServerOrder { service, what })
+    }
+
+    /// Asks first, where the order ends conversations.
+    pub(super) fn give_order(&mut self, order: ServerOrder) -> Option<Command> {
+        let open = self.open(Some(order.service));
+        if order.what != Change::Start && open > 0 {
+            self.ask(Question::Stop { order, open });
+            return None;
+        }
+        Some(Command::Server(order))
+    }
+}

@@ -1,0 +1,889 @@
+//! What a user does to the screen, and what the screen then asks of the program.
+
+use tui_input::{Input, InputRequest};
+
+use crate::console::action::{
+    Action, Answer, Change, Command, Context, Deed, Direction, Pane, Request, Step,
+};
+use crate::console::setting;
+use crate::console::state::command::is_about_servers;
+use crate::console::state::filter::Filter;
+use crate::console::state::messages::Messages;
+use crate::console::state::pattern::Pattern;
+use crate::console::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
+use crate::console::state::reader::{Reader, attachments_meant};
+use crate::console::state::row::Notation;
+use crate::console::state::rows::{MailboxRow, QueueRow};
+use crate::console::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
+use crate::mailroom::{MessageKey, QueuedWish, Wish};
+use crate::relay::orders::{Order, Pick};
+use crate::store::overview::RecipientState;
+use crate::wire::display::DisplayText;
+
+impl State {
+    /// Does what a user asks of the screen; returns what the screen asks of the program.
+    pub fn update(&mut self, action: Action) -> Option<Command> {
+        self.said = None;
+        match action {
+            Action::Help => self.toggle(Overlay::Help { top: 0 }),
+            Action::Servers => self.toggle(Overlay::Servers { at: 0 }),
+            Action::FirstSteps => self.toggle(Overlay::FirstSteps { top: 0 }),
+            Action::Focus(pane) => self.focus_on(pane),
+            Action::FocusNext => self.focus_on(self.focus.next()),
+            Action::FocusPrevious => self.focus_on(self.focus.previous()),
+            Action::Zoom => self.zoomed = !self.zoomed,
+            Action::Tiles => self.toggle_tiles(),
+            Action::Escape => return self.escape(),
+            Action::Move(step) => return self.step(step),
+            Action::Wheel(pane, direction) => return self.wheel(pane, direction),
+            Action::Click(pane, row) => return self.click(pane, row),
+            Action::Filter => self.type_filter(),
+            Action::Find(direction) => self.find(direction),
+            Action::Edit(request) => self.edit(request),
+            Action::Complete(direction) => self.complete(direction),
+            Action::ClickOffer(nth) => return self.click_offer(nth),
+            Action::Field(direction) => self.form.go(direction),
+            Action::Submit => return self.submit(),
+            Action::Confirm => return self.confirm(),
+            Action::Answer(answer) => return self.answer(answer),
+            Action::OtherAnswer => self.mark_other_answer(),
+            Action::OnlyThis => self.narrow_to_selected(),
+            Action::AllConnections => self.transcript.narrow(None),
+            Action::OtherTile(direction) => self.other_tile(direction),
+            Action::CloseConnection => self.ask_to_close(),
+            Action::Details => self.show_details(),
+            Action::Mark => self.mark(),
+            Action::MarkAll => self.mark_all(),
+            Action::Sort => self.sort(),
+            Action::ViewQueued => return self.view_queued(),
+            Action::SaveQueued => return self.save_queued(),
+            Action::OtherEntry(direction) => self.go_to_other_entry(direction),
+            Action::WithEntry(deed) => {
+                self.focus_on(Pane::Queue);
+                return self.with_entry(deed);
+            }
+            Action::RelayRun => return Some(Command::Relay(Request::Run)),
+            Action::Retry => return self.retry(),
+            Action::RetryRow(row) => {
+                let _ = self.click(Pane::Queue, Some(row));
+                let row = self.queue_entry()?;
+                return self.retry_rows(&[row]);
+            }
+            Action::Hold => return self.hold_or_release(),
+            Action::Drop => self.ask_to_drop(),
+            Action::Pause => self.transcript.pause(),
+            Action::Follow => self.transcript.follow(),
+            Action::Stamps => self.next_stamps(),
+            Action::Wrap => self.long_rows = self.long_rows.other(),
+            Action::Bodies => self.transcript.toggle_bodies(),
+            Action::Passwords => self.transcript.toggle_passwords(),
+            Action::Wire => self.notation = self.notation.other(),
+            Action::CopyLine => return self.copy_line(),
+            Action::CopyConnection => return self.copy_connection(),
+            Action::Save => return Some(Command::Save(None)),
+            Action::OpenMailbox => return self.open_mailbox(),
+            Action::NewMailbox => self.ask_for(Purpose::NewMailbox, ""),
+            Action::OpenMessage => return self.reader.open_selected().map(Command::Wish),
+            Action::OtherMessage(direction) => return self.open_other_message(direction),
+            Action::NextShape => self.reader.next_shape(),
+            Action::Browse => return self.browse(),
+            Action::AllHeaders => self.reader.toggle_header(),
+            Action::SaveMessage => return self.save_messages(),
+            Action::SaveAttachments => return self.save_attachments(),
+            Action::SaveAttachment(nth) => {
+                return self.save_attachment(Some(nth));
+            }
+            Action::DeleteMessage => self.ask_to_delete(),
+            Action::ClickReader(row) => return self.click_reader(row),
+            Action::WheelReader(direction) => return self.wheel_reader(direction),
+            Action::Compose => self.compose(),
+            Action::ClickField(field, row) => self.form.click(field, row),
+            Action::CommandLine => self.ask_for(Purpose::Command, ""),
+            Action::Change => return self.change(),
+            Action::StartServer => return self.order_server(Change::Start),
+            Action::StopServer => return self.order_server(Change::Stop),
+            Action::RestartServer => return self.order_server(Change::Restart),
+            Action::ServerRow(row) => self.select_in_servers(row),
+            Action::Theme => self.next_theme(),
+            Action::Mouse => return Some(self.toggle_mouse()),
+            Action::Redraw => return Some(Command::Redraw),
+            Action::Suspend => return Some(Command::Suspend),
+            Action::Quit => return self.quit(),
+            Action::QuitNow => return Some(Command::Quit),
+        }
+        None
+    }
+
+    fn toggle(&mut self, overlay: Overlay) {
+        let is_shown = std::mem::discriminant(&self.overlay) == std::mem::discriminant(&overlay);
+        self.overlay = if is_shown { Overlay::None } else { overlay };
+        self.search = Input::default();
+        self.prompt = None;
+    }
+
+    pub(super) fn focus_on(&mut self, pane: Pane) {
+        if self.focus == Pane::Mailboxes && pane != Pane::Mailboxes {
+            self.has_looked_at_mailboxes();
+        }
+        if pane != self.focus {
+            self.leave_queued();
+        }
+        self.focus = pane;
+        self.prompt = None;
+    }
+
+    /// What is in the mailboxes now is new no more.
+    fn has_looked_at_mailboxes(&mut self) {
+        let mut rows = self.mailboxes.items().to_vec();
+        for row in &mut rows {
+            let messages = row.messages.unwrap_or(0);
+            self.seen.insert(row.name.clone(), messages);
+            row.new = 0;
+        }
+        self.mailboxes.replace(rows);
+    }
+
+    /// Takes back the latest thing.
+    fn escape(&mut self) -> Option<Command> {
+        let place = self.context();
+        if let Some(prompt) = self.prompt.take() {
+            if let Purpose::Filter(place) = prompt.purpose {
+                let _ = self.set_filter(place, "");
+            }
+        } else if self.overlay != Overlay::None {
+            self.overlay = self.overlay.beneath();
+        } else if self.filter_of(place).is_some() {
+            let _ = self.set_filter(place, "");
+        } else if self.unmark(place) {
+        } else if self.set_aside.is_some() {
+            self.leave_queued();
+        } else if matches!(place, Context::Messages | Context::Message) {
+            return self.reader.back().map(Command::Wish);
+        } else if self.zoomed {
+            self.zoomed = false;
+        } else if self.tiled {
+            self.tiled = false;
+        } else if self.transcript.ring().only().is_some() {
+            self.transcript.narrow(None);
+        }
+        None
+    }
+
+    fn step(&mut self, step: Step) -> Option<Command> {
+        if self.prompt.is_some() {
+            self.recall(step);
+            return None;
+        }
+        if let Some(top) = self.overlay.top_mut() {
+            *top = stepped(*top, step);
+            return None;
+        }
+        match self.overlay {
+            Overlay::Compose => self.form.step(step),
+            _ => return self.step_in(self.context(), step),
+        }
+        None
+    }
+
+    fn recall(&mut self, step: Step) {
+        let Some(prompt) = &mut self.prompt else { return };
+        match prompt.purpose {
+            Purpose::Command => prompt.recall(&mut self.history, step),
+            Purpose::Filter(_) => {
+                prompt.recall(&mut self.filters, step);
+                self.filter_as_typed();
+            }
+            Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {}
+        }
+    }
+
+    fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
+        match place {
+            Context::Pane(Pane::Connections) if step == Step::Last => {
+                // What is gone is listed behind what can still be looked at.
+                self.connections.step_to_last(|row| row.closed.is_none());
+            }
+            Context::Pane(Pane::Connections) => self.connections.step(step),
+            Context::Pane(Pane::Transcript) if self.tiled => self.other_tile(match step {
+                Step::Up | Step::HalfPageUp | Step::PageUp | Step::First => Direction::Backward,
+                Step::Down | Step::HalfPageDown | Step::PageDown | Step::Last => Direction::Forward,
+            }),
+            Context::Pane(Pane::Transcript) => self.transcript.step(step),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.step(step),
+            Context::Pane(Pane::Queue) => self.queue.step(step),
+            Context::Pane(Pane::Log) => return Some(Command::ScrollLog(step)),
+            Context::Messages | Context::Message => self.reader.step(step),
+            Context::Servers => self.step_in_servers(step),
+        }
+        None
+    }
+
+    fn wheel(&mut self, pane: Pane, direction: Direction) -> Option<Command> {
+        let step = one_row(direction);
+        match self.overlay {
+            Overlay::Ask { .. } | Overlay::Compose => None,
+            Overlay::None if pane == Pane::Transcript && !self.tiled => {
+                self.transcript.wheel(direction);
+                None
+            }
+            Overlay::None => self.step_in(Context::Pane(pane), step),
+            _ => self.step(step),
+        }
+    }
+
+    fn click(&mut self, pane: Pane, row: Option<usize>) -> Option<Command> {
+        if self.overlay != Overlay::None {
+            return None;
+        }
+        let had_focus = self.focus == pane;
+        self.focus_on(pane);
+        match (pane, row) {
+            (Pane::Connections, Some(row)) => self.connections.click(row),
+            (Pane::Transcript, Some(tile)) if self.tiled => {
+                self.tiles.choose(tile, self.connections.items());
+            }
+            (Pane::Transcript, Some(row)) => self.transcript.click(row),
+            (Pane::Mailboxes, Some(row)) if had_focus && self.mailboxes.is_selected(row) => {
+                return self.open_mailbox();
+            }
+            (Pane::Mailboxes, Some(row)) => self.mailboxes.click(row),
+            (Pane::Queue, Some(row)) => self.queue.click(row),
+            _ => {}
+        }
+        None
+    }
+
+    fn click_reader(&mut self, row: Option<usize>) -> Option<Command> {
+        if self.overlay != Overlay::None {
+            return None;
+        }
+        self.prompt = None;
+        row.and_then(|row| self.reader.click(row)).map(Command::Wish)
+    }
+
+    fn wheel_reader(&mut self, direction: Direction) -> Option<Command> {
+        let step = one_row(direction);
+        match self.overlay {
+            Overlay::None => {
+                self.reader.step(step);
+                None
+            }
+            Overlay::Ask { .. } | Overlay::Compose => None,
+            _ => self.step(step),
+        }
+    }
+
+    fn ask_for(&mut self, purpose: Purpose, text: &str) {
+        self.prompt = Some(Prompt::new(purpose, text));
+    }
+
+    fn type_filter(&mut self) {
+        let place = match self.context() {
+            Context::Pane(Pane::Log) => Context::Pane(Pane::Transcript),
+            Context::Servers => return,
+            place => place,
+        };
+        // Again after a search that showed the matches in context: only the matches.
+        let text = self.filter_of(place).unwrap_or_default().to_owned();
+        let _ = self.set_filter(place, &text);
+        self.ask_for(Purpose::Filter(place), &text);
+    }
+
+    fn find(&mut self, direction: Direction) {
+        let place = self.context();
+        if self.filter_of(place).is_none() {
+            self.nothing_to_find();
+            return;
+        }
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.find(direction),
+            Context::Pane(Pane::Transcript | Pane::Log) => {
+                if !self.transcript.find(direction) {
+                    self.say(match self.transcript.ring().found() {
+                        0 => "No line has what is looked for.",
+                        _ => "What stood around these lines is no longer kept.",
+                    });
+                }
+            }
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.find(direction),
+            Context::Pane(Pane::Queue) => self.queue.find(direction),
+            Context::Messages | Context::Message => self.reader.find(direction),
+            Context::Servers => {}
+        }
+    }
+
+    /// To a fresh user, whose screen says so, the key is that of a new mailbox.
+    fn nothing_to_find(&mut self) {
+        if self.has_no_mailbox() {
+            self.ask_for(Purpose::NewMailbox, "");
+        } else {
+            self.say("Nothing is looked for yet: type / and what to look for.");
+        }
+    }
+
+    fn has_no_mailbox(&self) -> bool {
+        self.mailboxes.items().iter().all(MailboxRow::is_queue)
+    }
+
+    fn edit(&mut self, request: InputRequest) {
+        if let Some(prompt) = &mut self.prompt {
+            prompt::edit(&mut prompt.input, request, MOST_TYPED);
+            prompt.trouble = None;
+            prompt.completion = None;
+            self.filter_as_typed();
+        } else if let Overlay::Help { top } = &mut self.overlay {
+            prompt::edit(&mut self.search, request, MOST_TYPED);
+            *top = 0;
+        } else if self.overlay == Overlay::Compose {
+            self.form.edit(request);
+        }
+    }
+
+    /// A filter takes effect while it is typed; one that cannot be leaves the last good one.
+    fn filter_as_typed(&mut self) {
+        let Some(Prompt { purpose: Purpose::Filter(place), input, .. }) = &self.prompt else {
+            return;
+        };
+        let (place, text) = (*place, input.value().to_owned());
+        let trouble = self.set_filter(place, &text).err();
+        if let Some(prompt) = &mut self.prompt {
+            prompt.trouble = trouble.map(|words| DisplayText::from(words.as_str()));
+        }
+    }
+
+    pub(super) fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
+        if let Context::Pane(Pane::Transcript | Pane::Log) = place {
+            self.transcript.filter(Filter::parse(text)?);
+            return Ok(());
+        }
+        let pattern = Pattern::parse(text)?;
+        match place {
+            Context::Pane(Pane::Connections) => self.connections.filter(pattern),
+            Context::Pane(Pane::Mailboxes) => self.mailboxes.filter(pattern),
+            Context::Pane(Pane::Queue) => self.queue.filter(pattern),
+            Context::Messages | Context::Message => self.reader.set_filter(pattern),
+            Context::Pane(Pane::Transcript | Pane::Log) | Context::Servers => {}
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, direction: Direction) {
+        let Some(mut prompt) = self.prompt.take() else { return };
+        if prompt.purpose == Purpose::Command {
+            prompt.complete(direction, |line| self.candidates(line));
+        }
+        self.prompt = Some(prompt);
+    }
+
+    /// The first click on an offer types it, another does it.
+    fn click_offer(&mut self, nth: usize) -> Option<Command> {
+        let mut prompt = self.prompt.take()?;
+        let is_chosen = prompt.chosen() == Some(nth);
+        if !is_chosen {
+            prompt.choose(nth, |line| self.candidates(line));
+        }
+        self.prompt = Some(prompt);
+        if is_chosen { self.confirm() } else { None }
+    }
+
+    fn confirm(&mut self) -> Option<Command> {
+        if let Some(prompt) = self.prompt.take() {
+            return self.take_typed(prompt);
+        }
+        match &self.overlay {
+            Overlay::Ask { marked, .. } => self.answer(*marked),
+            Overlay::Compose => self.form.enter().and_then(|()| self.submit()),
+            _ => {
+                self.overlay = Overlay::None;
+                None
+            }
+        }
+    }
+
+    /// Does what was typed; what is wrong with it is said beside it, and it can be mended.
+    fn take_typed(&mut self, mut prompt: Prompt) -> Option<Command> {
+        let text = prompt.text().trim().to_owned();
+        let done = match prompt.purpose {
+            _ if text.is_empty() => Ok(None),
+            Purpose::Filter(place) => {
+                self.filters.remember(&text);
+                self.set_filter(place, &text).map(|()| None)
+            }
+            Purpose::Command => {
+                self.history.remember(&text);
+                if !is_about_servers(&text) {
+                    self.overlay = Overlay::None;
+                }
+                self.obey(&text)
+            }
+            Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
+            Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
+            Purpose::Attachments => self.save_attachments_meant(&text),
+        };
+        done.unwrap_or_else(|trouble| {
+            prompt.trouble = Some(DisplayText::from(trouble.as_str()));
+            self.prompt = Some(prompt);
+            None
+        })
+    }
+
+    fn answer(&mut self, answer: Answer) -> Option<Command> {
+        let Overlay::Ask { question, beneath, .. } = &self.overlay else {
+            return None;
+        };
+        let question = question.clone();
+        self.overlay = (**beneath).clone();
+        if answer == Answer::No {
+            return None;
+        }
+        Some(match question {
+            Question::Quit { .. } => Command::Quit,
+            Question::Close(connection) => Command::Close(connection.id),
+            Question::Drop(picks) => {
+                self.leave_queued();
+                // The details would be those of another entry.
+                self.overlay = Overlay::None;
+                return self.give(Order::Drop, picks);
+            }
+            Question::Delete(keys) => {
+                for &key in &keys {
+                    self.reader.leave(key);
+                }
+                self.unmark(Context::Messages);
+                Command::Wish(one_or_all(keys, Wish::Delete, Wish::DeleteAll)?)
+            }
+            Question::Clear { mailbox, messages } => {
+                let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+                Command::Wish(Wish::Clear(mailbox.into_string(), messages))
+            }
+            Question::Stop { order, .. } => Command::Server(order),
+        })
+    }
+
+    fn mark_other_answer(&mut self) {
+        if let Overlay::Ask { marked, .. } = &mut self.overlay {
+            *marked = match marked {
+                Answer::Yes => Answer::No,
+                Answer::No => Answer::Yes,
+            };
+        }
+    }
+
+    fn narrow_to_selected(&mut self) {
+        let connection = match self.focus {
+            Pane::Transcript if self.tiled => self.chosen_tile().map(|row| row.name),
+            Pane::Transcript => self.transcript.cursor().and_then(|(_, row)| row.connection()),
+            _ => self.connections.selected().map(|row| row.name),
+        };
+        if connection.is_none() {
+            self.say(match self.focus {
+                Pane::Transcript if !self.tiled => "No row is selected: ↑ selects one.",
+                _ => "No connection is selected.",
+            });
+            return;
+        }
+        self.tiled = false;
+        self.transcript.narrow(connection);
+    }
+
+    fn open_mailbox(&mut self) -> Option<Command> {
+        let Some(row) = self.mailboxes.selected() else {
+            self.say("No mailbox is selected.");
+            return None;
+        };
+        if row.is_queue() {
+            // Its entries are no messages of a user, and have a pane of their own.
+            self.focus_on(Pane::Queue);
+            return None;
+        }
+        let name = row.name.as_str().to_owned();
+        // Who clicks on what is open already does not want to lose the place in it.
+        let is_another = self.reader.mailbox() != Some(name.as_str());
+        is_another.then(|| Command::Wish(self.reader.open(name)))
+    }
+
+    /// Does something with the entry whose details are shown, whatever is marked.
+    fn with_entry(&mut self, deed: Deed) -> Option<Command> {
+        let row = self.queue_entry()?;
+        match deed {
+            Deed::Retry => self.retry_rows(&[row]),
+            Deed::Hold => self.hold_or_release_rows(&[row]),
+            Deed::Drop => {
+                self.ask(Question::Drop(vec![row.pick]));
+                None
+            }
+            Deed::View | Deed::Save | Deed::Copy | Deed::Other(_) => self.update(deed.action()),
+        }
+    }
+
+    /// Has the message of the selected queue entry shown.
+    fn view_queued(&mut self) -> Option<Command> {
+        let pick = self.queue_entry()?.pick;
+        self.overlay = Overlay::None;
+        self.focus_on(Pane::Queue);
+        let before = std::mem::take(&mut self.reader);
+        if self.set_aside.is_some() {
+            self.reader = before.turned_to_queued(pick.clone());
+        } else {
+            self.set_aside = Some(before);
+            self.reader = Reader::default().turned_to_queued(pick.clone());
+        }
+        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Read)))
+    }
+
+    fn save_queued(&mut self) -> Option<Command> {
+        let pick = self.queue_entry()?.pick;
+        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Save)))
+    }
+
+    fn go_to_other_entry(&mut self, direction: Direction) {
+        self.queue.step(one_row(direction));
+        if let Overlay::QueueEntry { top } = &mut self.overlay {
+            *top = 0;
+        }
+    }
+
+    /// Has the message shown of the entry after the selected one, or before it.
+    fn view_other_queued(&mut self, direction: Direction) -> Option<Command> {
+        let before = self.queue.place();
+        self.go_to_other_entry(direction);
+        if self.queue.place() == before {
+            self.say(match direction {
+                Direction::Forward => "This is the last entry.",
+                Direction::Backward => "This is the first entry.",
+            });
+            return None;
+        }
+        self.view_queued()
+    }
+
+    fn open_other_message(&mut self, direction: Direction) -> Option<Command> {
+        if self.set_aside.is_some() {
+            return self.view_other_queued(direction);
+        }
+        let wish = self.reader.open_other(direction);
+        if wish.is_none() {
+            self.say(match direction {
+                Direction::Forward => "This is the last message.",
+                Direction::Backward => "This is the first message.",
+            });
+        }
+        wish.map(Command::Wish)
+    }
+
+    fn on_message(&mut self, wish: impl FnOnce(MessageKey) -> Wish) -> Option<Command> {
+        let key = self.reader.selected_key();
+        if key.is_none() {
+            self.say("No message is selected.");
+        }
+        key.map(|key| Command::Wish(wish(key)))
+    }
+
+    fn browse(&mut self) -> Option<Command> {
+        match self.reader.key_of_html() {
+            Ok(key) => Some(Command::Wish(match self.reader.queued().cloned() {
+                Some(pick) => Wish::Queued(pick, QueuedWish::Browse),
+                None => Wish::Browse(key),
+            })),
+            Err(why) => {
+                self.say(why);
+                None
+            }
+        }
+    }
+
+    fn save_attachment(&mut self, which: Option<usize>) -> Option<Command> {
+        match self.reader.queued().cloned() {
+            Some(pick) => {
+                let wish = QueuedWish::SaveAttachments(which);
+                Some(Command::Wish(Wish::Queued(pick, wish)))
+            }
+            None => self.on_message(|key| Wish::SaveAttachments(key, which)),
+        }
+    }
+
+    fn save_messages(&mut self) -> Option<Command> {
+        if self.reader.queued().is_some() {
+            return self.save_queued();
+        }
+        let keys = self.messages_meant()?;
+        self.unmark(Context::Messages);
+        one_or_all(keys, Wish::Save, Wish::SaveAll).map(Command::Wish)
+    }
+
+    fn ask_to_delete(&mut self) {
+        if let Some(pick) = self.reader.queued().cloned() {
+            self.ask(Question::Drop(vec![pick]));
+        } else if let Some(keys) = self.messages_meant() {
+            self.ask(Question::Delete(keys));
+        }
+    }
+
+    /// The message that is open, or those that are marked, or the selected one; or a word to the
+    /// user that there is none.
+    fn messages_meant(&mut self) -> Option<Vec<MessageKey>> {
+        let keys = self.reader.meant();
+        if keys.is_empty() {
+            self.say("No message is selected.");
+            return None;
+        }
+        Some(keys)
+    }
+
+    fn mark(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Queue) => self.queue.mark(),
+            Context::Messages => self.reader.messages_mut().into_iter().for_each(Messages::mark),
+            _ => {}
+        }
+    }
+
+    fn mark_all(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Queue) => self.queue.mark_all(),
+            Context::Messages => {
+                self.reader.messages_mut().into_iter().for_each(Messages::mark_all);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the marks away that there are in a list; says whether there were any.
+    fn unmark(&mut self, place: Context) -> bool {
+        match place {
+            Context::Pane(Pane::Queue) => self.queue.unmark(),
+            Context::Messages => self.reader.messages_mut().is_some_and(Messages::unmark),
+            _ => false,
+        }
+    }
+
+    fn sort(&mut self) {
+        match self.context() {
+            Context::Pane(Pane::Connections) => self.connections.next_order(),
+            Context::Pane(Pane::Queue) => self.queue.next_order(),
+            Context::Messages => {
+                self.reader.messages_mut().into_iter().for_each(Messages::next_order);
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks which, unless there is only one.
+    fn save_attachments(&mut self) -> Option<Command> {
+        match self.reader.attachment_count() {
+            0 => self.say("This message has no attachment."),
+            1 => return self.save_attachment(Some(0)),
+            _ => self.ask_for(Purpose::Attachments, ""),
+        }
+        None
+    }
+
+    fn save_attachments_meant(&mut self, typed: &str) -> Result<Option<Command>, String> {
+        let which = attachments_meant(typed, self.reader.attachment_count())?;
+        Ok(self.save_attachment(which))
+    }
+
+    fn ask_to_close(&mut self) {
+        let Some(name) = self.connection_at_hand() else {
+            self.say("No connection is selected.");
+            return;
+        };
+        let rows = self.connections.items();
+        if rows.iter().any(|row| row.name == name && row.closed.is_none()) {
+            self.ask(Question::Close(name));
+        } else {
+            self.say("This connection is closed already.");
+        }
+    }
+
+    pub(super) fn ask(&mut self, question: Question) {
+        let beneath = Box::new(self.overlay.clone());
+        self.overlay = Overlay::Ask { question, marked: Answer::No, beneath };
+    }
+
+    fn show_details(&mut self) {
+        if self.queue.selected().is_some() {
+            self.overlay = Overlay::QueueEntry { top: 0 };
+        }
+    }
+
+    fn retry(&mut self) -> Option<Command> {
+        let rows = self.entries_meant()?;
+        self.retry_rows(&rows)
+    }
+
+    fn retry_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
+        let waiting = rows.iter().filter(|row| row.sending.is_none());
+        let picks: Vec<Pick> = waiting.map(|row| row.pick.clone()).collect();
+        if picks.is_empty() {
+            self.say("It is being sent now.");
+        }
+        self.give(Order::Retry, picks)
+    }
+
+    fn hold_or_release(&mut self) -> Option<Command> {
+        let rows = self.entries_meant()?;
+        self.hold_or_release_rows(&rows)
+    }
+
+    fn hold_or_release_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
+        let is_held = |row: &QueueRow| row.state == RecipientState::Held;
+        let order = if rows.iter().all(is_held) { Order::Release } else { Order::Hold };
+        self.give(order, rows.iter().map(|row| row.pick.clone()).collect())
+    }
+
+    fn ask_to_drop(&mut self) {
+        if let Some(rows) = self.entries_meant() {
+            self.ask(Question::Drop(rows.into_iter().map(|row| row.pick).collect()));
+        }
+    }
+
+    /// The order is for all of them, and their marks have done their work.
+    pub(super) fn give(&mut self, order: Order, picks: Vec<Pick>) -> Option<Command> {
+        self.unmark(Context::Pane(Pane::Queue));
+        let one = |pick| Request::Give(order, pick);
+        let all = |picks: Vec<Pick>| Request::GiveAll(order, picks.into_iter().collect());
+        one_or_all(picks, one, all).map(Command::Relay)
+    }
+
+    /// The recipients that are marked, or else the selected one; or a word to the user that there
+    /// is none.
+    fn entries_meant(&mut self) -> Option<Vec<QueueRow>> {
+        if self.overlay != Overlay::None {
+            // In the details keys are for the entry that is shown.
+            return self.queue_entry().map(|row| vec![row]);
+        }
+        let meant = self.queue.meant();
+        let rows: Vec<_> = meant.iter().map(|row| self.relay.bring_up_to_date(row)).collect();
+        if rows.is_empty() {
+            self.say("No queue entry is selected.");
+            return None;
+        }
+        Some(rows)
+    }
+
+    /// The selected recipient, or a word to the user that there is none.
+    pub(super) fn queue_entry(&mut self) -> Option<QueueRow> {
+        let row = self.queue_selected();
+        if row.is_none() {
+            self.say("No queue entry is selected.");
+        }
+        row
+    }
+
+    fn next_stamps(&mut self) {
+        self.stamps = self.stamps.next();
+        self.say(self.stamps.words());
+    }
+
+    fn next_theme(&mut self) {
+        self.palette = self.palette.next();
+        self.say(&format!("Theme: {}", self.palette.name()));
+    }
+
+    fn toggle_mouse(&mut self) -> Command {
+        self.mouse = match self.mouse {
+            Mouse::Captured => Mouse::Free,
+            Mouse::Free => Mouse::Captured,
+        };
+        self.say(match self.mouse {
+            Mouse::Captured => "The mouse is the console's: click and wheel work.",
+            Mouse::Free => "The mouse is the terminal's: it selects text; m takes it back.",
+        });
+        Command::Mouse
+    }
+
+    fn quit(&mut self) -> Option<Command> {
+        match (self.open(None), self.relay.tally) {
+            (0, None) => Some(Command::Quit),
+            (open, _) => {
+                self.ask(Question::Quit { open });
+                None
+            }
+        }
+    }
+}
+
+const fn one_row(direction: Direction) -> Step {
+    match direction {
+        Direction::Forward => Step::Down,
+        Direction::Backward => Step::Up,
+    }
+}
+
+/// What is asked for with one thing, or with several; nothing with none.
+fn one_or_all<T, R>(
+    mut things: Vec<T>,
+    one: impl FnOnce(T) -> R,
+    all: impl FnOnce(Vec<T>) -> R,
+) -> Option<R> {
+    match things.len() {
+        0 => None,
+        1 => things.pop().map(one),
+        _ => Some(all(things)),
+    }
+}
+
+impl Stamps {
+    const fn next(self) -> Self {
+        match self {
+            Self::Seconds => Self::Milliseconds,
+            Self::Milliseconds => Self::SinceStart,
+            Self::SinceStart => Self::SinceBefore,
+            Self::SinceBefore => Self::Off,
+            Self::Off => Self::Seconds,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Seconds => "Time stamps: the clock.",
+            Self::Milliseconds => "Time stamps: the clock, with milliseconds.",
+            Self::SinceStart => "Time stamps: seconds since the connection began.",
+            Self::SinceBefore => "Time stamps: seconds since the line before.",
+            Self::Off => "No time stamps.",
+        }
+    }
+}
+
+impl Notation {
+    const fn other(self) -> Self {
+        match self {
+            Self::Transcript => Self::Wire,
+            Self::Wire => Self::Transcript,
+        }
+    }
+}
+
+impl LongRows {
+    const fn other(self) -> Self {
+        match self {
+            Self::Cut => Self::Wrapped,
+            Self::Wrapped => Self::Cut,
+        }
+    }
+}
+
+impl Palette {
+    const fn next(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light => Self::HighContrast,
+            Self::HighContrast => Self::Plain,
+            Self::Plain => Self::Dark,
+        }
+    }
+}
+
+/// Where a text of unknown length is scrolled to; whoever draws it knows its end.
+fn stepped(top: usize, step: Step) -> usize {
+    const PAGE: usize = 10;
+    match step {
+        Step::Up => top.saturating_sub(1),
+        Step::Down => top.saturating_add(1),
+        Step::HalfPageUp | Step::PageUp => top.saturating_sub(PAGE),
+        Step::HalfPageDown | Step::PageDown => top.saturating_add(PAGE),
+        Step::First => 0,
+        Step::Last => usize::MAX,
+    }
+}

@@ -1,0 +1,769 @@
+//! Fulfils what an operator wishes of mailboxes and messages: a task that hears at any time, and
+//! others that do the work. What came of it is told in sentences.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::console::state::figures::grouped;
+use crate::mailroom::browser::Browser;
+use crate::mailroom::compose::{self, Composed};
+use crate::mailroom::decode::{self, Attached, Parsed};
+use crate::mailroom::listing::{self, Found, Lister, Listing};
+use crate::mailroom::new_file::{NewFile, safe_name};
+use crate::mailroom::{Desk, Draft, MessageKey, News, QueuedWish, Wish};
+use crate::relay::client::Client;
+use crate::relay::orders::Pick;
+use crate::relay::timeouts::Timeouts;
+use crate::relay::tls::Tls;
+use crate::store::directory::Directory;
+use crate::store::index::{ReadError, UniqueId};
+use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
+use crate::store::overview::Overview;
+use crate::store::queue::{Entry, QueueError};
+use crate::store::reader::MessageReader;
+use crate::watch::event::Transcript;
+
+/// Wishes that may wait.
+const WISHES_WAITING: usize = 64;
+
+/// News that may wait; one may tell of hundreds of messages.
+const NEWS_WAITING: usize = 16;
+
+/// Errands that may be under way at once.
+const ERRANDS_MOST: usize = 16;
+
+/// Octets of a message that is taken apart; the SMTP server takes no longer ones by default.
+const PARSED_MOST: usize = 64 * 1024 * 1024;
+
+/// Octets of a message that are read before it is shown for the first time: a longer one is shown
+/// again when it has been read.
+const READ_FIRST: usize = 256 * 1024;
+
+/// Octets of a message that are written at once.
+const WRITTEN_AT_ONCE: usize = 1024 * 1024;
+
+/// How long our own SMTP server is waited for; it syncs before it answers.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What the clerk works with.
+#[derive(Debug)]
+pub struct Room {
+    /// The mailboxes.
+    pub directory: Directory,
+    /// Says when one has changed.
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// Our domain.
+    pub domain: Arc<str>,
+    /// Our own SMTP server.
+    pub smtp: SmtpListener,
+    /// Where messages are saved.
+    pub save_to: PathBuf,
+    /// What shows HTML.
+    pub browser: Browser,
+    /// Ends all work.
+    pub stop: CancellationToken,
+}
+
+/// Says where our own SMTP server listens at the moment, if it does.
+#[derive(Clone)]
+pub struct SmtpListener(Arc<dyn Fn() -> Option<SocketAddr> + Send + Sync>);
+
+impl SmtpListener {
+    /// It is asked whenever a message is to be sent.
+    pub fn new(address: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(address))
+    }
+}
+
+impl fmt::Debug for SmtpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SmtpListener").field(&(self.0)()).finish()
+    }
+}
+
+/// Hears wishes, and has them fulfilled.
+#[derive(Debug)]
+pub struct Clerk {
+    room: Arc<Room>,
+    wishes: mpsc::Receiver<Wish>,
+    news: mpsc::Sender<News>,
+    open: Option<Open>,
+    /// Held while a message is deleted: the session lock keeps out our own next one too.
+    deleting: Arc<Mutex<()>>,
+    /// What is finished whatever is wished next.
+    errands: JoinSet<()>,
+}
+
+/// The mailbox that is open.
+#[derive(Debug)]
+struct Open {
+    mailbox: Arc<str>,
+    listing: Listing,
+    /// Lists it, alone.
+    lister: JoinSet<()>,
+    /// Reads the message that was wished for last.
+    reader: JoinSet<()>,
+}
+
+impl Clerk {
+    /// Begins to work among `tasks`, until the room's stop.
+    #[must_use]
+    pub fn start(room: Room, tasks: &TaskTracker) -> Desk {
+        let (wishes, taken) = mpsc::channel(WISHES_WAITING);
+        let (news, told) = mpsc::channel(NEWS_WAITING);
+        let directory = room.directory.clone();
+        let clerk = Self {
+            room: Arc::new(room),
+            wishes: taken,
+            news,
+            open: None,
+            deleting: Arc::default(),
+            errands: JoinSet::new(),
+        };
+        tasks.spawn(clerk.work());
+        Desk { wishes, news: told, directory }
+    }
+
+    async fn work(mut self) {
+        let stop = self.room.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                wish = self.wishes.recv() => match wish {
+                    Some(wish) => self.take(wish).await,
+                    None => break,
+                },
+                Some(ended) = self.errands.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a wish about a mailbox broke down: {error}");
+                    }
+                }
+            }
+        }
+        self.close().await;
+        // A message that is being removed is removed or still there, and its locks are gone.
+        while self.errands.join_next().await.is_some() {}
+    }
+
+    /// Waits for nothing that takes time.
+    async fn take(&mut self, wish: Wish) {
+        match wish {
+            Wish::Open(mailbox) => self.open(mailbox).await,
+            Wish::Close => self.close().await,
+            Wish::Read(key) => self.read(key).await,
+            Wish::Browse(key) => self.with_message(key, Errand::browse),
+            Wish::Save(key) => self.with_message(key, Errand::save),
+            Wish::SaveAll(keys) => self.with_messages(&keys, Errand::save_all),
+            Wish::SaveAttachments(key, which) => {
+                self.with_message(key, move |errand, found| errand.save_attachments(found, which));
+            }
+            Wish::Delete(key) => self.with_message(key, Errand::delete),
+            Wish::DeleteAll(keys) => self.with_messages(&keys, Errand::delete_all),
+            Wish::Clear(mailbox, messages) => self.run(|errand| errand.clear(mailbox, messages)),
+            Wish::Queued(pick, wish) => self.with_queued(pick, wish),
+            Wish::Create(name) => self.run(|errand| errand.create(name)),
+            Wish::Send(draft) => self.run(|errand| errand.send(draft)),
+        }
+    }
+
+    async fn open(&mut self, mailbox: String) {
+        self.close().await;
+        let (mailbox, listing) = (Arc::from(mailbox), Listing::default());
+        let lister = Lister {
+            directory: self.room.directory.clone(),
+            mailbox: Arc::clone(&mailbox),
+            overview: self.room.overview.clone(),
+            listing: listing.clone(),
+            news: self.news.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(lister.work());
+        self.open = Some(Open { mailbox, listing, lister: tasks, reader: JoinSet::new() });
+    }
+
+    /// When this returns, nothing more is told of the mailbox that was open.
+    async fn close(&mut self) {
+        if let Some(mut open) = self.open.take() {
+            open.lister.shutdown().await;
+            open.reader.shutdown().await;
+        }
+    }
+
+    async fn read(&mut self, key: MessageKey) {
+        let errand = self.errand();
+        let Some(open) = &mut self.open else { return };
+        // Whoever leafs through a mailbox wants to see the last one.
+        open.reader.shutdown().await;
+        let (mailbox, found) = (Arc::clone(&open.mailbox), open.listing.find(key));
+        open.reader.spawn(async move {
+            match found {
+                Some(found) => errand.read(key, &found).await,
+                None => errand.tell(News::NotShown(gone(&mailbox))).await,
+            }
+        });
+    }
+
+    fn with_message<F>(&mut self, key: MessageKey, work: impl FnOnce(Errand, Listed) -> F)
+    where
+        F: Future<Output = Vec<String>> + Send + 'static,
+    {
+        let Some(open) = &self.open else { return };
+        let mailbox = Arc::clone(&open.mailbox);
+        match open.listing.find(key) {
+            Some(message) => self.run(|errand| work(errand, Listed { mailbox, message })),
+            None => self.say(gone(&mailbox)),
+        }
+    }
+
+    /// Of these messages those that are still there.
+    fn with_messages<F>(&mut self, keys: &[MessageKey], work: impl FnOnce(Errand, AllListed) -> F)
+    where
+        F: Future<Output = Vec<String>> + Send + 'static,
+    {
+        let Some(open) = &self.open else { return };
+        let (mailbox, messages) = (Arc::clone(&open.mailbox), open.listing.find_all(keys));
+        if messages.is_empty() {
+            self.say(gone(&mailbox));
+            return;
+        }
+        let gone = keys.len() - messages.len();
+        self.run(|errand| work(errand, AllListed { mailbox, messages, gone }));
+    }
+
+    fn with_queued(&mut self, pick: Pick, wish: QueuedWish) {
+        match wish {
+            QueuedWish::Read => self.run(|errand| errand.read_queued(pick)),
+            QueuedWish::Browse => self.run(|errand| errand.browse_queued(pick)),
+            QueuedWish::Save => self.run(|errand| errand.save_queued(pick)),
+            QueuedWish::SaveAttachments(which) => {
+                self.run(move |errand| errand.save_attachments_queued(pick, which));
+            }
+        }
+    }
+
+    /// Runs an errand beside all others, and tells what came of it.
+    fn run<F>(&mut self, work: impl FnOnce(Errand) -> F)
+    where
+        F: Future<Output = Vec<String>> + Send + 'static,
+    {
+        if self.errands.len() >= ERRANDS_MOST {
+            self.say("Too much is under way; try again when some of it is done.".to_owned());
+            return;
+        }
+        let (errand, work) = (self.errand(), work(self.errand()));
+        self.errands.spawn(async move {
+            for words in work.await {
+                errand.tell(News::Said(words)).await;
+            }
+        });
+    }
+
+    fn errand(&self) -> Errand {
+        let (room, deleting) = (Arc::clone(&self.room), Arc::clone(&self.deleting));
+        Errand { room, news: self.news.clone(), deleting }
+    }
+
+    /// Only if there is room: the clerk waits for nobody.
+    fn say(&self, words: String) {
+        let _ = self.news.try_send(News::Said(words));
+    }
+}
+
+fn gone(mailbox: &str) -> String {
+    format!("The message is no longer in {mailbox}; the list shows what is.")
+}
+
+/// A message of the mailbox that was open.
+struct Listed {
+    mailbox: Arc<str>,
+    message: Found,
+}
+
+/// Messages of the mailbox that was open, in its order.
+struct AllListed {
+    mailbox: Arc<str>,
+    messages: Vec<Found>,
+    /// How many more were meant and are no longer there.
+    gone: usize,
+}
+
+/// Does one piece of work.
+struct Errand {
+    room: Arc<Room>,
+    news: mpsc::Sender<News>,
+    deleting: Arc<Mutex<()>>,
+}
+
+impl Errand {
+    async fn tell(&self, news: News) {
+        tokio::select! {
+            () = self.room.stop.cancelled() => {}
+            _ = self.news.send(news) => {}
+        }
+    }
+
+    async fn read(&self, key: MessageKey, found: &Found) {
+        if let Err(error) = self.show(key, found).await {
+            let words = format!("Cannot show message {}: {error}.", found.number());
+            self.tell(News::NotShown(words)).await;
+        }
+    }
+
+    /// Shows the beginning of a message at once, however long it is, and then all that can be taken
+    /// apart.
+    async fn show(&self, key: MessageKey, found: &Found) -> Result<(), ReadError> {
+        let octets = found.head().await?.octets;
+        self.show_read(key, octets, found.snapshot.message(found.place).await?).await
+    }
+
+    async fn show_read(
+        &self,
+        key: MessageKey,
+        octets: u64,
+        mut reader: MessageReader,
+    ) -> Result<(), ReadError> {
+        let mut text = Vec::new();
+        for most in [READ_FIRST, PARSED_MOST] {
+            let octets_most = usize::try_from(octets).unwrap_or(most).min(most);
+            text.reserve_exact(octets_most.saturating_sub(text.len()));
+            while text.len() < most && reader.read(&mut text).await? > 0 {}
+            let is_all = text.len() as u64 >= octets || most == PARSED_MOST;
+            let read = if is_all { std::mem::take(&mut text) } else { text.clone() };
+            let shown = away(move || Box::new(decode::message(key, read, octets))).await?;
+            self.tell(News::Shown(shown)).await;
+            if is_all {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The HTML is read as far as messages are taken apart.
+    async fn browse(self, Listed { mailbox, message }: Listed) -> Vec<String> {
+        let number = message.number();
+        let name = format!("{mailbox}-{number}.html");
+        let page = async {
+            message.head().await?;
+            self.written_page(beginning(&message).await?, &name).await
+        };
+        vec![match page.await {
+            Ok(Some(page)) => self.open_page(&page),
+            Ok(None) => format!("Message {number} has no HTML."),
+            Err(error) => format!("Cannot open the HTML of message {number}: {error}."),
+        }]
+    }
+
+    async fn written_page(&self, text: Vec<u8>, name: &str) -> Result<Option<PathBuf>, ReadError> {
+        let name = safe_name(name, "message.html");
+        let room = Arc::clone(&self.room);
+        let written = away(move || {
+            let page = Parsed::of(&text).page();
+            page.map(|page| room.browser.write(&name, &page)).transpose()
+        });
+        Ok(written.await??)
+    }
+
+    fn open_page(&self, page: &Path) -> String {
+        let (place, opener) = (page.display().to_string(), self.room.browser.opener());
+        let by_hand = format!("Open {place} by hand");
+        let (news, remedy) = (self.news.clone(), by_hand.clone());
+        let failed = move |why: String| {
+            let words = format!("{remedy}: no browser has opened it ({why}).");
+            let _ = news.blocking_send(News::Said(words));
+        };
+        match self.room.browser.open(page, failed) {
+            Ok(()) => format!("Opened in the browser, remote content blocked: {place}"),
+            Err(error) => format!("{by_hand}: cannot run {opener} ({error})."),
+        }
+    }
+
+    async fn save(self, Listed { mailbox, message }: Listed) -> Vec<String> {
+        let name = format!("{mailbox}-{}.eml", message.number());
+        vec![match self.saved(&message, name).await {
+            Ok((name, octets)) => format!("Saved {name} ({octets} octets)."),
+            Err(error) => format!("Cannot save message {}: {error}.", message.number()),
+        }]
+    }
+
+    /// The file's name, and its octets.
+    async fn saved(&self, message: &Found, name: String) -> Result<(String, u64), ReadError> {
+        let octets = message.head().await?.octets;
+        let reader = message.snapshot.message(message.place).await?;
+        self.written(reader, name).await.map(|name| (name, octets))
+    }
+
+    /// The name of the file that has all of the message.
+    async fn written(&self, mut reader: MessageReader, name: String) -> Result<String, ReadError> {
+        let directory = self.room.save_to.clone();
+        let mut file = away(move || NewFile::create(&directory, &name)).await??;
+        loop {
+            let mut piece = Vec::new();
+            while piece.len() < WRITTEN_AT_ONCE && reader.read(&mut piece).await? > 0 {}
+            if piece.is_empty() {
+                break;
+            }
+            if self.room.stop.is_cancelled() {
+                return Err(io::Error::other("mailconsole ends").into());
+            }
+            file = away(move || file.write_all(&piece).map(|()| file)).await??;
+        }
+        Ok(name_of(&file.keep()))
+    }
+
+    async fn save_all(self, AllListed { mailbox, messages, .. }: AllListed) -> Vec<String> {
+        let mut names = Vec::with_capacity(messages.len());
+        for message in &messages {
+            let name = format!("{mailbox}-{}.eml", message.number());
+            match self.saved(message, name).await {
+                Ok((name, _)) => names.push(name),
+                Err(error) => {
+                    let number = message.number();
+                    let saved = in_all(names.len(), "message");
+                    return vec![format!("Cannot save message {number}: {error}. Saved {saved}.")];
+                }
+            }
+        }
+        let (Some(first), Some(last)) = (names.first(), names.last()) else { return Vec::new() };
+        vec![format!("Saved {}: {first} to {last}.", in_all(names.len(), "message"))]
+    }
+
+    async fn save_attachments(
+        self,
+        Listed { message, .. }: Listed,
+        which: Option<usize>,
+    ) -> Vec<String> {
+        let number = message.number();
+        vec![match self.saved_attachments(&message, which).await {
+            Ok(names) if names.is_empty() => {
+                format!("Message {number} has no such attachment; save it whole instead.")
+            }
+            Ok(names) => format!("Saved {}.", names.join(", ")),
+            Err(error) => format!("Cannot save the attachments of message {number}: {error}."),
+        }]
+    }
+
+    /// The files' names.
+    async fn saved_attachments(
+        &self,
+        message: &Found,
+        which: Option<usize>,
+    ) -> Result<Vec<String>, ReadError> {
+        let octets = message.head().await?.octets;
+        if octets > PARSED_MOST as u64 {
+            let why = format!("it is longer than {PARSED_MOST} octets; save it whole instead");
+            return Err(io::Error::other(why).into());
+        }
+        self.saved_attachments_of(beginning(message).await?, which).await
+    }
+
+    /// The files' names.
+    async fn saved_attachments_of(
+        &self,
+        text: Vec<u8>,
+        which: Option<usize>,
+    ) -> Result<Vec<String>, ReadError> {
+        let (directory, stop) = (self.room.save_to.clone(), self.room.stop.clone());
+        let save = move |attached: &Attached<'_>| {
+            if stop.is_cancelled() {
+                return Err(io::Error::other("mailconsole ends"));
+            }
+            let name = safe_name(&attached.name(), &attached.made_up_name());
+            let mut file = NewFile::create(&directory, &name)?;
+            file.write_all(&attached.content())?;
+            Ok(name_of(&file.keep()))
+        };
+        let saved = away(move || {
+            let parsed = Parsed::of(&text);
+            let wanted = parsed.attached().filter(|one| which.is_none_or(|it| it == one.place));
+            wanted.map(|attached| save(&attached)).collect::<io::Result<Vec<_>>>()
+        });
+        Ok(saved.await??)
+    }
+
+    async fn read_queued(self, pick: Pick) -> Vec<String> {
+        let shown = async {
+            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            Ok::<_, NotRead>(
+                self.show_read(MessageKey::of_queued(&pick), entry.octets, reader).await?,
+            )
+        };
+        if let Err(error) = shown.await {
+            self.tell(News::NotShown(format!("Cannot show the queued message: {error}."))).await;
+        }
+        Vec::new()
+    }
+
+    async fn browse_queued(self, pick: Pick) -> Vec<String> {
+        let page = async {
+            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let name = format!("queued-{}.html", pick.id);
+            Ok::<_, NotRead>(self.written_page(beginning_of(reader).await?, &name).await?)
+        };
+        vec![match page.await {
+            Ok(Some(page)) => self.open_page(&page),
+            Ok(None) => "The queued message has no HTML.".to_owned(),
+            Err(error) => format!("Cannot open the HTML of the queued message: {error}."),
+        }]
+    }
+
+    /// The entry as it is now, and its message.
+    async fn queued(&self, pick: &Pick) -> Result<(Entry, MessageReader), QueueError> {
+        let queue = self.room.directory.queue();
+        let entries = queue.entries().await?;
+        let entry = entries.into_iter().find(|entry| entry.block.id == pick.id);
+        let entry = entry.ok_or(QueueError::Gone)?;
+        let reader = queue.text(&entry).await?;
+        Ok((entry, reader))
+    }
+
+    async fn save_queued(self, pick: Pick) -> Vec<String> {
+        let saved = async {
+            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let name = safe_name(&format!("queued-{}.eml", pick.id), "queued.eml");
+            let name = self.written(reader, name).await?;
+            Ok::<_, NotRead>(format!("Saved {name} ({} octets).", entry.octets))
+        };
+        let words = saved.await;
+        vec![words.unwrap_or_else(|error| format!("Cannot save the queued message: {error}."))]
+    }
+
+    async fn save_attachments_queued(self, pick: Pick, which: Option<usize>) -> Vec<String> {
+        let saved = async {
+            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let text = beginning_of(reader).await?;
+            Ok::<_, NotRead>(self.saved_attachments_of(text, which).await?)
+        };
+        vec![match saved.await {
+            Ok(names) if names.is_empty() => {
+                "The queued message has no such attachment; save it whole instead.".to_owned()
+            }
+            Ok(names) => format!("Saved {}.", names.join(", ")),
+            Err(error) => format!("Cannot save the attachments of the queued message: {error}."),
+        }]
+    }
+
+    async fn delete(self, Listed { mailbox, message }: Listed) -> Vec<String> {
+        let number = message.number();
+        vec![match self.deleted(&mailbox, &message).await {
+            Ok(()) => format!("Deleted message {number} of {mailbox}."),
+            Err(error) => error.in_words(&mailbox, &format!("message {number}")),
+        }]
+    }
+
+    async fn delete_all(self, AllListed { mailbox, messages, gone }: AllListed) -> Vec<String> {
+        let meant = messages.len();
+        let deleted = match self.all_deleted(&mailbox, &messages).await {
+            Ok(deleted) => deleted,
+            Err(error) => return vec![error.in_words(&mailbox, &in_all(meant, "message"))],
+        };
+        let words = format!("Deleted {} of {mailbox}.", in_all(deleted, "message"));
+        vec![match gone + meant - deleted {
+            0 => words,
+            gone => format!("{words} {gone} had gone before."),
+        }]
+    }
+
+    /// How many of them were still there to be deleted.
+    async fn all_deleted(&self, mailbox: &str, messages: &[Found]) -> Result<usize, NotDeleted> {
+        let _alone = self.deleting.lock().await;
+        let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
+        let places = self.unless_stopped(places_now(&maildrop, messages)).await??;
+        let deleted = places.len();
+        maildrop.update(places).await?;
+        Ok(deleted)
+    }
+
+    async fn clear(self, mailbox: String, messages: usize) -> Vec<String> {
+        vec![match self.cleared(&mailbox, messages).await {
+            Ok(()) => format!("Deleted all {} of {mailbox}.", in_all(messages, "message")),
+            Err(error) => error.in_words(&mailbox, "the messages"),
+        }]
+    }
+
+    /// What has come since somebody counted them stays.
+    async fn cleared(&self, mailbox: &str, messages: usize) -> Result<(), NotDeleted> {
+        let _alone = self.deleting.lock().await;
+        let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
+        if maildrop.snapshot().count() < messages {
+            return Err(NotDeleted::Fewer);
+        }
+        Ok(maildrop.update((0..messages).collect()).await?)
+    }
+
+    async fn deleted(&self, mailbox: &str, message: &Found) -> Result<(), NotDeleted> {
+        let _alone = self.deleting.lock().await;
+        let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
+        // What is there now at the place of the message may be another one.
+        let place = self.unless_stopped(place_now(&maildrop, message)).await??;
+        Ok(maildrop.update(vec![place]).await?)
+    }
+
+    async fn maildrop(&self, mailbox: &str) -> Result<Maildrop, MaildropError> {
+        let directory = &self.room.directory;
+        let user = directory.mailbox(mailbox).ok_or(MaildropError::Missing)?;
+        directory.open_maildrop(&user).await
+    }
+
+    async fn create(self, name: String) -> Vec<String> {
+        let directory = self.room.directory.clone();
+        let created = away(move || {
+            if directory.user(name.as_bytes()).is_some() {
+                return format!("There is a mailbox {name} already.");
+            }
+            match directory.create(&name) {
+                Ok(user) => format!("Made the mailbox {}.", user.name()),
+                Err(error) => format!("No mailbox made: {error}."),
+            }
+        });
+        vec![created.await.unwrap_or_else(|error| format!("No mailbox made: {error}."))]
+    }
+
+    /// Gives the draft back if nobody has got it: it took somebody time to type.
+    async fn send(self, draft: Draft) -> Vec<String> {
+        match self.sent(&draft).await {
+            Ok(words) => words,
+            Err(words) => {
+                self.tell(News::NotSent(draft)).await;
+                words
+            }
+        }
+    }
+
+    /// What is to be said: an error if nobody has got it.
+    async fn sent(&self, draft: &Draft) -> Result<Vec<String>, Vec<String>> {
+        let id = fastrand::u64(..);
+        let composed = Composed::new(draft, &self.room.domain, Utc::now(), id)
+            .map_err(|error| vec![format!("Not sent: {error}.")])?;
+        let Some(address) = (self.room.smtp.0)() else {
+            return Err(vec!["The SMTP server is stopped; start it with S.".to_owned()]);
+        };
+        compose::send(composed, &self.room.domain, address, &self.client()).await
+    }
+
+    /// The conversation is seen where the server has it; to show our side of it too would say
+    /// everything twice.
+    fn client(&self) -> Client {
+        Client {
+            timeouts: Timeouts::default().capped(PATIENCE),
+            transcript: Transcript::off(),
+            registry: None,
+            ids: Arc::default(),
+            tls: Tls::default(),
+            stop: self.room.stop.clone(),
+        }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        tokio::select! {
+            () = self.room.stop.cancelled() => Err(io::Error::other("mailconsole ends")),
+            done = work => Ok(done),
+        }
+    }
+}
+
+/// The text of a message, all of it if it is not longer than what can be taken apart.
+async fn beginning(message: &Found) -> Result<Vec<u8>, ReadError> {
+    beginning_of(message.snapshot.message(message.place).await?).await
+}
+
+async fn beginning_of(mut reader: MessageReader) -> Result<Vec<u8>, ReadError> {
+    let mut text = Vec::new();
+    while text.len() < PARSED_MOST && reader.read(&mut text).await? > 0 {}
+    Ok(text)
+}
+
+async fn place_now(maildrop: &Maildrop, message: &Found) -> Result<usize, ReadError> {
+    let place = maildrop.snapshot().place_of(&message.snapshot, message.place).await?;
+    place.ok_or(ReadError::Missing)
+}
+
+/// Where these are now, in the order of the mailbox; those that are gone are nowhere.
+async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize>, ReadError> {
+    let Some(Found { snapshot: earlier, .. }) = messages.first() else { return Ok(Vec::new()) };
+    listing::make_sure_of(messages).await?;
+    let now = maildrop.snapshot();
+    if now.continues(earlier) {
+        return Ok(messages.iter().map(|message| message.place).collect());
+    }
+    let mut places: HashMap<UniqueId, Vec<usize>> = HashMap::new();
+    for (place, id) in now.unique_ids().await?.iter().enumerate().rev() {
+        places.entry(*id).or_default().push(place);
+    }
+    let mut found = Vec::with_capacity(messages.len());
+    for message in messages {
+        // Of messages that are alike the first ones are as good as any.
+        let id = earlier.unique_id(message.place).await?;
+        found.extend(places.get_mut(&id).and_then(Vec::pop));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// `1 message`, `12 messages`.
+fn in_all(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{} {what}s", grouped(count)),
+    }
+}
+
+/// Why a queued message cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Reading(#[from] ReadError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why a message was not deleted.
+#[derive(Debug, thiserror::Error)]
+enum NotDeleted {
+    #[error("there are fewer than there were; look at what is left, and try again")]
+    Fewer,
+    #[error("{0}")]
+    Opening(#[from] MaildropError),
+    #[error("{0}")]
+    Reading(#[from] ReadError),
+    #[error("{0}")]
+    Updating(#[from] UpdateError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl NotDeleted {
+    /// What is said of `which` messages of the mailbox that were not deleted.
+    fn in_words(&self, mailbox: &str, which: &str) -> String {
+        match self {
+            Self::Opening(MaildropError::InUse) => format!(
+                "Cannot delete: a POP3 session has {mailbox} locked; try again when it ends."
+            ),
+            Self::Opening(MaildropError::Busy) | Self::Updating(UpdateError::Busy) => format!(
+                "Cannot delete: another program keeps {mailbox} locked; try again when it lets go."
+            ),
+            error => format!("Cannot delete {which} of {mailbox}: {error}."),
+        }
+    }
+}
+
+/// Does what may wait for a disk, or takes a while, away from the async threads.
+async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,210 @@
+//! The beginning of a text by lines, as far as it is looked at. A longer beginning begins with the
+//! same lines, so that nothing moves when more is decoded.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
+use crate::mailroom::decode::charset::in_utf8;
+use crate::mailroom::decode::header::Fields;
+use crate::mailroom::decode::html::{self, Extent, Links};
+use crate::mailroom::decode::transfer::{self, Encoding};
+use crate::mailroom::decode::words;
+use crate::mailroom::{SHOWN_MOST, USUAL_FIELDS};
+use crate::wire::display::DisplayText;
+
+/// Lines of a text that are shown at most, so that a text of empty lines is no flood.
+const LINES_MOST: usize = 200_000;
+
+/// Octets by which it is told whether there is anything to be seen in a text: mostly the first few
+/// tell.
+const TOLD_BY: [usize; 2] = [512, 64 * 1024];
+
+/// Columns between tab stops.
+const TAB: usize = 8;
+
+/// A stretch of a message that is shown as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Section {
+    /// Where it is in the octets of the message.
+    pub(super) range: Range<usize>,
+    /// How it is encoded.
+    pub(super) encoding: Encoding,
+    /// Its charset, where one is declared.
+    pub(super) charset: Option<String>,
+    /// What it is.
+    pub(super) form: Form,
+}
+
+/// What a section is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Plain text.
+    Plain,
+    /// Another text, whose sense may be in its form.
+    OtherText,
+    /// HTML.
+    Html,
+    /// The header of a message within the message.
+    Header,
+    /// The message as it is: nothing is decoded.
+    Raw,
+}
+
+/// The beginning of a text, or all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Passage {
+    /// Its lines.
+    pub lines: Vec<DisplayText>,
+    /// Octets, as they are encoded, that it was made of.
+    pub used: u64,
+    /// Octets that are left of the text.
+    pub left_out: u64,
+}
+
+/// The beginning of what these sections hold: some `most` octets of it, decoded.
+#[must_use]
+pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passage {
+    let mut passage = Passage::default();
+    let mut links = Links::default();
+    let mut room = most;
+    for section in sections {
+        let encoded = octets.get(section.range.clone()).unwrap_or_default();
+        if room == 0 || passage.lines.len() >= LINES_MOST {
+            passage.left_out += encoded.len() as u64;
+            continue;
+        }
+        if passage.lines.last().is_some_and(|line| !line.as_str().is_empty()) {
+            passage.lines.push(DisplayText::default());
+        }
+        let decoded = transfer::decoded(section.encoding, encoded, room);
+        room = room.saturating_sub(decoded.octets.len());
+        passage.used += decoded.used as u64;
+        let left_out = encoded.len() - decoded.used;
+        passage.left_out += left_out as u64;
+        let extent = if left_out == 0 { Extent::Whole } else { Extent::Beginning };
+        add_lines(&mut passage, section, &decoded.octets, extent, &mut links);
+    }
+    // They stand behind the text: behind one that grows when it is looked at they would move.
+    if passage.left_out == 0 || most >= SHOWN_MOST {
+        add_links(&mut passage, &links);
+    }
+    passage
+}
+
+/// Whether there is nothing to be seen in a section.
+#[must_use]
+pub(super) fn has_nothing_to_see(octets: &[u8], section: &Section) -> bool {
+    TOLD_BY.into_iter().all(|most| {
+        let beginning = passage(octets, std::slice::from_ref(section), most);
+        beginning.lines.iter().all(|line| line.as_str().trim().is_empty())
+    })
+}
+
+/// The text of HTML in a section, whole up to the limit.
+#[must_use]
+pub(super) fn html_of(octets: &[u8], section: &Section) -> String {
+    let encoded = octets.get(section.range.clone()).unwrap_or_default();
+    let decoded = transfer::decoded(section.encoding, encoded, SHOWN_MOST);
+    String::from_utf8_lossy(&html_in_utf8(section, &decoded.octets)).into_owned()
+}
+
+fn html_in_utf8<'a>(section: &Section, html: &'a [u8]) -> Cow<'a, [u8]> {
+    let own = section.charset.is_none().then(|| html::own_charset(html)).flatten();
+    in_utf8(section.charset.as_deref().or(own.as_deref()), html)
+}
+
+fn add_lines(
+    passage: &mut Passage,
+    section: &Section,
+    octets: &[u8],
+    extent: Extent,
+    links: &mut Links,
+) {
+    let text = match section.form {
+        Form::Plain | Form::OtherText => in_utf8(section.charset.as_deref(), octets),
+        Form::Html => {
+            let html = html_in_utf8(section, octets);
+            let text = html::text(&String::from_utf8_lossy(&html), extent, links);
+            Cow::Owned(text.into_bytes())
+        }
+        Form::Header => Cow::Owned(header_lines(octets)),
+        Form::Raw => Cow::Borrowed(octets),
+    };
+    let before = passage.lines.len();
+    let cut = add_text(&mut passage.lines, &text, extent);
+    passage.left_out += cut as u64;
+    // Of a text that was cut the last line, or piece of one, may go on.
+    if extent == Extent::Beginning && passage.lines.len() > before + 1 {
+        passage.lines.pop();
+    }
+}
+
+/// Adds the lines of a text; returns how many octets were too many.
+fn add_text(shown: &mut Vec<DisplayText>, text: &[u8], extent: Extent) -> usize {
+    let text = match extent {
+        Extent::Whole => text.strip_suffix(b"\n").unwrap_or(text),
+        Extent::Beginning => text,
+    };
+    if text.is_empty() {
+        return 0;
+    }
+    let mut left = text.len();
+    for line in text.split(|&octet| octet == b'\n') {
+        if shown.len() >= LINES_MOST {
+            return left;
+        }
+        left = left.saturating_sub(line.len() + 1);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        shown.extend(DisplayText::pieces(&expanded(line)));
+    }
+    0
+}
+
+fn add_links(passage: &mut Passage, links: &Links) {
+    let mut listed = links.lines().peekable();
+    if listed.peek().is_some() {
+        passage.lines.push(DisplayText::default());
+    }
+    passage.lines.extend(listed.flat_map(|line| DisplayText::pieces(line.as_bytes())));
+}
+
+/// The usual fields of a message within the message, as text.
+fn header_lines(header: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for name in USUAL_FIELDS {
+        for field in Fields::of(header).filter(|field| field.is(name)) {
+            lines.extend_from_slice(name.as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend(words::decoded(field.value).into_iter().filter(|&octet| octet != b'\n'));
+            lines.push(b'\n');
+        }
+    }
+    lines
+}
+
+/// A line with blanks for its tabs.
+fn expanded(line: &[u8]) -> Cow<'_, [u8]> {
+    let mut expanded = Vec::new();
+    let (mut from, mut column) = (0, 0);
+    for tab in memchr_iter(b'\t', line) {
+        let before = line.get(from..tab).unwrap_or_default();
+        column += before.iter().filter(|&&byte| !is_continuation(byte)).count();
+        let blanks = TAB - column % TAB;
+        column += blanks;
+        expanded.extend_from_slice(before);
+        expanded.resize(expanded.len() + blanks, b' ');
+        from = tab + 1;
+    }
+    if from == 0 {
+        return Cow::Borrowed(line);
+    }
+    expanded.extend_from_slice(line.get(from..).unwrap_or_default());
+    Cow::Owned(expanded)
+}
+
+/// Whether a byte goes on with a character of UTF-8.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}

@@ -1,0 +1,249 @@
+//! The messages of a mailbox as they have been listed, and the task that lists them and what comes
+//! to them. Knows what is told, not who hears it.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::mailroom::{LISTED_MOST, MessageKey, News, Summary, decode};
+use crate::store::browse::{Head, Snapshot};
+use crate::store::directory::Directory;
+use crate::store::index::ReadError;
+use crate::store::maildrop::MaildropError;
+use crate::store::overview::{MailboxView, Overview};
+
+/// Messages that are told of at once.
+const BATCH: usize = 512;
+
+/// Messages beyond [`LISTED_MOST`] that may come to a listing before it begins anew.
+const MORE_MOST: usize = LISTED_MOST / 10;
+
+/// Times that a listing begins anew because another program changes the mailbox under it.
+const ATTEMPTS: usize = 5;
+
+/// A listing that its lister adds to and others look into.
+#[derive(Debug, Clone, Default)]
+pub struct Listing(Arc<Mutex<Listed>>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    snapshot: Option<Arc<Snapshot>>,
+    /// Which of its messages have been listed.
+    places: Range<usize>,
+    keys: HashMap<MessageKey, usize>,
+    /// How many begin alike.
+    alike: HashMap<u64, u32>,
+}
+
+/// A listed message.
+#[derive(Debug, Clone)]
+pub struct Found {
+    key: MessageKey,
+    /// The mailbox as it was when last looked at.
+    pub snapshot: Arc<Snapshot>,
+    /// The message's place in it.
+    pub place: usize,
+}
+
+/// What a new snapshot means for a listing.
+enum Turn {
+    Anew,
+    MoreCame,
+    NothingNew,
+}
+
+impl Listing {
+    /// The message of this key, if it has been listed.
+    #[must_use]
+    pub fn find(&self, key: MessageKey) -> Option<Found> {
+        let listed = self.lock();
+        let place = *listed.keys.get(&key)?;
+        Some(Found { key, snapshot: Arc::clone(listed.snapshot.as_ref()?), place })
+    }
+
+    /// Those of these messages that have been listed, as one picture of the mailbox has them, in its
+    /// order.
+    #[must_use]
+    pub fn find_all(&self, keys: &[MessageKey]) -> Vec<Found> {
+        let listed = self.lock();
+        let Some(snapshot) = &listed.snapshot else { return Vec::new() };
+        let found = |key: &MessageKey| {
+            let place = *listed.keys.get(key)?;
+            Some(Found { key: *key, snapshot: Arc::clone(snapshot), place })
+        };
+        let mut all: Vec<Found> = keys.iter().filter_map(found).collect();
+        all.sort_unstable_by_key(|found| found.place);
+        all
+    }
+
+    fn forget(&self) {
+        *self.lock() = Listed::default();
+    }
+
+    /// Goes on with a new snapshot; says also which of its messages are to be listed.
+    fn turn_to(&self, snapshot: &Arc<Snapshot>) -> (Turn, Range<usize>) {
+        let (mut listed, count) = (self.lock(), snapshot.count());
+        let fits = count.saturating_sub(listed.places.start) <= LISTED_MOST + MORE_MOST;
+        let continues = listed.snapshot.as_ref().is_some_and(|before| snapshot.continues(before));
+        let turn = match listed.places.end {
+            _ if !(continues && fits) => Turn::Anew,
+            end if end == count => Turn::NothingNew,
+            _ => Turn::MoreCame,
+        };
+        if let Turn::Anew = turn {
+            let first = count.saturating_sub(LISTED_MOST);
+            *listed = Listed { places: first..first, ..Listed::default() };
+        }
+        listed.snapshot = Some(Arc::clone(snapshot));
+        (turn, listed.places.end..count)
+    }
+
+    /// Lists the next messages.
+    fn add(&self, heads: &[Head]) -> Vec<Summary> {
+        let hashes: Vec<u64> = heads.iter().map(decode::hash).collect();
+        let named = self.lock().name(&hashes);
+        let summary = |(head, (key, place)): (&Head, (MessageKey, usize))| {
+            decode::summary(key, place + 1, head)
+        };
+        heads.iter().zip(named).map(summary).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listed {
+    /// Gives the next messages their keys; says also which places they have.
+    fn name(&mut self, hashes: &[u64]) -> Vec<(MessageKey, usize)> {
+        let mut named = Vec::with_capacity(hashes.len());
+        for &hash in hashes {
+            let alike = self.alike.entry(hash).or_default();
+            let key = MessageKey { hash, occurrence: *alike };
+            *alike += 1;
+            self.keys.insert(key, self.places.end);
+            named.push((key, self.places.end));
+            self.places.end += 1;
+        }
+        named
+    }
+}
+
+impl Found {
+    /// Its number, as people and POP3 count.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        self.place + 1
+    }
+
+    /// What it begins with; an error if that is not what it was when it was listed.
+    pub async fn head(&self) -> Result<Head, ReadError> {
+        let heads = self.snapshot.heads(self.place..self.place + 1).await?;
+        let head = heads.into_iter().next().ok_or(ReadError::Missing)?;
+        if decode::hash(&head) == self.key.hash { Ok(head) } else { Err(ReadError::Changed) }
+    }
+}
+
+/// Makes sure that these, in the order of their places, are what they were when they were listed.
+pub async fn make_sure_of(messages: &[Found]) -> Result<(), ReadError> {
+    for run in messages.chunk_by(|one, next| one.place + 1 == next.place) {
+        for part in run.chunks(BATCH) {
+            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            let heads = first.snapshot.heads(first.place..last.place + 1).await?;
+            let is_same = |(found, head): (&Found, &Head)| decode::hash(head) == found.key.hash;
+            if heads.len() != part.len() || !part.iter().zip(&heads).all(is_same) {
+                return Err(ReadError::Changed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists a mailbox, and what comes to it.
+#[derive(Debug)]
+pub struct Lister {
+    /// Where the mailbox is.
+    pub directory: Directory,
+    /// Whose.
+    pub mailbox: Arc<str>,
+    /// Says when something has changed.
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// What has been listed.
+    pub listing: Listing,
+    /// Hears of it.
+    pub news: mpsc::Sender<News>,
+}
+
+impl Lister {
+    /// Works until it is dropped, or nobody hears it.
+    pub async fn work(mut self) {
+        loop {
+            let seen = view(&self.overview.borrow_and_update(), &self.mailbox);
+            if let Err(why) = self.list().await {
+                let words = format!("Cannot list {}: {why}.", self.mailbox);
+                self.tell(News::NotListed(words)).await;
+            }
+            let has_changed = |overview: &Arc<Overview>| view(overview, &self.mailbox) != seen;
+            if self.overview.wait_for(has_changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lists what has not been listed yet.
+    async fn list(&self) -> Result<(), String> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.snapshot().await.map_err(|error| error.to_string())?;
+            match self.list_messages(&Arc::new(snapshot)).await {
+                Err(ReadError::Changed) => self.listing.forget(),
+                listed => return listed.map_err(|error| error.to_string()),
+            }
+        }
+        Err("another program keeps changing it".to_owned())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, MaildropError> {
+        let user = self.directory.mailbox(&self.mailbox).ok_or(MaildropError::Missing)?;
+        self.directory.snapshot(&user).await
+    }
+
+    async fn list_messages(&self, snapshot: &Arc<Snapshot>) -> Result<(), ReadError> {
+        let (turn, places) = self.listing.turn_to(snapshot);
+        match turn {
+            Turn::NothingNew => return Ok(()),
+            Turn::MoreCame => {}
+            Turn::Anew => self.tell(self.begun(&places)).await,
+        }
+        let mut from = places.start;
+        while from < places.end {
+            let to = places.end.min(from + BATCH);
+            let heads = snapshot.heads(from..to).await?;
+            let listing = self.listing.clone();
+            let listed = tokio::task::spawn_blocking(move || listing.add(&heads));
+            self.tell(News::Listed(listed.await.map_err(io::Error::other)?)).await;
+            from = to;
+        }
+        self.tell(News::Complete).await;
+        Ok(())
+    }
+
+    fn begun(&self, places: &Range<usize>) -> News {
+        News::Begun {
+            mailbox: self.mailbox.to_string(),
+            messages: places.len(),
+            left_out: places.start,
+        }
+    }
+
+    /// Waits until there is room for it: nobody else waits for the lister.
+    async fn tell(&self, news: News) {
+        let _ = self.news.send(news).await;
+    }
+}
+
+fn view(overview: &Overview, mailbox: &str) -> Option<MailboxView> {
+    overview.mailboxes.iter().find(|view| view.name == mailbox).cloned()
+}

@@ -1,0 +1,252 @@
+//! One of the servers, whether it runs or not: what an order makes of it, and how it is started.
+//! Knows no other server.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::console::action::Change;
+use crate::servers::echo::EchoServer;
+use crate::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
+use crate::servers::pop3::service::Pop3Server;
+use crate::servers::port::cannot_listen_again;
+use crate::servers::smtp::service::SmtpServer;
+use crate::servers::supervisor::{Condition, ServerView};
+use crate::watch::event::Service;
+
+/// A server of one of the protocols.
+#[derive(Debug)]
+pub enum Protocol {
+    /// The echo server.
+    Echo(Arc<EchoServer>),
+    /// The SMTP server.
+    Smtp(Arc<SmtpServer>),
+    /// The POP3 server.
+    Pop3(Arc<Pop3Server>),
+}
+
+impl Protocol {
+    const fn service(&self) -> Service {
+        match self {
+            Self::Echo(_) => Service::Echo,
+            Self::Smtp(_) => Service::Smtp,
+            Self::Pop3(_) => Service::Pop3,
+        }
+    }
+
+    fn listen(
+        &self,
+        sockets: Vec<TcpListener>,
+        shared: &Arc<Shared>,
+        term: &Term,
+    ) -> io::Result<()> {
+        match self {
+            Self::Echo(server) => listen(server, sockets, shared, term),
+            Self::Smtp(server) => listen(server, sockets, shared, term),
+            Self::Pop3(server) => listen(server, sockets, shared, term),
+        }
+    }
+}
+
+/// Listens on all the sockets, or on none.
+fn listen<S: Server>(
+    server: &Arc<S>,
+    sockets: Vec<TcpListener>,
+    shared: &Arc<Shared>,
+    term: &Term,
+) -> io::Result<()> {
+    let listener = |socket| {
+        Ok(Listener {
+            socket: tokio::net::TcpListener::from_std(socket)?,
+            server: Arc::clone(server),
+            shared: Arc::clone(shared),
+            term: term.clone(),
+        })
+    };
+    let listeners: io::Result<Vec<_>> = sockets.into_iter().map(listener).collect();
+    for listener in listeners? {
+        term.tasks.spawn(listener.run());
+    }
+    Ok(())
+}
+
+/// A server and its place on the machine.
+#[derive(Debug)]
+pub struct Station {
+    protocol: Protocol,
+    /// Where it was bound first, and is bound again.
+    bound: Vec<SocketAddr>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Running(Term),
+    Stopping(Then),
+    Stopped,
+    Failed(String),
+}
+
+/// What follows when a server has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Rest,
+    /// It starts.
+    Start,
+}
+
+impl From<Change> for Then {
+    fn from(what: Change) -> Self {
+        match what {
+            Change::Stop => Self::Rest,
+            Change::Start | Change::Restart => Self::Start,
+        }
+    }
+}
+
+/// What is to be done to carry out an order.
+#[derive(Debug)]
+pub enum Task {
+    /// Nothing now.
+    Nothing,
+    /// End this term, then say [`Station::stopped`].
+    End(Term),
+    /// Start it.
+    Start,
+}
+
+impl Station {
+    /// A server that begins to serve on these sockets, in the runtime in which this is called.
+    pub fn open(
+        protocol: Protocol,
+        sockets: Vec<TcpListener>,
+        shared: &Arc<Shared>,
+        term: Term,
+    ) -> io::Result<Self> {
+        let bound: io::Result<Vec<_>> = sockets.iter().map(TcpListener::local_addr).collect();
+        protocol.listen(sockets, shared, &term)?;
+        Ok(Self { protocol, bound: bound?, stage: Stage::Running(term) })
+    }
+
+    /// What it speaks.
+    pub const fn service(&self) -> Service {
+        self.protocol.service()
+    }
+
+    /// How it is now.
+    pub fn view(&self) -> ServerView {
+        let condition = match &self.stage {
+            Stage::Running(_) => Condition::Running,
+            Stage::Stopping(_) => Condition::Stopping,
+            Stage::Stopped => Condition::Stopped,
+            Stage::Failed(why) => Condition::Failed(why.clone()),
+        };
+        ServerView { service: self.service(), addresses: self.bound.clone(), condition }
+    }
+
+    /// Takes an order. While it stops, the last one counts.
+    pub fn take(&mut self, what: Change) -> Task {
+        match (&mut self.stage, what) {
+            (Stage::Running(term), Change::Stop | Change::Restart) => {
+                let term = term.clone();
+                self.stage = Stage::Stopping(what.into());
+                Task::End(term)
+            }
+            (Stage::Stopping(then), _) => {
+                *then = what.into();
+                Task::Nothing
+            }
+            (Stage::Stopped | Stage::Failed(_), Change::Start | Change::Restart) => Task::Start,
+            (Stage::Running(_), Change::Start)
+            | (Stage::Stopped | Stage::Failed(_), Change::Stop) => Task::Nothing,
+        }
+    }
+
+    /// Its term has ended.
+    pub fn stopped(&mut self) -> Task {
+        let stage = std::mem::replace(&mut self.stage, Stage::Stopped);
+        tracing::info!("{}: stopped", self.service());
+        if matches!(stage, Stage::Stopping(Then::Start)) { Task::Start } else { Task::Nothing }
+    }
+
+    /// Serves again where it served before, or keeps why it cannot.
+    pub async fn start(&mut self, addresses: &Addresses, shared: &Arc<Shared>, term: Term) {
+        let bound = bind_again(addresses.clone(), self.port()).await;
+        let started = bound.and_then(|sockets| {
+            self.protocol.listen(sockets, shared, &term).map_err(|error| cannot_serve(&error))
+        });
+        let service = self.service();
+        self.stage = match started {
+            Ok(()) => {
+                tracing::info!("{service}: listening on port {} again", self.port());
+                Stage::Running(term)
+            }
+            Err(why) => {
+                tracing::warn!("{service}: {why}");
+                Stage::Failed(why)
+            }
+        };
+    }
+
+    fn port(&self) -> u16 {
+        self.bound.first().map_or(0, SocketAddr::port)
+    }
+}
+
+/// Away from the async threads, because finding out who holds a port may take a while.
+async fn bind_again(addresses: Addresses, port: u16) -> Result<Vec<TcpListener>, String> {
+    let work = move || bind(&addresses, port).map_err(|error| cannot_listen_again(&error));
+    let bound = tokio::task::spawn_blocking(work).await;
+    bound.unwrap_or_else(|error| Err(cannot_serve(&io::Error::other(error))))
+}
+
+fn cannot_serve(error: &io::Error) -> String {
+    format!("cannot serve: {error}. Free some memory or descriptors, and start the server again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn station(stage: Stage) -> Station {
+        let echo = EchoServer { author: "A / a".into() };
+        Station { protocol: Protocol::Echo(Arc::new(echo)), bound: Vec::new(), stage }
+    }
+
+    #[test]
+    fn what_is_so_already_is_not_done_again() {
+        let mut running = station(Stage::Running(Term::default()));
+        assert!(matches!(running.take(Change::Start), Task::Nothing));
+        assert_eq!(running.view().condition, Condition::Running);
+        let mut stopped = station(Stage::Stopped);
+        assert!(matches!(stopped.take(Change::Stop), Task::Nothing));
+        assert!(matches!(stopped.take(Change::Restart), Task::Start));
+        let mut failed = station(Stage::Failed("in use".into()));
+        assert!(matches!(failed.take(Change::Stop), Task::Nothing));
+        assert_eq!(failed.view().condition, Condition::Failed("in use".into()));
+        assert!(matches!(failed.take(Change::Start), Task::Start));
+    }
+
+    #[test]
+    fn the_last_order_counts_while_a_server_stops() {
+        let orders = [
+            (&[Change::Stop][..], Then::Rest),
+            (&[Change::Restart], Then::Start),
+            (&[Change::Stop, Change::Start], Then::Start),
+            (&[Change::Restart, Change::Stop], Then::Rest),
+            (&[Change::Stop, Change::Restart, Change::Stop], Then::Rest),
+        ];
+        for (orders, then) in orders {
+            let mut station = station(Stage::Running(Term::default()));
+            assert!(matches!(station.take(orders[0]), Task::End(_)));
+            for &what in &orders[1..] {
+                assert!(matches!(station.take(what), Task::Nothing));
+            }
+            assert_eq!(station.view().condition, Condition::Stopping);
+            let starts = matches!(station.stopped(), Task::Start);
+            assert_eq!(starts, then == Then::Start, "{orders:?}");
+            assert_eq!(station.view().condition, Condition::Stopped);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! What happens on the connections, as values, and the one function that makes a transcript line
+//! of it. Knows neither who observes nor where the lines go.
+
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use crate::watch::kept::KeptLine;
+use crate::watch::secret::secret_from;
+use crate::wire::display::DisplayText;
+
+/// The protocol that a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// The echo server.
+    Echo,
+    /// The SMTP server.
+    Smtp,
+    /// The POP3 server.
+    Pop3,
+    /// The relay, an SMTP client.
+    Relay,
+}
+
+impl Service {
+    /// The name as options and screens spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One connection, as the transcript names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionName {
+    /// Never used again while the process lives.
+    pub id: u64,
+    /// The file descriptor: the N of `[N]`. Used again once the connection is closed.
+    pub number: i32,
+    /// What is spoken on it.
+    pub service: Service,
+}
+
+impl ConnectionName {
+    /// What tells it apart from all others of this process, before and after: `#12`. The `-v` form
+    /// has only the number, which comes again.
+    #[must_use]
+    pub fn session(self) -> String {
+        format!("#{}", self.id)
+    }
+}
+
+/// Who said a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The side that connected. In the relay's conversations that is the relay.
+    Client,
+    /// The side that accepted.
+    Server,
+}
+
+impl Side {
+    /// What stands for it in the transcript: `C` or `S`.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Client => 'C',
+            Self::Server => 'S',
+        }
+    }
+}
+
+/// Something that happened on a connection.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Where it happened.
+    pub connection: ConnectionName,
+    /// When.
+    pub at: SystemTime,
+    /// What.
+    pub kind: Kind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The connection began.
+    Opened {
+        /// Who connected, or whom the relay connected to.
+        peer: SocketAddr,
+    },
+    /// A whole command or reply line.
+    Line(Side, KeptLine),
+    /// A line of message text; only where the observer asks for message text.
+    TextLine(Side, KeptLine),
+    /// A message text has ended; it stands for the text where that is not shown line by line.
+    Text {
+        /// Length of the text as it is on the wire without dot stuffing.
+        octets: u64,
+    },
+    /// A word of our own about the connection, such as why it was closed.
+    Note(String),
+    /// The connection ended.
+    Closed,
+}
+
+/// Whether a transcript line shows passwords: what follows `PASS`, and what a client logs in with
+/// behind `AUTH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Passwords {
+    /// As `PASS ******`, `AUTH PLAIN ******`: the screen, until its user asks.
+    #[default]
+    Masked,
+    /// As it was sent: headless `-v`, which testers compare.
+    Shown,
+}
+
+/// The transcript line of an event: `[N] C: …`, without a line end.
+#[must_use]
+pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
+    let mut text = format!("[{}] ", event.connection.number);
+    match &event.kind {
+        Kind::Opened { .. } => text.push_str("New connection"),
+        Kind::Line(side, line) => {
+            let _ = write!(text, "{}: ", side.letter());
+            text.push_str(shown(*side, line, passwords).as_str());
+        }
+        // What a message says is nobody's password.
+        Kind::TextLine(side, line) => {
+            let _ = write!(text, "{}: {}", side.letter(), line.shown());
+        }
+        Kind::Text { octets } => {
+            let _ = write!(text, ".. {octets} octets of message text");
+        }
+        Kind::Note(note) => {
+            let _ = write!(text, ".. {}", DisplayText::from(note.as_str()));
+        }
+        Kind::Closed => text.push_str("Connection closed"),
+    }
+    DisplayText::already_safe(text)
+}
+
+/// The line of an event as it was on the wire, where that is known: `[N] C: ECH┊O …␍␊┊`. CR, LF,
+/// TAB and NUL are pictures, `┊` is where a read ended, and a stuffed dot is there. Other events as
+/// in [`transcript_line`].
+#[must_use]
+pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
+    let (Kind::Line(side, line) | Kind::TextLine(side, line)) = &event.kind else {
+        return transcript_line(event, passwords);
+    };
+    let masked = match event.kind {
+        Kind::Line(..) => mask(*side, line, passwords),
+        _ => None,
+    };
+    let shown = match masked {
+        Some(Masked { text, open }) => line.masked_on_the_wire(&text, open),
+        None => line.on_the_wire(),
+    };
+    let (number, letter) = (event.connection.number, side.letter());
+    DisplayText::already_safe(format!("[{number}] {letter}: {shown}"))
+}
+
+fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
+    match mask(side, line, passwords) {
+        Some(masked) => DisplayText::new(&masked.text),
+        None => line.shown(),
+    }
+}
+
+/// A line in which something stands for a secret.
+struct Masked {
+    text: Vec<u8>,
+    /// Octets before that.
+    open: usize,
+}
+
+fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Masked> {
+    match (side, passwords) {
+        (Side::Client, Passwords::Masked) if line.is_answer() => {
+            Some(Masked { text: masked_answer(), open: 0 })
+        }
+        (Side::Client, Passwords::Masked) => {
+            let text = masked(line.bytes())?;
+            let open = text.len() - MASK.len();
+            Some(Masked { text, open })
+        }
+        _ => None,
+    }
+}
+
+/// `PASS ******` for a client's line (whole, overlong or unfinished) that holds a secret.
+#[must_use]
+pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
+    let open = line.get(..secret_from(line)?)?;
+    Some([open, MASK].concat())
+}
+
+/// What stands for a line that is secret as a whole.
+#[must_use]
+pub fn masked_answer() -> Vec<u8> {
+    MASK.trim_ascii_start().to_vec()
+}
+
+/// What stands for a password.
+const MASK: &[u8] = b" ******";
+
+/// Takes events in. Called from many tasks at once, and never waits: what cannot be taken at
+/// once is the observer's to count.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+
+    /// Takes several, one behind the other.
+    fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
+        events.for_each(|event| self.observe(event));
+    }
+
+    /// Whether message text is wanted line by line.
+    fn wants_text(&self) -> bool;
+
+    /// Whether it is wanted where in a line a read ended.
+    fn wants_reads(&self) -> bool {
+        false
+    }
+}
+
+/// Where the events of the servers go. Where nobody observes, making one costs nothing.
+#[derive(Clone, Default)]
+pub struct Transcript(Option<Arc<dyn Observer>>);
+
+impl Transcript {
+    /// Nobody observes.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// `observer` observes.
+    #[must_use]
+    pub fn to(observer: Arc<dyn Observer>) -> Self {
+        Self(Some(observer))
+    }
+
+    /// Whether anybody observes.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether message text is wanted line by line.
+    #[must_use]
+    pub fn wants_text(&self) -> bool {
+        self.0.as_ref().is_some_and(|observer| observer.wants_text())
+    }
+
+    /// Whether it is wanted where in a line a read ended.
+    #[must_use]
+    pub fn wants_reads(&self) -> bool {
+        self.0.as_ref().is_some_and(|observer| observer.wants_reads())
+    }
+
+    /// Makes and hands over an event, if anybody observes.
+    pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
+        if let Some(observer) = &self.0 {
+            observer.observe(Event { connection, at: SystemTime::now(), kind: kind() });
+        }
+    }
+
+    /// Hands over what has happened at once on one connection, if anybody observes.
+    pub fn tell_all(&self, connection: ConnectionName, kinds: impl Iterator<Item = Kind>) {
+        if let Some(observer) = &self.0 {
+            let at = SystemTime::now();
+            observer.observe_all(&mut kinds.map(|kind| Event { connection, at, kind }));
+        }
+    }
+}
+
+impl fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transcript").field(&self.is_on()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::line::LineBuffer;
+
+    fn event(kind: Kind) -> Event {
+        let connection = ConnectionName { id: 1, number: 7, service: Service::Pop3 };
+        Event { connection, at: SystemTime::UNIX_EPOCH, kind }
+    }
+
+    fn line_of(kind: Kind, passwords: Passwords) -> String {
+        transcript_line(&event(kind), passwords).into_string()
+    }
+
+    fn client(line: &[u8]) -> Kind {
+        Kind::Line(Side::Client, KeptLine::new(line))
+    }
+
+    #[test]
+    fn lines_have_the_form_that_testers_compare() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert_eq!(line_of(Kind::Opened { peer }, Passwords::Shown), "[7] New connection");
+        assert_eq!(line_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT");
+        let reply = Kind::Line(Side::Server, KeptLine::new(b"+OK 1 264"));
+        assert_eq!(line_of(reply, Passwords::Shown), "[7] S: +OK 1 264");
+        let text = Kind::Text { octets: 264 };
+        assert_eq!(line_of(text, Passwords::Shown), "[7] .. 264 octets of message text");
+        assert_eq!(line_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
+    }
+
+    fn wire_of(kind: Kind, passwords: Passwords) -> String {
+        wire_line(&event(kind), passwords).into_string()
+    }
+
+    #[test]
+    fn on_the_wire_a_line_ends_in_crlf() {
+        assert_eq!(wire_of(client(b"STAT"), Passwords::Shown), "[7] C: STAT␍␊");
+        assert_eq!(wire_of(client(b"PASS x"), Passwords::Masked), "[7] C: PASS ******␍␊");
+        assert_eq!(wire_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
+    }
+
+    /// The POP3 client's line that these reads bring, as it is shown on the wire.
+    fn wire_of_reads(reads: &[&[u8]], passwords: Passwords) -> String {
+        let mut buffer = LineBuffer::new(100);
+        for read in reads {
+            buffer.extend(read);
+            buffer.read_ended();
+        }
+        let (line, reads) = buffer.next_line_and_reads().unwrap();
+        wire_of(Kind::Line(Side::Client, KeptLine::arrived(&line, reads)), passwords)
+    }
+
+    #[test]
+    fn a_masked_password_does_not_tell_where_in_it_a_read_ended() {
+        let reads: [&[u8]; 4] = [b"PA", b"SS ci", b"s505\r", b"\n"];
+        assert_eq!(wire_of_reads(&reads, Passwords::Masked), "[7] C: PA┊SS ******␍┊␊┊");
+        assert_eq!(wire_of_reads(&reads, Passwords::Shown), "[7] C: PA┊SS ci┊s505␍┊␊┊");
+        let octets: Vec<&[u8]> =
+            b"pass 0123456789012345678901234567890123456789\r\n".chunks(1).collect();
+        assert_eq!(wire_of_reads(&octets, Passwords::Masked), "[7] C: p┊a┊s┊s┊ ******␍␊┊");
+    }
+
+    #[test]
+    fn control_bytes_reach_no_terminal() {
+        assert_eq!(line_of(client(b"a\x1b[2J\n"), Passwords::Shown), "[7] C: a\\x1b[2J\\x0a");
+    }
+
+    #[test]
+    fn a_password_is_masked_however_it_is_typed() {
+        for line in [&b"PASS cis505"[..], b"pass  cis505", b"PASS\tx", b"PASSx"] {
+            let shown = line_of(client(line), Passwords::Masked);
+            assert!(shown.eq_ignore_ascii_case("[7] C: PASS ******"), "{shown}");
+        }
+        assert_eq!(line_of(client(b"  PaSs a b"), Passwords::Masked), "[7] C:   PaSs ******");
+        assert_eq!(line_of(client(b"PASS"), Passwords::Masked), "[7] C: PASS");
+        assert_eq!(line_of(client(b"PASS x"), Passwords::Shown), "[7] C: PASS x");
+    }
+
+    #[test]
+    fn what_a_client_logs_in_with_is_masked() {
+        let masked = |kind| line_of(kind, Passwords::Masked);
+        assert_eq!(masked(client(b"AUTH PLAIN AGJv")), "[7] C: AUTH PLAIN ******");
+        assert_eq!(line_of(client(b"AUTH PLAIN AGJv"), Passwords::Shown), "[7] C: AUTH PLAIN AGJv");
+        let answer = || Kind::Line(Side::Client, KeptLine::new(b"Y2lzNTA1").answer());
+        assert_eq!(masked(answer()), "[7] C: ******");
+        assert_eq!(line_of(answer(), Passwords::Shown), "[7] C: Y2lzNTA1");
+        assert_eq!(wire_of(answer(), Passwords::Masked), "[7] C: ******␍␊");
+        let text = Kind::TextLine(Side::Client, KeptLine::new(b"Pass the salt, AUTH PLAIN x"));
+        assert_eq!(masked(text), "[7] C: Pass the salt, AUTH PLAIN x");
+    }
+
+    #[test]
+    fn nothing_is_made_where_nobody_observes() {
+        let connection = ConnectionName { id: 1, number: 7, service: Service::Echo };
+        Transcript::off().tell(connection, || unreachable!("an event was made for nobody"));
+    }
+}
