@@ -14,9 +14,11 @@ use std::time::Duration;
 use mailconsole::app::cli::Cli;
 use mailconsole::app::config::Task;
 use mailconsole::app::run::{Running, Servers};
-use mailconsole::console::action::{Change, ServerOrder, Setting};
-use mailconsole::servers::settings::{Idle, RelayPolicy, Settings, SettingsView};
-use mailconsole::servers::supervisor::{Condition, Control, ServerView};
+use mailconsole::console::setting::in_words;
+use mailconsole::servers::settings::{
+    Idle, RelayPolicy, Setting, SettingName, Settings, SettingsView,
+};
+use mailconsole::servers::supervisor::{Change, Condition, Control, ServerOrder, ServerView};
 use mailconsole::store::lock::{OfdLock, try_ofd_lock};
 use mailconsole::watch::event::{Service, Transcript};
 use mailconsole::watch::registry::{Counts, Registry};
@@ -319,6 +321,7 @@ async fn whose_mail_is_relayed_changes_at_the_next_recipient() {
     peer.says("MAIL FROM:<a@b>", "250 *").await;
     peer.says("RCPT TO:<friend@example.org>", "250 OK").await;
     let said = house.control.set(Setting::Relay(RelayPolicy::Nobody));
+    let said = in_words(SettingName::Relay, &said);
     assert!(said.ends_with("mail for other domains is taken from nobody."), "{said}");
     peer.says("RCPT TO:<another@example.org>", "550 Relaying denied").await;
     peer.says("RCPT TO:<linhphan@localhost>", "250 OK").await;

@@ -31,6 +31,7 @@ use crate::servers::settings::{Idle, RelayPolicy, SettingsView};
 use crate::store::directory::Durability;
 use crate::ui::SCROLLBACK;
 use crate::watch::event::Service;
+use crate::wire::line::LINE_OCTETS;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -597,7 +598,7 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
 pub const PUBLIC_PASSWORD: &str = "cis505";
 
 /// Octets of a password: what the longest line has room for behind `PASS`.
-const PASSWORD_MOST: usize = limits::LINE_OCTETS - "PASS ".len();
+const PASSWORD_MOST: usize = LINE_OCTETS - "PASS ".len();
 
 /// Refuses a password that no client could send.
 fn password(given: Option<String>) -> Result<Arc<str>, ConfigError> {

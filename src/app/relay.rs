@@ -215,8 +215,7 @@ impl Ended {
             Self::Stopped(left) => left,
             Self::Run(Summary { tally, left }) => {
                 let mut stdout = io::stdout().lock();
-                let words = in_words(&tally);
-                let _ = writeln!(stdout, "{words}; {left} left in the queue")
+                let _ = writeln!(stdout, "{tally}; {left} left in the queue")
                     .and_then(|()| stdout.flush());
                 left
             }
@@ -226,16 +225,6 @@ impl Ended {
             }
         };
         if left == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING_LEFT) }
-    }
-}
-
-/// `2 delivered, 1 deferred, 0 failed`.
-pub fn in_words(tally: &Tally) -> String {
-    let Tally { recipients, delivered, deferred, failed } = tally;
-    let words = format!("{delivered} delivered, {deferred} deferred, {failed} failed");
-    match recipients.saturating_sub(delivered + deferred + failed) {
-        0 => words,
-        others => format!("{words}, {others} not tried"),
     }
 }
 
@@ -262,7 +251,7 @@ impl ProgressLine {
         let Some(tally) = tally else { return self.erase() };
         let tried = tally.delivered + tally.deferred + tally.failed;
         self.is_shown = true;
-        Self::write(&format!("relay: {tried} of {} tried, {}", tally.recipients, in_words(&tally)));
+        Self::write(&format!("relay: {tried} of {} tried, {tally}", tally.recipients));
     }
 
     fn erase(&mut self) {

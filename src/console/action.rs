@@ -1,15 +1,15 @@
 //! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
 //! knows no key and no server.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use tui_input::InputRequest;
 
 use crate::mailroom::Wish;
-use crate::relay::orders::{Order, Pick};
-use crate::servers::settings::{Idle, RelayPolicy};
-use crate::watch::event::Service;
+pub use crate::relay::orders::Pick;
+pub use crate::relay::postmaster::Request;
+pub use crate::servers::settings::{Setting, SettingName};
+pub use crate::servers::supervisor::{Change, ServerOrder};
 
 /// One of the numbered panes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -359,64 +359,6 @@ pub enum Action {
     Quit,
     /// Quits, asking nothing.
     QuitNow,
-}
-
-/// What an operator wants of the relay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// A run for everybody who waits.
-    Run,
-    /// Something about one recipient; who is to be retried is tried at once.
-    Give(Order, Pick),
-    /// The same about several.
-    GiveAll(Order, BTreeSet<Pick>),
-}
-
-/// What an operator wants of one of the servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerOrder {
-    /// Which server.
-    pub service: Service,
-    /// What it is to do.
-    pub what: Change,
-}
-
-/// What a server is to do. What it does already is not done again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Listen where it listened before.
-    Start,
-    /// Listen no more, and say farewell to those who are connected.
-    Stop,
-    /// One after the other.
-    Restart,
-}
-
-/// A setting that may change while the servers run, and its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettingName {
-    /// How long clients may be silent.
-    Idle,
-    /// Octets of message text at most.
-    MessageMost,
-    /// Whose mail for other domains is taken.
-    Relay,
-}
-
-impl SettingName {
-    /// In the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Idle, Self::MessageMost, Self::Relay];
-}
-
-/// What a setting is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Setting {
-    /// How long clients may be silent.
-    Idle(Idle),
-    /// Octets of message text at most.
-    MessageMost(u64),
-    /// Whose mail for other domains is taken.
-    Relay(RelayPolicy),
 }
 
 /// What the screen asks of the program around it.

@@ -3,25 +3,12 @@
 
 use std::time::Duration;
 
-use crate::app::cli::{Network, Size};
-use crate::console::action::{Setting, SettingName};
 use crate::servers::limits::{self, MESSAGE_OCTETS};
-use crate::servers::settings::{Idle, RelayPolicy, SettingsView, in_units, listed};
+use crate::servers::settings::{Idle, RelayPolicy, Setting, SettingName, SettingsView, listed};
+use crate::servers::units::{Network, Size, in_units};
 
 /// What a user types to have a setting as it is where nobody has set anything.
 const DEFAULT: &str = "default";
-
-impl Setting {
-    /// Which setting it is.
-    #[must_use]
-    pub const fn name(&self) -> SettingName {
-        match self {
-            Self::Idle(_) => SettingName::Idle,
-            Self::MessageMost(_) => SettingName::MessageMost,
-            Self::Relay(_) => SettingName::Relay,
-        }
-    }
-}
 
 impl SettingName {
     /// What a screen calls it.

@@ -4,9 +4,19 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::servers::limits::{
-    DOMAIN_OCTETS, FOREIGN_LOCAL_PART_OCTETS, LOCAL_PART_OCTETS, PATH_OCTETS,
-};
+/// Octets of a local-part at our own domain (RFC 5321 section 4.5.3.1.1).
+pub const LOCAL_PART_OCTETS: usize = 64;
+
+/// Octets of a local-part elsewhere: mailing lists write whole addresses into it (VERP), and only
+/// its own host may find it too long (RFC 5321 section 2.3.11).
+pub const FOREIGN_LOCAL_PART_OCTETS: usize = 255;
+
+/// Octets of a domain (RFC 5321 section 4.5.3.1.2).
+pub const DOMAIN_OCTETS: usize = 255;
+
+/// Octets of a path, its brackets and source route included (RFC 5321 section 4.5.3.1.3), and of
+/// the local-part no more than [`LOCAL_PART_OCTETS`].
+pub const PATH_OCTETS: usize = 256;
 
 /// The text is not what the grammar allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::console::state::figures::grouped;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::compose::{self, Composed};
 use crate::mailroom::decode::{self, Attached, Parsed};
@@ -33,6 +32,7 @@ use crate::store::overview::Overview;
 use crate::store::queue::{Entry, QueueError};
 use crate::store::reader::MessageReader;
 use crate::watch::event::Transcript;
+use crate::wire::figures::grouped;
 
 /// Wishes that may wait.
 const WISHES_WAITING: usize = 64;

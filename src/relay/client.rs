@@ -22,10 +22,10 @@ use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
-use crate::servers::text::TextLog;
 use crate::watch::connection_log::Presence;
 use crate::watch::event::{ConnectionName, Kind, Service, Side, Transcript};
 use crate::watch::registry::Registry;
+use crate::watch::text_log::TextLog;
 
 /// Octets of message text that are gathered before they are sent.
 const BLOCK: usize = 64 * 1024;

@@ -10,14 +10,23 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
-use crate::app::relay::in_words;
-use crate::console::action::Request;
 use crate::relay::orders::{Order, Pick};
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 
 /// Requests, and answers to them, that may wait.
 const WAITING: usize = 64;
+
+/// What an operator wants of the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// A run for everybody who waits.
+    Run,
+    /// Something about one recipient; who is to be retried is tried at once.
+    Give(Order, Pick),
+    /// The same about several.
+    GiveAll(Order, BTreeSet<Pick>),
+}
 
 /// How an operator reaches the relay.
 #[derive(Debug)]
@@ -145,7 +154,7 @@ impl Postmaster {
             Ok((_, Ok(Summary { tally, left }))) => {
                 let words = match tally.recipients {
                     0 => format!("Relay run: nothing to send; {left} left in the queue."),
-                    _ => format!("Relay run: {}; {left} left in the queue.", in_words(&tally)),
+                    _ => format!("Relay run: {tally}; {left} left in the queue."),
                 };
                 tracing::info!("{words}");
                 self.say(words);

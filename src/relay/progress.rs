@@ -3,6 +3,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -53,6 +54,18 @@ pub struct Tally {
     pub deferred: usize,
     /// Failed so far.
     pub failed: usize,
+}
+
+/// `2 delivered, 1 deferred, 0 failed`.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { recipients, delivered, deferred, failed } = self;
+        write!(f, "{delivered} delivered, {deferred} deferred, {failed} failed")?;
+        match recipients.saturating_sub(delivered + deferred + failed) {
+            0 => Ok(()),
+            others => write!(f, ", {others} not tried"),
+        }
+    }
 }
 
 #[derive(Debug)]

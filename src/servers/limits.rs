@@ -2,24 +2,6 @@
 
 use std::time::Duration;
 
-/// Octets of a command line, CRLF not counted. RFC 821 section 4.5.3 asks for 512, RFC 2449
-/// section 4 for 255; 1,000 octets of text must fit behind `ECHO`.
-pub const LINE_OCTETS: usize = 4_096;
-
-/// Octets of a local-part at our own domain (RFC 5321 section 4.5.3.1.1).
-pub const LOCAL_PART_OCTETS: usize = 64;
-
-/// Octets of a local-part elsewhere: mailing lists write whole addresses into it (VERP), and only
-/// its own host may find it too long (RFC 5321 section 2.3.11).
-pub const FOREIGN_LOCAL_PART_OCTETS: usize = 255;
-
-/// Octets of a domain (RFC 5321 section 4.5.3.1.2).
-pub const DOMAIN_OCTETS: usize = 255;
-
-/// Octets of a path, its brackets and source route included (RFC 5321 section 4.5.3.1.3), and of
-/// the local-part no more than [`LOCAL_PART_OCTETS`].
-pub const PATH_OCTETS: usize = 256;
-
 /// Recipients of one message. RFC 5321 section 4.5.3.1.8 asks for at least 100.
 pub const RECIPIENTS: usize = 1_000;
 

@@ -13,3 +13,4 @@ pub mod smtp;
 pub mod supervised;
 pub mod supervisor;
 pub mod text;
+pub mod units;

@@ -10,6 +10,7 @@ use procfs::process::{FDTarget, Process};
 use crate::servers::listener::BindError;
 
 /// Why a port cannot be listened on, and what to do about it.
+#[must_use]
 pub fn cannot_listen(error: &BindError, flag: &str) -> String {
     let why = why(error);
     match error.source.kind() {
@@ -21,6 +22,7 @@ pub fn cannot_listen(error: &BindError, flag: &str) -> String {
 }
 
 /// The same of a server that has listened there before, in a process that goes on.
+#[must_use]
 pub fn cannot_listen_again(error: &BindError) -> String {
     let remedy = match error.source.kind() {
         io::ErrorKind::AddrInUse => "Free the port",

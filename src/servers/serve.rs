@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::servers::channel::{Channel, End, Stream};
-use crate::servers::limits::{LINE_OCTETS, READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
+use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
 use crate::servers::session::{Farewell, Session, Step};
 use crate::servers::settings::Settings;
-use crate::servers::text::TextLog;
 use crate::watch::connection_log::Presence;
 use crate::watch::event::{self, Kind, Side};
+use crate::watch::text_log::TextLog;
 use crate::wire::dot::Unstuffer;
-use crate::wire::line::{Line, LineBuffer};
+use crate::wire::line::{LINE_OCTETS, Line, LineBuffer};
 
 /// What carries out the effects of a session: the part that touches the disk.
 pub trait Service: Send {

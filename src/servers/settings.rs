@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::servers::limits::{self, IDLE_MOST, MESSAGE_OCTETS};
+use crate::servers::units::in_units;
 use crate::watch::event::Service;
 
 /// How long clients may be silent.
@@ -68,6 +69,45 @@ impl RelayPolicy {
                 peer.is_loopback() || networks.iter().any(|network| network.contains(&peer))
             }
             Self::Nobody => false,
+        }
+    }
+}
+
+/// A setting that may change while the servers run, and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingName {
+    /// How long clients may be silent.
+    Idle,
+    /// Octets of message text at most.
+    MessageMost,
+    /// Whose mail for other domains is taken.
+    Relay,
+}
+
+impl SettingName {
+    /// In the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Idle, Self::MessageMost, Self::Relay];
+}
+
+/// What a setting is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// How long clients may be silent.
+    Idle(Idle),
+    /// Octets of message text at most.
+    MessageMost(u64),
+    /// Whose mail for other domains is taken.
+    Relay(RelayPolicy),
+}
+
+impl Setting {
+    /// Which setting it is.
+    #[must_use]
+    pub const fn name(&self) -> SettingName {
+        match self {
+            Self::Idle(_) => SettingName::Idle,
+            Self::MessageMost(_) => SettingName::MessageMost,
+            Self::Relay(_) => SettingName::Relay,
         }
     }
 }
@@ -168,6 +208,15 @@ impl Settings {
         self.now.borrow().relay.admits(peer)
     }
 
+    /// Changes one of them.
+    pub fn set(&self, setting: Setting) {
+        match setting {
+            Setting::Idle(idle) => self.set_idle(idle),
+            Setting::MessageMost(octets) => self.set_message_most(octets),
+            Setting::Relay(policy) => self.set_relay(policy),
+        }
+    }
+
     /// Sets how long clients may be silent; [`IDLE_MOST`] is the longest limit.
     pub fn set_idle(&self, idle: Idle) {
         self.now.send_modify(|now| {
@@ -232,17 +281,6 @@ const fn decoded(idle: u64) -> Idle {
 pub fn listed(networks: &[IpNet], between: &str) -> String {
     let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
     networks.join(between)
-}
-
-/// A number of octets as it is typed: `64M`, `1000`.
-#[must_use]
-pub fn in_units(octets: u64) -> String {
-    let units = [(30, "G"), (20, "M"), (10, "K")];
-    let whole = units.into_iter().find(|&(bits, _)| octets.trailing_zeros() >= bits && octets > 0);
-    match whole {
-        Some((bits, unit)) => format!("{}{unit}", octets >> bits),
-        None => octets.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -318,14 +356,5 @@ mod tests {
         let nobody = SettingsView { relay: RelayPolicy::Nobody, ..SettingsView::default() };
         assert_eq!(nobody.notices(), ["relays for nobody"]);
         assert!(!nobody.has_usual_relay() && nobody.has_usual_idle());
-    }
-
-    #[test]
-    fn octets_are_written_in_the_largest_unit_that_is_whole() {
-        let cases =
-            [(0, "0"), (1_000, "1000"), (1 << 10, "1K"), (64 << 20, "64M"), (3 << 30, "3G")];
-        for (octets, text) in cases {
-            assert_eq!(in_units(octets), text);
-        }
     }
 }

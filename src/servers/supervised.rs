@@ -5,13 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::console::action::Change;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::port::cannot_listen_again;
 use crate::servers::smtp::service::SmtpServer;
-use crate::servers::supervisor::{Condition, ServerView};
+use crate::servers::supervisor::{Change, Condition, ServerView};
 use crate::watch::event::Service;
 
 /// A server of one of the protocols.
@@ -130,11 +129,13 @@ impl Station {
     }
 
     /// What it speaks.
+    #[must_use]
     pub const fn service(&self) -> Service {
         self.protocol.service()
     }
 
     /// How it is now.
+    #[must_use]
     pub fn view(&self) -> ServerView {
         let condition = match &self.stage {
             Stage::Running(_) => Condition::Running,

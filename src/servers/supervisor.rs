@@ -7,15 +7,33 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::console::action::{Change, ServerOrder, Setting};
-use crate::console::setting;
 use crate::servers::listener::{Addresses, Shared, Term};
-use crate::servers::settings::Settings;
+use crate::servers::settings::{Setting, Settings, SettingsView};
 use crate::servers::supervised::{Station, Task};
 use crate::watch::event::Service;
 
 /// Orders that may wait.
 const WAITING: usize = 64;
+
+/// What an operator wants of one of the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerOrder {
+    /// Which server.
+    pub service: Service,
+    /// What it is to do.
+    pub what: Change,
+}
+
+/// What a server is to do. What it does already is not done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Listen where it listened before.
+    Start,
+    /// Listen no more, and say farewell to those who are connected.
+    Stop,
+    /// One after the other.
+    Restart,
+}
 
 /// One of the servers at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,16 +80,11 @@ impl Control {
         nearest.or(addresses.first()).copied().map(within_this_machine)
     }
 
-    /// Changes a setting; returns, in a sentence, what holds from now on.
+    /// Changes a setting; returns what holds from now on.
     #[must_use]
-    pub fn set(&self, setting: Setting) -> String {
-        let name = setting.name();
-        match setting {
-            Setting::Idle(idle) => self.settings.set_idle(idle),
-            Setting::MessageMost(octets) => self.settings.set_message_most(octets),
-            Setting::Relay(policy) => self.settings.set_relay(policy),
-        }
-        setting::in_words(name, &self.settings.view())
+    pub fn set(&self, setting: Setting) -> SettingsView {
+        self.settings.set(setting);
+        self.settings.view()
     }
 }
 
@@ -103,6 +116,7 @@ pub struct Switchboard {
 
 impl Switchboard {
     /// Begins to work in `term`, and ends the servers with it.
+    #[must_use]
     pub fn start(
         mut stations: Vec<Station>,
         addresses: Addresses,

@@ -9,7 +9,7 @@ use std::thread;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::console::state::figures::grouped;
+use crate::wire::figures::grouped;
 
 /// Octets of text at most; xterm takes no more than this of base64, other terminals less.
 const MOST_OCTETS: usize = 100_000;

@@ -33,11 +33,12 @@ use ratatui::layout::Rect;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::action::{Pane, Request};
+use crate::console::action::Pane;
 use crate::console::feed::Feed;
 use crate::console::keys::Keymap;
 use crate::console::state::{Overlay, Palette, State};
 use crate::mailroom::Desk;
+use crate::relay::postmaster::Request;
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
 use crate::servers::settings::Settings;

@@ -15,11 +15,13 @@ use tokio::time::{Instant as Timer, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
-use crate::console::action::{Action, Command, Request, ServerOrder};
+use crate::console::action::{Action, Command, ServerOrder};
+use crate::console::setting::in_words;
 use crate::console::state::relay::Story;
+use crate::console::state::servers::SettingsView;
 use crate::console::state::{Clock, State};
 use crate::mailroom::{News, Wish};
-use crate::servers::settings::SettingsView;
+use crate::relay::postmaster::Request;
 use crate::ui::clipboard::{Desktop, osc_52};
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
@@ -248,8 +250,9 @@ impl Screen {
             Command::Copy(text) => self.copy(text)?,
             Command::Server(order) => self.order_server(order),
             Command::Set(setting) => {
-                let words = self.console.control.set(setting);
-                self.state.say(&words);
+                let name = setting.name();
+                let now = self.console.control.set(setting);
+                self.state.say(&in_words(name, &now));
             }
             Command::Wish(wish) => self.ask_mailroom(wish),
             Command::ScrollLog(step) => self.log.scroll(step),

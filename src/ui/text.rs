@@ -10,7 +10,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub use crate::console::state::figures::grouped;
+pub use crate::wire::figures::grouped;
 
 const KIB: u64 = 1024;
 

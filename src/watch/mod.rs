@@ -6,3 +6,4 @@ pub mod event;
 pub mod kept;
 pub mod registry;
 pub mod secret;
+pub mod text_log;

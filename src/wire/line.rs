@@ -9,6 +9,10 @@ use memchr::memchr_iter;
 
 use crate::wire::reads::{ReadLog, Reads};
 
+/// Octets of a command line, CRLF not counted. RFC 821 section 4.5.3 asks for 512, RFC 2449
+/// section 4 for 255; 1,000 octets of text must fit behind `ECHO`.
+pub const LINE_OCTETS: usize = 4_096;
+
 /// Octets of an overlong line that are kept, so that a transcript can show how it began.
 pub const OVERLONG_KEPT: usize = 1_024;
 

@@ -3,6 +3,7 @@
 
 pub mod display;
 pub mod dot;
+pub mod figures;
 pub mod line;
 pub mod reads;
 pub mod unended;

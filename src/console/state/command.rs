@@ -3,15 +3,16 @@
 
 use std::path::PathBuf;
 
-use crate::console::action::{Action, Change, Command, Context, Pane, ServerOrder, SettingName};
+use crate::console::action::{Action, Command, Context, Pane};
 use crate::console::keys::named;
 use crate::console::setting;
-use crate::console::state::filter;
 use crate::console::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::console::state::rows::QueueRow;
-use crate::console::state::{Question, State};
+use crate::console::state::{Question, State, filter};
 use crate::mailroom::Wish;
 use crate::relay::orders::{Order, Pick};
+use crate::servers::settings::SettingName;
+use crate::servers::supervisor::{Change, ServerOrder};
 use crate::watch::event::{ConnectionName, Service};
 
 /// What `:sort` calls a list's own order.
@@ -364,9 +365,9 @@ fn set(argument: &str) -> Result<Option<Command>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::action::Request;
     use crate::console::state::Palette;
     use crate::console::state::tests::{queued, with_connections};
+    use crate::relay::postmaster::Request;
     use crate::store::overview::Overview;
     use std::time::SystemTime;
 

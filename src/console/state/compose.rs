@@ -2,13 +2,12 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::app::cli::Size;
 use crate::console::action::{Command, Direction, Field, Step};
 use crate::console::state::body::Body;
-use crate::console::state::prompt;
-use crate::console::state::{Overlay, State};
+use crate::console::state::{Overlay, State, prompt};
 use crate::mailroom::{ATTACHMENT_MOST, Draft, Wish};
 use crate::relay::envelope::{Address, ReversePath};
+use crate::servers::units::Size;
 use crate::wire::display::DisplayText;
 
 /// Characters of a line at most (RFC 5322 section 2.1.1).

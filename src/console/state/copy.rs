@@ -6,9 +6,9 @@
 
 use crate::console::action::{Command, Context, Pane};
 use crate::console::state::State;
-use crate::console::state::figures::grouped;
 use crate::console::state::row::Row;
 use crate::wire::display::DisplayText;
+use crate::wire::figures::grouped;
 
 impl State {
     /// Copies what is at hand: an entry of the queue, a message, or else a row of the transcript.

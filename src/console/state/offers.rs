@@ -1,7 +1,7 @@
 //! What the command line offers: each command with a sentence and its key, found by its name or by
 //! what its sentence says.
 
-use crate::console::action::{Action, SettingName};
+use crate::console::action::Action;
 use crate::console::keys::named;
 use crate::console::setting;
 use crate::console::state::State;
@@ -9,6 +9,7 @@ use crate::console::state::command::{
     Argument, NO_ORDER, SERVERS, VERBS, alias, filters_so_far, split,
 };
 use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
+use crate::servers::settings::SettingName;
 use crate::wire::display::DisplayText;
 
 /// Offers that are made at once at most.

@@ -2,7 +2,8 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::console::action::{Context, Direction, SettingName, Step};
+use crate::console::action::{Context, Direction, Step};
+use crate::servers::settings::SettingName;
 use crate::wire::display::DisplayText;
 
 /// Characters that can be typed into a line.

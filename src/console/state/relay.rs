@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use crate::console::state::rows::QueueRow;
 use crate::relay::backoff;
+pub use crate::relay::mx::Target;
 use crate::relay::orders::Pick;
-use crate::relay::progress::{Attempt, Found, Live, Tally};
-use crate::relay::verdict::Verdict;
+pub use crate::relay::progress::{Attempt, Found, Live, Sent, Tally};
+pub use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
 
 /// What the relay is doing.

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use crate::console::action::{Change, Command, ServerOrder, SettingName, Step};
+use crate::console::action::{Command, Step};
 use crate::console::setting;
 use crate::console::state::prompt::{Prompt, Purpose};
 use crate::console::state::{Overlay, Question, State};
-use crate::servers::settings::SettingsView;
-use crate::servers::supervisor::{Condition, ServerView};
+use crate::servers::settings::SettingName;
+pub use crate::servers::settings::{Idle, RelayPolicy, SettingsView};
+pub use crate::servers::supervisor::Condition;
+use crate::servers::supervisor::{Change, ServerOrder, ServerView};
 use crate::watch::event::Service;
 
 /// One of the servers.

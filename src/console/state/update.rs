@@ -2,9 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::console::action::{
-    Action, Answer, Change, Command, Context, Deed, Direction, Pane, Request, Step,
-};
+use crate::console::action::{Action, Answer, Command, Context, Deed, Direction, Pane, Step};
 use crate::console::setting;
 use crate::console::state::command::is_about_servers;
 use crate::console::state::filter::Filter;
@@ -17,6 +15,8 @@ use crate::console::state::rows::{MailboxRow, QueueRow};
 use crate::console::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::mailroom::{MessageKey, QueuedWish, Wish};
 use crate::relay::orders::{Order, Pick};
+use crate::relay::postmaster::Request;
+use crate::servers::supervisor::Change;
 use crate::store::overview::RecipientState;
 use crate::wire::display::DisplayText;
 

@@ -3,10 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::console::action::{Action, Answer, Change};
+use crate::console::action::{Action, Answer, Change, Pick};
 use crate::console::state::{Question, State};
 use crate::mailroom::MessageKey;
-use crate::relay::orders::Pick;
 use crate::ui::panes::{inside_overlay, overlay};
 use crate::ui::text::{columns, cut, grouped, line, put, width};
 use crate::ui::theme::Theme;

@@ -12,9 +12,9 @@ use ratatui::style::Style;
 
 use crate::console::action::{Action, Pane};
 use crate::console::state::order::{BY_DOMAIN, domain};
+use crate::console::state::relay::Sent;
 use crate::console::state::rows::QueueRow;
 use crate::console::state::{SPIN, State};
-use crate::relay::progress::Sent;
 use crate::store::overview::RecipientState;
 use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::panes::{

@@ -10,14 +10,13 @@ use ratatui::widgets::BorderType;
 
 use crate::console::action::{Action, Deed, Direction};
 use crate::console::state::State;
-use crate::console::state::relay::Story;
+use crate::console::state::relay::{Attempt, Source, Story, Target, Verdict};
 use crate::console::state::rows::QueueRow;
-use crate::relay::mx::Target;
-use crate::relay::progress::Attempt;
-use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
-use crate::ui::panes::buttons::{self, Button, in_border};
-use crate::ui::panes::{Titles, border, inside, over, overlay, overlay_scroll_bar, queue, title};
+use crate::ui::panes::buttons::{Button, in_border};
+use crate::ui::panes::{
+    Titles, border, buttons, inside, over, overlay, overlay_scroll_bar, queue, title,
+};
 use crate::ui::text::{grouped, line, octets, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

@@ -7,10 +7,8 @@ use ratatui::style::Style;
 
 use crate::console::action::{Action, SettingName};
 use crate::console::setting;
-use crate::console::state::servers::{PopupRow, Server};
+use crate::console::state::servers::{Condition, Idle, PopupRow, RelayPolicy, Server};
 use crate::console::state::{Overlay, State};
-use crate::servers::settings::{Idle, RelayPolicy};
-use crate::servers::supervisor::Condition;
 use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put};

@@ -6,12 +6,12 @@ use ratatui::style::Style;
 
 use crate::console::action::Action;
 use crate::console::state::State;
-use crate::console::state::servers::Server;
-use crate::servers::supervisor::Condition;
+use crate::console::state::servers::{Condition, Server};
 use crate::store::overview::RecipientState;
 use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;
-use crate::ui::text::{self, columns, grouped, put, put_right};
+use crate::ui::text;
+use crate::ui::text::{columns, grouped, put, put_right};
 use crate::ui::theme::Theme;
 
 /// From this width on there is room for whole words.

@@ -12,7 +12,7 @@ use ratatui::style::Color;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::console::action::{Action, Answer, Command, Deed, Direction, Field, Request, Step};
+use crate::console::action::{Action, Answer, Command, Deed, Direction, Field, Step};
 use crate::console::keys;
 use crate::console::state::relay::Story;
 use crate::console::state::row::Row;
@@ -24,6 +24,7 @@ use crate::console::state::{Clock, Palette};
 use crate::mailroom::{Message, MessageKey, News, QueuedWish, Wish};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, Pick};
+use crate::relay::postmaster::Request;
 use crate::relay::progress::{Attempt, Live, Sent, Tally};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
@@ -1250,8 +1251,8 @@ fn a_command_is_typed_completed_and_mended() {
 fn a_server_is_stopped_from_its_popup_after_a_question() {
     let screen = Screen::of(typical()).press(&["S"]).shows("Settings").press(&["⏎"]);
     let screen = screen.shows("Stop the smtp server?").press(&["y"]);
-    let what = crate::console::action::Change::Stop;
-    let order = crate::console::action::ServerOrder { service: Service::Smtp, what };
+    let what = crate::servers::supervisor::Change::Stop;
+    let order = crate::servers::supervisor::ServerOrder { service: Service::Smtp, what };
     assert_eq!(screen.commands, [Command::Server(order)]);
 }
 

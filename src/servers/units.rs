@@ -1,0 +1,106 @@
+//! Numbers of octets and networks, as users write them in options, settings and forms.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// A number of octets: `1048576`, `64M`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
+            "" => 1,
+            "k" | "K" => 1 << 10,
+            "m" | "M" => 1 << 20,
+            "g" | "G" => 1 << 30,
+            _ => return Err("write a number, and K, M or G behind it if you like".into()),
+        };
+        let number: u64 = digits.parse().map_err(|_| "write a number such as 64M".to_owned())?;
+        number.checked_mul(unit).map(Self).ok_or_else(|| "that is more than fits".into())
+    }
+}
+
+impl TryFrom<toml::Value> for Size {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::Integer(octets) => u64::try_from(octets).map(Self).ok(),
+            toml::Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+        .ok_or_else(|| "write a number of octets such as 1000000, or \"64M\"".to_owned())
+    }
+}
+
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| "write an address or a network such as 192.0.2.0/24".into())
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A number of octets as it is typed: `64M`, `1000`.
+#[must_use]
+pub fn in_units(octets: u64) -> String {
+    let units = [(30, "G"), (20, "M"), (10, "K")];
+    let whole = units.into_iter().find(|&(bits, _)| octets.trailing_zeros() >= bits && octets > 0);
+    match whole {
+        Some((bits, unit)) => format!("{}{unit}", octets >> bits),
+        None => octets.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let octets = |text: &str| text.parse::<Size>().map(|size| size.0);
+        assert_eq!(octets("1048576"), Ok(1 << 20));
+        assert_eq!(octets("64M"), Ok(64 << 20));
+        assert_eq!(octets("1k"), Ok(1_024));
+        for text in ["", "M", "1T", "-1", "1.5M", "99999999999G"] {
+            assert!(octets(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn octets_are_written_in_the_largest_unit_that_is_whole() {
+        let cases =
+            [(0, "0"), (1_000, "1000"), (1 << 10, "1K"), (64 << 20, "64M"), (3 << 30, "3G")];
+        for (octets, text) in cases {
+            assert_eq!(in_units(octets), text);
+        }
+    }
+
+    #[test]
+    fn a_single_address_is_a_network() {
+        assert_eq!("192.0.2.1".parse::<Network>().unwrap().0.to_string(), "192.0.2.1/32");
+        assert_eq!("::1".parse::<Network>().unwrap().0.to_string(), "::1/128");
+    }
+}

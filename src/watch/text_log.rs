@@ -1,0 +1,303 @@
+//! What the transcript shows of a message text under way. Knows neither where the text is stored nor
+//! what it says.
+
+use std::iter;
+
+use crate::watch::connection_log::Presence;
+use crate::watch::event::{KeptLine, Kind, Side};
+use crate::wire::line::{LINE_OCTETS, Line, LineBuffer, OVERLONG_KEPT};
+
+/// Lines of a text that watchers are told of at once: so that a piece of a long text does not make
+/// them, and whoever else has something to say, wait for each other at every line.
+const TOLD_AT_ONCE: usize = 64;
+
+/// What the transcript is told of one message text: how long it was, and all its lines where
+/// anybody wants them.
+#[derive(Debug)]
+pub struct TextLog {
+    side: Side,
+    form: Form,
+    octets: u64,
+    /// The lines, where anybody wants them.
+    lines: Option<LineBuffer>,
+    /// The line that ended a received text.
+    dot: Option<KeptLine>,
+}
+
+/// What the lines that come are.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// Lines of the text. A dot is stuffed before those that begin with one.
+    Text,
+    /// As they were on the wire, the one that ends the text among them.
+    Wire,
+}
+
+impl TextLog {
+    /// The log of a text that we send, as `side`.
+    #[must_use]
+    pub fn sent(side: Side, presence: &Presence) -> Self {
+        Self::new(side, Form::Text, presence)
+    }
+
+    /// The log of a text that a client sends to us.
+    #[must_use]
+    pub fn received(presence: &Presence) -> Self {
+        Self::new(Side::Client, Form::Wire, presence)
+    }
+
+    fn new(side: Side, form: Form, presence: &Presence) -> Self {
+        // One octet more than a line of the text may have: on the wire there may be a dot.
+        let lines = presence.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
+        Self { side, form, octets: 0, lines, dot: None }
+    }
+
+    /// Takes note of a piece of a text that is sent, without its dot stuffing.
+    pub fn push(&mut self, piece: &[u8], presence: &Presence) {
+        self.count(piece);
+        if let Some(lines) = &mut self.lines {
+            lines.extend(piece);
+            self.tell_lines(presence);
+        }
+    }
+
+    /// Counts the octets of a piece, without its dot stuffing.
+    pub const fn count(&mut self, piece: &[u8]) {
+        self.octets = self.octets.saturating_add(piece.len() as u64);
+    }
+
+    /// Shows the next `octets` of a text that is received: those that `input` holds first, as they
+    /// came. Counts nothing.
+    pub fn show(&mut self, input: &LineBuffer, octets: usize, presence: &Presence) {
+        if let Some(lines) = &mut self.lines {
+            lines.extend_from(input, octets);
+            self.tell_lines(presence);
+        }
+    }
+
+    /// Says that the text has ended with its lone dot, and how long it was.
+    pub fn end(self, presence: &Presence) {
+        if let Some(lines) = self.lines.filter(|lines| !lines.is_empty()) {
+            let kept = self.form.kept(lines.unread(), lines.unread().len() as u64);
+            presence.tell(|| Kind::TextLine(self.side, kept));
+        }
+        presence.tell(|| Kind::Text { octets: self.octets });
+        presence.tell(|| Kind::Line(self.side, self.dot.unwrap_or_else(|| KeptLine::new(b"."))));
+    }
+
+    fn tell_lines(&mut self, presence: &Presence) {
+        let mut lines = iter::from_fn(|| self.next_line()).fuse().peekable();
+        while lines.peek().is_some() {
+            presence.tell_all(lines.by_ref().take(TOLD_AT_ONCE));
+        }
+    }
+
+    /// The next line of the text that has come whole.
+    fn next_line(&mut self) -> Option<Kind> {
+        let (line, reads) = self.lines.as_mut()?.next_line_and_reads()?;
+        if let (Form::Wire, Line::Whole(b".")) = (self.form, &line) {
+            self.dot = Some(KeptLine::arrived(&line, reads));
+            return None;
+        }
+        let kept = self.form.kept(line.beginning(), line.octets()).with_reads(reads);
+        Some(Kind::TextLine(self.side, kept))
+    }
+}
+
+impl Form {
+    /// A line of the text, of which `beginning` has been kept.
+    fn kept(self, beginning: &[u8], octets: u64) -> KeptLine {
+        match (self, beginning) {
+            (Self::Wire, [b'.', text @ ..]) => text_line(text, octets - 1).stuffed(),
+            (Self::Text, [b'.', ..]) => text_line(beginning, octets).stuffed(),
+            _ => text_line(beginning, octets),
+        }
+    }
+}
+
+/// Of a line over the limit, as much is shown as of any other.
+fn text_line(beginning: &[u8], octets: u64) -> KeptLine {
+    let most = if octets > LINE_OCTETS as u64 { OVERLONG_KEPT } else { LINE_OCTETS };
+    KeptLine::beginning(beginning.get(..most).unwrap_or(beginning), octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::event::{
+        ConnectionName, Event, Observer, Passwords, Service, Transcript, transcript_line, wire_line,
+    };
+    use crate::wire::display::DisplayText;
+    use crate::wire::dot::Unstuffer;
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    /// Keeps what happens, and wants all of it.
+    #[derive(Default)]
+    struct Watcher(Mutex<Vec<Event>>);
+
+    impl Observer for Watcher {
+        fn observe(&self, event: Event) {
+            self.0.lock().unwrap().push(event);
+        }
+
+        fn wants_text(&self) -> bool {
+            true
+        }
+
+        fn wants_reads(&self) -> bool {
+            true
+        }
+    }
+
+    /// What makes a line of an event.
+    type View = fn(&Event, Passwords) -> DisplayText;
+
+    impl Watcher {
+        fn lines(&self, view: View) -> Vec<String> {
+            let said = |event: &Event| {
+                let line = view(event, Passwords::Shown).into_string();
+                line.strip_prefix("[7] ").map(str::to_owned)
+            };
+            self.0.lock().unwrap().iter().filter_map(said).collect()
+        }
+    }
+
+    fn watched() -> (Arc<Watcher>, Presence) {
+        let watcher = Arc::new(Watcher::default());
+        let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let transcript = Transcript::to(Arc::clone(&watcher) as _);
+        let presence = Presence::opened(name, peer, transcript, None);
+        watcher.0.lock().unwrap().clear();
+        (watcher, presence)
+    }
+
+    /// The lines of a text that these reads bring.
+    fn received(reads: &[&[u8]], view: View) -> Vec<String> {
+        let (watcher, presence) = watched();
+        let mut log = TextLog::received(&presence);
+        let mut unstuffer = Unstuffer::default();
+        let mut input = LineBuffer::new(LINE_OCTETS);
+        for read in reads {
+            input.extend(read);
+            presence.read_ended(&mut input);
+            let used = unstuffer.push(input.unread(), |text| log.count(text));
+            let taken = used.unwrap_or(input.unread().len());
+            log.show(&input, taken, &presence);
+            input.consume(taken);
+            if used.is_some() {
+                log.end(&presence);
+                break;
+            }
+        }
+        watcher.lines(view)
+    }
+
+    /// The lines of a text that is sent in these pieces.
+    fn sent(pieces: &[&[u8]], view: View) -> Vec<String> {
+        let (watcher, presence) = watched();
+        let mut log = TextLog::sent(Side::Server, &presence);
+        for piece in pieces {
+            log.push(piece, &presence);
+        }
+        log.end(&presence);
+        watcher.lines(view)
+    }
+
+    #[test]
+    fn text_lines_show_the_dots_that_were_stuffed() {
+        let reads: [&[u8]; 1] = [b"..\r\n..a\r\nb.\r\n.\r\n"];
+        let octets = ".. 11 octets of message text";
+        let wire = ["C: ..␍␊", "C: ..a␍␊", "C: b.␍␊", octets, "C: .␍␊┊"];
+        assert_eq!(received(&reads, wire_line), wire);
+        assert_eq!(received(&reads, transcript_line), ["C: .", "C: .a", "C: b.", octets, "C: ."]);
+    }
+
+    #[test]
+    fn a_dot_that_a_client_did_not_stuff_is_seen_on_the_wire_and_missing_in_the_text() {
+        let reads: [&[u8]; 1] = [b".foo\r\n.\r\n"];
+        let octets = ".. 5 octets of message text";
+        assert_eq!(received(&reads, wire_line), ["C: .foo␍␊", octets, "C: .␍␊┊"]);
+        assert_eq!(received(&reads, transcript_line), ["C: foo", octets, "C: ."]);
+    }
+
+    #[test]
+    fn text_lines_show_where_reads_ended() {
+        let reads: [&[u8]; 4] = [b"Sub", b"ject: x\r\n\r\n.", b".a\r", b"\n.\r\n"];
+        assert_eq!(
+            received(&reads, wire_line),
+            ["C: Sub┊ject: x␍␊", "C: ␍␊", "C: .┊.a␍┊␊", ".. 18 octets of message text", "C: .␍␊┊"]
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_text_may_come_octet_by_octet() {
+        let reads: [&[u8]; 6] = [b"a", b"\r", b"\n", b".", b"\r", b"\nQUIT\r\n"];
+        let octets = ".. 3 octets of message text";
+        assert_eq!(received(&reads, wire_line), ["C: a┊␍┊␊┊", octets, "C: .┊␍┊␊"]);
+        assert_eq!(received(&[b".\r", b"\n"], wire_line)[1..], ["C: .␍┊␊┊"]);
+    }
+
+    #[test]
+    fn only_crlf_ends_a_line_of_text() {
+        let reads: [&[u8]; 1] = [b"a\n.\n\r.\r\n.\r\n"];
+        assert_eq!(received(&reads, wire_line)[0], "C: a␊.␊␍.␍␊");
+    }
+
+    #[test]
+    fn text_that_we_send_shows_the_dots_that_we_stuff_and_no_reads() {
+        let pieces: [&[u8]; 3] = [b".\r\na", b"\r\n.", b".b\r\n"];
+        let octets = ".. 11 octets of message text";
+        let wire = ["S: ..␍␊", "S: a␍␊", "S: ...b␍␊", octets, "S: .␍␊"];
+        assert_eq!(sent(&pieces, wire_line), wire);
+        assert_eq!(sent(&pieces, transcript_line), ["S: .", "S: a", "S: ..b", octets, "S: ."]);
+    }
+
+    /// What the transcript says of a text, made from the text itself.
+    fn lines_of_the_text(wire: &[u8]) -> Vec<String> {
+        let mut lines = LineBuffer::new(LINE_OCTETS);
+        let mut octets = 0;
+        let ended = Unstuffer::default().push(wire, |text| {
+            octets += text.len();
+            lines.extend(text);
+        });
+        let mut said = Vec::new();
+        while let Some(line) = lines.next_line() {
+            let kept = match line {
+                Line::Whole(line) => KeptLine::new(line),
+                Line::Overlong { beginning, octets } => {
+                    KeptLine::beginning(&beginning[..OVERLONG_KEPT], octets)
+                }
+            };
+            said.push(format!("C: {}", kept.shown()));
+        }
+        if ended.is_some() {
+            said.extend([format!(".. {octets} octets of message text"), "C: .".to_owned()]);
+        }
+        said
+    }
+
+    proptest! {
+        #[test]
+        fn the_transcript_of_a_text_is_the_same_for_every_cut(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "a".to_owned(), ".".to_owned(), "\r\n".to_owned(), "\r".to_owned(),
+                    "\n".to_owned(), "日".repeat(1_365), "日".repeat(400),
+                ]),
+                0..40,
+            ),
+            cuts in prop::collection::vec(0usize..10_000, 0..20),
+        ) {
+            let wire = parts.concat().into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(wire.len())).collect();
+            cuts.extend([0, wire.len()]);
+            cuts.sort_unstable();
+            cuts.dedup();
+            let reads: Vec<&[u8]> = cuts.windows(2).map(|w| &wire[w[0]..w[1]]).collect();
+            prop_assert_eq!(received(&reads, transcript_line), lines_of_the_text(&wire));
+        }
+    }
+}
