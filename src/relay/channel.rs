@@ -7,7 +7,6 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use crate::relay::reply::{LONGEST_LINE, Manner, Reply, ReplyReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
+use crate::servers::stream::Stream;
 use crate::watch::connection_log::Presence;
 use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
@@ -28,14 +28,9 @@ const READ: usize = 4_096;
 /// stop: giving up means a second copy of the message.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// TCP or TLS.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// A connection, as long as it lasts.
 pub struct Channel {
-    stream: Box<dyn Stream>,
+    stream: Stream,
     arrived: LineBuffer,
     replies: ReplyReader,
     timeouts: Timeouts,
@@ -53,7 +48,7 @@ impl Channel {
         presence: Presence,
     ) -> Self {
         Self {
-            stream: Box::new(stream),
+            stream: stream.into(),
             arrived: LineBuffer::new(LONGEST_LINE),
             replies: ReplyReader::default(),
             timeouts,
@@ -76,10 +71,7 @@ impl Channel {
     /// Sends octets that have been shown already, or that nobody is shown.
     pub async fn write(&mut self, wire: &[u8]) -> Result<(), Trouble> {
         let stream = &mut self.stream;
-        let work = async {
-            stream.write_all(wire).await.map_err(lost)?;
-            stream.flush().await.map_err(lost)
-        };
+        let work = async { stream.write_all(wire).await.map_err(lost) };
         let limit = self.timeouts.block;
         let stopped = stopped(&self.stop, &self.presence, Duration::ZERO);
         let written = within(limit, stopped, work).await;
@@ -115,7 +107,7 @@ impl Channel {
         if !self.arrived.is_empty() {
             return Err(Trouble::Injected);
         }
-        let plain = mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let plain = mem::take(&mut self.stream).into_io();
         let work = async {
             let secured = tls.shake_hands(proof, host, address.ip(), plain).await;
             secured.map_err(Trouble::Handshake)
@@ -124,7 +116,7 @@ impl Channel {
         let stopped = stopped(&self.stop, &self.presence, Duration::ZERO);
         let secured = within(limit, stopped, work).await;
         let no_answer = || Err(Trouble::Handshake("no answer".to_owned()));
-        self.stream = Box::new(secured.unwrap_or_else(no_answer)?);
+        self.stream = secured.unwrap_or_else(no_answer)?.into();
         self.presence.tell(|| Kind::Note("TLS from here on".to_owned()));
         Ok(())
     }
@@ -137,7 +129,7 @@ impl Channel {
 }
 
 async fn read_reply(
-    stream: &mut Box<dyn Stream>,
+    stream: &mut Stream,
     arrived: &mut LineBuffer,
     replies: &mut ReplyReader,
     presence: &Presence,
@@ -146,7 +138,7 @@ async fn read_reply(
         if let Some(reply) = next_reply(arrived, replies, presence)? {
             return Ok(reply);
         }
-        let octets = stream.read_buf(arrived.space(READ)).await.map_err(lost)?;
+        let octets = stream.read_into(arrived, READ).await.map_err(lost)?;
         if octets == 0 {
             return Err(Trouble::Closed);
         }

@@ -1,77 +1,24 @@
 //! The transmission channel of one connection: waiting for input, replies gathered and sent,
 //! the orderly end. Knows limits and watchers; knows no protocol.
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::net::TcpStream;
+use memchr::memmem;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
-    SPARE_OCTETS, WRITE_STALL,
+    WRITE_STALL,
 };
 use crate::servers::session::{Farewell, Reply};
+use crate::servers::stream::{Stream, release};
 use crate::watch::connection_log::Presence;
 use crate::watch::event::Side;
 use crate::wire::line::LineBuffer;
-
-/// A stream of bytes both ways.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Waits for input and appends it to `input`; returns how many octets came, 0 at the end.
-    fn read_into(
-        &mut self,
-        input: &mut LineBuffer,
-        octets: usize,
-    ) -> impl Future<Output = io::Result<usize>> + Send {
-        async move { self.read_buf(input.space(octets)).await }
-    }
-}
-
-impl Stream for TcpStream {
-    /// Waits without a buffer, so that ten thousand idle connections hold none.
-    async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
-        loop {
-            poll_fn(|context| self.poll_read_ready(context)).await?;
-            input.adopt(SPARE.take());
-            if let Poll::Ready(read) = once(self.read_buf(input.space(octets))).await {
-                return read;
-            }
-            // It was not ready after all.
-            release(input);
-        }
-    }
-}
-
-thread_local! {
-    /// What the last connection of this thread to fall silent has given back, for the next one
-    /// that hears something: to allocate for each command costs more than to parse it.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Gives a buffer's memory back while the peer is silent.
-fn release(input: &mut LineBuffer) {
-    let memory = input.release();
-    if (1..=SPARE_OCTETS).contains(&memory.capacity()) {
-        SPARE.set(memory);
-    }
-}
-
-/// What the future comes to if it need not be waited for.
-async fn once<F: Future>(future: F) -> Poll<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-}
-
-/// Pipes in memory, for tests.
-impl Stream for DuplexStream {}
 
 /// Why a conversation has ended.
 #[derive(Debug)]
@@ -123,13 +70,22 @@ pub struct Place {
     pub descriptor: Option<OwnedSemaphorePermit>,
 }
 
+/// What passes the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Whole lines: a reply, or one of the lines that follow it.
+    Lines,
+    /// A piece of message text, which the transcript shows in its own way.
+    Text,
+}
+
 /// One connection.
 #[derive(Debug)]
-pub struct Channel<T> {
+pub struct Channel {
     // First, so that it is dropped first: the descriptor is free for the next connection only
     // after this one has been said to be closed.
     presence: Presence,
-    stream: T,
+    stream: Stream,
     /// Given back when the connection is gone.
     _place: Place,
     /// What has been said and not yet sent.
@@ -139,11 +95,11 @@ pub struct Channel<T> {
     deadline: Option<Instant>,
 }
 
-impl<T: Stream> Channel<T> {
+impl Channel {
     /// A channel over `stream`; `ending` is cancelled when the servers shut down.
     #[must_use]
     pub const fn new(
-        stream: T,
+        stream: Stream,
         presence: Presence,
         place: Place,
         ending: CancellationToken,
@@ -180,30 +136,41 @@ impl<T: Stream> Channel<T> {
 
     /// Says a reply. It is sent before the next wait for input, with all others said by then, so
     /// that the replies to pipelined commands leave in one packet.
-    pub fn say(&mut self, reply: &Reply) {
-        self.say_line(|line| line.extend_from_slice(reply.bytes()));
+    pub async fn say(&mut self, reply: &Reply) -> Result<(), End> {
+        self.say_line(|line| line.extend_from_slice(reply.bytes())).await
     }
 
-    /// Says the line that `write` appends.
-    pub fn say_line(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Says the line that `write` appends: one of the many of a listing, or a whole reply.
+    pub async fn say_line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let from = self.replies.len();
         write(&mut self.replies);
-        let line = self.replies.get(from..).unwrap_or_default();
-        self.presence.line(Side::Server, line);
         self.replies.extend_from_slice(b"\r\n");
+        self.pass(from, Part::Lines).await
     }
 
-    /// Where message text goes, which the transcript does not show as lines of ours.
-    pub const fn text(&mut self) -> &mut Vec<u8> {
-        &mut self.replies
+    /// Says the piece of message text that `write` appends, dot-stuffed.
+    pub async fn say_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
+        let from = self.replies.len();
+        write(&mut self.replies);
+        self.pass(from, Part::Text).await
     }
 
-    /// Waits for the peer to take some, if much is waiting for it.
-    pub async fn make_room(&mut self) -> Result<(), End> {
+    /// The gate. Everything that the server says passes it, from `from` on in what waits to be
+    /// sent, in order and before any of it is sent: whatever is to delay, change or break what a
+    /// server says does so here, for all protocols. Tells the observers of lines, and waits for
+    /// the peer to take some if much waits for it.
+    async fn pass(&mut self, from: usize, part: Part) -> Result<(), End> {
+        if part == Part::Lines && self.presence.is_observed() {
+            for line in lines(self.replies.get(from..).unwrap_or_default()) {
+                self.presence.line(Side::Server, line);
+            }
+        }
         if self.replies.len() < REPLIES_OCTETS {
             return Ok(());
         }
-        self.flush().await
+        // Boxed, because every idle connection would keep room for it at each place where a reply
+        // is said.
+        Box::pin(self.flush()).await
     }
 
     /// Sends all that has been said.
@@ -260,10 +227,21 @@ impl<T: Stream> Channel<T> {
             return;
         }
         tokio::select! {
-            () = drain(&mut self.stream) => {}
+            () = self.stream.drain(READ_OCTETS) => {}
             () = linger(&self.ending) => {}
         }
     }
+}
+
+/// The lines of what has been said, without their CRLF.
+fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memmem::find_iter(said, b"\r\n");
+    let mut from = 0;
+    ends.map(move |end| {
+        let line = said.get(from..end).unwrap_or_default();
+        from = end + 2;
+        line
+    })
 }
 
 /// Ends when the peer has had its time to take something.
@@ -286,10 +264,52 @@ async fn linger(ending: &CancellationToken) {
     }
 }
 
-/// Reads what still comes, and forgets it, until the peer has closed its side.
-async fn drain<T: Stream>(stream: &mut T) {
-    let mut ignored = Vec::with_capacity(READ_OCTETS);
-    while let Ok(1..) = stream.read_buf(&mut ignored).await {
-        ignored.clear();
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+    use crate::watch::event::{
+        ConnectionName, Event, Observer, Passwords, Service, Transcript, transcript_line,
+    };
+
+    /// Keeps the transcript.
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<String>>);
+
+    impl Observer for Lines {
+        fn observe(&self, event: Event) {
+            let line = transcript_line(&event, Passwords::Shown).into_string();
+            self.0.lock().unwrap().push(line);
+        }
+
+        fn wants_text(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_of_several_lines_leaves_whole_and_is_told_line_by_line() {
+        let (ours, mut theirs) = duplex(1_000);
+        let lines = Arc::new(Lines::default());
+        let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let presence = Presence::opened(name, peer, Transcript::to(Arc::clone(&lines) as _), None);
+        let place = Place::default();
+        let mut channel = Channel::new(ours.into(), presence, place, CancellationToken::new());
+        let hello = Reply::of_lines(&[b"250-localhost", b"250-SIZE 1000", b"250 \r8BITMIME"]);
+        channel.say(&hello).await.unwrap();
+        channel.say(&Reply::fixed("250 OK")).await.unwrap();
+        channel.flush().await.unwrap();
+        drop(channel);
+        let mut wire = String::new();
+        theirs.read_to_string(&mut wire).await.unwrap();
+        assert_eq!(wire, "250-localhost\r\n250-SIZE 1000\r\n250 \r8BITMIME\r\n250 OK\r\n");
+        let told = lines.0.lock().unwrap().clone();
+        let said: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("[7] S: ")).collect();
+        assert_eq!(said, ["250-localhost", "250-SIZE 1000", "250 \\x0d8BITMIME", "250 OK"]);
     }
 }

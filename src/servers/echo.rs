@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
 use crate::servers::serve::Service;
 use crate::servers::session::{Farewell, Reply, Session, Step};
@@ -36,6 +36,11 @@ impl EchoSession {
 impl Session for EchoSession {
     type Effect = Infallible;
     type Outcome = Infallible;
+
+    fn verb(line: &[u8]) -> Option<&'static str> {
+        let keyword = line.split(|&byte| byte == b' ').next()?;
+        ["ECHO", "QUIT"].into_iter().find(|verb| keyword.eq_ignore_ascii_case(verb.as_bytes()))
+    }
 
     fn greeting(&self) -> Reply {
         format!("+OK Server ready (Author: {})", self.author).into()
@@ -93,11 +98,7 @@ impl Service for EchoService {
     type Effect = Infallible;
     type Outcome = Infallible;
 
-    async fn perform<T: Stream>(
-        &mut self,
-        effect: Infallible,
-        _: &mut Channel<T>,
-    ) -> Result<Infallible, End> {
+    async fn perform(&mut self, effect: Infallible, _: &mut Channel) -> Result<Infallible, End> {
         match effect {}
     }
 }
@@ -138,6 +139,13 @@ mod tests {
         peer.send("Echo naïve \0").expect("+OK naïve \0");
         let step = peer.session.line(b"ECHO \xff\x80");
         assert_eq!(step, Step::Reply(b"+OK \xff\x80".to_vec().into()));
+    }
+
+    #[test]
+    fn a_verb_is_named_whatever_follows_it() {
+        let verb = EchoSession::verb;
+        assert_eq!((verb(b"echo  x"), verb(b"quit now")), (Some("ECHO"), Some("QUIT")));
+        assert_eq!((verb(b""), verb(b"ECHOX"), verb(b" ECHO")), (None, None, None));
     }
 
     #[test]

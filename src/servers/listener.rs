@@ -291,7 +291,7 @@ impl<S: Server> Listener<S> {
         peer: SocketAddr,
         connection: OwnedSemaphorePermit,
         descriptor: Option<OwnedSemaphorePermit>,
-    ) -> Channel<TcpStream> {
+    ) -> Channel {
         let shared = &self.shared;
         let name = ConnectionName {
             id: shared.ids.fetch_add(1, Relaxed),
@@ -302,7 +302,7 @@ impl<S: Server> Listener<S> {
         let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
         let place = Place { connection: Some(connection), descriptor };
         // A token of its own: ten thousand connections that wait on one would queue for its lock.
-        Channel::new(stream, presence, place, self.term.ending.child_token())
+        Channel::new(stream.into(), presence, place, self.term.ending.child_token())
     }
 }
 
@@ -329,7 +329,7 @@ mod tests {
         let presence = Presence::opened(name, peer, Transcript::off(), None);
         let (stream, _) = duplex(1);
         let ending = CancellationToken::new();
-        let channel = Channel::new(stream, presence, Place::default(), ending);
+        let channel = Channel::new(stream.into(), presence, Place::default(), ending);
         let (session, service) = server.open(peer);
         let settings = Settings::default();
         settings.set_idle(Idle::Unlimited);

@@ -10,6 +10,7 @@ pub mod serve;
 pub mod session;
 pub mod settings;
 pub mod smtp;
+pub mod stream;
 pub mod supervised;
 pub mod supervisor;
 pub mod text;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::channel::{Channel, End};
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
-use crate::servers::session::{Farewell, Session, Step};
+use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
 use crate::watch::connection_log::Presence;
 use crate::watch::event::{self, Kind, Side};
@@ -28,10 +28,10 @@ pub trait Service: Send {
 
     /// Carries out an effect to its end. What the effect itself has to say (a listing, a
     /// message) goes to `channel` as it comes, at the pace at which the peer takes it.
-    fn perform<T: Stream>(
+    fn perform(
         &mut self,
         effect: Self::Effect,
-        channel: &mut Channel<T>,
+        channel: &mut Channel,
     ) -> impl Future<Output = Result<Self::Outcome, End>> + Send;
 
     /// Takes the next piece of message text, without dot stuffing. Only SMTP's service gets any.
@@ -53,14 +53,13 @@ pub trait Service: Send {
 ///
 /// `settings` say how long the peer may be silent.
 // No async fn: its arguments would be kept twice, and ten thousand idle connections keep them.
-pub fn serve<T, S, V>(
-    channel: Channel<T>,
+pub fn serve<S, V>(
+    channel: Channel,
     session: S,
     service: V,
     settings: Arc<Settings>,
 ) -> impl Future<Output = ()> + Send
 where
-    T: Stream,
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
@@ -75,25 +74,30 @@ where
     };
     async move {
         let Err(end) = conversation.hold().await;
-        conversation.last_word(&end);
+        let last_word = conversation.last_word(&end);
+        let mut channel = conversation.channel;
         // What the session holds (a maildrop's lock) is let go before the peer is waited for.
         drop((conversation.session, conversation.service));
+        if let Some(reply) = last_word {
+            // A peer that does not take even this has nothing more to be told.
+            let _ = channel.say(&reply).await;
+        }
         if end.is_ours() {
-            conversation.channel.part().await;
+            channel.part().await;
         }
     }
 }
 
 /// Tells a peer that there are too many connections for it.
-pub async fn refuse<T: Stream, S: Session>(mut channel: Channel<T>, session: S) {
+pub async fn refuse<S: Session>(mut channel: Channel, session: S) {
     if let Some(reply) = session.farewell(Farewell::Busy) {
-        channel.say(&reply);
+        let _ = channel.say(&reply).await;
     }
     channel.part().await;
 }
 
-struct Conversation<T, S: Session, V> {
-    channel: Channel<T>,
+struct Conversation<S: Session, V> {
+    channel: Channel,
     session: S,
     service: V,
     input: LineBuffer,
@@ -123,14 +127,13 @@ impl<Effect> Incoming<Effect> {
     }
 }
 
-impl<T, S, V> Conversation<T, S, V>
+impl<S, V> Conversation<S, V>
 where
-    T: Stream,
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
     async fn hold(&mut self) -> Result<Infallible, End> {
-        self.channel.say(&self.session.greeting());
+        self.channel.say(&self.session.greeting()).await?;
         loop {
             // Whoever looks after a reply has come sees the state that it led to.
             self.channel.presence().changed(|| self.session.state());
@@ -169,7 +172,6 @@ where
         while let Some(step) = self.next_step() {
             self.follow(step).await?;
             self.idle.renew();
-            self.channel.make_room().await?;
         }
         if self.service.wants_spill() {
             self.service.spill().await;
@@ -221,13 +223,13 @@ where
     async fn follow(&mut self, mut step: Step<S::Effect>) -> Result<(), End> {
         loop {
             match step {
-                Step::Reply(reply) => self.channel.say(&reply),
+                Step::Reply(reply) => self.channel.say(&reply).await?,
                 Step::Close(reply) => {
-                    self.channel.say(&reply);
+                    self.channel.say(&reply).await?;
                     return Err(End::Said);
                 }
                 Step::Text(reply, then) => {
-                    self.channel.say(&reply);
+                    self.channel.say(&reply).await?;
                     self.channel.presence().text_begins();
                     self.mode = Mode::Text(Box::new(Incoming::new(then, self.channel.presence())));
                 }
@@ -242,14 +244,12 @@ where
         }
     }
 
-    /// Says why the conversation ends, to the watchers and to the peer.
-    fn last_word(&mut self, end: &End) {
+    /// Tells the watchers why the conversation ends; returns what the peer is told, if anything.
+    fn last_word(&self, end: &End) -> Option<Reply> {
         if let Some(note) = self.note(end) {
             self.channel.presence().tell(|| Kind::Note(note));
         }
-        if let Some(reply) = end.farewell().and_then(|why| self.session.farewell(why)) {
-            self.channel.say(&reply);
-        }
+        end.farewell().and_then(|why| self.session.farewell(why))
     }
 
     /// Why the connection ends, where what was said does not tell.

@@ -10,6 +10,11 @@ pub trait Session: Send {
     /// How that went.
     type Outcome: Send;
 
+    /// The command that a line gives, in capitals and without its arguments, if it is one that
+    /// this protocol knows. Changes nothing, so that anything that concerns one command (a fault
+    /// in its reply, a count of it) can ask before the session judges the line.
+    fn verb(line: &[u8]) -> Option<&'static str>;
+
     /// What is said first.
     fn greeting(&self) -> Reply;
 
@@ -57,7 +62,7 @@ pub enum Farewell {
     Operator,
 }
 
-/// One reply line, without its CRLF.
+/// A reply: one line or several, without the last CRLF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply(Cow<'static, [u8]>);
 
@@ -68,7 +73,13 @@ impl Reply {
         Self(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// The octets of the line.
+    /// A reply of these lines, each without its CRLF.
+    #[must_use]
+    pub fn of_lines(lines: &[&[u8]]) -> Self {
+        Self(Cow::Owned(lines.join(&b"\r\n"[..])))
+    }
+
+    /// The octets, with a CRLF between lines and none behind the last.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::channel::{Channel, End};
 use crate::watch::event::Side;
 use crate::watch::text_log::TextLog;
 use crate::wire::dot::Stuffer;
@@ -18,20 +18,16 @@ pub trait TextSource: Send {
 }
 
 /// Sends a message's text, dot-stuffed, and the lone dot that ends it (RFC 1939 section 3).
-pub async fn send<T: Stream>(
-    source: &mut impl TextSource,
-    channel: &mut Channel<T>,
-) -> Result<(), End> {
+pub async fn send(source: &mut impl TextSource, channel: &mut Channel) -> Result<(), End> {
     let mut stuffer = Stuffer::default();
     let mut log = TextLog::sent(Side::Server, channel.presence());
     let mut piece = Vec::new();
     while source.next_piece(&mut piece).await.map_err(End::Torn)? {
         log.push(&piece, channel.presence());
-        stuffer.push(&piece, channel.text());
+        channel.say_text(|wire| stuffer.push(&piece, wire)).await?;
         piece.clear();
-        channel.make_room().await?;
     }
-    stuffer.finish(channel.text());
+    channel.say_text(|wire| stuffer.finish(wire)).await?;
     log.end(channel.presence());
     Ok(())
 }

@@ -50,6 +50,12 @@ impl Presence {
         self.name.service
     }
 
+    /// Whether what happens is told to an observer.
+    #[must_use]
+    pub const fn is_observed(&self) -> bool {
+        self.transcript.is_on()
+    }
+
     /// Tells the transcript, if anybody observes.
     pub fn tell(&self, kind: impl FnOnce() -> Kind) {
         self.transcript.tell(self.name, kind);

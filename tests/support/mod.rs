@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailconsole::servers::channel::{Channel, Place, Stream};
+use mailconsole::servers::channel::{Channel, Place};
 use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::serve::serve;
@@ -165,20 +165,20 @@ fn held<S: Server>(view: View, server: &S, settings: &Arc<Settings>) -> Held {
     let recorder = Arc::new(Recorder { view, ..Recorder::default() });
     let ending = CancellationToken::new();
     let transcript = Transcript::to(Arc::clone(&recorder) as _);
-    let channel = channel::<S, _>(theirs, transcript, &ending);
+    let channel = channel::<S>(theirs, transcript, &ending);
     let (session, service) = server.open(stranger());
     let ended = tokio::spawn(serve(channel, session, service, Arc::clone(settings)));
     Held { peer: Peer { stream: ours }, ending, recorder, ended }
 }
 
-fn channel<S: Server, T: Stream>(
-    stream: T,
+fn channel<S: Server>(
+    stream: DuplexStream,
     transcript: Transcript,
     ending: &CancellationToken,
-) -> Channel<T> {
+) -> Channel {
     let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
     let presence = Presence::opened(name, stranger(), transcript, None);
-    Channel::new(stream, presence, Place::default(), ending.clone())
+    Channel::new(stream.into(), presence, Place::default(), ending.clone())
 }
 
 fn stranger() -> SocketAddr {

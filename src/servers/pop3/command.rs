@@ -54,7 +54,7 @@ type Argument<'a> = Option<&'a [u8]>;
 /// What is made of a keyword's argument.
 type Parse = fn(Argument<'_>) -> Result<Command, Refusal>;
 
-const KEYWORDS: [(&str, Parse); 10] = [
+static KEYWORDS: [(&str, Parse); 10] = [
     ("RETR", |argument| Ok(Command::Retr(number(argument)?))),
     ("DELE", |argument| Ok(Command::Dele(number(argument)?))),
     ("LIST", |argument| Ok(Command::List(number_if_any(argument)?))),
@@ -70,14 +70,23 @@ const KEYWORDS: [(&str, Parse); 10] = [
 impl Command {
     /// Parses a line, given without its CRLF.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let blank = line.iter().position(|&byte| byte == b' ');
-        let (keyword, rest) = line.split_at(blank.unwrap_or(line.len()));
-        let (_, parse) = KEYWORDS
-            .iter()
-            .find(|(known, _)| keyword.eq_ignore_ascii_case(known.as_bytes()))
-            .ok_or(Refusal::NotSupported)?;
-        parse(rest.get(1..))
+        let (&(_, parse), argument) = split(line).ok_or(Refusal::NotSupported)?;
+        parse(argument)
     }
+}
+
+/// The keyword of a line, if it is one of this server's.
+#[must_use]
+pub fn keyword(line: &[u8]) -> Option<&'static str> {
+    split(line).map(|(&(keyword, _), _)| keyword)
+}
+
+/// The row of the line's keyword, and the argument behind it.
+fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), Argument<'_>)> {
+    let blank = line.iter().position(|&byte| byte == b' ');
+    let (keyword, rest) = line.split_at(blank.unwrap_or(line.len()));
+    let row = KEYWORDS.iter().find(|(known, _)| keyword.eq_ignore_ascii_case(known.as_bytes()))?;
+    Some((row, rest.get(1..)))
 }
 
 impl MessageNumber {
@@ -163,6 +172,12 @@ mod tests {
         for line in lines {
             assert_eq!(Command::parse(line.as_bytes()), Err(refusal), "{line}");
         }
+    }
+
+    #[test]
+    fn a_keyword_is_named_whatever_follows_it() {
+        assert_eq!((keyword(b"retr x"), keyword(b"PASS")), (Some("RETR"), Some("PASS")));
+        assert_eq!((keyword(b""), keyword(b"TOP 1 0"), keyword(b" QUIT")), (None, None, None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
 use crate::servers::pop3::guesses::{Guess, Guesses, TooMany};
 use crate::servers::pop3::maildrop::{Message, Remaining};
@@ -73,11 +73,11 @@ pub struct Pop3Service {
 
 impl Pop3Service {
     /// The user is looked up whether or not the password is right: both refusals take as long.
-    async fn login<T: Stream>(
+    async fn login(
         &mut self,
         user: &str,
         password: &[u8],
-        channel: &mut Channel<T>,
+        channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
         let user = self.directory.mailbox_of(user, &self.domain);
         let user = user.filter(|_| password == self.password.as_bytes());
@@ -107,11 +107,11 @@ impl Pop3Service {
         self.maildrop.as_ref().ok_or(NotDone::Unreadable(ReadError::Missing))
     }
 
-    async fn unique_ids<T: Stream>(
+    async fn unique_ids(
         &self,
         status: &Reply,
         messages: Remaining,
-        channel: &mut Channel<T>,
+        channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
         let ids = channel.unless_ending(self.maildrop()?.unique_ids()).await??;
         let line = |message: Message, line: &mut Vec<u8>| {
@@ -122,24 +122,20 @@ impl Pop3Service {
         list(status, messages, line, channel).await
     }
 
-    async fn unique_id<T: Stream>(
-        &self,
-        index: usize,
-        channel: &mut Channel<T>,
-    ) -> Result<Outcome, NotDone> {
+    async fn unique_id(&self, index: usize, channel: &mut Channel) -> Result<Outcome, NotDone> {
         let id = channel.unless_ending(self.maildrop()?.unique_id(index)).await??;
-        channel.say(&format!("+OK {} {id}", index + 1).into());
+        channel.say(&format!("+OK {} {id}", index + 1).into()).await?;
         Ok(Outcome::Said)
     }
 
-    async fn retrieve<T: Stream>(
+    async fn retrieve(
         &self,
         status: &Reply,
         index: usize,
-        channel: &mut Channel<T>,
+        channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
         let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
-        channel.say(status);
+        channel.say(status).await?;
         text::send(&mut message, channel).await?;
         channel.presence().carried(1);
         Ok(Outcome::Said)
@@ -152,11 +148,7 @@ impl Pop3Service {
         Ok(Outcome::Updated)
     }
 
-    async fn do_it<T: Stream>(
-        &mut self,
-        effect: Effect,
-        channel: &mut Channel<T>,
-    ) -> Result<Outcome, NotDone> {
+    async fn do_it(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, NotDone> {
         match effect {
             Effect::Login { user, password } => self.login(&user, &password, channel).await,
             Effect::List { status, messages } => list(&status, messages, list_line, channel).await,
@@ -174,11 +166,7 @@ impl Service for Pop3Service {
     type Effect = Effect;
     type Outcome = Outcome;
 
-    async fn perform<T: Stream>(
-        &mut self,
-        effect: Effect,
-        channel: &mut Channel<T>,
-    ) -> Result<Outcome, End> {
+    async fn perform(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, End> {
         // Boxed, because an idle session should not keep the room that the work needs.
         let (note, outcome) = match Box::pin(self.do_it(effect, channel)).await {
             Ok(outcome) => return Ok(outcome),
@@ -193,7 +181,7 @@ impl Service for Pop3Service {
 }
 
 /// Lets a client wait for the verdict on its password.
-async fn hold_back<T: Stream>(delay: Duration, channel: &mut Channel<T>) -> Result<(), End> {
+async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End> {
     if delay >= WORTH_TELLING {
         let words =
             || format!("the answer waits {:.1} s after wrong passwords", delay.as_secs_f64());
@@ -268,18 +256,17 @@ fn list_line(message: Message, line: &mut Vec<u8>) {
 }
 
 /// Says `status`, what `write` makes of each message, and the lone dot.
-async fn list<T: Stream>(
+async fn list(
     status: &Reply,
     messages: Remaining,
     write: impl Fn(Message, &mut Vec<u8>),
-    channel: &mut Channel<T>,
+    channel: &mut Channel,
 ) -> Result<Outcome, NotDone> {
-    channel.say(status);
+    channel.say(status).await?;
     for message in messages {
-        channel.say_line(|line| write(message, line));
-        channel.make_room().await?;
+        channel.say_line(|line| write(message, line)).await?;
     }
-    channel.say(&END);
+    channel.say(&END).await?;
     Ok(Outcome::Said)
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::servers::limits::LOGIN_FAILURES;
-use crate::servers::pop3::command::{Command, MessageNumber};
+use crate::servers::pop3::command::{self, Command, MessageNumber};
 use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
 use crate::servers::pop3::reply;
 use crate::servers::session::{Farewell, Reply, Session, Step};
@@ -215,6 +215,10 @@ fn summary(maildrop: &Maildrop) -> Reply {
 impl Session for Pop3Session {
     type Effect = Effect;
     type Outcome = Outcome;
+
+    fn verb(line: &[u8]) -> Option<&'static str> {
+        command::keyword(line)
+    }
 
     fn greeting(&self) -> Reply {
         format!("+OK POP3 ready [{}]", self.domain).into()

@@ -41,7 +41,7 @@ pub enum Refusal {
 type Parse = fn(&str) -> Result<Command, Refusal>;
 
 /// The verbs that are known, the most frequent ones first.
-const VERBS: [(&str, Parse); 17] = [
+static VERBS: [(&str, Parse); 17] = [
     ("MAIL", mail),
     ("RCPT", rcpt),
     ("DATA", |argument| without_argument(argument, Command::Data)),
@@ -65,15 +65,24 @@ const VERBS: [(&str, Parse); 17] = [
 impl Command {
     /// Parses a line, given without its CRLF.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let line = trim_end(line);
-        let blank = line.iter().position(|&byte| byte == b' ');
-        let (verb, argument) = line.split_at(blank.unwrap_or(line.len()));
-        let (_, parse) = VERBS
-            .iter()
-            .find(|(known, _)| verb.eq_ignore_ascii_case(known.as_bytes()))
-            .ok_or(Refusal::Unrecognized)?;
+        let (&(_, parse), argument) = split(line).ok_or(Refusal::Unrecognized)?;
         parse(printable(argument)?.trim_start_matches(' '))
     }
+}
+
+/// The verb of a line, if it is known here, also where the server does not offer it.
+#[must_use]
+pub fn verb(line: &[u8]) -> Option<&'static str> {
+    split(line).map(|(&(verb, _), _)| verb)
+}
+
+/// The row of the line's verb, and what stands behind the verb.
+fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), &[u8])> {
+    let line = trim_end(line);
+    let blank = line.iter().position(|&byte| byte == b' ');
+    let (verb, argument) = line.split_at(blank.unwrap_or(line.len()));
+    let row = VERBS.iter().find(|(known, _)| verb.eq_ignore_ascii_case(known.as_bytes()))?;
+    Some((row, argument))
 }
 
 /// RFC 5321 section 4.1.1: trailing white space is tolerated.
@@ -194,6 +203,14 @@ mod tests {
         reads("mAiL fRoM:<A@b>", "MAIL FROM:<A@b>");
         reads("rcpt to:<A@b>", "RCPT TO:<A@b>");
         reads("data", "DATA");
+    }
+
+    #[test]
+    fn a_verb_is_named_whatever_follows_it() {
+        assert_eq!(verb(b"rcpt TO:<nonsense"), Some("RCPT"));
+        assert_eq!(verb(b"QUIT \t "), Some("QUIT"));
+        assert_eq!(verb(b"ehlo client"), Some("EHLO"));
+        assert_eq!((verb(b""), verb(b"RCPTX"), verb(b" QUIT")), (None, None, None));
     }
 
     #[test]

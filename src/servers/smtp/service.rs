@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::mail::address::{Domain, Mailbox, ReversePath};
 use crate::mail::machine;
-use crate::servers::channel::{Channel, End, Stream};
+use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
@@ -118,11 +118,7 @@ impl Service for SmtpService {
     type Effect = Effect;
     type Outcome = Outcome;
 
-    async fn perform<T: Stream>(
-        &mut self,
-        effect: Effect,
-        channel: &mut Channel<T>,
-    ) -> Result<Outcome, End> {
+    async fn perform(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, End> {
         let transaction = match effect {
             Effect::Verify(local_part) => return Ok(self.verify(&local_part)),
             Effect::Relay(mailbox) => return Ok(self.relay(mailbox)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::mail::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::servers::limits::RECIPIENTS;
 use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::servers::smtp::command::{Command, Refusal};
+use crate::servers::smtp::command::{self, Command, Refusal};
 use crate::servers::smtp::reply;
 use crate::store::directory::User;
 
@@ -210,6 +210,10 @@ impl SmtpSession {
 impl Session for SmtpSession {
     type Effect = Effect;
     type Outcome = Outcome;
+
+    fn verb(line: &[u8]) -> Option<&'static str> {
+        command::verb(line)
+    }
 
     fn greeting(&self) -> Reply {
         self.say("220", "mailconsole service ready")

@@ -1,0 +1,134 @@
+//! The octets of a connection, plain or in TLS: the one stream type of the servers and the relay.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use crate::servers::limits::SPARE_OCTETS;
+use crate::wire::line::LineBuffer;
+
+/// Anything that octets go to and come from.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
+
+/// A connection's octets, both ways.
+pub struct Stream(Either<TcpStream, Box<dyn Io>>);
+
+impl Stream {
+    /// Waits for input and appends it to `input`; returns how many octets came, at most `octets`,
+    /// and 0 at the end.
+    pub async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
+        let tcp = match &mut self.0 {
+            Either::Left(tcp) => tcp,
+            Either::Right(layer) => return layer.read_buf(input.space(octets)).await,
+        };
+        // Without a buffer while nothing comes, so that ten thousand idle connections hold none.
+        loop {
+            poll_fn(|context| tcp.poll_read_ready(context)).await?;
+            input.adopt(SPARE.take());
+            if let Poll::Ready(read) = once(tcp.read_buf(input.space(octets))).await {
+                return read;
+            }
+            // It was not ready after all.
+            release(input);
+        }
+    }
+
+    /// Sends some of the octets; returns how many.
+    pub async fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets).await
+    }
+
+    /// Sends all the octets.
+    pub async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.0.write_all(octets).await?;
+        self.0.flush().await
+    }
+
+    /// Says that nothing more follows.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.0.shutdown().await
+    }
+
+    /// Reads what still comes, and forgets it, until the peer has closed its side. `octets` are
+    /// read at once.
+    pub async fn drain(&mut self, octets: usize) {
+        let mut ignored = Vec::with_capacity(octets);
+        while let Ok(1..) = self.0.read_buf(&mut ignored).await {
+            ignored.clear();
+        }
+    }
+
+    /// The octets below, for a layer (TLS) that is to go between.
+    #[must_use]
+    pub fn into_io(self) -> Box<dyn Io> {
+        match self.0 {
+            Either::Left(tcp) => Box::new(tcp),
+            Either::Right(layer) => layer,
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Self {
+        Self(Either::Left(tcp))
+    }
+}
+
+impl From<TlsStream<Box<dyn Io>>> for Stream {
+    fn from(tls: TlsStream<Box<dyn Io>>) -> Self {
+        Self(Either::Right(Box::new(tls)))
+    }
+}
+
+/// Pipes in memory, for tests.
+impl From<DuplexStream> for Stream {
+    fn from(pipe: DuplexStream) -> Self {
+        Self(Either::Right(Box::new(pipe)))
+    }
+}
+
+/// No connection: what is written to it is lost, and nothing comes.
+impl Default for Stream {
+    fn default() -> Self {
+        Self(Either::Right(Box::new(tokio::io::empty())))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Either::Left(_) => "Stream(TCP)",
+            Either::Right(_) => "Stream(layered)",
+        })
+    }
+}
+
+thread_local! {
+    /// What the last connection of this thread to fall silent has given back, for the next one
+    /// that hears something: to allocate for each command costs more than to parse it.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Gives a buffer's memory back while the peer is silent.
+pub fn release(input: &mut LineBuffer) {
+    let memory = input.release();
+    if (1..=SPARE_OCTETS).contains(&memory.capacity()) {
+        SPARE.set(memory);
+    }
+}
+
+/// What the future comes to if it need not be waited for.
+async fn once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
