@@ -20,7 +20,8 @@ use mailconsole::servers::settings::{
 };
 use mailconsole::servers::supervisor::{Change, Condition, Control, ServerOrder, ServerView};
 use mailconsole::store::lock::{OfdLock, try_ofd_lock};
-use mailconsole::watch::event::{Service, Transcript};
+use mailconsole::watch::event::Service;
+use mailconsole::watch::observers::Observers;
 use mailconsole::watch::registry::{Counts, Registry};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
@@ -61,7 +62,7 @@ impl House {
         let cli = Cli::read(line.split_whitespace().map(Into::into)).unwrap();
         let Ok(Task::Headless(config)) = Task::new(cli) else { panic!("{line}") };
         let registry = Arc::new(Registry::default());
-        let servers = Servers::bind(config, Transcript::off(), Some(Arc::clone(&registry)));
+        let servers = Servers::bind(config, Observers::none(), Some(Arc::clone(&registry)));
         let running = servers.unwrap().serve().unwrap();
         Self { control: running.control().clone(), running, registry, dir }
     }

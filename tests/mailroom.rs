@@ -27,7 +27,7 @@ use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::overview::Overview;
 use mailconsole::store::survey;
-use mailconsole::watch::event::Transcript;
+use mailconsole::watch::observers::Observers;
 use mailconsole::wire::display::DisplayText;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -634,7 +634,7 @@ fn draft(to: &str) -> Draft {
 /// Starts the SMTP server of an operator, and keeps its conversations.
 fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
-    let transcript = Transcript::to(Arc::clone(&recorder) as _);
+    let transcript = Observers::one(Arc::clone(&recorder) as _);
     let settings = Arc::new(Settings::default());
     settings.set_message_most(1 << 20);
     let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);

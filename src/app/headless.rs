@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::watch::event::{Event, Kind, Observer, Passwords, transcript_line};
+use crate::watch::event::{Event, Kind, Passwords, transcript_line};
+use crate::watch::observers::Observer;
 
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;

@@ -23,7 +23,7 @@ use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
 use crate::ui::depth::Depth;
 use crate::ui::{self, Console, Ending, Look};
-use crate::watch::event::{Event, Kind, Observer, Transcript};
+use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
@@ -33,11 +33,12 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let registry = Arc::new(Registry::default());
     let feed = Arc::new(Feed::default());
     let stderr = written_transcript(config.verbosity)?;
-    let transcript = match &stderr {
-        Some(stderr) => Transcript::to(Arc::new(Both(Arc::clone(&feed), Arc::clone(stderr)))),
-        None => Transcript::to(Arc::clone(&feed) as _),
+    let observers = match &stderr {
+        Some(stderr) => Observers::one(Arc::clone(stderr) as _),
+        None => Observers::none(),
     };
-    let servers = Servers::bind(config, transcript, Some(Arc::clone(&registry)))?;
+    let observers = observers.and(Arc::clone(&feed) as _);
+    let servers = Servers::bind(config, observers, Some(Arc::clone(&registry)))?;
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
     runtime.shutdown_background();
@@ -60,27 +61,6 @@ fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, Sta
         return Ok(None);
     }
     Ok(Some(Arc::new(Headless::start(text, io::stderr())?)))
-}
-
-/// The screen, and a transcript beside it.
-struct Both(Arc<Feed>, Arc<Headless>);
-
-impl Observer for Both {
-    fn observe(&self, event: Event) {
-        let Self(feed, stderr) = self;
-        if stderr.wants_text() || !matches!(event.kind, Kind::TextLine(..)) {
-            stderr.observe(event.clone());
-        }
-        feed.observe(event);
-    }
-
-    fn wants_text(&self) -> bool {
-        true
-    }
-
-    fn wants_reads(&self) -> bool {
-        true
-    }
 }
 
 /// Refuses to draw a console into a file or a pipe.

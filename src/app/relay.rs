@@ -27,7 +27,7 @@ use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::tls::Tls;
 use crate::servers::listener::{Shared, Term};
 use crate::store::directory::Directory;
-use crate::watch::event::Transcript;
+use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 use crate::wire::display::DisplayText;
 
@@ -41,7 +41,7 @@ const PROGRESS_STEP: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Watchers {
     /// Where it is told what they say and hear.
-    pub transcript: Transcript,
+    pub transcript: Observers,
     /// Where they are listed, if anybody looks.
     pub registry: Option<Arc<Registry>>,
     /// Counts the connections of the process.

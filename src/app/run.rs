@@ -35,7 +35,8 @@ use crate::servers::supervisor::{Control, Switchboard};
 use crate::store::directory::{CreateError, Directory, Durability, OpenError};
 use crate::store::overview::Overview;
 use crate::store::queue::QueueError;
-use crate::watch::event::{Service, Transcript};
+use crate::watch::event::Service;
+use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 
 /// Why the servers do not run: a sentence that names the thing, the reason and the remedy.
@@ -122,7 +123,7 @@ impl Servers {
     /// `registry` lists the connections for whoever shows them.
     pub fn bind(
         config: Config,
-        transcript: Transcript,
+        transcript: Observers,
         registry: Option<Arc<Registry>>,
     ) -> Result<Self, StartError> {
         let descriptors = raise_descriptor_limit();
@@ -337,7 +338,7 @@ pub fn headless(config: Config) -> Result<ExitCode, StartError> {
 /// is written.
 pub(super) fn with_transcript(
     verbosity: Verbosity,
-    work: impl FnOnce(Transcript) -> Result<ExitCode, StartError>,
+    work: impl FnOnce(Observers) -> Result<ExitCode, StartError>,
 ) -> Result<ExitCode, StartError> {
     let text = match verbosity {
         Verbosity::Text => MessageText::Shown,
@@ -346,8 +347,8 @@ pub(super) fn with_transcript(
     let stderr = Arc::new(Headless::start(text, io::stderr())?);
     log_to(&stderr);
     let code = work(match verbosity {
-        Verbosity::Quiet => Transcript::off(),
-        Verbosity::Lines | Verbosity::Text => Transcript::to(Arc::clone(&stderr) as _),
+        Verbosity::Quiet => Observers::none(),
+        Verbosity::Lines | Verbosity::Text => Observers::one(Arc::clone(&stderr) as _),
     });
     stderr.finish();
     code

@@ -10,7 +10,8 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::console::state::row::Row;
-use crate::watch::event::{Event, Kind, Observer};
+use crate::watch::event::{Event, Kind};
+use crate::watch::observers::Observer;
 
 /// Rows that wait for the screen at most.
 const MOST_ROWS: usize = 65_536;

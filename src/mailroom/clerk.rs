@@ -31,7 +31,7 @@ use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::overview::Overview;
 use crate::store::queue::{Entry, QueueError};
 use crate::store::reader::MessageReader;
-use crate::watch::event::Transcript;
+use crate::watch::observers::Observers;
 use crate::wire::figures::grouped;
 
 /// Wishes that may wait.
@@ -656,7 +656,7 @@ impl Errand {
     fn client(&self) -> Client {
         Client {
             timeouts: Timeouts::default().capped(PATIENCE),
-            transcript: Transcript::off(),
+            transcript: Observers::none(),
             registry: None,
             ids: Arc::default(),
             tls: Tls::default(),

@@ -23,7 +23,8 @@ use crate::relay::tls::{Proof, Tls};
 use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
 use crate::watch::connection_log::Presence;
-use crate::watch::event::{ConnectionName, Kind, Service, Side, Transcript};
+use crate::watch::event::{ConnectionName, Kind, Service, Side};
+use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 use crate::watch::text_log::TextLog;
 
@@ -40,7 +41,7 @@ pub struct Client {
     /// How long they wait.
     pub timeouts: Timeouts,
     /// Where it is told what they say and hear.
-    pub transcript: Transcript,
+    pub transcript: Observers,
     /// Where they are listed, if anybody looks.
     pub registry: Option<Arc<Registry>>,
     /// Counts the connections of the whole process.

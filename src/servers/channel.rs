@@ -272,9 +272,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, duplex};
 
     use super::*;
-    use crate::watch::event::{
-        ConnectionName, Event, Observer, Passwords, Service, Transcript, transcript_line,
-    };
+    use crate::watch::event::{ConnectionName, Event, Passwords, Service, transcript_line};
+    use crate::watch::observers::{Observer, Observers};
 
     /// Keeps the transcript.
     #[derive(Default)]
@@ -297,7 +296,7 @@ mod tests {
         let lines = Arc::new(Lines::default());
         let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let presence = Presence::opened(name, peer, Transcript::to(Arc::clone(&lines) as _), None);
+        let presence = Presence::opened(name, peer, Observers::one(Arc::clone(&lines) as _), None);
         let place = Place::default();
         let mut channel = Channel::new(ours.into(), presence, place, CancellationToken::new());
         let hello = Reply::of_lines(&[b"250-localhost", b"250-SIZE 1000", b"250 \r8BITMIME"]);

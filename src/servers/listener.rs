@@ -22,7 +22,8 @@ use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
 use crate::servers::settings::Settings;
 use crate::watch::connection_log::Presence;
-use crate::watch::event::{self, ConnectionName, Transcript};
+use crate::watch::event::{self, ConnectionName};
+use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 
 /// A protocol that can be served.
@@ -153,7 +154,7 @@ impl Term {
 #[derive(Debug)]
 pub struct Shared {
     /// Where events go.
-    pub transcript: Transcript,
+    pub transcript: Observers,
     /// Where connections are listed, if anybody looks.
     pub registry: Option<Arc<Registry>>,
     /// What may change meanwhile.
@@ -167,7 +168,7 @@ impl Shared {
     /// Room for `connections` at once, in a process that may open `descriptors` descriptors.
     #[must_use]
     pub fn new(
-        transcript: Transcript,
+        transcript: Observers,
         registry: Option<Arc<Registry>>,
         settings: Arc<Settings>,
         connections: usize,
@@ -326,7 +327,7 @@ mod tests {
     fn task_of<S: Server>(server: &S) -> usize {
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
-        let presence = Presence::opened(name, peer, Transcript::off(), None);
+        let presence = Presence::opened(name, peer, Observers::none(), None);
         let (stream, _) = duplex(1);
         let ending = CancellationToken::new();
         let channel = Channel::new(stream.into(), presence, Place::default(), ending);

@@ -6,7 +6,8 @@ use std::future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::watch::event::{ConnectionName, KeptLine, Kind, Service, Side, Transcript};
+use crate::watch::event::{ConnectionName, KeptLine, Kind, Service, Side};
+use crate::watch::observers::Observers;
 use crate::watch::registry::{Connection, Registry, Secrecy};
 use crate::watch::secret::Login;
 use crate::wire::line::{Line, LineBuffer};
@@ -17,7 +18,7 @@ use crate::wire::reads::Reads;
 #[derive(Debug)]
 pub struct Presence {
     name: ConnectionName,
-    transcript: Transcript,
+    transcript: Observers,
     listed: Option<Listed>,
     login: Login,
 }
@@ -35,7 +36,7 @@ impl Presence {
     pub fn opened(
         name: ConnectionName,
         peer: SocketAddr,
-        transcript: Transcript,
+        transcript: Observers,
         registry: Option<Arc<Registry>>,
     ) -> Self {
         transcript.tell(name, || Kind::Opened { peer });
@@ -53,7 +54,7 @@ impl Presence {
     /// Whether what happens is told to an observer.
     #[must_use]
     pub const fn is_observed(&self) -> bool {
-        self.transcript.is_on()
+        self.transcript.is_any()
     }
 
     /// Tells the transcript, if anybody observes.
@@ -91,7 +92,7 @@ impl Presence {
 
     /// Notes that a read has ended with what has come, if anybody wants to know.
     pub fn read_ended(&self, input: &mut LineBuffer) {
-        if self.transcript.wants_reads() {
+        if self.transcript.want_reads() {
             input.read_ended();
         }
     }
@@ -99,7 +100,7 @@ impl Presence {
     /// Whether anybody wants message text line by line.
     #[must_use]
     pub fn wants_text(&self) -> bool {
-        self.transcript.wants_text()
+        self.transcript.want_text()
     }
 
     /// Octets have come. What is made of them is told by something else.

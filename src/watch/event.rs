@@ -3,7 +3,6 @@
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use crate::watch::kept::KeptLine;
@@ -216,83 +215,6 @@ pub fn masked_answer() -> Vec<u8> {
 /// What stands for a password.
 const MASK: &[u8] = b" ******";
 
-/// Takes events in. Called from many tasks at once, and never waits: what cannot be taken at
-/// once is the observer's to count.
-pub trait Observer: Send + Sync + 'static {
-    /// Takes one event.
-    fn observe(&self, event: Event);
-
-    /// Takes several, one behind the other.
-    fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
-        events.for_each(|event| self.observe(event));
-    }
-
-    /// Whether message text is wanted line by line.
-    fn wants_text(&self) -> bool;
-
-    /// Whether it is wanted where in a line a read ended.
-    fn wants_reads(&self) -> bool {
-        false
-    }
-}
-
-/// Where the events of the servers go. Where nobody observes, making one costs nothing.
-#[derive(Clone, Default)]
-pub struct Transcript(Option<Arc<dyn Observer>>);
-
-impl Transcript {
-    /// Nobody observes.
-    #[must_use]
-    pub const fn off() -> Self {
-        Self(None)
-    }
-
-    /// `observer` observes.
-    #[must_use]
-    pub fn to(observer: Arc<dyn Observer>) -> Self {
-        Self(Some(observer))
-    }
-
-    /// Whether anybody observes.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether message text is wanted line by line.
-    #[must_use]
-    pub fn wants_text(&self) -> bool {
-        self.0.as_ref().is_some_and(|observer| observer.wants_text())
-    }
-
-    /// Whether it is wanted where in a line a read ended.
-    #[must_use]
-    pub fn wants_reads(&self) -> bool {
-        self.0.as_ref().is_some_and(|observer| observer.wants_reads())
-    }
-
-    /// Makes and hands over an event, if anybody observes.
-    pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
-        if let Some(observer) = &self.0 {
-            observer.observe(Event { connection, at: SystemTime::now(), kind: kind() });
-        }
-    }
-
-    /// Hands over what has happened at once on one connection, if anybody observes.
-    pub fn tell_all(&self, connection: ConnectionName, kinds: impl Iterator<Item = Kind>) {
-        if let Some(observer) = &self.0 {
-            let at = SystemTime::now();
-            observer.observe_all(&mut kinds.map(|kind| Event { connection, at, kind }));
-        }
-    }
-}
-
-impl fmt::Debug for Transcript {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Transcript").field(&self.is_on()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,11 +304,5 @@ mod tests {
         assert_eq!(wire_of(answer(), Passwords::Masked), "[7] C: ******␍␊");
         let text = Kind::TextLine(Side::Client, KeptLine::new(b"Pass the salt, AUTH PLAIN x"));
         assert_eq!(masked(text), "[7] C: Pass the salt, AUTH PLAIN x");
-    }
-
-    #[test]
-    fn nothing_is_made_where_nobody_observes() {
-        let connection = ConnectionName { id: 1, number: 7, service: Service::Echo };
-        Transcript::off().tell(connection, || unreachable!("an event was made for nobody"));
     }
 }

@@ -4,6 +4,7 @@
 pub mod connection_log;
 pub mod event;
 pub mod kept;
+pub mod observers;
 pub mod registry;
 pub mod secret;
 pub mod text_log;

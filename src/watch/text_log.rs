@@ -125,8 +125,9 @@ fn text_line(beginning: &[u8], octets: u64) -> KeptLine {
 mod tests {
     use super::*;
     use crate::watch::event::{
-        ConnectionName, Event, Observer, Passwords, Service, Transcript, transcript_line, wire_line,
+        ConnectionName, Event, Passwords, Service, transcript_line, wire_line,
     };
+    use crate::watch::observers::{Observer, Observers};
     use crate::wire::display::DisplayText;
     use crate::wire::dot::Unstuffer;
     use proptest::prelude::*;
@@ -168,7 +169,7 @@ mod tests {
         let watcher = Arc::new(Watcher::default());
         let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let transcript = Transcript::to(Arc::clone(&watcher) as _);
+        let transcript = Observers::one(Arc::clone(&watcher) as _);
         let presence = Presence::opened(name, peer, transcript, None);
         watcher.0.lock().unwrap().clear();
         (watcher, presence)

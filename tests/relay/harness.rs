@@ -17,9 +17,8 @@ use mailconsole::relay::text::{Letter, MessageText, TextReader};
 use mailconsole::relay::timeouts::Timeouts;
 use mailconsole::relay::tls::Tls;
 use mailconsole::relay::verdict::Verdict;
-use mailconsole::watch::event::{
-    Event, Observer, Passwords, Transcript, transcript_line, wire_line,
-};
+use mailconsole::watch::event::{Event, Passwords, transcript_line, wire_line};
+use mailconsole::watch::observers::{Observer, Observers};
 use mailconsole::watch::registry::Registry;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
@@ -133,7 +132,7 @@ impl Relay {
         Self {
             client: Client {
                 timeouts: Timeouts::default(),
-                transcript: Transcript::to(Arc::<Recorder>::clone(&recorder)),
+                transcript: Observers::one(Arc::<Recorder>::clone(&recorder)),
                 registry: Some(Arc::new(Registry::default())),
                 ids: Arc::new(AtomicU64::new(1)),
                 tls: Tls::default(),
@@ -151,7 +150,7 @@ impl Relay {
     /// Tells the recorder what is on the wire.
     pub(crate) fn seen_on_the_wire(mut self) -> Self {
         self.recorder = Arc::new(Recorder { view: View::Wire, ..Recorder::default() });
-        self.client.transcript = Transcript::to(Arc::<Recorder>::clone(&self.recorder));
+        self.client.transcript = Observers::one(Arc::<Recorder>::clone(&self.recorder));
         self
     }
 

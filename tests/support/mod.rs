@@ -17,8 +17,9 @@ use mailconsole::servers::smtp::session::SmtpSession;
 use mailconsole::store::directory::{Directory, Durability};
 use mailconsole::watch::connection_log::Presence;
 use mailconsole::watch::event::{
-    self, ConnectionName, Event, Observer, Passwords, Transcript, transcript_line, wire_line,
+    self, ConnectionName, Event, Passwords, transcript_line, wire_line,
 };
+use mailconsole::watch::observers::{Observer, Observers};
 use mailconsole::watch::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -164,7 +165,7 @@ fn held<S: Server>(view: View, server: &S, settings: &Arc<Settings>) -> Held {
     let (ours, theirs) = duplex(PIPE);
     let recorder = Arc::new(Recorder { view, ..Recorder::default() });
     let ending = CancellationToken::new();
-    let transcript = Transcript::to(Arc::clone(&recorder) as _);
+    let transcript = Observers::one(Arc::clone(&recorder) as _);
     let channel = channel::<S>(theirs, transcript, &ending);
     let (session, service) = server.open(stranger());
     let ended = tokio::spawn(serve(channel, session, service, Arc::clone(settings)));
@@ -173,7 +174,7 @@ fn held<S: Server>(view: View, server: &S, settings: &Arc<Settings>) -> Held {
 
 fn channel<S: Server>(
     stream: DuplexStream,
-    transcript: Transcript,
+    transcript: Observers,
     ending: &CancellationToken,
 ) -> Channel {
     let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
@@ -256,7 +257,7 @@ impl Sockets {
 
     fn sharing(registry: Option<Arc<Registry>>, connections: usize) -> Self {
         let settings = Arc::default();
-        let shared = Shared::new(Transcript::off(), registry, settings, connections, 1_000);
+        let shared = Shared::new(Observers::none(), registry, settings, connections, 1_000);
         Self { shared: Arc::new(shared), term: Term::default() }
     }
 
