@@ -33,13 +33,8 @@ impl Server for SeenFrom {
 }
 
 fn seen_from(address: &str, server: &Pop3Server) -> SeenFrom {
-    let Pop3Server { directory, domain, password, guesses } = server;
-    let server = Pop3Server {
-        directory: directory.clone(),
-        domain: Arc::clone(domain),
-        password: Arc::clone(password),
-        guesses: Arc::clone(guesses),
-    };
+    let Pop3Server { accounts, guesses } = server;
+    let server = Pop3Server { accounts: accounts.clone(), guesses: Arc::clone(guesses) };
     SeenFrom { address: address.parse().unwrap(), server }
 }
 
@@ -110,7 +105,7 @@ async fn what_was_said_before_does_not_wait_and_a_shutdown_ends_the_wait() {
 #[tokio::test]
 async fn a_whole_address_names_the_mailbox_too() {
     let mut mail = Mail::with_users(&["linhphan", "zives"]);
-    mail.pop3.domain = "Example.org".into();
+    mail.pop3.accounts.domain = "Example.org".into();
     std::fs::write(mail.dir.path().join("zives@localhost.mbox"), "").unwrap();
     std::fs::write(mail.dir.path().join("a@other.example.mbox"), "").unwrap();
     let server = seen_from("127.0.0.1", &mail.pop3);
@@ -127,8 +122,8 @@ async fn a_whole_address_names_the_mailbox_too() {
         let mut peer = held.peer;
         peer.expect("+OK POP3 ready*").await;
         log_in(&mut peer, name, "cis505", "+OK*").await;
-        let mailbox = mail.pop3.directory.mailbox(opened).unwrap();
-        let lock = mail.pop3.directory.open_maildrop(&mailbox);
+        let mailbox = mail.pop3.accounts.directory.mailbox(opened).unwrap();
+        let lock = mail.pop3.accounts.directory.open_maildrop(&mailbox);
         assert!(lock.await.is_err(), "{name} has not opened {opened}");
         peer.says("QUIT", "+OK*").await;
         peer.expect_end().await;

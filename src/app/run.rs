@@ -24,6 +24,7 @@ use crate::mailroom::browser::Browser;
 use crate::mailroom::clerk::{Clerk, Room, SmtpListener};
 use crate::relay::postmaster::{Post, Postmaster};
 use crate::relay::run::RunError;
+use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{BindError, Shared, Term, bind};
 use crate::servers::pop3::service::Pop3Server;
@@ -217,9 +218,7 @@ fn server(
         (Service::Pop3, Some(directory)) => {
             let password = Arc::clone(&config.password);
             Protocol::Pop3(Arc::new(Pop3Server {
-                directory,
-                domain: domain(),
-                password,
+                accounts: Accounts { directory, domain: domain(), password },
                 guesses: Arc::default(),
             }))
         }

@@ -317,6 +317,7 @@ fn concerns_one_peer(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::servers::accounts::Accounts;
     use crate::servers::pop3::service::Pop3Server;
     use crate::servers::settings::Idle;
     use crate::servers::smtp::service::SmtpServer;
@@ -347,9 +348,7 @@ mod tests {
             settings: Arc::default(),
         };
         let pop3 = Pop3Server {
-            directory,
-            domain: "localhost".into(),
-            password: "cis505".into(),
+            accounts: Accounts { directory, domain: "localhost".into(), password: "cis505".into() },
             guesses: Arc::default(),
         };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));

@@ -1,5 +1,6 @@
 //! The three servers: protocol state machines without I/O, and the one loop that drives them.
 
+pub mod accounts;
 pub mod channel;
 pub mod echo;
 pub mod limits;

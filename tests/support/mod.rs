@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailconsole::servers::accounts::Accounts;
 use mailconsole::servers::channel::{Channel, Place};
 use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
@@ -209,9 +210,7 @@ impl Mail {
             settings: Arc::clone(&settings),
         };
         let pop3 = Pop3Server {
-            directory,
-            domain: "localhost".into(),
-            password: "cis505".into(),
+            accounts: Accounts { directory, domain: "localhost".into(), password: "cis505".into() },
             guesses: Arc::default(),
         };
         Self { smtp, pop3, settings, dir }

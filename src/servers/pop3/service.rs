@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
 use crate::servers::pop3::guesses::{Guess, Guesses, TooMany};
@@ -16,7 +17,6 @@ use crate::servers::pop3::session::{Effect, Outcome, Pop3Session};
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
 use crate::servers::text::{self, TextSource};
-use crate::store::directory::Directory;
 use crate::store::index::ReadError;
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
@@ -28,12 +28,8 @@ const END: Reply = Reply::fixed(".");
 /// The POP3 server.
 #[derive(Debug)]
 pub struct Pop3Server {
-    /// Where the mailboxes are.
-    pub directory: Directory,
-    /// Our name, as the greeting has it.
-    pub domain: Arc<str>,
-    /// The password of every user.
-    pub password: Arc<str>,
+    /// Who may log in. Their domain is also our name in the greeting.
+    pub accounts: Accounts,
     /// The wrong ones that have come.
     pub guesses: Arc<Guesses>,
 }
@@ -45,24 +41,20 @@ impl Server for Pop3Server {
 
     fn open(&self, peer: SocketAddr) -> (Pop3Session, Pop3Service) {
         let service = Pop3Service {
-            directory: self.directory.clone(),
-            domain: Arc::clone(&self.domain),
-            password: Arc::clone(&self.password),
+            accounts: self.accounts.clone(),
             guesses: Arc::clone(&self.guesses),
             peer: peer.ip(),
             wrong_guesses: 0,
             maildrop: None,
         };
-        (Pop3Session::new(Arc::clone(&self.domain)), service)
+        (Pop3Session::new(Arc::clone(&self.accounts.domain)), service)
     }
 }
 
 /// Carries out what one POP3 session wants done.
 #[derive(Debug)]
 pub struct Pop3Service {
-    directory: Directory,
-    domain: Arc<str>,
-    password: Arc<str>,
+    accounts: Accounts,
     guesses: Arc<Guesses>,
     peer: IpAddr,
     /// Wrong passwords on this connection.
@@ -72,15 +64,13 @@ pub struct Pop3Service {
 }
 
 impl Pop3Service {
-    /// The user is looked up whether or not the password is right: both refusals take as long.
     async fn login(
         &mut self,
         user: &str,
         password: &[u8],
         channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
-        let user = self.directory.mailbox_of(user, &self.domain);
-        let user = user.filter(|_| password == self.password.as_bytes());
+        let user = self.accounts.log_in(user, password);
         let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
         let (before, now) = (self.wrong_guesses, Instant::now());
         match self.guesses.delay(self.peer, before, guess, now) {
@@ -93,7 +83,8 @@ impl Pop3Service {
             return Ok(Outcome::LoginRefused);
         };
         self.guesses.forgive(self.peer);
-        let maildrop = channel.unless_ending(self.directory.open_maildrop(&user)).await??;
+        let maildrop =
+            channel.unless_ending(self.accounts.directory.open_maildrop(&user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         let maildrop = self.maildrop.insert(maildrop);
         Ok(Outcome::Opened {
