@@ -54,7 +54,7 @@ struct Operator {
 impl Operator {
     fn of(users: &[&str]) -> Self {
         let mail = Mail::with_users(users);
-        let directory = mail.pop3.directory.clone();
+        let directory = mail.pop3.accounts.directory.clone();
         let (saved, stop, tasks) =
             (tempfile::tempdir().unwrap(), CancellationToken::new(), TaskTracker::new());
         let overview = survey::follow(&directory);
@@ -78,7 +78,7 @@ impl Operator {
     }
 
     fn directory(&self) -> &Directory {
-        &self.mail.pop3.directory
+        &self.mail.pop3.accounts.directory
     }
 
     fn path(&self, file: &str) -> PathBuf {

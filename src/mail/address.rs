@@ -109,9 +109,8 @@ impl Domain {
         if text.len() > DOMAIN_OCTETS {
             return Err(Malformed);
         }
-        if let Some(literal) = text.strip_prefix('[') {
-            let address = literal.strip_suffix(']').ok_or(Malformed)?;
-            return parse_literal(address).map(Self::Literal);
+        if text.starts_with('[') {
+            return literal(text).map(Self::Literal).ok_or(Malformed);
         }
         if let Some(digits) = text.strip_prefix('#') {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -212,14 +211,18 @@ fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
     }
 }
 
-fn parse_literal(address: &str) -> Result<IpAddr, Malformed> {
+/// The address that a domain such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` is, if it is one
+/// (RFC 5321 section 4.1.3).
+#[must_use]
+pub fn literal(domain: &str) -> Option<IpAddr> {
     const TAG: &str = "IPv6:";
+    let address = domain.strip_prefix('[')?.strip_suffix(']')?;
     if let Some((tag, address)) = address.split_at_checked(TAG.len())
         && tag.eq_ignore_ascii_case(TAG)
     {
-        return address.parse().map(Ipv6Addr::into).map_err(|_| Malformed);
+        return address.parse().map(Ipv6Addr::into).ok();
     }
-    address.parse().map(Ipv4Addr::into).map_err(|_| Malformed)
+    address.parse().map(Ipv4Addr::into).ok()
 }
 
 /// Letters, digits and, inside, hyphens; and underscores, which hosts in containers have.

@@ -14,10 +14,11 @@ use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::mime::MimePart;
 use memchr::memmem;
 
+use crate::mail::path::{Address, BadAddress, ReversePath};
 use crate::mailroom::{ATTACHMENT_MOST, Draft};
 use crate::relay::client::{Client, Connection};
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
-use crate::relay::envelope::{Address, BadAddress, Envelope, MOST_RECIPIENTS, ReversePath};
+use crate::relay::envelope::{Envelope, MOST_RECIPIENTS};
 use crate::relay::mx::Target;
 use crate::relay::text::{Letter, MessageText, TextReader};
 use crate::relay::verdict::Verdict;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::relay::envelope::Address;
+use crate::mail::path::Address;
 use crate::relay::outcomes;
 use crate::store::queue::Entry;
 

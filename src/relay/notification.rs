@@ -10,7 +10,7 @@ use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
 
-use crate::relay::envelope::{Address, ReversePath};
+use crate::mail::path::{Address, ReversePath};
 use crate::relay::verdict::{Diagnosis, Source};
 
 /// Octets of the undelivered message's header that are sent back.

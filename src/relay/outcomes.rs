@@ -48,7 +48,7 @@ impl Outcomes {
         let mut changed = false;
         let mut tried = Vec::new();
         block.recipients.retain_mut(|recipient| {
-            let outcome = of_entry.and_then(|entry| entry.get(&recipient.forward_path));
+            let outcome = of_entry.and_then(|entry| entry.get(recipient.forward_path.as_str()));
             changed |= recipient.state == RecipientState::Delivered;
             match outcome {
                 None => recipient.state != RecipientState::Delivered,
@@ -191,7 +191,7 @@ mod tests {
             state,
             attempts: 0,
             next_attempt: 0,
-            forward_path: forward_path.to_owned(),
+            forward_path: forward_path.into(),
             last_reply: String::new(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::relay::envelope::{Address, ReversePath};
+use crate::mail::path::Address;
 use crate::relay::notification;
 use crate::relay::status::Status;
 use crate::relay::verdict::{Diagnosis, Source};
@@ -25,8 +25,7 @@ pub struct Owed {
 /// What the sender of a queued message is to be told, if there is anything and anybody.
 #[must_use]
 pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
-    let reverse_path = ReversePath::parse(&block.reverse_path).ok()?;
-    let sender = notification::owed_to(&reverse_path)?.clone();
+    let sender = notification::owed_to(block.reverse_path.read().ok()?)?.clone();
     let failed = || {
         let recipients = block.recipients.iter();
         recipients.filter(|recipient| recipient.state == RecipientState::Failed)
@@ -34,7 +33,7 @@ pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
     // Text that is no address has failed for that very reason, and can be in no notification.
     let failures: Vec<(Address, Diagnosis)> = failed()
         .filter_map(|recipient| {
-            let address = Address::parse(&recipient.forward_path).ok()?;
+            let address = recipient.forward_path.read().ok()?.clone();
             Some((address, diagnosis(recipient, block.last_tried(&recipient.forward_path))))
         })
         .collect();

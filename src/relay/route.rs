@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::mail::machine;
+use crate::mail::{address, machine};
 use crate::relay::conversation::opening::{Login, Protection};
 use crate::relay::mx::{self, Exchange, Host, Own, Target};
 use crate::relay::resolver::{NotFound, Resolver};
@@ -138,7 +138,7 @@ impl Routes {
         if self.smarthost.is_some() {
             return Ok(Way::Smarthost);
         }
-        match literal(&domain) {
+        match address::literal(&domain) {
             Some(address) => Ok(Way::Literal(address)),
             None if is_name(&domain) => Ok(Way::Domain(domain)),
             None => {
@@ -331,19 +331,6 @@ fn no_address(domain: &str) -> Verdict {
 
 fn no_answer(reason: &str) -> Verdict {
     Verdict::deferred(Status::NO_NAME_SERVER, Again::NextRun, reason)
-}
-
-/// The address that a domain such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` is, if it is one
-/// (RFC 5321 section 4.1.3).
-#[must_use]
-pub fn literal(domain: &str) -> Option<IpAddr> {
-    let literal = domain.strip_prefix('[')?.strip_suffix(']')?;
-    match literal.split_at_checked("IPv6:".len()) {
-        Some((tag, v6)) if tag.eq_ignore_ascii_case("IPv6:") => {
-            v6.parse::<Ipv6Addr>().ok().map(IpAddr::from)
-        }
-        _ => literal.parse().ok().filter(IpAddr::is_ipv4),
-    }
 }
 
 #[cfg(test)]

@@ -16,11 +16,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::mail::machine;
+use crate::mail::path::{Address, BadAddress, EnvelopePath};
+use crate::mail::{address, machine};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
 use crate::relay::courier::{Carried, Courier, Ledger};
-use crate::relay::envelope::{Address, Envelope, ReversePath};
+use crate::relay::envelope::Envelope;
 use crate::relay::errands::{Errand, Errands};
 use crate::relay::hosts::{Hosts, Prospects};
 use crate::relay::limits::Limits;
@@ -32,7 +33,7 @@ use crate::relay::owed::{self, Owed};
 use crate::relay::progress::{Attempt, Board, Found, Tally};
 use crate::relay::queued::QueuedText;
 use crate::relay::resolver::Resolver;
-use crate::relay::route::{self, Routes, Way};
+use crate::relay::route::{Routes, Way};
 use crate::relay::selection::{Names, Picks};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter};
@@ -248,7 +249,7 @@ impl<R: Resolver + 'static> Run<R> {
             Choice::Only(picks) => picks.iter().cloned().collect(),
             _ => Picks::default(),
         };
-        let chosen = |block: &Block| -> Vec<String> {
+        let chosen = |block: &Block| -> Vec<EnvelopePath<Address>> {
             let recipients = block.recipients.iter();
             let chosen = recipients.filter(|recipient| match choice {
                 _ if recipient.state != RecipientState::Pending => false,
@@ -263,7 +264,7 @@ impl<R: Resolver + 'static> Run<R> {
             chosen.map(|recipient| recipient.forward_path.clone()).collect()
         };
         let entries = entries.into_iter().map(|entry| (chosen(&entry.block), Arc::new(entry)));
-        let entries: Vec<(Vec<String>, Arc<Entry>)> = entries.collect();
+        let entries: Vec<(Vec<_>, Arc<Entry>)> = entries.collect();
         let recipients = entries.iter().map(|(chosen, _)| chosen.len()).sum();
         self.results().tally.recipients = recipients;
         self.relay.board.run_begins(recipients);
@@ -280,17 +281,19 @@ impl<R: Resolver + 'static> Run<R> {
         ways
     }
 
-    fn by_way(&self, entry: &Arc<Entry>, chosen: &[String]) -> BTreeMap<Way, Vec<Address>> {
+    fn by_way(
+        &self,
+        entry: &Arc<Entry>,
+        chosen: &[EnvelopePath<Address>],
+    ) -> BTreeMap<Way, Vec<Address>> {
         let mut ways: BTreeMap<Way, Vec<Address>> = BTreeMap::new();
         for forward_path in chosen {
-            let address = Address::parse(forward_path)
-                .map_err(|bad| Verdict::failed(Status::BAD_ADDRESS, &bad.to_string()));
-            let way = address.and_then(|address| {
+            let way = forward_path.read().map_err(bad_address).and_then(|address| {
                 let way = self.relay.routes.way(address.domain())?;
                 Ok((way, address))
             });
             match way {
-                Ok((way, address)) => ways.entry(way).or_default().push(address),
+                Ok((way, address)) => ways.entry(way).or_default().push(address.clone()),
                 Err(verdict) => self.settle(entry, forward_path, verdict),
             }
         }
@@ -450,8 +453,7 @@ impl<R: Resolver + 'static> Run<R> {
 
     async fn prepare(&self, errand: &Errand) -> Result<(Envelope, Letter<QueuedText>), Unsent> {
         let (entry, recipients) = self.still_wanted(errand).await?;
-        let reverse_path = ReversePath::parse(&entry.block.reverse_path)
-            .map_err(|bad| Verdict::failed(Status::BAD_ADDRESS, &bad.to_string()))?;
+        let reverse_path = entry.block.reverse_path.read().map_err(bad_address)?.clone();
         let queued = local_time(entry.block.queued);
         let Block { id, client, .. } = &entry.block;
         let received = text::received(client.as_ref(), &self.relay.domain, id, queued);
@@ -470,7 +472,7 @@ impl<R: Resolver + 'static> Run<R> {
         let is_pending = |address: &&Address| {
             entry.block.recipients.iter().any(|recipient| {
                 recipient.state == RecipientState::Pending
-                    && recipient.forward_path == address.as_str()
+                    && recipient.forward_path == *address.as_str()
             })
         };
         let recipients: Vec<Address> =
@@ -562,7 +564,7 @@ impl<R: Resolver + 'static> Run<R> {
     /// A sender with a mailbox here.
     fn local_user(&self, sender: &Address) -> Option<User> {
         let ours = sender.domain().eq_ignore_ascii_case(&self.relay.domain)
-            || route::literal(sender.domain()).is_some_and(machine::has);
+            || address::literal(sender.domain()).is_some_and(machine::has);
         ours.then(|| self.relay.directory.user(sender.local_part().as_bytes())).flatten()
     }
 
@@ -652,6 +654,10 @@ impl Results {
     }
 }
 
+fn bad_address(bad: &BadAddress) -> Verdict {
+    Verdict::failed(Status::BAD_ADDRESS, &bad.to_string())
+}
+
 /// Writes what became of the recipients of one letter into the queue.
 struct QueueLedger<'a, R> {
     run: &'a Run<R>,
@@ -683,13 +689,13 @@ impl<R> QueueLedger<'_, R> {
     fn place(&self, nth: usize) -> Option<usize> {
         let address = self.recipients.get(nth)?.as_str();
         let mut recipients = self.entry.block.recipients.iter();
-        recipients.position(|recipient| recipient.forward_path == address)
+        recipients.position(|recipient| recipient.forward_path == *address)
     }
 }
 
 fn attempts_so_far(block: &Block, forward_path: &str) -> u32 {
     let mut recipients = block.recipients.iter();
-    let recipient = recipients.find(|recipient| recipient.forward_path == forward_path);
+    let recipient = recipients.find(|recipient| recipient.forward_path == *forward_path);
     recipient.map_or(0, |recipient| recipient.attempts)
 }
 

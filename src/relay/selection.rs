@@ -196,7 +196,7 @@ impl Picks {
             entries.iter().map(|entry| (entry.block.id.as_str(), &entry.block)).collect();
         let is_there = |id: &str, path: &String| {
             let mut recipients = there.get(id).into_iter().flat_map(|block| &block.recipients);
-            recipients.any(|recipient| recipient.forward_path == *path)
+            recipients.any(|recipient| recipient.forward_path == **path)
         };
         let mut missing = Vec::new();
         for (id, whom) in &self.0 {

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailconsole::mail::path::{Address, ReversePath};
 use mailconsole::relay::client::Client;
 use mailconsole::relay::conversation::opening::{Hello, Introduction, Protection};
 use mailconsole::relay::courier::{Carried, Courier, Ledger};
-use mailconsole::relay::envelope::{Address, Envelope, ReversePath};
+use mailconsole::relay::envelope::Envelope;
 use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
 use mailconsole::relay::mx::Target;

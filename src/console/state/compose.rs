@@ -5,8 +5,8 @@ use tui_input::{Input, InputRequest};
 use crate::console::action::{Command, Direction, Field, Step};
 use crate::console::state::body::Body;
 use crate::console::state::{Overlay, State, prompt};
+use crate::mail::path::{Address, ReversePath};
 use crate::mailroom::{ATTACHMENT_MOST, Draft, Wish};
-use crate::relay::envelope::{Address, ReversePath};
 use crate::servers::units::Size;
 use crate::wire::display::DisplayText;
 

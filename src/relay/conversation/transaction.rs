@@ -4,9 +4,10 @@
 use std::fmt::Write;
 use std::mem;
 
+use crate::mail::path::ReversePath;
 use crate::relay::conversation::extensions::{Extension, Extensions, Size};
 use crate::relay::conversation::{Awaited, Command};
-use crate::relay::envelope::{Envelope, ReversePath};
+use crate::relay::envelope::Envelope;
 use crate::relay::reply::{Class, Reply};
 use crate::relay::status::Status;
 use crate::relay::trouble::Trouble;
@@ -363,7 +364,7 @@ fn mail(reverse_path: &ReversePath, extensions: &Extensions, octets: u64) -> Com
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::envelope::Address;
+    use crate::mail::path::Address;
     use proptest::prelude::*;
 
     fn envelope(recipients: &[&str]) -> Envelope {

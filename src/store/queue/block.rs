@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::mail::path::{Address, EnvelopePath, ReversePath, take_bracketed};
 use crate::store::overview::RecipientState;
 
 /// Octets of an envelope block at most: 1,000 recipients of 800 octets, with a reply and an attempt
@@ -54,8 +55,8 @@ pub struct Recipient {
     pub attempts: u32,
     /// When the next attempt is due, in seconds since 1970; 0 for at once.
     pub next_attempt: u64,
-    /// Its address, without brackets.
-    pub forward_path: String,
+    /// Its address.
+    pub forward_path: EnvelopePath<Address>,
     /// What was last replied, without control characters; empty before the first attempt.
     pub last_reply: String,
 }
@@ -116,8 +117,8 @@ impl Ended {
 pub struct Block {
     /// Names the message for good, also in its `Received:` field.
     pub id: String,
-    /// Who sent it, without brackets; empty for the null reverse-path.
-    pub reverse_path: String,
+    /// Who sent it.
+    pub reverse_path: EnvelopePath<ReversePath>,
     /// When it was queued, in seconds since 1970.
     pub queued: u64,
     /// Who has brought it, if that is known.
@@ -139,13 +140,13 @@ pub fn envelope_block(
         state: RecipientState::Pending,
         attempts: 0,
         next_attempt: 0,
-        forward_path: forward_path.clone(),
+        forward_path: forward_path.as_str().into(),
         last_reply: String::new(),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let block = Block {
         id: new_id(now),
-        reverse_path: reverse_path.to_owned(),
+        reverse_path: reverse_path.into(),
         queued: now.as_secs(),
         client: client.cloned(),
         recipients: forward_paths.iter().map(recipient).collect(),
@@ -196,7 +197,7 @@ impl Block {
         let mut lines = Lines { rest: text, used: 0 };
         let mut block = Self {
             id: lines.field(ID)?.to_owned(),
-            reverse_path: path(lines.field(FROM)?)?.0.to_owned(),
+            reverse_path: take_bracketed(lines.field(FROM)?)?.0.into(),
             queued: lines.field(QUEUED)?.parse().ok()?,
             client: None,
             recipients: Vec::new(),
@@ -266,7 +267,7 @@ impl Tried {
         let ended = Ended::ALL.into_iter().find(|one| one.word() == ended)?;
         let status = words.next()?.to_owned();
         let host = words.next().map(|host| (host != NO_HOST).then(|| host.to_owned()))?;
-        let (forward_path, reply) = path(words.next()?)?;
+        let (forward_path, reply) = take_bracketed(words.next()?)?;
         Some(Self {
             at,
             ended,
@@ -305,33 +306,15 @@ impl Recipient {
         };
         let attempts = words.next()?.parse().ok()?;
         let next_attempt = words.next()?.parse().ok()?;
-        let (forward_path, last_reply) = path(words.next()?)?;
+        let (forward_path, last_reply) = take_bracketed(words.next()?)?;
         Some(Self {
             state,
             attempts,
             next_attempt,
-            forward_path: forward_path.to_owned(),
+            forward_path: forward_path.into(),
             last_reply: last_reply.to_owned(),
         })
     }
-}
-
-/// `<path>` and what follows it. A `>` inside a quoted local part is part of the path.
-fn path(text: &str) -> Option<(&str, &str)> {
-    let path = text.strip_prefix('<')?;
-    let mut quoted = false;
-    let mut escaped = false;
-    let end = path.find(|character| {
-        let literal = std::mem::take(&mut escaped);
-        match character {
-            '\\' if !literal => escaped = true,
-            '"' if !literal => quoted = !quoted,
-            _ => {}
-        }
-        character == '>' && !quoted && !literal
-    })?;
-    let (path, rest) = path.split_at(end);
-    Some((path, rest.strip_prefix('>')?.trim_start()))
 }
 
 /// The lines of a block, one after the other.
@@ -380,7 +363,7 @@ mod tests {
         let message = format!("{text}Subject: x\r\nX-MC-Rcpt: P 0 0 <evil@example.org>\r\n");
         let (block, length) = Block::parse(message.as_bytes()).unwrap();
         assert_eq!(length, text.len());
-        assert_eq!(block.reverse_path, "a@localhost");
+        assert_eq!(block.reverse_path.as_str(), "a@localhost");
         assert_eq!(block.client, Some(client));
         let paths: Vec<_> = block.recipients.iter().map(|r| r.forward_path.as_str()).collect();
         assert_eq!(paths, ["b@example.org", "\"c>d\"@x"]);
@@ -469,7 +452,13 @@ mod tests {
             "([2-5]50 [a-z<> ]{0,9}[a-z])?",
         )
             .prop_map(|(state, attempts, next_attempt, forward_path, last_reply)| {
-                Recipient { state, attempts, next_attempt, forward_path, last_reply }
+                Recipient {
+                    state,
+                    attempts,
+                    next_attempt,
+                    forward_path: forward_path.into(),
+                    last_reply,
+                }
             })
     }
 

@@ -95,7 +95,7 @@ impl Entry {
     /// and what it says.
     pub(super) fn letter_of(&self, forward_path: &str) -> Option<(u64, RecipientState)> {
         let mut recipients = self.block.recipients.iter().zip(&self.letters);
-        let (there, letter) = recipients.find(|(there, _)| there.forward_path == forward_path)?;
+        let (there, letter) = recipients.find(|(there, _)| there.forward_path == *forward_path)?;
         Some((*letter as u64, there.state))
     }
 }

@@ -56,8 +56,8 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
     let at = |seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     QueueView {
         id: block.id.clone(),
-        reverse_path: block.reverse_path.clone(),
-        recipient: recipient.forward_path.clone(),
+        reverse_path: block.reverse_path.to_string(),
+        recipient: recipient.forward_path.to_string(),
         state: recipient.state,
         octets,
         queued: at(block.queued).unwrap_or(UNIX_EPOCH),

@@ -1,0 +1,309 @@
+//! Addresses as envelopes hold them: kept as they were written, and well-formed enough that none
+//! can end its `<…>` or its line. What a client may say is stricter (`address.rs`): the queue may
+//! hold what older versions took. Knows nothing of users and hosts.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Octets of an address: a local part of 255, each of them escaped and all of them quoted, and a
+/// domain of 255.
+const LONGEST_ADDRESS: usize = 2 * 255 + 2 + 1 + 255;
+
+/// A local part at a domain, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    text: String,
+    /// Where the domain begins.
+    domain: usize,
+}
+
+/// Text that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("“{}” is not an address of the form user@domain", .0.escape_debug())]
+pub struct BadAddress(String);
+
+impl Address {
+    /// Reads `user@domain`. The local part may be quoted, the domain may be a literal.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        Self::of(text).ok_or_else(|| BadAddress(text.to_owned()))
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let (local_part, domain) = text.rsplit_once('@')?;
+        let well_formed = text.len() <= LONGEST_ADDRESS
+            && is_local_part(local_part)
+            && !domain.is_empty()
+            && domain.bytes().all(is_in_domains);
+        well_formed.then(|| Self { text: text.to_owned(), domain: text.len() - domain.len() })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What stands before the @.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        self.text.get(..self.domain - 1).unwrap_or_default()
+    }
+
+    /// What stands behind it: a name or a literal in brackets.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.text.get(self.domain..).unwrap_or_default()
+    }
+}
+
+/// As mail hosts are told it: without a dot at its end, which is none of a domain (RFC 5321 section
+/// 2.3.5) and which queues of old may have.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.strip_suffix('.').unwrap_or(&self.text))
+    }
+}
+
+fn is_in_domains(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
+}
+
+/// Whether brackets and blanks occur only where they are quoted (RFC 5321 section 4.1.2), and
+/// every quotation ends.
+fn is_local_part(text: &str) -> bool {
+    let mut quoted = false;
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if !bytes.next().is_some_and(is_printable) => return false,
+            b'\\' => {}
+            b'"' => quoted = !quoted,
+            b' ' | b'<' | b'>' | b'@' if !quoted => return false,
+            byte if !is_printable(byte) => return false,
+            _ => {}
+        }
+    }
+    !text.is_empty() && !quoted
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// Where delivery status notifications go (RFC 5321 section 3.6.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>`: nowhere.
+    Null,
+    /// To this address.
+    Address(Address),
+}
+
+impl ReversePath {
+    /// Reads an address, or nothing at all for the null path. A source route before the address
+    /// is dropped (RFC 5321 appendix C).
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        if text.is_empty() {
+            return Ok(Self::Null);
+        }
+        let routed = text.starts_with('@').then(|| text.split_once(':'));
+        let address = routed.flatten().map_or(text, |(_route, address)| address);
+        Address::parse(address).map(Self::Address)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        Self::parse(text)
+    }
+}
+
+impl FromStr for ReversePath {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        Self::parse(text)
+    }
+}
+
+/// A path of a queue entry, without its brackets: read once as an [`Address`] or as a
+/// [`ReversePath`], and kept as it was written, so that an entry that was edited by hand is never
+/// changed by being read. Two are equal if they are written alike.
+#[derive(Debug, Clone)]
+pub struct EnvelopePath<A> {
+    text: String,
+    read: Result<A, BadAddress>,
+}
+
+impl<A> EnvelopePath<A> {
+    /// What is written there.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What it says, or that it says nothing.
+    pub fn read(&self) -> Result<&A, &BadAddress> {
+        self.read.as_ref()
+    }
+}
+
+impl<A: FromStr<Err = BadAddress>> From<String> for EnvelopePath<A> {
+    fn from(text: String) -> Self {
+        let read = text.parse();
+        Self { text, read }
+    }
+}
+
+impl<A: FromStr<Err = BadAddress>> From<&str> for EnvelopePath<A> {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl<A> Deref for EnvelopePath<A> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<A> PartialEq for EnvelopePath<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<A> Eq for EnvelopePath<A> {}
+
+impl<A> PartialEq<str> for EnvelopePath<A> {
+    fn eq(&self, other: &str) -> bool {
+        self.text == other
+    }
+}
+
+/// As it is written.
+impl<A> fmt::Display for EnvelopePath<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// `<path>` off the beginning of `text`: what stands between the brackets, and what follows them
+/// and the blanks behind them. A `>` inside a quoted local part is part of the path.
+#[must_use]
+pub fn take_bracketed(text: &str) -> Option<(&str, &str)> {
+    let path = text.strip_prefix('<')?;
+    let mut quoted = false;
+    let mut escaped = false;
+    let end = path.find(|character| {
+        let literal = std::mem::take(&mut escaped);
+        match character {
+            '\\' if !literal => escaped = true,
+            '"' if !literal => quoted = !quoted,
+            _ => {}
+        }
+        character == '>' && !quoted && !literal
+    })?;
+    let (path, rest) = path.split_at(end);
+    Some((path, rest.strip_prefix('>')?.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_address_has_a_local_part_and_a_domain() {
+        for (text, local_part, domain) in [
+            ("user@example.org", "user", "example.org"),
+            ("\"a@b> c\"@example.org", "\"a@b> c\"", "example.org"),
+            ("user@[IPv6:::1]", "user", "[IPv6:::1]"),
+            ("o\\ dd@x", "o\\ dd", "x"),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!((address.local_part(), address.domain()), (local_part, domain));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn text_that_could_end_its_brackets_is_no_address() {
+        for text in [
+            "",
+            "user",
+            "@x",
+            "user@",
+            "a> SIZE=1@x",
+            "a b@x",
+            "a@b@x",
+            "\"a@x",
+            "a@x y",
+            "a@x>",
+            "a\\@x",
+            "naïve@x",
+            "a@naïve",
+            "a\r\n@x",
+            "a@x\r\nDATA",
+            "\"\r\n\"@x",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text:?}");
+        }
+        assert!(Address::parse(&format!("{}@x", "a".repeat(255))).is_ok());
+        assert!(Address::parse(&format!("{}@x", "a".repeat(767))).is_err());
+    }
+
+    #[test]
+    fn nobody_is_told_a_dot_at_the_end_of_a_domain() {
+        let address = Address::parse("user@example.org.").expect("an address");
+        assert_eq!(address.to_string(), "user@example.org");
+        assert_eq!(address.as_str(), "user@example.org.");
+    }
+
+    #[test]
+    fn a_source_route_is_no_part_of_the_reverse_path() {
+        let path = ReversePath::parse("@relay.example,@b:user@example.org").expect("a path");
+        assert_eq!(path.to_string(), "user@example.org");
+        assert_eq!(ReversePath::parse(""), Ok(ReversePath::Null));
+        assert!(ReversePath::parse("@relay.example").is_err());
+    }
+
+    #[test]
+    fn what_is_no_address_is_kept_as_it_is_written() {
+        let path: EnvelopePath<Address> = "user at example.org".into();
+        assert_eq!(path.as_str(), "user at example.org");
+        assert_eq!(
+            path.read().map_err(ToString::to_string).err().as_deref(),
+            Some("“user at example.org” is not an address of the form user@domain")
+        );
+        let routed: EnvelopePath<ReversePath> = "@hop:user@example.org".into();
+        assert_eq!(routed.to_string(), "@hop:user@example.org");
+        assert_eq!(routed.read().unwrap().to_string(), "user@example.org");
+    }
+
+    proptest! {
+        #[test]
+        fn no_address_holds_a_byte_that_ends_a_command(text in "[ -~\r\n\u{0}@\"\\\\<>]{0,20}@[a-z\r\n.>]{1,9}") {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert!(address.as_str().bytes().all(is_printable));
+                prop_assert!(!address.domain().contains('>'));
+            }
+        }
+    }
+}
