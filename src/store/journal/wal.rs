@@ -18,7 +18,8 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -105,25 +106,50 @@ struct Live {
 #[derive(Debug)]
 pub struct Shared {
     file: File,
-    /// Whether a sync has failed. The kernel tells one of several threads only, and what it could
-    /// not write it has forgotten: nothing that is in the file can be trusted to be on the disk.
-    has_failed: Mutex<bool>,
+    /// How many syncs have been asked for.
+    asked: AtomicU64,
+    syncs: Mutex<Syncs>,
+}
+
+/// What the syncs of a file have come to.
+#[derive(Debug, Default)]
+struct Syncs {
+    /// How many had been asked for when the last one began.
+    done: u64,
+    /// Whether one has failed. The kernel tells one of several threads only, and what it could not
+    /// write it has forgotten: nothing that is in the file can be trusted to be on the disk.
+    has_failed: bool,
 }
 
 impl Shared {
-    /// Makes what has been written durable, where that is asked for.
+    const fn new(file: File) -> Self {
+        let syncs = Syncs { done: 0, has_failed: false };
+        Self { file, asked: AtomicU64::new(0), syncs: Mutex::new(syncs) }
+    }
+
+    /// Makes what has been written durable, where that is asked for. A sync that begins while
+    /// several wait for the one before does for all of them: what they wrote is written.
     pub fn sync(&self, durability: Durability) -> io::Result<()> {
-        let mut has_failed = self.has_failed.lock().unwrap_or_else(PoisonError::into_inner);
-        if *has_failed {
+        let asked = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut syncs = self.syncs();
+        if syncs.has_failed {
             return Err(io::Error::other("the journal could not be synced"));
         }
+        if syncs.done >= asked {
+            return Ok(());
+        }
+        let all = self.asked.load(Ordering::Acquire);
         let synced = durability.sync(&self.file);
-        *has_failed = synced.is_err();
+        *syncs = Syncs { done: all, has_failed: synced.is_err() };
         synced
     }
 
     fn has_failed(&self) -> bool {
-        *self.has_failed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.syncs().has_failed
+    }
+
+    fn syncs(&self) -> MutexGuard<'_, Syncs> {
+        self.syncs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,7 +213,7 @@ impl Wal {
         let mut wal = Self {
             folder,
             name,
-            file: Arc::new(Shared { file, has_failed: Mutex::default() }),
+            file: Arc::new(Shared::new(file)),
             journal,
             size: 0,
             next: ALIGNED,
