@@ -7,14 +7,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
 use crate::app::headless::{Headless, MessageText};
 use crate::app::last_word;
 use crate::app::run::{
-    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory,
+    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory, runtime,
 };
 use crate::console::feed::Feed;
 use crate::relay::postmaster::Post;
@@ -39,7 +38,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     };
     let observers = observers.and(Arc::clone(&feed) as _);
     let servers = Servers::bind(config, observers, Some(Arc::clone(&registry)))?;
-    let runtime = Runtime::new()?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
     runtime.shutdown_background();
     if let Some(stderr) = stderr {

@@ -4,15 +4,17 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, access};
 use procfs::process::Process;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -39,6 +41,9 @@ use crate::store::queue::QueueError;
 use crate::watch::event::Service;
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
+
+/// Threads that serve sessions, also on a single processor.
+const WORKERS_LEAST: usize = 2;
 
 /// Why the servers do not run: a sentence that names the thing, the reason and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -325,12 +330,20 @@ pub fn headless(config: Config) -> Result<ExitCode, StartError> {
         for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");
         }
-        let runtime = Runtime::new()?;
+        let runtime = runtime()?;
         let code = runtime.block_on(serve_until_signal(servers));
         // What a second signal cut short is not waited for.
         runtime.shutdown_background();
         code
     })
+}
+
+/// What the servers run on. Whoever writes a batch waits for the disk in its own thread: on a single
+/// processor, where there would be no other, nobody would hear the other sessions meanwhile, and
+/// every batch would be a message or two.
+pub fn runtime() -> io::Result<Runtime> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread().worker_threads(processors.max(WORKERS_LEAST)).enable_all().build()
 }
 
 /// Does `work` with its transcript, and the program's own warnings, on stderr, and waits until that
