@@ -320,7 +320,8 @@ impl<'a> Append<'a> {
     }
 
     fn write(&self) -> io::Result<()> {
-        if self.messages.iter().any(|message| message.text.spool.is_some()) {
+        let is_streamed = |text: &Finished| text.spool.is_some() || text.octets > REPEATED_MOST;
+        if self.messages.iter().any(|message| is_streamed(message.text)) {
             return self.stream();
         }
         let mut all = Vec::with_capacity(self.messages.iter().map(Message::octets).sum());
@@ -340,7 +341,8 @@ impl<'a> Append<'a> {
             if let Some(spool) = &text.spool {
                 copy(&spool.file, spool.octets, file)?;
             }
-            file.write_all(&[&text.memory, END_OF_MESSAGE].concat())?;
+            file.write_all(&text.memory)?;
+            file.write_all(END_OF_MESSAGE)?;
         }
         Ok(())
     }

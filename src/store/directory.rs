@@ -265,7 +265,7 @@ impl Directory {
     pub fn new_text(&self) -> Text {
         let opened = self.known();
         let Ground { files, texts, .. } = opened.ground();
-        Text::new(Arc::clone(files), Arc::clone(texts))
+        Text::new(Arc::clone(files), texts)
     }
 
     /// Stores a message for all its recipients or for none; when this returns it is on disk.

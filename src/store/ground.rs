@@ -6,9 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::store::anchor::Anchor;
+use crate::store::budget::Budget;
 use crate::store::files::Files;
 use crate::store::index::Indexes;
-use crate::store::text::Budget;
 
 /// The name of the relay queue's file.
 pub const QUEUE_FILE: &str = "mqueue";

@@ -4,6 +4,7 @@
 pub mod anchor;
 pub mod append;
 pub mod browse;
+pub mod budget;
 pub mod checksum;
 pub mod committer;
 pub mod delivery;

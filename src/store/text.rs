@@ -6,69 +6,23 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crc32fast::Hasher;
 
+use crate::store::budget::{Budget, Memory};
 use crate::store::files::Files;
 use crate::store::mbox::Quoter;
-use crate::store::pages::Pages;
 
 thread_local! {
     /// What quoting has made of a piece, until it is put where it belongs.
     static QUOTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Octets of one message that are kept in memory; what is above goes to disk in pieces of this
-/// size.
-pub const IN_MEMORY_MOST: usize = 256 * 1024;
-
-/// Octets of all messages on their way in that are kept in memory, over all sessions; beyond, each
-/// goes to disk in pieces of [`SPILLED_LEAST`].
-pub const ALL_IN_MEMORY_MOST: usize = 64 * 1024 * 1024;
-
-/// Octets of one message that stay in memory in any case.
-pub const SPILLED_LEAST: usize = 4 * 1024;
-
 /// Octets of a text that the journal repeats at most. Of a longer one it has checksums.
 pub const REPEATED_MOST: u64 = 256 * 1024;
 
 /// Octets of a block, of which a long text has a checksum each.
 pub const BLOCK: usize = 64 * 1024;
-
-/// Octets that the texts of all sessions have in memory.
-#[derive(Debug, Default)]
-pub struct Budget(AtomicUsize);
-
-impl Budget {
-    fn is_spent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > ALL_IN_MEMORY_MOST
-    }
-}
-
-/// What one text has of the budget; given back when dropped.
-#[derive(Debug)]
-struct Share {
-    budget: Arc<Budget>,
-    octets: usize,
-}
-
-impl Share {
-    fn set(&mut self, octets: usize) {
-        if octets > self.octets {
-            self.budget.0.fetch_add(octets - self.octets, Ordering::Relaxed);
-        } else {
-            self.budget.0.fetch_sub(self.octets - octets, Ordering::Relaxed);
-        }
-        self.octets = octets;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.set(0);
-    }
-}
 
 /// The checksums of a long text, a CRC-32 for each [`BLOCK`] octets: by them what a crash left of
 /// it can be told from what another program wrote behind it.
@@ -127,8 +81,7 @@ impl Eq for Blocks {}
 pub struct Text {
     files: Arc<Files>,
     quoter: Quoter,
-    memory: Pages,
-    share: Share,
+    memory: Memory,
     spool: Option<File>,
     spooled: u64,
     /// Of what is in the spool.
@@ -139,12 +92,11 @@ pub struct Text {
 }
 
 impl Text {
-    pub(super) fn new(files: Arc<Files>, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(files: Arc<Files>, budget: &Arc<Budget>) -> Self {
         Self {
             files,
             quoter: Quoter::default(),
-            memory: Pages::default(),
-            share: Share { budget, octets: 0 },
+            memory: Memory::new(budget),
             spool: None,
             spooled: 0,
             blocks: Blocks::default(),
@@ -169,7 +121,6 @@ impl Text {
         if let Err(error) = self.memory.push(quoted) {
             self.fault = Some(error);
         }
-        self.share.set(self.memory.memory());
     }
 
     /// Octets received so far.
@@ -181,36 +132,37 @@ impl Text {
     /// Whether so much is in memory that [`spill`](Self::spill) should move it.
     #[must_use]
     pub fn wants_spill(&self) -> bool {
-        let most = if self.share.budget.is_spent() { SPILLED_LEAST } else { IN_MEMORY_MOST };
-        self.memory.len() >= most
+        self.memory.is_too_much()
     }
 
     /// Moves what is in memory to disk. What goes wrong is told by the delivery, because a client
     /// can be told only then.
     pub async fn spill(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
+        let mut memory = self.memory.take();
         self.blocks.push(&memory);
         let (spool, files) = (self.spool.take(), Arc::clone(&self.files));
         let moved = tokio::task::spawn_blocking(move || {
             let mut spool = spool.map_or_else(|| files.nameless(), Ok)?;
             spool.write_all(&memory)?;
-            Ok((spool, memory.len() as u64))
+            let octets = memory.len() as u64;
+            // New pages would cost more than what is written.
+            memory.clear();
+            Ok((spool, memory, octets))
         });
         match moved.await.map_err(io::Error::other).flatten() {
-            Ok((spool, octets)) => {
+            Ok((spool, memory, octets)) => {
                 self.spool = Some(spool);
+                self.memory = memory;
                 self.spooled += octets;
             }
             Err(error) => self.fault = Some(error),
         }
-        self.share.set(0);
     }
 
     /// Gives up what has come and will come; it is only counted from now on.
     pub fn discard(&mut self) {
         self.fault.get_or_insert_with(|| io::Error::other("the text was discarded"));
-        self.memory = Pages::default();
-        self.share.set(0);
+        drop(self.memory.take());
         self.spool = None;
     }
 
@@ -222,13 +174,13 @@ impl Text {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        if self.spool.is_some() {
+        let octets = self.spooled + self.memory.len() as u64;
+        if octets > REPEATED_MOST {
             self.blocks.push(&self.memory);
             self.blocks.finish();
         }
-        let octets = self.spooled + self.memory.len() as u64;
         let spool = self.spool.map(|file| Spool { file, octets: self.spooled });
-        Ok(Finished { spool, memory: self.memory, blocks: self.blocks, octets, _share: self.share })
+        Ok(Finished { spool, memory: self.memory, blocks: self.blocks, octets })
     }
 }
 
@@ -238,12 +190,11 @@ pub(super) struct Finished {
     /// Its beginning, if that is on disk.
     pub(super) spool: Option<Spool>,
     /// The rest.
-    pub(super) memory: Pages,
-    /// Checksums of both, if it is partly on disk.
+    pub(super) memory: Memory,
+    /// Checksums of both, if it is longer than what the journal repeats.
     pub(super) blocks: Blocks,
     /// Octets of both.
     pub(super) octets: u64,
-    _share: Share,
 }
 
 /// What of a text is on disk.
@@ -270,10 +221,9 @@ impl Finished {
     pub(super) fn pretend(octets: u64) -> Self {
         Self {
             spool: None,
-            memory: Pages::default(),
+            memory: Memory::new(&Arc::default()),
             blocks: Blocks::default(),
             octets,
-            _share: Share { budget: Arc::default(), octets: 0 },
         }
     }
 }
@@ -281,6 +231,7 @@ impl Finished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::budget::{IN_MEMORY_MOST, SPILLED_LEAST};
 
     #[test]
     fn blocks_are_the_same_however_a_text_comes() {
@@ -299,7 +250,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let files = Arc::new(Files::open(dir.path()).unwrap());
         let budget = Arc::new(Budget::default());
-        let new = || Text::new(Arc::clone(&files), Arc::clone(&budget));
+        let new = || Text::new(Arc::clone(&files), &budget);
         let piece = vec![b'x'; IN_MEMORY_MOST - 1];
         let mut texts = Vec::new();
         while !budget.is_spent() {
@@ -311,10 +262,10 @@ mod tests {
         late.push(&vec![b'y'; SPILLED_LEAST]);
         assert!(late.wants_spill());
         late.spill().await;
-        assert_eq!(late.memory.memory(), 0);
+        assert_eq!(late.memory.octets(), 0);
         let finished = late.finish().unwrap();
         assert_eq!(finished.spool.unwrap().read().unwrap(), vec![b'y'; SPILLED_LEAST]);
         drop(texts);
-        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+        assert_eq!(budget.taken(), 0);
     }
 }

@@ -109,7 +109,7 @@ def _(hall, text):
 
 
 @table("protocol 4.7: to the byte; protocol 1.3: arbitrary pieces", [
-    (f"mail: dots and From lines around octet {edge:,}", edge) for edge in (4096, 8192, 65_536, 131_072, 262_144, 524_288)
+    (f"mail: dots and From lines around octet {edge:,}", edge) for edge in (4096, 8192, 65_536, 131_072, 262_144, 524_288, 2_097_152)
 ])
 def _(hall, edge):
     user = hall.user()
