@@ -22,7 +22,7 @@ use crate::mailroom::listing::{self, Found, Lister, Listing};
 use crate::mailroom::new_file::{NewFile, safe_name};
 use crate::mailroom::{Desk, Draft, MessageKey, News, QueuedWish, Wish};
 use crate::relay::client::Client;
-use crate::relay::orders::Pick;
+use crate::relay::queue_target::Pick;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
 use crate::store::directory::Directory;

@@ -2,6 +2,7 @@
 //! something to show, in time and memory that they cannot choose. One fault in a message spoils what
 //! it stands in, and nothing else.
 
+pub mod body;
 mod charset;
 mod header;
 mod html;
@@ -14,23 +15,21 @@ mod views;
 mod words;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{Local, NaiveDateTime, TimeZone};
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Address, DateTime, HeaderValue};
 
+use crate::mailroom::decode::body::Body;
 use crate::mailroom::decode::header::{Fields, RawField};
 use crate::mailroom::decode::media::Kind;
 use crate::mailroom::decode::parts::Part;
 pub use crate::mailroom::decode::passage::Passage;
-use crate::mailroom::decode::passage::{Form, Section, html_of, passage};
-use crate::mailroom::decode::transfer::Encoding;
+use crate::mailroom::decode::passage::{Form, html_of};
 use crate::mailroom::decode::views::Views;
-use crate::mailroom::{Attachment, Field, Message, MessageKey, Shape, Summary};
+use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
 use crate::store::browse::Head;
 use crate::wire::display::DisplayText;
 
@@ -82,75 +81,8 @@ pub fn message(key: MessageKey, text: Vec<u8>, octets: u64) -> Message {
     let (header, views) = (parsed.fields(), parsed.views.clone());
     let attachments = parsed.attached().map(|one| one.described()).collect();
     let unread = octets.saturating_sub(text.len() as u64);
-    let body = Body { octets: Arc::new(text), views: Arc::new(views), unread };
+    let body = Body::new(text, views, unread);
     Message { key, header, body, attachments, octets }
-}
-
-/// The text of a message, of which as much is decoded as is looked at. What comes of it is
-/// [`DisplayText`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct Body {
-    octets: Arc<Vec<u8>>,
-    views: Arc<Views>,
-    unread: u64,
-}
-
-impl Body {
-    /// As what it can be shown, the best first.
-    #[must_use]
-    pub fn shapes(&self) -> &'static [Shape] {
-        let is_html = |section: &Section| section.form == Form::Html;
-        match () {
-            () if self.views.text != self.views.html => &[Shape::Text, Shape::Html, Shape::Raw],
-            () if self.has_text() && self.views.text.iter().all(is_html) => {
-                &[Shape::Html, Shape::Raw]
-            }
-            () => &[Shape::Text, Shape::Raw],
-        }
-    }
-
-    /// The beginning of it: some `most` octets, decoded.
-    #[must_use]
-    pub fn passage(&self, shape: Shape, most: usize) -> Passage {
-        match shape {
-            Shape::Text => passage(&self.octets, &self.views.text, most),
-            Shape::Html => passage(&self.octets, &self.views.html, most),
-            Shape::Raw => {
-                let range = 0..self.octets.len();
-                let (encoding, form) = (Encoding::None, Form::Raw);
-                let raw = Section { range, encoding, charset: None, form };
-                passage(&self.octets, &[raw], most)
-            }
-        }
-    }
-
-    /// Octets of the message that have not been read for it.
-    #[must_use]
-    pub const fn unread(&self) -> u64 {
-        self.unread
-    }
-
-    /// Whether there is any text.
-    #[must_use]
-    pub fn has_text(&self) -> bool {
-        !self.views.text.is_empty()
-    }
-
-    /// Whether there is any HTML.
-    #[must_use]
-    pub fn has_html(&self) -> bool {
-        self.views.html.iter().any(|section| section.form == Form::Html)
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let octets = self.octets.len();
-        f.debug_struct("Body")
-            .field("octets", &octets)
-            .field("views", &self.views)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A message that has been taken apart.
@@ -305,6 +237,7 @@ mod fault_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailroom::shape::Shape;
     use proptest::prelude::*;
 
     use crate::mailroom::SHOWN_MOST;

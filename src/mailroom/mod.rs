@@ -6,24 +6,19 @@ pub mod clerk;
 pub mod compose;
 pub mod decode;
 pub mod listing;
+pub mod message;
 pub mod new_file;
+pub mod shape;
 
-use std::hash::{Hash, Hasher};
-use std::time::SystemTime;
-
-use rustc_hash::FxHasher;
 use tokio::sync::mpsc;
 
-use crate::mailroom::decode::Body;
-use crate::relay::orders::Pick;
+pub use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
+pub use crate::mailroom::shape::{SHOWN_MOST, Shape, USUAL_FIELDS};
+use crate::relay::queue_target::Pick;
 use crate::store::directory::Directory;
-use crate::wire::display::DisplayText;
 
 /// Messages of one mailbox that are listed at most, the newest; the listing says so.
 pub const LISTED_MOST: usize = 200_000;
-
-/// Octets of a message's text that are shown at most; it is saved whole.
-pub const SHOWN_MOST: usize = 4 * 1024 * 1024;
 
 /// Octets of an attachment that a composed message can be given.
 pub const ATTACHMENT_MOST: u64 = 1024 * 1024 * 1024;
@@ -37,43 +32,6 @@ pub struct Desk {
     pub news: mpsc::Receiver<News>,
     /// Knows what the POP3 session of a mailbox has marked deleted: see [`Directory::marks`].
     pub directory: Directory,
-}
-
-/// What makes a message the same message when its mailbox is listed again, whatever has been
-/// removed before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MessageKey {
-    /// Of what the message begins with.
-    pub hash: u64,
-    /// Which of the messages that begin alike, counted from 0.
-    pub occurrence: u32,
-}
-
-impl MessageKey {
-    /// Of the message of an entry of the relay queue. Its recipients have the same.
-    #[must_use]
-    pub fn of_queued(pick: &Pick) -> Self {
-        let mut hasher = FxHasher::default();
-        pick.id.hash(&mut hasher);
-        Self { hash: hasher.finish(), occurrence: u32::MAX }
-    }
-}
-
-/// A message in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// Which it is.
-    pub key: MessageKey,
-    /// Its number in the mailbox, as a POP3 session that begins now would have it.
-    pub number: usize,
-    /// Who wrote it: the name, or the address where there is none.
-    pub from: DisplayText,
-    /// What about.
-    pub subject: DisplayText,
-    /// When, by its own account; else when it was stored.
-    pub date: Option<SystemTime>,
-    /// Its length, as RETR sends it.
-    pub octets: u64,
 }
 
 /// What the screen wants done.
@@ -161,53 +119,4 @@ pub enum News {
     Said(String),
     /// A message that nobody has got, as it was typed; why is said beside it.
     NotSent(Draft),
-}
-
-/// A message, to be looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Which it is.
-    pub key: MessageKey,
-    /// All header fields in their order, unfolded; encoded words are decoded.
-    pub header: Vec<Field>,
-    /// Its text.
-    pub body: Body,
-    /// What is attached.
-    pub attachments: Vec<Attachment>,
-    /// Length of the whole message, as RETR sends it.
-    pub octets: u64,
-}
-
-/// The header fields that say whom a message is from and what it is about, in this order.
-pub const USUAL_FIELDS: [&str; 6] = ["From", "To", "Cc", "Reply-To", "Subject", "Date"];
-
-/// A header field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// Its name; `?` for a line that is no field.
-    pub name: DisplayText,
-    /// What it says.
-    pub value: DisplayText,
-}
-
-/// As what the text of a message is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Its text, decoded: plain text where there is a choice.
-    Text,
-    /// Its text, decoded: HTML where there is a choice, as text.
-    Html,
-    /// The message as it is.
-    Raw,
-}
-
-/// Something attached to a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// Its name; made up where it has none.
-    pub name: DisplayText,
-    /// Its media type (RFC 2045).
-    pub media_type: DisplayText,
-    /// Its length, decoded.
-    pub octets: u64,
 }

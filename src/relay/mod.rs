@@ -20,6 +20,7 @@ pub mod outcomes;
 pub mod owed;
 pub mod postmaster;
 pub mod progress;
+pub mod queue_target;
 pub mod queued;
 pub mod reply;
 pub mod resolver;

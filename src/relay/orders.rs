@@ -1,10 +1,9 @@
 //! What an operator says about queued mail: retry, hold, release, drop.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use crate::relay::queue_target::Pick;
 use crate::relay::selection::Picks;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Edit, Entry, Queue, QueueError, Recipient};
@@ -29,35 +28,6 @@ pub struct Done {
     pub recipients: usize,
     /// Messages whose recipients they were.
     pub messages: usize,
-}
-
-/// With what it is to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pick {
-    /// The id of the entry.
-    pub id: String,
-    /// The address of one of its recipients, or all of them.
-    pub recipient: Option<String>,
-}
-
-/// `ID`, or `ID/ADDRESS`.
-impl FromStr for Pick {
-    type Err = Infallible;
-
-    fn from_str(word: &str) -> Result<Self, Infallible> {
-        Ok(match word.split_once('/') {
-            Some((id, recipient)) => Self::one(id, recipient),
-            None => Self { id: word.to_owned(), recipient: None },
-        })
-    }
-}
-
-impl Pick {
-    /// One recipient of an entry.
-    #[must_use]
-    pub fn one(id: &str, recipient: &str) -> Self {
-        Self { id: id.to_owned(), recipient: Some(recipient.to_owned()) }
-    }
 }
 
 impl Order {

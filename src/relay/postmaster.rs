@@ -10,7 +10,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
-use crate::relay::orders::{Order, Pick};
+use crate::relay::orders::Order;
+use crate::relay::queue_target::Pick;
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 

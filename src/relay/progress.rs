@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::relay::mx::Target;
-use crate::relay::orders::Pick;
+use crate::relay::queue_target::Pick;
 use crate::relay::route::Way;
 use crate::relay::verdict::Verdict;
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::relay::orders::Pick;
+use crate::relay::queue_target::Pick;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Recipient};
 

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::servers::listener::{Addresses, Shared, Term};
 use crate::servers::settings::{Setting, Settings, SettingsView};
+pub use crate::servers::supervised::{Change, Condition, ServerView};
 use crate::servers::supervised::{Station, Task};
 use crate::watch::event::Service;
 
@@ -22,41 +23,6 @@ pub struct ServerOrder {
     pub service: Service,
     /// What it is to do.
     pub what: Change,
-}
-
-/// What a server is to do. What it does already is not done again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Listen where it listened before.
-    Start,
-    /// Listen no more, and say farewell to those who are connected.
-    Stop,
-    /// One after the other.
-    Restart,
-}
-
-/// One of the servers at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerView {
-    /// What it speaks.
-    pub service: Service,
-    /// Where it listens while it runs. They stay the same when it is stopped and started again.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether it runs.
-    pub condition: Condition,
-}
-
-/// Whether a server runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// It takes connections.
-    Running,
-    /// It takes none, and says farewell to those that it has.
-    Stopping,
-    /// It is not there.
-    Stopped,
-    /// It could not be started again: why, in a sentence with the remedy.
-    Failed(String),
 }
 
 /// How an operator reaches the servers.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mailroom::SHOWN_MOST;
+use crate::mailroom::shape::Shape;
 
 const KEY: MessageKey = MessageKey { hash: 0, occurrence: 0 };
 

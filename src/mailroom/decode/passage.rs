@@ -11,7 +11,7 @@ use crate::mailroom::decode::header::Fields;
 use crate::mailroom::decode::html::{self, Extent, Links};
 use crate::mailroom::decode::transfer::{self, Encoding};
 use crate::mailroom::decode::words;
-use crate::mailroom::{SHOWN_MOST, USUAL_FIELDS};
+use crate::mailroom::shape::{SHOWN_MOST, USUAL_FIELDS};
 use crate::wire::display::DisplayText;
 
 /// Lines of a text that are shown at most, so that a text of empty lines is no flood.

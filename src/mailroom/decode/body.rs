@@ -1,0 +1,82 @@
+//! The text of a message, decoded as far as it is looked at.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::mailroom::decode::passage::{Form, Passage, Section, passage};
+use crate::mailroom::decode::transfer::Encoding;
+use crate::mailroom::decode::views::Views;
+use crate::mailroom::shape::Shape;
+
+/// The text of a message, of which as much is decoded as is looked at. What comes of it is
+/// [`DisplayText`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body {
+    octets: Arc<Vec<u8>>,
+    views: Arc<Views>,
+    unread: u64,
+}
+
+impl Body {
+    /// The text in `octets`, which lies where `views` say; so many octets more were not read.
+    #[must_use]
+    pub(super) fn new(octets: Vec<u8>, views: Views, unread: u64) -> Self {
+        Self { octets: Arc::new(octets), views: Arc::new(views), unread }
+    }
+
+    /// As what it can be shown, the best first.
+    #[must_use]
+    pub fn shapes(&self) -> &'static [Shape] {
+        let is_html = |section: &Section| section.form == Form::Html;
+        match () {
+            () if self.views.text != self.views.html => &[Shape::Text, Shape::Html, Shape::Raw],
+            () if self.has_text() && self.views.text.iter().all(is_html) => {
+                &[Shape::Html, Shape::Raw]
+            }
+            () => &[Shape::Text, Shape::Raw],
+        }
+    }
+
+    /// The beginning of it: some `most` octets, decoded.
+    #[must_use]
+    pub fn passage(&self, shape: Shape, most: usize) -> Passage {
+        match shape {
+            Shape::Text => passage(&self.octets, &self.views.text, most),
+            Shape::Html => passage(&self.octets, &self.views.html, most),
+            Shape::Raw => {
+                let range = 0..self.octets.len();
+                let (encoding, form) = (Encoding::None, Form::Raw);
+                let raw = Section { range, encoding, charset: None, form };
+                passage(&self.octets, &[raw], most)
+            }
+        }
+    }
+
+    /// Octets of the message that have not been read for it.
+    #[must_use]
+    pub const fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// Whether there is any text.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        !self.views.text.is_empty()
+    }
+
+    /// Whether there is any HTML.
+    #[must_use]
+    pub fn has_html(&self) -> bool {
+        self.views.html.iter().any(|section| section.form == Form::Html)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.octets.len();
+        f.debug_struct("Body")
+            .field("octets", &octets)
+            .field("views", &self.views)
+            .finish_non_exhaustive()
+    }
+}
