@@ -9,8 +9,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use parking_lot::Mutex;
 
 use crate::mailroom::new_file::NewFile;
 
@@ -47,7 +48,7 @@ impl Browser {
 
     /// Writes a page to a file of its own; says where it is.
     pub fn write(&self, name: &str, page: &str) -> io::Result<PathBuf> {
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folder = self.folder.lock();
         let folder = match &mut *folder {
             Some(folder) => folder,
             none => none.insert(Folder::create()?),

@@ -1,7 +1,9 @@
 //! What is to go one way, for whichever courier comes next.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::mail::path::Address;
 use crate::relay::outcomes;
@@ -54,6 +56,6 @@ impl Errands {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Errand>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

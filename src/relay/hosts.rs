@@ -1,8 +1,9 @@
 //! What the couriers of one way know, together, of the hosts there: who takes no mail now, who
 //! breaks conversations off, and who is being visited. Touches no network.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::relay::mx::Target;
@@ -137,7 +138,7 @@ impl Hosts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<KnownHost>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -1,7 +1,9 @@
 //! What an operator says about queued mail: retry, hold, release, drop.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 pub use crate::relay::queue_target::Pick;
 use crate::relay::selection::Picks;
@@ -50,13 +52,13 @@ impl Order {
         let counted = Arc::clone(&done);
         let edit = move |entry: &mut Entry| {
             let (edit, recipients) = self.apply(entry, &is_meant);
-            let mut done = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut done = counted.lock();
             done.recipients += recipients;
             done.messages += usize::from(recipients > 0);
             edit
         };
         queue.edit_entries(edit).await?;
-        let done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = done.lock();
         Ok(*done)
     }
 

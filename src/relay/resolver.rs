@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, fs};
 
@@ -16,6 +16,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{ResolverBuilder, TokioResolver};
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::relay::mx::Exchange;
@@ -139,7 +140,7 @@ impl Dns {
 
     /// Whoever is to be asked now.
     fn resolver(&self) -> Arc<Result<TokioResolver, NoServers>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let file = self.servers.stamp();
         match &*current {
             Some(Current { resolver, file: then }) if *then == file => Arc::clone(resolver),
@@ -249,7 +250,7 @@ impl Resolver for Dns {
     }
 
     fn renew(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.current.lock() = None;
     }
 }
 

@@ -12,14 +12,15 @@
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use parking_lot::{Mutex, MutexGuard};
 use procfs::process::Process;
 
 use crate::store::files::{Access, Creation, Files, NAMES_MOST};
@@ -185,12 +186,12 @@ impl Anchor {
     }
 
     fn left(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock()
     }
 
     /// Says once that what has the name of a lock is none.
     pub fn tell_once_of_no_lock(&self, lock: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if told.len() < TOLD_MOST && told.insert(lock.to_owned()) {
             tracing::warn!("{lock} is no regular file, so it locks nothing: remove it");
         }
@@ -199,7 +200,7 @@ impl Anchor {
     /// Whether the file is there, to be removed when it is quiet.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.touched.lock().is_some()
     }
 
     /// Whether so many locks are taken that what makes the next one cheaper is worth keeping.
@@ -225,11 +226,11 @@ impl Anchor {
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pace.lock()
     }
 
     fn make_ready(&self) -> io::Result<()> {
-        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = self.touched.lock();
         if touched.is_some_and(|at| at.elapsed() < TOUCHED_EVERY) {
             return Ok(());
         }
@@ -247,7 +248,7 @@ impl Anchor {
 
     /// Whether there was something to forget.
     fn forget(&self) -> bool {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.touched.lock().take().is_some()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use chrono::Local;
+use parking_lot::RwLock;
 
 use crate::store::anchor;
 use crate::store::browse::Snapshot;
@@ -158,7 +159,7 @@ impl Directory {
 
     /// The directory that the path named when last looked.
     fn known(&self) -> Opened {
-        self.opened.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.opened.read().clone()
     }
 
     /// The directory that the path names now. While it names none the last one is meant: it may
@@ -169,7 +170,7 @@ impl Directory {
     }
 
     fn opened_anew(&self) -> Opened {
-        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.opened.write();
         // Somebody else may have been quicker.
         if opened.ground().files.was_replaced() {
             match Opened::at(&self.path, self.durability) {

@@ -12,10 +12,11 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use md5::{Digest, Md5};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::checksum::{Checksum, RunningChecksum};
 use crate::store::files::{FileName, Files, Stamp, Window};
@@ -514,7 +515,7 @@ impl Indexes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<FileName, Remembered>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock()
     }
 }
 

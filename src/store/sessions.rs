@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::files::{FileName, Files, NAMES_MOST, Stamp};
 use crate::store::index::{Index, Indexes};
@@ -65,7 +67,7 @@ impl Sessions {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<FileName, Option<Opening>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::servers::limits::{
@@ -90,7 +90,7 @@ impl Guesses {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Guesser>> {
-        self.guessers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.guessers.lock()
     }
 }
 

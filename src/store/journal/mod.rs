@@ -16,10 +16,12 @@ pub mod wal;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::anchor::Anchor;
 use crate::store::files::{Access, Creation, FileName, Files, Stamp};
@@ -105,7 +107,7 @@ impl Journal {
     }
 
     fn state(&self) -> MutexGuard<'_, Wals> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A record of so many appends, to be filled.
@@ -249,7 +251,7 @@ impl Journal {
     /// in the journal, durably, that they need it no longer. Whoever writes a new file in a
     /// mailbox's place calls it first, so that nothing that is removed comes back.
     pub fn checkpoint(&self) {
-        let _one_at_a_time = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.checkpoint.lock();
         let appended = std::mem::take(&mut self.state().appended);
         if appended.is_empty() {
             return;

@@ -6,9 +6,10 @@ pub mod entry;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -270,7 +271,7 @@ impl Queue {
         if let Some(there) = entry.place().entry(id, file) {
             return Ok(there);
         }
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock();
         find_by_id(id, file, &mut places)?.ok_or(QueueError::Gone)
     }
 
