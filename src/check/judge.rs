@@ -1,4 +1,4 @@
-//! Compares what a server said with what the script expects, and says what is off. Pure.
+//! Compares what a server said with what the script expects, and says what differs. Pure.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The tester: plays a fixed conversation against any server, ours or somebody else's, and says
-//! line by line what is right and what is off. Knows neither the command line nor our servers.
+//! line by line what is right and what differs. Knows neither the command line nor our servers.
 
 mod judge;
 mod peer;

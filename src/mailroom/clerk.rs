@@ -146,7 +146,7 @@ impl Clerk {
                 },
                 Some(ended) = self.errands.join_next() => {
                     if let Err(error) = ended {
-                        tracing::error!("a wish about a mailbox broke down: {error}");
+                        tracing::error!("a mailbox task panicked: {error}");
                     }
                 }
             }
@@ -258,7 +258,7 @@ impl Clerk {
         F: Future<Output = Vec<String>> + Send + 'static,
     {
         if self.errands.len() >= ERRANDS_MOST {
-            self.say("Too much is under way; try again when some of it is done.".to_owned());
+            self.say("Too many requests are under way; try again when some are done.".to_owned());
             return;
         }
         let (errand, work) = (self.errand(), work(self.errand()));

@@ -49,7 +49,7 @@ pub enum NotComposed {
     #[error("{0}")]
     BadAddress(#[from] BadAddress),
     /// No recipient was typed.
-    #[error("name somebody to send it to, such as linhphan@localhost")]
+    #[error("enter at least one recipient, such as linhphan@localhost")]
     NoRecipient,
     /// More than one transaction takes.
     #[error("{0} recipients are too many; name {MOST_RECIPIENTS} at most")]
@@ -371,7 +371,7 @@ mod tests {
         let to = |to: &str| refused(&Draft { to: to.into(), ..draft() });
         assert_eq!(to("linhphan"), "“linhphan” is not an address of the form user@domain");
         assert!(to("a@x>\r\nDATA").starts_with("“a@x>\\r\\nDATA” is not an address"));
-        assert!(to(" , ").starts_with("name somebody"));
+        assert!(to(" , ").starts_with("enter at least one recipient"));
         assert!(to(&"a@x,".repeat(101)).starts_with("101 recipients are too many"));
         assert!(refused(&Draft { from: "x".into(), ..draft() }).contains("“x”"));
         let attachment = ATTACHMENT_MOST + 1;

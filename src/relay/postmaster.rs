@@ -164,7 +164,7 @@ impl Postmaster {
                 tracing::warn!("{error}");
                 self.say(format!("No relay run: {error}."));
             }
-            Err(error) => tracing::error!("a relay run broke down: {error}"),
+            Err(error) => tracing::error!("the relay task panicked: {error}"),
         }
     }
 

@@ -461,7 +461,7 @@ impl<R: Resolver + 'static> Run<R> {
         let text = QueuedText::new(self.queue.clone(), entry);
         let (_, hops) = text.header().await.map_err(|error| unreadable(&error))?;
         if hops.are_too_many() {
-            return Err(Unsent::Settled(goes_in_circles()));
+            return Err(Unsent::Settled(mail_loop()));
         }
         Ok((Envelope { reverse_path, recipients }, Letter::new(received, text)))
     }
@@ -714,16 +714,12 @@ fn stopped() -> Verdict {
     Verdict::deferred(Status::LOCAL, Again::NextRun, "the relay was stopped")
 }
 
-fn goes_in_circles() -> Verdict {
-    let reason = format!(
-        "the message has passed more than {} hosts and goes in circles: its header has so many \
-         Received lines",
-        text::MOST_HOPS
-    );
+fn mail_loop() -> Verdict {
+    let reason = format!("mail loop: more than {} Received fields", text::MOST_HOPS);
     Verdict::failed(Status::LOOP, &reason)
 }
 
 /// What a task has come to. A panic is a bug of ours; what the task had in hand stays in the queue.
 fn gone<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
-    ended.inspect_err(|error| tracing::error!("a part of the relay run broke down: {error}")).ok()
+    ended.inspect_err(|error| tracing::error!("a task of the relay run panicked: {error}")).ok()
 }

@@ -20,7 +20,7 @@ pub enum Trouble {
     Stuck(Duration),
     /// What the host said is no reply.
     Malformed(Malformed),
-    /// The host said something before TLS stood.
+    /// The host sent data before the TLS handshake (CVE-2011-0411).
     Injected,
     /// TLS could not be agreed upon.
     Handshake(String),
@@ -51,9 +51,9 @@ impl Trouble {
             Self::TimedOut(time) => format!("{host} did not answer within {} s", seconds(*time)),
             Self::Stuck(time) => format!("{host} took no more octets for {} s", seconds(*time)),
             Self::Malformed(problem) => format!("{host} sent a reply that {problem}"),
-            Self::Injected => format!(
-                "{host} said something before TLS stood, which may be somebody else's doing"
-            ),
+            Self::Injected => {
+                format!("{host} sent data before the TLS handshake; it may have been injected")
+            }
             Self::Handshake(why) => format!("we could not agree on TLS with {host} ({why})"),
             Self::Stopped => format!("an operator stopped the conversation with {host}"),
             Self::Message(why) => format!("the queued message cannot be read ({why})"),

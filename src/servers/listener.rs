@@ -243,7 +243,7 @@ impl<S: Server> Listener<S> {
                 Err(error) if concerns_one_peer(&error) => {}
                 Err(error) => {
                     if !mem::replace(&mut is_short, true) {
-                        tracing::warn!("no connections can be accepted for now: {error}");
+                        tracing::warn!("cannot accept connections for now: {error}");
                     }
                     sleep(ACCEPT_PAUSE).await;
                 }

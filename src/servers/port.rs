@@ -26,9 +26,9 @@ pub fn cannot_listen(error: &BindError, flag: &str) -> String {
 pub fn cannot_listen_again(error: &BindError) -> String {
     let remedy = match error.source.kind() {
         io::ErrorKind::AddrInUse => "Free the port",
-        io::ErrorKind::PermissionDenied => "Permit it",
+        io::ErrorKind::PermissionDenied => "Grant the permission",
         io::ErrorKind::AddrNotAvailable => "Give the machine this address",
-        _ => "Remove the cause",
+        _ => "Fix the cause",
     };
     format!("{}. {remedy}, and start the server again", why(error))
 }
@@ -43,7 +43,7 @@ fn why(error: &BindError) -> String {
         }
         io::ErrorKind::PermissionDenied => format!("cannot listen on port {port}: not permitted"),
         io::ErrorKind::AddrNotAvailable => {
-            format!("cannot listen on {}: no address of this machine", address.ip())
+            format!("cannot listen on {}: not an address of this machine", address.ip())
         }
         _ => format!("cannot listen on {address}: {source}"),
     }

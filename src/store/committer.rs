@@ -536,7 +536,7 @@ impl Committer {
             }
         }
         if let Err(error) = sessions::remove_left(&self.ground.files) {
-            tracing::warn!("cannot remove the session locks that nobody has: {error}");
+            tracing::warn!("cannot remove unused session locks: {error}");
         }
     }
 

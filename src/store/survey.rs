@@ -58,7 +58,7 @@ pub fn follow(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
 async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
     let changes = Changes::of(survey.directory.path());
     if let Err(error) = &changes {
-        tracing::warn!("the kernel does not tell of changes ({error}); looking every 2 s instead");
+        tracing::warn!("cannot watch the directory ({error}); polling every 2 s");
     }
     let mut changes = changes.ok();
     loop {

@@ -57,8 +57,8 @@ async fn what_is_said_before_tls_stands_is_not_believed() {
     let verdicts = relay.sends(&[host.address], &["a@x.example"]).await;
     assert_eq!(
         verdicts,
-        ["deferred: mx.example said something before TLS stood, which may be somebody else's \
-          doing, at STARTTLS"]
+        ["deferred: mx.example sent data before the TLS handshake; it may have been \
+          injected, at STARTTLS"]
     );
 }
 

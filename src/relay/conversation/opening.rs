@@ -271,7 +271,7 @@ impl<'a> Opening<'a> {
             Class::Permanent | Class::Transient => {
                 self.deferred(reply, reply.status().made_transient())
             }
-            Class::Completion | Class::Intermediate => self.nonsense(reply),
+            Class::Completion | Class::Intermediate => self.unexpected(reply),
         }
     }
 
@@ -285,9 +285,9 @@ impl<'a> Opening<'a> {
         Step::Refused(Verdict::deferred(status, Again::NextHost, &reason))
     }
 
-    fn nonsense(&self, reply: &Reply) -> Step {
+    fn unexpected(&self, reply: &Reply) -> Step {
         let reason = format!(
-            "{} answers {} with {}, which makes no sense",
+            "{}: unexpected reply to {}: {}",
             self.host,
             self.awaited(),
             reply.in_one_line()
@@ -419,9 +419,9 @@ mod tests {
         assert_eq!(verdict.diagnosis().status.to_string(), "4.0.0");
         let verdict = Talk::with(&introduction).hears("421 busy").then_it_is_refused("421 busy");
         assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
-        let verdict = Talk::with(&introduction).hears("354 what?").then_it_is_refused(
-            "mx.example answers the connection with 354 what?, which makes no sense",
-        );
+        let verdict = Talk::with(&introduction)
+            .hears("354 what?")
+            .then_it_is_refused("mx.example: unexpected reply to the connection: 354 what?");
         assert!(matches!(verdict, Verdict::Deferred(_, Again::NextHost)));
     }
 

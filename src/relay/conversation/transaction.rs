@@ -53,7 +53,7 @@ impl Outcome {
 pub enum After {
     /// Another transaction, or QUIT.
     Usable,
-    /// Nothing: the host has broken it off, or says what makes no sense.
+    /// Nothing: the host has broken it off, or has sent an unexpected reply.
     Ended,
     /// Nothing, and that is our own doing.
     Abandoned,
@@ -210,7 +210,7 @@ impl<'a> Transaction<'a> {
     fn answered_mail(&mut self, reply: &Reply) -> Step {
         match reply.class() {
             Class::Completion => {}
-            Class::Intermediate => return self.nonsense(reply),
+            Class::Intermediate => return self.unexpected(reply),
             Class::Transient | Class::Permanent => self.settle(&self.refusal(reply)),
         }
         self.go_on()
@@ -219,7 +219,7 @@ impl<'a> Transaction<'a> {
     fn answered_rcpt(&mut self, recipient: usize, reply: &Reply) -> Step {
         let verdict = match reply.class() {
             Class::Completion => None,
-            Class::Intermediate => return self.nonsense(reply),
+            Class::Intermediate => return self.unexpected(reply),
             Class::Transient | Class::Permanent => Some(self.refused_recipient(recipient, reply)),
         };
         // Where MAIL was refused, the refusal of the recipients says nothing new.
@@ -276,7 +276,7 @@ impl<'a> Transaction<'a> {
                 self.stage = Stage::Text;
                 Step::SendText
             }
-            Class::Completion => self.nonsense(reply),
+            Class::Completion => self.unexpected(reply),
             Class::Transient | Class::Permanent => {
                 self.settle(&self.refusal(reply));
                 self.reset()
@@ -292,7 +292,7 @@ impl<'a> Transaction<'a> {
     fn answered_text(&mut self, reply: &Reply) -> Step {
         let verdict = match reply.class() {
             Class::Completion => Verdict::Delivered(Diagnosis::of_reply(self.host, reply)),
-            Class::Intermediate => return self.nonsense(reply),
+            Class::Intermediate => return self.unexpected(reply),
             Class::Transient | Class::Permanent => self.refusal(reply),
         };
         self.settle(&verdict);
@@ -313,9 +313,9 @@ impl<'a> Transaction<'a> {
         self.outcome(After::Ended)
     }
 
-    fn nonsense(&mut self, reply: &Reply) -> Step {
+    fn unexpected(&mut self, reply: &Reply) -> Step {
         let reason = format!(
-            "{} answers {} with {}, which makes no sense",
+            "{}: unexpected reply to {}: {}",
             self.host,
             self.awaited(),
             reply.in_one_line()
@@ -632,12 +632,13 @@ mod tests {
         let envelope = envelope(&["b@x.example"]);
         Talk::about(&envelope).hears("354 go on").ends(
             After::Ended,
-            &["next host: mx.example answers MAIL FROM with 354 go on, which makes no sense"],
+            &["next host: mx.example: unexpected reply to MAIL FROM: 354 go on"],
         );
-        Talk::about(&envelope).hears("250 ok").hears("250 ok").hears("250 ok").ends(
-            After::Ended,
-            &["next host: mx.example answers DATA with 250 ok, which makes no sense"],
-        );
+        Talk::about(&envelope)
+            .hears("250 ok")
+            .hears("250 ok")
+            .hears("250 ok")
+            .ends(After::Ended, &["next host: mx.example: unexpected reply to DATA: 250 ok"]);
     }
 
     #[test]
