@@ -4,8 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
+use mailconsole::app::commands::{console, queue, relay};
 use mailconsole::app::config::{Target, Task};
-use mailconsole::app::{interactive, last_word, queue, relay, run};
+use mailconsole::app::{last_word, servers};
 use mailconsole::check::{self, CheckError, Verdict};
 
 /// Exit status for wrong use; failures are 1.
@@ -35,14 +36,14 @@ fn perform(task: Task) -> ExitCode {
             eprintln!("{author}");
             return ExitCode::SUCCESS;
         }
-        Task::Headless(config) => run::headless(config),
-        Task::Console(config) => interactive::run(config),
+        Task::Headless(config) => servers::headless(config),
+        Task::Console(config) => console::run(config),
         Task::Relay(task) => relay::run(task),
         Task::ListQueue(mailboxes, listing) => queue::list(&mailboxes, listing),
         Task::ShowEntry(mailboxes, pick, shown) => queue::show(&mailboxes, &pick, shown),
         Task::Order(mailboxes, order, meant) => queue::order(&mailboxes, order, meant),
         Task::Check(target) => return check(&target),
-        Task::Init(mailboxes) => run::init(&mailboxes),
+        Task::Init(mailboxes) => servers::init(&mailboxes),
     };
     match ended {
         Ok(code) => code,

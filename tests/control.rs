@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mailconsole::app::cli::Cli;
 use mailconsole::app::config::Task;
-use mailconsole::app::run::{Running, Servers};
+use mailconsole::app::servers::{Running, Servers};
 use mailconsole::console::setting::in_words;
 use mailconsole::servers::settings::{
     Idle, RelayPolicy, Setting, SettingName, Settings, SettingsView,

@@ -16,9 +16,9 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::app::commands::{queue, relay};
 use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Port, Purpose, Verbosity};
-use crate::app::headless::{Headless, MessageText};
-use crate::app::{queue, relay};
+use crate::app::transcript::{Headless, MessageText};
 use crate::mailroom::Desk;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::clerk::{Clerk, Room, SmtpListener};

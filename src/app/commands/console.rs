@@ -1,5 +1,5 @@
 //! The servers with a screen: the console is the observer of their events, and its user ends
-//! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
+//! them. A sibling of [`headless`](crate::app::transcript), not a flag inside it.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -11,11 +11,11 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
-use crate::app::headless::{Headless, MessageText};
 use crate::app::last_word;
-use crate::app::run::{
+use crate::app::servers::{
     INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory,
 };
+use crate::app::transcript::{Headless, MessageText};
 use crate::console::feed::Feed;
 use crate::relay::postmaster::Post;
 use crate::store::directory::Directory;

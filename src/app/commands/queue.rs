@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::app::config::{Detail, Form, Listing, Mailboxes, Meant, Shown};
-use crate::app::run::{StartError, open_as_it_is};
+use crate::app::servers::{StartError, open_as_it_is};
 use crate::relay::orders::{Done, Order, Pick};
 use crate::relay::selection::{Picks, Selection};
 use crate::store::overview::RecipientState;
@@ -92,7 +92,7 @@ pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCo
 }
 
 /// What to do about a queue that cannot be read or changed, behind its error.
-pub(super) const fn remedy(error: &QueueError) -> &'static str {
+pub(in crate::app) const fn remedy(error: &QueueError) -> &'static str {
     match error {
         QueueError::Busy => ". Try again when that program has done with it",
         // It says so itself.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::app::queue::{Row, json_lines, shown, table, word};
+use crate::app::commands::queue::{Row, json_lines, shown, table, word};
 use crate::relay::selection::{age, domain_of};
 use crate::store::overview::RecipientState;
 

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{RelaySettings, Relaying, Verbosity};
-use crate::app::run::{
+use crate::app::servers::{
     INTERRUPTED, Signals, StartError, open, raise_descriptor_limit, with_transcript,
 };
 use crate::relay::client::Client;

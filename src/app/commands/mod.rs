@@ -1,0 +1,5 @@
+//! The sub-commands of the program, a file for each.
+
+pub mod console;
+pub mod queue;
+pub mod relay;
