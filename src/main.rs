@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
-use mailconsole::app::commands::{console, queue, relay};
+use mailconsole::app::commands::{console, headless, init, queue, relay};
 use mailconsole::app::config::{Target, Task};
-use mailconsole::app::{last_word, servers};
+use mailconsole::app::last_word;
 use mailconsole::check::{self, CheckError, Verdict};
 
 /// Exit status for wrong use; failures are 1.
@@ -36,14 +36,14 @@ fn perform(task: Task) -> ExitCode {
             eprintln!("{author}");
             return ExitCode::SUCCESS;
         }
-        Task::Headless(config) => servers::headless(config),
+        Task::Headless(config) => headless::run(config),
         Task::Console(config) => console::run(config),
         Task::Relay(task) => relay::run(task),
         Task::ListQueue(mailboxes, listing) => queue::list(&mailboxes, listing),
         Task::ShowEntry(mailboxes, pick, shown) => queue::show(&mailboxes, &pick, shown),
         Task::Order(mailboxes, order, meant) => queue::order(&mailboxes, order, meant),
         Task::Check(target) => return check(&target),
-        Task::Init(mailboxes) => servers::init(&mailboxes),
+        Task::Init(mailboxes) => init::run(&mailboxes),
     };
     match ended {
         Ok(code) => code,

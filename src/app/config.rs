@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::app::cli::{
     Check, Choice, Cli, Command, Keys, Options, Picked, Queue, QueueOrder, Route, Seconds,
 };
+use crate::app::mailboxes::{Mailboxes, Purpose};
 use crate::check::Script;
 use crate::console::keys::{Keymap, KeymapError};
 use crate::console::state::Palette;
@@ -212,35 +213,6 @@ impl Config {
     #[must_use]
     pub fn has_public_password(&self) -> bool {
         &*self.password == PUBLIC_PASSWORD
-    }
-}
-
-/// Where the mailboxes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mailboxes {
-    /// The directory that holds them.
-    pub directory: PathBuf,
-    /// Users whose mailbox is made if it is missing.
-    pub users: Vec<String>,
-    /// Whether a message is on the disk before it is acknowledged.
-    pub durability: Durability,
-    /// What they are for, which says what to do where there are none.
-    pub purpose: Purpose,
-}
-
-/// What a directory is named for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// To be served: it can be made.
-    Serving,
-    /// For the queue in it: an empty one is of no use.
-    Queue,
-}
-
-impl Mailboxes {
-    /// The same, for a command about the queue: it makes no mailboxes.
-    fn for_queue(self) -> Self {
-        Self { users: Vec::new(), purpose: Purpose::Queue, ..self }
     }
 }
 

@@ -3,6 +3,10 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod error;
 pub mod last_word;
+pub mod mailboxes;
+pub mod relay;
 pub mod servers;
+pub mod signals;
 pub mod transcript;

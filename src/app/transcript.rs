@@ -4,11 +4,14 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::watch::event::{Event, Kind, Observer, Passwords, transcript_line};
+use crate::app::config::Verbosity;
+use crate::app::error::StartError;
+use crate::watch::event::{Event, Kind, Observer, Passwords, Transcript, transcript_line};
 
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;
@@ -29,9 +32,38 @@ pub enum MessageText {
     Shown,
 }
 
+/// Does `work` with its transcript, and the program's own warnings, on stderr, and waits until that
+/// is written.
+pub fn with_transcript(
+    verbosity: Verbosity,
+    work: impl FnOnce(Transcript) -> Result<ExitCode, StartError>,
+) -> Result<ExitCode, StartError> {
+    let text = match verbosity {
+        Verbosity::Text => MessageText::Shown,
+        Verbosity::Lines | Verbosity::Quiet => MessageText::Summed,
+    };
+    let stderr = Arc::new(TranscriptWriter::start(text, io::stderr())?);
+    log_to(&stderr);
+    let code = work(match verbosity {
+        Verbosity::Quiet => Transcript::off(),
+        Verbosity::Lines | Verbosity::Text => Transcript::to(Arc::clone(&stderr) as _),
+    });
+    stderr.finish();
+    code
+}
+
+/// The program's own warnings, which are rare, each in one write. They take the transcript's way,
+/// because nobody may have to wait for whoever reads them.
+fn log_to(stderr: &TranscriptWriter) {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+    let writer = stderr.log();
+    // There is a log already where a test has set one.
+    let _ = log.with_writer(move || writer.clone()).with_ansi(false).without_time().try_init();
+}
+
 /// Takes the events of all connections, and has a line written for each.
 #[derive(Debug)]
-pub struct Headless {
+pub struct TranscriptWriter {
     text: MessageText,
     shared: Arc<Shared>,
 }
@@ -74,7 +106,7 @@ enum Writer {
     Gone,
 }
 
-impl Headless {
+impl TranscriptWriter {
     /// Begins to write to `out`, in a thread of its own: one write for each line.
     pub fn start(text: MessageText, out: impl Write + Send + 'static) -> io::Result<Self> {
         Self::start_bounded(WAITING_MOST, text, out)
@@ -117,7 +149,7 @@ impl Headless {
     }
 }
 
-impl Observer for Headless {
+impl Observer for TranscriptWriter {
     fn observe(&self, event: Event) {
         // The text itself is there.
         if self.wants_text() && matches!(event.kind, Kind::Text { .. }) {
@@ -310,7 +342,7 @@ mod tests {
     #[test]
     fn one_line_is_one_write_and_nothing_is_lost() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         for number in 0..1_000 {
             headless.observe(note(&number.to_string()));
         }
@@ -340,7 +372,7 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_is_not_waited_for() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         drop(reader);
         for _ in 0..100 {
             headless.observe(note("x"));
@@ -352,7 +384,7 @@ mod tests {
     #[test]
     fn the_end_waits_for_a_slow_reader() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         for _ in 0..100 {
             headless.observe(note("x"));
         }

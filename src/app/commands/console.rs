@@ -1,5 +1,5 @@
 //! The servers with a screen: the console is the observer of their events, and its user ends
-//! them. A sibling of [`headless`](crate::app::transcript), not a flag inside it.
+//! them. A sibling of [`headless`](crate::app::commands::headless), not a flag inside it.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -10,12 +10,13 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
+use crate::app::config::{Config, PUBLIC_PASSWORD, Verbosity};
+use crate::app::error::StartError;
 use crate::app::last_word;
-use crate::app::servers::{
-    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory,
-};
-use crate::app::transcript::{Headless, MessageText};
+use crate::app::mailboxes::{Made, Mailboxes, make_directory};
+use crate::app::servers::Servers;
+use crate::app::signals::{INTERRUPTED, Signals};
+use crate::app::transcript::{MessageText, TranscriptWriter};
 use crate::console::feed::Feed;
 use crate::relay::postmaster::Post;
 use crate::store::directory::Directory;
@@ -50,7 +51,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
 }
 
 /// The transcript beside the screen, where `-v` asks for it and stderr is not the screen's terminal.
-fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, StartError> {
+fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
     let text = match verbosity {
         Verbosity::Quiet => return Ok(None),
         Verbosity::Lines => MessageText::Summed,
@@ -59,11 +60,11 @@ fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, Sta
     if io::stderr().is_terminal() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Headless::start(text, io::stderr())?)))
+    Ok(Some(Arc::new(TranscriptWriter::start(text, io::stderr())?)))
 }
 
 /// The screen, and a transcript beside it.
-struct Both(Arc<Feed>, Arc<Headless>);
+struct Both(Arc<Feed>, Arc<TranscriptWriter>);
 
 impl Observer for Both {
     fn observe(&self, event: Event) {
@@ -157,7 +158,7 @@ async fn show(
             }
         }
     };
-    let code = end(&running, &mut signals).await;
+    let code = running.end_or_interrupt(&mut signals).await;
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),
@@ -188,7 +189,7 @@ impl Look {
 /// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
 /// and what to do.
 fn notices(config: &Config) -> Vec<String> {
-    let unsynced = config.mailboxes.as_ref().is_some_and(is_unsynced);
+    let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
     let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());
     let public = config.has_public_password();
     let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));

@@ -13,12 +13,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::app::config::{Detail, Form, Listing, Mailboxes, Meant, Shown};
-use crate::app::servers::{StartError, open_as_it_is};
+use crate::app::config::{Detail, Form, Listing, Meant, Shown};
+use crate::app::error::StartError;
+use crate::app::mailboxes::{Mailboxes, open_as_it_is};
 use crate::relay::orders::{Done, Order, Pick};
 use crate::relay::selection::{Picks, Selection};
 use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Entry, QueueError, Recipient};
+use crate::store::queue::{Block, Entry, Recipient};
 use crate::wire::display::DisplayText;
 
 /// Octets of ids that stdin may name.
@@ -89,20 +90,6 @@ pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCo
         print(sentence(order, done).as_bytes());
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// What to do about a queue that cannot be read or changed, behind its error.
-pub(in crate::app) const fn remedy(error: &QueueError) -> &'static str {
-    match error {
-        QueueError::Busy => ". Try again when that program has done with it",
-        // It says so itself.
-        QueueError::NotMbox(_) => "",
-        QueueError::NotRegular => {
-            ". Move it out of the directory: the next mail for another domain makes a new one"
-        }
-        QueueError::Gone => ": mailconsole queue lists what is there",
-        QueueError::Io(_) => ". Look after its disk and permissions",
-    }
 }
 
 /// The words that `stdin` holds, one a line.

@@ -1,34 +1,25 @@
-//! The relay as a command: one run, or one after the other, until a signal ends it. And how a
-//! relay is put together, for this command and for the servers.
+//! `mailconsole relay`: one run, or one after the other, until a signal ends it.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{RelaySettings, Relaying, Verbosity};
-use crate::app::servers::{
-    INTERRUPTED, Signals, StartError, open, raise_descriptor_limit, with_transcript,
-};
-use crate::relay::client::Client;
-use crate::relay::conversation::opening::Protection;
-use crate::relay::mx::Own;
+use crate::app::config::{Relaying, Verbosity};
+use crate::app::error::StartError;
+use crate::app::mailboxes::open;
+use crate::app::relay::{Watchers, relay};
+use crate::app::servers::raise_descriptor_limit;
+use crate::app::signals::{INTERRUPTED, Signals};
+use crate::app::transcript::with_transcript;
 use crate::relay::progress::{Board, Tally};
 use crate::relay::resolver::Dns;
-use crate::relay::route::Routes;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
-use crate::relay::tls::Tls;
-use crate::servers::listener::{Shared, Term};
-use crate::store::directory::Directory;
-use crate::watch::event::Transcript;
-use crate::watch::registry::Registry;
 use crate::wire::display::DisplayText;
 
 /// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
@@ -36,83 +27,6 @@ const SOMETHING_LEFT: u8 = 75;
 
 /// How often the progress line changes at most.
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
-
-/// Who looks at the relay's connections, and who ends them.
-#[derive(Debug)]
-pub struct Watchers {
-    /// Where it is told what they say and hear.
-    pub transcript: Transcript,
-    /// Where they are listed, if anybody looks.
-    pub registry: Option<Arc<Registry>>,
-    /// Counts the connections of the process.
-    pub ids: Arc<AtomicU64>,
-    /// Ends them.
-    pub stop: CancellationToken,
-}
-
-impl Watchers {
-    /// Those of the servers of this process.
-    #[must_use]
-    pub fn of_servers(shared: &Shared, term: &Term) -> Self {
-        Self {
-            transcript: shared.transcript.clone(),
-            registry: shared.registry.clone(),
-            ids: Arc::clone(&shared.ids),
-            stop: term.ending.child_token(),
-        }
-    }
-}
-
-/// Puts a relay together. `own` is where this process listens for mail.
-#[must_use]
-pub fn relay(
-    settings: &RelaySettings,
-    domain: &str,
-    directory: Directory,
-    own: Vec<SocketAddr>,
-    watchers: Watchers,
-) -> Arc<Relay<Dns>> {
-    let Watchers { transcript, registry, ids, stop } = watchers;
-    let client = Client {
-        timeouts: settings.timeouts,
-        transcript,
-        registry,
-        ids,
-        tls: Tls::default(),
-        stop,
-    };
-    Arc::new(Relay {
-        directory,
-        domain: domain.to_owned(),
-        helo: settings.helo.as_deref().unwrap_or(domain).to_owned(),
-        hello: settings.hello,
-        protection: Protection::Opportunistic,
-        routes: Routes {
-            named: settings.routes.clone(),
-            smarthost: settings.smarthost.clone(),
-            port: settings.port,
-            own: Own {
-                names: vec![domain.to_owned()],
-                addresses: Vec::new(),
-                listeners: own,
-                loopback: settings.loopback,
-            },
-        },
-        resolver: Arc::new(resolver(settings)),
-        client: Arc::new(client),
-        connections_per_domain: settings.connections_per_domain,
-        bounces: settings.bounces,
-        board: Board::default(),
-    })
-}
-
-fn resolver(settings: &RelaySettings) -> Dns {
-    let patience = settings.timeouts.connect;
-    match settings.resolver {
-        Some(server) => Dns::at(server, patience),
-        None => Dns::of_system(patience),
-    }
-}
 
 /// Sends what waits in the queue.
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {

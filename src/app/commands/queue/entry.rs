@@ -8,7 +8,7 @@ use chrono::{DateTime, Local};
 
 use crate::app::commands::queue::{at, print, shown, word};
 use crate::app::config::Shown;
-use crate::app::servers::StartError;
+use crate::app::error::StartError;
 use crate::relay::outcomes;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, Recipient, Tried};

@@ -1,0 +1,98 @@
+//! How a relay is put together, for the servers and for the command.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::config::RelaySettings;
+use crate::relay::client::Client;
+use crate::relay::conversation::opening::Protection;
+use crate::relay::mx::Own;
+use crate::relay::progress::Board;
+use crate::relay::resolver::Dns;
+use crate::relay::route::Routes;
+use crate::relay::run::Relay;
+use crate::relay::tls::Tls;
+use crate::servers::listener::{Shared, Term};
+use crate::store::directory::Directory;
+use crate::watch::event::Transcript;
+use crate::watch::registry::Registry;
+
+/// Who looks at the relay's connections, and who ends them.
+#[derive(Debug)]
+pub struct Watchers {
+    /// Where it is told what they say and hear.
+    pub transcript: Transcript,
+    /// Where they are listed, if anybody looks.
+    pub registry: Option<Arc<Registry>>,
+    /// Counts the connections of the process.
+    pub ids: Arc<AtomicU64>,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
+
+impl Watchers {
+    /// Those of the servers of this process.
+    #[must_use]
+    pub fn of_servers(shared: &Shared, term: &Term) -> Self {
+        Self {
+            transcript: shared.transcript.clone(),
+            registry: shared.registry.clone(),
+            ids: Arc::clone(&shared.ids),
+            stop: term.ending.child_token(),
+        }
+    }
+}
+
+/// Puts a relay together. `own` is where this process listens for mail.
+#[must_use]
+pub fn relay(
+    settings: &RelaySettings,
+    domain: &str,
+    directory: Directory,
+    own: Vec<SocketAddr>,
+    watchers: Watchers,
+) -> Arc<Relay<Dns>> {
+    let Watchers { transcript, registry, ids, stop } = watchers;
+    let client = Client {
+        timeouts: settings.timeouts,
+        transcript,
+        registry,
+        ids,
+        tls: Tls::default(),
+        stop,
+    };
+    Arc::new(Relay {
+        directory,
+        domain: domain.to_owned(),
+        helo: settings.helo.as_deref().unwrap_or(domain).to_owned(),
+        hello: settings.hello,
+        protection: Protection::Opportunistic,
+        routes: Routes {
+            named: settings.routes.clone(),
+            smarthost: settings.smarthost.clone(),
+            port: settings.port,
+            own: Own {
+                names: vec![domain.to_owned()],
+                addresses: Vec::new(),
+                listeners: own,
+                loopback: settings.loopback,
+            },
+        },
+        resolver: Arc::new(resolver(settings)),
+        client: Arc::new(client),
+        connections_per_domain: settings.connections_per_domain,
+        bounces: settings.bounces,
+        board: Board::default(),
+    })
+}
+
+fn resolver(settings: &RelaySettings) -> Dns {
+    let patience = settings.timeouts.connect;
+    match settings.resolver {
+        Some(server) => Dns::at(server, patience),
+        None => Dns::of_system(patience),
+    }
+}
