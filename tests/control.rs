@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use mailconsole::app::cli::Cli;
-use mailconsole::app::config::Task;
 use mailconsole::app::servers::{Running, Servers};
+use mailconsole::app::task::Task;
 use mailconsole::console::setting::in_words;
 use mailconsole::servers::settings::{
     Idle, RelayPolicy, Setting, SettingName, Settings, SettingsView,

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mailconsole::app::cli::Cli;
@@ -76,7 +75,7 @@ fn the_readme_has_the_keys_that_work() {
 
 #[test]
 fn the_manual_page_has_the_options_keys_and_commands_that_work() {
-    let command = Cli::command();
+    let command = Cli::grammar();
     let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
     let man = Man::new(command).date("2026-11-25").manual("mailconsole");
     let mut page = Vec::new();

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::check::CheckError;
 use crate::relay::run::RunError;
 use crate::servers::listener::BindError;
 use crate::servers::port::cannot_listen;
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The relay cannot run.
     #[error("{0}. Check the permissions of the directory")]
     Relay(RunError),
+    /// A check cannot be carried on.
+    #[error("{0}")]
+    Check(#[from] CheckError),
     /// The console has no screen to be on.
     #[error("there is no terminal for the console: run it in one, or without a screen by --no-tui")]
     NoTerminal,

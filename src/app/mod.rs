@@ -3,10 +3,13 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod config_error;
+pub mod config_file;
 pub mod error;
 pub mod last_word;
 pub mod mailboxes;
 pub mod relay;
 pub mod servers;
 pub mod signals;
+pub mod task;
 pub mod transcript;

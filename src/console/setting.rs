@@ -1,34 +1,46 @@
-//! The settings that may change while the servers run, in words: what a user types, and what a
-//! user is told. Pure.
+//! The settings: [`table`] has a row for each. Here are those that can be changed while the servers
+//! run, in words: what a user types, and what a user is told. Pure.
+
+pub mod table;
+pub mod value;
 
 use std::time::Duration;
 
+use crate::console::setting::table::{Acts, ROWS, Row};
 use crate::servers::limits::{self, MESSAGE_OCTETS};
 use crate::servers::settings::{Idle, RelayPolicy, Setting, SettingName, SettingsView, listed};
 use crate::servers::units::{Network, Size, in_units};
 
-/// What a user types to have a setting as it is where nobody has set anything.
+/// What a user types to give a setting the value that it has by default.
 const DEFAULT: &str = "default";
 
 impl SettingName {
-    /// What a screen calls it.
+    /// The option that sets it, as the popup and `:set` call it too.
     #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Idle => "idle limit",
-            Self::MessageMost => "longest message",
-            Self::Relay => "relay for",
-        }
+    pub fn name(self) -> &'static str {
+        self.row().map_or("", |(row, ..)| row.name)
+    }
+
+    /// What a screen calls it in a sentence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().map_or("", |(_, title, _)| title)
     }
 
     /// What can be typed.
     #[must_use]
-    pub const fn expected(self) -> &'static str {
-        match self {
-            Self::Idle => "seconds such as 30, 0 for no limit, or default",
-            Self::MessageMost => "octets such as 1000, 500K or 64M, or default",
-            Self::Relay => "loopback, nobody, or networks such as 10.0.0.0/8,192.168.0.0/16",
-        }
+    pub fn expected(self) -> &'static str {
+        self.row().map_or("", |(.., typed)| typed)
+    }
+
+    /// Its row in the table, its title, and what can be typed. A test holds that each has one.
+    fn row(self) -> Option<(&'static Row, &'static str, &'static str)> {
+        ROWS.iter().find_map(|row| match row.acts {
+            Acts::WhileRunning { setting, title, typed } if setting == self => {
+                Some((row, title, typed))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -112,6 +124,35 @@ pub fn in_words(name: SettingName, view: &SettingsView) -> String {
     }
 }
 
+/// What holds, as the popup of the servers has it, and whether that is the default.
+#[must_use]
+pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
+    let value = typed(name, view);
+    match name {
+        SettingName::Idle => {
+            let words = match view.idle {
+                Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
+                Idle::Unlimited => "clients may be silent for ever".to_owned(),
+                Idle::Limited(_) => format!("clients may be silent for {value} s"),
+            };
+            (words, view.has_usual_idle())
+        }
+        SettingName::MessageMost => {
+            (format!("messages of at most {value}"), view.has_usual_message_most())
+        }
+        SettingName::Relay => {
+            let words = match &view.relay {
+                RelayPolicy::Loopback => {
+                    "takes mail for other domains from this machine".to_owned()
+                }
+                RelayPolicy::Networks(_) => format!("from this machine and {value}"),
+                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
+            };
+            (words, view.has_usual_relay())
+        }
+    }
+}
+
 fn time(idle: Idle) -> String {
     match idle {
         Idle::AsTheProtocolSays => format!(
@@ -139,6 +180,13 @@ mod tests {
     fn networks(words: &[&str]) -> Setting {
         let networks = words.iter().map(|word| word.parse().unwrap());
         Setting::Relay(RelayPolicy::Networks(networks.collect()))
+    }
+
+    #[test]
+    fn each_setting_that_can_be_changed_has_a_row() {
+        for name in SettingName::ALL {
+            assert!(name.row().is_some(), "{name:?}");
+        }
     }
 
     #[test]

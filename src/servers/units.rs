@@ -4,11 +4,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
 /// A number of octets: `1048576`, `64M`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Value")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
 impl FromStr for Size {
@@ -28,22 +26,8 @@ impl FromStr for Size {
     }
 }
 
-impl TryFrom<toml::Value> for Size {
-    type Error = String;
-
-    fn try_from(value: toml::Value) -> Result<Self, String> {
-        match value {
-            toml::Value::Integer(octets) => u64::try_from(octets).map(Self).ok(),
-            toml::Value::String(text) => text.parse().ok(),
-            _ => None,
-        }
-        .ok_or_else(|| "write a number of octets such as 1000000, or \"64M\"".to_owned())
-    }
-}
-
 /// A network, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
 impl FromStr for Network {
@@ -52,14 +36,6 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, String> {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(Self).map_err(|_| "write an address or a network such as 192.0.2.0/24".into())
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
-use crate::app::config::{Config, PUBLIC_PASSWORD};
+use crate::app::config::{Config, PUBLIC_PASSWORD, Port};
 use crate::app::error::StartError;
 use crate::app::mailboxes::Mailboxes;
 use crate::app::servers::Servers;
@@ -14,6 +14,12 @@ use crate::app::signals::Signals;
 use crate::app::transcript::with_transcript;
 use crate::store::directory::Directory;
 use crate::watch::event::Service;
+
+/// The port of a server that runs alone.
+#[must_use]
+pub const fn alone(number: u16) -> Port {
+    Port { number, flag: "-p" }
+}
 
 /// Runs the servers without a screen until a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {

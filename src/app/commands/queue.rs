@@ -1,32 +1,43 @@
-//! The queue as a command: what waits and why, for people and for programs, and orders about it.
+//! `mailconsole queue`: what waits and why, for people and for programs, and orders about it.
 
+pub mod arguments;
 mod entry;
+pub mod job;
 mod summary;
 mod table;
+mod words;
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::app::config::{Detail, Form, Listing, Meant, Shown};
+use crate::app::commands::queue::job::{Detail, Form, Job, Listing, Meant, Shown};
+use crate::app::commands::queue::words::{Row, count, json_lines, print, rfc_3339, word};
 use crate::app::error::StartError;
 use crate::app::mailboxes::{Mailboxes, open_as_it_is};
 use crate::relay::orders::{Done, Order, Pick};
 use crate::relay::selection::{Picks, Selection};
-use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Recipient};
 use crate::wire::display::DisplayText;
 
 /// Octets of ids that stdin may name.
 const STDIN_MOST: u64 = 256 * 1024 * 1024;
 
+/// Does what was asked for.
+pub fn run(mailboxes: &Mailboxes, job: Job) -> Result<ExitCode, StartError> {
+    match job {
+        Job::List(listing) => list(mailboxes, listing),
+        Job::Show(pick, shown) => show(mailboxes, &pick, shown),
+        Job::Order(order, meant) => give(mailboxes, order, meant),
+    }
+}
+
 /// Lists the queue on stdout.
-pub fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError> {
+fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let entries = Runtime::new()?.block_on(queue.entries())?;
     let now = SystemTime::now();
@@ -45,7 +56,7 @@ pub fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartEr
 }
 
 /// Shows one entry on stdout.
-pub fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
+fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     Runtime::new()?.block_on(async {
         let mut entries = queue.entries().await?;
@@ -65,7 +76,7 @@ pub fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode
 }
 
 /// Carries out an order, or, if an entry that is named is not there, nothing of it.
-pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
+fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let Meant { picks, stdin, selection } = meant;
     let all = picks.is_empty() && !stdin;
@@ -120,11 +131,6 @@ fn sentence(order: Order, Done { recipients, messages }: Done) -> String {
     format!("{} of {} {done}\n", count(recipients, "recipient"), count(messages, "message"))
 }
 
-/// `1 recipient`, `2 recipients`.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 fn name(pick: &Pick) -> String {
     let name = match &pick.recipient {
         None => pick.id.clone(),
@@ -132,9 +138,6 @@ fn name(pick: &Pick) -> String {
     };
     DisplayText::from(name.as_str()).into_string()
 }
-
-/// A recipient and the entry it belongs to.
-type Row<'a> = (&'a Entry, &'a Recipient);
 
 fn chosen<'a>(entries: &'a [Entry], selection: &Selection, now: SystemTime) -> Vec<Row<'a>> {
     let rows = entries
@@ -173,45 +176,6 @@ impl<'a> Listed<'a> {
             octets: *octets,
         }
     }
-}
-
-/// One object a line, so that a program can begin before the end has come.
-fn json_lines(objects: impl Iterator<Item = impl Serialize>) -> io::Result<String> {
-    let mut lines = String::new();
-    for object in objects {
-        lines.push_str(&serde_json::to_string(&object)?);
-        lines.push('\n');
-    }
-    Ok(lines)
-}
-
-const fn word(state: RecipientState) -> &'static str {
-    match state {
-        RecipientState::Pending => "pending",
-        RecipientState::Delivered => "delivered",
-        RecipientState::Failed => "failed",
-        RecipientState::Held => "held",
-    }
-}
-
-fn rfc_3339(seconds: u64) -> String {
-    DateTime::<Utc>::from(at(seconds)).to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn at(seconds: u64) -> SystemTime {
-    /// The last second of the year 9999: beyond it RFC 3339 has no dates.
-    const LAST: u64 = 253_402_300_799;
-    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
-}
-
-fn shown(text: &str) -> String {
-    DisplayText::from(text).into_string()
-}
-
-/// Nobody has to be there to read it.
-fn print(text: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
 #[cfg(test)]

@@ -3,23 +3,30 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{Relaying, Verbosity};
+use crate::app::config::{
+    AFTER, RelaySettings, Setup, Verbosity, domain, relay_settings, verbosity,
+};
+use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
-use crate::app::mailboxes::open;
+use crate::app::mailboxes::{Mailboxes, open};
 use crate::app::relay::{Watchers, relay};
 use crate::app::servers::raise_descriptor_limit;
 use crate::app::signals::{INTERRUPTED, Signals};
 use crate::app::transcript::with_transcript;
+use crate::console::setting::value::Value;
 use crate::relay::progress::{Board, Tally};
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
+use crate::relay::selection::Names;
 use crate::wire::display::DisplayText;
 
 /// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
@@ -27,6 +34,61 @@ const SOMETHING_LEFT: u8 = 75;
 
 /// How often the progress line changes at most.
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
+
+/// Its own arguments.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RelayArguments {
+    /// Keep running and retry due mail every SECONDS
+    #[arg(long, value_name = "SECONDS", value_parser = Duration::read)]
+    pub every: Option<Duration>,
+    /// Send only mail to a domain, an entry by its ID, or mail of a sender; may be repeated
+    #[arg(long, value_name = "DOMAIN|ID|SENDER", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// The directory of the mailboxes
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+The exit status is 0 if nothing is left in the queue and 75 if anything is.
+
+Examples:
+  mailconsole relay mailtest                              one run
+  mailconsole relay --every 300 -v mailtest               until Ctrl+C, transcript on stderr
+  mailconsole relay --only example.org mailtest           only the mail to one domain
+  mailconsole relay --smarthost mx.example:587 mailtest   everything by one host";
+
+impl RelayArguments {
+    /// What is to be sent, and how.
+    pub fn relaying(self, setup: Setup) -> Result<Relaying, ConfigError> {
+        let mailboxes = setup.mailboxes(self.directory, AFTER)?.for_queue();
+        // --relay-every is for servers, not for a relay that was told to run.
+        let settings = RelaySettings { every: self.every, ..relay_settings(&setup.options)? };
+        Ok(Relaying {
+            mailboxes,
+            domain: domain(setup.options.domain)?,
+            settings,
+            only: Names(self.only),
+            verbosity: verbosity(setup.options.verbose),
+        })
+    }
+}
+
+/// A relay without servers.
+#[derive(Debug)]
+pub struct Relaying {
+    /// Where the queue is, and the mailboxes of local senders.
+    pub mailboxes: Mailboxes,
+    /// Our domain.
+    pub domain: Arc<str>,
+    /// How mail is sent.
+    pub settings: RelaySettings,
+    /// What of the queue is sent, if not all.
+    pub only: Names,
+    /// What the transcript shows.
+    pub verbosity: Verbosity,
+}
 
 /// Sends what waits in the queue.
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 
-use crate::app::commands::queue::{at, print, shown, word};
-use crate::app::config::Shown;
+use crate::app::commands::queue::job::Shown;
+use crate::app::commands::queue::words::{at, print, shown, word};
 use crate::app::error::StartError;
 use crate::relay::outcomes;
 use crate::store::overview::RecipientState;

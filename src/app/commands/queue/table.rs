@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 
-use crate::app::commands::queue::{Row, at, count, shown, word};
+use crate::app::commands::queue::words::{Row, at, count, shown, word};
 use crate::relay::outcomes;
 use crate::relay::selection::Selection;
 use crate::store::overview::RecipientState;
