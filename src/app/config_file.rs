@@ -43,7 +43,7 @@ impl ConfigFile {
 
     /// The error is one line: which line of the file, which option, and what is wrong with it. The
     /// value, which may be a password, is not repeated.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |(at, why): Wrong| {
             let before = text.get(..at.start).unwrap_or_default();
             format!("line {}: {why}", before.matches('\n').count() + 1)

@@ -80,10 +80,14 @@ pub(super) fn given(matches: &ArgMatches) -> Given {
 
 /// What the environment sets, or which variable is wrong.
 pub(super) fn environment() -> Result<Given, String> {
+    variables(|name| env::var_os(name))
+}
+
+fn variables(value_of: impl Fn(&str) -> Option<OsString>) -> Result<Given, String> {
     let mut given = Given::default();
     for row in ROWS.iter().filter(|row| row.places.has_environment()) {
         let variable = row.variable();
-        if let Some(text) = env::var_os(&variable) {
+        if let Some(text) = value_of(&variable) {
             let texts = divided(row, &text);
             (row.check)(&texts).map_err(|why| wrong_variable(&variable, &text, &why))?;
             given.set(row, texts);
@@ -94,4 +98,95 @@ pub(super) fn environment() -> Result<Given, String> {
 
 fn wrong_variable(variable: &str, text: &OsStr, why: &str) -> String {
     format!("invalid value '{}' in {variable}: {why}", text.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config_file::ConfigFile;
+    use crate::console::setting::table::{DefaultValue, row};
+
+    /// Each setting by the name that users know, with a value and its default. Neither names nor
+    /// defaults may change.
+    const KNOWN: [(&str, &str, &str); 29] = [
+        ("dir", "d", ""),
+        ("user", "ada,bob", ""),
+        ("password", "secret", "cis505"),
+        ("domain", "example.org", "localhost"),
+        ("no-sync", "yes", ""),
+        ("echo-port", "1", "10000"),
+        ("smtp-port", "2", "2500"),
+        ("pop3-port", "3", "11000"),
+        ("bind", "127.0.0.2,::1", ""),
+        ("relay-from", "192.0.2.0/24,::2", ""),
+        ("smarthost", "mx.example:587", ""),
+        ("smarthost-user", "u", ""),
+        ("smarthost-password", "p", ""),
+        ("smarthost-tls", "implicit", ""),
+        ("route", "a.example=h,b.example=127.0.0.1:25", ""),
+        ("resolver", "127.0.0.1:5353", ""),
+        ("relay-port", "26", "25"),
+        ("relay-to-loopback", "yes", ""),
+        ("ehlo", "yes", ""),
+        ("helo", "mail.example.org", ""),
+        ("connections-per-domain", "7", "5"),
+        ("timeout", "7", ""),
+        ("bounce", "yes", ""),
+        ("relay-every", "60", ""),
+        ("idle", "7", ""),
+        ("max-connections", "8", "20000"),
+        ("max-message", "1K", "64M"),
+        ("scrollback", "9", "50000"),
+        ("theme", "light", ""),
+    ];
+
+    fn by_option(row: &Row, value: &str) -> Given {
+        let option = format!("--{}", row.name);
+        let has_value = row.shape != Shape::Switch;
+        let arguments = ["mailconsole", &option].into_iter().chain(has_value.then_some(value));
+        let command = with_settings(Command::new("mailconsole"));
+        given(&command.try_get_matches_from(arguments).unwrap())
+    }
+
+    fn by_file(row: &'static Row, value: &str) -> Given {
+        let number = value.parse::<i64>().is_ok();
+        let value = match row.shape {
+            Shape::Switch => "true".to_owned(),
+            Shape::Many => format!("[\"{}\"]", value.replace(',', "\",\"")),
+            _ if number => value.to_owned(),
+            _ => format!("\"{value}\""),
+        };
+        ConfigFile::parse(&format!("{} = {value}\n", row.name)).unwrap().given
+    }
+
+    #[test]
+    fn every_setting_is_an_option_a_variable_and_a_key_of_the_file() {
+        for (name, value, default) in KNOWN {
+            let row = row(name).unwrap();
+            let variable = format!("MAILCONSOLE_{}", name.to_uppercase().replace('-', "_"));
+            let in_environment = variables(|one| (one == variable).then(|| value.into())).unwrap();
+            assert_ne!(in_environment, Given::default(), "{name}");
+            assert_eq!(by_option(row, value), in_environment, "{name}");
+            assert_eq!(by_file(row, value), in_environment, "{name}");
+            match row.default {
+                DefaultValue::Is(is) => assert_eq!(is, default, "{name}"),
+                DefaultValue::Says(_) | DefaultValue::None => assert_eq!(default, "", "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn some_settings_are_not_for_every_place() {
+        let names = |has: fn(&Row) -> bool| -> Vec<&str> {
+            ROWS.iter().filter(|row| !has(row)).map(|row| row.name).collect()
+        };
+        assert_eq!(names(|row| row.places.has_environment()), ["verbose", "show-author"]);
+        assert_eq!(names(|row| row.places.has_file()), ["show-author", "config"]);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let wrong = variables(|one| (one == "MAILCONSOLE_IDLE").then(|| "soon".into()));
+        assert!(wrong.unwrap_err().starts_with("invalid value 'soon' in MAILCONSOLE_IDLE: write "));
+    }
 }

@@ -127,14 +127,27 @@ impl FromStr for Age {
 #[derive(Debug, Subcommand)]
 pub enum OrderArguments {
     /// Try again in the next run, including what failed or is held
+    #[command(
+        after_help = "Examples:\n  mailconsole queue retry mailtest --all\n  mailconsole queue retry mailtest 68ca9f30-2b1f-0/bob@example.org"
+    )]
     Retry(Entries),
     /// Do not try again until released
+    #[command(
+        after_help = "Examples:\n  mailconsole queue hold mailtest 68ca9f30-2b1f-0\n  mailconsole queue hold mailtest --domain example.org"
+    )]
     Hold(Entries),
     /// Try again what is held
+    #[command(
+        after_help = "Examples:\n  mailconsole queue release mailtest --state held\n  mailconsole queue release mailtest 68ca9f30-2b1f-0"
+    )]
     Release(Entries),
     /// Remove from the queue for good
+    #[command(
+        after_help = "Examples:\n  mailconsole queue drop mailtest --state failed --older 1w\n  mailconsole queue drop mailtest 68ca9f30-2b1f-0"
+    )]
     Drop(Entries),
     /// Show an entry: its envelope, every attempt and the message
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Write only the message, octet for octet
         #[arg(long)]
@@ -156,3 +169,8 @@ pub struct Entries {
     #[arg(value_name = "[DIR] ID")]
     pub words: Vec<String>,
 }
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  mailconsole queue show mailtest 68ca9f30-2b1f-0
+  mailconsole queue show --raw mailtest 68ca9f30-2b1f-0 > message.eml";
