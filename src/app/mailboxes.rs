@@ -1,4 +1,4 @@
-//! The directory of mailboxes that a command is about: opened, and made where that is asked for.
+//! The directory of mailboxes that a command works on: opened, and created if that is asked for.
 
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,7 @@ pub fn make_directory(path: &Path) -> Result<Made, StartError> {
     Ok(Made::Now)
 }
 
-/// Opens the directory, and makes what is to be made.
+/// Opens the directory, and creates it and its mailboxes if users are named.
 pub fn open(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     let path = &mailboxes.directory;
     if !mailboxes.users.is_empty() {
@@ -85,7 +85,7 @@ pub fn create(directory: &Directory, user: &str) -> Result<(), StartError> {
     made.map(|_| ())
 }
 
-/// Opens the directory for those who may only want to read.
+/// Opens the directory without creating anything; it may be read-only.
 pub fn open_as_it_is(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     Directory::open(&mailboxes.directory, mailboxes.durability).map_err(|error| match error {
         OpenError::Missing(path) => match mailboxes.purpose {

@@ -20,16 +20,16 @@ use crate::store::directory::Directory;
 use crate::watch::event::Transcript;
 use crate::watch::registry::Registry;
 
-/// Who looks at the relay's connections, and who ends them.
+/// What observes the relay's connections, and what stops them.
 #[derive(Debug)]
 pub struct Watchers {
-    /// Where it is told what they say and hear.
+    /// Takes their lines.
     pub transcript: Transcript,
-    /// Where they are listed, if anybody looks.
+    /// Lists them, for a screen.
     pub registry: Option<Arc<Registry>>,
     /// Counts the connections of the process.
     pub ids: Arc<AtomicU64>,
-    /// Ends them.
+    /// Stops them.
     pub stop: CancellationToken,
 }
 

@@ -1,5 +1,5 @@
-//! Binds everything, serves, waits for the end. Whoever shows what happens (stderr here, the
-//! console beside it) only looks on.
+//! The servers of this process: bound together, started, and stopped. The transcript and the console
+//! only observe.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -43,7 +43,7 @@ pub struct Servers {
 impl Servers {
     /// Opens the directory and binds every address, or does nothing.
     ///
-    /// `registry` lists the connections for whoever shows them.
+    /// `registry` lists the connections, for a screen.
     pub fn bind(
         config: Config,
         transcript: Transcript,
@@ -63,7 +63,7 @@ impl Servers {
         Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
     }
 
-    /// Who listens where.
+    /// Where each service listens.
     #[must_use]
     pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
         listening(&self.sockets)
@@ -166,7 +166,7 @@ impl Running {
         self.post.take()
     }
 
-    /// Opens the mailroom, if there are mailboxes: whoever has the desk can look into them.
+    /// Opens the mailroom, if there are mailboxes: through the desk they can be looked into.
     /// `overview` says when they change. Messages are saved to the current directory.
     #[must_use]
     pub fn open_mailroom(&self, overview: watch::Receiver<Arc<Overview>>) -> Option<Desk> {
@@ -189,8 +189,8 @@ impl Running {
         &self.control
     }
 
-    /// Ends them: no new connections, a farewell to those that are open. Returns when the last
-    /// one is gone and everything that had begun is on the disk.
+    /// Stops them: no new connections, and a farewell to the open ones. Returns when the last one is
+    /// closed and every delivery that had begun is on disk.
     pub async fn end(&self) {
         self.term.end().await;
         if let Some(directory) = &self.directory {

@@ -1,5 +1,5 @@
-//! The transcript on stderr: nothing is lost while somebody reads it, however slowly, and nobody
-//! who does not read it stops the servers. Knows neither servers nor sessions.
+//! The transcript on stderr: nothing is lost while it is read, however slowly, and a reader that has
+//! stopped does not stop the servers. Knows neither servers nor sessions.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -16,24 +16,24 @@ use crate::watch::event::{Event, Kind, Observer, Passwords, Transcript, transcri
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;
 
-/// How long the reader may take nothing at the end, before what is left is given up. All is to be
-/// over within a second.
+/// How long the reader may pause at the end before the remaining lines are given up: the program must
+/// be gone within a second.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long to wait for a reader whose pipe is full and was set not to block.
+/// The pause before another attempt, where the pipe is full and does not block.
 const NOT_YET: Duration = Duration::from_millis(10);
 
 /// Whether message text is written line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageText {
-    /// `-v`: its length stands for it.
+    /// `-v`: one line with its length.
     Summed,
     /// `-vv`.
     Shown,
 }
 
-/// Does `work` with its transcript, and the program's own warnings, on stderr, and waits until that
-/// is written.
+/// Does `work` with its transcript and the program's own warnings on stderr, and waits until they are
+/// written.
 pub fn with_transcript(
     verbosity: Verbosity,
     work: impl FnOnce(Transcript) -> Result<ExitCode, StartError>,
@@ -52,8 +52,8 @@ pub fn with_transcript(
     code
 }
 
-/// The program's own warnings, which are rare, each in one write. They take the transcript's way,
-/// because nobody may have to wait for whoever reads them.
+/// The program's own warnings, which are rare, each in one write. They go through the transcript's
+/// queue, so that no task waits for the reader of stderr.
 fn log_to(stderr: &TranscriptWriter) {
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
     let writer = stderr.log();
@@ -74,7 +74,7 @@ struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits here for a line.
     filled: Condvar,
-    /// Who wants to end waits here for the writer.
+    /// The end of the program waits here for the writer.
     drained: Condvar,
 }
 
@@ -86,14 +86,14 @@ struct Queue {
     writer: Writer,
     /// Entries written so far.
     written: u64,
-    /// Whether anybody waits for the queue to be drained.
+    /// Whether the end of the program waits for the queue to be drained.
     ending: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Entry {
     Line(String),
-    /// So many lines would have stood here.
+    /// This many lines are missing here.
     Dropped(u64),
 }
 
@@ -127,7 +127,7 @@ impl TranscriptWriter {
         Ok(Self { text, shared })
     }
 
-    /// Where lines that are no events go, to be written among the others.
+    /// A writer for lines that are not events.
     #[must_use]
     pub fn log(&self) -> Log {
         Log(Arc::clone(&self.shared))

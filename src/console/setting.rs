@@ -110,15 +110,12 @@ pub fn typed(name: SettingName, view: &SettingsView) -> String {
 #[must_use]
 pub fn in_words(name: SettingName, view: &SettingsView) -> String {
     match name {
-        SettingName::Idle => {
-            format!("From their next command on, clients may be silent {}.", time(view.idle))
+        SettingName::Idle => format!("From the next command on, {}.", idle_in_words(view.idle)),
+        SettingName::MessageMost => {
+            format!("Messages over {} octets are refused from now on.", view.message_most)
         }
-        SettingName::MessageMost => format!(
-            "From the next message on, {} octets of text are taken at most.",
-            view.message_most
-        ),
         SettingName::Relay => format!(
-            "From the next recipient on, mail for other domains is taken from {}.",
+            "From the next recipient on, mail for other domains is accepted from {}.",
             peers(&view.relay)
         ),
     }
@@ -132,8 +129,8 @@ pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
         SettingName::Idle => {
             let words = match view.idle {
                 Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
-                Idle::Unlimited => "clients may be silent for ever".to_owned(),
-                Idle::Limited(_) => format!("clients may be silent for {value} s"),
+                Idle::Unlimited => "clients may be idle for ever".to_owned(),
+                Idle::Limited(_) => format!("clients may be idle for {value} s"),
             };
             (words, view.has_usual_idle())
         }
@@ -153,15 +150,15 @@ pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
     }
 }
 
-fn time(idle: Idle) -> String {
+fn idle_in_words(idle: Idle) -> String {
     match idle {
         Idle::AsTheProtocolSays => format!(
-            "as long as their protocol says: SMTP {} s, POP3 {} s, echo for ever",
+            "the idle limits are those of the protocols: SMTP {} s, POP3 {} s, echo none",
             limits::SMTP_IDLE.as_secs(),
             limits::POP3_IDLE.as_secs()
         ),
-        Idle::Unlimited => "for ever".to_owned(),
-        Idle::Limited(limit) => format!("for {} s", limit.as_secs()),
+        Idle::Unlimited => "clients may be idle for ever".to_owned(),
+        Idle::Limited(limit) => format!("clients may be idle for {} s", limit.as_secs()),
     }
 }
 
@@ -255,14 +252,14 @@ mod tests {
         assert_eq!(
             SettingName::ALL.map(|name| words(name, &usual)),
             [
-                "From their next command on, clients may be silent as long as their protocol \
-                 says: SMTP 300 s, POP3 600 s, echo for ever.",
-                "From the next message on, 67108864 octets of text are taken at most.",
-                "From the next recipient on, mail for other domains is taken from this machine \
+                "From the next command on, the idle limits are those of the protocols: SMTP 300 s, \
+                 POP3 600 s, echo none.",
+                "Messages over 67108864 octets are refused from now on.",
+                "From the next recipient on, mail for other domains is accepted from this machine \
                  only.",
             ]
         );
         let nobody = SettingsView { relay: RelayPolicy::Nobody, ..usual };
-        assert!(words(SettingName::Relay, &nobody).ends_with("taken from nobody."));
+        assert!(words(SettingName::Relay, &nobody).ends_with("accepted from nobody."));
     }
 }

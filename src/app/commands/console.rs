@@ -1,5 +1,5 @@
-//! The servers with a screen: the console is the observer of their events, and its user ends
-//! them. A sibling of [`headless`](crate::app::commands::headless), not a flag inside it.
+//! The servers with a screen: the console observes their events, and its user stops them. A
+//! sibling of [`headless`](crate::app::commands::headless), not a flag inside it.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -50,7 +50,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     Ok(code)
 }
 
-/// The transcript beside the screen, where `-v` asks for it and stderr is not the screen's terminal.
+/// The transcript on stderr, if `-v` asks for it and stderr is not the terminal of the screen.
 fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
     let text = match verbosity {
         Verbosity::Quiet => return Ok(None),
@@ -63,7 +63,7 @@ fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWrite
     Ok(Some(Arc::new(TranscriptWriter::start(text, io::stderr())?)))
 }
 
-/// The screen, and a transcript beside it.
+/// The screen, and a transcript on stderr.
 struct Both(Arc<Feed>, Arc<TranscriptWriter>);
 
 impl Observer for Both {
@@ -92,8 +92,8 @@ fn make_sure_of_terminal() -> Result<(), StartError> {
     Err(StartError::NoTerminal)
 }
 
-/// Who starts the console for the first time has no directory yet: there is a screen to say that it
-/// was made. Returns it, if it was.
+/// On the first start there is no directory yet, and the screen can tell that it was created.
+/// Returns it, if it was.
 fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError> {
     let Some(Mailboxes { directory, .. }) = &config.mailboxes else { return Ok(None) };
     Ok(match make_directory(directory)? {
@@ -102,8 +102,8 @@ fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError
     })
 }
 
-/// The names of the mailboxes that are there at the start, the relay queue's among them: what is in
-/// these is not new.
+/// The names of the mailboxes that exist at the start, including the relay queue: their messages are
+/// not new.
 fn there_already(directory: &Directory) -> Vec<String> {
     let users = directory.users().unwrap_or_default();
     let names = users.iter().map(|user| user.name().to_owned());
@@ -165,7 +165,7 @@ async fn show(
     }
 }
 
-/// How many colours the terminal says it has.
+/// How many colours the terminal claims to have.
 fn depth() -> Depth {
     let value = |name| env::var(name).unwrap_or_default().to_ascii_lowercase();
     Depth::of_terminal(&value("COLORTERM"), &value("TERM"))
@@ -185,9 +185,8 @@ impl Look {
     }
 }
 
-/// What the user must know of and what stays as it is: how the program was started. What may change
-/// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
-/// and what to do.
+/// What the user must know of how the program was started. The settings that can change have notices
+/// of their own, and the screen itself says what to do if there is no mailbox.
 fn notices(config: &Config) -> Vec<String> {
     let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
     let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());

@@ -30,7 +30,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
         }
         let runtime = Runtime::new()?;
         let code = runtime.block_on(serve_until_signal(servers));
-        // What a second signal cut short is not waited for.
+        // After a second signal, tasks that were cut short are not waited for.
         runtime.shutdown_background();
         code
     })
@@ -45,7 +45,7 @@ async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
     Ok(running.end_or_interrupt(&mut signals).await)
 }
 
-/// One line for each listener, in one write. Nobody has to be there to read it.
+/// One line for each listener, in one write. A closed stdout is no failure.
 fn print_listening(listening: &[(Service, SocketAddr)]) {
     let mut lines = Vec::new();
     for (service, address) in listening {
@@ -55,18 +55,17 @@ fn print_listening(listening: &[(Service, SocketAddr)]) {
     let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
 }
 
-/// What somebody who starts the servers may not be aware of.
+/// Risks of this configuration that are easily overlooked.
 fn warnings(servers: &Servers) -> Vec<String> {
     let (config, directory) = (servers.config(), servers.directory());
     let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
-    let unsynced = unsynced.then(|| {
-        "not synced (--no-sync): mail that was acknowledged can be lost with the power".to_owned()
-    });
+    let unsynced = unsynced
+        .then(|| "not synced (--no-sync): a power failure can lose acknowledged mail".to_owned());
     let warnings = [directory.and_then(sentence_on_no_mailbox), unsynced, on_others(config)];
     warnings.into_iter().flatten().collect()
 }
 
-/// What it means that others than this machine can connect.
+/// What it means that other machines can connect.
 fn on_others(config: &Config) -> Option<String> {
     if !config.is_open_to_others() {
         return None;
@@ -81,15 +80,15 @@ fn on_others(config: &Config) -> Option<String> {
     })
 }
 
-/// What to do about a directory without a mailbox. Mailboxes may come later, so that it is no
-/// failure.
+/// What to do about a directory without a mailbox. It is no failure, because mailboxes may be
+/// added later.
 fn sentence_on_no_mailbox(directory: &Directory) -> Option<String> {
     let path = directory.path().display();
     let none = directory.users().is_ok_and(|users| users.is_empty());
     none.then(|| {
         format!(
-            "there is no mailbox in {path}, so that nobody can receive mail: make one with \
-             --user NAME, or create {path}/NAME.mbox"
+            "there is no mailbox in {path}, so no mail can be received: create one with --user NAME, \
+             or create the file {path}/NAME.mbox"
         )
     })
 }

@@ -32,7 +32,7 @@ Examples:
   mailconsole init mailtest linhphan zives    with two mailboxes";
 
 impl InitArguments {
-    /// What is to be made. The first word is the directory, unless one is set.
+    /// The directory and its mailboxes. The first word is the directory, unless one is set.
     pub fn mailboxes(self, setup: &Setup) -> Result<Mailboxes, ConfigError> {
         let mut words = self.words;
         let directory = match setup.options.dir.clone() {
@@ -45,13 +45,13 @@ impl InitArguments {
     }
 }
 
-/// Makes the directory and the mailboxes of users; says on stdout what was not there.
+/// Creates the directory and the mailboxes of users; says on stdout which of them are new.
 pub fn run(mailboxes: &Mailboxes) -> Result<ExitCode, StartError> {
     let made = make_directory(&mailboxes.directory)?;
     let path = mailboxes.directory.display();
     let mut lines = String::new();
     if made == Made::Now {
-        let _ = writeln!(lines, "made {path}");
+        let _ = writeln!(lines, "created {path}");
     }
     let directory = open_as_it_is(mailboxes)?;
     make_sure_of_writable(&mailboxes.directory)?;
@@ -59,10 +59,10 @@ pub fn run(mailboxes: &Mailboxes) -> Result<ExitCode, StartError> {
         let was_there = directory.user(user.as_bytes()).is_some();
         create(&directory, user)?;
         if !was_there {
-            let _ = writeln!(lines, "made {path}/{user}.mbox");
+            let _ = writeln!(lines, "created {path}/{user}.mbox");
         }
     }
-    // Nobody has to be there to read it.
+    // A closed stdout is no failure.
     let _ = io::stdout().lock().write_all(lines.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ use crate::relay::selection::{Picks, Selection};
 use crate::store::queue::{Block, Entry, Recipient};
 use crate::wire::display::DisplayText;
 
-/// Octets of ids that stdin may name.
+/// Octets of IDs that are read from stdin.
 const STDIN_MOST: u64 = 256 * 1024 * 1024;
 
 /// Does what was asked for.
@@ -75,7 +75,7 @@ fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, St
     })
 }
 
-/// Carries out an order, or, if an entry that is named is not there, nothing of it.
+/// Carries out an order. If an entry that is named is missing, nothing is changed.
 fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let Meant { picks, stdin, selection } = meant;
@@ -114,10 +114,10 @@ fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<Pick>> {
     Ok(picks)
 }
 
-/// What stands in a list may be delivered before it is read.
+/// Entries that a list names may be delivered before the list is read.
 fn tell_of_gone(count: usize) {
     if count > 0 {
-        eprintln!("mailconsole: {count} of the ids from stdin are no longer in the relay queue");
+        eprintln!("mailconsole: {count} of the IDs from stdin are no longer in the relay queue");
     }
 }
 
@@ -146,7 +146,7 @@ fn chosen<'a>(entries: &'a [Entry], selection: &Selection, now: SystemTime) -> V
     rows.filter(|(entry, recipient)| selection.means(entry, recipient, now)).collect()
 }
 
-/// A recipient as programs read it. Its field names stay what they are.
+/// A recipient in JSON. Scripts depend on the names of the fields.
 #[derive(Serialize)]
 struct Listed<'a> {
     id: &'a str,

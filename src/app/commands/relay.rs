@@ -29,10 +29,10 @@ use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::selection::Names;
 use crate::wire::display::DisplayText;
 
-/// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
+/// Exit status if something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
 const SOMETHING_LEFT: u8 = 75;
 
-/// How often the progress line changes at most.
+/// The shortest time between two changes of the progress line.
 const PROGRESS_STEP: Duration = Duration::from_millis(100);
 
 /// Its own arguments.
@@ -94,7 +94,7 @@ pub struct Relaying {
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
     with_transcript(task.verbosity, |transcript| {
         let directory = open(&task.mailboxes)?;
-        // A hundred connections, and name servers beside them.
+        // For a hundred connections, and those to name servers.
         raise_descriptor_limit();
         let runtime = Runtime::new()?;
         let watchers = Watchers {
@@ -109,7 +109,7 @@ pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
             let relay = relay(&settings, &domain, directory, Vec::new(), watchers);
             run_until_signal(&relay, choice, settings.every, verbosity).await
         });
-        // What a second signal cut short is not waited for.
+        // After a second signal, tasks that were cut short are not waited for.
         runtime.shutdown_background();
         code
     })
@@ -119,9 +119,9 @@ pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
 enum Ended {
     /// One run has.
     Run(Summary),
-    /// There was none: another one has the queue.
+    /// It did not start: another run holds the queue.
     UnderWay,
-    /// It was told to end; so many recipients are in the queue.
+    /// A signal stopped it, with this many recipients in the queue.
     Stopped(usize),
 }
 
@@ -148,7 +148,7 @@ async fn run_until_signal(
     Ok(ended?.tell())
 }
 
-/// Does `work`; who watches it is gone when it is done.
+/// Does `work`, and drops the watcher when it is done.
 async fn watched<T>(work: impl Future<Output = T>, watcher: impl Future<Output = Infallible>) -> T {
     tokio::select! {
         done = work => done,
@@ -172,8 +172,8 @@ async fn work(
             if let (Choice::Named(names), 0) = (&choice, summary.tally.recipients) {
                 let names = DisplayText::from(names.0.join(", ").as_str());
                 eprintln!(
-                    "mailconsole: nothing that waits is named by --only {names}: name a domain, an \
-                     ID or a sender that mailconsole queue lists as pending"
+                    "mailconsole: nothing pending matches --only {names}: name a domain, an ID or a \
+                     sender that mailconsole queue lists as pending"
                 );
             }
             Ok(Ended::Run(summary))
@@ -185,7 +185,7 @@ async fn work(
 }
 
 impl Ended {
-    /// Says it, on stdout where all is as it should be. Nobody has to be there to read it.
+    /// Reports it, on stdout if the run took place. A closed stdout is no failure.
     fn tell(self) -> ExitCode {
         let left = match self {
             Self::Stopped(left) => left,
@@ -204,7 +204,7 @@ impl Ended {
     }
 }
 
-/// Shows on a terminal how far the run is, in a line that is written over.
+/// Shows the progress of the run on a terminal, in a line that is overwritten.
 async fn show_progress(board: &Board, verbosity: Verbosity) -> Infallible {
     let mut changes = board.changes();
     let mut line = ProgressLine::default();
@@ -216,7 +216,7 @@ async fn show_progress(board: &Board, verbosity: Verbosity) -> Infallible {
     std::future::pending().await
 }
 
-/// A line on the terminal that leaves no trace.
+/// A line on the terminal that is erased at the end.
 #[derive(Debug, Default)]
 struct ProgressLine {
     is_shown: bool,

@@ -13,7 +13,7 @@ use crate::wire::display::DisplayText;
 /// A recipient and the entry it belongs to.
 pub(super) type Row<'a> = (&'a Entry, &'a Recipient);
 
-/// One object a line, so that a program can begin before the end has come.
+/// One object per line, so that a program can begin before it has read everything.
 pub(super) fn json_lines(objects: impl Iterator<Item = impl Serialize>) -> io::Result<String> {
     let mut lines = String::new();
     for object in objects {
@@ -46,7 +46,7 @@ pub(super) fn shown(text: &str) -> String {
     DisplayText::from(text).into_string()
 }
 
-/// Nobody has to be there to read it.
+/// Writes to stdout. A closed stdout is no failure.
 pub(super) fn print(text: &[u8]) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text).and_then(|()| stdout.flush());
