@@ -1,6 +1,5 @@
 //! The help of the program and of each sub-command: its own options only, and examples that can be
 //! carried out as they stand.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::ffi::OsString;
 

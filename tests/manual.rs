@@ -12,7 +12,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 use mailconsole::app::cli::Cli;
 use mailconsole::console::action::SettingName;
 use mailconsole::console::keys::{BINDINGS, Binding, Section};
-use mailconsole::console::setting::table::{Acts, DefaultValue, Group, ROWS, Row};
+use mailconsole::console::setting::row::{Acts, DefaultValue, Group, Row};
+use mailconsole::console::setting::table::ROWS;
 use mailconsole::console::state::command::VERBS;
 use strum::VariantArray;
 

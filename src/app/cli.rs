@@ -14,7 +14,7 @@ use crate::app::commands::pop3::Pop3Arguments;
 use crate::app::commands::queue::arguments::QueueArguments;
 use crate::app::commands::relay::RelayArguments;
 use crate::app::commands::smtp::SmtpArguments;
-use crate::console::setting::table::Given;
+use crate::console::setting::given::Given;
 
 /// What was written on the command line and in the environment.
 #[derive(Debug)]
@@ -91,8 +91,10 @@ impl Cli {
 
     /// Reads a command line, the program's name included, and the environment.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
-        let matches = Self::grammar().try_get_matches_from(arguments).map_err(stop)?;
-        let SubCommands { command } = SubCommands::from_arg_matches(&matches).map_err(stop)?;
+        let matches =
+            Self::grammar().try_get_matches_from(arguments).map_err(|error| stop(&error))?;
+        let SubCommands { command } =
+            SubCommands::from_arg_matches(&matches).map_err(|error| stop(&error))?;
         let mut given = settings::given(&matches);
         if matches!(command, Some(Command::Queue(_))) {
             // It is the recipients' there.
@@ -103,7 +105,7 @@ impl Cli {
     }
 }
 
-fn stop(error: clap::Error) -> Stop {
+fn stop(error: &clap::Error) -> Stop {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             Stop::Information(error.render().to_string())

@@ -11,7 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::app::config_error::ConfigError;
 use crate::console::keys::{Chosen, Key, NoKey};
-use crate::console::setting::table::{Given, ROWS, Row, row};
+use crate::console::setting::given::Given;
+use crate::console::setting::row::Row;
+use crate::console::setting::table::{ROWS, row};
 use crate::console::setting::value::{Shape, Written};
 
 /// What the config file says.

@@ -1,12 +1,15 @@
 //! The settings: [`table`] has a row for each. Here are those that can be changed while the servers
 //! run, in words: what a user types, and what a user is told. Pure.
 
+pub mod given;
+pub mod row;
 pub mod table;
 pub mod value;
 
 use std::time::Duration;
 
-use crate::console::setting::table::{Acts, ROWS, Row};
+use crate::console::setting::row::{Acts, Row};
+use crate::console::setting::table::ROWS;
 use crate::servers::limits::{self, MESSAGE_OCTETS};
 use crate::servers::settings::{Idle, RelayPolicy, Setting, SettingName, SettingsView, listed};
 use crate::servers::units::{Network, Size, in_units};

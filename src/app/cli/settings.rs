@@ -6,7 +6,9 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::console::setting::table::{Given, Group, ROWS, Row, SubCommand, divided};
+use crate::console::setting::given::{Given, divided};
+use crate::console::setting::row::{Group, Row, SubCommand};
+use crate::console::setting::table::ROWS;
 use crate::console::setting::value::Shape;
 
 /// Gives all settings to a command as options, and to each of its sub-commands. The help of a
@@ -104,7 +106,8 @@ fn wrong_variable(variable: &str, text: &OsStr, why: &str) -> String {
 mod tests {
     use super::*;
     use crate::app::config_file::ConfigFile;
-    use crate::console::setting::table::{DefaultValue, row};
+    use crate::console::setting::row::DefaultValue;
+    use crate::console::setting::table::row;
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.

@@ -2,8 +2,6 @@
 //! the manual page, `S` and `:set` are all made from it: to add a setting, add a row, and read its
 //! field of [`Options`] where it acts.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
@@ -12,162 +10,12 @@ use std::time::Duration;
 use strum::VariantArray;
 
 use crate::console::palette::Palette;
-use crate::console::setting::value::{NameServer, Route, Shape, Times, Values, Written};
+use crate::console::setting::given::Given;
+use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
+use crate::console::setting::value::{NameServer, Route, Times, Values};
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::servers::settings::{Idle, SettingName};
 use crate::servers::units::{Network, Size};
-
-/// What the table says of a setting.
-#[derive(Debug)]
-pub struct Row {
-    /// `smtp-port`: the option `--smtp-port`, the key `smtp-port` of the config file and the variable
-    /// `MAILCONSOLE_SMTP_PORT` of the environment.
-    pub name: &'static str,
-    /// The option of one letter, if there is one.
-    pub short: Option<char>,
-    /// What stands for a value in help; nothing for switches.
-    pub value: &'static str,
-    /// What holds when it is not set.
-    pub default: DefaultValue,
-    /// What it is, in a sentence without a full stop.
-    pub help: &'static str,
-    /// More of it, for the long help.
-    pub more: &'static str,
-    /// Under which heading it is listed.
-    pub group: Group,
-    /// The sub-commands that read it. All others take it, and do nothing with it.
-    pub commands: &'static [SubCommand],
-    /// Where it can be set besides the command line.
-    pub places: Places,
-    /// From when on a change holds.
-    pub acts: Acts,
-    /// How many values it takes.
-    pub shape: Shape,
-    /// How the config file may have a value.
-    pub written: Written,
-    /// What a user must write, to stand behind "write".
-    pub expected: &'static str,
-    /// Says what is wrong with values, if anything is.
-    pub check: fn(&[OsString]) -> Result<(), String>,
-}
-
-/// What holds when a setting is not set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DefaultValue {
-    /// Nothing that help could name.
-    None,
-    /// This value, as a user would write it.
-    Is(&'static str),
-    /// What these words say.
-    Says(&'static str),
-}
-
-/// A heading of the help, in the order of the help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
-#[expect(missing_docs, reason = "they are the headings")]
-pub enum Group {
-    Mailboxes,
-    Listening,
-    Limits,
-    Relay,
-    Screen,
-    General,
-}
-
-/// A sub-command. Without one, the program runs all servers, on the console or without a screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantArray)]
-#[strum(serialize_all = "lowercase")]
-#[expect(missing_docs, reason = "they are called what the user types")]
-pub enum SubCommand {
-    Echo,
-    Smtp,
-    Pop3,
-    Relay,
-    Queue,
-    Check,
-    Init,
-}
-
-/// Where a setting can be set besides the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Places {
-    /// In the environment and in the config file.
-    All,
-    /// In the environment only.
-    Environment,
-    /// In the config file only.
-    File,
-    /// Nowhere else.
-    None,
-}
-
-impl Places {
-    /// Whether an environment variable sets it.
-    #[must_use]
-    pub const fn has_environment(self) -> bool {
-        matches!(self, Self::All | Self::Environment)
-    }
-
-    /// Whether the config file may set it.
-    #[must_use]
-    pub const fn has_file(self) -> bool {
-        matches!(self, Self::All | Self::File)
-    }
-}
-
-/// From when on a change of a setting holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acts {
-    /// It is read when the program starts.
-    AtStart,
-    /// `S` and `:set` change it while the servers run.
-    WhileRunning {
-        /// Which of the servers' settings it is.
-        setting: SettingName,
-        /// What the screen calls it in a sentence.
-        title: &'static str,
-        /// What can be typed.
-        typed: &'static str,
-    },
-}
-
-impl Row {
-    /// A row that says nothing yet. What most settings share stays as it is here.
-    const USUAL: Self = Self {
-        name: "",
-        short: None,
-        value: "",
-        default: DefaultValue::None,
-        help: "",
-        more: "",
-        group: Group::General,
-        commands: &[],
-        places: Places::All,
-        acts: Acts::AtStart,
-        shape: Shape::One,
-        written: Written::Text,
-        expected: "",
-        check: |_| Ok(()),
-    };
-
-    /// The environment variable that sets it.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("MAILCONSOLE_{}", self.name.to_ascii_uppercase().replace('-', "_"))
-    }
-
-    /// The help, with the default behind it.
-    #[must_use]
-    pub fn help_with_default(&self) -> String {
-        let help = self.help.trim_start();
-        match self.default {
-            DefaultValue::None => help.to_owned(),
-            DefaultValue::Is(default) | DefaultValue::Says(default) => {
-                format!("{help} [default: {default}]")
-            }
-        }
-    }
-}
 
 /// Makes of each row a field of [`Options`] and an element of [`ROWS`]. The type of the field says
 /// what values there can be and how many; the comment is the help.
@@ -175,7 +23,6 @@ macro_rules! settings {
     ($($(#[doc = $help:literal])* $field:ident: $type:ty { $($row:tt)* })*) => {
         /// The settings of one start of the program, each decided.
         #[derive(Debug, Clone)]
-        #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
         pub struct Options {
             $($(#[doc = $help])* pub $field: $type,)*
         }
@@ -411,68 +258,10 @@ pub fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
 }
 
-/// What was given for each setting, by the name of the setting.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Given(BTreeMap<&'static str, Vec<OsString>>);
-
-impl Given {
-    /// Takes the values of a setting.
-    pub fn set(&mut self, row: &Row, values: Vec<OsString>) {
-        self.0.insert(row.name, values);
-    }
-
-    /// Forgets a setting.
-    pub fn take(&mut self, name: &str) {
-        self.0.remove(name);
-    }
-
-    /// What was given here, and for all else what `weaker` has. A switch has no word for no, so
-    /// that what is on in either place is on.
-    #[must_use]
-    pub fn or(mut self, weaker: Self) -> Self {
-        for row in ROWS {
-            let Some(values) = weaker.0.get(row.name) else { continue };
-            let is_stronger = match (self.0.get(row.name), row.shape) {
-                (None, _) => false,
-                (Some(_), Shape::One | Shape::Many) => true,
-                (Some(own), Shape::Switch) => bool::read_all(own) == Ok(true),
-                (Some(own), Shape::Times) => times(own) >= times(values),
-            };
-            if !is_stronger {
-                self.set(row, values.clone());
-            }
-        }
-        self
-    }
-
-    /// The values for the row, or its default.
-    fn values<T: Values>(&self, row: Option<&Row>) -> Result<T, String> {
-        let row = row.unwrap_or(&Row::USUAL);
-        let default = match row.default {
-            DefaultValue::Is(default) => vec![OsString::from(default)],
-            DefaultValue::None | DefaultValue::Says(_) => Vec::new(),
-        };
-        let values = self.0.get(row.name).unwrap_or(&default);
-        T::read_all(values).map_err(|why| format!("{}: {why}", row.name))
-    }
-}
-
-fn times(values: &[OsString]) -> u8 {
-    Times::read_all(values).unwrap_or_default().0
-}
-
-/// The words between commas, where a row takes several values.
-#[must_use]
-pub fn divided(row: &Row, text: &OsStr) -> Vec<OsString> {
-    match (row.shape, text.to_str()) {
-        (Shape::Many, Some(text)) => text.split(',').map(OsString::from).collect(),
-        _ => vec![text.to_owned()],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::setting::value::Shape;
     use crate::servers::limits::{CONNECTIONS, MESSAGE_OCTETS};
 
     fn defaults() -> Options {
