@@ -97,8 +97,8 @@ impl Cli {
             SubCommands::from_arg_matches(&matches).map_err(|error| stop(&error))?;
         let mut given = settings::given(&matches);
         if matches!(command, Some(Command::Queue(_))) {
-            // It is the recipients' there.
-            given.take("domain");
+            // There it is the domain of recipients, which the arguments of queue have.
+            given.remove("domain");
         }
         let environment = settings::environment().map_err(Stop::WrongUse)?;
         Ok(Self { command, given: given.or(environment) })

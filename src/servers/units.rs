@@ -14,15 +14,16 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
-        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
-            "" => 1,
-            "k" | "K" => 1 << 10,
-            "m" | "M" => 1 << 20,
-            "g" | "G" => 1 << 30,
-            _ => return Err("write a number, and K, M or G behind it if you like".into()),
+        let unit = match text.get(digits.len()..).unwrap_or_default() {
+            "" => Some(1),
+            "k" | "K" => Some(1 << 10),
+            "m" | "M" => Some(1 << 20),
+            "g" | "G" => Some(1 << 30),
+            _ => None,
         };
-        let number: u64 = digits.parse().map_err(|_| "write a number such as 64M".to_owned())?;
-        number.checked_mul(unit).map(Self).ok_or_else(|| "that is more than fits".into())
+        let number: Option<u64> = digits.parse().ok();
+        let octets = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+        octets.map(Self).ok_or_else(|| "write a number of octets such as 1000000 or 64M".into())
     }
 }
 

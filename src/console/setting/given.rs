@@ -16,8 +16,8 @@ impl Given {
         self.0.insert(row.name, (row.shape, values));
     }
 
-    /// Forgets a setting.
-    pub fn take(&mut self, name: &str) {
+    /// Removes a setting.
+    pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
 

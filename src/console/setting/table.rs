@@ -21,7 +21,7 @@ use crate::servers::units::{Network, Size};
 /// what values there can be and how many; the comment is the help.
 macro_rules! settings {
     ($($(#[doc = $help:literal])* $field:ident: $type:ty { $($row:tt)* })*) => {
-        /// The settings of one start of the program, each decided.
+        /// All settings of this run, with defaults for those that were not given.
         #[derive(Debug, Clone)]
         pub struct Options {
             $($(#[doc = $help])* pub $field: $type,)*
@@ -39,7 +39,7 @@ macro_rules! settings {
         }),*];
 
         impl Options {
-            /// Understands what was given, and takes the defaults for what was not.
+            /// Reads what was given, and takes the default of everything else.
             pub fn read(given: &Given) -> Result<Self, String> {
                 let mut rows = ROWS.iter();
                 Ok(Self { $($field: given.values(rows.next())?,)* })
@@ -48,17 +48,17 @@ macro_rules! settings {
     };
 }
 
-/// The servers, together or one alone.
+/// All servers.
 const SERVERS: &[SubCommand] = &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3];
 /// The servers that carry mail.
 const MAIL: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3];
-/// Those that write mail.
-const WRITERS: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
+/// Those that store or send mail under the domain.
+const WITH_DOMAIN: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
 /// Those that work on a directory.
 const ON_DIRECTORY: &[SubCommand] =
     &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Queue, SubCommand::Init];
 /// Those that have a transcript.
-const TALKERS: &[SubCommand] =
+const WITH_TRANSCRIPT: &[SubCommand] =
     &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
 /// All.
 const ALL: &[SubCommand] = SubCommand::VARIANTS;
@@ -81,11 +81,11 @@ settings! {
     /// The domain of the mailboxes
     domain: String {
         name: "domain", value: "DOMAIN", default: DefaultValue::Is("localhost"),
-        group: Group::Mailboxes, commands: WRITERS,
+        group: Group::Mailboxes, commands: WITH_DOMAIN,
     }
     /// Acknowledge messages before they are on disk: faster, but a power failure can lose
     /// acknowledged mail
-    no_sync: bool { name: "no-sync", group: Group::Mailboxes, commands: WRITERS, }
+    no_sync: bool { name: "no-sync", group: Group::Mailboxes, commands: WITH_DOMAIN, }
 
     /// Port of the echo server; 0 lets the system choose
     echo_port: u16 {
@@ -232,7 +232,7 @@ settings! {
 
     /// Write the transcript to stderr; -vv includes message text
     verbose: Times {
-        name: "verbose", short: Some('v'), commands: TALKERS, places: Places::File,
+        name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
         more: "Beside the console, stderr must go elsewhere: 2>FILE.",
     }
     /// Print the author to stderr and exit

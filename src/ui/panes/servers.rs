@@ -78,7 +78,7 @@ const fn is_selected(state: &State, row: usize) -> bool {
 fn entries(state: &State, width: u16) -> Vec<Entry> {
     let mut entries = vec![Entry::Header];
     for (row, popup_row) in state.popup_rows().enumerate() {
-        if popup_row == PopupRow::Setting(SettingName::Idle) {
+        if popup_row == PopupRow::Setting(SettingName::ALL[0]) {
             entries.extend([Entry::Relay, Entry::Blank, Entry::Heading]);
         }
         entries.push(Entry::Row(row, popup_row));
