@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use mailconsole::app::cli::Cli;
-use mailconsole::app::config::Task;
-use mailconsole::app::run::{Running, Servers};
+use mailconsole::app::servers::{Running, Servers};
+use mailconsole::app::task::Task;
 use mailconsole::console::setting::in_words;
 use mailconsole::servers::settings::{
     Idle, RelayPolicy, Setting, SettingName, Settings, SettingsView,
@@ -323,7 +323,7 @@ async fn whose_mail_is_relayed_changes_at_the_next_recipient() {
     peer.says("RCPT TO:<friend@example.org>", "250 OK").await;
     let said = house.control.set(Setting::Relay(RelayPolicy::Nobody));
     let said = in_words(SettingName::Relay, &said);
-    assert!(said.ends_with("mail for other domains is taken from nobody."), "{said}");
+    assert!(said.ends_with("mail for other domains is accepted from nobody."), "{said}");
     peer.says("RCPT TO:<another@example.org>", "550 Relaying denied").await;
     peer.says("RCPT TO:<linhphan@localhost>", "250 OK").await;
     let networks = RelayPolicy::Networks(vec!["192.0.2.0/24".parse().unwrap()]);

@@ -137,14 +137,18 @@ fn init_makes_a_directory_and_mailboxes_and_leaves_what_is_there() {
         text.replace(path.to_str().unwrap(), "DIR")
     };
     let name = path.to_str().unwrap();
-    assert_eq!(made(&[name]), "made DIR\n");
-    assert_eq!(made(&[name, "ada"]), "made DIR/ada.mbox\n");
+    assert_eq!(made(&[name]), "created DIR\n");
+    assert_eq!(made(&[name, "ada"]), "created DIR/ada.mbox\n");
     std::fs::write(path.join("ada.mbox"), "From a Wed Sep 17 11:00:00 2025\n\nx\n\n").unwrap();
-    assert_eq!(made(&["ada", "bob", "--dir", name]), "made DIR/bob.mbox\n");
+    assert_eq!(made(&["ada", "bob", "--dir", name]), "created DIR/bob.mbox\n");
     assert!(std::fs::metadata(path.join("ada.mbox")).unwrap().len() > 0);
     refuses(&["init"], 2, &["no directory"]);
     refuses(&["init", name, "../x"], 2, &["../x"]);
-    refuses(&["init", "/proc/nowhere/mail"], 1, &["cannot make the directory /proc/nowhere/mail"]);
+    refuses(
+        &["init", "/proc/nowhere/mail"],
+        1,
+        &["cannot create the directory /proc/nowhere/mail"],
+    );
 }
 
 #[test]

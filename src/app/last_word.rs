@@ -1,15 +1,15 @@
-//! What is said on stderr when everything has ended. Nobody may have to be there to take it: a
-//! terminal that has stopped taking output must not keep the process.
+//! The last line on stderr, when everything else has ended. A terminal that has stopped taking
+//! output must not keep the process alive.
 
 use std::io::Write;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long it may take.
+/// How long writing it may take.
 const MOST: Duration = Duration::from_millis(250);
 
-/// Says a line on stderr; gives up when nobody takes it.
+/// Writes a line to stderr; gives up if it is not taken in time.
 pub fn say(line: &str) {
     let line = format!("{line}\n");
     let (tell, told) = mpsc::channel();
@@ -18,7 +18,7 @@ pub fn say(line: &str) {
         let _ = tell.send(());
     });
     if saying.is_ok() {
-        // The process ends behind this, and the thread with it.
+        // The process ends after this, and the thread with it.
         let _ = told.recv_timeout(MOST);
     }
 }

@@ -1,10 +1,15 @@
 //! The composition root: what was asked for is decided, wired, run and ended here.
 
 pub mod cli;
+pub mod commands;
 pub mod config;
-pub mod headless;
-pub mod interactive;
+pub mod config_error;
+pub mod config_file;
+pub mod error;
 pub mod last_word;
-pub mod queue;
+pub mod mailboxes;
 pub mod relay;
-pub mod run;
+pub mod servers;
+pub mod signals;
+pub mod task;
+pub mod transcript;

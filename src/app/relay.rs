@@ -1,52 +1,35 @@
-//! The relay as a command: one run, or one after the other, until a signal ends it. And how a
-//! relay is put together, for this command and for the servers.
+//! How a relay is put together, for the servers and for the command.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{RelaySettings, Relaying, Verbosity};
-use crate::app::run::{
-    INTERRUPTED, Signals, StartError, open, raise_descriptor_limit, with_transcript,
-};
+use crate::app::config::RelaySettings;
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
 use crate::relay::mx::Own;
-use crate::relay::progress::{Board, Tally};
+use crate::relay::progress::Board;
 use crate::relay::resolver::Dns;
 use crate::relay::route::Routes;
-use crate::relay::run::{Choice, Relay, RunError, Summary};
+use crate::relay::run::Relay;
 use crate::relay::tls::Tls;
 use crate::servers::listener::{Shared, Term};
 use crate::store::directory::Directory;
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
-use crate::wire::display::DisplayText;
 
-/// Something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
-const SOMETHING_LEFT: u8 = 75;
-
-/// How often the progress line changes at most.
-const PROGRESS_STEP: Duration = Duration::from_millis(100);
-
-/// Who looks at the relay's connections, and who ends them.
+/// What observes the relay's connections, and what stops them.
 #[derive(Debug)]
 pub struct Watchers {
-    /// Where it is told what they say and hear.
+    /// Takes their lines.
     pub transcript: Observers,
-    /// Where they are listed, if anybody looks.
+    /// Lists them, for a screen.
     pub registry: Option<Arc<Registry>>,
     /// Counts the connections of the process.
     pub ids: Arc<AtomicU64>,
-    /// Ends them.
+    /// Stops them.
     pub stop: CancellationToken,
 }
 
@@ -111,163 +94,5 @@ fn resolver(settings: &RelaySettings) -> Dns {
     match settings.resolver {
         Some(server) => Dns::at(server, patience),
         None => Dns::of_system(patience),
-    }
-}
-
-/// Sends what waits in the queue.
-pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
-    with_transcript(task.verbosity, |transcript| {
-        let directory = open(&task.mailboxes)?;
-        // A hundred connections, and name servers beside them.
-        raise_descriptor_limit();
-        let runtime = Runtime::new()?;
-        let watchers = Watchers {
-            transcript,
-            registry: None,
-            ids: Arc::default(),
-            stop: CancellationToken::new(),
-        };
-        let Relaying { settings, domain, only, verbosity, .. } = task;
-        let choice = if only.0.is_empty() { Choice::All } else { Choice::Named(only) };
-        let code = runtime.block_on(async {
-            let relay = relay(&settings, &domain, directory, Vec::new(), watchers);
-            run_until_signal(&relay, choice, settings.every, verbosity).await
-        });
-        // What a second signal cut short is not waited for.
-        runtime.shutdown_background();
-        code
-    })
-}
-
-/// How the relay's work has ended.
-enum Ended {
-    /// One run has.
-    Run(Summary),
-    /// There was none: another one has the queue.
-    UnderWay,
-    /// It was told to end; so many recipients are in the queue.
-    Stopped(usize),
-}
-
-async fn run_until_signal(
-    relay: &Arc<Relay<Dns>>,
-    choice: Choice,
-    every: Option<Duration>,
-    verbosity: Verbosity,
-) -> Result<ExitCode, StartError> {
-    let mut signals = Signals::new()?;
-    let progress = show_progress(&relay.board, verbosity);
-    let mut work = std::pin::pin!(watched(work(relay, choice, every), progress));
-    let ended = tokio::select! {
-        ended = &mut work => ended,
-        () = signals.next() => {
-            relay.client.stop.cancel();
-            tokio::select! {
-                ended = &mut work => ended,
-                () = signals.next() => return Ok(ExitCode::from(INTERRUPTED)),
-            }
-        }
-    };
-    relay.directory.close().await;
-    Ok(ended?.tell())
-}
-
-/// Does `work`; who watches it is gone when it is done.
-async fn watched<T>(work: impl Future<Output = T>, watcher: impl Future<Output = Infallible>) -> T {
-    tokio::select! {
-        done = work => done,
-        never = watcher => match never {},
-    }
-}
-
-async fn work(
-    relay: &Arc<Relay<Dns>>,
-    choice: Choice,
-    every: Option<Duration>,
-) -> Result<Ended, StartError> {
-    if let Some(pause) = every {
-        relay.run_every(pause, choice).await;
-        let entries = relay.directory.queue().entries().await?;
-        let left = entries.iter().map(|entry| entry.block.recipients.len()).sum();
-        return Ok(Ended::Stopped(left));
-    }
-    match relay.run(&choice).await {
-        Ok(summary) => {
-            if let (Choice::Named(names), 0) = (&choice, summary.tally.recipients) {
-                let names = DisplayText::from(names.0.join(", ").as_str());
-                eprintln!(
-                    "mailconsole: nothing that waits is named by --only {names}: name a domain, an \
-                     ID or a sender that mailconsole queue lists as pending"
-                );
-            }
-            Ok(Ended::Run(summary))
-        }
-        Err(RunError::UnderWay) => Ok(Ended::UnderWay),
-        Err(RunError::Queue(error)) => Err(error.into()),
-        Err(error @ RunError::Lock(_)) => Err(StartError::Relay(error)),
-    }
-}
-
-impl Ended {
-    /// Says it, on stdout where all is as it should be. Nobody has to be there to read it.
-    fn tell(self) -> ExitCode {
-        let left = match self {
-            Self::Stopped(left) => left,
-            Self::Run(Summary { tally, left }) => {
-                let mut stdout = io::stdout().lock();
-                let _ = writeln!(stdout, "{tally}; {left} left in the queue")
-                    .and_then(|()| stdout.flush());
-                left
-            }
-            Self::UnderWay => {
-                eprintln!("mailconsole: {}", RunError::UnderWay);
-                return ExitCode::from(SOMETHING_LEFT);
-            }
-        };
-        if left == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOMETHING_LEFT) }
-    }
-}
-
-/// Shows on a terminal how far the run is, in a line that is written over.
-async fn show_progress(board: &Board, verbosity: Verbosity) -> Infallible {
-    let mut changes = board.changes();
-    let mut line = ProgressLine::default();
-    let is_wanted = verbosity == Verbosity::Quiet && io::stderr().is_terminal();
-    while is_wanted && changes.changed().await.is_ok() {
-        line.show(board.tally());
-        tokio::time::sleep(PROGRESS_STEP).await;
-    }
-    std::future::pending().await
-}
-
-/// A line on the terminal that leaves no trace.
-#[derive(Debug, Default)]
-struct ProgressLine {
-    is_shown: bool,
-}
-
-impl ProgressLine {
-    fn show(&mut self, tally: Option<Tally>) {
-        let Some(tally) = tally else { return self.erase() };
-        let tried = tally.delivered + tally.deferred + tally.failed;
-        self.is_shown = true;
-        Self::write(&format!("relay: {tried} of {} tried, {tally}", tally.recipients));
-    }
-
-    fn erase(&mut self) {
-        if std::mem::take(&mut self.is_shown) {
-            Self::write("");
-        }
-    }
-
-    fn write(words: &str) {
-        let mut stderr = io::stderr().lock();
-        let _ = write!(stderr, "\r\x1b[K{words}").and_then(|()| stderr.flush());
-    }
-}
-
-impl Drop for ProgressLine {
-    fn drop(&mut self) {
-        self.erase();
     }
 }

@@ -4,5 +4,6 @@
 pub mod action;
 pub mod feed;
 pub mod keys;
+pub mod palette;
 pub mod setting;
 pub mod state;

@@ -1,34 +1,49 @@
-//! The settings that may change while the servers run, in words: what a user types, and what a
-//! user is told. Pure.
+//! The settings: [`table`] has a row for each. Here are those that can be changed while the servers
+//! run, in words: what a user types, and what a user is told. Pure.
+
+pub mod given;
+pub mod row;
+pub mod table;
+pub mod value;
 
 use std::time::Duration;
 
+use crate::console::setting::row::{Acts, Row};
+use crate::console::setting::table::ROWS;
 use crate::servers::limits::{self, MESSAGE_OCTETS};
 use crate::servers::settings::{Idle, RelayPolicy, Setting, SettingName, SettingsView, listed};
 use crate::servers::units::{Network, Size, in_units};
 
-/// What a user types to have a setting as it is where nobody has set anything.
+/// What a user types to give a setting the value that it has by default.
 const DEFAULT: &str = "default";
 
 impl SettingName {
-    /// What a screen calls it.
+    /// The option that sets it, as the popup and `:set` call it too.
     #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Idle => "idle limit",
-            Self::MessageMost => "longest message",
-            Self::Relay => "relay for",
-        }
+    pub fn name(self) -> &'static str {
+        self.row().map_or("", |(row, ..)| row.name)
+    }
+
+    /// What a screen calls it in a sentence.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().map_or("", |(_, title, _)| title)
     }
 
     /// What can be typed.
     #[must_use]
-    pub const fn expected(self) -> &'static str {
-        match self {
-            Self::Idle => "seconds such as 30, 0 for no limit, or default",
-            Self::MessageMost => "octets such as 1000, 500K or 64M, or default",
-            Self::Relay => "loopback, nobody, or networks such as 10.0.0.0/8,192.168.0.0/16",
-        }
+    pub fn expected(self) -> &'static str {
+        self.row().map_or("", |(.., typed)| typed)
+    }
+
+    /// Its row in the table, its title, and what can be typed. A test holds that each has one.
+    fn row(self) -> Option<(&'static Row, &'static str, &'static str)> {
+        ROWS.iter().find_map(|row| match row.acts {
+            Acts::WhileRunning { setting, title, typed } if setting == self => {
+                Some((row, title, typed))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -98,29 +113,55 @@ pub fn typed(name: SettingName, view: &SettingsView) -> String {
 #[must_use]
 pub fn in_words(name: SettingName, view: &SettingsView) -> String {
     match name {
-        SettingName::Idle => {
-            format!("From their next command on, clients may be silent {}.", time(view.idle))
+        SettingName::Idle => format!("From the next command on, {}.", idle_in_words(view.idle)),
+        SettingName::MessageMost => {
+            format!("Messages over {} octets are refused from now on.", view.message_most)
         }
-        SettingName::MessageMost => format!(
-            "From the next message on, {} octets of text are taken at most.",
-            view.message_most
-        ),
         SettingName::Relay => format!(
-            "From the next recipient on, mail for other domains is taken from {}.",
+            "From the next recipient on, mail for other domains is accepted from {}.",
             peers(&view.relay)
         ),
     }
 }
 
-fn time(idle: Idle) -> String {
+/// What holds, as the popup of the servers has it, and whether that is the default.
+#[must_use]
+pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
+    let value = typed(name, view);
+    match name {
+        SettingName::Idle => {
+            let words = match view.idle {
+                Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
+                Idle::Unlimited => "clients may be idle for ever".to_owned(),
+                Idle::Limited(_) => format!("clients may be idle for {value} s"),
+            };
+            (words, view.has_usual_idle())
+        }
+        SettingName::MessageMost => {
+            (format!("messages of at most {value}"), view.has_usual_message_most())
+        }
+        SettingName::Relay => {
+            let words = match &view.relay {
+                RelayPolicy::Loopback => {
+                    "takes mail for other domains from this machine".to_owned()
+                }
+                RelayPolicy::Networks(_) => format!("from this machine and {value}"),
+                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
+            };
+            (words, view.has_usual_relay())
+        }
+    }
+}
+
+fn idle_in_words(idle: Idle) -> String {
     match idle {
         Idle::AsTheProtocolSays => format!(
-            "as long as their protocol says: SMTP {} s, POP3 {} s, echo for ever",
+            "the idle limits are those of the protocols: SMTP {} s, POP3 {} s, echo none",
             limits::SMTP_IDLE.as_secs(),
             limits::POP3_IDLE.as_secs()
         ),
-        Idle::Unlimited => "for ever".to_owned(),
-        Idle::Limited(limit) => format!("for {} s", limit.as_secs()),
+        Idle::Unlimited => "clients may be idle for ever".to_owned(),
+        Idle::Limited(limit) => format!("clients may be idle for {} s", limit.as_secs()),
     }
 }
 
@@ -139,6 +180,13 @@ mod tests {
     fn networks(words: &[&str]) -> Setting {
         let networks = words.iter().map(|word| word.parse().unwrap());
         Setting::Relay(RelayPolicy::Networks(networks.collect()))
+    }
+
+    #[test]
+    fn each_setting_that_can_be_changed_has_a_row() {
+        for name in SettingName::ALL {
+            assert!(name.row().is_some(), "{name:?}");
+        }
     }
 
     #[test]
@@ -207,14 +255,14 @@ mod tests {
         assert_eq!(
             SettingName::ALL.map(|name| words(name, &usual)),
             [
-                "From their next command on, clients may be silent as long as their protocol \
-                 says: SMTP 300 s, POP3 600 s, echo for ever.",
-                "From the next message on, 67108864 octets of text are taken at most.",
-                "From the next recipient on, mail for other domains is taken from this machine \
+                "From the next command on, the idle limits are those of the protocols: SMTP 300 s, \
+                 POP3 600 s, echo none.",
+                "Messages over 67108864 octets are refused from now on.",
+                "From the next recipient on, mail for other domains is accepted from this machine \
                  only.",
             ]
         );
         let nobody = SettingsView { relay: RelayPolicy::Nobody, ..usual };
-        assert!(words(SettingName::Relay, &nobody).ends_with("taken from nobody."));
+        assert!(words(SettingName::Relay, &nobody).ends_with("accepted from nobody."));
     }
 }

@@ -29,7 +29,6 @@ pub mod viewer;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,6 +37,7 @@ use tui_input::Input;
 
 use crate::console::action::{Answer, Context, Pane, Step};
 use crate::console::keys::Keymap;
+pub use crate::console::palette::Palette;
 use crate::console::state::checklist::Checklist;
 use crate::console::state::compose::Form;
 use crate::console::state::list::List;
@@ -117,47 +117,6 @@ pub enum LongRows {
     Cut,
     /// They go on in the next line.
     Wrapped,
-}
-
-/// Which colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Palette {
-    /// For a dark background.
-    Dark,
-    /// For a light background.
-    Light,
-    /// Bright on black, for eyes or screens that need it.
-    HighContrast,
-    /// None: bold, dim and reverse only.
-    Plain,
-}
-
-impl Palette {
-    /// In the order in which the key goes through them.
-    pub const ALL: [Self; 4] = [Self::Dark, Self::Light, Self::HighContrast, Self::Plain];
-
-    /// What options and commands call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Dark => "dark",
-            Self::Light => "light",
-            Self::HighContrast => "high-contrast",
-            Self::Plain => "none",
-        }
-    }
-}
-
-impl FromStr for Palette {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|palette| palette.name() == name);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("There is no theme {name}: there are {names}.")
-        })
-    }
 }
 
 /// Who gets the mouse.

@@ -1,5 +1,5 @@
-//! The settings that may change while the servers run: what holds now, for those who go by it.
-//! Knows neither where a setting comes from nor who shows it.
+//! The settings that may change while the servers run, with their current values. Knows neither where
+//! a setting comes from nor how it is shown.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -112,7 +112,7 @@ impl Setting {
     }
 }
 
-/// All settings at one moment. The default is what holds where nobody has set anything.
+/// All settings at one moment. The default is what holds if nothing is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsView {
     /// How long clients may be silent.
@@ -136,13 +136,13 @@ impl SettingsView {
         self.idle == Idle::default()
     }
 
-    /// Whether messages may be as long as where nobody has set anything.
+    /// Whether the longest message is the default.
     #[must_use]
     pub const fn has_usual_message_most(&self) -> bool {
         self.message_most == MESSAGE_OCTETS
     }
 
-    /// Whether mail for other domains is taken from this machine, and from nobody else.
+    /// Whether mail for other domains is taken from this machine only.
     #[must_use]
     pub fn has_usual_relay(&self) -> bool {
         self.relay == RelayPolicy::default()
@@ -169,11 +169,11 @@ impl SettingsView {
     }
 }
 
-/// The settings of a running process. Whoever goes by one reads it when it matters.
+/// The settings of a running process. Each is read at the moment when it matters.
 #[derive(Debug)]
 pub struct Settings {
     now: watch::Sender<SettingsView>,
-    /// The idle limit among them, for those who read it at every line and should not meet at a
+    /// The idle limit once more: it is read at every line, and connections should not contend for a
     /// lock.
     idle: AtomicU64,
 }

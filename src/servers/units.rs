@@ -4,11 +4,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 
 /// A number of octets: `1048576`, `64M`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Value")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
 impl FromStr for Size {
@@ -16,34 +14,21 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
-        let unit: u64 = match text.get(digits.len()..).unwrap_or_default() {
-            "" => 1,
-            "k" | "K" => 1 << 10,
-            "m" | "M" => 1 << 20,
-            "g" | "G" => 1 << 30,
-            _ => return Err("write a number, and K, M or G behind it if you like".into()),
-        };
-        let number: u64 = digits.parse().map_err(|_| "write a number such as 64M".to_owned())?;
-        number.checked_mul(unit).map(Self).ok_or_else(|| "that is more than fits".into())
-    }
-}
-
-impl TryFrom<toml::Value> for Size {
-    type Error = String;
-
-    fn try_from(value: toml::Value) -> Result<Self, String> {
-        match value {
-            toml::Value::Integer(octets) => u64::try_from(octets).map(Self).ok(),
-            toml::Value::String(text) => text.parse().ok(),
+        let unit = match text.get(digits.len()..).unwrap_or_default() {
+            "" => Some(1),
+            "k" | "K" => Some(1 << 10),
+            "m" | "M" => Some(1 << 20),
+            "g" | "G" => Some(1 << 30),
             _ => None,
-        }
-        .ok_or_else(|| "write a number of octets such as 1000000, or \"64M\"".to_owned())
+        };
+        let number: Option<u64> = digits.parse().ok();
+        let octets = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+        octets.map(Self).ok_or_else(|| "write a number of octets such as 1000000 or 64M".into())
     }
 }
 
 /// A network, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
 impl FromStr for Network {
@@ -52,14 +37,6 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, String> {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network.map(Self).map_err(|_| "write an address or a network such as 192.0.2.0/24".into())
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
     }
 }
 

@@ -98,7 +98,7 @@ async fn the_list_ends_with_a_total_and_says_when_nothing_is_like_that() {
     let some = post.queue_command(&["--state", "failed"]).await.stdout;
     assert!(some.contains("\n2 recipients of 5 of 2 messages, "), "{some}");
     let none = post.queue_command(&["--domain", "nowhere.example"]).await;
-    assert_eq!(none.stdout, "Nothing in the relay queue is like that; 5 recipients in it.\n");
+    assert_eq!(none.stdout, "Nothing in the relay queue matches; it holds 5 recipients.\n");
     assert_eq!((none.status, none.stderr.as_str()), (Some(0), ""));
 }
 
@@ -165,7 +165,7 @@ async fn ids_come_from_stdin_however_many_and_those_that_are_gone_are_passed_ove
     let ended = post.queue_command_with(&["drop", "-"], ids).await;
     let dropped = MANY - 1;
     assert_eq!(ended.stdout, format!("{dropped} recipients of {dropped} messages dropped\n"));
-    assert!(ended.stderr.contains("2 of the ids from stdin"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("2 of the IDs from stdin"), "{}", ended.stderr);
     assert_eq!(post.listed(&[]).await[0]["id"], "7");
     let none = post.queue_command_with(&["drop", "-"], String::new()).await;
     assert_eq!(none.stdout, "0 recipients of 0 messages dropped\n");
@@ -243,7 +243,7 @@ async fn a_run_may_be_for_a_domain_an_entry_or_a_sender() {
         let left = chosen(&post, "").await;
         assert_eq!(left.len(), 5 - sent.len(), "{only}: {left:?}");
         assert!(!left.iter().any(|one| sent.contains(&one.as_str())), "{only}: {left:?}");
-        assert_eq!(ended.stderr.contains("nothing that waits is named"), sent.is_empty());
+        assert_eq!(ended.stderr.contains("nothing pending matches"), sent.is_empty());
     }
 }
 
@@ -258,7 +258,7 @@ async fn we_introduce_ourselves_as_an_operator_says() {
     assert!(text.starts_with("Received: from unknown by localhost "), "{text}");
     let wrong = post.relay(&["--helo", "a b"]).await;
     assert_eq!(wrong.status, Some(2));
-    assert!(wrong.stderr.contains("--helo is to be a host name"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("--helo must be a host name"), "{}", wrong.stderr);
 }
 
 #[tokio::test]

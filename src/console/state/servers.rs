@@ -62,18 +62,6 @@ pub enum PopupRow {
     Setting(SettingName),
 }
 
-impl SettingName {
-    /// As the popup and `:set` call it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::MessageMost => "max-message",
-            Self::Relay => "relay-from",
-        }
-    }
-}
-
 impl State {
     /// Takes the settings that hold now.
     pub fn settings_are(&mut self, settings: SettingsView) {

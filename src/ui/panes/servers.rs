@@ -7,7 +7,7 @@ use ratatui::style::Style;
 
 use crate::console::action::{Action, SettingName};
 use crate::console::setting;
-use crate::console::state::servers::{Condition, Idle, PopupRow, RelayPolicy, Server};
+use crate::console::state::servers::{Condition, PopupRow, Server};
 use crate::console::state::{Overlay, State};
 use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
 use crate::ui::table::{Column, Side, Table};
@@ -78,7 +78,7 @@ const fn is_selected(state: &State, row: usize) -> bool {
 fn entries(state: &State, width: u16) -> Vec<Entry> {
     let mut entries = vec![Entry::Header];
     for (row, popup_row) in state.popup_rows().enumerate() {
-        if popup_row == PopupRow::Setting(SettingName::Idle) {
+        if popup_row == PopupRow::Setting(SettingName::ALL[0]) {
             entries.extend([Entry::Relay, Entry::Blank, Entry::Heading]);
         }
         entries.push(Entry::Row(row, popup_row));
@@ -204,7 +204,7 @@ fn draw_setting(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
-    let (words, is_usual) = in_force(state, name);
+    let (words, is_usual) = setting::shown(name, &state.settings);
     put(buffer, at.as_position(), 1, mark(is_selected), theme.text);
     put(buffer, Position::new(at.x + 2, at.y), NAMES, name.name(), theme.text);
     let value = if is_usual { theme.text } else { theme.notice };
@@ -213,35 +213,6 @@ fn draw_setting(
     put(buffer, from, room, &words, value);
     if is_selected {
         theme.select(at, buffer);
-    }
-}
-
-/// What holds, in words, and whether that is as usual.
-fn in_force(state: &State, name: SettingName) -> (String, bool) {
-    let settings = &state.settings;
-    let value = setting::typed(name, settings);
-    match name {
-        SettingName::Idle => {
-            let words = match settings.idle {
-                Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
-                Idle::Unlimited => "clients may be silent for ever".to_owned(),
-                Idle::Limited(_) => format!("clients may be silent for {value} s"),
-            };
-            (words, settings.has_usual_idle())
-        }
-        SettingName::MessageMost => {
-            (format!("messages of at most {value}"), settings.has_usual_message_most())
-        }
-        SettingName::Relay => {
-            let words = match &settings.relay {
-                RelayPolicy::Loopback => {
-                    "takes mail for other domains from this machine".to_owned()
-                }
-                RelayPolicy::Networks(_) => format!("from this machine and {value}"),
-                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
-            };
-            (words, settings.has_usual_relay())
-        }
     }
 }
 

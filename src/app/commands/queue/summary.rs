@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::app::queue::{Row, json_lines, shown, table, word};
+use crate::app::commands::queue::table;
+use crate::app::commands::queue::words::{Row, json_lines, shown, word};
 use crate::relay::selection::{age, domain_of};
 use crate::store::overview::RecipientState;
 

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 
-use crate::app::config::Shown;
-use crate::app::queue::{at, print, shown, word};
-use crate::app::run::StartError;
+use crate::app::commands::queue::job::Shown;
+use crate::app::commands::queue::words::{at, print, shown, word};
+use crate::app::error::StartError;
 use crate::relay::outcomes;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, Recipient, Tried};

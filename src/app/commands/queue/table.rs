@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Local};
 
-use crate::app::queue::{Row, at, count, shown, word};
+use crate::app::commands::queue::words::{Row, at, count, shown, word};
 use crate::relay::outcomes;
 use crate::relay::selection::Selection;
 use crate::store::overview::RecipientState;
@@ -24,7 +24,7 @@ pub(super) fn of(
         (true, 0) => return "The relay queue is empty.\n".to_owned(),
         (true, _) => {
             let all = count(all, "recipient");
-            return format!("Nothing in the relay queue is like that; {all} in it.\n");
+            return format!("Nothing in the relay queue matches; it holds {all}.\n");
         }
         _ => {}
     }

@@ -1,31 +1,43 @@
-//! The queue as a command: what waits and why, for people and for programs, and orders about it.
+//! `mailconsole queue`: what waits and why, for people and for programs, and orders about it.
 
+pub mod arguments;
 mod entry;
+pub mod job;
 mod summary;
 mod table;
+mod words;
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::app::config::{Detail, Form, Listing, Mailboxes, Meant, Shown};
-use crate::app::run::{StartError, open_as_it_is};
+use crate::app::commands::queue::job::{Detail, Form, Job, Listing, Meant, Shown};
+use crate::app::commands::queue::words::{Row, count, json_lines, print, rfc_3339, word};
+use crate::app::error::StartError;
+use crate::app::mailboxes::{Mailboxes, open_as_it_is};
 use crate::relay::orders::{Done, Order, Pick};
 use crate::relay::selection::{Picks, Selection};
-use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Entry, QueueError, Recipient};
+use crate::store::queue::{Block, Entry, Recipient};
 use crate::wire::display::DisplayText;
 
-/// Octets of ids that stdin may name.
+/// Octets of IDs that are read from stdin.
 const STDIN_MOST: u64 = 256 * 1024 * 1024;
 
+/// Does what was asked for.
+pub fn run(mailboxes: &Mailboxes, job: Job) -> Result<ExitCode, StartError> {
+    match job {
+        Job::List(listing) => list(mailboxes, listing),
+        Job::Show(pick, shown) => show(mailboxes, &pick, shown),
+        Job::Order(order, meant) => give(mailboxes, order, meant),
+    }
+}
+
 /// Lists the queue on stdout.
-pub fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError> {
+fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let entries = Runtime::new()?.block_on(queue.entries())?;
     let now = SystemTime::now();
@@ -44,7 +56,7 @@ pub fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartEr
 }
 
 /// Shows one entry on stdout.
-pub fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
+fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     Runtime::new()?.block_on(async {
         let mut entries = queue.entries().await?;
@@ -63,8 +75,8 @@ pub fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode
     })
 }
 
-/// Carries out an order, or, if an entry that is named is not there, nothing of it.
-pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
+/// Carries out an order. If an entry that is named is missing, nothing is changed.
+fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     let Meant { picks, stdin, selection } = meant;
     let all = picks.is_empty() && !stdin;
@@ -91,20 +103,6 @@ pub fn order(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCo
     })
 }
 
-/// What to do about a queue that cannot be read or changed, behind its error.
-pub(super) const fn remedy(error: &QueueError) -> &'static str {
-    match error {
-        QueueError::Busy => ". Try again when that program has done with it",
-        // It says so itself.
-        QueueError::NotMbox(_) => "",
-        QueueError::NotRegular => {
-            ". Move it out of the directory: the next mail for another domain makes a new one"
-        }
-        QueueError::Gone => ": mailconsole queue lists what is there",
-        QueueError::Io(_) => ". Look after its disk and permissions",
-    }
-}
-
 /// The words that `stdin` holds, one a line.
 fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<Pick>> {
     let mut picks = BTreeSet::new();
@@ -116,10 +114,10 @@ fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<Pick>> {
     Ok(picks)
 }
 
-/// What stands in a list may be delivered before it is read.
+/// Entries that a list names may be delivered before the list is read.
 fn tell_of_gone(count: usize) {
     if count > 0 {
-        eprintln!("mailconsole: {count} of the ids from stdin are no longer in the relay queue");
+        eprintln!("mailconsole: {count} of the IDs from stdin are no longer in the relay queue");
     }
 }
 
@@ -133,11 +131,6 @@ fn sentence(order: Order, Done { recipients, messages }: Done) -> String {
     format!("{} of {} {done}\n", count(recipients, "recipient"), count(messages, "message"))
 }
 
-/// `1 recipient`, `2 recipients`.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 fn name(pick: &Pick) -> String {
     let name = match &pick.recipient {
         None => pick.id.clone(),
@@ -146,9 +139,6 @@ fn name(pick: &Pick) -> String {
     DisplayText::from(name.as_str()).into_string()
 }
 
-/// A recipient and the entry it belongs to.
-type Row<'a> = (&'a Entry, &'a Recipient);
-
 fn chosen<'a>(entries: &'a [Entry], selection: &Selection, now: SystemTime) -> Vec<Row<'a>> {
     let rows = entries
         .iter()
@@ -156,7 +146,7 @@ fn chosen<'a>(entries: &'a [Entry], selection: &Selection, now: SystemTime) -> V
     rows.filter(|(entry, recipient)| selection.means(entry, recipient, now)).collect()
 }
 
-/// A recipient as programs read it. Its field names stay what they are.
+/// A recipient in JSON. Scripts depend on the names of the fields.
 #[derive(Serialize)]
 struct Listed<'a> {
     id: &'a str,
@@ -186,45 +176,6 @@ impl<'a> Listed<'a> {
             octets: *octets,
         }
     }
-}
-
-/// One object a line, so that a program can begin before the end has come.
-fn json_lines(objects: impl Iterator<Item = impl Serialize>) -> io::Result<String> {
-    let mut lines = String::new();
-    for object in objects {
-        lines.push_str(&serde_json::to_string(&object)?);
-        lines.push('\n');
-    }
-    Ok(lines)
-}
-
-const fn word(state: RecipientState) -> &'static str {
-    match state {
-        RecipientState::Pending => "pending",
-        RecipientState::Delivered => "delivered",
-        RecipientState::Failed => "failed",
-        RecipientState::Held => "held",
-    }
-}
-
-fn rfc_3339(seconds: u64) -> String {
-    DateTime::<Utc>::from(at(seconds)).to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn at(seconds: u64) -> SystemTime {
-    /// The last second of the year 9999: beyond it RFC 3339 has no dates.
-    const LAST: u64 = 253_402_300_799;
-    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
-}
-
-fn shown(text: &str) -> String {
-    DisplayText::from(text).into_string()
-}
-
-/// Nobody has to be there to read it.
-fn print(text: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The servers with a screen: the console is the observer of their events, and its user ends
-//! them. A sibling of [`headless`](crate::app::headless), not a flag inside it.
+//! The servers with a screen: the console observes their events, and its user stops them. A
+//! sibling of [`headless`](crate::app::commands::headless), not a flag inside it.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::config::{Config, Mailboxes, PUBLIC_PASSWORD, Verbosity};
-use crate::app::headless::{Headless, MessageText};
+use crate::app::config::{Config, PUBLIC_PASSWORD, Verbosity};
+use crate::app::error::StartError;
 use crate::app::last_word;
-use crate::app::run::{
-    INTERRUPTED, Made, Servers, Signals, StartError, end, is_unsynced, make_directory, runtime,
-};
+use crate::app::mailboxes::{Made, Mailboxes, make_directory};
+use crate::app::servers::{Servers, runtime};
+use crate::app::signals::{INTERRUPTED, Signals};
+use crate::app::transcript::{MessageText, TranscriptWriter};
 use crate::console::feed::Feed;
 use crate::relay::postmaster::Post;
 use crate::store::directory::Directory;
@@ -49,8 +50,8 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     Ok(code)
 }
 
-/// The transcript beside the screen, where `-v` asks for it and stderr is not the screen's terminal.
-fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, StartError> {
+/// The transcript on stderr, if `-v` asks for it and stderr is not the terminal of the screen.
+fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
     let text = match verbosity {
         Verbosity::Quiet => return Ok(None),
         Verbosity::Lines => MessageText::Summed,
@@ -59,7 +60,7 @@ fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<Headless>>, Sta
     if io::stderr().is_terminal() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Headless::start(text, io::stderr())?)))
+    Ok(Some(Arc::new(TranscriptWriter::start(text, io::stderr())?)))
 }
 
 /// Refuses to draw a console into a file or a pipe.
@@ -70,8 +71,8 @@ fn make_sure_of_terminal() -> Result<(), StartError> {
     Err(StartError::NoTerminal)
 }
 
-/// Who starts the console for the first time has no directory yet: there is a screen to say that it
-/// was made. Returns it, if it was.
+/// On the first start there is no directory yet, and the screen can tell that it was created.
+/// Returns it, if it was.
 fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError> {
     let Some(Mailboxes { directory, .. }) = &config.mailboxes else { return Ok(None) };
     Ok(match make_directory(directory)? {
@@ -80,8 +81,8 @@ fn make_missing_directory(config: &Config) -> Result<Option<PathBuf>, StartError
     })
 }
 
-/// The names of the mailboxes that are there at the start, the relay queue's among them: what is in
-/// these is not new.
+/// The names of the mailboxes that exist at the start, including the relay queue: their messages are
+/// not new.
 fn there_already(directory: &Directory) -> Vec<String> {
     let users = directory.users().unwrap_or_default();
     let names = users.iter().map(|user| user.name().to_owned());
@@ -136,14 +137,14 @@ async fn show(
             }
         }
     };
-    let code = end(&running, &mut signals).await;
+    let code = running.end_or_interrupt(&mut signals).await;
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),
     }
 }
 
-/// How many colours the terminal says it has.
+/// How many colours the terminal claims to have.
 fn depth() -> Depth {
     let value = |name| env::var(name).unwrap_or_default().to_ascii_lowercase();
     Depth::of_terminal(&value("COLORTERM"), &value("TERM"))
@@ -163,11 +164,10 @@ impl Look {
     }
 }
 
-/// What the user must know of and what stays as it is: how the program was started. What may change
-/// meanwhile is told by the settings themselves; that there is no mailbox the screen itself says,
-/// and what to do.
+/// What the user must know of how the program was started. The settings that can change have notices
+/// of their own, and the screen itself says what to do if there is no mailbox.
 fn notices(config: &Config) -> Vec<String> {
-    let unsynced = config.mailboxes.as_ref().is_some_and(is_unsynced);
+    let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
     let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());
     let public = config.has_public_password();
     let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));

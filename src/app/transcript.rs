@@ -1,38 +1,70 @@
-//! The transcript on stderr: nothing is lost while somebody reads it, however slowly, and nobody
-//! who does not read it stops the servers. Knows neither servers nor sessions.
+//! The transcript on stderr: nothing is lost while it is read, however slowly, and a reader that has
+//! stopped does not stop the servers. Knows neither servers nor sessions.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::app::config::Verbosity;
+use crate::app::error::StartError;
 use crate::watch::event::{Event, Kind, Passwords, transcript_line};
-use crate::watch::observers::Observer;
+use crate::watch::observers::{Observer, Observers};
 
 /// Octets of lines that may wait to be written. Beyond it lines are dropped, and counted.
 const WAITING_MOST: usize = 64 * 1_024 * 1_024;
 
-/// How long the reader may take nothing at the end, before what is left is given up. All is to be
-/// over within a second.
+/// How long the reader may pause at the end before the remaining lines are given up: the program must
+/// be gone within a second.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long to wait for a reader whose pipe is full and was set not to block.
+/// The pause before another attempt, where the pipe is full and does not block.
 const NOT_YET: Duration = Duration::from_millis(10);
 
 /// Whether message text is written line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageText {
-    /// `-v`: its length stands for it.
+    /// `-v`: one line with its length.
     Summed,
     /// `-vv`.
     Shown,
 }
 
+/// Does `work` with its transcript and the program's own warnings on stderr, and waits until they are
+/// written.
+pub fn with_transcript(
+    verbosity: Verbosity,
+    work: impl FnOnce(Observers) -> Result<ExitCode, StartError>,
+) -> Result<ExitCode, StartError> {
+    let text = match verbosity {
+        Verbosity::Text => MessageText::Shown,
+        Verbosity::Lines | Verbosity::Quiet => MessageText::Summed,
+    };
+    let stderr = Arc::new(TranscriptWriter::start(text, io::stderr())?);
+    log_to(&stderr);
+    let code = work(match verbosity {
+        Verbosity::Quiet => Observers::none(),
+        Verbosity::Lines | Verbosity::Text => Observers::one(Arc::clone(&stderr) as _),
+    });
+    stderr.finish();
+    code
+}
+
+/// The program's own warnings, which are rare, each in one write. They go through the transcript's
+/// queue, so that no task waits for the reader of stderr.
+fn log_to(stderr: &TranscriptWriter) {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
+    let writer = stderr.log();
+    // There is a log already where a test has set one.
+    let _ = log.with_writer(move || writer.clone()).with_ansi(false).without_time().try_init();
+}
+
 /// Takes the events of all connections, and has a line written for each.
 #[derive(Debug)]
-pub struct Headless {
+pub struct TranscriptWriter {
     text: MessageText,
     shared: Arc<Shared>,
 }
@@ -43,7 +75,7 @@ struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits here for a line.
     filled: Condvar,
-    /// Who wants to end waits here for the writer.
+    /// The end of the program waits here for the writer.
     drained: Condvar,
 }
 
@@ -55,14 +87,14 @@ struct Queue {
     writer: Writer,
     /// Entries written so far.
     written: u64,
-    /// Whether anybody waits for the queue to be drained.
+    /// Whether the end of the program waits for the queue to be drained.
     ending: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Entry {
     Line(String),
-    /// So many lines would have stood here.
+    /// This many lines are missing here.
     Dropped(u64),
 }
 
@@ -75,7 +107,7 @@ enum Writer {
     Gone,
 }
 
-impl Headless {
+impl TranscriptWriter {
     /// Begins to write to `out`, in a thread of its own: one write for each line.
     pub fn start(text: MessageText, out: impl Write + Send + 'static) -> io::Result<Self> {
         Self::start_bounded(WAITING_MOST, text, out)
@@ -96,7 +128,7 @@ impl Headless {
         Ok(Self { text, shared })
     }
 
-    /// Where lines that are no events go, to be written among the others.
+    /// A writer for lines that are not events.
     #[must_use]
     pub fn log(&self) -> Log {
         Log(Arc::clone(&self.shared))
@@ -118,7 +150,7 @@ impl Headless {
     }
 }
 
-impl Observer for Headless {
+impl Observer for TranscriptWriter {
     fn observe(&self, event: Event) {
         // The text itself is there.
         if self.wants_text() && matches!(event.kind, Kind::Text { .. }) {
@@ -311,7 +343,7 @@ mod tests {
     #[test]
     fn one_line_is_one_write_and_nothing_is_lost() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         for number in 0..1_000 {
             headless.observe(note(&number.to_string()));
         }
@@ -341,7 +373,7 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_is_not_waited_for() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         drop(reader);
         for _ in 0..100 {
             headless.observe(note("x"));
@@ -353,7 +385,7 @@ mod tests {
     #[test]
     fn the_end_waits_for_a_slow_reader() {
         let (writer, reader) = pipe();
-        let headless = Headless::start(MessageText::Summed, writer).unwrap();
+        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
         for _ in 0..100 {
             headless.observe(note("x"));
         }

@@ -1,0 +1,195 @@
+//! clap's options, made from the table of settings, and what is set by them and by the environment.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::console::setting::given::{Given, divided};
+use crate::console::setting::row::{Group, Row, SubCommand};
+use crate::console::setting::table::ROWS;
+use crate::console::setting::value::Shape;
+
+/// Gives all settings to a command as options, and to each of its sub-commands. The help of a
+/// sub-command shows only those that it reads.
+pub(super) fn with_settings(command: Command) -> Command {
+    let of_all = |row: &'static Row| option(row).hide_short_help(row.group == Group::Relay);
+    command.args(ROWS.iter().map(of_all)).mut_subcommands(|command| {
+        let its: Option<SubCommand> = command.get_name().parse().ok();
+        let own: Vec<_> = command.get_arguments().map(|own| own.get_id().clone()).collect();
+        let missing = ROWS.iter().filter(|row| own.iter().all(|id| id != row.name));
+        let options = missing.map(|row| {
+            let is_read = its.is_some_and(|its| row.commands.contains(&its));
+            option(row).hide(!is_read)
+        });
+        command.args(options.collect::<Vec<_>>())
+    })
+}
+
+fn option(row: &'static Row) -> Arg {
+    let help = row.help_with_default();
+    let mut option = Arg::new(row.name).long(row.name).global(true);
+    if !row.more.is_empty() {
+        option = option.long_help(format!("{help}.\n\n{}", row.more));
+    }
+    if let Some(letter) = row.short {
+        option = option.short(letter);
+    }
+    if row.group != Group::General {
+        option = option.help_heading(<&str>::from(row.group));
+    }
+    let option = option.help(help).action(match row.shape {
+        Shape::Switch => ArgAction::SetTrue,
+        Shape::Times => ArgAction::Count,
+        Shape::One => ArgAction::Set,
+        Shape::Many => ArgAction::Append,
+    });
+    match row.shape {
+        Shape::Switch | Shape::Times => option,
+        Shape::One => option.value_name(row.value).value_parser(parser(row)),
+        Shape::Many => option.value_name(row.value).value_delimiter(',').value_parser(parser(row)),
+    }
+}
+
+fn parser(row: &'static Row) -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|text| {
+        let checked = (row.check)(std::slice::from_ref(&text));
+        checked.map(|()| text)
+    })
+}
+
+/// What the command line sets.
+pub(super) fn given(matches: &ArgMatches) -> Given {
+    let mut given = Given::default();
+    for row in ROWS {
+        let texts: Vec<OsString> = match row.shape {
+            Shape::Switch if matches.get_flag(row.name) => vec!["yes".into()],
+            Shape::Switch => continue,
+            Shape::Times => match matches.get_count(row.name) {
+                0 => continue,
+                times => vec![times.to_string().into()],
+            },
+            Shape::One | Shape::Many => match matches.get_many::<OsString>(row.name) {
+                Some(texts) => texts.cloned().collect(),
+                None => continue,
+            },
+        };
+        given.set(row, texts);
+    }
+    given
+}
+
+/// What the environment sets, or which variable is wrong.
+pub(super) fn environment() -> Result<Given, String> {
+    variables(|name| env::var_os(name))
+}
+
+fn variables(value_of: impl Fn(&str) -> Option<OsString>) -> Result<Given, String> {
+    let mut given = Given::default();
+    for row in ROWS.iter().filter(|row| row.places.has_environment()) {
+        let variable = row.variable();
+        if let Some(text) = value_of(&variable) {
+            let texts = divided(row, &text);
+            (row.check)(&texts).map_err(|why| wrong_variable(&variable, &text, &why))?;
+            given.set(row, texts);
+        }
+    }
+    Ok(given)
+}
+
+fn wrong_variable(variable: &str, text: &OsStr, why: &str) -> String {
+    format!("invalid value '{}' in {variable}: {why}", text.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config_file::ConfigFile;
+    use crate::console::setting::row::DefaultValue;
+    use crate::console::setting::table::row;
+
+    /// Each setting by the name that users know, with a value and its default. Neither names nor
+    /// defaults may change.
+    const KNOWN: [(&str, &str, &str); 29] = [
+        ("dir", "d", ""),
+        ("user", "ada,bob", ""),
+        ("password", "secret", "cis505"),
+        ("domain", "example.org", "localhost"),
+        ("no-sync", "yes", ""),
+        ("echo-port", "1", "10000"),
+        ("smtp-port", "2", "2500"),
+        ("pop3-port", "3", "11000"),
+        ("bind", "127.0.0.2,::1", ""),
+        ("relay-from", "192.0.2.0/24,::2", ""),
+        ("smarthost", "mx.example:587", ""),
+        ("smarthost-user", "u", ""),
+        ("smarthost-password", "p", ""),
+        ("smarthost-tls", "implicit", ""),
+        ("route", "a.example=h,b.example=127.0.0.1:25", ""),
+        ("resolver", "127.0.0.1:5353", ""),
+        ("relay-port", "26", "25"),
+        ("relay-to-loopback", "yes", ""),
+        ("ehlo", "yes", ""),
+        ("helo", "mail.example.org", ""),
+        ("connections-per-domain", "7", "5"),
+        ("timeout", "7", ""),
+        ("bounce", "yes", ""),
+        ("relay-every", "60", ""),
+        ("idle", "7", ""),
+        ("max-connections", "8", "20000"),
+        ("max-message", "1K", "64M"),
+        ("scrollback", "9", "50000"),
+        ("theme", "light", ""),
+    ];
+
+    fn by_option(row: &Row, value: &str) -> Given {
+        let option = format!("--{}", row.name);
+        let has_value = row.shape != Shape::Switch;
+        let arguments = ["mailconsole", &option].into_iter().chain(has_value.then_some(value));
+        let command = with_settings(Command::new("mailconsole"));
+        given(&command.try_get_matches_from(arguments).unwrap())
+    }
+
+    fn by_file(row: &'static Row, value: &str) -> Given {
+        let number = value.parse::<i64>().is_ok();
+        let value = match row.shape {
+            Shape::Switch => "true".to_owned(),
+            Shape::Many => format!("[\"{}\"]", value.replace(',', "\",\"")),
+            _ if number => value.to_owned(),
+            _ => format!("\"{value}\""),
+        };
+        ConfigFile::parse(&format!("{} = {value}\n", row.name)).unwrap().given
+    }
+
+    #[test]
+    fn every_setting_is_an_option_a_variable_and_a_key_of_the_file() {
+        for (name, value, default) in KNOWN {
+            let row = row(name).unwrap();
+            let variable = format!("MAILCONSOLE_{}", name.to_uppercase().replace('-', "_"));
+            let in_environment = variables(|one| (one == variable).then(|| value.into())).unwrap();
+            assert_ne!(in_environment, Given::default(), "{name}");
+            assert_eq!(by_option(row, value), in_environment, "{name}");
+            assert_eq!(by_file(row, value), in_environment, "{name}");
+            match row.default {
+                DefaultValue::Is(is) => assert_eq!(is, default, "{name}"),
+                DefaultValue::Says(_) | DefaultValue::None => assert_eq!(default, "", "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn some_settings_are_not_for_every_place() {
+        let names = |has: fn(&Row) -> bool| -> Vec<&str> {
+            ROWS.iter().filter(|row| !has(row)).map(|row| row.name).collect()
+        };
+        assert_eq!(names(|row| row.places.has_environment()), ["verbose", "show-author"]);
+        assert_eq!(names(|row| row.places.has_file()), ["show-author", "config"]);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        let wrong = variables(|one| (one == "MAILCONSOLE_IDLE").then(|| "soon".into()));
+        assert!(wrong.unwrap_err().starts_with("invalid value 'soon' in MAILCONSOLE_IDLE: write "));
+    }
+}

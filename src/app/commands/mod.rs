@@ -1,0 +1,12 @@
+//! The sub-commands, a file for each: its arguments and examples, what they mean, and how it runs.
+//! `headless` and `console` are the ways to run servers.
+
+pub mod check;
+pub mod console;
+pub mod echo;
+pub mod headless;
+pub mod init;
+pub mod pop3;
+pub mod queue;
+pub mod relay;
+pub mod smtp;

@@ -1,0 +1,59 @@
+//! What can be wrong with the command line, the environment and the config file.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::console::keys::KeymapError;
+
+/// Why what was written cannot be carried out: one sentence that names the option and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No directory was named.
+    #[error("no directory of mailboxes is given: name it with {0}")]
+    NoDirectory(&'static str),
+    /// The config file cannot be read.
+    #[error("cannot read the config file {0}: {1}")]
+    FileUnreadable(PathBuf, #[source] io::Error),
+    /// The config file cannot be understood.
+    #[error("error in the config file {0}: {1}")]
+    FileNotUnderstood(PathBuf, String),
+    /// A smarthost's user without a password, or the other way round, or neither with a host.
+    #[error("{given} is set without {missing}: set both or neither")]
+    Half {
+        /// What there is.
+        given: &'static str,
+        /// What is not there.
+        missing: &'static str,
+    },
+    /// Keys that cannot be used.
+    #[error("[keys] in the config file: {0}")]
+    Keys(#[from] KeymapError),
+    /// An order that names no entry.
+    #[error(
+        "no entry is named: give its ID (the first column of mailconsole queue), select entries with \
+         --state, --domain, --sender, --older and so on, or use --all"
+    )]
+    NoEntry,
+    /// Entries are named, and so are all.
+    #[error("--all cannot be used with an ID: name the entries or use --all")]
+    AllAndSome,
+    /// Several entries are named, and only one can be shown.
+    #[error("{0} is not a directory: name the directory and then the ID of one entry")]
+    OneEntry(String),
+    /// A password that would be sent in the clear.
+    #[error(
+        "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"
+    )]
+    PasswordInTheClear,
+    /// A value that its setting cannot have.
+    #[error("{option} must be {expected}")]
+    Unfit {
+        /// Which option.
+        option: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A default of the table of settings that its own setting cannot have.
+    #[error("{0}")]
+    Setting(String),
+}

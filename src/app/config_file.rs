@@ -1,0 +1,230 @@
+//! The config file: settings, by the table of settings, and the keys of the console.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::app::config_error::ConfigError;
+use crate::console::keys::{Chosen, Key, NoKey};
+use crate::console::setting::given::Given;
+use crate::console::setting::row::Row;
+use crate::console::setting::table::{ROWS, row};
+use crate::console::setting::value::{Shape, Written};
+
+/// What the config file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// The settings in it.
+    pub given: Given,
+    /// The table `[keys]`.
+    pub keys: Chosen,
+}
+
+/// What is wrong, and where.
+type Wrong = (Range<usize>, String);
+
+impl ConfigFile {
+    /// Reads the file that was named, or the usual one. Only one that was named must exist.
+    pub fn read(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = named.map(Path::to_owned).or_else(usual_path) else {
+            return Ok(Self::default());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map_err(|why| ConfigError::FileNotUnderstood(path, why)),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(ConfigError::FileUnreadable(path, error)),
+        }
+    }
+
+    /// The error is one line: which line of the file, which option, and what is wrong with it. The
+    /// value, which may be a password, is not repeated.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |(at, why): Wrong| {
+            let before = text.get(..at.start).unwrap_or_default();
+            format!("line {}: {why}", before.matches('\n').count() + 1)
+        };
+        let table = DeTable::parse(text).map_err(|error| {
+            wrong((error.span().unwrap_or_default(), error.message().replace('\n', ", ")))
+        })?;
+        let mut file = Self::default();
+        for (key, value) in table.get_ref() {
+            file.take(key.get_ref(), &key.span(), value).map_err(wrong)?;
+        }
+        Ok(file)
+    }
+
+    fn take(
+        &mut self,
+        name: &str,
+        at: &Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), Wrong> {
+        if name == "keys" {
+            self.keys = keys(value)?;
+            return Ok(());
+        }
+        let found = row(name).filter(|row| row.places.has_file());
+        let row = found.ok_or_else(|| (at.clone(), unknown(name)))?;
+        let wrong = |why: String| (value.span(), format!("{name}: {why}"));
+        let texts =
+            texts(row, value.get_ref()).ok_or_else(|| wrong(format!("write {}", row.expected)))?;
+        (row.check)(&texts).map_err(wrong)?;
+        self.given.set(row, texts);
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let known = ROWS.iter().filter(|row| row.places.has_file()).map(|row| row.name);
+    let known: Vec<&str> = known.chain(["keys"]).collect();
+    format!("unknown field `{name}`, expected one of {}", known.join(", "))
+}
+
+fn usual_path() -> Option<PathBuf> {
+    let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+    let home = set("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = home.or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(home.join("mailconsole").join("config.toml"))
+}
+
+/// The values as an option would have them, if they are of the TOML type that the setting has.
+fn texts(row: &Row, value: &DeValue<'_>) -> Option<Vec<OsString>> {
+    match (row.shape, value) {
+        (Shape::Switch, DeValue::Boolean(is_on)) => {
+            Some(vec![if *is_on { "yes".into() } else { "no".into() }])
+        }
+        (Shape::One | Shape::Times, value) => Some(vec![text(row.written, value)?]),
+        (Shape::Many, DeValue::Array(values)) => {
+            values.iter().map(|value| text(row.written, value.get_ref())).collect()
+        }
+        (Shape::Switch | Shape::Many, _) => None,
+    }
+}
+
+fn text(written: Written, value: &DeValue<'_>) -> Option<OsString> {
+    match (written, value) {
+        (Written::Number | Written::Both, DeValue::Integer(number)) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            Some(number.to_string().into())
+        }
+        (Written::Text | Written::Both, DeValue::String(text)) => Some(text.as_ref().into()),
+        _ => None,
+    }
+}
+
+/// The table `[keys]`: `quit = "q"`, or `quit = ["q", "F10"]`, or `quit = []` for none.
+fn keys(value: &Spanned<DeValue<'_>>) -> Result<Chosen, Wrong> {
+    let Some(table) = value.get_ref().as_table() else {
+        return Err((value.span(), "keys: write a table, [keys]".to_owned()));
+    };
+    let chosen = table.iter().map(|(name, value)| {
+        let name = name.get_ref();
+        let values = match value.get_ref() {
+            DeValue::Array(values) => values.iter().map(|value| key(value.get_ref())).collect(),
+            one => key(one).map(|key| vec![key]),
+        };
+        match values {
+            Ok(keys) => Ok((name.to_string(), keys)),
+            Err(why) => Err((value.span(), format!("{name}: {why}"))),
+        }
+    });
+    chosen.collect()
+}
+
+fn key(value: &DeValue<'_>) -> Result<Key, String> {
+    match value.as_str() {
+        Some(word) => word.parse().map_err(|error: NoKey| error.to_string()),
+        None => Err(format!(
+            "this {} is no key: write a key such as \"q\", or several: [\"q\", \"F10\"]",
+            value.type_str()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::keymap;
+    use crate::console::action::{Action, Context, Pane};
+    use crate::console::palette::Palette;
+    use crate::console::setting::table::Options;
+
+    #[test]
+    fn an_error_in_the_file_names_the_line_and_the_option() {
+        for (text, error) in [
+            ("ehlo = true\ntimeout = 0", "line 2: timeout: write a number of seconds, 1 or more"),
+            ("timeout = 'x'", "line 1: timeout: write a number of seconds, 1 or more"),
+            ("relay-every = -5", "line 1: relay-every: write a number of seconds, 1 or more"),
+            ("relay-port = 65536", "line 1: relay-port: write the number of a port, 1 to 65535"),
+            (
+                "connections-per-domain = 1.5",
+                "line 1: connections-per-domain: write a number, 1 or more",
+            ),
+        ] {
+            assert_eq!(ConfigFile::parse(text).map(|_| ()), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_chosen_in_the_config_file() {
+        let text = "[keys]\nquit = \"Q\"\nzoom = [\"F5\", \"Ctrl-R\"]\nwrap = []\n";
+        let keymap = keymap(&ConfigFile::parse(text).unwrap().keys).unwrap();
+        let log = Context::Pane(Pane::Log);
+        let action = |key: &str| keymap.action(log, key.parse().unwrap());
+        assert_eq!(action("Q"), Some(Action::Quit));
+        assert_eq!(action("^R"), Some(Action::Zoom));
+        assert_eq!((action("q"), action("w")), (None, None));
+    }
+
+    #[test]
+    fn keys_that_cannot_be_are_explained() {
+        let message = ConfigFile::parse("[keys]\nquit = \"Hyper\"\n").unwrap_err();
+        assert!(message.starts_with("line 2: quit: \"Hyper\" is no key"), "{message}");
+        for keys in ["5", "true", "[1]", "{ a = 1 }", "[[\"q\"]]"] {
+            let message = ConfigFile::parse(&format!("[keys]\nquit = {keys}\n")).unwrap_err();
+            assert!(
+                message.starts_with("line 2: ") && message.contains("is no key: write"),
+                "{message}"
+            );
+        }
+        let keys = ConfigFile::parse("[keys]\nfly = \"Q\"\n").unwrap().keys;
+        let message = keymap(&keys).unwrap_err().to_string();
+        assert!(message.contains("[keys]") && message.contains("\"fly\""), "{message}");
+    }
+
+    #[test]
+    fn a_size_that_is_none_is_explained() {
+        for size in ["true", "1.5", "-1", "\"1T\"", "[1]"] {
+            let message = ConfigFile::parse(&format!("max-message = {size}\n")).unwrap_err();
+            assert!(
+                message.starts_with("line 1: max-message: write a number of octets"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_theme_has_one_of_four_names() {
+        let theme = |text: &str| {
+            ConfigFile::parse(text).map(|file| Options::read(&file.given).unwrap().theme)
+        };
+        assert_eq!(theme("theme = \"light\""), Ok(Some(Palette::Light)));
+        assert!(theme("theme = \"pink\"").unwrap_err().contains("there are dark, light"));
+    }
+
+    #[test]
+    fn a_config_file_is_understood_or_the_line_is_named() {
+        let message = ConfigFile::parse("dir = \"d\"\nbogus = 1\n").unwrap_err();
+        assert!(message.starts_with("line 2: unknown field `bogus`"), "{message}");
+        assert!(!message.contains('\n'));
+        let missing = ConfigFile::read(Some(Path::new("/nonexistent")));
+        assert!(matches!(missing, Err(ConfigError::FileUnreadable(..))));
+    }
+}

@@ -1,0 +1,97 @@
+//! Why the program cannot do what was asked for.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::check::CheckError;
+use crate::relay::run::RunError;
+use crate::servers::listener::BindError;
+use crate::servers::port::cannot_listen;
+use crate::store::directory::{CreateError, OpenError};
+use crate::store::queue::QueueError;
+
+/// Why a command fails: a sentence that names the thing, the reason and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory is missing, and no option asks for it to be created.
+    #[error(
+        "{path} does not exist: create it with mailconsole init {path}, or use --user NAME",
+        path = .0.display()
+    )]
+    DirectoryMissing(PathBuf),
+    /// The same, for a command about the queue in it.
+    #[error("{path} does not exist: name the directory that holds the queue", path = .0.display())]
+    QueueMissing(PathBuf),
+    /// It is something else.
+    #[error("{0}. Name a directory of mailboxes, or a new one together with --user NAME")]
+    NotDirectory(OpenError),
+    /// It cannot be opened.
+    #[error("{0}. Check its permissions or name another directory")]
+    DirectoryClosed(OpenError),
+    /// It cannot be created.
+    #[error("cannot create the directory {path}: {1}. Choose another place", path = .0.display())]
+    DirectoryNotMade(PathBuf, #[source] io::Error),
+    /// It is read-only.
+    #[error(
+        "{path} is not writable, so mail could neither be received nor deleted. Change its \
+         permissions or name another directory", path = .0.display()
+    )]
+    NotWritable(PathBuf),
+    /// A mailbox cannot have this name.
+    #[error("{0}. Choose another name for --user")]
+    BadUser(CreateError),
+    /// A mailbox cannot be created.
+    #[error("{0}. Check the directory, or leave out --user")]
+    MailboxNotMade(CreateError),
+    /// An address cannot be listened on.
+    #[error("{}", cannot_listen(.error, .flag))]
+    CannotListen {
+        /// Which, and why not.
+        error: BindError,
+        /// The flag that changes its port.
+        flag: &'static str,
+    },
+    /// The relay queue cannot be read or written.
+    #[error("{0}{remedy}", remedy = remedy(.0))]
+    Queue(#[from] QueueError),
+    /// There is no such entry in the relay queue.
+    #[error("there is no entry {0} in the relay queue: mailconsole queue lists the IDs")]
+    NoSuchEntry(String),
+    /// The relay cannot run.
+    #[error("{0}. Check the permissions of the directory")]
+    Relay(RunError),
+    /// A check cannot be carried on.
+    #[error("{0}")]
+    Check(#[from] CheckError),
+    /// The console needs a terminal.
+    #[error("stdin or stdout is not a terminal: run the console in a terminal, or use --no-tui")]
+    NoTerminal,
+    /// The screen has failed.
+    #[error("the terminal has failed: {0}. Use another terminal, or --no-tui")]
+    Screen(#[source] io::Error),
+    /// The system lacks something that every program needs.
+    #[error("cannot start: {0}. Free memory or processes and try again")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether the command line is wrong, rather than something outside the program.
+    #[must_use]
+    pub const fn is_wrong_use(&self) -> bool {
+        matches!(self, Self::BadUser(_) | Self::NoTerminal)
+    }
+}
+
+/// What to do about a queue that cannot be read or changed, to follow its error.
+const fn remedy(error: &QueueError) -> &'static str {
+    match error {
+        QueueError::Busy => ". Try again when that program has finished",
+        // It says so itself.
+        QueueError::NotMbox(_) => "",
+        QueueError::NotRegular => {
+            ". Move it out of the directory: the next mail for another domain creates a new one"
+        }
+        QueueError::Gone => ": mailconsole queue lists the entries",
+        QueueError::Io(_) => ". Check disk space and permissions",
+    }
+}

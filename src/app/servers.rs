@@ -1,0 +1,232 @@
+//! The servers of this process: bound together, started, and stopped. The transcript and the console
+//! only observe.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use crate::app::config::Config;
+use crate::app::error::StartError;
+use crate::app::mailboxes::open;
+use crate::app::relay;
+use crate::app::signals::{INTERRUPTED, Signals};
+use crate::mailroom::Desk;
+use crate::mailroom::browser::Browser;
+use crate::mailroom::clerk::{Clerk, Room, SmtpListener};
+use crate::relay::postmaster::{Post, Postmaster};
+use crate::servers::accounts::Accounts;
+use crate::servers::echo::EchoServer;
+use crate::servers::listener::{Shared, Term, bind};
+use crate::servers::pop3::service::Pop3Server;
+use crate::servers::settings::Settings;
+use crate::servers::smtp::service::SmtpServer;
+use crate::servers::supervised::{Protocol, Station};
+use crate::servers::supervisor::{Control, Switchboard};
+use crate::store::directory::Directory;
+use crate::store::overview::Overview;
+use crate::watch::event::Service;
+use crate::watch::observers::Observers;
+use crate::watch::registry::Registry;
+
+/// Threads that serve sessions, also on a single processor.
+const WORKERS_LEAST: usize = 2;
+
+/// The servers of this process: everything is bound, and nothing runs yet.
+#[derive(Debug)]
+pub struct Servers {
+    config: Config,
+    directory: Option<Directory>,
+    sockets: Vec<(Service, Vec<TcpListener>)>,
+    shared: Arc<Shared>,
+}
+
+impl Servers {
+    /// Opens the directory and binds every address, or does nothing.
+    ///
+    /// `registry` lists the connections, for a screen.
+    pub fn bind(
+        config: Config,
+        observers: Observers,
+        registry: Option<Arc<Registry>>,
+    ) -> Result<Self, StartError> {
+        let descriptors = raise_descriptor_limit();
+        let directory = config.mailboxes.as_ref().map(open).transpose()?;
+        let mut sockets = Vec::new();
+        for &(service, port) in &config.servers {
+            let listeners = bind(&config.addresses, port.number)
+                .map_err(|error| StartError::CannotListen { error, flag: port.flag })?;
+            sockets.push((service, listeners));
+        }
+        let settings = Arc::new(Settings::new(config.settings.clone()));
+        let connections = config.connections_most;
+        let shared = Shared::new(observers, registry, settings, connections, descriptors);
+        Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
+    }
+
+    /// Where each service listens.
+    #[must_use]
+    pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
+        listening(&self.sockets)
+    }
+
+    /// How they are set up.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The mailboxes, if there are any.
+    #[must_use]
+    pub const fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// What may change while they run.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.shared.settings
+    }
+
+    /// Begins to serve, in the runtime in which this is called.
+    pub fn serve(self) -> io::Result<Running> {
+        let Self { config, directory, sockets, shared } = self;
+        let term = Term::default();
+        let relay = directory.clone().map(|directory| {
+            let own = listeners_of(&sockets, Service::Smtp);
+            let watchers = relay::Watchers::of_servers(&shared, &term);
+            relay::relay(&config.relay, &config.domain, directory, own, watchers)
+        });
+        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &term.tasks));
+        let mut stations = Vec::new();
+        for (service, sockets) in sockets {
+            if let Some(server) = server(service, &config, directory.as_ref(), &shared.settings) {
+                stations.push(Station::open(server, sockets, &shared, term.within())?);
+            }
+        }
+        let control = Switchboard::start(stations, config.addresses, shared, &term);
+        Ok(Running { term, directory, post, control, domain: config.domain })
+    }
+}
+
+fn listening(sockets: &[(Service, Vec<TcpListener>)]) -> Vec<(Service, SocketAddr)> {
+    let addresses = |(service, sockets): &(Service, Vec<TcpListener>)| {
+        let addresses = sockets.iter().filter_map(|socket| socket.local_addr().ok());
+        addresses.map(|address| (*service, address)).collect::<Vec<_>>()
+    };
+    sockets.iter().flat_map(addresses).collect()
+}
+
+fn listeners_of(sockets: &[(Service, Vec<TcpListener>)], service: Service) -> Vec<SocketAddr> {
+    let of_service = listening(sockets).into_iter().filter(|(one, _)| *one == service);
+    of_service.map(|(_, address)| address).collect()
+}
+
+/// The server of a protocol. The two that carry mail need a directory.
+fn server(
+    service: Service,
+    config: &Config,
+    directory: Option<&Directory>,
+    settings: &Arc<Settings>,
+) -> Option<Protocol> {
+    let domain = || Arc::clone(&config.domain);
+    Some(match (service, directory.cloned()) {
+        (Service::Echo, _) => {
+            Protocol::Echo(Arc::new(EchoServer { author: Arc::clone(&config.author) }))
+        }
+        (Service::Smtp, Some(directory)) => {
+            let settings = Arc::clone(settings);
+            Protocol::Smtp(Arc::new(SmtpServer { directory, domain: domain(), settings }))
+        }
+        (Service::Pop3, Some(directory)) => {
+            let password = Arc::clone(&config.password);
+            Protocol::Pop3(Arc::new(Pop3Server {
+                accounts: Accounts { directory, domain: domain(), password },
+                guesses: Arc::default(),
+            }))
+        }
+        (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => return None,
+    })
+}
+
+/// Servers that run.
+#[derive(Debug)]
+pub struct Running {
+    term: Term,
+    directory: Option<Directory>,
+    post: Option<Post>,
+    domain: Arc<str>,
+    control: Control,
+}
+
+impl Running {
+    /// How an operator reaches the relay, if there are mailboxes. Given once.
+    pub const fn post(&mut self) -> Option<Post> {
+        self.post.take()
+    }
+
+    /// Opens the mailroom, if there are mailboxes: through the desk they can be looked into.
+    /// `overview` says when they change. Messages are saved to the current directory.
+    #[must_use]
+    pub fn open_mailroom(&self, overview: watch::Receiver<Arc<Overview>>) -> Option<Desk> {
+        let control = self.control.clone();
+        let room = Room {
+            directory: self.directory.clone()?,
+            overview,
+            domain: Arc::clone(&self.domain),
+            smtp: SmtpListener::new(move || control.address_of(Service::Smtp)),
+            save_to: PathBuf::from("."),
+            browser: Browser::default(),
+            stop: self.term.ending.child_token(),
+        };
+        Some(Clerk::start(room, &self.term.tasks))
+    }
+
+    /// How an operator reaches the servers.
+    #[must_use]
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops them: no new connections, and a farewell to the open ones. Returns when the last one is
+    /// closed and every delivery that had begun is on disk.
+    pub async fn end(&self) {
+        self.term.end().await;
+        if let Some(directory) = &self.directory {
+            directory.close().await;
+        }
+    }
+
+    /// The same; another signal meanwhile ends everything at once.
+    pub async fn end_or_interrupt(&self, signals: &mut Signals) -> ExitCode {
+        tokio::select! {
+            () = self.end() => ExitCode::SUCCESS,
+            () = signals.next() => ExitCode::from(INTERRUPTED),
+        }
+    }
+}
+
+/// Raises the soft limit to the hard one; returns how many descriptors the process may have.
+pub(super) fn raise_descriptor_limit() -> usize {
+    const USUAL: u64 = 1_024;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    usize::try_from(limit.unwrap_or(USUAL)).unwrap_or(usize::MAX)
+}
+
+/// The runtime of the servers. The writer of a batch waits for the disk in its own thread: on a
+/// single processor, with a single thread, no other session would be heard meanwhile, and each
+/// batch would hold a message or two.
+pub fn runtime() -> io::Result<Runtime> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread().worker_threads(processors.max(WORKERS_LEAST)).enable_all().build()
+}

@@ -1,0 +1,278 @@
+//! What was asked for: flag over environment over config file over default, and which sub-command.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::cli::{Cli, Command};
+use crate::app::commands::check::{self, Target};
+use crate::app::commands::queue::job::Job;
+use crate::app::commands::relay::Relaying;
+use crate::app::commands::{console, headless, init, queue, relay};
+use crate::app::config::{Config, Port, Setup, author};
+use crate::app::config_error::ConfigError;
+use crate::app::config_file::ConfigFile;
+use crate::app::error::StartError;
+use crate::app::mailboxes::Mailboxes;
+use crate::console::setting::table::Options;
+use crate::watch::event::Service;
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Task {
+    /// Print the author.
+    ShowAuthor(Arc<str>),
+    /// Run servers on the console.
+    Console(Config),
+    /// Run servers without a screen.
+    Headless(Config),
+    /// Send what waits in the queue.
+    Relay(Relaying),
+    /// List or change the queue.
+    Queue(Mailboxes, Job),
+    /// Play a conversation against a server.
+    Check(Target),
+    /// Make a directory and mailboxes.
+    Init(Mailboxes),
+}
+
+impl Task {
+    /// Decides what to do, with the config file read.
+    pub fn new(cli: Cli) -> Result<Self, ConfigError> {
+        let Cli { command, given } = cli;
+        let named = Options::read(&given).map_err(ConfigError::Setting)?.config;
+        let ConfigFile { given: in_file, keys } = ConfigFile::read(named.as_deref())?;
+        let options = Options::read(&given.or(in_file)).map_err(ConfigError::Setting)?;
+        if options.show_author {
+            return Ok(Self::ShowAuthor(author(options.author)?));
+        }
+        let setup = Setup { options, keys };
+        Ok(match command {
+            None => return all_servers(setup),
+            Some(Command::Echo(echo)) => Self::Headless(echo.config(setup)?),
+            Some(Command::Smtp(smtp)) => Self::Headless(smtp.config(setup)?),
+            Some(Command::Pop3(pop3)) => Self::Headless(pop3.config(setup)?),
+            Some(Command::Relay(relay)) => Self::Relay(relay.relaying(setup)?),
+            Some(Command::Queue(queue)) => {
+                let (mailboxes, job) = queue.job(&setup)?;
+                Self::Queue(mailboxes, job)
+            }
+            Some(Command::Check(check)) => Self::Check(Target::from(check)),
+            Some(Command::Init(init)) => Self::Init(init.mailboxes(&setup)?),
+        })
+    }
+
+    /// Does it.
+    pub fn perform(self) -> Result<ExitCode, StartError> {
+        match self {
+            Self::ShowAuthor(author) => {
+                eprintln!("{author}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Console(config) => console::run(config),
+            Self::Headless(config) => headless::run(config),
+            Self::Relay(relaying) => relay::run(relaying),
+            Self::Queue(mailboxes, job) => queue::run(&mailboxes, job),
+            Self::Check(target) => check::run(&target),
+            Self::Init(mailboxes) => init::run(&mailboxes),
+        }
+    }
+}
+
+fn all_servers(setup: Setup) -> Result<Task, ConfigError> {
+    let Options { echo_port, smtp_port, pop3_port, no_tui, .. } = setup.options;
+    let servers = vec![
+        (Service::Echo, Port { number: echo_port, flag: "--echo-port" }),
+        (Service::Smtp, Port { number: smtp_port, flag: "--smtp-port" }),
+        (Service::Pop3, Port { number: pop3_port, flag: "--pop3-port" }),
+    ];
+    let mailboxes = Some(setup.mailboxes(None, "--dir DIR")?);
+    let config = Config::new(setup, servers, mailboxes)?;
+    Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use crate::app::commands::queue::job::{Meant, Shown};
+    use crate::app::config::{RelaySettings, Verbosity};
+    use crate::relay::conversation::opening::Hello;
+    use crate::relay::orders::{Order, Pick};
+    use crate::relay::run::Bounces;
+    use crate::relay::selection::State;
+    use crate::servers::listener::Addresses;
+    use crate::servers::settings::{Idle, SettingsView};
+
+    fn task(line: &str) -> Result<Task, ConfigError> {
+        Task::new(Cli::read(line.split(' ').map(OsString::from)).unwrap())
+    }
+
+    fn headless(line: &str) -> Config {
+        match task(line) {
+            Ok(Task::Headless(config)) => config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_servers_have_their_usual_ports() {
+        let config = headless("mailconsole --dir d --no-tui");
+        let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
+        assert_eq!(ports, [10_000, 2_500, 11_000]);
+        assert_eq!(config.addresses, Addresses::Loopback);
+        assert_eq!(config.settings, SettingsView::default());
+        assert_eq!(&*config.password, "cis505");
+        assert!(matches!(task("mailconsole --dir d"), Ok(Task::Console(_))));
+    }
+
+    #[test]
+    fn a_server_alone_is_headless_and_takes_its_port_from_p() {
+        let config = headless("mailconsole smtp -p 25 -v d");
+        assert_eq!(config.servers, [(Service::Smtp, Port { number: 25, flag: "-p" })]);
+        assert_eq!(config.verbosity, Verbosity::Lines);
+        assert_eq!(config.mailboxes.unwrap().directory, Path::new("d"));
+        assert!(headless("mailconsole echo").mailboxes.is_none());
+        assert_eq!(headless("mailconsole --pop3-port 7 pop3 d").servers[0].1.number, 7);
+    }
+
+    #[test]
+    fn mail_needs_a_directory() {
+        for line in ["mailconsole", "mailconsole smtp", "mailconsole pop3 -v"] {
+            assert!(matches!(task(line), Err(ConfigError::NoDirectory(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_author_is_shown_wherever_it_is_asked_for() {
+        for line in ["mailconsole -a", "mailconsole smtp -a", "mailconsole check echo -a"] {
+            assert!(matches!(task(line), Ok(Task::ShowAuthor(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_flag_counts_before_the_file_and_the_file_before_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        let text = "dir = \"d\"\nsmtp-port = 1\npop3-port = 2\nmax-message = \"1K\"\nno-tui = true\n\
+                    bind = [\"127.0.0.1\"]\nrelay-from = [\"192.0.2.0/24\"]\nuser = [\"linhphan\"]\n";
+        std::fs::write(&file, text).unwrap();
+        let config = headless(&format!("mailconsole --config {} --smtp-port 3", file.display()));
+        let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
+        assert_eq!(ports, [10_000, 3, 2]);
+        assert_eq!(config.settings.message_most, 1_024);
+        assert_eq!(config.settings.notices()[0], "relays for 192.0.2.0/24");
+        assert_eq!(config.mailboxes.unwrap().users, ["linhphan"]);
+    }
+
+    fn relaying(line: &str) -> RelaySettings {
+        match task(line) {
+            Ok(Task::Relay(relaying)) => relaying.settings,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_relay_is_set_up_by_its_options() {
+        let settings = relaying(
+            "mailconsole relay d --smarthost mx.example:587 --smarthost-user u \
+             --smarthost-password p --route A.example=127.0.0.1:2525 --route b.example=h \
+             --timeout 7 --every 60 --resolver 127.0.0.1:5353 --bounce --ehlo",
+        );
+        let smarthost = settings.smarthost.unwrap();
+        assert_eq!(smarthost.host.to_string(), "mx.example:587");
+        assert_eq!(smarthost.login.map(|login| login.password).as_deref(), Some("p"));
+        assert_eq!(settings.routes["a.example"].to_string(), "127.0.0.1:2525");
+        assert_eq!(settings.timeouts.final_dot, Duration::from_secs(7));
+        assert_eq!(settings.every, Some(Duration::from_mins(1)));
+        assert_eq!((settings.bounces, settings.hello), (Bounces::ToLocalSenders, Hello::Ehlo));
+        assert_eq!((settings.helo, settings.connections_per_domain), (None, 5));
+        let other = relaying("mailconsole relay d --helo mx.example --connections-per-domain 1");
+        assert_eq!((other.helo.as_deref(), other.connections_per_domain), (Some("mx.example"), 1));
+        assert!(task("mailconsole relay d --helo a_b_").is_err());
+        let usual = relaying("mailconsole relay d --relay-every 60");
+        assert_eq!((usual.port, usual.every, usual.hello), (25, None, Hello::Helo));
+        let servers = headless("mailconsole --dir d --no-tui --relay-every 60");
+        assert_eq!(servers.relay.every, Some(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn half_a_login_is_refused() {
+        for line in [
+            "mailconsole relay d --smarthost h --smarthost-user u",
+            "mailconsole relay d --smarthost h --smarthost-password p",
+            "mailconsole relay d --smarthost-user u --smarthost-password p",
+        ] {
+            assert!(matches!(task(line), Err(ConfigError::Half { .. })), "{line}");
+        }
+        let line = "mailconsole relay d --smarthost h --smarthost-user u --smarthost-password p \
+                    --smarthost-tls none";
+        assert!(matches!(task(line), Err(ConfigError::PasswordInTheClear)));
+        let tls = "mailconsole relay d --smarthost-tls implicit";
+        assert!(matches!(task(tls), Err(ConfigError::Half { .. })));
+    }
+
+    #[test]
+    fn an_order_names_entries_or_recipients_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        for line in [
+            format!("mailconsole queue hold {path} 1-2-3 4-5-6/a@b"),
+            format!("mailconsole queue --dir {path} hold 1-2-3 4-5-6/a@b"),
+            format!("mailconsole queue --dir /elsewhere hold {path} 1-2-3 4-5-6/a@b"),
+        ] {
+            let Ok(Task::Queue(mailboxes, Job::Order(Order::Hold, meant))) = task(&line) else {
+                panic!("{line}");
+            };
+            assert_eq!(mailboxes.directory, dir.path());
+            let whole = Pick { id: "1-2-3".into(), recipient: None };
+            assert_eq!(meant.picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
+            assert!(!meant.stdin && meant.selection.is_any());
+        }
+        assert!(matches!(task("mailconsole queue hold x"), Err(ConfigError::NoEntry)));
+    }
+
+    #[test]
+    fn an_order_is_for_what_is_named_chosen_or_all_and_never_for_all_by_mistake() {
+        let meant = |words: &str| match task(&format!("mailconsole queue drop d {words}")) {
+            Ok(Task::Queue(mailboxes, Job::Order(Order::Drop, meant))) => {
+                assert_eq!(mailboxes.directory, Path::new("d"));
+                meant
+            }
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(meant("--all"), Meant::default());
+        assert_eq!(meant("-"), Meant { stdin: true, ..Meant::default() });
+        let selection = meant("--state failed --domain a.example,b.example --sender <>").selection;
+        assert_eq!(selection.states, [State::Failed]);
+        assert_eq!(selection.domains, ["a.example", "b.example"]);
+        assert_eq!(selection.senders, [""]);
+        let wrong = |words: &str| task(&format!("mailconsole queue drop d {words}")).unwrap_err();
+        assert!(matches!(wrong("1-2-3 --all"), ConfigError::AllAndSome));
+        assert!(matches!(task("mailconsole queue drop d"), Err(ConfigError::NoEntry)));
+        assert!(matches!(task("mailconsole queue drop"), Err(ConfigError::NoDirectory(_))));
+    }
+
+    #[test]
+    fn one_entry_is_shown() {
+        assert!(matches!(
+            task("mailconsole queue show d 1-2-3 --raw"),
+            Ok(Task::Queue(_, Job::Show(Pick { recipient: None, .. }, Shown::Raw)))
+        ));
+        assert!(matches!(task("mailconsole queue show d"), Err(ConfigError::NoEntry)));
+        let two = task("mailconsole --dir d queue show 1-2-3 4-5-6");
+        assert!(matches!(two, Err(ConfigError::OneEntry(_))), "{two:?}");
+    }
+
+    #[test]
+    fn idle_limits_are_the_protocols_unless_set() {
+        let idle = |line: &str| headless(line).settings.idle;
+        assert_eq!(idle("mailconsole --dir d --no-tui"), Idle::AsTheProtocolSays);
+        assert_eq!(idle("mailconsole --dir d --no-tui --idle 0"), Idle::Unlimited);
+        let seven = Idle::Limited(Duration::from_secs(7));
+        assert_eq!(idle("mailconsole --dir d --no-tui --idle 7"), seven);
+    }
+}

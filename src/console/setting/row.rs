@@ -1,0 +1,158 @@
+//! What a row of the table of settings says.
+
+use std::ffi::OsString;
+
+use crate::console::setting::value::{Shape, Written};
+use crate::servers::settings::SettingName;
+
+/// What the table says of a setting.
+#[derive(Debug)]
+pub struct Row {
+    /// `smtp-port`: the option `--smtp-port`, the key `smtp-port` of the config file and the variable
+    /// `MAILCONSOLE_SMTP_PORT` of the environment.
+    pub name: &'static str,
+    /// The option of one letter, if there is one.
+    pub short: Option<char>,
+    /// What stands for a value in help; nothing for switches.
+    pub value: &'static str,
+    /// What holds when it is not set.
+    pub default: DefaultValue,
+    /// What it is, in a sentence without a full stop.
+    pub help: &'static str,
+    /// More of it, for the long help.
+    pub more: &'static str,
+    /// Under which heading it is listed.
+    pub group: Group,
+    /// The sub-commands that read it. All others take it, and do nothing with it.
+    pub commands: &'static [SubCommand],
+    /// Where it can be set besides the command line.
+    pub places: Places,
+    /// From when on a change holds.
+    pub acts: Acts,
+    /// How many values it takes.
+    pub shape: Shape,
+    /// How the config file may have a value.
+    pub written: Written,
+    /// What a user must write, to stand behind "write".
+    pub expected: &'static str,
+    /// Says what is wrong with values, if anything is.
+    pub check: fn(&[OsString]) -> Result<(), String>,
+}
+
+/// What holds when a setting is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// Nothing that help could name.
+    None,
+    /// This value, as a user would write it.
+    Is(&'static str),
+    /// What these words say.
+    Says(&'static str),
+}
+
+/// A heading of the help, in the order of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[expect(missing_docs, reason = "they are the headings")]
+pub enum Group {
+    Mailboxes,
+    Listening,
+    Limits,
+    Relay,
+    Screen,
+    General,
+}
+
+/// A sub-command. Without one, the program runs all servers, on the console or without a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
+#[expect(missing_docs, reason = "they are called what the user types")]
+pub enum SubCommand {
+    Echo,
+    Smtp,
+    Pop3,
+    Relay,
+    Queue,
+    Check,
+    Init,
+}
+
+/// Where a setting can be set besides the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Places {
+    /// In the environment and in the config file.
+    All,
+    /// In the environment only.
+    Environment,
+    /// In the config file only.
+    File,
+    /// Nowhere else.
+    None,
+}
+
+impl Places {
+    /// Whether an environment variable sets it.
+    #[must_use]
+    pub const fn has_environment(self) -> bool {
+        matches!(self, Self::All | Self::Environment)
+    }
+
+    /// Whether the config file may set it.
+    #[must_use]
+    pub const fn has_file(self) -> bool {
+        matches!(self, Self::All | Self::File)
+    }
+}
+
+/// From when on a change of a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acts {
+    /// It is read when the program starts.
+    AtStart,
+    /// `S` and `:set` change it while the servers run.
+    WhileRunning {
+        /// Which of the servers' settings it is.
+        setting: SettingName,
+        /// What the screen calls it in a sentence.
+        title: &'static str,
+        /// What can be typed.
+        typed: &'static str,
+    },
+}
+
+impl Row {
+    /// A row that says nothing yet. What most settings share stays as it is here.
+    pub const USUAL: Self = Self {
+        name: "",
+        short: None,
+        value: "",
+        default: DefaultValue::None,
+        help: "",
+        more: "",
+        group: Group::General,
+        commands: &[],
+        places: Places::All,
+        acts: Acts::AtStart,
+        shape: Shape::One,
+        written: Written::Text,
+        expected: "",
+        check: |_| Ok(()),
+    };
+
+    /// The environment variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("MAILCONSOLE_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// The help, with the default behind it.
+    #[must_use]
+    pub fn help_with_default(&self) -> String {
+        let help = self.help.trim_start();
+        match self.default {
+            DefaultValue::None => help.to_owned(),
+            DefaultValue::Is(default) | DefaultValue::Says(default) => {
+                format!("{help} [default: {default}]")
+            }
+        }
+    }
+}

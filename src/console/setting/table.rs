@@ -1,0 +1,311 @@
+//! The one table of settings. Options, environment variables, the config file, `--help`, the README,
+//! the manual page, `S` and `:set` are all made from it: to add a setting, add a row, and read its
+//! field of [`Options`] where it acts.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use strum::VariantArray;
+
+use crate::console::palette::Palette;
+use crate::console::setting::given::Given;
+use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
+use crate::console::setting::value::{NameServer, Route, Times, Values};
+use crate::relay::route::{NextHop, SmarthostTls};
+use crate::servers::settings::{Idle, SettingName};
+use crate::servers::units::{Network, Size};
+
+/// Makes of each row a field of [`Options`] and an element of [`ROWS`]. The type of the field says
+/// what values there can be and how many; the comment is the help.
+macro_rules! settings {
+    ($($(#[doc = $help:literal])* $field:ident: $type:ty { $($row:tt)* })*) => {
+        /// All settings of this run, with defaults for those that were not given.
+        #[derive(Debug, Clone)]
+        pub struct Options {
+            $($(#[doc = $help])* pub $field: $type,)*
+        }
+
+        /// All settings, in the order of the help.
+        pub static ROWS: &[Row] = &[$(Row {
+            help: concat!($($help),*),
+            shape: <$type as Values>::SHAPE,
+            written: <$type as Values>::WRITTEN,
+            expected: <$type as Values>::EXPECTED,
+            check: |texts| <$type as Values>::read_all(texts).map(|_| ()),
+            $($row)*
+            ..Row::USUAL
+        }),*];
+
+        impl Options {
+            /// Reads what was given, and takes the default of everything else.
+            pub fn read(given: &Given) -> Result<Self, String> {
+                let mut rows = ROWS.iter();
+                Ok(Self { $($field: given.values(rows.next())?,)* })
+            }
+        }
+    };
+}
+
+/// All servers.
+const SERVERS: &[SubCommand] = &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3];
+/// The servers that carry mail.
+const MAIL: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3];
+/// Those that store or send mail under the domain.
+const WITH_DOMAIN: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
+/// Those that work on a directory.
+const ON_DIRECTORY: &[SubCommand] =
+    &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Queue, SubCommand::Init];
+/// Those that have a transcript.
+const WITH_TRANSCRIPT: &[SubCommand] =
+    &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
+/// All.
+const ALL: &[SubCommand] = SubCommand::VARIANTS;
+
+settings! {
+    /// The directory of the mailboxes
+    dir: Option<PathBuf> {
+        name: "dir", value: "DIR", group: Group::Mailboxes, commands: ON_DIRECTORY,
+    }
+    /// Create the mailbox NAME.mbox, and the directory, if they are missing; may be repeated
+    user: Vec<String> {
+        name: "user", value: "NAME", group: Group::Mailboxes,
+        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Init],
+    }
+    /// The password of every user
+    password: String {
+        name: "password", value: "PASSWORD", default: DefaultValue::Is("cis505"),
+        group: Group::Mailboxes, commands: &[SubCommand::Pop3],
+    }
+    /// The domain of the mailboxes
+    domain: String {
+        name: "domain", value: "DOMAIN", default: DefaultValue::Is("localhost"),
+        group: Group::Mailboxes, commands: WITH_DOMAIN,
+    }
+    /// Acknowledge messages before they are on disk: faster, but a power failure can lose
+    /// acknowledged mail
+    no_sync: bool { name: "no-sync", group: Group::Mailboxes, commands: WITH_DOMAIN, }
+
+    /// Port of the echo server; 0 lets the system choose
+    echo_port: u16 {
+        name: "echo-port", value: "PORT", default: DefaultValue::Is("10000"), group: Group::Listening,
+    }
+    /// Port of the SMTP server; 0 lets the system choose
+    smtp_port: u16 {
+        name: "smtp-port", value: "PORT", default: DefaultValue::Is("2500"), group: Group::Listening,
+    }
+    /// Port of the POP3 server; 0 lets the system choose
+    pop3_port: u16 {
+        name: "pop3-port", value: "PORT", default: DefaultValue::Is("11000"), group: Group::Listening,
+    }
+    /// Address to listen on; may be repeated
+    bind: Vec<IpAddr> {
+        name: "bind", value: "ADDR", default: DefaultValue::Says("127.0.0.1 and ::1"),
+        group: Group::Listening, commands: SERVERS,
+    }
+
+    /// Close a connection after SECONDS without input; 0 means never
+    idle: Option<Idle> {
+        name: "idle", value: "SECONDS", default: DefaultValue::Says("SMTP 300, POP3 600, echo 0"),
+        group: Group::Limits, commands: SERVERS,
+        acts: Acts::WhileRunning {
+            setting: SettingName::Idle,
+            title: "idle limit",
+            typed: "seconds such as 30, 0 for no limit, or default",
+        },
+    }
+    /// Connections at a time, over all servers; further clients are told that the server is busy
+    max_connections: NonZeroUsize {
+        name: "max-connections", value: "COUNT", default: DefaultValue::Is("20000"),
+        group: Group::Limits, commands: SERVERS,
+    }
+    /// Refuse longer messages; K, M and G are understood
+    max_message: Size {
+        name: "max-message", value: "SIZE", default: DefaultValue::Is("64M"),
+        group: Group::Limits, commands: &[SubCommand::Smtp],
+        acts: Acts::WhileRunning {
+            setting: SettingName::MessageMost,
+            title: "longest message",
+            typed: "octets such as 1000, 500K or 64M, or default",
+        },
+    }
+
+    /// Network whose clients may send mail for other domains, besides this machine; may be
+    /// repeated
+    relay_from: Vec<Network> {
+        name: "relay-from", value: "CIDR", default: DefaultValue::Says("this machine only"),
+        group: Group::Relay, commands: &[SubCommand::Smtp],
+        acts: Acts::WhileRunning {
+            setting: SettingName::Relay,
+            title: "relay for",
+            typed: "loopback, nobody, or networks such as 10.0.0.0/8,192.168.0.0/16",
+        },
+    }
+    /// Run the relay every SECONDS while serving, for mail that is due
+    relay_every: Option<Duration> {
+        name: "relay-every", value: "SECONDS", default: DefaultValue::Says("never"),
+        more: "A deferred recipient is due again after 5 minutes, then after twice as long each \
+               time, up to about an hour, for 5 days.",
+        group: Group::Relay, commands: MAIL,
+    }
+    /// Send the mail for all other domains to this host
+    smarthost: Option<NextHop> {
+        name: "smarthost", value: "HOST[:PORT]", group: Group::Relay,
+        commands: &[SubCommand::Relay],
+    }
+    /// User name at the smarthost; sent only over TLS with a verified certificate
+    smarthost_user: Option<String> {
+        name: "smarthost-user", value: "NAME", group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Password at the smarthost
+    smarthost_password: Option<String> {
+        name: "smarthost-password", value: "PASSWORD",
+        more: "Set it in the environment or in the config file: every user of this machine can \
+               read the command line.",
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or
+    /// none
+    smarthost_tls: Option<SmarthostTls> {
+        name: "smarthost-tls", value: "HOW",
+        default: DefaultValue::Says(
+            "implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always \
+             before a password"
+        ),
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Send the mail for DOMAIN to this host; may be repeated
+    route: Vec<Route> {
+        name: "route", value: "DOMAIN=HOST[:PORT]", group: Group::Relay,
+        commands: &[SubCommand::Relay],
+    }
+    /// Name server to ask for mail hosts
+    resolver: Option<NameServer> {
+        name: "resolver", value: "ADDR[:PORT]", default: DefaultValue::Says("the system's"),
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Port of mail hosts
+    relay_port: NonZeroU16 {
+        name: "relay-port", value: "PORT", default: DefaultValue::Is("25"),
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Allow mail hosts at addresses of this machine
+    relay_to_loopback: bool {
+        name: "relay-to-loopback", group: Group::Relay, commands: &[SubCommand::Relay],
+        more: "They are refused otherwise, unless --route or --smarthost names them.",
+    }
+    /// Greet mail hosts with EHLO and use the extensions they offer (SIZE, 8BITMIME, PIPELINING,
+    /// STARTTLS) instead of HELO
+    ehlo: bool { name: "ehlo", group: Group::Relay, commands: &[SubCommand::Relay], }
+    /// Host name for HELO and EHLO
+    helo: Option<String> {
+        name: "helo", value: "NAME", default: DefaultValue::Says("the domain"),
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Connections at a time to the mail hosts of one domain
+    connections_per_domain: NonZeroUsize {
+        name: "connections-per-domain", value: "COUNT", default: DefaultValue::Is("5"),
+        more: "There is only one until a host has answered, and there are never more than 100 to \
+               all domains.",
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Longest wait for a reply of a mail host or name server
+    timeout: Option<Duration> {
+        name: "timeout", value: "SECONDS", default: DefaultValue::Says("as RFC 5321 says, 5 s to 10 min"),
+        group: Group::Relay, commands: &[SubCommand::Relay],
+    }
+    /// Notify local senders of mail that failed (RFC 3464), and remove it from the queue
+    bounce: bool { name: "bounce", group: Group::Relay, commands: &[SubCommand::Relay], }
+
+    /// Serve without a screen, until Ctrl+C
+    no_tui: bool { name: "no-tui", group: Group::Screen, }
+    /// Transcript lines that the console keeps
+    scrollback: usize {
+        name: "scrollback", value: "LINES", default: DefaultValue::Is("50000"), group: Group::Screen,
+    }
+    /// Colours of the console: dark, light, high-contrast or none
+    theme: Option<Palette> {
+        name: "theme", value: "NAME", default: DefaultValue::Says("dark, or none if NO_COLOR is set"),
+        group: Group::Screen,
+    }
+
+    /// Write the transcript to stderr; -vv includes message text
+    verbose: Times {
+        name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
+        more: "Beside the console, stderr must go elsewhere: 2>FILE.",
+    }
+    /// Print the author to stderr and exit
+    show_author: bool {
+        name: "show-author", short: Some('a'), commands: SERVERS, places: Places::None,
+    }
+    /// The author, for -a and for the greeting of the echo server
+    author: String {
+        name: "author", value: "FULL NAME / LOGIN",
+        default: DefaultValue::Is("Mail Console / mailconsole"), commands: SERVERS,
+    }
+    /// The config file
+    config: Option<PathBuf> {
+        name: "config", value: "FILE",
+        default: DefaultValue::Says("$XDG_CONFIG_HOME/mailconsole/config.toml"), commands: ALL,
+        places: Places::Environment,
+    }
+}
+
+/// The row of a name.
+#[must_use]
+pub fn row(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::setting::value::Shape;
+    use crate::servers::limits::{CONNECTIONS, MESSAGE_OCTETS};
+
+    fn defaults() -> Options {
+        Options::read(&Given::default()).unwrap()
+    }
+
+    #[test]
+    fn every_default_is_a_value_of_its_setting() {
+        let options = defaults();
+        assert_eq!(options.max_message.0, MESSAGE_OCTETS);
+        assert_eq!(options.max_connections.get(), CONNECTIONS);
+        assert_eq!(
+            (options.echo_port, options.smtp_port, options.pop3_port),
+            (10_000, 2_500, 11_000)
+        );
+    }
+
+    #[test]
+    fn a_switch_that_is_on_anywhere_is_on_and_the_louder_counts() {
+        let given = |name, value: &str| {
+            let mut given = Given::default();
+            given.set(row(name).unwrap(), vec![value.into()]);
+            given
+        };
+        let read = |given: &Given| Options::read(given).unwrap();
+        for (strong, weak) in [("yes", "no"), ("no", "yes"), ("yes", "yes")] {
+            assert!(read(&given("ehlo", strong).or(given("ehlo", weak))).ehlo);
+        }
+        for (strong, weak) in [("1", "2"), ("2", "1")] {
+            assert_eq!(
+                read(&given("verbose", strong).or(given("verbose", weak))).verbose,
+                Times(2)
+            );
+        }
+        assert_eq!(read(&given("helo", "a").or(given("helo", "b"))).helo.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn no_two_rows_have_one_name() {
+        for (n, row) in ROWS.iter().enumerate() {
+            assert!(!row.name.is_empty() && !row.help.contains("  "), "{}", row.name);
+            assert!(ROWS[..n].iter().all(|other| other.name != row.name), "{}", row.name);
+            let has_value = matches!(row.shape, Shape::One | Shape::Many);
+            assert_eq!(has_value, !row.value.is_empty(), "{}", row.name);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What the value of a setting can be: how each type is written, and what is said when it is not.
+
+use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::console::palette::Palette;
+use crate::relay::route::{BadHost, NextHop, SmarthostTls};
+use crate::servers::settings::Idle;
+use crate::servers::units::{Network, Size};
+
+/// How many values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// None: the option alone says yes. Elsewhere it is written yes or no.
+    Switch,
+    /// None, but the option may be repeated, and each time says more. Elsewhere it is a number.
+    Times,
+    /// One.
+    One,
+    /// Any number: the option may be repeated, and commas separate values.
+    Many,
+}
+
+/// The TOML types in which the config file may have a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// An integer.
+    Number,
+    /// A string.
+    Text,
+    /// Either.
+    Both,
+}
+
+/// A value that is written in one word.
+pub trait Value: Sized {
+    /// What the user must write, to stand behind "write".
+    const EXPECTED: &'static str;
+    /// How the config file may have it.
+    const WRITTEN: Written = Written::Text;
+
+    /// Understands what was written.
+    fn read(text: &str) -> Result<Self, String>;
+
+    /// The same. What is not UTF-8 can only be a path.
+    fn read_os(text: &OsStr) -> Result<Self, String> {
+        text.to_str().ok_or_else(write::<Self>).and_then(Self::read)
+    }
+}
+
+/// The sentence for a value that was not understood.
+fn write<T: Value>() -> String {
+    format!("write {}", T::EXPECTED)
+}
+
+/// Understands the value by its own rules.
+fn parsed<T: Value + FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| write::<T>())
+}
+
+impl Value for PathBuf {
+    const EXPECTED: &'static str = "a path";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::read_os(text.as_ref())
+    }
+
+    fn read_os(text: &OsStr) -> Result<Self, String> {
+        if text.is_empty() { Err(write::<Self>()) } else { Ok(text.into()) }
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "UTF-8 text";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+/// A port of this machine.
+impl Value for u16 {
+    const EXPECTED: &'static str = "the number of a port, 0 to 65535";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+/// A port of another machine.
+impl Value for NonZeroU16 {
+    const EXPECTED: &'static str = "the number of a port, 1 to 65535";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for usize {
+    const EXPECTED: &'static str = "a number, 0 or more";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for NonZeroUsize {
+    const EXPECTED: &'static str = "a number, 1 or more";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+/// A time that is not 0.
+impl Value for Duration {
+    const EXPECTED: &'static str = "a number of seconds, 1 or more";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        // As many as TOML's integers can count.
+        let seconds = text.parse::<i64>().ok().and_then(|seconds| u64::try_from(seconds).ok());
+        seconds.filter(|&seconds| seconds > 0).map(Self::from_secs).ok_or_else(write::<Self>)
+    }
+}
+
+impl Value for Idle {
+    const EXPECTED: &'static str = "a number of seconds, or 0 for no limit";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text.parse().map_err(|_| write::<Self>())? {
+            0 => Ok(Self::Unlimited),
+            seconds => Ok(Self::Limited(Duration::from_secs(seconds))),
+        }
+    }
+}
+
+impl Value for Size {
+    const EXPECTED: &'static str = "a number of octets such as 1000000 or 64M";
+    const WRITTEN: Written = Written::Both;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for IpAddr {
+    const EXPECTED: &'static str = "an IP address such as 127.0.0.1 or ::1";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for Network {
+    const EXPECTED: &'static str = "an address or a network such as 192.0.2.0/24";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for NextHop {
+    const EXPECTED: &'static str = "HOST or HOST:PORT, such as mx.example.org:587";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|bad: BadHost| bad.to_string())
+    }
+}
+
+impl Value for SmarthostTls {
+    const EXPECTED: &'static str = "starttls, implicit or none";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "starttls" => Ok(Self::StartTls),
+            "implicit" => Ok(Self::Implicit),
+            "none" => Ok(Self::None),
+            _ => Err(write::<Self>()),
+        }
+    }
+}
+
+impl Value for Palette {
+    const EXPECTED: &'static str = "dark, light, high-contrast or none";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A domain and the host that takes its mail: `example.org=mx.example.org:2525`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// In lower case.
+    pub domain: String,
+    /// The host.
+    pub host: NextHop,
+}
+
+impl Value for Route {
+    const EXPECTED: &'static str =
+        "DOMAIN=HOST or DOMAIN=HOST:PORT, such as example.org=127.0.0.1:2525";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let (domain, host) = text
+            .split_once('=')
+            .filter(|(domain, _)| !domain.is_empty())
+            .ok_or_else(write::<Self>)?;
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        Ok(Self { domain, host: NextHop::read(host)? })
+    }
+}
+
+/// The address of a name server, with port 53 unless another is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+
+impl Value for NameServer {
+    const EXPECTED: &'static str = "an address such as 192.0.2.53, 127.0.0.1:5353 or [::1]:5353";
+
+    fn read(text: &str) -> Result<Self, String> {
+        const DNS: u16 = 53;
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let address = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS));
+        address.or_else(|_| text.parse()).map(Self).map_err(|_| write::<Self>())
+    }
+}
+
+/// How often a switch is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times(pub u8);
+
+/// The values of one setting together, by the type of its field in the table.
+pub trait Values: Sized {
+    /// How many there can be.
+    const SHAPE: Shape;
+    /// How the config file may have each.
+    const WRITTEN: Written;
+    /// What the user must write, to stand behind "write".
+    const EXPECTED: &'static str;
+
+    /// Understands all of them.
+    fn read_all(texts: &[OsString]) -> Result<Self, String>;
+}
+
+impl Values for bool {
+    const SHAPE: Shape = Shape::Switch;
+    const WRITTEN: Written = Written::Text;
+    const EXPECTED: &'static str = "yes or no";
+
+    /// In the environment, what is set is on, except for the words that say no.
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        let Some(text) = texts.last() else { return Ok(false) };
+        match text.to_string_lossy().to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "y" | "on" => Ok(true),
+            "" | "0" | "false" | "no" | "n" | "off" => Ok(false),
+            _ => Err(format!("write {}", Self::EXPECTED)),
+        }
+    }
+}
+
+impl Values for Times {
+    const SHAPE: Shape = Shape::Times;
+    const WRITTEN: Written = Written::Number;
+    const EXPECTED: &'static str = "a number, 0 to 255";
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        let Some(text) = texts.last() else { return Ok(Self::default()) };
+        let times = text.to_str().and_then(|text| text.parse().ok());
+        times.map(Self).ok_or_else(|| format!("write {}", Self::EXPECTED))
+    }
+}
+
+/// One, which the default gives if nothing else does.
+impl<T: Value> Values for T {
+    const SHAPE: Shape = Shape::One;
+    const WRITTEN: Written = T::WRITTEN;
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        texts.last().ok_or_else(write::<T>).and_then(|text| T::read_os(text))
+    }
+}
+
+impl<T: Value> Values for Option<T> {
+    const SHAPE: Shape = Shape::One;
+    const WRITTEN: Written = T::WRITTEN;
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        texts.last().map(|text| T::read_os(text)).transpose()
+    }
+}
+
+impl<T: Value> Values for Vec<T> {
+    const SHAPE: Shape = Shape::Many;
+    const WRITTEN: Written = T::WRITTEN;
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        texts.iter().map(|text| T::read_os(text)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_routes_and_name_servers_are_read_or_explained() {
+        let route = |text: &str| Route::read(text);
+        let parsed = route("Example.ORG.=127.0.0.1:2525").unwrap();
+        assert_eq!(
+            (parsed.domain.as_str(), parsed.host.to_string()),
+            ("example.org", "127.0.0.1:2525".into())
+        );
+        for text in ["example.org", "=host", "example.org=", "example.org=a b", "example.org=h:0"] {
+            assert!(route(text).is_err(), "{text}");
+        }
+        let server = |text: &str| NameServer::read(text).map(|server| server.0.to_string());
+        assert_eq!(server("192.0.2.53"), Ok("192.0.2.53:53".into()));
+        assert_eq!(server("127.0.0.1:5353"), Ok("127.0.0.1:5353".into()));
+        assert_eq!(server("[::1]"), Ok("[::1]:53".into()));
+        assert!(server("dns.example.org").is_err());
+    }
+}
