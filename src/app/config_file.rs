@@ -74,10 +74,20 @@ impl ConfigFile {
         let row = found.ok_or_else(|| (at.clone(), unknown(name)))?;
         let wrong = |why: String| (value.span(), format!("{name}: {why}"));
         let texts =
-            texts(row, value.get_ref()).ok_or_else(|| wrong(format!("write {}", row.expected)))?;
+            texts(row, value.get_ref()).ok_or_else(|| wrong(format!("write {}", expected(row))))?;
         (row.check)(&texts).map_err(wrong)?;
         self.given.set(row, texts);
         Ok(())
+    }
+}
+
+/// What the user must write where the value has another TOML type.
+fn expected(row: &Row) -> String {
+    match (row.shape, row.written) {
+        (Shape::Switch, _) => "true or false".to_owned(),
+        (Shape::Many, _) => format!("a list such as [\"A\", \"B\"], each {}", row.expected),
+        (Shape::One | Shape::Times, Written::Text) => format!("{}, in quotes", row.expected),
+        (Shape::One | Shape::Times, Written::Number | Written::Both) => row.expected.to_owned(),
     }
 }
 
@@ -207,6 +217,22 @@ mod tests {
                 message.starts_with("line 1: max-message: write a number of octets"),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_answered_with_how_to_write_it() {
+        for (text, error) in [
+            ("ehlo = \"yes\"", "line 1: ehlo: write true or false"),
+            ("helo = 5", "line 1: helo: write UTF-8 text, in quotes"),
+            ("theme = true", "line 1: theme: write dark, light, high-contrast or none, in quotes"),
+            (
+                "user = \"ada\"",
+                "line 1: user: write a list such as [\"A\", \"B\"], each UTF-8 text",
+            ),
+            ("smtp-port = \"25\"", "line 1: smtp-port: write the number of a port, 0 to 65535"),
+        ] {
+            assert_eq!(ConfigFile::parse(text).map(|_| ()), Err(error.to_owned()), "{text}");
         }
     }
 
