@@ -1,5 +1,5 @@
-//! A connection to a mail host as commands, replies and message text: bytes, waits and the
-//! transcript. Does not know what the replies mean.
+//! A connection to a mail host: sends commands and text, reads replies, enforces the timeouts and
+//! writes the transcript. What a reply means is decided in [`crate::relay::conversation`].
 
 use std::future::Future;
 use std::io;
@@ -21,14 +21,14 @@ use crate::watch::connection_log::Presence;
 use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
 
-/// Octets read at once.
+/// Size of one read in octets.
 const READ: usize = 4_096;
 
-/// How long the reply to a text that has been sent is still waited for when the relay is told to
-/// stop: giving up means a second copy of the message.
+/// How long the relay, when told to stop, still waits for the reply to a text that has been sent:
+/// giving up would mean a second copy of the message.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A connection, as long as it lasts.
+/// An open connection. Dropping it closes it.
 pub struct Channel {
     stream: Stream,
     arrived: LineBuffer,
@@ -39,7 +39,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Takes a connected stream over; `stop` ends all waiting.
+    /// Takes over a connected stream; cancelling `stop` ends every wait.
     #[must_use]
     pub fn new(
         stream: TcpStream,
@@ -57,7 +57,7 @@ impl Channel {
         }
     }
 
-    /// Sends the commands in one go.
+    /// Sends the commands in one write, so that a pipelined batch travels together.
     pub async fn send(&mut self, commands: &[Command]) -> Result<(), Trouble> {
         let mut wire = Vec::new();
         for command in commands {
@@ -68,7 +68,7 @@ impl Channel {
         self.write(&wire).await
     }
 
-    /// Sends octets that have been shown already, or that nobody is shown.
+    /// Sends octets without adding them to the transcript.
     pub async fn write(&mut self, wire: &[u8]) -> Result<(), Trouble> {
         let stream = &mut self.stream;
         let work = async { stream.write_all(wire).await.map_err(lost) };
@@ -79,7 +79,7 @@ impl Channel {
         written.unwrap_or(Err(Trouble::Stuck(limit)))
     }
 
-    /// Waits for a reply, the whole of it within the time for it.
+    /// Waits for one whole reply; the timeout of `awaited` covers all of its lines.
     pub async fn reply(&mut self, awaited: Awaited) -> Result<Reply, Trouble> {
         self.presence.changed(|| awaited.state().into());
         self.replies.expect(match awaited {
@@ -94,7 +94,7 @@ impl Channel {
         reply.unwrap_or(Err(Trouble::TimedOut(limit)))
     }
 
-    /// Goes on in TLS.
+    /// Performs the TLS handshake and continues over TLS.
     pub async fn secure(
         &mut self,
         tls: &Tls,
@@ -102,8 +102,8 @@ impl Channel {
         host: &str,
         address: SocketAddr,
     ) -> Result<(), Trouble> {
-        // What came before TLS could be anybody's; it must not be taken for the host's word
-        // (CVE-2011-0411).
+        // Plain text received before TLS may come from an attacker and must not count as the host's
+        // reply (CVE-2011-0411).
         if !self.arrived.is_empty() {
             return Err(Trouble::Injected);
         }
@@ -121,7 +121,7 @@ impl Channel {
         Ok(())
     }
 
-    /// What others see of it.
+    /// The connection's entry in the transcript and in the registry.
     #[must_use]
     pub const fn presence(&self) -> &Presence {
         &self.presence
@@ -143,7 +143,7 @@ async fn read_reply(
             return Err(Trouble::Closed);
         }
         presence.read_ended(arrived);
-        // What follows the last line end is all that has been begun and not ended.
+        // Only what follows the last line end is an unfinished line.
         let unread = arrived.unread();
         let ended = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
         presence.received(octets);
@@ -151,7 +151,7 @@ async fn read_reply(
     }
 }
 
-/// The next reply that has arrived whole.
+/// The next reply that has arrived completely, if any.
 fn next_reply(
     arrived: &mut LineBuffer,
     replies: &mut ReplyReader,
@@ -163,12 +163,14 @@ fn next_reply(
             return Ok(Some(reply));
         }
     }
+    // Only for the reply to the message text, where a bare LF is accepted as a line end.
     while let Some(line) = line_ended_by_lf_alone(arrived, replies.manner()) {
         presence.tell(|| Kind::Line(Side::Server, KeptLine::new(&line)));
         if let Some(reply) = replies.line(&Line::Whole(&line))? {
             return Ok(Some(reply));
         }
     }
+    // The offending line may never end, so it goes to the transcript as it stands.
     replies.check_unfinished(arrived).inspect_err(|_| {
         presence.tell(|| Kind::Line(Side::Server, KeptLine::new(arrived.unread()).unended()));
     })?;
@@ -185,13 +187,15 @@ fn line_ended_by_lf_alone(arrived: &mut LineBuffer, manner: Manner) -> Option<Ve
     Some(line)
 }
 
-/// Does the work, unless it takes longer than `limit` (then there is nothing) or is stopped.
+/// Runs `work`. `None` if it takes longer than `limit`; [`Trouble::Stopped`] if `stopped` completes
+/// first.
 async fn within<T>(
     limit: Duration,
     stopped: impl Future<Output = ()>,
     work: impl Future<Output = Result<T, Trouble>>,
 ) -> Option<Result<T, Trouble>> {
     tokio::select! {
+        // Work that has completed wins over a timeout or a stop of the same moment.
         biased;
         done = work => Some(done),
         () = stopped => Some(Err(Trouble::Stopped)),
@@ -207,8 +211,7 @@ fn lost(error: io::Error) -> Trouble {
     }
 }
 
-/// Waits until the work is to end early, and `grace` longer: because the relay is to stop, or the
-/// operator closes this connection.
+/// Completes `grace` after the relay was told to stop or the operator closed this connection.
 async fn stopped(relay: &CancellationToken, presence: &Presence, grace: Duration) {
     tokio::select! {
         () = relay.cancelled() => {}

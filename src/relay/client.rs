@@ -1,4 +1,5 @@
-//! Drives conversations over a connection to one mail host.
+//! Opens a connection to one mail host and drives the conversations of
+//! [`crate::relay::conversation`] over it.
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -28,65 +29,69 @@ use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 use crate::watch::text_log::TextLog;
 
-/// Octets of message text that are gathered before they are sent.
+/// Octets of message text that are collected before a write.
 const BLOCK: usize = 64 * 1024;
 
-/// What is told of 8-bit text that a host has not said to take.
+/// The transcript's note about 8-bit text sent to a host that does not offer 8BITMIME.
 const UNASKED_EIGHT_BITS: &str =
     "the text has 8-bit octets, which were sent as they are: the host does not offer 8BITMIME";
 
-/// What all connections of the relay have in common.
+/// What all connections of the relay share.
 #[derive(Debug)]
 pub struct Client {
-    /// How long they wait.
+    /// Time limits of each connection.
     pub timeouts: Timeouts,
-    /// Where it is told what they say and hear.
+    /// Receives the transcript.
     pub transcript: Observers,
-    /// Where they are listed, if anybody looks.
+    /// Lists the open connections for the console; `None` without a console.
     pub registry: Option<Arc<Registry>>,
-    /// Counts the connections of the whole process.
+    /// The next connection id, shared with the servers of this process.
     pub ids: Arc<AtomicU64>,
-    /// Agrees on TLS.
+    /// Performs TLS handshakes.
     pub tls: Tls,
-    /// Ends them all.
+    /// Cancelled to end all connections.
     pub stop: CancellationToken,
 }
 
-/// A connection to a host that takes mail from us.
+/// An open connection to a host that accepts mail from us: greeting, HELO or EHLO, and where
+/// required TLS and AUTH, have succeeded.
 pub struct Connection {
     target: Target,
     extensions: Extensions,
-    /// Whether it is worth a word that a text has 8-bit octets.
+    /// Decides whether 8-bit text is noted in the transcript.
     eight_bits: EightBits,
     channel: Channel,
     transactions: u64,
 }
 
-/// Whether a host has said that it takes 8-bit text (RFC 6152). It is sent as it is in any case:
-/// nearly all take it, and to change it would change what was signed.
+/// Whether a host has announced 8BITMIME (RFC 6152). The text is sent unchanged in any case: nearly
+/// all hosts accept it, and changing it would break signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EightBits {
-    /// It has, or nobody has asked.
+    /// The host offers it, or was greeted with HELO and could not say so.
     Fine,
-    /// It was asked and has not.
+    /// The host was greeted with EHLO and does not offer it.
     NotOffered,
 }
 
-/// Why there is no connection.
+/// Why opening a connection failed.
 enum Unopened {
     Refused(Verdict),
-    /// The host offers TLS and does not get it done.
+    /// The TLS handshake failed.
     Handshake(Verdict),
 }
 
 impl Connection {
-    /// Connects and introduces us; the verdict is for all that would be sent.
+    /// Connects and goes through the opening. The error is a verdict that holds for all mail that
+    /// would have been sent over this connection.
     pub async fn open(
         client: &Client,
         target: &Target,
         introduction: &Introduction,
     ) -> Result<Self, Verdict> {
         match Self::attempt(client, target, introduction).await {
+            // Opportunistic TLS (RFC 7435): a host whose TLS is broken gets the mail in the clear,
+            // as it would if it did not offer STARTTLS.
             Err(Unopened::Handshake(_)) if introduction.protection == Protection::Opportunistic => {
                 let in_the_clear =
                     Introduction { protection: Protection::None, ..introduction.clone() };
@@ -97,20 +102,20 @@ impl Connection {
         }
     }
 
-    /// Where it leads.
+    /// The host and address it is connected to.
     #[must_use]
     pub const fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Whether it has carried a transaction, so that the host may have tired of it.
+    /// Whether it has carried a transaction; the host may then have closed it while it was idle.
     #[must_use]
     pub const fn is_used(&self) -> bool {
         self.transactions > 0
     }
 
-    /// Sends one letter to at most 100 recipients. Returns right behind the host's last word on
-    /// them, so that a delivery is recorded before anything else can go wrong.
+    /// Sends one message to at most 100 recipients. Returns as soon as the host has answered the
+    /// text, so that a delivery is recorded before anything else can go wrong.
     pub async fn deliver<M: MessageText>(
         &mut self,
         envelope: &Envelope,
@@ -149,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// Says QUIT; what the host answers changes nothing.
+    /// Sends QUIT and waits briefly for the reply, whatever it is.
     pub async fn quit(mut self) {
         quit(&mut self.channel).await;
     }
@@ -194,7 +199,7 @@ impl Unopened {
     }
 }
 
-/// What an operator who has named a host may have wrong about its TLS.
+/// A hint for operators whose `--smarthost` or `--route` does not match the host's way of TLS.
 const fn hint(
     trouble: &Trouble,
     target: &Target,
@@ -234,7 +239,8 @@ async fn connect(client: &Client, target: &Target) -> Result<Channel, Verdict> {
         let reason = format!("cannot connect to {} ({}): {why}", target.host, target.address);
         Verdict::deferred(Status::NO_ANSWER, Again::NextHost, &reason)
     })?;
-    // Commands are small and each is waited for. Without it everything is a little slower.
+    // Commands are small and each waits for its reply, so Nagle's algorithm would only add delay.
+    // If the option cannot be set, the connection works all the same.
     let _ = stream.set_nodelay(true);
     let presence = client.presence(&stream, target.address);
     Ok(Channel::new(stream, client.timeouts, client.stop.clone(), presence))
@@ -304,7 +310,7 @@ async fn quit(channel: &mut Channel) {
     }
 }
 
-/// Sends the text and its dot; tells whether there were 8-bit octets in it.
+/// Sends the text and the final dot. Returns whether the text contained 8-bit octets.
 async fn send_text<M: MessageText>(
     channel: &mut Channel,
     transaction: &mut Transaction<'_>,
@@ -336,13 +342,16 @@ async fn send_text<M: MessageText>(
     outgoing.finish(&mut wire);
     log.push(outgoing.proper(), channel.presence());
     log.end(channel.presence());
+    // Before the write, not after it: if the write fails, part of it, dot included, may have
+    // arrived.
     transaction.dot();
     channel.write(&wire).await?;
     letter.sent.store(outgoing.octets(), Relaxed);
     Ok(eight_bit)
 }
 
-/// A host that has had enough of a text may have said why before it closed the connection.
+/// A host that stops accepting the text may have sent its reason before it closed the connection;
+/// that reply is better than our own error.
 async fn text_broke_off(
     channel: &mut Channel,
     mut transaction: Transaction<'_>,

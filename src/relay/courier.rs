@@ -1,5 +1,6 @@
-//! Takes letters one way: tries the hosts in their order and keeps a connection for the next
-//! letter. What several couriers of one way know of its hosts they know together.
+//! Delivers messages to the hosts of one way: tries the hosts in order and keeps the connection
+//! open for the next message. Several couriers of one way share what they learn of its hosts in
+//! [`Hosts`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,22 +16,24 @@ use crate::relay::mx::Target;
 use crate::relay::text::{Letter, MessageText};
 use crate::relay::verdict::{Again, Verdict};
 
-/// Hosts that are asked to take one letter in one run; those that cannot be reached do not count.
+/// The most hosts that are offered one message in one run. Hosts that cannot be reached do not
+/// count.
 const MOST_SESSIONS: usize = 2;
 
-/// How long a host that has not answered yet keeps its connection from those who wait for one.
-/// Each time that it gives way this doubles, so that at last it has the whole time-out.
+/// How long a host that has not answered yet may keep its connection while others wait for one.
+/// Doubled each time the host has to give way, so that a slow host gets its whole timeout in the
+/// end.
 const PROTECTED: Duration = Duration::from_secs(5);
 
-/// Where it is written down what became of recipients.
+/// Records the verdicts of a courier.
 pub trait Ledger: Send {
-    /// Called right behind each transaction: these recipients, by their place in the envelope,
-    /// have their verdict for this run. Nothing is sent before it returns, so that what a host
-    /// has taken is on record before anything else can go wrong (RFC 1047).
+    /// Called right after each transaction with the recipients, by their index in the envelope,
+    /// whose verdict for this run is final. Nothing is sent before it returns, so that a delivery
+    /// is on record before anything else can go wrong (RFC 1047).
     fn enter(&mut self, settled: Vec<(usize, Verdict)>) -> impl Future<Output = ()> + Send;
 }
 
-/// Carries letters to the hosts of one way, one letter after another.
+/// Delivers messages to the hosts of one way, one message after another.
 pub struct Courier {
     client: Arc<Client>,
     limits: Arc<Limits>,
@@ -39,35 +42,35 @@ pub struct Courier {
     line: Option<OpenLine>,
 }
 
-/// What a courier leaves of a letter. Recipients are named by their places in the envelope.
+/// The recipients of a message that a courier did not settle, by their index in the envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// Nothing: each recipient has a verdict.
+    /// None: every recipient has a verdict.
     Whole,
-    /// These have none, and this courier ends: another one, who has a connection, is to take the
-    /// letter to them.
+    /// These have no verdict, and this courier must end: another courier of the way, which has a
+    /// connection, should take them over.
     SteppedAside(Vec<usize>),
-    /// These have none and get none in this run: no host was asked for them.
+    /// These have no verdict and get none in this run: no host was asked for them.
     NotOffered(Vec<usize>),
 }
 
-/// The connection that is kept for the next letter.
+/// An open connection, kept for the next message.
 struct OpenLine {
     visit: Visit,
     connection: Connection,
     _permit: Permit,
 }
 
-/// Why there is no connection.
+/// Why a courier has no connection.
 enum NoLine {
-    /// Another courier of this way has one, and there is none for us.
+    /// Another courier of this way has a connection, and no further one is available.
     StepAside,
-    /// No host is left to ask.
+    /// All hosts have been tried or are unusable.
     NoHost,
 }
 
 impl Courier {
-    /// A courier to `hosts`.
+    /// A courier to `hosts`, without a connection yet.
     #[must_use]
     pub const fn new(
         client: Arc<Client>,
@@ -78,8 +81,8 @@ impl Courier {
         Self { client, limits, introduction, hosts, line: None }
     }
 
-    /// Takes a letter to all its recipients, in as many transactions as that needs. None of them
-    /// gets a second verdict, and whoever gets none is among those that are left.
+    /// Delivers a message to all recipients of the envelope, in as many transactions as that needs.
+    /// Each recipient either gets exactly one verdict or is returned as left over.
     pub async fn deliver<M: MessageText>(
         &mut self,
         envelope: &Envelope,
@@ -98,20 +101,20 @@ impl Courier {
         Carried::Whole
     }
 
-    /// What can be hoped for, for whatever else there is to carry.
+    /// Whether the hosts can be expected to accept another message.
     #[must_use]
     pub fn prospects(&self) -> Prospects {
         if self.line.is_some() { Prospects::Good } else { self.hosts.prospects() }
     }
 
-    /// Whether this courier is to end so that others get a connection. Only where another one
-    /// carries on.
+    /// Whether this courier should end so that another way gets its connection. Never true for the
+    /// only courier of a way.
     #[must_use]
     pub fn is_to_give_way(&self) -> bool {
         self.line.is_some() && self.hosts.visitors() > 1 && self.limits.is_asked_to_give_way()
     }
 
-    /// Says good-bye to the host at hand.
+    /// Closes the connection with QUIT, if there is one.
     pub async fn finish(mut self) {
         self.hang_up().await;
     }
@@ -143,8 +146,9 @@ impl Courier {
             let settled = errand.take(&places, outcome);
             ledger.enter(settled).await;
             match (after, stale) {
-                // A host may close a connection that it has had before, at any time; it is tried
-                // again on a new one.
+                // A host may close a reused connection at any time between messages, so this says
+                // nothing about the message: it is tried again on a new connection to the same
+                // host.
                 (After::Ended, true) => self.line = None,
                 (After::Ended | After::Abandoned, _) => {
                     self.line = None;
@@ -159,11 +163,11 @@ impl Courier {
         Carried::Whole
     }
 
-    /// A connection to a host that has not been tried on this errand.
+    /// A connection to a host that has not been tried for this message.
     async fn line_for(&mut self, errand: &Errand<'_>) -> Result<&mut OpenLine, NoLine> {
         let is_new = |line: &OpenLine| !errand.has_tried(line.visit.host());
         if !self.line.as_ref().is_some_and(is_new) {
-            // Where nobody else can be asked, the connection is of use to the next letter.
+            // If no other host can be asked, the connection stays open for the next message.
             if errand.tried.len() >= MOST_SESSIONS || !self.hosts.has_another(&errand.tried) {
                 return Err(NoLine::NoHost);
             }
@@ -192,8 +196,8 @@ impl Courier {
         Err(NoLine::NoHost)
     }
 
-    /// The right to a connection. The first of a way waits for it; more are only made where nobody
-    /// has to wait.
+    /// A permit for a connection. The first courier of a way waits for it; further ones only take a
+    /// permit that is free, because they must not delay other ways.
     async fn permit(&mut self, target: &Target) -> Option<Permit> {
         if self.hosts.visitors() > 1 {
             return self.limits.permit_at_once(target.address);
@@ -204,8 +208,8 @@ impl Courier {
         }
     }
 
-    /// A connection, or why the host takes none; nothing if it has not answered and others need the
-    /// connection more.
+    /// Opens a connection. `None` if the host has not answered within `protected` and others are
+    /// waiting for a connection.
     async fn knock(
         &mut self,
         target: &Target,
@@ -234,17 +238,17 @@ fn carried_but(not_offered: Vec<usize>) -> Carried {
     if not_offered.is_empty() { Carried::Whole } else { Carried::NotOffered(not_offered) }
 }
 
-/// One letter for at most [`MOST_RECIPIENTS`] recipients, of whom some may be left.
+/// One message for at most [`MOST_RECIPIENTS`] recipients, and the recipients without a verdict.
 struct Errand<'a> {
     envelope: &'a Envelope,
     left: Vec<Left>,
-    /// The hosts that have been asked.
+    /// The hosts that have been offered the message, by index.
     tried: Vec<usize>,
-    /// A host has broken the conversation off.
+    /// Whether a host broke off a conversation about this message.
     broke: bool,
 }
 
-/// A recipient who has no verdict for this run.
+/// A recipient without a final verdict for this run.
 struct Left {
     place: usize,
     so_far: Option<Verdict>,
@@ -264,19 +268,21 @@ impl<'a> Errand<'a> {
         self.tried.contains(&host)
     }
 
-    /// Notes that a host has been asked, unless it is to be asked for the others now.
+    /// Records that a host has been asked, unless it is asked again at once for the recipients that
+    /// it had no room for.
     fn tried(&mut self, host: usize) {
         if !self.left.iter().any(Left::waits_for_its_turn) {
             self.tried.push(host);
         }
     }
 
-    /// Those who have no verdict.
+    /// The recipients without a verdict, by index.
     fn places(&self) -> Vec<usize> {
         self.left.iter().map(|left| left.place).collect()
     }
 
-    /// The recipients of the next transaction.
+    /// The recipients of the next transaction, by index and as an envelope. Recipients waiting for
+    /// the same host go first.
     fn due(&self) -> (Vec<usize>, Envelope) {
         let some_wait = self.left.iter().any(Left::waits_for_its_turn);
         let due = self.left.iter().filter(|left| !some_wait || left.waits_for_its_turn());
@@ -290,7 +296,7 @@ impl<'a> Errand<'a> {
         (places, envelope)
     }
 
-    /// Takes the outcome for `places`; gives back what is settled by it.
+    /// Applies the outcome of a transaction for `places`; returns the verdicts that are final.
     fn take(&mut self, places: &[usize], outcome: Outcome) -> Vec<(usize, Verdict)> {
         let progress =
             outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(_)));
@@ -299,7 +305,8 @@ impl<'a> Errand<'a> {
         let mut settled = Vec::new();
         for (&place, verdict) in places.iter().zip(outcome.verdicts) {
             match without_vain_hope(verdict, progress) {
-                // It was behind the dot: it is not tried once more to see whether it breaks again.
+                // The connection broke after the final dot: a retry in the usual order could break
+                // again and delay all others.
                 Verdict::Deferred(diagnosis, Again::NextRun) if broke_off => {
                     settled.push((place, Verdict::Deferred(diagnosis, Again::BehindOthers)));
                 }
@@ -313,8 +320,9 @@ impl<'a> Errand<'a> {
         settled
     }
 
-    /// Nobody else can be asked: what was said so far stands, or else what is said of all mail.
-    /// Gives also those of whom nothing has been said.
+    /// No other host can be asked: recipients keep the last verdict they got, or get the verdict
+    /// that holds for all mail to these hosts. Returns the verdicts, and the recipients that no
+    /// host was asked for.
     fn give_up(self, prospects: &Prospects) -> (Vec<(usize, Verdict)>, Vec<usize>) {
         let (mut given_up, mut not_offered) = (Vec::new(), Vec::new());
         for Left { place, so_far } in &self.left {
@@ -327,8 +335,8 @@ impl<'a> Errand<'a> {
         (given_up, not_offered)
     }
 
-    /// A letter at which a host hangs up must not stand before others in the next run too: they
-    /// would never be offered.
+    /// A message during which a host broke off must go behind others in the next run, or those
+    /// might never be offered.
     fn final_word(&self, verdict: Verdict) -> Verdict {
         match verdict {
             Verdict::Deferred(diagnosis, _) if self.broke => {
@@ -345,7 +353,8 @@ impl Left {
     }
 }
 
-/// A host that took nobody in this transaction will not take the others in the next one.
+/// If a host accepted no recipient in this transaction, it will not accept the remaining ones in
+/// the next.
 fn without_vain_hope(verdict: Verdict, progress: bool) -> Verdict {
     match verdict {
         Verdict::Deferred(diagnosis, Again::NextTransaction) if !progress => {

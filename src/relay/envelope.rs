@@ -1,15 +1,16 @@
-//! The envelope of a transaction with a mail host.
+//! The envelope of one transaction with a mail host.
 
 use crate::mail::path::{Address, ReversePath};
 
-/// Recipients of one transaction (RFC 5321 section 4.5.3.1.8: every host takes as many).
+/// The most recipients of one transaction. Every host must accept this many (RFC 5321 section
+/// 4.5.3.1.8).
 pub const MOST_RECIPIENTS: usize = 100;
 
-/// The envelope of one transaction.
+/// Sender and recipients of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Who sent the message.
+    /// The reverse-path, for MAIL FROM.
     pub reverse_path: ReversePath,
-    /// Who is to get it; a transaction names at most [`MOST_RECIPIENTS`].
+    /// The forward-paths, for RCPT TO; at most [`MOST_RECIPIENTS`] in one transaction.
     pub recipients: Vec<Address>,
 }

@@ -1,4 +1,4 @@
-//! What is to go one way, for whichever courier comes next.
+//! The messages that go one way, shared by all couriers of that way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use crate::mail::path::Address;
 use crate::relay::outcomes;
 use crate::store::queue::Entry;
 
-/// A message and those of its recipients that go one way.
+/// A message and those of its recipients that go the same way.
 #[derive(Debug, Clone)]
 pub struct Errand {
-    /// The message, as it was when the run began.
+    /// The queue entry, as it was when the run began.
     pub entry: Arc<Entry>,
-    /// The recipients.
+    /// The recipients of this way.
     pub recipients: Vec<Address>,
 }
 
 impl Errand {
-    /// Whether it is to stand behind others.
+    /// Whether it goes behind the other errands of its way.
     #[must_use]
     pub fn goes_last(&self) -> bool {
         let Self { entry, recipients } = self;
@@ -27,29 +27,29 @@ impl Errand {
     }
 }
 
-/// The errands of one way.
+/// The errands of one way that no courier has taken yet.
 #[derive(Debug, Default)]
 pub struct Errands(Mutex<VecDeque<Errand>>);
 
 impl Errands {
-    /// These errands, to be run in this order.
+    /// Errands that will be taken in the given order.
     #[must_use]
     pub fn new(errands: VecDeque<Errand>) -> Self {
         Self(Mutex::new(errands))
     }
 
-    /// The next one, which is the caller's from here on.
+    /// Takes the next errand out of the list.
     #[must_use]
     pub fn next(&self) -> Option<Errand> {
         self.lock().pop_front()
     }
 
-    /// Gives one back that somebody else is to run.
+    /// Puts an errand at the head of the list, for another courier.
     pub fn put_back(&self, errand: Errand) {
         self.lock().push_front(errand);
     }
 
-    /// Whether there is none left.
+    /// Whether all errands have been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()

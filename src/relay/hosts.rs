@@ -1,5 +1,5 @@
-//! What the couriers of one way know, together, of the hosts there: who takes no mail now, who
-//! breaks conversations off, and who is being visited. Touches no network.
+//! What the couriers of one way have learnt of its hosts in this run: which refuse mail, which
+//! break conversations off, and how many connections each has. Does no I/O.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::relay::mx::Target;
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Verdict};
 
-/// Conversations in a row that a host may break off before the letters that follow are spared it:
-/// each of them could cost the longest time-out.
+/// After this many broken conversations in a row a host gets no more messages in this run: each
+/// could cost the longest timeout.
 const MOST_BROKEN: u32 = 3;
 
-/// The hosts of one way, in the order in which they are to be tried.
+/// The hosts of one way, in the order to be tried.
 #[derive(Debug)]
 pub struct Hosts {
     known: Mutex<Vec<KnownHost>>,
@@ -24,47 +24,47 @@ pub struct Hosts {
 #[derive(Debug)]
 struct KnownHost {
     target: Target,
-    /// Couriers that have a connection to it, or are about to.
+    /// Couriers that are connected to it or are connecting.
     visitors: usize,
-    /// Those of them whose connection it has taken.
+    /// Those of the visitors whose connection the host has accepted.
     let_in: usize,
-    /// Conversations in a row that it has broken off.
+    /// Conversations broken off in a row.
     broken: u32,
-    /// Why no further letter is brought there in this run.
+    /// If set, the host gets no further messages in this run.
     useless: Option<Useless>,
 }
 
 #[derive(Debug)]
 enum Useless {
-    /// It takes no mail from us now, whatever it is.
+    /// It accepts no mail from us now, whatever the message.
     Refuses(Verdict),
-    /// It breaks conversations off. What it would say to the next letter is not known.
+    /// It breaks conversations off. What it would reply to another message is not known.
     BreaksOff,
 }
 
-/// What can be hoped for from the hosts of a way.
+/// What to expect from the hosts of a way.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Prospects {
-    /// There is one that may take a letter.
+    /// At least one may accept a message.
     Good,
-    /// None takes any mail now: this is the verdict on whatever there is to carry.
+    /// None accepts any mail now: this verdict holds for all messages of the way.
     Refused(Verdict),
-    /// They have been enough trouble for this run, with other letters: why, for the operator. It
-    /// is no verdict on what there is to carry.
+    /// They broke off conversations about other messages; the text says so to the operator. It is
+    /// not a verdict on the messages that are left.
     Spared(String),
 }
 
-/// What a courier is to do when a host has refused it before MAIL.
+/// What a courier does when a host has refused it before MAIL.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing more: another courier is with that host, which takes no more connections from us.
+    /// End: another courier is connected to the host, which accepts no more connections from us.
     StepAside,
-    /// Ask the next host.
+    /// Try the next host.
     NextHost,
 }
 
 impl Hosts {
-    /// The hosts at `targets`, of whom nothing is known.
+    /// The hosts at `targets`, of which nothing is known yet.
     #[must_use]
     pub fn new(targets: Vec<Target>) -> Arc<Self> {
         let known = targets.into_iter().map(|target| KnownHost {
@@ -77,7 +77,7 @@ impl Hosts {
         Arc::new(Self { known: Mutex::new(known.collect()), answered: Notify::new() })
     }
 
-    /// Begins a visit to the first host that may be of use and is not among those `tried`.
+    /// Begins a visit to the first usable host that is not in `tried`, or `None`.
     #[must_use]
     pub fn visit(self: &Arc<Self>, tried: &[usize]) -> Option<Visit> {
         let mut known = self.lock();
@@ -88,25 +88,25 @@ impl Hosts {
         Some(Visit { hosts, host: nth, target, is_let_in: false })
     }
 
-    /// Whether there is a host that may be of use and is not among those `tried`.
+    /// Whether there is a usable host that is not in `tried`.
     #[must_use]
     pub fn has_another(&self, tried: &[usize]) -> bool {
         self.lock().iter().enumerate().any(|(nth, host)| host.may_take(nth, tried))
     }
 
-    /// Couriers that visit any of the hosts.
+    /// The number of couriers connected or connecting to any of the hosts.
     #[must_use]
     pub fn visitors(&self) -> usize {
         self.lock().iter().map(|host| host.visitors).sum()
     }
 
-    /// Couriers whose connection a host has taken.
+    /// The number of couriers whose connection a host has accepted.
     #[must_use]
     pub fn let_in(&self) -> usize {
         self.lock().iter().map(|host| host.let_in).sum()
     }
 
-    /// What can be hoped for.
+    /// What to expect from these hosts now.
     #[must_use]
     pub fn prospects(&self) -> Prospects {
         let known = self.lock();
@@ -117,6 +117,8 @@ impl Hosts {
                 Some(useless) => last = Some(useless),
             }
         }
+        // One host that only breaks off is enough to spare the messages: it might have accepted
+        // them.
         let mut known = known.iter();
         if let Some(host) = known.find(|host| matches!(host.useless, Some(Useless::BreaksOff))) {
             return Prospects::Spared(not_offered(&host.target.host));
@@ -127,8 +129,8 @@ impl Hosts {
         }
     }
 
-    /// Waits until a host has answered since this was last waited for: it has taken a connection,
-    /// or a conversation has come to its end.
+    /// Waits until a host accepts a connection or completes a conversation. An event since the last
+    /// call counts, so that none is missed.
     pub async fn answered(&self) {
         self.answered.notified().await;
     }
@@ -156,8 +158,7 @@ fn nobody_there() -> Verdict {
     Verdict::deferred(Status::NO_ANSWER, Again::NextRun, "there is no host to ask")
 }
 
-/// A courier's visit to a host, from before the connection to its end, which is when this is
-/// dropped.
+/// A courier's connection to a host, from before the connection is made until this is dropped.
 #[derive(Debug)]
 pub struct Visit {
     hosts: Arc<Hosts>,
@@ -177,19 +178,19 @@ impl Drop for Visit {
 }
 
 impl Visit {
-    /// Which of the hosts.
+    /// The index of the host.
     #[must_use]
     pub const fn host(&self) -> usize {
         self.host
     }
 
-    /// Where it is.
+    /// The host's name and address.
     #[must_use]
     pub const fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Notes that the host has taken the connection.
+    /// Records that the host has accepted the connection.
     pub fn opened(&mut self) {
         if !std::mem::replace(&mut self.is_let_in, true) {
             self.hosts.change(self.host, |host| host.let_in += 1);
@@ -197,9 +198,9 @@ impl Visit {
         self.hosts.answered.notify_one();
     }
 
-    /// Ends the visit because of what the host said, or did not say, before MAIL. Of the mail that
-    /// says nothing. If another courier is with this host, it concerns this connection alone: many
-    /// hosts take only so many from one client.
+    /// Ends the visit because the host refused it before MAIL, which says nothing about the mail.
+    /// If another courier is connected to the host, only this connection is refused: many hosts
+    /// limit the connections from one client.
     #[must_use]
     pub fn refused(self, verdict: Verdict) -> Refusal {
         let refusal = self.hosts.change(self.host, |host| {
@@ -212,7 +213,7 @@ impl Visit {
         refusal.unwrap_or(Refusal::NextHost)
     }
 
-    /// Notes that the host has broken off a conversation that was none before.
+    /// Records that the host broke off a conversation on a fresh connection.
     pub fn broke_off(&self) {
         self.hosts.change(self.host, |host| {
             host.broken += 1;
@@ -222,7 +223,7 @@ impl Visit {
         });
     }
 
-    /// Notes that a conversation came to its end.
+    /// Records that a conversation was completed; the host is usable again.
     pub fn came_to_its_end(&self) {
         self.hosts.change(self.host, |host| {
             host.broken = 0;

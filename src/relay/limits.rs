@@ -1,5 +1,5 @@
-//! How many connections the relay has at once, so that no host is overrun and none holds up the
-//! others.
+//! Limits on simultaneous connections, so that no host is flooded and no slow host delays the
+//! others (docs/protocol.md 5.10).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
-/// Connections to one host, unless an operator says otherwise. As many as Postfix begins with.
+/// The default for connections to one host. Postfix starts with as many.
 pub const TO_ONE_HOST: usize = 5;
 
-/// Connections in all. As many as Postfix has.
+/// Connections to all hosts together. The same as Postfix's default.
 const IN_ALL: usize = 100;
 
-/// The connections of one run.
+/// The connection limits of one run.
 #[derive(Debug)]
 pub struct Limits {
     all: Arc<Semaphore>,
@@ -25,15 +25,16 @@ pub struct Limits {
     waits: watch::Sender<Waits>,
 }
 
-/// How many wait because all connections are taken, and how many are about to give way to them.
-/// That may be counted too low for a moment, so that one too many gives way, but never too high.
+/// How many tasks wait because all connections are taken, and how many connections are about to be
+/// given up for them. `giving` may be too low for a moment, so that one connection too many is
+/// given up, but never too high, which would leave a task waiting.
 #[derive(Debug, Default)]
 struct Waits {
     waiting: usize,
     giving: usize,
 }
 
-/// The right to one connection; dropped, it passes to the next who waits.
+/// A permit for one connection. Dropping it passes it on to the next waiting task.
 #[derive(Debug)]
 pub struct Permit {
     _host: OwnedSemaphorePermit,
@@ -47,7 +48,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// At most so many connections to one address and port, which is what a host is to us.
+    /// Allows at most `most` connections to one address and port, which is what counts as a host
+    /// here.
     #[must_use]
     pub fn to_one_host(most: usize) -> Self {
         Self {
@@ -58,8 +60,9 @@ impl Limits {
         }
     }
 
-    /// Waits for the right to a connection to `host`; nothing if there will be none. Who waits
-    /// for a busy host keeps nobody from another one.
+    /// Waits for a permit for a connection to `host`; `None` if the limits are closed. The permit
+    /// of the host is taken first, so that tasks waiting for a busy host hold none of the overall
+    /// permits.
     pub async fn permit(&self, host: SocketAddr) -> Option<Permit> {
         let host = self.host(host).acquire_owned().await.ok()?;
         if let Ok(all) = Arc::clone(&self.all).try_acquire_owned() {
@@ -70,7 +73,7 @@ impl Limits {
         Some(Permit { _host: host, _all: all })
     }
 
-    /// The right to a connection to `host`, if nobody has to wait for it.
+    /// A permit for a connection to `host`, if one is free now.
     #[must_use]
     pub fn permit_at_once(&self, host: SocketAddr) -> Option<Permit> {
         let host = self.host(host).try_acquire_owned().ok()?;
@@ -78,29 +81,31 @@ impl Limits {
         Some(Permit { _host: host, _all: all })
     }
 
-    /// Whether nobody would have to wait, but for a busy host.
+    /// Whether the overall limit leaves room for another connection.
     #[must_use]
     pub fn have_room(&self) -> bool {
         self.all.available_permits() > 0
     }
 
-    /// Waits until somebody else needs a connection, all being taken, and `protected` has passed.
-    /// Whoever is told so must give theirs up.
+    /// Sleeps for `protected`, then waits until another task needs a connection and all are taken.
+    /// The caller must then give up its own.
     pub async fn asked_to_give_way(&self, protected: Duration) {
         sleep(protected).await;
         let mut waits = self.waits.subscribe();
         while !self.is_asked_to_give_way() {
             if waits.changed().await.is_err() {
-                // It lives as long as this does.
+                // Cannot happen: the sender lives in `self`.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Whether somebody needs a connection, all being taken, and nobody else is about to give way.
-    /// Whoever is told so must give theirs up.
+    /// Whether another task needs a connection, all are taken, and no other connection is about to
+    /// be given up for it. If so, the caller must give up its own.
     #[must_use]
     pub fn is_asked_to_give_way(&self) -> bool {
+        // Test and increment are one step, so that two callers are not asked for the same waiting
+        // task.
         self.waits.send_if_modified(|waits| {
             let asked = waits.waiting > waits.giving;
             waits.giving += usize::from(asked);
@@ -116,7 +121,7 @@ impl Limits {
     }
 }
 
-/// Somebody's wait for a connection.
+/// Counts one waiting task while it lives.
 struct Wait<'a>(&'a watch::Sender<Waits>);
 
 impl<'a> Wait<'a> {

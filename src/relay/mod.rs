@@ -1,8 +1,9 @@
-//! The relay: an SMTP client that takes queued mail to the hosts of its domains.
+//! The relay: an SMTP client that delivers queued mail to the mail hosts of its domains
+//! (docs/protocol.md 5).
 //!
-//! Pure are [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`],
-//! [`outcomes`] and [`notification`]. [`resolver`], [`route`], [`channel`], [`client`] and
-//! [`courier`] touch the network and know no queue; [`run`] brings queue and network together.
+//! [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`], [`outcomes`] and
+//! [`notification`] do no I/O. [`resolver`], [`route`], [`channel`], [`client`] and [`courier`] use
+//! the network and do not depend on the queue; [`run`] connects queue and network.
 
 pub mod backoff;
 pub mod channel;

@@ -1,5 +1,5 @@
-//! Which hosts take a domain's mail, and in which order (RFC 5321 section 5.1, RFC 7505). Pure:
-//! what the name servers said is given, and so is the chance.
+//! Selects and orders the mail hosts of a domain (RFC 5321 section 5.1, RFC 7505). Does no I/O: the
+//! DNS answers and the random numbers are passed in.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,66 +8,70 @@ use fastrand::Rng;
 use crate::relay::status::Status;
 use crate::relay::verdict::Verdict;
 
-/// MX records of one domain that are looked at; of more, the least preferred are not.
+/// The most MX records of a domain that are used; the least preferred ones beyond that are ignored.
 const MOST_EXCHANGES: usize = 20;
 
-/// Addresses of one domain that are tried in one run.
+/// The most addresses of a domain that are tried in one run.
 pub const MOST_TARGETS: usize = 5;
 
 /// An MX record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The least is tried first.
+    /// The lowest value is tried first.
     pub preference: u16,
-    /// Its name without the dot at the end; empty for the root, which is no host.
+    /// The host name without the final dot; empty for the root, which is no host (RFC 7505).
     pub host: String,
 }
 
-/// A host and what its name stands for.
+/// A mail host and its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Its record, or one of preference 0 for a domain without any (RFC 5321 section 5.1).
+    /// Its MX record, or one of preference 0 for a domain without any (RFC 5321 section 5.1).
     pub exchange: Exchange,
-    /// Its addresses in the order to be tried.
+    /// Its addresses, in the order to be tried.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Where to connect to.
+/// A host and address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// That of its MX record, 0 where the domain is its own host; none if an operator named it.
+    /// The preference of its MX record; 0 if the domain is its own host; `None` if an operator
+    /// named the host.
     pub preference: Option<u16>,
-    /// The host's name, or its address where it has none.
+    /// The host name, or the address if the host was given as one.
     pub host: String,
-    /// Its address.
+    /// The address and port.
     pub address: SocketAddr,
 }
 
-/// What is our own, and whether mail may go there.
+/// What belongs to this machine, and whether mail may be sent to it.
 #[derive(Debug, Clone, Default)]
 pub struct Own {
-    /// Names that we go by.
+    /// The host names of this machine.
     pub names: Vec<String>,
-    /// Addresses of this machine, besides those that it has at the moment.
+    /// Addresses of this machine, besides those its interfaces have at the moment.
     pub addresses: Vec<IpAddr>,
-    /// Where our own SMTP server listens.
+    /// The addresses our own SMTP server listens on.
     pub listeners: Vec<SocketAddr>,
-    /// Whether other programs of this machine may get mail.
+    /// Whether mail may go to other programs on this machine.
     pub loopback: Loopback,
 }
 
-/// Whether mail may go to this machine.
+/// Whether mail may be relayed to this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Loopback {
-    /// What a name server says must not make us talk to what runs here.
+    /// No: a DNS answer must not make the relay talk to local services.
     #[default]
     Refused,
-    /// For tests; our own SMTP server stays out of bounds.
+    /// Yes, except to our own SMTP server. For tests.
     Allowed,
 }
 
-/// The hosts of `domain` in the order of their preference, those of the same preference in random
-/// order.
+/// The MX records of `domain` by preference, those of equal preference in random order.
+///
+/// # Errors
+///
+/// A failure for good if the domain has a null MX (RFC 7505).
 pub fn in_order(
     domain: &str,
     mut records: Vec<Exchange>,
@@ -84,8 +88,12 @@ pub fn in_order(
     Ok(records)
 }
 
-/// The addresses of `hosts`, which are in order, without ourselves and whatever is not preferred
-/// to ourselves (RFC 5321 section 5.1).
+/// The addresses of `hosts`, which must be in order, without this machine and all hosts that are
+/// not preferred to it (RFC 5321 section 5.1).
+///
+/// # Errors
+///
+/// A failure for good if no host is left, because the mail would loop.
 pub fn targets(
     domain: &str,
     hosts: Vec<Host>,
@@ -128,13 +136,15 @@ impl Own {
         self.has_name(&host.exchange.host) || addresses.any(|&address| self.has(address, port))
     }
 
-    /// Where mail may go to this machine, a name says nothing: another program may go by it.
+    /// With [`Loopback::Allowed`] a matching name proves nothing: another program on this machine
+    /// may use the same name.
     fn has_name(&self, name: &str) -> bool {
         let mut names = self.names.iter();
         self.loopback == Loopback::Refused && names.any(|own| own.eq_ignore_ascii_case(name))
     }
 
     fn has(&self, address: IpAddr, port: u16) -> bool {
+        // `::ffff:127.0.0.1` is this machine as well.
         let address = address.to_canonical();
         match self.loopback {
             Loopback::Refused => self.is_here(address),
@@ -142,8 +152,8 @@ impl Own {
         }
     }
 
-    /// The unspecified address means this machine to `connect`, and a multicast one never means a
-    /// host.
+    /// `connect` takes the unspecified address for this machine, and a multicast address is never a
+    /// mail host.
     fn is_here(&self, address: IpAddr) -> bool {
         address.is_loopback()
             || address.is_unspecified()

@@ -1,5 +1,5 @@
-//! Delivery status notifications (RFC 3464): tells a sender what could not be delivered and why.
-//! Pure. Whom to notify is decided here too; where the notification goes is not.
+//! Delivery status notifications (RFC 3464), which tell a sender which recipients failed and why.
+//! Does no I/O. Also decides which senders get one.
 
 use std::fmt::Write;
 
@@ -13,34 +13,34 @@ use mail_builder::mime::MimePart;
 use crate::mail::path::{Address, ReversePath};
 use crate::relay::verdict::{Diagnosis, Source};
 
-/// Octets of the undelivered message's header that are sent back.
+/// The most octets of the undelivered message's header that are returned.
 pub const HEADER_SENT_BACK: usize = 64 * 1024;
 
-/// Columns of a field before it is folded (RFC 5322 section 2.1.1).
+/// The line length at which a field is folded (RFC 5322 section 2.1.1).
 const FOLDED_AT: usize = 76;
 
-/// What there is to tell.
+/// The content of a notification.
 #[derive(Debug)]
 pub struct Notification<'a> {
-    /// Our domain.
+    /// Our domain, as Reporting-MTA.
     pub domain: &'a str,
-    /// The queue's id of the message.
+    /// The queue id of the message.
     pub id: &'a str,
-    /// Who sent it.
+    /// The sender of the message, who gets the notification.
     pub sender: &'a Address,
-    /// When it was queued.
+    /// When the message was queued.
     pub queued: DateTime<FixedOffset>,
-    /// When it was tried last.
+    /// When delivery was last attempted.
     pub tried: DateTime<FixedOffset>,
-    /// The beginning of the message, up to and without the empty line behind its header.
+    /// The header of the message, without the empty line that ends it.
     pub header: &'a [u8],
-    /// Who does not get it, and why.
+    /// The failed recipients, and why they failed.
     pub failures: &'a [(Address, Diagnosis)],
 }
 
-/// Who is notified when a message with this reverse-path fails. Nobody is for `<>`: that is how
-/// notifications themselves are sent, and one about the other would never end (RFC 5321 section
-/// 6.1).
+/// The sender to notify when a message with this reverse-path fails. `None` for `<>`, the
+/// reverse-path of notifications themselves: notifying about a notification could loop endlessly
+/// (RFC 5321 section 6.1).
 #[must_use]
 pub const fn owed_to(reverse_path: &ReversePath) -> Option<&Address> {
     match reverse_path {
@@ -50,7 +50,8 @@ pub const fn owed_to(reverse_path: &ReversePath) -> Option<&Address> {
 }
 
 impl Notification<'_> {
-    /// The message text, with CRLF line ends. Its reverse-path is null.
+    /// The notification as a message text with CRLF line ends. Its envelope must have the null
+    /// reverse-path.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
         let report = MimePart::new(
@@ -65,7 +66,7 @@ impl Notification<'_> {
             .subject("Undelivered mail returned to sender")
             .date(self.tried.timestamp())
             .message_id(format!("{}.{}@{}", self.id, self.tried.timestamp(), self.domain))
-            // So that no program answers it (RFC 3834 section 5).
+            // Tells automatic responders not to answer (RFC 3834 section 5).
             .header("Auto-Submitted", Raw::new("auto-replied"))
             .body(report)
             .serialize(&mut text);
@@ -91,7 +92,7 @@ impl Notification<'_> {
         MimePart::new("text/plain", text)
     }
 
-    /// RFC 3464 section 2: one group of fields for the message, one for each recipient.
+    /// RFC 3464 section 2: one group of fields for the message, then one for each recipient.
     fn delivery_status(&self) -> MimePart<'static> {
         let mut fields = Fields::default();
         fields.add("Reporting-MTA", &format!("dns; {}", self.domain));
@@ -114,7 +115,7 @@ impl Notification<'_> {
             }
             fields.add("Last-Attempt-Date", &self.tried.to_rfc2822());
         }
-        // RFC 3464 section 2: 7bit is the only encoding that this type may have.
+        // RFC 3464 section 2 allows only 7bit for this media type.
         MimePart::new("message/delivery-status", fields.0.into_bytes()).transfer_encoding("7bit")
     }
 
@@ -125,7 +126,7 @@ impl Notification<'_> {
     }
 }
 
-/// Fields of a delivery status: ASCII, folded.
+/// The fields of a delivery status part: ASCII, folded.
 #[derive(Default)]
 struct Fields(String);
 
@@ -151,7 +152,7 @@ impl Fields {
     }
 }
 
-/// The words of ASCII text, and pieces of words that would not fit into a line.
+/// Splits ASCII text into words, and words too long for a line into pieces.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(' ')
         .flat_map(|word| word.as_bytes().chunks(FOLDED_AT - 1))

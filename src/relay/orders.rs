@@ -1,4 +1,4 @@
-//! What an operator says about queued mail: retry, hold, release, drop.
+//! An operator's orders about queued mail: retry, hold, release, drop (docs/protocol.md 5.14).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,30 +10,34 @@ use crate::relay::selection::Picks;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Edit, Entry, Queue, QueueError, Recipient};
 
-/// What is to be done.
+/// An order about recipients in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Try again in the next run, whatever has happened so far.
+    /// Makes them pending and due, whatever happened before.
     Retry,
-    /// Try no more until it is released.
+    /// Keeps them from being tried until they are released.
     Hold,
-    /// What was held may be tried again.
+    /// Lets held recipients be tried again.
     Release,
-    /// Forget it.
+    /// Removes them from the queue without a notification.
     Drop,
 }
 
-/// What an order has done.
+/// How many recipients and messages an order has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Recipients that it was carried out for.
+    /// Recipients the order was carried out for.
     pub recipients: usize,
-    /// Messages whose recipients they were.
+    /// The messages that these recipients belong to.
     pub messages: usize,
 }
 
 impl Order {
-    /// Carries it out in the queue; says what was done.
+    /// Carries out the order for the recipients in `picks`; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the queue cannot be read or written.
     pub async fn give(self, queue: &Queue, picks: BTreeSet<Pick>) -> Result<Done, QueueError> {
         let picks: Picks = picks.into_iter().collect();
         let is_meant = move |entry: &Entry, recipient: &Recipient| {
@@ -42,7 +46,12 @@ impl Order {
         self.give_where(queue, is_meant).await
     }
 
-    /// Carries it out, in one pass, for all recipients that are meant; says what was done.
+    /// Carries out the order, in one pass over the queue, for all recipients for which `is_meant`
+    /// returns true.
+    ///
+    /// # Errors
+    ///
+    /// If the queue cannot be read or written.
     pub async fn give_where(
         self,
         queue: &Queue,
@@ -62,13 +71,15 @@ impl Order {
         Ok(*done)
     }
 
-    /// What it makes of an entry, and for how many of its recipients it was meant.
+    /// Applies the order to an entry; returns how many of its recipients it changed.
     fn apply(
         self,
         entry: &mut Entry,
         is_meant: impl Fn(&Entry, &Recipient) -> bool,
     ) -> (Edit, usize) {
         let recipients = entry.block.recipients.iter();
+        // `is_meant` sees the whole entry, so it must have seen every recipient before one is
+        // changed.
         let mut meant = recipients
             .map(|recipient| self.concerns(recipient.state) && is_meant(entry, recipient))
             .collect::<Vec<_>>()
@@ -82,7 +93,7 @@ impl Order {
             self.leaves(recipient)
         });
         if count > 0 {
-            // What was tried for those who are gone is nobody's concern.
+            // Attempts are only kept for recipients that are in the entry.
             entry.block.remember([]);
         }
         let edit = match (entry.block.recipients.is_empty(), count > 0) {
@@ -93,7 +104,8 @@ impl Order {
         (edit, count)
     }
 
-    /// What is delivered is beyond all orders; it only waits to be cleared away.
+    /// Whether the order applies to a recipient in this state. A delivered recipient only waits to
+    /// be removed; no order applies to it.
     const fn concerns(self, state: RecipientState) -> bool {
         match (self, state) {
             (_, RecipientState::Delivered) => false,
@@ -103,7 +115,7 @@ impl Order {
         }
     }
 
-    /// Whether it leaves the recipient in the queue, and how.
+    /// Changes the recipient; returns whether it stays in the queue.
     fn leaves(self, recipient: &mut Recipient) -> bool {
         recipient.state = match self {
             Self::Retry | Self::Release => RecipientState::Pending,

@@ -1,4 +1,4 @@
-//! What verdicts make of a queued envelope. Pure; time is passed in.
+//! Applies the verdicts of a run to queued envelopes. Does no I/O; time is passed in.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,45 +10,46 @@ use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Edit, Ended, Recipient, Tried};
 use crate::wire::display::DisplayText;
 
-/// Octets of a reply that are kept in the queue file: a thousand recipients with a reply each fit
-/// into one envelope block.
+/// The most octets of a reply that are kept in the queue file, so that an envelope block has room
+/// for a thousand recipients with a reply each.
 const REPLY_KEPT: usize = 400;
 
-/// What a run has made of recipients, by entry and recipient.
+/// The outcome of a run, by entry id and recipient.
 #[derive(Debug, Default, Clone)]
 pub struct Outcomes(HashMap<String, HashMap<String, Outcome>>);
 
-/// What a run has made of one recipient.
+/// The outcome for one recipient.
 #[derive(Debug, Clone)]
 enum Outcome {
-    /// This verdict, at this time.
+    /// The verdict, and when it was reached.
     Verdict(SystemTime, Verdict),
-    /// Nothing, for this reason.
+    /// It was not tried, for this reason.
     PassedOver(String),
 }
 
 impl Outcomes {
-    /// Notes what became of a recipient.
+    /// Records the verdict on a recipient.
     pub fn note(&mut self, id: &str, forward_path: &str, at: SystemTime, verdict: Verdict) {
         let entry = self.0.entry(id.to_owned()).or_default();
         entry.insert(forward_path.to_owned(), Outcome::Verdict(at, verdict));
     }
 
-    /// Notes why a recipient was not tried.
+    /// Records why a recipient was not tried, unless it has an outcome already.
     pub fn note_passed_over(&mut self, id: &str, forward_path: &str, why: &str) {
         let entry = self.0.entry(id.to_owned()).or_default();
         let passed_over = || Outcome::PassedOver(why.to_owned());
         entry.entry(forward_path.to_owned()).or_insert_with(passed_over);
     }
 
-    /// Changes an envelope as they say. What is delivered leaves it, also what an earlier run that
-    /// died had marked; an envelope without recipients goes.
+    /// Applies the outcomes to an envelope. Delivered recipients are removed, including those
+    /// marked by an earlier run that was killed; an envelope without recipients is removed.
     pub fn apply(&self, block: &mut Block, now: SystemTime) -> Edit {
         let of_entry = self.0.get(&block.id);
         let mut changed = false;
         let mut tried = Vec::new();
         block.recipients.retain_mut(|recipient| {
             let outcome = of_entry.and_then(|entry| entry.get(recipient.forward_path.as_str()));
+            // An earlier run marked it as delivered and ended before it could remove it.
             changed |= recipient.state == RecipientState::Delivered;
             match outcome {
                 None => recipient.state != RecipientState::Delivered,
@@ -72,8 +73,8 @@ impl Outcomes {
     }
 }
 
-/// Says of a recipient why it was not tried, if there is nothing that was said of it. Gives whether
-/// that is news.
+/// Stores why a recipient was not tried, unless an attempt has left a reply that says more. Returns
+/// whether this changes the recipient.
 fn passes_over(recipient: &mut Recipient, why: &str) -> bool {
     let is_news = recipient.attempts == 0 && recipient.last_reply != why;
     if is_news {
@@ -82,7 +83,7 @@ fn passes_over(recipient: &mut Recipient, why: &str) -> bool {
     is_news
 }
 
-/// Whether the recipient stays in the queue, and how.
+/// Updates a recipient with its verdict; returns whether it stays in the queue.
 fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool {
     if let Verdict::Delivered(_) = verdict {
         return false;
@@ -94,7 +95,7 @@ fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool 
             recipient.state = RecipientState::Failed;
             recipient.next_attempt = 0;
         }
-        // Held by an operator while it was tried.
+        // An operator held it during the attempt: it stays held.
         (_, RecipientState::Held) => recipient.next_attempt = 0,
         _ => {
             recipient.state = RecipientState::Pending;
@@ -105,7 +106,7 @@ fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool 
     true
 }
 
-/// What the queue remembers of an attempt, if it did not succeed.
+/// The record of an unsuccessful attempt, for the queue file.
 fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Option<Tried> {
     let ended = match verdict {
         Verdict::Delivered(_) => return None,
@@ -119,6 +120,7 @@ fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Option<Tried
         ended,
         status: status.to_string(),
         host: match source {
+            // Fields of the record are separated by blanks.
             Source::Host(host) => Some(host.as_str().replace(' ', "_")),
             Source::Relay => None,
         },
@@ -127,14 +129,14 @@ fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Option<Tried
     })
 }
 
-/// Whether an errand for this recipient is to stand behind those of others: a host has broken the
-/// last conversation about it off, and would perhaps do so before it has heard of the others.
+/// Whether this recipient goes behind others: a host broke off the last conversation about it, and
+/// might do so again before it is offered the rest.
 #[must_use]
 pub fn goes_last(block: &Block, forward_path: &str) -> bool {
     block.last_tried(forward_path).is_some_and(|tried| tried.ended == Ended::Broke)
 }
 
-/// The verdict, unless the recipient has been tried for so long that it becomes a failure.
+/// The verdict, or a failure in place of a deferral after [`backoff::PATIENCE`].
 #[must_use]
 pub fn within_patience(verdict: Verdict, queued: u64, now: SystemTime) -> Verdict {
     let queued = UNIX_EPOCH.checked_add(Duration::from_secs(queued));
@@ -150,14 +152,14 @@ pub fn within_patience(verdict: Verdict, queued: u64, now: SystemTime) -> Verdic
     }
 }
 
-/// Whether a recipient may be tried now, by a run that a timer has started.
+/// Whether a run started by a timer may try the recipient now.
 #[must_use]
 pub fn is_due(recipient: &Recipient, now: SystemTime) -> bool {
     recipient.state == RecipientState::Pending && is_time(recipient.next_attempt, now)
 }
 
-/// Whether the time for an attempt has come, in seconds since 1970. A time that is further off
-/// than any wait is long was set by a clock that was wrong.
+/// Whether `next_attempt`, in seconds since 1970, has come. A time further off than the longest
+/// wait was set while the clock was wrong, and counts as due.
 #[must_use]
 pub fn is_time(next_attempt: u64, now: SystemTime) -> bool {
     next_attempt <= seconds(now) || next_attempt > seconds(now + backoff::LONGEST_WAIT)

@@ -1,5 +1,6 @@
-//! Which senders are still to be told that their mail has failed. The queue itself says so: a
-//! recipient is in it, failed, until its sender has been told or an operator decides. Pure.
+//! Finds the senders that must still be notified of failed mail. The queue holds that state: a
+//! failed recipient stays in it until its sender has been notified or an operator decides. Does no
+//! I/O.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,18 +12,19 @@ use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Recipient, Tried};
 use crate::wire::display::DisplayText;
 
-/// What a sender is to be told of one message.
+/// A notification that must still be sent, about one message.
 #[derive(Debug, Clone)]
 pub struct Owed {
-    /// Who is to be told.
+    /// The sender, who gets the notification.
     pub sender: Address,
-    /// Who does not get it, and why.
+    /// The failed recipients, and why they failed.
     pub failures: Vec<(Address, Diagnosis)>,
-    /// When it was tried last.
+    /// When delivery was last attempted.
     pub tried: SystemTime,
 }
 
-/// What the sender of a queued message is to be told, if there is anything and anybody.
+/// The notification for a queued message, or `None` if no recipient has failed or there is no
+/// sender to notify.
 #[must_use]
 pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
     let sender = notification::owed_to(block.reverse_path.read().ok()?)?.clone();
@@ -30,7 +32,8 @@ pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
         let recipients = block.recipients.iter();
         recipients.filter(|recipient| recipient.state == RecipientState::Failed)
     };
-    // Text that is no address has failed for that very reason, and can be in no notification.
+    // A recipient that is not a valid address failed for that reason, and a notification cannot
+    // name it.
     let failures: Vec<(Address, Diagnosis)> = failed()
         .filter_map(|recipient| {
             let address = recipient.forward_path.read().ok()?.clone();
@@ -44,7 +47,7 @@ pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
     (!failures.is_empty()).then_some(Owed { sender, failures, tried })
 }
 
-/// Why a recipient has failed, as far as the queue remembers it.
+/// Why a recipient failed, as far as the queue has recorded it.
 fn diagnosis(recipient: &Recipient, tried: Option<&Tried>) -> Diagnosis {
     let reason = DisplayText::from(recipient.last_reply.as_str());
     let Some(tried) = tried else {
@@ -60,7 +63,7 @@ fn diagnosis(recipient: &Recipient, tried: Option<&Tried>) -> Diagnosis {
     Diagnosis { status, source, reason }
 }
 
-/// The status of a reply such as `550 5.1.1 no such user`.
+/// The status code of a reply such as `550 5.1.1 no such user`.
 fn status_of(reply: &str) -> Status {
     let code = reply.split_at_checked(3).and_then(|(code, _)| code.parse().ok()).unwrap_or(500);
     Status::of_reply(code, reply.get(4..).unwrap_or_default().as_bytes())

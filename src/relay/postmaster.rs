@@ -1,4 +1,4 @@
-//! Runs the relay beside the servers, at the word of a timer and of an operator: one run at a
+//! Runs the relay inside the server process, on a timer and on an operator's request: one run at a
 //! time, and orders about the queue at any time.
 
 use std::collections::BTreeSet;
@@ -15,46 +15,47 @@ use crate::relay::queue_target::Pick;
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 
-/// Requests, and answers to them, that may wait.
+/// The most requests, and the most answers, that may wait.
 const WAITING: usize = 64;
 
-/// What an operator wants of the relay.
+/// A request of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// A run for everybody who waits.
+    /// A run for all pending recipients.
     Run,
-    /// Something about one recipient; who is to be retried is tried at once.
+    /// An order about one recipient; [`Order::Retry`] also starts a run for it.
     Give(Order, Pick),
-    /// The same about several.
+    /// An order about several recipients.
     GiveAll(Order, BTreeSet<Pick>),
 }
 
-/// How an operator reaches the relay.
+/// The console's connection to the relay.
 #[derive(Debug)]
 pub struct Post {
-    /// Takes what the operator wants.
+    /// Takes the operator's requests.
     pub requests: mpsc::Sender<Request>,
-    /// Says in a sentence what came of it.
+    /// Delivers the results as sentences for the status line.
     pub words: mpsc::Receiver<String>,
-    /// The relay, whose board shows what it does.
+    /// The relay, whose board shows its progress.
     pub relay: Arc<Relay<Dns>>,
 }
 
-/// Decides when the relay runs, and for whom.
+/// Decides when the relay runs and for which recipients.
 #[derive(Debug)]
 pub struct Postmaster {
     relay: Arc<Relay<Dns>>,
     requests: mpsc::Receiver<Request>,
     words: mpsc::Sender<String>,
     timer: Option<Interval>,
-    /// The run that is under way.
+    /// The current run; at most one.
     run: JoinSet<(Choice, Result<Summary, RunError>)>,
-    /// The run that follows it.
+    /// The run to start after the current one.
     wanted: Option<Choice>,
 }
 
 impl Postmaster {
-    /// Begins to work among `tasks`, until the relay is told to stop.
+    /// Starts the task among `tasks`; it ends when the relay is told to stop. With `every`, a run
+    /// for due recipients starts at that interval.
     #[must_use]
     pub fn start(relay: Arc<Relay<Dns>>, every: Option<Duration>, tasks: &TaskTracker) -> Post {
         let (requests, taken) = mpsc::channel(WAITING);
@@ -78,7 +79,7 @@ impl Postmaster {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(request) = self.requests.recv() => {
-                    // A queue that another program keeps locked must not hold up the end.
+                    // If another program keeps the queue locked, that must not delay shutdown.
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = self.take(request) => {}
@@ -86,14 +87,14 @@ impl Postmaster {
                 }
                 Some(ended) = self.run.join_next() => self.tell(ended),
                 () = tick(&mut self.timer) => {
-                    // A timer's run adds nothing to one that is wanted by somebody already.
+                    // A request already covers what the timer would start.
                     if self.run.is_empty() && self.wanted.is_none() {
                         self.wanted = Some(Choice::Due);
                     }
                 }
             }
         }
-        // A run that is told to stop writes down what it has found.
+        // A stopped run still writes its results to the queue, so it is waited for.
         while self.run.join_next().await.is_some() {}
     }
 
@@ -149,7 +150,8 @@ impl Postmaster {
 
     fn tell(&self, ended: Result<(Choice, Result<Summary, RunError>), JoinError>) {
         match ended {
-            // Nobody has asked for it, and nothing was due.
+            // An operator did not ask for this run and nothing was due, so there is nothing to
+            // report.
             Ok((Choice::Due, Ok(summary))) if summary.tally.recipients == 0 => {}
             Ok((Choice::Due, Err(RunError::UnderWay))) => {}
             Ok((_, Ok(Summary { tally, left }))) => {
@@ -168,13 +170,13 @@ impl Postmaster {
         }
     }
 
-    /// Nobody has to be there to hear it.
+    /// Reports a result. It is dropped if the console does not read or there is none.
     fn say(&self, words: String) {
         let _ = self.words.try_send(words);
     }
 }
 
-/// The run that does what both would do.
+/// A choice that covers both.
 fn both(wanted: Option<Choice>, more: Choice) -> Choice {
     match (wanted, more) {
         (Some(Choice::All), _) => Choice::All,
@@ -182,13 +184,14 @@ fn both(wanted: Option<Choice>, more: Choice) -> Choice {
             picks.extend(more);
             Choice::Only(picks)
         }
-        // What is due is taken by the timer's next run.
+        // The timer's next run takes what is due.
         (_, more) => more,
     }
 }
 
 fn timer(every: Duration) -> Interval {
     let mut timer = interval(every);
+    // After a long pause (a suspended machine) one run is enough; missed ticks must not pile up.
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer
 }

@@ -1,5 +1,5 @@
-//! What a relay run is doing now and what it has found, for whoever watches. Written by the run,
-//! which never waits for a reader.
+//! The progress and results of relay runs, for the console. Written by the run, which never waits
+//! for a reader.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,17 +16,17 @@ use crate::relay::queue_target::Pick;
 use crate::relay::route::Way;
 use crate::relay::verdict::Verdict;
 
-/// Attempts that are remembered, of all recipients together; of more, the oldest go.
+/// The most attempts that are kept, over all recipients; the oldest are dropped.
 const MOST_ATTEMPTS: usize = 10_000;
 
-/// Ways whose hosts are remembered.
+/// The most ways whose hosts are kept.
 const MOST_WAYS: usize = 1_000;
 
-/// The board.
+/// A board that relay runs write to and the console reads.
 #[derive(Debug)]
 pub struct Board {
     state: Mutex<State>,
-    /// Moves whenever a view would differ, but for the octets of a text on its way.
+    /// Changes with every change to the state, except for the octet counts of texts being sent.
     version: watch::Sender<u64>,
 }
 
@@ -36,7 +36,7 @@ struct State {
     under_way: HashMap<Pick, UnderWay>,
     /// The attempts for each recipient, oldest first.
     attempts: HashMap<Pick, VecDeque<Attempt>>,
-    /// Whose attempts they are, in the order in which they ended.
+    /// The recipients of these attempts, in the order in which the attempts ended.
     ended: VecDeque<Pick>,
     hosts: BTreeMap<Way, Found>,
 }
@@ -44,10 +44,10 @@ struct State {
 /// The hosts of a way as they were last looked up, or why there are none.
 pub type Found = Result<Vec<Target>, Verdict>;
 
-/// The recipients of the run that is under way.
+/// The counts of a run's recipients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// To be tried.
+    /// Recipients the run will try.
     pub recipients: usize,
     /// Delivered so far.
     pub delivered: usize,
@@ -57,7 +57,7 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// `2 delivered, 1 deferred, 0 failed`.
+/// For example `2 delivered, 1 deferred, 0 failed`.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { recipients, delivered, deferred, failed } = self;
@@ -75,32 +75,32 @@ struct UnderWay {
     sent: Arc<AtomicU64>,
 }
 
-/// How much of a message a host has been sent.
+/// How much of a message has been sent to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// Octets that it has been sent.
+    /// Octets sent so far.
     pub octets: u64,
-    /// Octets of the message, about.
+    /// Length of the message in octets, approximately.
     pub of: u64,
 }
 
-/// One attempt to deliver to one recipient.
+/// One delivery attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it ended.
     pub at: SystemTime,
-    /// Which it was, counted from 1.
+    /// The number of the attempt, counted from 1.
     pub number: u32,
-    /// How it ended, by whose word.
+    /// How it ended, and who said so.
     pub verdict: Verdict,
 }
 
-/// What the board knows of one recipient.
+/// The current state of one recipient.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
-    /// How far its message is, if it is being brought to a host.
+    /// How much of its message has been sent, while it is being sent.
     pub sending: Option<Sent>,
-    /// How it was last tried, if it was by this process.
+    /// The last attempt of this process, if there was one.
     pub last: Option<Attempt>,
 }
 
@@ -111,13 +111,13 @@ impl Default for Board {
 }
 
 impl Board {
-    /// Tells when there is something new.
+    /// A receiver that is notified of every change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
 
-    /// What it knows of each of these recipients.
+    /// The current state of each of these recipients, in the same order.
     #[must_use]
     pub fn live(&self, recipients: &[Pick]) -> Vec<Live> {
         let state = self.lock();
@@ -128,7 +128,7 @@ impl Board {
         recipients.iter().map(live).collect()
     }
 
-    /// The attempts of this process for one recipient, oldest first.
+    /// The attempts of this process for a recipient, oldest first.
     #[must_use]
     pub fn attempts(&self, recipient: &Pick) -> Vec<Attempt> {
         let state = self.lock();
@@ -141,7 +141,7 @@ impl Board {
         self.lock().hosts.get(way).cloned()
     }
 
-    /// The run, if one is under way.
+    /// The counts of the current run; `None` between runs.
     #[must_use]
     pub fn tally(&self) -> Option<Tally> {
         self.lock().tally
@@ -174,7 +174,7 @@ impl Board {
         });
     }
 
-    /// The message has not been sent to this recipient, and nothing has come of it.
+    /// The recipient is no longer under way and has no verdict.
     pub(super) fn puts_back(&self, recipient: &Pick) {
         self.change(|state| {
             state.under_way.remove(recipient);
@@ -202,7 +202,7 @@ impl Board {
 }
 
 impl Tally {
-    /// Counts a recipient.
+    /// Counts a verdict.
     pub(super) const fn count(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Delivered(_) => self.delivered += 1,

@@ -1,18 +1,18 @@
-//! What of the queue is meant: an entry, or one of its recipients.
+//! Names a queue entry or one of its recipients.
 
 use std::convert::Infallible;
 use std::str::FromStr;
 
-/// With what it is to be done.
+/// A queue entry, or one of its recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pick {
-    /// The id of the entry.
+    /// The queue id of the entry.
     pub id: String,
-    /// The address of one of its recipients, or all of them.
+    /// The address of one recipient; `None` means all recipients of the entry.
     pub recipient: Option<String>,
 }
 
-/// `ID`, or `ID/ADDRESS`.
+/// Reads `ID` or `ID/ADDRESS`. Text without a slash is an id, so this cannot fail.
 impl FromStr for Pick {
     type Err = Infallible;
 

@@ -1,4 +1,4 @@
-//! The text of a queued message, as the relay reads it.
+//! Reads the text of queued messages for the relay.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::relay::text::{Hops, MessageText, TextReader};
 use crate::store::queue::{Entry, Queue};
 use crate::store::reader::MessageReader;
 
-/// The text of a queued message. It can be read for one host after another.
+/// The text of a queued message. It can be read once for each host that is tried.
 #[derive(Debug)]
 pub struct QueuedText {
     queue: Queue,
@@ -16,20 +16,24 @@ pub struct QueuedText {
 }
 
 impl QueuedText {
-    /// The text of this entry.
+    /// The text of `entry` in `queue`.
     #[must_use]
     pub const fn new(queue: Queue, entry: Arc<Entry>) -> Self {
         Self { queue, entry }
     }
 
-    /// The entry.
+    /// The queue entry the text belongs to.
     #[must_use]
     pub const fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 
-    /// Reads its header, at most [`HEADER_SENT_BACK`] octets of it, and how many hosts it has
-    /// passed.
+    /// Reads the header, at most [`HEADER_SENT_BACK`] octets of it, and counts its `Received:`
+    /// lines.
+    ///
+    /// # Errors
+    ///
+    /// If the queue file cannot be read, or the entry is no longer in it.
     pub async fn header(&self) -> io::Result<(Vec<u8>, Hops)> {
         let mut reader = self.open().await?;
         let mut hops = Hops::default();

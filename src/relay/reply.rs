@@ -1,5 +1,5 @@
-//! Replies of a mail host (RFC 5321 section 4.2), put together from lines in bounded memory.
-//! Knows neither sockets nor commands; whatever a host sends becomes a reply or [`Malformed`].
+//! Parses the replies of a mail host (RFC 5321 section 4.2) from lines, in bounded memory. Does no
+//! I/O; any input gives a reply or [`Malformed`].
 
 use thiserror::Error;
 
@@ -7,49 +7,49 @@ use crate::relay::status::Status;
 use crate::wire::display::DisplayText;
 use crate::wire::line::{Line, LineBuffer};
 
-/// Lines of one reply; RFC 5321 names no limit, and a host that needs more means us no good. Behind
-/// the dot lines beyond it are not kept.
+/// The most lines of one reply. RFC 5321 sets no limit; a host that sends more is hostile or
+/// broken. In the reply to the message text, lines over the limit are dropped.
 pub const MOST_LINES: usize = 100;
 
-/// Octets of one line without its CRLF. RFC 5321 section 4.5.3.1.5 says 512.
+/// The most octets of a reply line without its CRLF. RFC 5321 section 4.5.3.1.5 sets 512.
 pub const LONGEST_LINE: usize = 4_096;
 
-/// A reply: one code, and a text of one line or more.
+/// A reply: a code and one or more lines of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     code: u16,
     texts: Vec<Vec<u8>>,
 }
 
-/// What a reply says, by the first digit of its code.
+/// The meaning of a reply by the first digit of its code (RFC 5321 section 4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// 2yz: done.
+    /// 2yz: the command was carried out.
     Completion,
-    /// 3yz: go on.
+    /// 3yz: the host waits for more input.
     Intermediate,
-    /// 4yz: not now.
+    /// 4yz: refused for now; a retry may succeed.
     Transient,
-    /// 5yz: never.
+    /// 5yz: refused for good.
     Permanent,
 }
 
-/// Why what a host said is no reply.
+/// Why a host's input is not a valid reply. Completes the sentence “sent a reply that …”.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// A line does not begin with a code.
     #[error("is no SMTP reply: {0}")]
     NoCode(DisplayText),
-    /// The lines of one reply do not agree.
+    /// The lines of one reply have different codes.
     #[error("has lines with different codes ({0} and {1})")]
     CodeChanges(u16, u16),
-    /// More than [`MOST_LINES`].
+    /// More than [`MOST_LINES`] lines.
     #[error("has more than {MOST_LINES} lines")]
     TooManyLines,
-    /// More than [`LONGEST_LINE`].
+    /// A line of more than [`LONGEST_LINE`] octets.
     #[error("has a line of more than {LONGEST_LINE} octets")]
     LongLine,
-    /// A NUL, or a CR or LF without the other.
+    /// A NUL, or a CR or LF outside a CRLF.
     #[error("has a NUL, a lone CR or a lone LF in it")]
     ControlByte,
 }
@@ -78,14 +78,14 @@ impl Reply {
         &self.texts
     }
 
-    /// The enhanced status code it names, or its class alone.
+    /// The enhanced status code in the first line, or one made from the class alone.
     #[must_use]
     pub fn status(&self) -> Status {
         let text = self.texts.first().map_or(&[][..], Vec::as_slice);
         Status::of_reply(self.code, text)
     }
 
-    /// All of it in one line, escaped: `550 5.1.1 no such user`.
+    /// The whole reply in one line, escaped, such as `550 5.1.1 no such user`.
     #[must_use]
     pub fn in_one_line(&self) -> DisplayText {
         let mut line = self.code.to_string().into_bytes();
@@ -98,18 +98,19 @@ impl Reply {
     }
 }
 
-/// What is taken for a reply.
+/// How strictly the next reply is parsed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Manner {
-    /// What RFC 5321 section 4.2.1 allows, and only so much of it.
+    /// Only what RFC 5321 section 4.2.1 allows.
     #[default]
     Strict,
-    /// Whatever ends in a line with a code: that code counts. Behind the dot the host has the
-    /// message, and to find fault with how it says so would mean to send it again and again.
+    /// The code of the last line counts, whatever its line ends and the lines before it. Used after
+    /// the final dot: the host has the message, and rejecting the form of its reply would mean
+    /// sending the message again and again.
     LastLineDecides,
 }
 
-/// Puts replies together from their lines.
+/// Assembles replies from their lines.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     texts: Vec<Vec<u8>>,
@@ -118,18 +119,22 @@ pub struct ReplyReader {
 }
 
 impl ReplyReader {
-    /// Sets what is taken for the next reply.
+    /// Sets how the next reply is parsed.
     pub const fn expect(&mut self, manner: Manner) {
         self.manner = manner;
     }
 
-    /// How the next reply is read.
+    /// How the next reply is parsed.
     #[must_use]
     pub const fn manner(&self) -> Manner {
         self.manner
     }
 
-    /// Takes the next line; gives the reply if that was its last.
+    /// Takes the next line; returns the reply if this was its last line.
+    ///
+    /// # Errors
+    ///
+    /// If the line cannot belong to a valid reply; the connection must then be given up.
     pub fn line(&mut self, line: &Line<'_>) -> Result<Option<Reply>, Malformed> {
         match self.manner {
             Manner::Strict => self.strict(line),
@@ -137,12 +142,14 @@ impl ReplyReader {
         }
     }
 
-    /// Here an LF alone ends a line, too.
+    /// Also accepts a bare LF as a line end.
     fn lenient(&mut self, lines: &[u8]) -> Result<Option<Reply>, Malformed> {
         for line in lines.split(|&byte| byte == b'\n') {
             let plain = line.strip_suffix(b"\r").unwrap_or(line);
             let parsed = ReplyLine::of_plain(plain)
                 .ok_or_else(|| Malformed::NoCode(DisplayText::new(plain)))?;
+            // A code that changes begins the text anew: only the last code is reported, with its
+            // text.
             if self.code.replace(parsed.code) != Some(parsed.code) {
                 self.texts.clear();
             }
@@ -176,8 +183,8 @@ impl ReplyReader {
         })
     }
 
-    /// Whether a line that has begun can still become one, so that nobody waits for its end in
-    /// vain.
+    /// Fails as soon as unfinished input can no longer become a valid line, so that the caller does
+    /// not wait for its end in vain.
     pub fn check_unfinished(&self, arrived: &LineBuffer) -> Result<(), Malformed> {
         if self.manner == Manner::LastLineDecides {
             return Ok(());
@@ -203,7 +210,7 @@ struct ReplyLine<'a> {
     text: &'a [u8],
 }
 
-/// Where in its reply a line stands.
+/// The position of a line in its reply.
 enum Place {
     Within,
     Last,
@@ -217,7 +224,7 @@ impl<'a> ReplyLine<'a> {
         Self::of_plain(line).ok_or_else(|| Malformed::NoCode(DisplayText::new(line)))
     }
 
-    /// RFC 5321 section 4.2: a client accepts a code without any text behind it.
+    /// RFC 5321 section 4.2: a client must accept a code without text.
     fn of_plain(line: &'a [u8]) -> Option<Self> {
         let (&[class, category, detail], rest) = line.split_first_chunk()?;
         let digits =

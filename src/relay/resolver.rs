@@ -1,4 +1,4 @@
-//! Asks name servers for mail hosts and addresses. Knows nothing of mail beyond MX records.
+//! DNS lookups for the relay: MX records and addresses.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -21,46 +21,47 @@ use thiserror::Error;
 
 use crate::relay::mx::Exchange;
 
-/// How long one try to ask a name server takes at most.
+/// The longest time for one query to a name server.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tries besides the first.
+/// Tries after the first one.
 const RETRIES: usize = 1;
 
-/// CNAMEs that are followed from one name to the next.
+/// The most CNAMEs that are followed one after another.
 const MOST_ALIASES: usize = 8;
 
-/// Where the system names its name servers.
+/// The system's resolver configuration.
 const SYSTEM: &str = "/etc/resolv.conf";
 
-/// The port of name servers.
+/// The DNS port.
 const DNS_PORT: u16 = 53;
 
-/// What the relay asks name servers.
+/// The DNS lookups that the relay needs.
 pub trait Resolver: Send + Sync {
-    /// The MX records of a domain, in no order.
+    /// The MX records of a domain, in any order; never an empty list.
     fn exchanges(
         &self,
         domain: &str,
     ) -> impl Future<Output = Result<Vec<Exchange>, NotFound>> + Send;
 
-    /// The addresses of a host, those of both families taking turns.
+    /// The addresses of a host, alternating between IPv4 and IPv6; never an empty list.
     fn addresses(&self, host: &str) -> impl Future<Output = Result<Vec<IpAddr>, NotFound>> + Send;
 
-    /// Forgets what was answered, and who is to be asked where that may have changed.
+    /// Drops cached answers and reads the list of name servers again. Called at the start of each
+    /// run.
     fn renew(&self) {}
 }
 
-/// Why there is nothing.
+/// Why a lookup returned nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotFound {
-    /// The name does not exist (NXDOMAIN), nor could it.
+    /// The name does not exist (NXDOMAIN) or is not a valid name.
     #[error("the name does not exist")]
     NoName,
-    /// The name exists and has no such record.
+    /// The name exists but has no such record.
     #[error("the name has no such record")]
     NoRecord,
-    /// Nobody knows at the moment: SERVFAIL, time-out, no name server.
+    /// No answer now: SERVFAIL, timeout, no name server.
     #[error("{0}")]
     NoAnswer(String),
 }
@@ -76,31 +77,31 @@ enum NoServers {
     Unusable(NetError),
 }
 
-/// Asks real name servers: over UDP, and over TCP what does not fit.
+/// A resolver that queries name servers, over UDP and, if an answer does not fit, over TCP.
 pub struct Dns {
     servers: Servers,
-    /// How long one try takes at most.
+    /// The longest time for one query.
     patience: Duration,
     current: Mutex<Option<Current>>,
 }
 
-/// Who is asked.
+/// The name servers to ask.
 #[derive(Debug, Clone)]
 enum Servers {
-    /// This one and nobody else.
+    /// Only this one.
     At(SocketAddr),
-    /// Those that a file names, which somebody may change at any time, at this port.
+    /// Those listed in a file, which may change at any time, at this port.
     Listed(PathBuf, u16),
 }
 
-/// Who is asked now.
+/// The resolver in use.
 struct Current {
     resolver: Arc<Result<TokioResolver, NoServers>>,
-    /// The file that named them, as it was then.
+    /// The state of the file that listed the name servers, when it was read.
     file: Option<Stamp>,
 }
 
-/// Enough of a file to see that it has changed.
+/// Metadata that shows whether a file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -115,20 +116,20 @@ impl fmt::Debug for Dns {
 }
 
 impl Dns {
-    /// Asks the system's name servers, whoever they are at the moment, and its hosts file for
-    /// addresses. No try takes longer than `patience`.
+    /// Asks the system's current name servers, and its hosts file for addresses. No query takes
+    /// longer than `patience`.
     #[must_use]
     pub fn of_system(patience: Duration) -> Self {
         Self::listed_in(Path::new(SYSTEM), DNS_PORT, patience)
     }
 
-    /// The same, where another file names them, and at another port.
+    /// Asks the name servers listed in `file`, which has the form of `/etc/resolv.conf`, at `port`.
     #[must_use]
     pub fn listed_in(file: &Path, port: u16, patience: Duration) -> Self {
         Self::new(Servers::Listed(file.to_owned(), port), patience)
     }
 
-    /// Asks this server and nothing else. No try takes longer than `patience`.
+    /// Asks only this name server, and not the hosts file. No query takes longer than `patience`.
     #[must_use]
     pub fn at(server: SocketAddr, patience: Duration) -> Self {
         Self::new(Servers::At(server), patience)
@@ -138,7 +139,7 @@ impl Dns {
         Self { servers, patience, current: Mutex::new(None) }
     }
 
-    /// Whoever is to be asked now.
+    /// The resolver to use now: a new one, with an empty cache, if the file has changed.
     fn resolver(&self) -> Arc<Result<TokioResolver, NoServers>> {
         let mut current = self.current.lock();
         let file = self.servers.stamp();
@@ -211,8 +212,8 @@ impl Dns {
         Ok(of_kind.map(|record| record.data.clone()).collect())
     }
 
-    /// Whether the aliases of a name lead from one to the next and never to a record. To those
-    /// who only ask for the record, such a name has none.
+    /// Whether the CNAMEs of a name form a chain without a final record. A lookup of the record
+    /// alone reports such a name as one without records.
     async fn aliases_have_no_end(&self, name: &str) -> bool {
         let mut name = name.to_owned();
         for _ in 0..MOST_ALIASES {
@@ -254,7 +255,7 @@ impl Resolver for Dns {
     }
 }
 
-/// A name that no search list of the system is tried on.
+/// A name with a final dot, so that the system's search list is not applied to it.
 fn absolute(name: &str) -> Result<Name, NotFound> {
     let mut name = Name::from_ascii(name).map_err(|_| NotFound::NoName)?;
     name.set_fqdn(true);
@@ -283,7 +284,8 @@ fn exchange(record: &RData) -> Option<Exchange> {
 
 type Records = Result<Vec<RData>, NotFound>;
 
-/// One family is enough; an empty list means that the name has neither.
+/// Merges both lookups. One address family is enough; an empty list means that the name has
+/// neither.
 fn both(v4: Records, v6: Records) -> Result<Vec<IpAddr>, NotFound> {
     match (v4, v6) {
         (Err(NotFound::NoName), Err(NotFound::NoName)) => Err(NotFound::NoName),
@@ -296,7 +298,8 @@ fn both(v4: Records, v6: Records) -> Result<Vec<IpAddr>, NotFound> {
     }
 }
 
-/// So that a machine without IPv6, or without IPv4, soon comes to an address it can reach.
+/// Alternates between both families, so that a machine without IPv6 or without IPv4 soon comes to
+/// an address it can reach.
 fn taking_turns(v4: &[RData], v6: &[RData]) -> Vec<IpAddr> {
     let rounds = 0..v4.len().max(v6.len());
     rounds

@@ -1,5 +1,5 @@
-//! Which way mail for a domain goes: to a host that the operator has named, or to those that the
-//! name servers name.
+//! Decides which way mail for a domain goes: to a host named by the operator, or to the hosts found
+//! in the DNS (docs/protocol.md 5.2 and 5.3).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,72 +20,72 @@ use crate::relay::resolver::{NotFound, Resolver};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Verdict};
 
-/// How long finding the hosts of one domain may take in all.
+/// The longest time for all DNS lookups of one domain.
 const LOOKUP_BUDGET: Duration = Duration::from_mins(1);
 
-/// The port of SMTP.
+/// The SMTP port.
 pub const SMTP_PORT: u16 = 25;
 
-/// The port where TLS stands from the start (RFC 8314 section 7.3).
+/// The port with implicit TLS (RFC 8314 section 7.3).
 const SUBMISSIONS_PORT: u16 = 465;
 
-/// The ways that mail can go.
+/// The routing table of the relay.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    /// Domains in lower case whose mail goes to a named host.
+    /// The host that an operator named for a domain; the keys are in lower case.
     pub named: BTreeMap<String, NextHop>,
-    /// Where all other mail goes, if not to the domains' own hosts.
+    /// The host for all other mail; `None` means the domains' own mail hosts.
     pub smarthost: Option<Smarthost>,
-    /// The port of the domains' own hosts, and of named ones without a port.
+    /// The port of mail hosts, and of named hosts without a port of their own.
     pub port: u16,
-    /// What is our own.
+    /// The names and addresses of this machine, to avoid mail loops.
     pub own: Own,
 }
 
-/// A host that takes mail for all domains.
+/// A host that accepts mail for all domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smarthost {
-    /// Where it is.
+    /// Its name or address.
     pub host: NextHop,
-    /// Who we are to it, if it asks.
+    /// User name and password, if it requires them.
     pub login: Option<Login>,
-    /// How TLS is agreed upon, if an operator says so.
+    /// How TLS is used; `None` if the operator did not say.
     pub tls: Option<SmarthostTls>,
 }
 
-/// How TLS is agreed upon with a smarthost.
+/// How TLS is used with a smarthost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmarthostTls {
-    /// By STARTTLS, and no mail goes without.
+    /// STARTTLS; without it no mail is sent.
     StartTls,
-    /// Before anything is said (RFC 8314 section 3.3).
+    /// Implicit TLS (RFC 8314 section 3.3).
     Implicit,
-    /// Not at all.
+    /// No TLS.
     None,
 }
 
-/// A host that an operator has named: `HOST[:PORT]`.
+/// A host named by an operator, in the form `HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NextHop {
     host: String,
     port: Option<u16>,
 }
 
-/// The way of one recipient. Recipients of one message that go the same way may share a
+/// The way that mail for a recipient goes. Recipients of one message with the same way may share a
 /// transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Way {
-    /// To the hosts of this domain, in lower case.
+    /// To the mail hosts of this domain, in lower case.
     Domain(String),
-    /// To the address that stands in brackets.
+    /// To the address of an address literal.
     Literal(IpAddr),
-    /// To the host that was named for the domain.
+    /// To the host named for the domain.
     Named(NextHop),
     /// To the smarthost.
     Smarthost,
 }
 
-/// Text that names no host.
+/// The text is not a valid `HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "“{0}” is not of the form HOST or HOST:PORT; examples: mx.example.org, 192.0.2.1:2525, [::1]:2525"
@@ -97,6 +97,7 @@ impl FromStr for NextHop {
 
     fn from_str(text: &str) -> Result<Self, BadHost> {
         let bad = || BadHost(text.to_owned());
+        // A bare IPv6 address is taken whole, before the last colon is read as the start of a port.
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self { host: address.to_string(), port: None });
         }
@@ -122,14 +123,18 @@ impl fmt::Display for NextHop {
     }
 }
 
-/// Whether it could be a name: no blanks, no control characters, nothing of a URL.
+/// Whether the text could be a host name: no blanks, no control characters, not a URL.
 fn is_name(text: &str) -> bool {
     let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     !text.is_empty() && text.bytes().all(in_names)
 }
 
 impl Routes {
-    /// The way to `domain`, which may be a literal in brackets.
+    /// The way to `domain`, which may be an address literal in brackets.
+    ///
+    /// # Errors
+    ///
+    /// A failure for good if the text is neither a domain nor an address literal.
     pub fn way(&self, domain: &str) -> Result<Way, Verdict> {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         if let Some(host) = self.named.get(&domain) {
@@ -148,7 +153,7 @@ impl Routes {
         }
     }
 
-    /// What protects a connection on this way; `usual` where no login is needed.
+    /// The protection of connections on this way; `usual` if the way does not ask for another.
     #[must_use]
     pub fn protection(&self, way: &Way, usual: &Protection) -> Protection {
         let is_implicit = |hop: &NextHop| hop.port.unwrap_or(self.port) == SUBMISSIONS_PORT;
@@ -170,8 +175,12 @@ impl Routes {
         }
     }
 
-    /// Where to connect to, in the order to be tried; never an empty list. Takes no longer than
-    /// `LOOKUP_BUDGET`: what has been found by then is what there is.
+    /// The hosts and addresses to connect to, in order; never an empty list. Takes no longer than
+    /// `LOOKUP_BUDGET`: hosts that have been found by then are used.
+    ///
+    /// # Errors
+    ///
+    /// The verdict for all recipients of the way, if no host was found.
     pub async fn targets(
         &self,
         way: &Way,
@@ -204,7 +213,8 @@ impl Routes {
             }
             Err(NotFound::NoRecord) => implicit(domain, resolver, end).await?,
             Err(NotFound::NoName) => return Err(no_domain(domain)),
-            // Never the address instead: the mail would go where its owner does not want it.
+            // Not the domain's own address instead: its MX records, which we cannot see now, may
+            // name other hosts.
             Err(NotFound::NoAnswer(why)) => {
                 return Err(no_answer(&format!("no mail host of {domain} found: {why}")));
             }
@@ -218,14 +228,14 @@ impl Routes {
         mx::targets(&name, vec![host], self.port, &self.own_now())
     }
 
-    /// What is our own: addresses may have come since we began.
+    /// The names and addresses of this machine now: it may have got addresses since the start.
     fn own_now(&self) -> Own {
         let mut own = self.own.clone();
         own.addresses.extend(machine::addresses().unwrap_or_default());
         own
     }
 
-    /// An operator may name any host, this machine too.
+    /// An operator may name any host, including this machine.
     async fn of_named(
         &self,
         hop: &NextHop,
@@ -249,7 +259,7 @@ impl Routes {
     }
 }
 
-/// The answer, if it comes in time.
+/// The answer, or an error if it has not come by `end`.
 async fn until<T>(
     end: Instant,
     answer: impl Future<Output = Result<T, NotFound>>,
@@ -258,7 +268,7 @@ async fn until<T>(
     timeout_at(end, answer).await.unwrap_or_else(|_| late())
 }
 
-/// RFC 5321 section 5.1: a domain without MX records is its own host.
+/// RFC 5321 section 5.1: a domain without MX records is its own mail host.
 async fn implicit(
     domain: &str,
     resolver: &Arc<impl Resolver + 'static>,
@@ -274,9 +284,9 @@ async fn implicit(
     }
 }
 
-/// The hosts among `exchanges` that have addresses, in the same order. They are looked up side by
-/// side: each may have name servers of its own that say nothing. Where there are MX records, the
-/// address of the domain itself is never used (RFC 5321 section 5.1).
+/// The hosts among `exchanges` that have addresses, in the same order. They are looked up
+/// concurrently, because each may have its own name servers that do not answer. If a domain has MX
+/// records, its own address is never used (RFC 5321 section 5.1).
 async fn hosts(
     domain: &str,
     exchanges: Vec<Exchange>,

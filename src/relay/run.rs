@@ -1,8 +1,8 @@
-//! A relay run: which queued recipients are due, which way each goes, who carries it, and what
-//! the queue says afterwards.
+//! A relay run: selects the recipients to try, groups them by way, delivers their messages, and
+//! writes the results to the queue (docs/protocol.md 5.1).
 //!
-//! Nothing of the queue is locked while a network is waited for. A delivery is marked in the file
-//! right behind the host's 250; everything else is written down in one pass at the end.
+//! The queue is never locked during network I/O. A delivery is marked in the queue file right after
+//! the host's 250; all other results are written in one pass at the end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -43,72 +43,72 @@ use crate::store::directory::{Directory, Envelope as StoredEnvelope, User};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
 
-/// Ways whose hosts are looked up at the same time; each may be held up by its name servers.
+/// The most ways whose hosts are looked up concurrently; slow name servers may delay each.
 const MOST_LOOKUPS: usize = 100;
 
-/// Senders who are told of failures at the same time; each may be held up by a locked mailbox.
+/// The most senders that are notified concurrently; a locked mailbox may delay each.
 const MOST_SENDERS: usize = 100;
 
 /// How long a notification that has begun may still take when the relay is told to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Messages of which one sender is told before that is recorded.
+/// The most messages that one sender is notified of before this is recorded.
 const TOLD_AT_ONCE: usize = 10;
 
-/// Everything a relay needs, for one run after another.
+/// What relay runs need; shared by all runs of a process.
 #[derive(Debug)]
 pub struct Relay<R> {
-    /// Where the queue is, and the mailboxes of local senders.
+    /// The directory with the queue and the mailboxes of local senders.
     pub directory: Directory,
-    /// Our domain.
+    /// Our domain, for trace lines and notifications.
     pub domain: String,
-    /// Under which name we introduce ourselves.
+    /// The name sent with HELO or EHLO.
     pub helo: String,
-    /// With which command.
+    /// The command that introduces us.
     pub hello: Hello,
-    /// How connections are protected where no login is needed.
+    /// The protection of connections where the route does not set another.
     pub protection: Protection,
-    /// Which way mail goes.
+    /// The routing table.
     pub routes: Routes,
-    /// Who is asked for hosts.
+    /// Looks up mail hosts.
     pub resolver: Arc<R>,
-    /// How connections are made.
+    /// Opens connections.
     pub client: Arc<Client>,
-    /// Connections to the hosts of one domain, and to one host.
+    /// The most connections to the hosts of one domain, and to one host.
     pub connections_per_domain: usize,
-    /// Whether senders are told of failures.
+    /// Whether senders are notified of failed mail.
     pub bounces: Bounces,
-    /// Where it is shown what happens.
+    /// Shows the progress of runs.
     pub board: Board,
 }
 
-/// Whether senders are told of failures.
+/// Whether senders are notified of failed mail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Bounces {
-    /// No: what failed stays in the queue until an operator decides.
+    /// No: failed recipients stay in the queue until an operator decides.
     #[default]
     Never,
-    /// Local ones are, and the entry goes.
+    /// Senders with a mailbox here are notified, and the failed recipients leave the queue.
     ToLocalSenders,
 }
 
-/// Which recipients a run takes. Those that failed or are held are never among them.
+/// Which recipients a run tries. Failed and held ones are never tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
-    /// All, at once: a person has started it.
+    /// All pending ones now; a person started the run.
     All,
-    /// Those whose time has come.
+    /// Those that are due.
     Due,
-    /// These, at once.
+    /// These, now.
     Only(BTreeSet<Pick>),
-    /// Those that are named, at once.
+    /// Those that are named, now.
     Named(Names),
-    /// Those that are named and whose time has come.
+    /// Those that are named and due.
     NamedAndDue(Names),
 }
 
 impl Choice {
-    /// What a later run takes, which a timer starts.
+    /// The choice of later runs, which a timer starts.
     fn when_due(self) -> Self {
         match self {
             Self::Named(names) | Self::NamedAndDue(names) => Self::NamedAndDue(names),
@@ -117,22 +117,22 @@ impl Choice {
     }
 }
 
-/// What a run has done.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Its recipients.
+    /// The counts of its recipients.
     pub tally: Tally,
-    /// Recipients that are in the queue now, for whatever reason.
+    /// The recipients in the queue after the run, for whatever reason.
     pub left: usize,
 }
 
-/// Why there was no run, or why its results are not in the queue.
+/// Why a run did not take place, or why its results are not in the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Another one, here or in another process, has the queue.
+    /// Another run, in this process or another one, holds the run lock.
     #[error("another relay run is at work on this queue; wait for its end")]
     UnderWay,
-    /// The system says why.
+    /// The run lock cannot be taken.
     #[error("cannot lock the relay queue for a run: {0}")]
     Lock(#[source] io::Error),
     /// The queue cannot be read or written.
@@ -141,10 +141,15 @@ pub enum RunError {
 }
 
 impl<R: Resolver + 'static> Relay<R> {
-    /// Tries every recipient of the choice once. Returns when each has been tried, or soon after
-    /// the client was told to stop.
+    /// Tries every chosen recipient once. Returns when all have been tried, or soon after the
+    /// client was told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If another run is at work, or the queue cannot be locked, read or written.
     pub async fn run(self: &Arc<Self>, choice: &Choice) -> Result<Summary, RunError> {
         let queue = self.directory.queue().until(self.client.stop.clone());
+        // Held until the results are written: two runs must never send the same message.
         let _lock = queue.begin_run().map_err(RunError::Lock)?.ok_or(RunError::UnderWay)?;
         let entries = queue.entries().await?;
         self.resolver.renew();
@@ -156,8 +161,9 @@ impl<R: Resolver + 'static> Relay<R> {
         concluded
     }
 
-    /// Runs again and again until the client is told to stop, `pause` apart: first as `choice`
-    /// says, then for what of it is due. A run that cannot be is a warning; the next one may.
+    /// Runs until the client is told to stop, with `pause` between runs: first with `choice`, then
+    /// for those of its recipients that are due. An error is logged, because the next run may
+    /// succeed.
     pub async fn run_every(self: &Arc<Self>, pause: Duration, mut choice: Choice) {
         let stopped = self.client.stop.clone();
         while !stopped.is_cancelled() {
@@ -176,7 +182,7 @@ impl<R: Resolver + 'static> Relay<R> {
 }
 
 impl<R> Relay<R> {
-    /// The hosts of a recipient's domain as they were last looked up, if they were.
+    /// The hosts of a recipient's domain as they were last looked up, if they have been.
     #[must_use]
     pub fn hosts_of(&self, forward_path: &str) -> Option<Found> {
         let address = Address::parse(forward_path).ok()?;
@@ -185,7 +191,7 @@ impl<R> Relay<R> {
     }
 }
 
-/// One run.
+/// The state of one run.
 struct Run<R> {
     relay: Arc<Relay<R>>,
     queue: Queue,
@@ -200,20 +206,20 @@ struct Results {
     tally: Tally,
 }
 
-/// How the work of a courier has ended.
+/// How a courier's task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// There is nothing left to carry, or others have more need of the connection.
+    /// No errand is left, or another way needs the connection more.
     Finished,
-    /// There is no connection for it beside those that others have.
+    /// No connection is available for it besides those of other couriers.
     SteppedAside,
 }
 
-/// Why an errand is not run.
+/// Why an errand is not carried out.
 enum Unsent {
-    /// Everybody has been dropped or held since the run began.
+    /// All its recipients have been dropped or held since the run began.
     Gone,
-    /// What became of its recipients without it.
+    /// Its recipients get this verdict without an attempt.
     Settled(Verdict),
 }
 
@@ -243,7 +249,7 @@ impl<R: Resolver + 'static> Run<R> {
         }
     }
 
-    /// Sorts what is to be tried by the way it goes.
+    /// Selects the recipients to try and groups them by way.
     fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Way, VecDeque<Errand>> {
         let now = SystemTime::now();
         let picks: Picks = match choice {
@@ -322,8 +328,9 @@ impl<R: Resolver + 'static> Run<R> {
         }
     }
 
-    /// One courier begins. While hosts answer others join in, up to the limit, until one of them
-    /// is refused. It ends with the last one, because whoever steps aside gives an errand back.
+    /// Runs the couriers of a way. One starts alone; while hosts answer, others join up to the
+    /// limit, until one of them is refused. If the last courier stepped aside, the errand it gave
+    /// back starts another one.
     async fn go_to(self: &Arc<Self>, way: &Way, hosts: Arc<Hosts>, errands: Errands) {
         let errands = Arc::new(errands);
         let another = || {
@@ -344,7 +351,8 @@ impl<R: Resolver + 'static> Run<R> {
                     grows &= gone(ended) != Some(Ending::SteppedAside);
                 }
                 () = hosts.answered() => {
-                    // One knocks at a time, so that a host that takes no more says so only once.
+                    // Only one courier connects at a time, so that a host at its limit refuses only
+                    // once.
                     let all_are_in = hosts.let_in() == couriers.len();
                     let fits = couriers.len() < self.relay.connections_per_domain;
                     let may_grow = grows && all_are_in && fits && self.limits.have_room();
@@ -401,7 +409,7 @@ impl<R: Resolver + 'static> Run<R> {
         ending
     }
 
-    /// Runs an errand; what is given back of it somebody else is to run.
+    /// Carries out an errand; returns the part that another courier must carry out.
     async fn run_errand(&self, courier: &mut Courier, errand: &Errand) -> Option<Errand> {
         match self.prepare(errand).await {
             Ok((envelope, letter)) => self.deliver(courier, &envelope, &letter).await,
@@ -444,7 +452,7 @@ impl<R: Resolver + 'static> Run<R> {
         None
     }
 
-    /// Notes why an errand is not run. It stays as it is otherwise: nobody has said anything of it.
+    /// Records why an errand was not carried out. Its attempts and times stay as they are.
     fn pass_over(&self, errand: &Errand, why: &str) {
         let id = &errand.entry.block.id;
         for recipient in &errand.recipients {
@@ -466,8 +474,8 @@ impl<R: Resolver + 'static> Run<R> {
         Ok((Envelope { reverse_path, recipients }, Letter::new(received, text)))
     }
 
-    /// The entry as it is now, and those of the errand's recipients that nobody has held or
-    /// dropped since the run began.
+    /// The entry as it is now, and the errand's recipients that have not been held or dropped since
+    /// the run began.
     async fn still_wanted(&self, errand: &Errand) -> Result<(Arc<Entry>, Vec<Address>), Unsent> {
         let entry = self.queue.now(&errand.entry).await?;
         let is_pending = |address: &&Address| {
@@ -490,9 +498,9 @@ impl<R: Resolver + 'static> Run<R> {
         }
     }
 
-    /// Notes what became of a recipient.
+    /// Records the verdict on a recipient.
     fn settle(&self, entry: &Arc<Entry>, forward_path: &str, verdict: Verdict) {
-        // It was not the host who deferred it; it is as if it had not been tried.
+        // The stop signal deferred it, not the host: it counts as not tried.
         if self.is_stopped() && matches!(verdict, Verdict::Deferred(..)) {
             return;
         }
@@ -512,9 +520,11 @@ impl<R: Resolver + 'static> Run<R> {
         self.results.lock()
     }
 
-    /// Writes everything down, and then tells senders of what has failed, now or earlier.
+    /// Writes the results to the queue, then notifies senders of failed mail, of this run or
+    /// earlier ones.
     async fn conclude(self: &Arc<Self>) -> Result<Summary, RunError> {
         let Results { outcomes, tally } = std::mem::take(&mut *self.results());
+        // Results come first: if the process dies while it notifies, no delivery is forgotten.
         let mut left = self.clear(outcomes).await?;
         if self.relay.bounces == Bounces::ToLocalSenders && self.tell_senders(&left).await? {
             left = self.clear(Outcomes::default()).await?;
@@ -523,14 +533,15 @@ impl<R: Resolver + 'static> Run<R> {
         Ok(Summary { tally, left })
     }
 
-    /// Writes the outcomes into the queue, and removes who is done with; gives what is left.
+    /// Applies the outcomes to the queue; returns the entries that are left.
     async fn clear(&self, outcomes: Outcomes) -> Result<Vec<Block>, QueueError> {
         let now = SystemTime::now();
         self.queue.edit(move |block| outcomes.apply(block, now)).await
     }
 
-    /// Tells the senders who have a mailbox here. Whoever cannot be told now is owed it still, and
-    /// a later run tries again. Gives whether there was anybody to tell.
+    /// Notifies the senders that have a mailbox here. A sender that cannot be notified now stays
+    /// owed a notification, and a later run tries again. Returns whether there was anything to
+    /// notify.
     async fn tell_senders(self: &Arc<Self>, left: &[Block]) -> Result<bool, QueueError> {
         let now = SystemTime::now();
         let mut owed: BTreeMap<User, BTreeMap<String, Owed>> = BTreeMap::new();
@@ -562,25 +573,27 @@ impl<R: Resolver + 'static> Run<R> {
         Ok(true)
     }
 
-    /// A sender with a mailbox here.
+    /// The local user of a sender's address, if it has a mailbox here.
     fn local_user(&self, sender: &Address) -> Option<User> {
         let ours = sender.domain().eq_ignore_ascii_case(&self.relay.domain)
             || address::literal(sender.domain()).is_some_and(machine::has);
         ours.then(|| self.relay.directory.user(sender.local_part().as_bytes())).flatten()
     }
 
-    /// Tells one sender, in batches, each of which is recorded before the next: whatever the
-    /// moment at which we die, no more than one is told again.
+    /// Notifies one sender, in batches. Each batch is recorded before the next, so that if the
+    /// process dies, at most one batch is sent twice.
     async fn tell(self: Arc<Self>, user: User, owed: Vec<(Arc<Entry>, Owed)>) {
         for batch in owed.chunks(TOLD_AT_ONCE) {
             let (told, failed) = self.tell_batch(&user, batch).await;
             if let Err(error) = self.queue.mark_told(told).await {
-                tracing::warn!("cannot note what {} has been told: {error}", user.name());
+                tracing::warn!("cannot record that {} was notified: {error}", user.name());
                 return;
             }
             if let Some(error) = failed {
                 let name = user.name();
-                tracing::warn!("cannot tell {name} of mail that failed: {error}; it is owed still");
+                tracing::warn!(
+                    "cannot notify {name} of failed mail: {error}; a later run tries again"
+                );
                 return;
             }
             if self.is_stopped() {
@@ -589,8 +602,8 @@ impl<R: Resolver + 'static> Run<R> {
         }
     }
 
-    /// Tells a sender of these messages; gives whom of the recipients that was about, and why it
-    /// was not about all.
+    /// Notifies a sender of these messages. Returns the recipients that were reported, and the
+    /// error if some could not be.
     async fn tell_batch(
         self: &Arc<Self>,
         user: &User,
@@ -605,7 +618,8 @@ impl<R: Resolver + 'static> Run<R> {
                 sent.map(|()| (entry, about.collect()))
             });
         }
-        // The mailbox may be locked for long; if it is not, what has begun is soon done.
+        // On stop the grace period lets deliveries finish that wait for nothing; one that waits for
+        // a locked mailbox is given up.
         let mut stopped = pin!(async {
             self.relay.client.stop.cancelled().await;
             sleep(GRACE).await;
@@ -659,7 +673,7 @@ fn bad_address(bad: &BadAddress) -> Verdict {
     Verdict::failed(Status::BAD_ADDRESS, &bad.to_string())
 }
 
-/// Writes what became of the recipients of one letter into the queue.
+/// Writes the verdicts for one message to the queue.
 struct QueueLedger<'a, R> {
     run: &'a Run<R>,
     entry: Arc<Entry>,
@@ -674,8 +688,12 @@ impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
         if !delivered.is_empty()
             && let Err(error) = self.run.queue.mark_delivered(&self.entry, delivered).await
         {
-            // The end of the run will say it too. Only if we die before that, it is sent twice.
-            tracing::warn!("cannot mark a delivery of {}: {error}", self.entry.block.id);
+            // The run writes this result again at its end, so the message is sent twice only if the
+            // process dies before that.
+            tracing::warn!(
+                "cannot mark a recipient of {} as delivered: {error}",
+                self.entry.block.id
+            );
         }
         for (nth, verdict) in settled {
             if let Some(recipient) = self.recipients.get(nth) {
@@ -686,7 +704,7 @@ impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
 }
 
 impl<R> QueueLedger<'_, R> {
-    /// Where a recipient of the letter stands in the entry.
+    /// The index of a recipient in the queue entry, which may have other recipients too.
     fn place(&self, nth: usize) -> Option<usize> {
         let address = self.recipients.get(nth)?.as_str();
         let mut recipients = self.entry.block.recipients.iter();
@@ -719,7 +737,8 @@ fn mail_loop() -> Verdict {
     Verdict::failed(Status::LOOP, &reason)
 }
 
-/// What a task has come to. A panic is a bug of ours; what the task had in hand stays in the queue.
+/// The result of a task. A panic is a bug; the recipients the task was working on stay in the
+/// queue.
 fn gone<T>(ended: Result<T, tokio::task::JoinError>) -> Option<T> {
     ended.inspect_err(|error| tracing::error!("a task of the relay run panicked: {error}")).ok()
 }

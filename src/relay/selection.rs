@@ -1,4 +1,4 @@
-//! Which recipients of the queue are meant, by what they are like. Pure; time is passed in.
+//! Selects recipients of the queue by their properties or by name. Does no I/O; time is passed in.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,46 +7,46 @@ use crate::relay::queue_target::Pick;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Recipient};
 
-/// What a recipient must be like to be meant: all of it. Of several words for one thing one is
-/// enough, and where there are none anything will do. What is delivered is never meant.
+/// The conditions for a recipient: it must meet all that are set. Within a list, one match is
+/// enough; an empty list matches everything. Delivered recipients never match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// In one of these states.
+    /// Its state is one of these.
     pub states: Vec<State>,
-    /// At one of these domains.
+    /// Its domain is one of these.
     pub domains: Vec<String>,
-    /// Of one of these senders; empty for the null reverse-path.
+    /// The sender is one of these; an empty string means the null reverse-path.
     pub senders: Vec<String>,
-    /// Queued at least so long ago.
+    /// It was queued at least this long ago.
     pub older: Option<Duration>,
-    /// Queued less long ago.
+    /// It was queued less than this long ago.
     pub newer: Option<Duration>,
-    /// Of a message of at least so many octets.
+    /// The message has at least this many octets.
     pub larger: Option<u64>,
-    /// Of a message of fewer octets.
+    /// The message has fewer octets than this.
     pub smaller: Option<u64>,
-    /// With this in the last reply, in upper or lower case.
+    /// The last reply contains this text, ignoring case.
     pub reason: Option<String>,
 }
 
-/// What an operator calls a state.
+/// The states of a recipient as operators name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Waits, whether it has been tried or not.
+    /// Waits to be tried, whether it has been tried before or not.
     Pending,
-    /// Has been tried and waits.
+    /// Has been tried and waits for the next attempt.
     Deferred,
-    /// Has failed.
+    /// Has failed for good.
     Failed,
-    /// Is held.
+    /// Is held by an operator.
     Held,
 }
 
 impl State {
-    /// All of them.
+    /// All states, in the order in which they are listed.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Deferred, Self::Failed, Self::Held];
 
-    /// The word for it.
+    /// The name of the state in options and output.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -69,13 +69,13 @@ impl State {
 }
 
 impl Selection {
-    /// Whether it asks for anything in particular.
+    /// Whether no condition is set.
     #[must_use]
     pub fn is_any(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether this recipient of the entry is meant.
+    /// Whether this recipient of the entry meets the conditions.
     #[must_use]
     pub fn means(&self, entry: &Entry, recipient: &Recipient, now: SystemTime) -> bool {
         recipient.state != RecipientState::Delivered
@@ -97,14 +97,14 @@ impl Selection {
     }
 }
 
-/// How long a message has been in the queue; not at all, if its time is still to come.
+/// How long a message has been in the queue; zero if it was queued in the future by this clock.
 #[must_use]
 pub fn age(block: &Block, now: SystemTime) -> Duration {
     let queued = UNIX_EPOCH.checked_add(Duration::from_secs(block.queued));
     queued.and_then(|queued| now.duration_since(queued).ok()).unwrap_or_default()
 }
 
-/// The domain of an address, without a dot at its end.
+/// The domain of an address, without a final dot.
 #[must_use]
 pub fn domain_of(address: &str) -> &str {
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -124,13 +124,13 @@ fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }
 
-/// What `relay --only` names: entries by id, recipients as `ID/ADDRESS` or by their domain, and
-/// senders.
+/// The arguments of `relay --only`: ids of entries, `ID/ADDRESS` for single recipients, domains,
+/// and senders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
 impl Names {
-    /// Whether this recipient of the entry is named.
+    /// Whether one of the names matches this recipient of the entry.
     #[must_use]
     pub fn mean(&self, block: &Block, recipient: &Recipient) -> bool {
         self.0.iter().any(|name| match name.as_str() {
@@ -146,11 +146,11 @@ impl Names {
     }
 }
 
-/// Entries and recipients that are named one by one, however many.
+/// A set of entries and recipients, looked up by hash because an order may name thousands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picks(HashMap<String, Whom>);
 
-/// Which recipients of an entry.
+/// The selected recipients of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Whom {
     All,
@@ -173,13 +173,13 @@ impl FromIterator<Pick> for Picks {
 }
 
 impl Picks {
-    /// Whether none is named.
+    /// Whether the set is empty.
     #[must_use]
     pub fn are_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this recipient of the entry with this id is named.
+    /// Whether the set contains this recipient of the entry with this id.
     #[must_use]
     pub fn mean(&self, id: &str, forward_path: &str) -> bool {
         match self.0.get(id) {
@@ -189,7 +189,7 @@ impl Picks {
         }
     }
 
-    /// Those that name nobody among these entries, in the order of their names.
+    /// The picks that match nothing in `entries`, sorted.
     #[must_use]
     pub fn missing(&self, entries: &[Entry]) -> Vec<Pick> {
         let there: HashMap<&str, &Block> =

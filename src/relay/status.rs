@@ -1,9 +1,8 @@
-//! Enhanced status codes (RFC 3463): what went wrong, for programs that read delivery status
-//! notifications.
+//! Enhanced status codes (RFC 3463), the part of a delivery status notification for programs.
 
 use std::fmt;
 
-/// A code such as `5.1.10`.
+/// An enhanced status code such as `5.1.10`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status {
     class: u8,
@@ -12,19 +11,19 @@ pub struct Status {
 }
 
 impl Status {
-    /// The host took the message.
+    /// The host accepted the message.
     pub const DELIVERED: Self = Self::new(2, 0, 0);
     /// The domain does not exist.
     pub const BAD_DOMAIN: Self = Self::new(5, 1, 2);
     /// The recipient's address is not well-formed.
     pub const BAD_ADDRESS: Self = Self::new(5, 1, 3);
-    /// The domain says with a null MX that it takes no mail (RFC 7505 section 4.1).
+    /// The domain publishes a null MX: it accepts no mail (RFC 7505 section 4.1).
     pub const NULL_MX: Self = Self::new(5, 1, 10);
-    /// Our own side cannot read the message or reach its own resources.
+    /// We cannot read the message or reach our own resources.
     pub const LOCAL: Self = Self::new(4, 3, 0);
-    /// The message is larger than the host takes.
+    /// The message is larger than the host accepts.
     pub const TOO_LARGE: Self = Self::new(5, 3, 4);
-    /// Our configuration and what the host offers do not fit.
+    /// Our configuration does not match what the host offers.
     pub const CONFIGURATION: Self = Self::new(4, 3, 5);
     /// No host answers.
     pub const NO_ANSWER: Self = Self::new(4, 4, 1);
@@ -32,45 +31,44 @@ impl Status {
     pub const BROKEN: Self = Self::new(4, 4, 2);
     /// The name servers do not answer.
     pub const NO_NAME_SERVER: Self = Self::new(4, 4, 3);
-    /// The domain has no host that takes mail.
+    /// The domain has no host that accepts mail.
     pub const NO_HOST: Self = Self::new(5, 4, 4);
     /// The mail would come back to us.
     pub const LOOP: Self = Self::new(5, 4, 6);
-    /// It could not be delivered in time.
+    /// The message could not be delivered in time.
     pub const EXPIRED: Self = Self::new(5, 4, 7);
-    /// The host does not keep to the protocol.
+    /// The host violates the protocol.
     pub const PROTOCOL: Self = Self::new(4, 5, 0);
-    /// TLS is needed and cannot be had (RFC 7817).
+    /// TLS is required and not available (RFC 7817).
     pub const NO_TLS: Self = Self::new(4, 7, 10);
-    /// The host does not accept our user and password.
+    /// The host rejects our user name or password.
     pub const NO_LOGIN: Self = Self::new(4, 7, 8);
 
     const fn new(class: u8, subject: u16, detail: u16) -> Self {
         Self { class, subject, detail }
     }
 
-    /// The code for a reply: the one it begins its text with, if that is of the reply's own class
-    /// (RFC 2034 section 4), or else the class alone.
+    /// The status of a reply: the code at the start of its text if it has the class of the reply
+    /// (RFC 2034 section 4), else one made from the class alone.
     #[must_use]
     pub fn of_reply(code: u16, text: &[u8]) -> Self {
         let class = u8::try_from(code / 100).unwrap_or(4);
         Self::parse(text).filter(|status| status.class == class).unwrap_or(Self::new(class, 0, 0))
     }
 
-    /// The code that `text` is.
+    /// Parses a code such as `5.1.10`; `None` if the text does not begin with one.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         Self::parse(text.as_bytes())
     }
 
-    /// The same with another class: what was transient becomes permanent when time has run out.
+    /// The same code with class 5: a transient fault becomes permanent when time has run out.
     #[must_use]
     pub const fn made_permanent(self) -> Self {
         Self { class: 5, ..self }
     }
 
-    /// The same with another class: what a host says for good of a connection is no last word on
-    /// the mail.
+    /// The same code with class 4: a permanent refusal of a connection is not final for the mail.
     #[must_use]
     pub const fn made_transient(self) -> Self {
         Self { class: 4, ..self }
@@ -89,7 +87,7 @@ impl Status {
     }
 }
 
-/// One to three digits (RFC 3463 section 2).
+/// Parses one to three digits (RFC 3463 section 2).
 fn number(digits: &str) -> Option<u16> {
     let plain = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()

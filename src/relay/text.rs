@@ -1,5 +1,5 @@
-//! Message text on its way out: CRLF line ends, dots stuffed, a `Received:` line before it, and
-//! the number of hosts it has passed. Pure, but for the trait that reads it.
+//! Prepares message text for sending: CRLF line ends, dot-stuffing, the `Received:` line, and the
+//! count of `Received:` lines against loops. The text is read through a trait.
 
 use std::future::Future;
 use std::io;
@@ -13,52 +13,53 @@ use memchr::memchr2;
 use crate::store::queue::Client;
 use crate::wire::dot::Stuffer;
 
-/// `Received:` lines in a header; more mean a loop (RFC 5321 section 6.3: at least 100).
+/// A message with more `Received:` lines than this is in a loop (RFC 5321 section 6.3: at least
+/// 100).
 pub const MOST_HOPS: usize = 100;
 
-/// The text of a queued message. It can be read again for the next host.
+/// The text of a queued message. It can be read once for each host that is tried.
 pub trait MessageText: Send + Sync {
-    /// Reads it from its beginning.
+    /// Reads the text from its beginning.
     type Reader: TextReader;
 
-    /// Its length in octets, about: what SIZE says (RFC 1870 section 3).
+    /// The approximate length in octets, as declared with SIZE (RFC 1870 section 3).
     fn octets(&self) -> u64;
 
-    /// Begins to read.
+    /// Starts reading from the beginning.
     fn open(&self) -> impl Future<Output = io::Result<Self::Reader>> + Send;
 }
 
-/// Reads message text, piece by piece.
+/// Reads message text in pieces.
 pub trait TextReader: Send {
-    /// Appends the next piece; says how long it is, 0 at the end.
+    /// Appends the next piece; returns its length, 0 at the end.
     fn read(&mut self, piece: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> + Send;
 }
 
-/// A message that is on its way: what is sent after DATA.
+/// A message being sent: everything that follows DATA.
 #[derive(Debug)]
 pub struct Letter<M> {
-    /// Our trace line, which goes before the text; see [`received`].
+    /// Our trace line, which precedes the text; see [`received`].
     pub received: String,
-    /// The text.
+    /// The message text.
     pub text: M,
-    /// How many octets of it the host at hand has been sent, for whoever watches.
+    /// Octets sent to the current host, for the progress display.
     pub sent: Arc<AtomicU64>,
 }
 
 impl<M: MessageText> Letter<M> {
-    /// A letter of which nothing has been sent.
+    /// A message of which nothing has been sent.
     pub fn new(received: String, text: M) -> Self {
         Self { received, text, sent: Arc::default() }
     }
 
-    /// Its length in octets, about.
+    /// The approximate length in octets, including the trace line.
     pub fn octets(&self) -> u64 {
         self.text.octets().saturating_add(self.received.len() as u64)
     }
 }
 
-/// The trace line that we add (RFC 5321 section 4.4): who brought the message to `domain`, and
-/// when. The same at each attempt, so that a host that gets a message twice can tell.
+/// The trace line we add (RFC 5321 section 4.4): which client gave the message to `domain`, and
+/// when. It is the same at each attempt, so that a host can recognise a message it gets twice.
 #[must_use]
 pub fn received(
     client: Option<&Client>,
@@ -71,10 +72,10 @@ pub fn received(
     format!("Received: from {from} by {domain} (mailconsole) with SMTP id {id}; {date}\r\n")
 }
 
-/// The FROM clause must be there. Queues of old do not say who it was.
+/// The FROM clause is mandatory, but queue files of old versions do not record the client.
 const NOBODY_KNOWS: &str = "unknown";
 
-/// `client.example ([192.0.2.1])`: what the client said, and what is known.
+/// `client.example ([192.0.2.1])`: the name that the client gave and the address it had.
 fn from(client: &Client) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]#".contains(&byte);
     let is_plain = !client.helo.is_empty() && client.helo.bytes().all(plain);
@@ -85,29 +86,30 @@ fn from(client: &Client) -> String {
     }
 }
 
-/// Makes wire octets of message text that passes in pieces.
+/// Converts message text, in pieces, to the octets sent after DATA.
 ///
-/// A lone LF becomes CRLF and a lone CR a blank: no host may see another line end than we do
-/// (SMTP smuggling, CVE-2023-51764).
+/// A bare LF becomes CRLF and a bare CR a blank: a host must see the same line ends as we do (SMTP
+/// smuggling, CVE-2023-51764).
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    /// The piece with proper line ends.
+    /// The current piece with CRLF line ends.
     proper: Vec<u8>,
     stuffer: Stuffer,
-    /// The last octet was a CR; it has not been given out.
+    /// Whether the last octet was a CR. It is held back, because its meaning depends on the next
+    /// octet.
     after_cr: bool,
     octets: u64,
 }
 
 impl Outgoing {
-    /// Appends the piece to `wire`.
+    /// Appends the converted piece to `wire`.
     pub fn push(&mut self, piece: &[u8], wire: &mut Vec<u8>) {
         self.proper.clear();
         self.mend(piece);
         self.give_out(wire);
     }
 
-    /// Ends the text with the lone dot.
+    /// Appends the end of the text and the line with the final dot.
     pub fn finish(&mut self, wire: &mut Vec<u8>) {
         self.proper.clear();
         if self.after_cr {
@@ -117,13 +119,13 @@ impl Outgoing {
         self.stuffer.finish(wire);
     }
 
-    /// What was pushed last, with proper line ends and not stuffed.
+    /// The last piece with CRLF line ends, before dot-stuffing.
     #[must_use]
     pub fn proper(&self) -> &[u8] {
         &self.proper
     }
 
-    /// Octets given out so far, the stuffed dots not counted.
+    /// Octets of converted text so far, not counting stuffed dots.
     #[must_use]
     pub const fn octets(&self) -> u64 {
         self.octets
@@ -153,7 +155,7 @@ impl Outgoing {
         self.proper.extend_from_slice(rest);
     }
 
-    /// Mends the line end that `from` begins with; returns what follows it.
+    /// Converts the line end that `from` begins with; returns the rest.
     fn line_end<'a>(&mut self, from: &'a [u8]) -> &'a [u8] {
         let (mended, rest): (&[u8], _) = match from {
             [b'\r'] => {
@@ -169,11 +171,11 @@ impl Outgoing {
     }
 }
 
-/// Counts the `Received:` lines of a header that passes in pieces.
+/// Counts the `Received:` lines of a header that arrives in pieces.
 #[derive(Debug, Default)]
 pub struct Hops {
     count: usize,
-    /// How the line at hand begins, in lower case.
+    /// The beginning of the current line, in lower case.
     beginning: Vec<u8>,
     place: Place,
 }
@@ -201,13 +203,13 @@ impl Hops {
         }
     }
 
-    /// Whether the whole header has passed.
+    /// Whether the header has ended.
     #[must_use]
     pub fn header_is_over(&self) -> bool {
         self.place == Place::Body
     }
 
-    /// Whether the message has passed more hosts than an honest one does.
+    /// Whether the message has more `Received:` lines than [`MOST_HOPS`].
     #[must_use]
     pub const fn are_too_many(&self) -> bool {
         self.count > MOST_HOPS

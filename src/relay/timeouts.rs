@@ -1,12 +1,12 @@
-//! How long the relay waits for a mail host.
+//! Time limits of the relay's conversations with mail hosts.
 
 use std::time::Duration;
 
-/// The waits of RFC 5321 section 4.5.3.2, each for one whole reply: a host that sends an octet a
-/// second gains nothing.
+/// The timeouts of RFC 5321 section 4.5.3.2. Each covers one whole reply, so that a host cannot
+/// extend it by sending an octet a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For the connection to stand.
+    /// For the TCP connection.
     pub connect: Duration,
     /// For the greeting.
     pub greeting: Duration,
@@ -18,12 +18,12 @@ pub struct Timeouts {
     pub rcpt: Duration,
     /// For the reply to DATA.
     pub data: Duration,
-    /// For the host to take one piece of what we send.
+    /// For the host to accept one piece of what we send.
     pub block: Duration,
-    /// For the reply to the final dot. Long, because giving up too early means a second copy
-    /// (RFC 1047).
+    /// For the reply to the final dot. It is long because giving up too early means that the
+    /// message is sent twice (RFC 1047).
     pub final_dot: Duration,
-    /// For the replies to RSET and QUIT, on which nothing depends any more.
+    /// For the replies to RSET and QUIT, which no longer matter for the mail.
     pub farewell: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The same, none longer than `most`.
+    /// The same timeouts, but none longer than `most`.
     #[must_use]
     pub fn capped(self, most: Duration) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! TLS for the relay's connections: with any certificate where TLS is only better than nothing,
-//! with a proven one where a password follows.
+//! TLS for the relay's connections: with any certificate for opportunistic TLS, with a verified one
+//! where a password follows.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -19,32 +19,37 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// Whether a host must prove its name.
+/// Whether a host's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// Any certificate will do.
+    /// Any certificate is accepted.
     None,
-    /// A certificate that the system trusts, for the host's name.
+    /// The certificate must be trusted by the system and be valid for the host's name.
     Certificate,
 }
 
-/// Agrees on TLS with hosts. Made once; the system's certificates are read when first needed.
+/// Performs TLS handshakes. The configurations, and the system's certificates, are loaded when
+/// first needed.
 #[derive(Debug, Default)]
 pub struct Tls {
-    /// Trusted besides what the system trusts.
+    /// Certificates trusted in addition to the system's.
     trusted: Vec<CertificateDer<'static>>,
     any: OnceLock<Arc<ClientConfig>>,
     proven: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// Trusts these certificates too: a smarthost may have a private authority.
+    /// Also trusts these certificates, such as the one of a smarthost's private authority.
     #[must_use]
     pub fn trusting(certificates: Vec<CertificateDer<'static>>) -> Self {
         Self { trusted: certificates, ..Self::default() }
     }
 
-    /// Shakes hands over `stream` with `host`, which is at `address`. The error is for people.
+    /// Performs the handshake over `stream` with `host`, whose address is `address`.
+    ///
+    /// # Errors
+    ///
+    /// A text for people that says why the handshake failed.
     pub async fn shake_hands<S>(
         &self,
         proof: Proof,
@@ -104,8 +109,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
 
-/// Whoever can read our mail on its way can also take the offer of TLS out of it: to insist on a
-/// certificate would only send more mail in the clear (RFC 7435 section 3).
+/// Accepts any certificate. An attacker who could present a false one could also remove the offer
+/// of STARTTLS, so verifying it here would only send more mail in the clear (RFC 7435 section 3).
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 

@@ -1,4 +1,4 @@
-//! What can go wrong on a connection besides a reply that says no.
+//! Faults of a connection, as opposed to replies that refuse something.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use crate::relay::reply::Malformed;
 use crate::relay::status::Status;
 use crate::relay::verdict::Diagnosis;
 
-/// Why a conversation ended before its end. Never a reason to fail a recipient for good.
+/// Why a conversation ended early. It never fails a recipient for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// The host closed the connection.
     Closed,
-    /// The connection broke, in the system's words.
+    /// The connection broke; the text is the system's error.
     Lost(String),
-    /// The host said nothing, or did not say it to its end, in this time.
+    /// No whole reply came within this time.
     TimedOut(Duration),
-    /// The host took nothing of what we sent in this time.
+    /// The host accepted none of what we sent within this time.
     Stuck(Duration),
-    /// What the host said is no reply.
+    /// The host sent something that is no valid reply.
     Malformed(Malformed),
     /// The host sent data before the TLS handshake (CVE-2011-0411).
     Injected,
-    /// TLS could not be agreed upon.
+    /// The TLS handshake failed; the text says why.
     Handshake(String),
-    /// We were told to stop.
+    /// The relay was stopped or the operator closed the connection.
     Stopped,
-    /// Our own copy of the message cannot be read.
+    /// The message cannot be read from the queue; the text says why.
     Message(String),
 }
 
@@ -37,7 +37,7 @@ impl From<Malformed> for Trouble {
 }
 
 impl Trouble {
-    /// The diagnosis for a conversation with `host` that was waiting for this reply.
+    /// The diagnosis for a conversation with `host` in which the reply to `awaited` was next.
     #[must_use]
     pub fn diagnosis(&self, host: &str, awaited: Awaited) -> Diagnosis {
         let what = self.what(host);

@@ -1,63 +1,63 @@
-//! What became of a recipient in one attempt, and who says so.
+//! The result of a delivery attempt for a recipient, and who determined it.
 
 use crate::relay::reply::Reply;
 use crate::relay::status::Status;
 use crate::wire::display::DisplayText;
 
-/// What became of one recipient.
+/// The result of an attempt for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Its host has taken the message and answers for it from now on.
+    /// The host has accepted the message and is responsible for it from now on.
     Delivered(Diagnosis),
-    /// Not now.
+    /// Not delivered now; it will be tried again.
     Deferred(Diagnosis, Again),
-    /// Never, unless an operator says so.
+    /// Not delivered, and not tried again unless an operator orders it.
     Failed(Diagnosis),
 }
 
-/// How soon a deferred recipient may be tried again.
+/// When and where a deferred recipient may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// In the next transaction with the same host, which took as many recipients as it takes at
-    /// once (RFC 5321 section 4.5.3.1.10).
+    /// In the next transaction with the same host, which has accepted as many recipients as it does
+    /// at once (RFC 5321 section 4.5.3.1.10).
     NextTransaction,
-    /// At once, at the domain's next host: this one has not got the message.
+    /// Now, at the next host of the domain: this one does not have the message.
     NextHost,
-    /// In another run. This host may have got the message, or the fault is ours.
+    /// In a later run: this host may have the message, or the fault is ours.
     NextRun,
-    /// In another run, and there after all others that go that way: at this message a host broke
-    /// the conversation off.
+    /// In a later run and behind all other messages of its way: a host broke off the conversation
+    /// about this one.
     BehindOthers,
 }
 
-/// Why, as people and programs read it.
+/// The reason for a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// For programs.
+    /// The status code, for programs.
     pub status: Status,
-    /// Whose words the reason is.
+    /// Who gave the reason.
     pub source: Source,
-    /// For people: a host's reply or a sentence of our own, one line, escaped.
+    /// The reason for people: a host's reply or our own sentence, in one line, escaped.
     pub reason: DisplayText,
 }
 
-/// Whose words a diagnosis is.
+/// Who gave a diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The reply of this host.
+    /// This host, in its reply.
     Host(DisplayText),
-    /// Our own.
+    /// The relay.
     Relay,
 }
 
 impl Diagnosis {
-    /// Our own finding.
+    /// A diagnosis of our own.
     #[must_use]
     pub fn ours(status: Status, reason: &str) -> Self {
         Self { status, source: Source::Relay, reason: DisplayText::from(reason) }
     }
 
-    /// What `host` replied.
+    /// The diagnosis that `host` gave in a reply.
     #[must_use]
     pub fn of_reply(host: &str, reply: &Reply) -> Self {
         Self {
@@ -69,19 +69,19 @@ impl Diagnosis {
 }
 
 impl Verdict {
-    /// Our own finding that now is not the time.
+    /// A deferral that we decided ourselves.
     #[must_use]
     pub fn deferred(status: Status, again: Again, reason: &str) -> Self {
         Self::Deferred(Diagnosis::ours(status, reason), again)
     }
 
-    /// Our own finding that it never will be.
+    /// A failure for good that we decided ourselves.
     #[must_use]
     pub fn failed(status: Status, reason: &str) -> Self {
         Self::Failed(Diagnosis::ours(status, reason))
     }
 
-    /// Why.
+    /// The reason.
     #[must_use]
     pub const fn diagnosis(&self) -> &Diagnosis {
         match self {

@@ -1,46 +1,48 @@
-//! What a host offers in its reply to EHLO (RFC 5321 section 4.1.1.1), as far as we use it.
+//! The extensions a host offers in its reply to EHLO (RFC 5321 section 4.1.1.1), as far as the
+//! relay uses them.
 
 use crate::relay::reply::Reply;
 
-/// An extension, or an authentication mechanism, that we know how to use.
+/// An extension or authentication mechanism that the relay supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
-    /// RFC 6152, which replaced RFC 1652.
+    /// 8BITMIME (RFC 6152).
     EightBitMime,
-    /// RFC 2920.
+    /// PIPELINING (RFC 2920).
     Pipelining,
-    /// RFC 3207.
+    /// STARTTLS (RFC 3207).
     StartTls,
-    /// RFC 4616.
+    /// AUTH with the mechanism PLAIN (RFC 4616).
     AuthPlain,
-    /// What came before it, and is still the only one at some hosts.
+    /// AUTH with the older mechanism LOGIN, the only one that some hosts offer.
     AuthLogin,
 }
 
-/// What a host offers. A host that was greeted with HELO offers nothing.
+/// The extensions a host offers; none if it was greeted with HELO.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
     offered: Vec<Extension>,
     size: Size,
 }
 
-/// What a host says about sizes (RFC 1870).
+/// What the reply to EHLO says about SIZE (RFC 1870).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Size {
-    /// Nothing.
+    /// SIZE is not offered.
     #[default]
     NotOffered,
-    /// It wants to be told the size, and names no limit.
+    /// SIZE is offered without a limit.
     Unlimited,
-    /// It takes messages of at most so many octets.
+    /// The host accepts messages of at most this many octets.
     AtMost(u64),
 }
 
 impl Extensions {
-    /// Reads the reply; what is not known or not well-formed is not offered.
+    /// Reads a reply to EHLO. Lines that are unknown or malformed are ignored.
     #[must_use]
     pub fn of_reply(reply: &Reply) -> Self {
         let mut extensions = Self::default();
+        // The first line holds the host's domain and greeting (RFC 5321 section 4.1.1.1).
         for line in reply.texts().iter().skip(1) {
             if let Ok(line) = str::from_utf8(line) {
                 extensions.line(&line.to_ascii_uppercase());
@@ -49,20 +51,20 @@ impl Extensions {
         extensions
     }
 
-    /// Whether the host offers it.
+    /// Whether the host offers `extension`.
     #[must_use]
     pub fn offer(&self, extension: Extension) -> bool {
         self.offered.contains(&extension)
     }
 
-    /// What the host says about sizes.
+    /// What the host says about SIZE.
     #[must_use]
     pub const fn size(&self) -> Size {
         self.size
     }
 
     fn line(&mut self, line: &str) {
-        // Old hosts write AUTH=LOGIN.
+        // Some old hosts write AUTH=LOGIN instead of AUTH LOGIN.
         let mut words = line.split([' ', '=']);
         match words.next() {
             Some("8BITMIME") => self.offered.push(Extension::EightBitMime),
@@ -75,7 +77,7 @@ impl Extensions {
     }
 }
 
-/// RFC 1870 section 4: no number, or 0, is no fixed limit.
+/// RFC 1870 section 4: no number, or 0, means that there is no fixed limit.
 fn limit(number: Option<&str>) -> Size {
     match number.and_then(|number| number.parse().ok()) {
         None | Some(0) => Size::Unlimited,

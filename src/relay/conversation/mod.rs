@@ -1,5 +1,5 @@
-//! What the relay says to a mail host and what it makes of the replies, as state machines without
-//! I/O: a reply goes in, the next step comes out. [`opening`] is once per connection,
+//! The SMTP client's side of a conversation with a mail host, as state machines without I/O: the
+//! caller feeds in each reply and carries out the next step. [`opening`] runs once per connection,
 //! [`transaction`] once per message.
 
 pub mod extensions;
@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use crate::relay::timeouts::Timeouts;
 
-/// What a reply answers.
+/// What the next reply is an answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaited {
-    /// The connection itself.
+    /// The connection itself: the reply is the greeting.
     Greeting,
     /// HELO or EHLO.
     Hello,
     /// STARTTLS.
     StartTls,
-    /// AUTH, or a line of its exchange.
+    /// AUTH, or a line of its challenge and response exchange.
     Auth,
     /// MAIL.
     Mail,
@@ -37,7 +37,7 @@ pub enum Awaited {
 }
 
 impl Awaited {
-    /// How long the reply may take.
+    /// The time limit for the reply.
     #[must_use]
     pub const fn time(self, timeouts: &Timeouts) -> Duration {
         match self {
@@ -51,7 +51,7 @@ impl Awaited {
         }
     }
 
-    /// The state of the connection while it is awaited, as screens show it.
+    /// The state of the connection while this reply is awaited, as the console shows it.
     #[must_use]
     pub const fn state(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Awaited {
     }
 }
 
-/// Completes “the host answers …”.
+/// Completes the sentence “unexpected reply to …”.
 impl fmt::Display for Awaited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -87,41 +87,41 @@ impl fmt::Display for Awaited {
     }
 }
 
-/// A command line without its CRLF.
+/// A command line, without its CRLF.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
     line: String,
     shown: Shown,
 }
 
-/// What a transcript may show of a command.
+/// How much of a command the transcript may show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
     All,
-    /// So many octets; what follows is secret.
+    /// The first octets, as many as given; the rest is secret.
     Beginning(usize),
 }
 
 impl Command {
-    /// A command that anybody may read.
+    /// A command that may be shown in full.
     #[must_use]
     pub const fn open(line: String) -> Self {
         Self { line, shown: Shown::All }
     }
 
-    /// A command whose argument is not shown to anybody.
+    /// A command whose argument (a password, for instance) is never shown.
     #[must_use]
     pub fn secret(verb: &str, argument: &str) -> Self {
         Self { line: format!("{verb}{argument}"), shown: Shown::Beginning(verb.len()) }
     }
 
-    /// The line as it is sent.
+    /// The line as it is sent, with any secret.
     #[must_use]
     pub fn line(&self) -> &str {
         &self.line
     }
 
-    /// The line as it is shown.
+    /// The line as transcripts show it, with `******` in place of a secret.
     #[must_use]
     pub fn shown(&self) -> String {
         match self.shown {
@@ -133,7 +133,7 @@ impl Command {
     }
 }
 
-/// Never shows a secret.
+/// Debug output goes to logs, so it hides secrets too.
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown())

@@ -1,4 +1,5 @@
-//! The opening of a connection: greeting, HELO or EHLO, STARTTLS, AUTH. Without I/O.
+//! The opening of a connection: greeting, HELO or EHLO, STARTTLS, AUTH (docs/protocol.md 5.4). Does
+//! no I/O.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,46 +10,46 @@ use crate::relay::reply::{Class, Reply};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
 
-/// How the relay introduces itself.
+/// How the relay introduces itself to a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// Our name.
+    /// The domain sent with HELO or EHLO.
     pub domain: String,
-    /// With which command.
+    /// The command to begin with.
     pub hello: Hello,
-    /// With which protection.
+    /// Whether TLS is used, required or verified, and the login that follows.
     pub protection: Protection,
 }
 
-/// The command that opens the conversation.
+/// The command that follows the greeting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hello {
-    /// HELO: nothing but RFC 821.
+    /// HELO (RFC 821): no extensions.
     #[default]
     Helo,
-    /// EHLO, and HELO if the host does not know it.
+    /// EHLO, then HELO if the host rejects EHLO.
     Ehlo,
 }
 
-/// What protects the connection.
+/// How a connection is protected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Protection {
-    /// Nothing.
+    /// No TLS.
     None,
-    /// TLS if the host offers it, with any certificate (RFC 7435): better than nothing.
+    /// STARTTLS if the host offers it, with any certificate (RFC 7435).
     #[default]
     Opportunistic,
-    /// TLS by STARTTLS, with any certificate.
+    /// STARTTLS or no mail, with any certificate.
     Required,
-    /// TLS by STARTTLS, with a certificate that proves the host's name, and then our login.
+    /// STARTTLS with a certificate verified for the host's name, followed by our login.
     Verified(Login),
-    /// TLS before anything is said (RFC 8314 section 3.3): with any certificate, or with one that
-    /// proves the host's name, and then our login.
+    /// Implicit TLS (RFC 8314 section 3.3). Without a login any certificate is accepted; with one
+    /// it must be verified for the host's name.
     FromTheStart(Option<Login>),
 }
 
 impl Protection {
-    /// Who we are to the host, which is told to nobody but the host itself.
+    /// The login, which is only sent over TLS with a verified certificate.
     const fn login(&self) -> Option<&Login> {
         match self {
             Self::Verified(login) | Self::FromTheStart(Some(login)) => Some(login),
@@ -57,16 +58,16 @@ impl Protection {
     }
 }
 
-/// A user of a smarthost.
+/// The user name and password for a smarthost.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The name.
+    /// The user name.
     pub user: String,
-    /// The password.
+    /// The password, in the clear.
     pub password: String,
 }
 
-/// Never shows the password.
+/// Debug output goes to logs, so it hides the password.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Login({}, ******)", self.user)
@@ -76,17 +77,17 @@ impl std::fmt::Debug for Login {
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this and feed the reply back.
+    /// Send this command and feed its reply back.
     Send(Command),
-    /// Shake hands for TLS, then send what [`Opening::secured`] says.
+    /// Perform the TLS handshake, then send the command that [`Opening::secured`] returns.
     Handshake,
-    /// Transactions may begin.
+    /// The opening is complete: transactions may begin.
     Ready(Extensions),
-    /// This host takes no mail from us now; for all recipients the verdict is the same.
+    /// The host accepts no mail from us now. The verdict holds for all recipients.
     Refused(Verdict),
 }
 
-/// The opening, as far as it has come.
+/// The state of an opening.
 #[derive(Debug)]
 pub struct Opening<'a> {
     host: &'a str,
@@ -103,31 +104,31 @@ enum Stage {
     Auth(Exchange, Extensions),
 }
 
-/// Who can read what is said.
+/// Whether the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Channel {
     Clear,
     Tls,
 }
 
-/// How far a login is.
+/// The progress of an AUTH exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exchange {
-    /// The next reply decides.
+    /// All has been sent; the next reply says whether the login succeeded.
     Complete,
-    /// AUTH LOGIN asks for the user, then for the password.
+    /// AUTH LOGIN asks for the user name, then for the password.
     User,
     Password,
 }
 
 impl<'a> Opening<'a> {
-    /// Waits for the greeting of `host`.
+    /// An opening that waits for the greeting of `host`.
     #[must_use]
     pub const fn new(host: &'a str, introduction: &'a Introduction) -> Self {
         Self { host, introduction, stage: Stage::Greeting }
     }
 
-    /// What the next reply answers.
+    /// What the next reply is an answer to.
     #[must_use]
     pub const fn awaited(&self) -> Awaited {
         match self.stage {
@@ -138,7 +139,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Takes the reply.
+    /// Takes the next reply and returns the next step.
     pub fn reply(&mut self, reply: &Reply) -> Step {
         if reply.code() == 421 {
             return self.refused(reply);
@@ -154,7 +155,8 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// TLS stands: all that was said before is forgotten (RFC 3207 section 4.2).
+    /// To be called after the TLS handshake. Returns the EHLO that begins again, because everything
+    /// said before the handshake must be discarded (RFC 3207 section 4.2).
     pub fn secured(&mut self) -> Command {
         self.ehlo(Channel::Tls)
     }
@@ -168,7 +170,7 @@ impl<'a> Opening<'a> {
             Protection::FromTheStart(_) => Channel::Tls,
             _ => Channel::Clear,
         };
-        // STARTTLS and AUTH need EHLO.
+        // STARTTLS and AUTH are extensions, so they need EHLO.
         let needs_ehlo = *protection == Protection::Required || protection.login().is_some();
         match hello {
             Hello::Helo if !needs_ehlo => Step::Send(self.helo(channel)),
@@ -232,6 +234,8 @@ impl<'a> Opening<'a> {
             (_, Protection::Verified(_) | Protection::Required) => {
                 self.deferred(reply, Status::NO_TLS)
             }
+            // Opportunistic TLS: the host refuses STARTTLS although it offers it; the mail goes in
+            // the clear.
             _ => Step::Ready(extensions),
         }
     }
@@ -257,15 +261,16 @@ impl<'a> Opening<'a> {
             (Exchange::Complete, Class::Completion) => return Step::Ready(extensions),
             (Exchange::User, Class::Intermediate) => (&login.user, Exchange::Password),
             (Exchange::Password, Class::Intermediate) => (&login.password, Exchange::Complete),
-            // A wrong password is for the operator to put right; no mail is lost for it.
+            // The operator can correct a wrong password, so the mail is deferred, not lost.
             _ => return self.deferred(reply, Status::NO_LOGIN),
         };
         self.stage = Stage::Auth(next, extensions);
         Step::Send(Command::secret("", &encoded(answer)))
     }
 
-    /// Before MAIL a host speaks of the connection and of us, never of the mail, so that not even
-    /// a 554 or 521 fails any: hosts say so to one connection too many, and while they are set up.
+    /// Before MAIL a host refuses the connection or the client, never the mail, so that even a 554
+    /// or 521 only defers: hosts send these to a client with too many connections and while they
+    /// are being set up.
     fn refused(&self, reply: &Reply) -> Step {
         match reply.class() {
             Class::Permanent | Class::Transient => {

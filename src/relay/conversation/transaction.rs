@@ -1,5 +1,5 @@
-//! One message to one host: MAIL, RCPT, DATA and the text (RFC 5321 section 3.3), with a verdict
-//! for each recipient. Without I/O; the text itself passes it by.
+//! One message to one host: MAIL, RCPT, DATA and the text (RFC 5321 section 3.3), ending in one
+//! verdict for each recipient. Does no I/O; the caller sends the text itself.
 
 use std::fmt::Write;
 use std::mem;
@@ -13,34 +13,34 @@ use crate::relay::status::Status;
 use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
 
-/// Octets of commands that are sent before their replies are read. Both sides' buffers hold as
-/// much, so that neither waits for the other to read (RFC 2920 section 3.1).
+/// The most octets of commands sent before their replies are read. The socket buffers of both sides
+/// hold this much, so neither side can block on the other (RFC 2920 section 3.1).
 const PIPELINED: usize = 4_096;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send these in one go, and feed the first reply back.
+    /// Send these in one write, then feed the first reply back.
     Send(Vec<Command>),
-    /// Feed the next reply back; it is to a command that has been sent.
+    /// Feed back the next reply; its command has already been sent.
     Wait,
-    /// Send the text; call [`Transaction::dot`] before its end; feed the reply back.
+    /// Send the text, call [`Transaction::dot`] before its end, and feed the reply back.
     SendText,
-    /// It is over.
+    /// The transaction is over.
     Done(Outcome),
 }
 
-/// How a transaction ended.
+/// The result of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// One verdict for each recipient, in the envelope's order.
     pub verdicts: Vec<Verdict>,
-    /// What of the connection.
+    /// Whether the connection can be used further.
     pub connection: After,
 }
 
 impl Outcome {
-    /// Recipients whose message the host has taken.
+    /// The number of recipients for whom the host has accepted the message.
     #[must_use]
     pub fn delivered(&self) -> usize {
         let verdicts = self.verdicts.iter();
@@ -48,42 +48,42 @@ impl Outcome {
     }
 }
 
-/// What a connection is good for after a transaction.
+/// What a connection can be used for after a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// Another transaction, or QUIT.
     Usable,
-    /// Nothing: the host has broken it off, or has sent an unexpected reply.
+    /// Nothing: the host broke it off or sent an unexpected reply.
     Ended,
-    /// Nothing, and that is our own doing.
+    /// Nothing, for a reason on our side: the relay was stopped or cannot read the message.
     Abandoned,
 }
 
-/// A transaction, as far as it has come.
+/// The state of a transaction.
 #[derive(Debug)]
 pub struct Transaction<'a> {
     host: &'a str,
     envelope: &'a Envelope,
     stage: Stage,
-    /// For each recipient: nothing while it is accepted or not yet named.
+    /// For each recipient, `None` while it is accepted or not yet named.
     verdicts: Vec<Option<Verdict>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// MAIL, and then a RCPT for each recipient.
+    /// MAIL, then a RCPT for each recipient.
     Naming {
-        /// How many of these commands have been sent.
+        /// The number of these commands sent so far.
         sent: usize,
-        /// How many have been answered.
+        /// The number of these commands answered so far.
         answered: usize,
-        /// May they be sent in one go?
+        /// Whether commands wait for the reply to the one before.
         pace: Pace,
     },
     Data,
-    /// The text is on its way, its end is not.
+    /// The text is being sent, without its final dot so far.
     Text,
-    /// The end of the text may have reached the host.
+    /// The final dot may have reached the host.
     Dot,
     Reset,
 }
@@ -95,7 +95,7 @@ enum Pace {
 }
 
 impl<'a> Transaction<'a> {
-    /// Begins to send `host` a message of about `octets` octets.
+    /// Begins a transaction with `host` for a message of about `octets` octets.
     #[must_use]
     pub fn begin(
         host: &'a str,
@@ -115,7 +115,7 @@ impl<'a> Transaction<'a> {
         (transaction, step)
     }
 
-    /// What the next reply answers.
+    /// What the next reply is an answer to.
     #[must_use]
     pub const fn awaited(&self) -> Awaited {
         match self.stage {
@@ -127,7 +127,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Takes the next reply.
+    /// Takes the next reply and returns the next step.
     pub fn reply(&mut self, reply: &Reply) -> Step {
         if reply.code() == 421 {
             return Step::Done(self.closing(reply));
@@ -141,12 +141,13 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// From here on the host may have the whole message.
+    /// To be called just before the final dot is sent: from then on the host may have the whole
+    /// message.
     pub fn dot(&mut self) {
         self.stage = Stage::Dot;
     }
 
-    /// The connection is of no more use.
+    /// Ends the transaction because of a fault in the connection or on our side.
     pub fn broken(&mut self, trouble: &Trouble) -> Outcome {
         let mut diagnosis = trouble.diagnosis(self.host, self.awaited());
         if let Stage::Dot = self.stage {
@@ -161,7 +162,8 @@ impl<'a> Transaction<'a> {
         self.outcome(after)
     }
 
-    /// The host took no more of the text; it gave this reply, if any, before the text's end.
+    /// Ends the transaction because the host stopped accepting the text. `reply` is what it sent
+    /// before the end of the text, if anything.
     pub fn interrupted(&mut self, reply: Option<&Reply>, trouble: &Trouble) -> Outcome {
         if let Some(reply) = reply
             && let Class::Transient | Class::Permanent = reply.class()
@@ -185,7 +187,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Sends `first` and as many recipients as may follow it.
+    /// Sends `first` and, with PIPELINING, as many RCPTs as fit behind it.
     fn name_more(&mut self, first: Command) -> Step {
         let Stage::Naming { sent, pace, .. } = &mut self.stage else {
             return Step::Send(vec![first]);
@@ -222,14 +224,16 @@ impl<'a> Transaction<'a> {
             Class::Intermediate => return self.unexpected(reply),
             Class::Transient | Class::Permanent => Some(self.refused_recipient(recipient, reply)),
         };
-        // Where MAIL was refused, the refusal of the recipients says nothing new.
+        // If MAIL was refused, the recipients have that verdict already, and the refusal of each
+        // RCPT adds nothing.
         if let Some(unsettled @ None) = self.verdicts.get_mut(recipient) {
             *unsettled = verdict;
         }
         self.go_on()
     }
 
-    /// RFC 5321 section 4.5.3.1.10: 452, and the 552 of old, may mean “too many at once”.
+    /// RFC 5321 section 4.5.3.1.10: 452, or 552 from older hosts, may mean “too many recipients”.
+    /// That is assumed only if the host accepted a recipient before this one.
     fn refused_recipient(&self, recipient: usize, reply: &Reply) -> Verdict {
         let mut before = self.verdicts.iter().take(recipient);
         let others_were_taken = before.any(Option::is_none);
@@ -242,7 +246,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// What follows the answer to MAIL or to a RCPT.
+    /// The step after a reply to MAIL or RCPT.
     fn go_on(&mut self) -> Step {
         let Stage::Naming { sent, answered, .. } = &mut self.stage else {
             return Step::Wait;
@@ -263,8 +267,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// DATA is never sent ahead of the replies to RCPT: a host that took no recipient and says
-    /// 354 all the same would have to be sent a text (RFC 2920 section 3.1).
+    /// DATA is never pipelined behind RCPT: if a host rejects every recipient and still replies
+    /// 354, we would have to send it a text (RFC 2920 section 3.1).
     fn data(&mut self) -> Step {
         self.stage = Stage::Data;
         Step::Send(vec![Command::open("DATA".to_owned())])
@@ -284,6 +288,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    // The host may still be in the transaction that MAIL began, so RSET comes before the next MAIL
+    // (RFC 5321 section 4.1.1.5).
     fn reset(&mut self) -> Step {
         self.stage = Stage::Reset;
         Step::Send(vec![Command::open("RSET".to_owned())])
@@ -307,7 +313,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// 421: the host is about to close the connection (RFC 5321 section 3.8).
+    /// Reply 421: the host is about to close the connection (RFC 5321 section 3.8).
     fn closing(&mut self, reply: &Reply) -> Outcome {
         self.settle(&self.refusal(reply));
         self.outcome(After::Ended)
@@ -325,7 +331,8 @@ impl<'a> Transaction<'a> {
         Step::Done(self.outcome(After::Ended))
     }
 
-    /// No second host is given a message that this one may have taken.
+    /// After the final dot the host may have accepted the message, so it is not offered to another
+    /// host in this run.
     const fn again(&self) -> Again {
         match self.stage {
             Stage::Dot => Again::NextRun,
@@ -333,14 +340,14 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The same verdict for all recipients that have none.
+    /// Gives `verdict` to all recipients that have none.
     fn settle(&mut self, verdict: &Verdict) {
         for unsettled in self.verdicts.iter_mut().filter(|verdict| verdict.is_none()) {
             *unsettled = Some(verdict.clone());
         }
     }
 
-    /// Called when all are settled.
+    /// The result; called when every recipient has a verdict.
     fn outcome(&mut self, connection: After) -> Outcome {
         Outcome {
             verdicts: mem::take(&mut self.verdicts).into_iter().flatten().collect(),
@@ -354,7 +361,8 @@ fn mail(reverse_path: &ReversePath, extensions: &Extensions, octets: u64) -> Com
     if extensions.size() != Size::NotOffered {
         let _ = write!(line, " SIZE={octets}");
     }
-    // It says that the text may have such octets, not that it has; to find out would cost a pass.
+    // BODY=8BITMIME says that the text may have 8-bit octets, not that it has any; finding out
+    // would need another pass over the text.
     if extensions.offer(Extension::EightBitMime) {
         line.push_str(" BODY=8BITMIME");
     }
