@@ -1,23 +1,23 @@
-//! Who may log in. Every server that asks for a user and a password asks here.
+//! Checks user names and passwords, for every server that asks for them.
 
 use std::sync::Arc;
 
 use crate::store::directory::{Directory, User};
 
-/// The users of a directory: each of its mailboxes is one. All have the same password.
+/// The users of a directory: one for each mailbox, all with the same password.
 #[derive(Debug, Clone)]
 pub struct Accounts {
-    /// Where the mailboxes are.
+    /// The directory with the mailboxes.
     pub directory: Directory,
-    /// The domain at which the mailboxes are; users may log in by their whole address.
+    /// The domain of the mailboxes; users may log in with their full address.
     pub domain: Arc<str>,
     /// The password of every user.
     pub password: Arc<str>,
 }
 
 impl Accounts {
-    /// The user who logs in as `name`, if there is one and the password is right. The user is
-    /// looked up in any case, so that both refusals take as long.
+    /// The user named `name`, or `None` if there is no such user or the password is wrong. The user
+    /// is looked up in both cases, so that the time of the answer does not show which it was.
     #[must_use]
     pub fn log_in(&self, name: &str, password: &[u8]) -> Option<User> {
         let user = self.directory.mailbox_of(name, &self.domain);

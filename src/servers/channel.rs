@@ -1,5 +1,6 @@
-//! The transmission channel of one connection: waiting for input, replies gathered and sent,
-//! the orderly end. Knows limits and watchers; knows no protocol.
+//! The transmission channel of one connection: waits for input, collects and sends replies, and
+//! closes in an orderly way. Applies the limits and reports to the observers; independent of the
+//! protocol.
 
 use std::future::Future;
 use std::io;
@@ -23,27 +24,27 @@ use crate::wire::line::LineBuffer;
 /// Why a conversation has ended.
 #[derive(Debug)]
 pub enum End {
-    /// The session has said its last word.
+    /// The session has sent its last reply, for example to QUIT.
     Said,
-    /// The peer has closed its side.
+    /// The peer has closed its sending side.
     Hangup,
-    /// The peer has been silent for too long.
+    /// The peer was silent for longer than the idle limit.
     Idle,
-    /// The servers end.
+    /// The server is shutting down.
     Shutdown,
-    /// The operator closes this connection.
+    /// The operator closed this connection.
     Operator,
-    /// The peer takes nothing of what is sent to it.
+    /// The peer did not read what was sent to it within the limit.
     Stalled,
-    /// The connection is broken.
+    /// The connection broke.
     Lost(io::Error),
-    /// What was being sent cannot be finished, for this reason of our own; the peer must not
-    /// take it for whole.
+    /// A reply cannot be completed, for this reason on our side. The connection must be cut, so
+    /// that the peer does not take the reply for complete.
     Torn(String),
 }
 
 impl End {
-    /// What the session is to say about it, if the peer is still there to hear it.
+    /// The kind of farewell to send, if the peer can still receive one.
     #[must_use]
     pub const fn farewell(&self) -> Option<Farewell> {
         match self {
@@ -54,49 +55,49 @@ impl End {
         }
     }
 
-    /// Whether it is we who end it, in good order, so that the peer is owed our last word.
+    /// Whether we end the connection in good order, so that the peer must still get our last reply.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         matches!(self, Self::Said) || self.farewell().is_some()
     }
 }
 
-/// What a connection takes up of what there is for all of them.
+/// The share of the process's limits that a connection occupies. Dropping it gives it back.
 #[derive(Debug, Default)]
 pub struct Place {
-    /// One of the connections, or refusals, that there may be.
+    /// A permit for one connection, or for one refusal.
     pub connection: Option<OwnedSemaphorePermit>,
-    /// One of the descriptors that connections may have.
+    /// A permit for one file descriptor.
     pub descriptor: Option<OwnedSemaphorePermit>,
 }
 
-/// What passes the gate.
+/// The kind of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Whole lines: a reply, or one of the lines that follow it.
+    /// Complete lines: a reply, or lines that follow it.
     Lines,
-    /// A piece of message text, which the transcript shows in its own way.
+    /// A piece of message text, which the transcript shows in its own form.
     Text,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Channel {
-    // First, so that it is dropped first: the descriptor is free for the next connection only
-    // after this one has been said to be closed.
+    // First, so that it is dropped first: the connection is reported as closed before its
+    // descriptor can be used by the next connection.
     presence: Presence,
     stream: Stream,
-    /// Given back when the connection is gone.
+    /// Returned to the limits when the connection is closed.
     _place: Place,
-    /// What has been said and not yet sent.
+    /// Output that has not been sent yet.
     replies: Vec<u8>,
     ending: CancellationToken,
-    /// When the last word must be out, once the servers end.
+    /// The time by which all output must be sent during a shutdown.
     deadline: Option<Instant>,
 }
 
 impl Channel {
-    /// A channel over `stream`; `ending` is cancelled when the servers shut down.
+    /// A channel over `stream`; `ending` is cancelled when the server shuts down.
     #[must_use]
     pub const fn new(
         stream: Stream,
@@ -107,19 +108,21 @@ impl Channel {
         Self { presence, stream, _place: place, replies: Vec::new(), ending, deadline: None }
     }
 
-    /// Who watches this connection.
+    /// The connection's entry in the transcript and in the registry.
     #[must_use]
     pub const fn presence(&self) -> &Presence {
         &self.presence
     }
 
-    /// Waits for input and appends it to `input`; returns how many octets came.
+    /// Waits for input and appends it to `input`; returns the number of octets.
     ///
-    /// A shutdown is heard here, while the peer does not take what is sent, and while something
-    /// is looked up: what changes the disk is finished and answered first.
+    /// A shutdown is noticed here, while the peer does not read, and during lookups. An effect that
+    /// changes the disk is completed and answered first.
     pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
+        // An idle connection keeps no input buffer.
         release(input);
         tokio::select! {
+            // A shutdown comes before input that is there already: a busy client must not delay it.
             biased;
             () = self.ending.cancelled() => Err(End::Shutdown),
             () = self.presence.close_requested() => Err(End::Operator),
@@ -134,13 +137,13 @@ impl Channel {
         }
     }
 
-    /// Says a reply. It is sent before the next wait for input, with all others said by then, so
-    /// that the replies to pipelined commands leave in one packet.
+    /// Adds a reply to the output. It is sent before the next wait for input, with all others added
+    /// by then, so that the replies to pipelined commands leave in one packet.
     pub async fn say(&mut self, reply: &Reply) -> Result<(), End> {
         self.say_line(|line| line.extend_from_slice(reply.bytes())).await
     }
 
-    /// Says the line that `write` appends: one of the many of a listing, or a whole reply.
+    /// Adds the line that `write` appends: a line of a listing, or a whole reply.
     pub async fn say_line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let from = self.replies.len();
         write(&mut self.replies);
@@ -148,17 +151,16 @@ impl Channel {
         self.pass(from, Part::Lines).await
     }
 
-    /// Says the piece of message text that `write` appends, dot-stuffed.
+    /// Adds the piece of message text that `write` appends, already dot-stuffed.
     pub async fn say_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let from = self.replies.len();
         write(&mut self.replies);
         self.pass(from, Part::Text).await
     }
 
-    /// The gate. Everything that the server says passes it, from `from` on in what waits to be
-    /// sent, in order and before any of it is sent: whatever is to delay, change or break what a
-    /// server says does so here, for all protocols. Tells the observers of lines, and waits for
-    /// the peer to take some if much waits for it.
+    /// All output goes through this method, in order and before any of it is sent; `from` is where
+    /// the new part begins. Delays or faults in the output of all protocols belong here. Reports
+    /// lines to the observers, and sends if much output is waiting.
     async fn pass(&mut self, from: usize, part: Part) -> Result<(), End> {
         if part == Part::Lines && self.presence.is_observed() {
             for line in lines(self.replies.get(from..).unwrap_or_default()) {
@@ -168,12 +170,12 @@ impl Channel {
         if self.replies.len() < REPLIES_OCTETS {
             return Ok(());
         }
-        // Boxed, because every idle connection would keep room for it at each place where a reply
-        // is said.
+        // Boxed, because otherwise the future of every idle connection would reserve room for it at
+        // each place where a reply is added.
         Box::pin(self.flush()).await
     }
 
-    /// Sends all that has been said.
+    /// Sends all output.
     pub async fn flush(&mut self) -> Result<(), End> {
         let mut sent = 0;
         while sent < self.replies.len() {
@@ -182,6 +184,7 @@ impl Channel {
             sent += octets;
         }
         self.replies.clear();
+        // A long listing must not leave its buffer to a connection that then falls idle.
         if self.replies.capacity() > REPLIES_KEPT {
             self.replies = Vec::new();
         }
@@ -197,13 +200,13 @@ impl Channel {
                 Ok(octets) => Ok(octets),
                 Err(error) => Err(End::Lost(error)),
             },
-            // What is half sent cannot be followed by a farewell.
+            // Part of a reply has been sent, so no farewell can follow.
             () = self.presence.close_requested() => Err(End::Torn("by the operator".into())),
             () = patience(&self.ending, &mut self.deadline) => Err(End::Stalled),
         }
     }
 
-    /// Waits for what is only looked up, and may be given up when the servers end.
+    /// Waits for a lookup, which a shutdown may abandon because it changes nothing.
     pub async fn unless_ending<F: Future>(&mut self, lookup: F) -> Result<F::Output, End> {
         tokio::select! {
             () = self.ending.cancelled() => Err(End::Shutdown),
@@ -211,7 +214,7 @@ impl Channel {
         }
     }
 
-    /// Sends what has been said, and says nothing for a while. It costs a timer, and no thread.
+    /// Sends all output, then waits for `time`. This takes a timer and blocks no thread.
     pub async fn pause(&mut self, time: Duration) -> Result<(), End> {
         self.flush().await?;
         tokio::select! {
@@ -221,19 +224,21 @@ impl Channel {
         }
     }
 
-    /// Sends the last word, then waits a moment for the peer to close its side.
+    /// Sends the rest of the output, then waits briefly for the peer to close its side.
     pub async fn part(&mut self) {
         if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
             return;
         }
         tokio::select! {
+            // Unread input would make the kernel reset the connection, and the peer might lose our
+            // last reply.
             () = self.stream.drain(READ_OCTETS) => {}
             () = linger(&self.ending) => {}
         }
     }
 }
 
-/// The lines of what has been said, without their CRLF.
+/// The lines of the output, without their CRLF.
 fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = memmem::find_iter(said, b"\r\n");
     let mut from = 0;
@@ -244,7 +249,7 @@ fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Ends when the peer has had its time to take something.
+/// Completes when the peer has had its time to read something.
 async fn patience(ending: &CancellationToken, deadline: &mut Option<Instant>) {
     if deadline.is_none() {
         tokio::select! {
@@ -256,7 +261,7 @@ async fn patience(ending: &CancellationToken, deadline: &mut Option<Instant>) {
     sleep_until(deadline).await;
 }
 
-/// Ends when the peer has had its time to close its side.
+/// Completes when the peer has had its time to close its side.
 async fn linger(ending: &CancellationToken) {
     tokio::select! {
         () = sleep(LINGER) => {}

@@ -1,4 +1,5 @@
-//! The echo protocol: `ECHO <text>` is answered with the text. Knows neither sockets nor time.
+//! The echo protocol (docs/protocol.md 2): `ECHO <text>` is answered with the text. The session
+//! does no I/O.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -19,14 +20,14 @@ const IDLE: Reply = Reply::fixed("-ERR Idle for too long");
 const BUSY: Reply = Reply::fixed("-ERR Too many connections, try again later");
 const OPERATOR: Reply = Reply::fixed("-ERR Closed by the operator");
 
-/// One echo conversation. It has no states.
+/// One echo session. It has no states.
 #[derive(Debug)]
 pub struct EchoSession {
     author: Arc<str>,
 }
 
 impl EchoSession {
-    /// A conversation with the server of `author`.
+    /// A session whose greeting names `author`.
     #[must_use]
     pub const fn new(author: Arc<str>) -> Self {
         Self { author }
@@ -80,8 +81,8 @@ impl Session for EchoSession {
     }
 }
 
-/// The reply to what stands behind the keyword, its first blank included; the blank stands in the
-/// reply even where there is no text.
+/// The reply to the text behind the keyword, given with the blank before it. The reply has a blank
+/// after `+OK` even if the text is empty.
 fn echo(text: &[u8]) -> Reply {
     const OK: &[u8] = b"+OK ";
     let mut reply = Vec::with_capacity(OK.len() + text.len());
@@ -90,7 +91,7 @@ fn echo(text: &[u8]) -> Reply {
     reply.into()
 }
 
-/// Performs nothing: an echo session wants nothing done.
+/// Does nothing: an echo session has no effects.
 #[derive(Debug)]
 pub struct EchoService;
 

@@ -1,5 +1,5 @@
-//! Sockets that listen, and the connections that come of them: how many at once, and what
-//! happens when the machine is short of something. Knows no protocol.
+//! Listening sockets and accepting connections: the limit of simultaneous connections, and what
+//! happens when the machine runs out of a resource. Independent of the protocol.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,48 +26,53 @@ use crate::watch::event::{self, ConnectionName};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 
-/// A protocol that can be served.
+/// A protocol that a [`Listener`] can serve.
 pub trait Server: Send + Sync + 'static {
-    /// Its rules.
+    /// The state machine of one connection.
     type Session: Session + 'static;
-    /// What carries out its effects.
+    /// Carries out the effects of a session.
     type Service: Service<
             Effect = <Self::Session as Session>::Effect,
             Outcome = <Self::Session as Session>::Outcome,
         > + 'static;
-    /// Its name.
+    /// The name of the protocol.
     const PROTOCOL: event::Service;
 
-    /// Begins a conversation with `peer`.
+    /// Creates a session for a connection from `peer`.
     fn open(&self, peer: SocketAddr) -> (Self::Session, Self::Service);
 }
 
-/// Where to listen.
+/// The addresses to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addresses {
-    /// 127.0.0.1 and, where the machine has it, `::1`: clients resolve `localhost` to either.
+    /// 127.0.0.1 and, if the machine has it, `::1`: clients resolve `localhost` to either.
     Loopback,
-    /// Exactly these.
+    /// Exactly these addresses.
     Only(Vec<IpAddr>),
 }
 
-/// An address cannot be listened on.
+/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("{address}: {source}")]
 pub struct BindError {
-    /// Which address.
+    /// The address and port.
     pub address: SocketAddr,
-    /// Why not.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
 
-/// Listens on `port` of all the addresses. Port 0 lets the system choose one that is free on all
-/// of them.
+/// Listens on `port` of all the addresses. With port 0 the system chooses one port that is free on
+/// all of them.
+///
+/// # Errors
+///
+/// The first address that cannot be listened on; then none is.
 pub fn bind(addresses: &Addresses, port: u16) -> Result<Vec<TcpListener>, BindError> {
     let mut outcome = bind_all(addresses, port);
     for _ in 1..PORT_CHOICES {
         match &outcome {
+            // The system chose a port that is free on the first address only: it chooses again.
             Err(error) if port == 0 && error.source.kind() == io::ErrorKind::AddrInUse => {
                 outcome = bind_all(addresses, port);
             }
@@ -97,7 +102,7 @@ fn bind_loopback(port: u16) -> Result<Vec<TcpListener>, BindError> {
     match bind_one((Ipv6Addr::LOCALHOST, port).into()) {
         Ok(ipv6) => Ok(vec![ipv4, ipv6]),
         Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
-        // A machine without IPv6.
+        // This machine has no IPv6.
         Err(_) => Ok(vec![ipv4]),
     }
 }
@@ -112,9 +117,11 @@ fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Without it, connections of a process that has just ended would keep the port taken.
+    // SO_REUSEADDR: otherwise connections of a process that has just ended would keep the port in
+    // use.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
+        // IPv4 has a listener of its own, whose bind a dual-stack socket would make fail.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -123,26 +130,26 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A time of service, of the whole process or of one server: what ends it, and what must be gone
-/// by then.
+/// The lifetime of the whole process's service or of one server: a token that ends it, and the
+/// tasks that must have ended by then.
 #[derive(Debug, Clone, Default)]
 pub struct Term {
-    /// Cancelled when it is to end.
+    /// Cancelled to end the term.
     pub ending: CancellationToken,
-    /// Every task that belongs to it; who ends it waits for them.
+    /// All tasks of the term; [`end`](Self::end) waits for them.
     pub tasks: TaskTracker,
 }
 
 impl Term {
-    /// A term that ends when this one does, unless it is ended before. Nobody but its own
-    /// [`end`](Self::end) waits for its tasks.
+    /// A term that ends with this one, or earlier by itself. Only its own [`end`](Self::end) waits
+    /// for its tasks.
     #[must_use]
     pub fn within(&self) -> Self {
         Self { ending: self.ending.child_token(), tasks: TaskTracker::new() }
     }
 
-    /// Ends it: no new connections, a farewell to those that are open. Returns when the last task
-    /// is gone.
+    /// Ends the term: no new connections, and a farewell to the open ones. Returns when the last
+    /// task has ended.
     pub async fn end(&self) {
         self.ending.cancel();
         self.tasks.close();
@@ -150,22 +157,23 @@ impl Term {
     }
 }
 
-/// What all connections of a process share, whichever server they are with.
+/// What all connections of a process share, whatever server they belong to.
 #[derive(Debug)]
 pub struct Shared {
-    /// Where events go.
+    /// Receives the transcript.
     pub transcript: Observers,
-    /// Where connections are listed, if anybody looks.
+    /// Lists the open connections for the console; `None` without a console.
     pub registry: Option<Arc<Registry>>,
-    /// What may change meanwhile.
+    /// Settings that may change at run time.
     pub settings: Arc<Settings>,
-    /// Counts the connections of the process, those of the relay too.
+    /// The next connection id, shared with the relay.
     pub ids: Arc<AtomicU64>,
     room: Room,
 }
 
 impl Shared {
-    /// Room for `connections` at once, in a process that may open `descriptors` descriptors.
+    /// Allows `connections` simultaneous connections in a process with a limit of `descriptors`
+    /// file descriptors.
     #[must_use]
     pub fn new(
         transcript: Observers,
@@ -184,19 +192,20 @@ impl Shared {
     }
 }
 
-/// How many connections there may be.
+/// The limits of simultaneous connections.
 #[derive(Debug)]
 struct Room {
-    /// Accepting waits for one of these, so that files can still be opened for those who are in.
+    /// Accepting waits for one of these, so that open connections can still open files.
     descriptors: Arc<Semaphore>,
-    /// Who gets none of these is told to come again later.
+    /// A connection that gets none of these is refused.
     connections: Arc<Semaphore>,
-    /// Who gets none of these either is not even lingered for.
+    /// A refused connection that gets none of these is closed without lingering.
     refusals: Arc<Semaphore>,
 }
 
 impl Room {
     fn new(connections: usize, descriptors: usize) -> Self {
+        // With few descriptors in all, the reserve is at most half of them.
         let for_connections = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2);
         let semaphore =
             |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
@@ -211,13 +220,13 @@ impl Room {
 /// One protocol on one listening socket.
 #[derive(Debug)]
 pub struct Listener<S> {
-    /// The socket.
+    /// The listening socket.
     pub socket: tokio::net::TcpListener,
-    /// The protocol.
+    /// The server that handles connections.
     pub server: Arc<S>,
-    /// What it shares with all others.
+    /// What all listeners of the process share.
     pub shared: Arc<Shared>,
-    /// How long it listens; its connections' tasks are tasks of this term.
+    /// Ends the listener; the tasks of its connections belong to this term.
     pub term: Term,
 }
 
@@ -242,6 +251,7 @@ impl<S: Server> Listener<S> {
                 }
                 Err(error) if concerns_one_peer(&error) => {}
                 Err(error) => {
+                    // One warning for each shortage, not one every 100 ms.
                     if !mem::replace(&mut is_short, true) {
                         tracing::warn!("cannot accept connections for now: {error}");
                     }
@@ -252,7 +262,7 @@ impl<S: Server> Listener<S> {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, descriptor: Option<OwnedSemaphorePermit>) {
-        // Replies leave when they are complete; there is nothing to wait for.
+        // Replies are written when they are complete, so Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let (session, service) = self.server.open(peer);
         let room = &self.shared.room;
@@ -302,13 +312,13 @@ impl<S: Server> Listener<S> {
         let transcript = shared.transcript.clone();
         let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
         let place = Place { connection: Some(connection), descriptor };
-        // A token of its own: ten thousand connections that wait on one would queue for its lock.
+        // A child token: ten thousand connections waiting on one token would contend for its lock.
         Channel::new(stream.into(), presence, place, self.term.ending.child_token())
     }
 }
 
-/// Whether a peer has gone before it was accepted, rather than the machine being short of
-/// something.
+/// Whether only this peer is concerned (it has gone before it was accepted), rather than the
+/// machine running out of a resource.
 fn concerns_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)

@@ -1,4 +1,5 @@
-//! The three servers: protocol state machines without I/O, and the one loop that drives them.
+//! The three servers (echo, SMTP and POP3): protocol state machines without I/O, and the one loop
+//! that drives them.
 
 pub mod accounts;
 pub mod channel;

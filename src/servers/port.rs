@@ -1,5 +1,4 @@
-//! Ports that cannot be listened on: which process holds them, and what a user is told. Knows no
-//! server.
+//! Explains why a port cannot be listened on, and which process uses it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +8,7 @@ use procfs::process::{FDTarget, Process};
 
 use crate::servers::listener::BindError;
 
-/// Why a port cannot be listened on, and what to do about it.
+/// The error message for users, with the remedy; `flag` is the option that sets the port.
 #[must_use]
 pub fn cannot_listen(error: &BindError, flag: &str) -> String {
     let why = why(error);
@@ -21,7 +20,8 @@ pub fn cannot_listen(error: &BindError, flag: &str) -> String {
     }
 }
 
-/// The same of a server that has listened there before, in a process that goes on.
+/// The same for a server that is started again in a running process, where options cannot be
+/// changed.
 #[must_use]
 pub fn cannot_listen_again(error: &BindError) -> String {
     let remedy = match error.source.kind() {
@@ -49,7 +49,8 @@ fn why(error: &BindError) -> String {
     }
 }
 
-/// `pid 812 (postfix)`, if the process that listens there can be found.
+/// For example `pid 812 (postfix)`. `None` if the process cannot be found, for instance because it
+/// belongs to another user.
 fn holder_of(address: SocketAddr) -> Option<String> {
     let sockets = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
     let inodes: Vec<u64> = sockets

@@ -1,5 +1,5 @@
-//! The loop that drives every session: bytes in, lines to the session, its verdict carried out.
-//! Knows no protocol.
+//! The loop that drives every session: reads input, gives lines to the session, and carries out its
+//! steps. Independent of the protocol.
 
 use std::convert::Infallible;
 use std::future::{self, Future};
@@ -19,40 +19,40 @@ use crate::watch::text_log::TextLog;
 use crate::wire::dot::Unstuffer;
 use crate::wire::line::{LINE_OCTETS, Line, LineBuffer};
 
-/// What carries out the effects of a session: the part that touches the disk.
+/// Carries out the effects of a session: the part that uses the disk.
 pub trait Service: Send {
-    /// What the session wants done.
+    /// The work that the session asks for.
     type Effect;
-    /// How that went.
+    /// The result of an effect.
     type Outcome;
 
-    /// Carries out an effect to its end. What the effect itself has to say (a listing, a
-    /// message) goes to `channel` as it comes, at the pace at which the peer takes it.
+    /// Carries out an effect completely. Output of the effect itself (a listing, a message) goes to
+    /// `channel` as it is produced, as fast as the peer reads it.
     fn perform(
         &mut self,
         effect: Self::Effect,
         channel: &mut Channel,
     ) -> impl Future<Output = Result<Self::Outcome, End>> + Send;
 
-    /// Takes the next piece of message text, without dot stuffing. Only SMTP's service gets any.
+    /// Takes the next piece of message text, with dot-stuffing removed. Only used by SMTP.
     fn take_text(&mut self, _piece: &[u8]) {}
 
-    /// Whether the message text taken so far should leave the memory.
+    /// Whether the message text received so far should be moved out of memory.
     fn wants_spill(&self) -> bool {
         false
     }
 
-    /// Moves the message text taken so far out of the memory. A failure is kept, and is the
-    /// failure of the effect that needs the text.
+    /// Moves the message text received so far to disk. An error is kept and reported by the effect
+    /// that needs the text.
     fn spill(&mut self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// Holds one conversation, from the greeting to the end of the connection.
-///
-/// `settings` say how long the peer may be silent.
-// No async fn: its arguments would be kept twice, and ten thousand idle connections keep them.
+/// Runs one conversation, from the greeting to the end of the connection. `settings` holds the idle
+/// limit.
+// Not an `async fn`: its future would store the arguments twice, for each of ten thousand idle
+// connections.
 pub fn serve<S, V>(
     channel: Channel,
     session: S,
@@ -76,10 +76,10 @@ where
         let Err(end) = conversation.hold().await;
         let last_word = conversation.last_word(&end);
         let mut channel = conversation.channel;
-        // What the session holds (a maildrop's lock) is let go before the peer is waited for.
+        // Locks of the session (the maildrop's) are released before we wait for the peer.
         drop((conversation.session, conversation.service));
         if let Some(reply) = last_word {
-            // A peer that does not take even this has nothing more to be told.
+            // If the peer does not read this either, there is nothing more to do.
             let _ = channel.say(&reply).await;
         }
         if end.is_ours() {
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// Tells a peer that there are too many connections for it.
+/// Refuses a connection because there are too many.
 pub async fn refuse<S: Session>(mut channel: Channel, session: S) {
     if let Some(reply) = session.farewell(Farewell::Busy) {
         let _ = channel.say(&reply).await;
@@ -105,19 +105,19 @@ struct Conversation<S: Session, V> {
     idle: Idle,
 }
 
-/// What the next byte is a part of.
+/// Whether the next byte belongs to a command or to message text.
 enum Mode<Effect> {
     Commands,
     Text(Box<Incoming<Effect>>),
 }
 
-/// Message text that is being received.
+/// Message text being received.
 struct Incoming<Effect> {
     unstuffer: Unstuffer,
     log: TextLog,
-    /// Octets that have come since the idle period was last renewed.
+    /// Octets received since the idle period was last renewed.
     pace: usize,
-    /// What is to be done with the text.
+    /// The effect to perform when the text is complete.
     then: Effect,
 }
 
@@ -135,7 +135,7 @@ where
     async fn hold(&mut self) -> Result<Infallible, End> {
         self.channel.say(&self.session.greeting()).await?;
         loop {
-            // Whoever looks after a reply has come sees the state that it led to.
+            // Before the flush: an observer that has seen a reply also sees the new state.
             self.channel.presence().changed(|| self.session.state());
             self.channel.flush().await?;
             self.wait().await?;
@@ -167,7 +167,7 @@ where
         Ok(())
     }
 
-    /// Answers everything that has arrived whole.
+    /// Answers all complete commands and texts that have been received.
     async fn answer(&mut self) -> Result<(), End> {
         while let Some(step) = self.next_step() {
             self.follow(step).await?;
@@ -195,7 +195,7 @@ where
         })
     }
 
-    /// Takes message text; at its end, the step is what is to be done with it.
+    /// Takes message text; at its end, returns the step that stores it.
     fn next_text(&mut self) -> Option<Step<S::Effect>> {
         let Mode::Text(incoming) = &mut self.mode else {
             return None;
@@ -211,7 +211,7 @@ where
         incoming.log.show(&self.input, taken, presence);
         self.input.consume(taken);
         used?;
-        // While it is stored, it is not the client who is waited for.
+        // While the text is being stored, the connection is not waiting for the client.
         presence.unended_line(self.input.unread());
         let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
             return None;
@@ -244,7 +244,8 @@ where
         }
     }
 
-    /// Tells the watchers why the conversation ends; returns what the peer is told, if anything.
+    /// Notes in the transcript why the conversation ends; returns the farewell for the peer, if
+    /// any.
     fn last_word(&self, end: &End) -> Option<Reply> {
         if let Some(note) = self.note(end) {
             self.channel.presence().tell(|| Kind::Note(note));
@@ -252,7 +253,7 @@ where
         end.farewell().and_then(|why| self.session.farewell(why))
     }
 
-    /// Why the connection ends, where what was said does not tell.
+    /// The note on why the connection ends, if the conversation itself does not show it.
     fn note(&self, end: &End) -> Option<String> {
         Some(match end {
             End::Said | End::Shutdown => return None,
@@ -270,20 +271,20 @@ where
     }
 }
 
-/// How long the peer may still be silent.
+/// The idle limit of one connection.
 struct Idle {
     settings: Arc<Settings>,
     service: event::Service,
-    /// Nothing while there is no limit.
+    /// `None` if there is no limit.
     deadline: Option<Deadline>,
 }
 
 struct Deadline {
     limit: Duration,
-    /// Since when the peer is silent.
+    /// When the peer was last active.
     since: Instant,
-    /// Set anew only when it goes off too early, or the limit changes: moving a timer at every
-    /// line costs more than the line.
+    /// Reset only when it fires too early or when the limit changes: resetting a timer for every
+    /// line costs more than handling the line.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -293,7 +294,7 @@ impl Idle {
         Self { settings, service, deadline }
     }
 
-    /// Begins a new period, by the limit that holds now.
+    /// Starts a new idle period with the current limit.
     fn renew(&mut self) {
         match (&mut self.deadline, self.settings.idle(self.service)) {
             (Some(deadline), Some(limit)) => deadline.renew(limit),
@@ -301,11 +302,11 @@ impl Idle {
         }
     }
 
-    /// Ends when the peer has been silent for too long.
+    /// Completes when the peer has been silent for longer than the limit.
     async fn passed(&mut self) {
         while let Some(deadline) = &mut self.deadline {
             deadline.alarm.as_mut().await;
-            // A limit that was raised meanwhile counts; one that was lifted does not go off.
+            // The limit may have been raised or removed since the timer was set.
             match self.settings.idle(self.service) {
                 Some(limit) if deadline.since.elapsed() >= limit => return,
                 Some(limit) => deadline.set(limit),
@@ -315,7 +316,7 @@ impl Idle {
         future::pending::<()>().await;
     }
 
-    /// For how long the peer has been silent.
+    /// How many seconds the peer has been silent.
     fn seconds(&self) -> u64 {
         self.deadline.as_ref().map_or(0, |deadline| deadline.since.elapsed().as_secs())
     }

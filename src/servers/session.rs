@@ -1,85 +1,85 @@
-//! What a protocol is to the loop that drives it: a state machine, a line in, a verdict out.
-//! Knows no socket, no file and no clock.
+//! The interface between a protocol and the loop that drives it: a state machine that takes lines
+//! and returns steps. Sessions do no I/O and use no clock.
 
 use std::borrow::Cow;
 
-/// One side of a conversation: the rules of a protocol for one connection.
+/// The server's side of a conversation: the rules of a protocol for one connection.
 pub trait Session: Send {
-    /// What the session wants done that is not its own business, such as a delivery.
+    /// Work that the session cannot do itself, such as a delivery.
     type Effect: Send;
-    /// How that went.
+    /// The result of an effect.
     type Outcome: Send;
 
-    /// The command that a line gives, in capitals and without its arguments, if it is one that
-    /// this protocol knows. Changes nothing, so that anything that concerns one command (a fault
-    /// in its reply, a count of it) can ask before the session judges the line.
+    /// The command in a line, in capitals and without its arguments, if this protocol has it.
+    /// Changes no state, so that code that concerns one command (a fault in its reply, a counter)
+    /// can ask before the session handles the line.
     fn verb(line: &[u8]) -> Option<&'static str>;
 
-    /// What is said first.
+    /// The first reply, sent when the connection opens.
     fn greeting(&self) -> Reply;
 
-    /// Judges a command line, given without its CRLF.
+    /// Handles a command line, given without its CRLF.
     fn line(&mut self, line: &[u8]) -> Step<Self::Effect>;
 
-    /// What is said to a line that was too long to be looked at.
+    /// The reply to a line over the length limit, which is not parsed.
     fn overlong(&self) -> Reply;
 
-    /// Goes on after [`Step::Perform`].
+    /// Continues after [`Step::Perform`].
     fn resume(&mut self, outcome: Self::Outcome) -> Step<Self::Effect>;
 
-    /// What is said when it is not the client that ends the conversation, if anything is.
+    /// The last reply if the server ends the conversation; `None` if the protocol has none.
     fn farewell(&self, why: Farewell) -> Option<Reply>;
 
-    /// The state in the protocol's own words, for whoever watches.
+    /// The state in the protocol's own terms, for the console.
     fn state(&self) -> Cow<'static, str>;
 }
 
-/// A session's verdict on a line.
+/// The next step of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<Effect> {
-    /// Say this.
+    /// Send this reply.
     Reply(Reply),
-    /// Say this, then close.
+    /// Send this reply, then close the connection.
     Close(Reply),
-    /// Say this; what follows is message text up to a lone dot. Then perform the effect.
+    /// Send this reply, receive message text up to the final dot, then perform the effect.
     Text(Reply, Effect),
-    /// Perform the effect, then [`Session::resume`] with its outcome.
+    /// Perform the effect, then call [`Session::resume`] with its outcome.
     Perform(Effect),
-    /// Everything has been said already, by the effect itself.
+    /// Send nothing: the effect has sent the whole reply.
     Quiet,
 }
 
-/// Why we end a conversation.
+/// Why the server ends a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
-    /// The servers end.
+    /// The server is shutting down.
     Shutdown,
-    /// The client has been silent for too long.
+    /// The client was silent for longer than the idle limit.
     Idle,
-    /// There are too many connections for this one.
+    /// There are too many connections.
     Busy,
-    /// The operator closes this connection.
+    /// The operator closed this connection.
     Operator,
 }
 
-/// A reply: one line or several, without the last CRLF.
+/// A reply: one or more lines, without the last CRLF.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply(Cow<'static, [u8]>);
 
 impl Reply {
-    /// A reply that is always the same.
+    /// A reply with a constant text.
     #[must_use]
     pub const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// A reply of these lines, each without its CRLF.
+    /// A reply with these lines, each given without its CRLF.
     #[must_use]
     pub fn of_lines(lines: &[&[u8]]) -> Self {
         Self(Cow::Owned(lines.join(&b"\r\n"[..])))
     }
 
-    /// The octets, with a CRLF between lines and none behind the last.
+    /// The octets, with a CRLF between lines and none after the last.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -100,17 +100,17 @@ impl From<Vec<u8>> for Reply {
 
 #[cfg(test)]
 pub(crate) mod script {
-    //! The words in which the sessions' tests are written: `peer.send("NOOP").expect("250 OK")`.
+    //! Helpers for tests of sessions: `peer.send("NOOP").expect("250 OK")`.
 
     use super::*;
 
-    /// A client that talks to a session; `effects` answers what the session wants performed.
+    /// A client that talks to a session; `effects` returns the outcome of each effect.
     pub(crate) struct Peer<S, F> {
         pub(crate) session: S,
         effects: F,
     }
 
-    /// What came back on a line.
+    /// The reply to a line.
     #[derive(Debug)]
     pub(crate) struct Heard {
         said: Option<Reply>,

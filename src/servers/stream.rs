@@ -1,4 +1,4 @@
-//! The octets of a connection, plain or in TLS: the one stream type of the servers and the relay.
+//! The one stream type of the servers and the relay: plain TCP or TLS.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,30 +15,31 @@ use tokio_util::either::Either;
 use crate::servers::limits::SPARE_OCTETS;
 use crate::wire::line::LineBuffer;
 
-/// Anything that octets go to and come from.
+/// A bidirectional byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 
-/// A connection's octets, both ways.
+/// The byte stream of a connection.
 pub struct Stream(Either<TcpStream, Box<dyn Io>>);
 
 impl Stream {
-    /// Waits for input and appends it to `input`; returns how many octets came, at most `octets`,
-    /// and 0 at the end.
+    /// Waits for input and appends it to `input`; returns the number of octets, at most `octets`,
+    /// or 0 at the end of the stream.
     pub async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
         let tcp = match &mut self.0 {
             Either::Left(tcp) => tcp,
             Either::Right(layer) => return layer.read_buf(input.space(octets)).await,
         };
-        // Without a buffer while nothing comes, so that ten thousand idle connections hold none.
+        // The buffer is taken only when input is ready, so that ten thousand idle connections hold
+        // none.
         loop {
             poll_fn(|context| tcp.poll_read_ready(context)).await?;
             input.adopt(SPARE.take());
             if let Poll::Ready(read) = once(tcp.read_buf(input.space(octets))).await {
                 return read;
             }
-            // It was not ready after all.
+            // The readiness was spurious.
             release(input);
         }
     }
@@ -54,13 +55,12 @@ impl Stream {
         self.0.flush().await
     }
 
-    /// Says that nothing more follows.
+    /// Closes the sending side.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.0.shutdown().await
     }
 
-    /// Reads what still comes, and forgets it, until the peer has closed its side. `octets` are
-    /// read at once.
+    /// Reads and drops input until the peer has closed its side, at most `octets` at a time.
     pub async fn drain(&mut self, octets: usize) {
         let mut ignored = Vec::with_capacity(octets);
         while let Ok(1..) = self.0.read_buf(&mut ignored).await {
@@ -68,7 +68,7 @@ impl Stream {
         }
     }
 
-    /// The octets below, for a layer (TLS) that is to go between.
+    /// The underlying byte stream, for a layer such as TLS on top of it.
     #[must_use]
     pub fn into_io(self) -> Box<dyn Io> {
         match self.0 {
@@ -90,14 +90,14 @@ impl From<TlsStream<Box<dyn Io>>> for Stream {
     }
 }
 
-/// Pipes in memory, for tests.
+/// In-memory pipes, for tests.
 impl From<DuplexStream> for Stream {
     fn from(pipe: DuplexStream) -> Self {
         Self(Either::Right(Box::new(pipe)))
     }
 }
 
-/// No connection: what is written to it is lost, and nothing comes.
+/// No connection: output is lost and there is no input. A placeholder during the TLS handshake.
 impl Default for Stream {
     fn default() -> Self {
         Self(Either::Right(Box::new(tokio::io::empty())))
@@ -114,12 +114,12 @@ impl fmt::Debug for Stream {
 }
 
 thread_local! {
-    /// What the last connection of this thread to fall silent has given back, for the next one
-    /// that hears something: to allocate for each command costs more than to parse it.
+    /// A buffer released by an idle connection of this thread, for the next one that has input:
+    /// allocating a buffer for each command costs more than parsing the command.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Gives a buffer's memory back while the peer is silent.
+/// Releases the buffer of an idle connection; the thread keeps it as its spare one.
 pub fn release(input: &mut LineBuffer) {
     let memory = input.release();
     if (1..=SPARE_OCTETS).contains(&memory.capacity()) {
@@ -127,7 +127,7 @@ pub fn release(input: &mut LineBuffer) {
     }
 }
 
-/// What the future comes to if it need not be waited for.
+/// Polls a future once.
 async fn once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await

@@ -1,5 +1,5 @@
-//! One of the servers, whether it runs or not: what an order makes of it, and how it is started.
-//! Knows no other server.
+//! One server that can be started and stopped: its state, and how it reacts to orders. Independent
+//! of the other servers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,42 +12,42 @@ use crate::servers::port::cannot_listen_again;
 use crate::servers::smtp::service::SmtpServer;
 use crate::watch::event::Service;
 
-/// What a server is to do. What it does already is not done again.
+/// An order to a server. It does nothing if the server is already in that state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Listen where it listened before.
+    /// Listen on the same addresses as before.
     Start,
-    /// Listen no more, and say farewell to those who are connected.
+    /// Stop listening, and send a farewell to the open connections.
     Stop,
-    /// One after the other.
+    /// Stop, then start.
     Restart,
 }
 
-/// One of the servers at one moment.
+/// A snapshot of a server's state, for the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerView {
-    /// What it speaks.
+    /// The protocol.
     pub service: Service,
-    /// Where it listens while it runs. They stay the same when it is stopped and started again.
+    /// The addresses it listens on while it runs. They stay the same when it is restarted.
     pub addresses: Vec<SocketAddr>,
-    /// Whether it runs.
+    /// Whether it is running.
     pub condition: Condition,
 }
 
-/// Whether a server runs.
+/// Whether a server is running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// It takes connections.
+    /// It accepts connections.
     Running,
-    /// It takes none, and says farewell to those that it has.
+    /// It accepts no connections, and its open ones are being closed.
     Stopping,
-    /// It is not there.
+    /// It does not listen and has no connections.
     Stopped,
-    /// It could not be started again: why, in a sentence with the remedy.
+    /// It could not be started again; the text is the reason and the remedy.
     Failed(String),
 }
 
-/// A server of one of the protocols.
+/// A server of any of the protocols.
 #[derive(Debug)]
 pub enum Protocol {
     /// The echo server.
@@ -103,11 +103,11 @@ fn listen<S: Server>(
     Ok(())
 }
 
-/// A server and its place on the machine.
+/// A server with its addresses and its state.
 #[derive(Debug)]
 pub struct Station {
     protocol: Protocol,
-    /// Where it was bound first, and is bound again.
+    /// The addresses it was first bound to, and is bound to again.
     bound: Vec<SocketAddr>,
     stage: Stage,
 }
@@ -120,12 +120,12 @@ enum Stage {
     Failed(String),
 }
 
-/// What follows when a server has stopped.
+/// What to do when a server has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// Nothing.
+    /// Stay stopped.
     Rest,
-    /// It starts.
+    /// Start again.
     Start,
 }
 
@@ -138,19 +138,23 @@ impl From<Change> for Then {
     }
 }
 
-/// What is to be done to carry out an order.
+/// What the caller must do to carry out an order.
 #[derive(Debug)]
 pub enum Task {
-    /// Nothing now.
+    /// Nothing.
     Nothing,
-    /// End this term, then say [`Station::stopped`].
+    /// End this term, then call [`Station::stopped`].
     End(Term),
-    /// Start it.
+    /// Call [`Station::start`].
     Start,
 }
 
 impl Station {
-    /// A server that begins to serve on these sockets, in the runtime in which this is called.
+    /// Starts a server on these sockets. Must be called within the tokio runtime that will run it.
+    ///
+    /// # Errors
+    ///
+    /// If a socket cannot be registered with the runtime.
     pub fn open(
         protocol: Protocol,
         sockets: Vec<TcpListener>,
@@ -162,13 +166,13 @@ impl Station {
         Ok(Self { protocol, bound: bound?, stage: Stage::Running(term) })
     }
 
-    /// What it speaks.
+    /// The protocol.
     #[must_use]
     pub const fn service(&self) -> Service {
         self.protocol.service()
     }
 
-    /// How it is now.
+    /// A snapshot of the state.
     #[must_use]
     pub fn view(&self) -> ServerView {
         let condition = match &self.stage {
@@ -180,7 +184,7 @@ impl Station {
         ServerView { service: self.service(), addresses: self.bound.clone(), condition }
     }
 
-    /// Takes an order. While it stops, the last one counts.
+    /// Takes an order. While the server is stopping, only the last order counts.
     pub fn take(&mut self, what: Change) -> Task {
         match (&mut self.stage, what) {
             (Stage::Running(term), Change::Stop | Change::Restart) => {
@@ -198,14 +202,14 @@ impl Station {
         }
     }
 
-    /// Its term has ended.
+    /// To be called when its term has ended.
     pub fn stopped(&mut self) -> Task {
         let stage = std::mem::replace(&mut self.stage, Stage::Stopped);
         tracing::info!("{}: stopped", self.service());
         if matches!(stage, Stage::Stopping(Then::Start)) { Task::Start } else { Task::Nothing }
     }
 
-    /// Serves again where it served before, or keeps why it cannot.
+    /// Serves again on the same port, or stores why it cannot.
     pub async fn start(&mut self, addresses: &Addresses, shared: &Arc<Shared>, term: Term) {
         let bound = bind_again(addresses.clone(), self.port()).await;
         let started = bound.and_then(|sockets| {
@@ -229,7 +233,7 @@ impl Station {
     }
 }
 
-/// Away from the async threads, because finding out who holds a port may take a while.
+/// On a blocking thread, because finding the process that uses a port may take a while.
 async fn bind_again(addresses: Addresses, port: u16) -> Result<Vec<TcpListener>, String> {
     let work = move || bind(&addresses, port).map_err(|error| cannot_listen_again(&error));
     let bound = tokio::task::spawn_blocking(work).await;

@@ -1,5 +1,5 @@
-//! Starts and stops the servers one by one at an operator's word, while the others run, and
-//! changes the settings that they go by. Knows nobody who gives the word.
+//! Starts and stops single servers on an operator's order while the others run, and changes the
+//! settings they use.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,30 +13,31 @@ pub use crate::servers::supervised::{Change, Condition, ServerView};
 use crate::servers::supervised::{Station, Task};
 use crate::watch::event::Service;
 
-/// Orders that may wait.
+/// The most orders that may wait.
 const WAITING: usize = 64;
 
-/// What an operator wants of one of the servers.
+/// An operator's order to one of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerOrder {
-    /// Which server.
+    /// The server.
     pub service: Service,
-    /// What it is to do.
+    /// The order.
     pub what: Change,
 }
 
-/// How an operator reaches the servers.
+/// The console's connection to the servers.
 #[derive(Debug, Clone)]
 pub struct Control {
-    /// Takes what the operator wants of a server; what came of it stands in its condition.
+    /// Takes orders; the result appears in the server's condition.
     pub orders: mpsc::Sender<ServerOrder>,
-    /// The servers of this process as they are now, in the order of the top line.
+    /// The current state of all servers, in the order of the console's top line.
     pub servers: watch::Receiver<Arc<Vec<ServerView>>>,
     settings: Arc<Settings>,
 }
 
 impl Control {
-    /// Where a client in this process reaches a server now; nowhere while it does not run.
+    /// The address at which a client in this process can reach a server; `None` while it is not
+    /// running.
     #[must_use]
     pub fn address_of(&self, service: Service) -> Option<SocketAddr> {
         let servers = self.servers.borrow();
@@ -46,7 +47,7 @@ impl Control {
         nearest.or(addresses.first()).copied().map(within_this_machine)
     }
 
-    /// Changes a setting; returns what holds from now on.
+    /// Changes a setting; returns all settings as they are now.
     #[must_use]
     pub fn set(&self, setting: Setting) -> SettingsView {
         self.settings.set(setting);
@@ -54,7 +55,7 @@ impl Control {
     }
 }
 
-/// Who listens on every address is reached on the loopback one.
+/// Replaces the unspecified address, on which a server listens for all addresses, with loopback.
 fn within_this_machine(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -65,23 +66,23 @@ fn within_this_machine(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Carries the orders out, one after the other. It waits for no server to end: the others can be
-/// given orders meanwhile.
+/// Carries out orders one after another. It does not wait for a server to stop, so that the others
+/// can be given orders in the meantime.
 #[derive(Debug)]
 pub struct Switchboard {
     stations: Vec<Station>,
     addresses: Addresses,
     shared: Arc<Shared>,
-    /// That of the process; each start of a server has one within it.
+    /// The term of the process; each start of a server gets its own term within it.
     term: Term,
     orders: mpsc::Receiver<ServerOrder>,
     shown: watch::Sender<Arc<Vec<ServerView>>>,
-    /// The servers that are ending.
+    /// The servers that are stopping.
     stopping: JoinSet<Service>,
 }
 
 impl Switchboard {
-    /// Begins to work in `term`, and ends the servers with it.
+    /// Starts the task in `term`; when that ends, so do the servers.
     #[must_use]
     pub fn start(
         mut stations: Vec<Station>,
@@ -149,7 +150,7 @@ impl Switchboard {
         }
     }
 
-    /// Waits for all servers, also for those that have been stopping for a while.
+    /// Stops all servers and waits for them, including those that were stopping already.
     async fn end(&mut self) {
         let services: Vec<Service> = self.stations.iter().map(Station::service).collect();
         for service in services {
@@ -176,7 +177,7 @@ fn views(stations: &[Station]) -> Arc<Vec<ServerView>> {
     Arc::new(stations.iter().map(Station::view).collect())
 }
 
-/// A server's place in the top line.
+/// The position of a server in the top line.
 const fn place(service: Service) -> u8 {
     match service {
         Service::Smtp => 0,

@@ -1,4 +1,4 @@
-//! How a message's text is sent. Knows neither where it is stored nor what it says.
+//! Sends the text of a message. Independent of where the text is stored.
 
 use std::future::Future;
 
@@ -7,17 +7,22 @@ use crate::watch::event::Side;
 use crate::watch::text_log::TextLog;
 use crate::wire::dot::Stuffer;
 
-/// Where the text of a message comes from.
+/// A source of message text.
 pub trait TextSource: Send {
-    /// Appends the next piece, of bounded size and with CRLF line ends; `false` at the end.
-    /// An error says why the rest cannot be had.
+    /// Appends the next piece, of bounded size and with CRLF line ends; returns `false` at the end.
+    /// The error says why the rest cannot be read.
     fn next_piece(
         &mut self,
         piece: &mut Vec<u8>,
     ) -> impl Future<Output = Result<bool, String>> + Send;
 }
 
-/// Sends a message's text, dot-stuffed, and the lone dot that ends it (RFC 1939 section 3).
+/// Sends the text, dot-stuffed, and the final dot (RFC 1939 section 3).
+///
+/// # Errors
+///
+/// [`End::Torn`] if the source fails: part of the text may have been sent, so the connection must
+/// be cut.
 pub async fn send(source: &mut impl TextSource, channel: &mut Channel) -> Result<(), End> {
     let mut stuffer = Stuffer::default();
     let mut log = TextLog::sent(Side::Server, channel.presence());

@@ -1,20 +1,20 @@
-//! POP3 command lines (RFC 1939 section 3). Knows no state: whether a command comes at the right
-//! moment is the session's to judge.
+//! Parses POP3 command lines (RFC 1939 section 3). Independent of the session's state: the session
+//! decides whether a command is allowed.
 
 use std::fmt;
 
-/// A command that the server carries out.
+/// A command that the server supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `USER name`.
     User(String),
-    /// `PASS string`: everything behind the one blank, blanks included.
+    /// `PASS string`: everything behind the first blank, including blanks.
     Pass(Vec<u8>),
     /// `STAT`.
     Stat,
-    /// `LIST`, of one message or of all.
+    /// `LIST`, for one message or for all.
     List(Option<MessageNumber>),
-    /// `UIDL`, of one message or of all.
+    /// `UIDL`, for one message or for all.
     Uidl(Option<MessageNumber>),
     /// `RETR msg`.
     Retr(MessageNumber),
@@ -28,30 +28,30 @@ pub enum Command {
     Quit,
 }
 
-/// A line that is no such command.
+/// Why a line is no command of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Not a command of this server.
+    /// The keyword is unknown or not supported.
     NotSupported,
     /// The command needs an argument.
     ArgumentMissing,
     /// The command takes no argument.
     ArgumentNotTaken,
-    /// The argument is no message number: plain digits, not zero.
+    /// The argument is not a message number: plain digits, not zero.
     NotANumber,
-    /// The argument holds a NUL, a control character or a byte that is no ASCII.
+    /// The argument contains a NUL, a control character or a byte that is not ASCII.
     NotPrintable,
 }
 
-/// A message number, from 1. One beyond what a machine can count is the highest: no maildrop
-/// holds that message.
+/// A message number, from 1. A number too large for `usize` is stored as the largest, since no
+/// maildrop has that message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageNumber(usize);
 
-/// What stands behind a keyword and its one blank, if anything does.
+/// The text behind a keyword and one blank, if there is any.
 type Argument<'a> = Option<&'a [u8]>;
 
-/// What is made of a keyword's argument.
+/// Parses the argument of a keyword.
 type Parse = fn(Argument<'_>) -> Result<Command, Refusal>;
 
 static KEYWORDS: [(&str, Parse); 10] = [
@@ -75,13 +75,13 @@ impl Command {
     }
 }
 
-/// The keyword of a line, if it is one of this server's.
+/// The keyword of a line, in capitals, if the server supports it.
 #[must_use]
 pub fn keyword(line: &[u8]) -> Option<&'static str> {
     split(line).map(|(&(keyword, _), _)| keyword)
 }
 
-/// The row of the line's keyword, and the argument behind it.
+/// The table row of the line's keyword, and the argument.
 fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), Argument<'_>)> {
     let blank = line.iter().position(|&byte| byte == b' ');
     let (keyword, rest) = line.split_at(blank.unwrap_or(line.len()));
@@ -90,13 +90,13 @@ fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), Argument<'_>)> 
 }
 
 impl MessageNumber {
-    /// The message's place in the maildrop, counted from 0.
+    /// The index of the message in the maildrop, from 0.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 - 1
     }
 
-    /// Leading zeros are let pass; signs, other characters and zero itself are not.
+    /// Accepts leading zeros, but no signs, other characters or zero itself.
     fn parse(digits: &str) -> Result<Self, Refusal> {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Refusal::NotANumber);
@@ -116,7 +116,7 @@ fn user(argument: Argument<'_>) -> Result<Command, Refusal> {
     }
 }
 
-/// Not even trimmed: blanks belong to a password (RFC 1939 section 7).
+/// The argument is not trimmed: blanks may be part of a password (RFC 1939 section 7).
 fn pass(argument: Argument<'_>) -> Result<Command, Refusal> {
     let password = argument.ok_or(Refusal::ArgumentMissing)?;
     Ok(Command::Pass(password.into()))
@@ -140,8 +140,8 @@ fn without_argument(argument: Argument<'_>, command: Command) -> Result<Command,
     }
 }
 
-/// RFC 1939 section 3: arguments consist of printable ASCII characters. One that does not spoils
-/// the whole line; cutting it at a NUL would be the worse answer.
+/// RFC 1939 section 3: arguments consist of printable ASCII characters. Any other byte makes the
+/// whole line invalid; cutting the line at a NUL could execute a different command.
 fn trimmed(argument: Argument<'_>) -> Result<&str, Refusal> {
     match std::str::from_utf8(argument.unwrap_or_default()) {
         Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {

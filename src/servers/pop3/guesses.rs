@@ -1,5 +1,5 @@
-//! How long a POP3 client waits for the verdict on its password, so that passwords cannot be found
-//! by trying them. Knows neither users nor sockets.
+//! Delays the replies to POP3 passwords, so that passwords cannot be found by guessing
+//! (docs/protocol.md 4.4). Does no I/O; time is passed in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,42 +12,46 @@ use crate::servers::limits::{
     GUESS_DELAY, GUESS_DELAY_MOST, GUESS_FORGIVEN, GUESS_WAIT_MOST, GUESSERS_MOST, TYPOS,
 };
 
-/// The wrong passwords that have come, by where they came from.
+/// The recent wrong passwords, by the address of the client.
 #[derive(Debug, Default)]
 pub struct Guesses {
     guessers: Mutex<HashMap<IpAddr, Guesser>>,
 }
 
-/// An address from which wrong passwords have come.
+/// An address that has sent wrong passwords.
 #[derive(Debug, Clone, Copy)]
 struct Guesser {
-    /// How many, less those that are forgiven.
+    /// The number of wrong passwords, less the forgotten ones.
     wrong: u32,
-    /// When the last one came, or was forgiven.
+    /// When the last one was sent or forgotten.
     since: Instant,
-    /// When the last verdict that is waited for is given.
+    /// When the last delayed reply is due.
     last_verdict: Instant,
 }
 
-/// Whether a password is the right one.
+/// Whether a password was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guess {
-    /// It is.
+    /// The password is right.
     Right,
-    /// It is not, or there is no such user.
+    /// The password is wrong, or there is no such user.
     Wrong,
 }
 
-/// More guesses wait for their verdicts than can be waited for.
+/// Too many guesses from one address are waiting for their replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany;
 
 impl Guesses {
-    /// How long the verdict on a guess is held back that comes now from `peer`, on a connection that
-    /// has brought `before` wrong ones.
+    /// The delay of the reply to a guess that `peer` sends now, on a connection with `before` wrong
+    /// guesses.
     ///
-    /// A right password from this machine is never held back. From elsewhere it waits as a wrong one
-    /// does, in the same queue: whoever guesses could otherwise take the wait for the verdict.
+    /// A right password from this machine is never delayed. From elsewhere it is delayed as a wrong
+    /// one, in the same queue: otherwise the delay would tell an attacker the result.
+    ///
+    /// # Errors
+    ///
+    /// If the reply would be delayed for longer than [`GUESS_WAIT_MOST`].
     pub fn delay(
         &self,
         peer: IpAddr,
@@ -66,7 +70,8 @@ impl Guesses {
             None => Guesser { wrong: 0, since: now, last_verdict: now },
         };
         let delay = delay_after(before).max(delay_after(guesser.wrong.saturating_sub(TYPOS)));
-        // What comes over several connections at once waits in one queue.
+        // Guesses over several connections at once wait in one queue, or more connections would
+        // mean more guesses a second.
         let from = if peer.is_loopback() { now } else { guesser.last_verdict.max(now) };
         let verdict = if delay.is_zero() { now } else { from + delay };
         if verdict - now > GUESS_WAIT_MOST {
@@ -84,7 +89,7 @@ impl Guesses {
         Ok(verdict - now)
     }
 
-    /// Somebody has logged in from `peer`, who need not guess.
+    /// Forgets the wrong passwords from `peer`, because a login from there succeeded.
     pub fn forgive(&self, peer: IpAddr) {
         self.lock().remove(&place_of(peer));
     }
@@ -94,11 +99,12 @@ impl Guesses {
     }
 }
 
-/// More wrong passwords than this make no difference, and would take longer to be forgiven.
+/// The most wrong passwords that are counted: more would not lengthen the delay, but take longer to
+/// be forgotten.
 const WRONG_MOST: u32 = TYPOS + 8;
 
 impl Guesser {
-    /// As it is now: time forgives.
+    /// The state at `now`, after the passwords that have been forgotten since.
     fn at(self, now: Instant) -> Self {
         let periods =
             now.saturating_duration_since(self.since).as_secs() / GUESS_FORGIVEN.as_secs();
@@ -108,7 +114,7 @@ impl Guesser {
     }
 }
 
-/// Twice as long for each one that was wrong.
+/// The delay after `wrong` wrong passwords: doubled for each.
 fn delay_after(wrong: u32) -> Duration {
     match wrong.checked_sub(1) {
         None => Duration::ZERO,
@@ -119,7 +125,8 @@ fn delay_after(wrong: u32) -> Duration {
     }
 }
 
-/// One site has 2^64 addresses of IPv6 (RFC 4291 section 2.5.4); it is the site that guesses.
+/// The key for an address. A site has 2^64 IPv6 addresses (RFC 4291 section 2.5.4), so all
+/// addresses with the same 64-bit prefix count as one.
 fn place_of(peer: IpAddr) -> IpAddr {
     const SITE: u128 = !0 << 64;
     match peer.to_canonical() {
@@ -130,8 +137,8 @@ fn place_of(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// Forgets, for another address than those that are known, who is forgiven, or else the one that has
-/// been quiet for longest.
+/// Makes room for a new address: removes addresses without wrong passwords left, or else the one
+/// that has been quiet for the longest time.
 fn make_room(guessers: &mut HashMap<IpAddr, Guesser>, peer: IpAddr, now: Instant) {
     if guessers.len() < GUESSERS_MOST || guessers.contains_key(&peer) {
         return;

@@ -1,42 +1,42 @@
-//! A maildrop as a session sees it: how long each message is, and which are marked deleted. Knows
-//! neither their text nor the file they lie in.
+//! The maildrop as a session sees it: the size of each message and the deletion marks. Independent
+//! of the file that holds the messages.
 
 use std::sync::Arc;
 
 use crate::servers::pop3::command::MessageNumber;
 use crate::store::marks::Marks;
 
-/// The messages of a locked maildrop. Their numbers stay what they are during a session.
+/// The messages of a locked maildrop. Their numbers do not change during a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maildrop {
-    /// Octets of each message, as RETR sends it.
+    /// The size of each message in octets, as RETR sends it.
     octets: Arc<[u64]>,
-    /// Whoever looks on sees these too.
+    /// Shared with the console, which shows them.
     deleted: Arc<Marks>,
     count: usize,
     total: u64,
 }
 
-/// Why there is no such message.
+/// Why a message number is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
-    /// The maildrop never had one of this number.
+    /// The maildrop has no message with this number.
     NoSuchMessage,
-    /// It is marked deleted.
+    /// The message is marked as deleted.
     Deleted,
 }
 
-/// One message, by its place in the maildrop.
+/// One message of a maildrop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {
-    /// Counted from 0; its number is one more.
+    /// Its index from 0; its number is one more.
     pub index: usize,
-    /// As RETR sends it, without dot stuffing.
+    /// Its size as RETR sends it, without dot-stuffing.
     pub octets: u64,
 }
 
-/// The messages that are not marked deleted, in order. The session marks none while it waits for
-/// its listing to be sent.
+/// An iterator over the messages that are not marked as deleted, in order. The session marks no
+/// message while a listing is being sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remaining {
     octets: Arc<[u64]>,
@@ -45,25 +45,29 @@ pub struct Remaining {
 }
 
 impl Maildrop {
-    /// A maildrop with messages of these lengths, none of them marked in `deleted`.
+    /// A maildrop with messages of these sizes; `deleted` must have no marks.
     #[must_use]
     pub fn new(octets: Arc<[u64]>, deleted: Arc<Marks>) -> Self {
         Self { deleted, count: octets.len(), total: octets.iter().sum(), octets }
     }
 
-    /// Messages that are not marked deleted.
+    /// The number of messages that are not marked as deleted.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count
     }
 
-    /// Octets of the messages that are not marked deleted.
+    /// The total size in octets of the messages that are not marked as deleted.
     #[must_use]
     pub const fn octets(&self) -> u64 {
         self.total
     }
 
-    /// The message of this number.
+    /// The message with this number.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is marked as deleted.
     pub fn message(&self, number: MessageNumber) -> Result<Message, Absent> {
         let index = number.index();
         match self.octets.get(index) {
@@ -73,7 +77,11 @@ impl Maildrop {
         }
     }
 
-    /// Marks a message deleted.
+    /// Marks a message as deleted.
+    ///
+    /// # Errors
+    ///
+    /// If there is none with this number, or it is marked already.
     pub fn delete(&mut self, number: MessageNumber) -> Result<(), Absent> {
         let message = self.message(number)?;
         self.deleted.mark(message.index);
@@ -82,19 +90,19 @@ impl Maildrop {
         Ok(())
     }
 
-    /// Unmarks all messages.
+    /// Removes all deletion marks (RSET).
     pub fn reset(&mut self) {
         self.deleted.clear();
         *self = Self::new(Arc::clone(&self.octets), Arc::clone(&self.deleted));
     }
 
-    /// The messages that are not marked deleted.
+    /// The messages that are not marked as deleted, in order.
     #[must_use]
     pub fn remaining(&self) -> Remaining {
         Remaining { octets: Arc::clone(&self.octets), deleted: Arc::clone(&self.deleted), next: 0 }
     }
 
-    /// The messages that are marked deleted, by their places, in order.
+    /// The indexes of the messages marked as deleted, in order.
     #[must_use]
     pub fn deleted(&self) -> Vec<usize> {
         self.deleted.marked().collect()

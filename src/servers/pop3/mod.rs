@@ -1,4 +1,5 @@
-//! The POP3 server (RFC 1939): the grammar, the session's rules, and what it reads from disk.
+//! The POP3 server (RFC 1939, docs/protocol.md 4): command grammar, session rules, and access to
+//! the maildrops.
 
 pub mod command;
 pub mod guesses;

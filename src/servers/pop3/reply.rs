@@ -1,4 +1,4 @@
-//! What the POP3 server says (RFC 1939).
+//! The replies of the POP3 server (RFC 1939, docs/protocol.md 4.2).
 
 use crate::servers::pop3::command::Refusal;
 use crate::servers::pop3::maildrop::Absent;
@@ -43,7 +43,7 @@ pub(super) const fn refusal(refusal: Refusal) -> Reply {
     }
 }
 
-/// The file is quoted, escaped and cut, so that the line stays well below 512 octets.
+/// The reason quotes the file, escaped and cut, so that the line stays well below 512 octets.
 pub(super) fn not_mbox(why: &NotMbox) -> Reply {
     format!("-ERR mailbox is {why}").into()
 }

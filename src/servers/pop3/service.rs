@@ -1,5 +1,5 @@
-//! What a POP3 session wants done, done: maildrops opened, listed, read and updated. Knows no
-//! rules of the protocol.
+//! Carries out the effects of POP3 sessions: opens, lists, reads and updates maildrops. The rules
+//! of the protocol are in the session.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -22,15 +22,15 @@ use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
 use crate::watch::event::{self, Kind};
 
-/// What ends a listing.
+/// The line that ends a listing.
 const END: Reply = Reply::fixed(".");
 
 /// The POP3 server.
 #[derive(Debug)]
 pub struct Pop3Server {
-    /// Who may log in. Their domain is also our name in the greeting.
+    /// The users. Their domain is also our name in the greeting.
     pub accounts: Accounts,
-    /// The wrong ones that have come.
+    /// The recent wrong passwords, shared by all connections.
     pub guesses: Arc<Guesses>,
 }
 
@@ -51,15 +51,15 @@ impl Server for Pop3Server {
     }
 }
 
-/// Carries out what one POP3 session wants done.
+/// Carries out the effects of one POP3 session.
 #[derive(Debug)]
 pub struct Pop3Service {
     accounts: Accounts,
     guesses: Arc<Guesses>,
     peer: IpAddr,
-    /// Wrong passwords on this connection.
+    /// The number of wrong passwords on this connection.
     wrong_guesses: u32,
-    /// Open, and locked, from PASS to QUIT.
+    /// The open and locked maildrop, from PASS to QUIT.
     maildrop: Option<Maildrop>,
 }
 
@@ -158,7 +158,7 @@ impl Service for Pop3Service {
     type Outcome = Outcome;
 
     async fn perform(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, End> {
-        // Boxed, because an idle session should not keep the room that the work needs.
+        // Boxed, so that an idle session does not keep the memory of the work's future.
         let (note, outcome) = match Box::pin(self.do_it(effect, channel)).await {
             Ok(outcome) => return Ok(outcome),
             Err(NotDone::Ended(end)) => return Err(end),
@@ -171,7 +171,7 @@ impl Service for Pop3Service {
     }
 }
 
-/// Lets a client wait for the verdict on its password.
+/// Delays the reply to a password.
 async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End> {
     if delay >= WORTH_TELLING {
         let words =
@@ -181,10 +181,10 @@ async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End> {
     channel.pause(delay).await
 }
 
-/// Whoever watches should not take a shorter wait for a fault.
+/// The shortest delay that is noted in the transcript, so that it is not taken for a fault.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// Why an effect has not come to its good end.
+/// Why an effect failed.
 enum NotDone {
     NotOpened(MaildropError),
     Unreadable(ReadError),
@@ -246,7 +246,7 @@ fn list_line(message: Message, line: &mut Vec<u8>) {
     let _ = write!(line, "{} {}", message.index + 1, message.octets);
 }
 
-/// Says `status`, what `write` makes of each message, and the lone dot.
+/// Sends `status`, the line that `write` makes of each message, and the final dot.
 async fn list(
     status: &Reply,
     messages: Remaining,

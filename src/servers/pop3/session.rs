@@ -1,5 +1,5 @@
-//! The rules of a POP3 session (RFC 1939 sections 4 to 6): which command is right in which state,
-//! and what the maildrop looks like to the client. Knows neither files nor sockets.
+//! The rules of a POP3 session (RFC 1939 sections 4 to 6): which command is allowed in which state,
+//! and the maildrop as the client sees it. Does no I/O.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,82 +12,82 @@ use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::store::marks::Marks;
 use crate::store::mbox::NotMbox;
 
-/// What the session wants done.
+/// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Lock and open the maildrop of `user`, if the password is right.
     Login {
-        /// Whose.
+        /// The user name, as given with USER.
         user: String,
-        /// What the client says the password is.
+        /// The password, as given with PASS.
         password: Vec<u8>,
     },
-    /// Say `status`, a line of number and octets for each message, and the lone dot.
+    /// Send `status`, a line with number and size for each message, and the final dot.
     List {
-        /// The first line of the reply.
+        /// The status line of the reply.
         status: Reply,
-        /// What is listed.
+        /// The messages to list.
         messages: Remaining,
     },
-    /// The same with number and unique-id.
+    /// Send `status`, a line with number and unique-id for each message, and the final dot.
     UniqueIds {
-        /// The first line of the reply.
+        /// The status line of the reply.
         status: Reply,
-        /// What is listed.
+        /// The messages to list.
         messages: Remaining,
     },
-    /// Say the number and unique-id of one message.
+    /// Send the number and unique-id of one message.
     UniqueId {
-        /// Its place in the maildrop.
+        /// The index of the message, from 0.
         index: usize,
     },
-    /// Say `status`, the text of one message, and the lone dot.
+    /// Send `status`, the text of one message, and the final dot.
     Retrieve {
-        /// The first line of the reply.
+        /// The status line of the reply.
         status: Reply,
-        /// The message's place in the maildrop.
+        /// The index of the message, from 0.
         index: usize,
     },
-    /// Enter the UPDATE state: remove these messages, let go of the maildrop.
+    /// Enter the UPDATE state: remove these messages and unlock the maildrop.
     Update {
-        /// Their places in the maildrop, in order.
+        /// The indexes of the messages, in order.
         deleted: Vec<usize>,
     },
 }
 
-/// How it went.
+/// The result of an effect.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The maildrop is open and locked.
     Opened {
-        /// The mailbox, which the client may have named by its whole address.
+        /// The name of the mailbox; the client may have given its full address.
         mailbox: String,
-        /// The lengths of its messages.
+        /// The sizes of its messages in octets.
         octets: Arc<[u64]>,
-        /// Those that are marked deleted are marked here.
+        /// The deletion marks, none of them set.
         deleted: Arc<Marks>,
     },
     /// There is no such user, or the password is wrong.
     LoginRefused,
-    /// So many wrong passwords have come from there that this one was not looked at.
+    /// Too many wrong passwords came from that address, so this one was not checked.
     TooManyGuesses,
-    /// Another session has the maildrop locked.
+    /// Another POP3 session has locked the maildrop.
     InUse,
-    /// Another program would not let go of the mailbox.
+    /// Another program keeps the mailbox locked.
     Busy,
-    /// The mailbox is no mbox file; it is left as it is.
+    /// The mailbox is not an mbox file; it is left unchanged.
     NotMbox(NotMbox),
     /// The mailbox cannot be read.
     NoMaildrop,
-    /// Everything has been said.
+    /// The service has sent the whole reply.
     Said,
-    /// The text of the message is no longer what it was, or cannot be read.
+    /// The message has changed or cannot be read.
     Unreadable,
-    /// The directory that holds the maildrop has been replaced by another. Nothing was removed.
+    /// The directory of the maildrop has been replaced by another one. Nothing was removed.
     Replaced,
     /// The maildrop is updated.
     Updated,
-    /// Nothing has been removed.
+    /// The maildrop could not be updated; nothing has been removed.
     NotUpdated,
 }
 
@@ -112,7 +112,7 @@ enum State {
 }
 
 impl Pop3Session {
-    /// A session in the AUTHORIZATION state, with the server of `domain`.
+    /// A session in the AUTHORIZATION state; `domain` is named in the greeting.
     #[must_use]
     pub const fn new(domain: Arc<str>) -> Self {
         Self { domain, state: State::Anonymous, login_failures: 0 }
@@ -120,7 +120,7 @@ impl Pop3Session {
 
     fn authorization(&mut self, command: Command) -> Step<Effect> {
         match command {
-            // Whether there is such a user is not told before PASS.
+            // The reply does not show whether the user exists; PASS refuses both cases alike.
             Command::User(name) => {
                 self.state = State::Named(name);
                 Step::Reply(reply::SEND_PASS)
@@ -138,7 +138,7 @@ impl Pop3Session {
         Step::Perform(Effect::Login { user: user.clone(), password })
     }
 
-    /// RFC 1939 section 4: after a failed PASS, USER is needed again.
+    /// RFC 1939 section 4: after a failed PASS the client must send USER again.
     fn login_failed(&mut self, reply: Reply) -> Step<Effect> {
         self.state = State::Anonymous;
         self.login_failures += 1;
@@ -156,7 +156,7 @@ impl Pop3Session {
     }
 }
 
-/// A command in the TRANSACTION state.
+/// Handles a command in the TRANSACTION state.
 fn transaction(maildrop: &mut Maildrop, command: &Command) -> Step<Effect> {
     match *command {
         Command::User(_) | Command::Pass(_) => Step::Reply(reply::LOGGED_IN),
@@ -265,7 +265,7 @@ impl Session for Pop3Session {
         }
     }
 
-    /// An idle session is closed without a word (RFC 1939 section 3).
+    /// An idle session is closed without a reply (RFC 1939 section 3).
     fn farewell(&self, why: Farewell) -> Option<Reply> {
         match why {
             Farewell::Shutdown => Some(reply::SHUTTING_DOWN),

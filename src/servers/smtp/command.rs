@@ -1,14 +1,14 @@
-//! SMTP command lines (RFC 821 section 4.1). Knows no state: whether a command comes at the right
-//! moment is the session's to judge.
+//! Parses SMTP command lines (RFC 821 section 4.1). Independent of the session's state: the session
+//! decides whether a command is allowed.
 
 use std::fmt;
 
 use crate::mail::address::{Domain, ForwardPath, Malformed, ReversePath};
 
-/// A command that the server carries out.
+/// A command that the server supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `HELO <domain>`, with the name under which the client presents itself.
+    /// `HELO <domain>`, with the name the client gives.
     Helo(String),
     /// `MAIL FROM:<reverse-path>`.
     Mail(ReversePath),
@@ -18,29 +18,29 @@ pub enum Command {
     Data,
     /// `RSET`.
     Rset,
-    /// `NOOP`; what follows it is ignored.
+    /// `NOOP`; an argument is ignored.
     Noop,
     /// `QUIT`.
     Quit,
 }
 
-/// A line that is no such command.
+/// Why a line is no command of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// A verb that nobody knows.
+    /// The verb is unknown.
     Unrecognized,
-    /// A verb of SMTP or ESMTP that this server does not offer.
+    /// The verb belongs to SMTP or ESMTP, but is not supported here.
     NotImplemented,
-    /// An argument that is missing, malformed or too much.
+    /// The argument is missing, malformed or not allowed.
     Argument,
-    /// A parameter behind a path: nothing was advertised that would allow one.
+    /// There is a parameter behind a path, which only extensions allow, and the server offers none.
     Parameter,
 }
 
-/// What is made of a verb's argument.
+/// Parses the argument of a verb.
 type Parse = fn(&str) -> Result<Command, Refusal>;
 
-/// The verbs that are known, the most frequent ones first.
+/// The known verbs, the most frequent ones first.
 static VERBS: [(&str, Parse); 17] = [
     ("MAIL", mail),
     ("RCPT", rcpt),
@@ -70,13 +70,13 @@ impl Command {
     }
 }
 
-/// The verb of a line, if it is known here, also where the server does not offer it.
+/// The verb of a line, in capitals, if it is known, even if it is not supported.
 #[must_use]
 pub fn verb(line: &[u8]) -> Option<&'static str> {
     split(line).map(|(&(verb, _), _)| verb)
 }
 
-/// The row of the line's verb, and what stands behind the verb.
+/// The table row of the line's verb, and the argument.
 fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), &[u8])> {
     let line = trim_end(line);
     let blank = line.iter().position(|&byte| byte == b' ');
@@ -85,14 +85,14 @@ fn split(line: &[u8]) -> Option<(&'static (&'static str, Parse), &[u8])> {
     Some((row, argument))
 }
 
-/// RFC 5321 section 4.1.1: trailing white space is tolerated.
+/// RFC 5321 section 4.1.1: servers should tolerate trailing white space.
 fn trim_end(line: &[u8]) -> &[u8] {
     let blanks = line.iter().rev().take_while(|&&byte| matches!(byte, b' ' | b'\t'));
     line.get(..line.len() - blanks.count()).unwrap_or(line)
 }
 
-/// RFC 5321 section 4.1.2: a byte that is no printable ASCII spoils the whole line. Cutting it
-/// there would be the worse answer.
+/// RFC 5321 section 4.1.2: a byte that is not printable ASCII makes the whole line invalid. Cutting
+/// the line there could execute a different command.
 fn printable(argument: &[u8]) -> Result<&str, Refusal> {
     match std::str::from_utf8(argument) {
         Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) => Ok(text),
@@ -111,8 +111,7 @@ fn without_argument(argument: &str, command: Command) -> Result<Command, Refusal
     Err(Refusal::Argument)
 }
 
-/// Nothing depends on the name, so that underscores anywhere in it and a dot at its end are let
-/// pass.
+/// The name is not used for decisions, so underscores and a final dot are accepted.
 fn helo(argument: &str) -> Result<Command, Refusal> {
     let name = argument.strip_suffix('.').unwrap_or(argument);
     Domain::parse(&name.replace('_', "x"))?;

@@ -1,4 +1,4 @@
-//! The SMTP server (RFC 821): the grammar, the session's rules, and the deliveries.
+//! The SMTP server (RFC 821, docs/protocol.md 3): command grammar, session rules, and deliveries.
 
 pub mod command;
 mod reply;

@@ -1,4 +1,4 @@
-//! What the SMTP server says (RFC 821 section 4.2).
+//! The replies of the SMTP server (RFC 821 section 4.2, docs/protocol.md 3.2).
 
 use crate::servers::session::Reply;
 

@@ -1,5 +1,5 @@
-//! What an SMTP session wants done, done: mailboxes looked up, messages stored. Knows no rules of
-//! the protocol.
+//! Carries out the effects of SMTP sessions: looks up mailboxes and stores messages. The rules of
+//! the protocol are in the session.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -23,11 +23,11 @@ use crate::watch::event::{self, Kind};
 /// The SMTP server.
 #[derive(Debug)]
 pub struct SmtpServer {
-    /// Where the mailboxes are.
+    /// The directory with the mailboxes and the queue.
     pub directory: Directory,
-    /// Our name, and the domain whose mailboxes these are.
+    /// Our host name, which is also the domain of the mailboxes.
     pub domain: Arc<str>,
-    /// Whose mail for other domains is taken, and how long messages may be.
+    /// Which clients may relay, and the size limit of messages.
     pub settings: Arc<Settings>,
 }
 
@@ -48,16 +48,16 @@ impl Server for SmtpServer {
     }
 }
 
-/// Carries out what one SMTP session wants done.
+/// Carries out the effects of one SMTP session.
 #[derive(Debug)]
 pub struct SmtpService {
     directory: Directory,
     settings: Arc<Settings>,
     peer: IpAddr,
-    /// The text of the message that is being received; empty between messages.
+    /// The text of the message being received; empty between messages.
     text: Text,
-    /// Octets that it may have. They stay what they were when it began: of a text that was given
-    /// up for being too long there is nothing left to store.
+    /// The size limit of that message. It stays the same until the message ends, even if the
+    /// setting is raised: a text over the limit has been discarded and cannot be stored any more.
     message_most: Option<u64>,
 }
 
@@ -73,7 +73,8 @@ impl SmtpService {
         }
     }
 
-    /// Mail for an address of this machine is for its users, by whatever name it goes.
+    /// Decides whether the client may send to another domain. An address literal of this machine
+    /// means a local user, whatever the machine's name.
     fn relay(&self, mailbox: Mailbox) -> Outcome {
         if let Domain::Literal(address) = mailbox.domain
             && machine::has(address)
@@ -101,7 +102,7 @@ impl SmtpService {
         }
     }
 
-    /// Stores the text that has come; the room for the next one is made on the way.
+    /// Stores the text received, and prepares an empty one for the next message.
     async fn deliver(&mut self, transaction: Box<Transaction>) -> Result<(), NotStored> {
         let message_most = self.message_most();
         self.message_most = None;
@@ -124,7 +125,7 @@ impl Service for SmtpService {
             Effect::Relay(mailbox) => return Ok(self.relay(mailbox)),
             Effect::Deliver(transaction) => transaction,
         };
-        // Boxed, because an idle session should not keep the room that the work needs.
+        // Boxed, so that an idle session does not keep the memory of the work's future.
         let Err(reason) = Box::pin(self.deliver(transaction)).await else {
             channel.presence().carried(1);
             return Ok(Outcome::Delivery(Delivery::Stored));
@@ -171,7 +172,7 @@ impl From<NotStored> for Delivery {
             NotStored::Store(DeliverError::NoSpace) => Self::NoSpace,
             NotStored::Store(DeliverError::Busy) => Self::Busy,
             NotStored::Store(error @ (DeliverError::Missing | DeliverError::Io(_))) => {
-                tracing::error!("a message could not be stored: {error}");
+                tracing::error!("cannot store a message: {error}");
                 Self::Failed
             }
         }

@@ -1,5 +1,5 @@
-//! The rules of an SMTP session (RFC 821 section 4.1.4): which command is right when, and what a
-//! transaction has gathered. Knows neither files nor sockets.
+//! The rules of an SMTP session (RFC 821 section 4.1.4): which command is allowed when, and the
+//! transaction so far. Does no I/O.
 
 use std::borrow::Cow;
 use std::mem;
@@ -12,68 +12,68 @@ use crate::servers::smtp::command::{self, Command, Refusal};
 use crate::servers::smtp::reply;
 use crate::store::directory::User;
 
-/// Whether a client may send to other domains through us.
+/// Whether a client may send to other domains through this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relaying {
-    /// Its mail goes to the relay queue.
+    /// Yes: its mail goes to the relay queue.
     Allowed,
-    /// Only local users can be reached.
+    /// No: it may only send to local users.
     Denied,
 }
 
-/// What the session wants done.
+/// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Look whether a mailbox exists.
+    /// Check whether a mailbox exists.
     Verify(String),
-    /// Look whether the client may send to this mailbox at another domain.
+    /// Check whether the client may send to this mailbox at another domain.
     Relay(Mailbox),
-    /// Store the message text that has come for all recipients, or for none.
+    /// Store the received message text for all recipients, or for none.
     Deliver(Box<Transaction>),
 }
 
-/// How it went.
+/// The result of an effect.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The mailbox exists.
     Verified(User),
-    /// It does not, or is none that mail may go to.
+    /// It does not exist, or does not accept mail.
     NoSuchUser,
-    /// That could not be found out: the client may try again.
+    /// The lookup failed; the client may try again.
     Unknown,
-    /// Whether the client may send to it now.
+    /// Whether the client may send to this mailbox.
     Relay(Mailbox, Relaying),
-    /// What became of the message.
+    /// The result of storing the message.
     Delivery(Delivery),
 }
 
-/// What became of a message.
+/// The result of storing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// It is on the disk, for every recipient.
+    /// The message is on disk for every recipient.
     Stored,
-    /// It is longer than the operator allows.
+    /// The message is over the size limit.
     TooLarge,
-    /// There is no room for it.
+    /// There is no disk space for it.
     NoSpace,
-    /// Another program would not let go of a mailbox.
+    /// Another program keeps a mailbox locked.
     Busy,
-    /// Something else went wrong.
+    /// Any other error.
     Failed,
 }
 
-/// A mail transaction: the envelope, as far as it has come.
+/// A mail transaction: the envelope so far.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Transaction {
-    /// Who sends.
+    /// The argument of MAIL FROM.
     pub reverse_path: ReversePath,
-    /// Local users who are to get the message, each once.
+    /// The local recipients, each once.
     pub users: Vec<User>,
-    /// Mailboxes at other domains, each once.
+    /// The recipients at other domains, each once.
     pub remote: Vec<Mailbox>,
-    /// How the client introduced itself.
+    /// The argument of HELO, for the relay's trace line.
     pub helo: Arc<str>,
-    /// RCPT commands accepted, repeated recipients included.
+    /// The number of accepted RCPT commands, including repeated recipients.
     accepted: usize,
 }
 
@@ -81,7 +81,7 @@ pub struct Transaction {
 #[derive(Debug)]
 pub struct SmtpSession {
     domain: Arc<str>,
-    /// How the client introduced itself last.
+    /// The argument of the last HELO.
     helo: Arc<str>,
     state: State,
 }
@@ -92,14 +92,15 @@ enum State {
     Greeted,
     /// After HELO, between transactions.
     Ready,
-    /// After MAIL. Boxed: every connection has room for each state, and most are in another.
+    /// After MAIL. Boxed, because every connection reserves room for the largest state and most
+    /// connections are in another one.
     Transaction(Box<Transaction>),
-    /// Message text is coming, or is being delivered.
+    /// Message text is being received or stored.
     Data,
 }
 
 impl SmtpSession {
-    /// A session with the server of `domain`.
+    /// A session that introduces itself as `domain`.
     #[must_use]
     pub fn new(domain: Arc<str>) -> Self {
         Self { domain, helo: Arc::default(), state: State::Greeted }
@@ -192,7 +193,8 @@ impl SmtpSession {
         }
     }
 
-    /// No name at our own domain may be as long as one elsewhere.
+    /// Whether a local part at our own domain is over the limit of 64 octets; those elsewhere may
+    /// be longer.
     fn is_too_long(&self, reverse_path: &ReversePath) -> bool {
         match reverse_path {
             ReversePath::Null => false,
@@ -294,7 +296,8 @@ impl Transaction {
     }
 }
 
-/// Our own domain, or an address of the machine that needs no name to be ours.
+/// Whether a domain is our own: our domain name or a loopback address literal. Other addresses of
+/// the machine are checked by the service.
 fn is_local(domain: &Domain, ours: &str) -> bool {
     match domain {
         Domain::Name(name) => name.eq_ignore_ascii_case(ours),
