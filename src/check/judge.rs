@@ -1,17 +1,18 @@
-//! Compares what a server said with what the script expects, and says what differs. Pure.
+//! Compares the server's lines with what the script expects, and describes the differences. Does no
+//! I/O.
 
 use std::fmt;
 
 use crate::wire::display::DisplayText;
 
-/// Something that is off; its text stands in the brackets of its line.
+/// A difference; its text is shown in brackets behind the line it belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remark {
-    /// The line is another than this.
+    /// The line is not this one.
     Expected(&'static str),
     /// The CR is missing.
     LfOnly,
-    /// Octets that no command asked for, and how many more of them were not kept.
+    /// Octets that no command asked for, and the number of further ones that were not kept.
     Unexpected { octets: Vec<u8>, omitted: u64 },
 }
 
@@ -31,7 +32,7 @@ impl fmt::Display for Remark {
     }
 }
 
-/// What is off with a line that was read up to its LF.
+/// Compares a line, read up to its LF, with the expected one.
 pub(super) fn judge(line: &[u8], expected: &'static str) -> Vec<Remark> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let (line, ended_in_crlf) = match line.strip_suffix(b"\r") {
@@ -55,7 +56,7 @@ fn agrees(line: &[u8], expected: &str) -> bool {
     }
 }
 
-/// The octets as a terminal may be shown them, with `<CR>` and `<LF>` where they stand.
+/// The octets, escaped for a terminal, with `<CR>` and `<LF>` where these stand.
 pub(super) fn shown(octets: &[u8]) -> String {
     let mut text = String::new();
     for piece in octets.split_inclusive(|octet| matches!(octet, b'\r' | b'\n')) {

@@ -1,5 +1,5 @@
-//! The tester: plays a fixed conversation against any server, ours or somebody else's, and says
-//! line by line what is right and what differs. Knows neither the command line nor our servers.
+//! The tester (docs/protocol.md 8): plays a fixed conversation against any server and reports line
+//! by line what is right and what differs. Independent of the command line and of our servers.
 
 mod judge;
 mod peer;
@@ -16,20 +16,20 @@ use player::Player;
 
 pub use script::Script;
 
-/// How long the tester waits, and for what.
+/// The tester's waiting times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Passes before each write that begins or continues a split command, so that a server that
-    /// takes what one read brings for a whole command is found out.
+    /// The pause before each write that begins or continues a split command. It finds servers that
+    /// take the octets of one read for a whole command.
     pub pause: Duration,
-    /// How long the tester listens, before any other write, for octets that nobody asked for.
+    /// How long the tester listens before any other write for octets that no command asked for.
     pub hush: Duration,
-    /// How long a server may take to accept, to send a whole line, and to close.
+    /// How long a server may take to accept, to send a whole line, or to close.
     pub answer: Duration,
 }
 
 impl Pace {
-    /// What `mailconsole check` uses.
+    /// The times that `mailconsole check` uses.
     pub const USUAL: Self = Self {
         pause: Duration::from_secs(1),
         hush: Duration::from_millis(50),
@@ -37,59 +37,59 @@ impl Pace {
     };
 }
 
-/// What the whole conversation showed.
+/// The result of a whole conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Every line was as expected.
     Right,
-    /// Something was off; it stands in the brackets of its line.
+    /// Some lines differed; the brackets behind them say how.
     Off,
 }
 
-/// Why the tester could not go on.
+/// Why the tester could not finish the conversation.
 #[derive(Debug, Error)]
 pub enum CheckError {
     /// The name has no address.
     #[error("cannot find host {host}: {reason}. Name another with --host")]
     NoSuchHost {
-        /// As it was given.
+        /// The host name as it was given.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         reason: io::Error,
     },
-    /// No address of the host accepts.
+    /// No address of the host accepts a connection.
     #[error(
         "cannot connect to port {port} of {host}: {reason}. Start the server, or name its port"
     )]
     NotConnected {
-        /// As it was given.
+        /// The host name as it was given.
         host: String,
         /// The port that was tried.
         port: u16,
-        /// What the last of its addresses gave.
+        /// The error for the last of its addresses.
         reason: io::Error,
     },
-    /// The server ended the conversation before its end.
+    /// The server closed the connection before the end of the conversation.
     #[error("the server closed the connection too early")]
     ClosedEarly,
     /// No whole line came in time.
     #[error("the server did not answer within {}: expected '{expected}'", seconds(*.limit))]
     NoAnswer {
-        /// What was waited for.
+        /// The line that was expected.
         expected: String,
-        /// For how long.
+        /// The time limit.
         limit: Duration,
     },
-    /// A line that does not end.
+    /// A line is longer than the tester reads.
     #[error("the server sent a line of over 5,000 octets")]
     LineTooLong,
-    /// The server stayed after QUIT.
+    /// The server did not close the connection after QUIT.
     #[error("the server did not close the connection within {} after QUIT", seconds(*.limit))]
     NotClosed {
-        /// For how long the tester waited.
+        /// The time limit.
         limit: Duration,
     },
-    /// The connection failed otherwise.
+    /// Any other error of the connection.
     #[error("the connection failed: {0}")]
     Connection(io::Error),
     /// The transcript cannot be written.
@@ -99,6 +99,10 @@ pub enum CheckError {
 
 /// Plays `script` against `port` of `host`, whose addresses are tried in turn, and writes the
 /// transcript to `out`.
+///
+/// # Errors
+///
+/// If the conversation cannot be finished; the transcript up to that point has been written.
 pub fn run(
     script: Script,
     host: &str,
@@ -108,7 +112,11 @@ pub fn run(
     run_at(Pace::USUAL, script, host, port, out)
 }
 
-/// As [`run`], at another pace.
+/// Like [`run`], with other waiting times.
+///
+/// # Errors
+///
+/// Those of [`run`].
 pub fn run_at(
     pace: Pace,
     script: Script,
@@ -120,7 +128,7 @@ pub fn run_at(
     Player::new(peer, pace, out).play(script.steps())
 }
 
-/// `5 s`, `0.2 s`.
+/// For example `5 s` or `0.2 s`.
 fn seconds(limit: Duration) -> String {
     format!("{} s", limit.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! The connection to the server under test: whole lines, stray octets, the end. Every wait and
-//! every buffer is bounded. Knows nothing of what is expected.
+//! The connection to the server under test: reads lines, unexpected octets and the end of the
+//! stream. Every wait and every buffer is bounded. Independent of what the script expects.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -9,40 +9,40 @@ use memchr::memchr;
 
 use super::CheckError;
 
-/// Octets of a line that the tester reads, its line end among them (protocol 8.1).
+/// The most octets of a line that the tester reads, including the line end (protocol 8.1).
 pub(super) const LONGEST_LINE: usize = 5_000;
 
-/// A connected server.
+/// A connection to a server.
 #[derive(Debug)]
 pub(super) struct Peer {
     stream: TcpStream,
-    /// What has come and has not been taken; at most [`LONGEST_LINE`] octets.
+    /// Octets that have arrived and not been taken; at most [`LONGEST_LINE`].
     unread: Vec<u8>,
-    /// Octets that came beyond that while nobody expected any.
+    /// The number of octets beyond that, which were dropped because no line was expected.
     omitted: u64,
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Debug, PartialEq, Eq)]
 enum Arrival {
     Octets,
-    /// The server has closed.
+    /// The server closed the connection.
     End,
     /// The deadline passed.
     Nothing,
 }
 
-/// How a stretch of listening ended.
+/// How listening ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Its time passed.
+    /// The time passed.
     Silence,
-    /// The server closed.
+    /// The server closed the connection.
     End,
 }
 
 impl Peer {
-    /// Connects to the first address of `host` that accepts, each within `limit`.
+    /// Connects to the first address of `host` that accepts, with `limit` for each.
     pub(super) fn connect(host: &str, port: u16, limit: Duration) -> Result<Self, CheckError> {
         let addresses = (host, port)
             .to_socket_addrs()
@@ -58,12 +58,12 @@ impl Peer {
     }
 
     fn over(stream: TcpStream) -> io::Result<Self> {
-        // Each write of a script is to leave at once, as a segment of its own.
+        // Each write of a script must leave at once, as a segment of its own.
         stream.set_nodelay(true)?;
         Ok(Self { stream, unread: Vec::new(), omitted: 0 })
     }
 
-    /// One write.
+    /// Sends the octets.
     pub(super) fn send(&mut self, octets: &[u8], limit: Duration) -> Result<(), CheckError> {
         self.stream
             .set_write_timeout(Some(limit))
@@ -74,7 +74,7 @@ impl Peer {
             })
     }
 
-    /// The next line, its LF included. `expected` is named if none comes within `limit`.
+    /// The next line, including its LF. `expected` is for the error if none comes within `limit`.
     pub(super) fn line(&mut self, expected: &str, limit: Duration) -> Result<Vec<u8>, CheckError> {
         let deadline = Instant::now() + limit;
         loop {
@@ -95,7 +95,7 @@ impl Peer {
         }
     }
 
-    /// Takes in whatever comes for as long as `window`, or until the server closes.
+    /// Receives octets for as long as `window`, or until the server closes.
     pub(super) fn listen(&mut self, window: Duration) -> Result<Heard, CheckError> {
         let deadline = Instant::now() + window;
         loop {
@@ -107,7 +107,7 @@ impl Peer {
         }
     }
 
-    /// Takes what has come and was not part of a line, and the count of what was not kept of it.
+    /// Takes the octets that were not part of a line, and the number of those dropped.
     pub(super) fn stray(&mut self) -> (Vec<u8>, u64) {
         let octets = std::mem::take(&mut self.unread);
         (octets, std::mem::take(&mut self.omitted))
@@ -117,7 +117,7 @@ impl Peer {
         LONGEST_LINE.saturating_sub(self.unread.len())
     }
 
-    /// One read. Once there is no room, octets are only counted.
+    /// One read. If there is no room, the octets are only counted.
     fn read(&mut self, deadline: Instant) -> io::Result<Arrival> {
         let mut piece = [0; LONGEST_LINE];
         let room = match self.room() {
@@ -138,7 +138,8 @@ impl Peer {
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    // Closed with what we had written still unread: an end like any other.
+                    // The server closed without reading all that we had sent, which counts as an
+                    // ordinary end.
                     ErrorKind::ConnectionReset => return Ok(Arrival::End),
                     _ => return Err(error),
                 },

@@ -1,5 +1,4 @@
-//! Plays the steps of a script and writes the transcript. Knows neither the scripts nor what
-//! makes a line right.
+//! Plays the steps of a script and writes the transcript.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -10,16 +9,16 @@ use super::peer::{Heard, Peer};
 use super::script::Step;
 use super::{CheckError, Pace, Verdict};
 
-/// A conversation under way.
+/// A conversation in progress.
 #[derive(Debug)]
 pub(super) struct Player<'a, W> {
     peer: Peer,
     pace: Pace,
     out: &'a mut W,
-    /// Who said the transcript's last line. It stays unfinished until the next step, because
-    /// octets that come behind it belong in its brackets.
+    /// The speaker of the transcript's last line. That line is finished only at the next step,
+    /// because octets that arrive after it are reported in its brackets.
     unfinished: Option<Speaker>,
-    /// What is off with that line.
+    /// The remarks on that line.
     remarks: Vec<Remark>,
     verdict: Verdict,
 }
@@ -35,7 +34,7 @@ impl<'a, W: Write> Player<'a, W> {
         Self { peer, pace, out, unfinished: None, remarks: Vec::new(), verdict: Verdict::Right }
     }
 
-    /// Plays all steps, or those before the one where the tester cannot go on.
+    /// Plays the steps up to the end or to the first error.
     pub(super) fn play(mut self, steps: &[Step]) -> Result<Verdict, CheckError> {
         let played = steps.iter().try_for_each(|&step| self.step(step));
         self.finish_line()?;
@@ -55,7 +54,7 @@ impl<'a, W: Write> Player<'a, W> {
         }
     }
 
-    /// Writes `text` once the server has been silent for as long as `silence`.
+    /// Sends `text` after the server has been silent for `silence`.
     fn send(&mut self, text: &str, silence: Duration) -> Result<(), CheckError> {
         if self.listen(silence)? == Heard::End {
             return Err(CheckError::ClosedEarly);
@@ -78,7 +77,7 @@ impl<'a, W: Write> Player<'a, W> {
         }
     }
 
-    /// Shows what there is of a line that does not end.
+    /// Writes the received part of a line that did not end to the transcript.
     fn show_broken_line(&mut self, expected: &'static str) -> Result<(), CheckError> {
         let (beginning, _) = self.peer.stray();
         if !beginning.is_empty() {
@@ -95,7 +94,7 @@ impl<'a, W: Write> Player<'a, W> {
         }
     }
 
-    /// Notes what comes although nothing should.
+    /// Listens when nothing should come, and adds a remark if something does.
     fn listen(&mut self, window: Duration) -> Result<Heard, CheckError> {
         let heard = self.peer.listen(window)?;
         let (octets, omitted) = self.peer.stray();
@@ -115,7 +114,7 @@ impl<'a, W: Write> Player<'a, W> {
         self.write(&format!("{letter}: {}", shown(octets)))
     }
 
-    /// Writes the brackets of the last line, and its end.
+    /// Writes the brackets of the last line, and its line end.
     fn finish_line(&mut self) -> Result<(), CheckError> {
         let Some(speaker) = self.unfinished.take() else {
             return Ok(());

@@ -1,41 +1,40 @@
-//! The fixed conversations, as data. Knows neither how they are played nor how they are judged.
+//! The fixed conversations, as data.
 
 use Step::{Close, Expect, ExpectEach, Send, SendEach, SendLater};
 
 /// One step of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// One write, to the byte.
+    /// One write of exactly these bytes.
     Send(&'static str),
-    /// One write that begins or continues a split command: a pause comes before it.
+    /// One write that begins or continues a split command, after a pause.
     SendLater(&'static str),
-    /// Lines, given without their CRLF, each a write of its own.
+    /// Lines, given without their CRLF, each sent in a write of its own.
     SendEach(&'static [&'static str]),
-    /// One line from the server, without its CRLF. What follows a trailing `*` is the server's
-    /// own affair.
+    /// One line from the server, given without its CRLF. A trailing `*` matches any text.
     Expect(&'static str),
-    /// Lines from the server.
+    /// Lines from the server, given without their CRLF.
     ExpectEach(&'static [&'static str]),
-    /// The server closes.
+    /// The server closes the connection.
     Close,
 }
 
 /// A conversation that the tester can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Script {
-    /// Split and glued commands at the echo server.
+    /// Commands for the echo server, some split and some joined in one write.
     Echo,
     /// One message for `linhphan@localhost`, whose mailbox must exist.
     Smtp,
-    /// That message read and deleted; it must be the only one of `linhphan`.
+    /// Reads and deletes that message, which must be the only one of `linhphan`.
     Pop3,
 }
 
 impl Script {
-    /// All of them.
+    /// All scripts.
     pub const ALL: [Self; 3] = [Self::Echo, Self::Smtp, Self::Pop3];
 
-    /// The name as the command line spells it.
+    /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +44,7 @@ impl Script {
         }
     }
 
-    /// The port where such a server listens unless it is told otherwise.
+    /// The default port of the server.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -122,7 +121,7 @@ const POP3: &[Step] = &[
     Close,
 ];
 
-/// The message that the SMTP tester sends and the POP3 tester wants back: 264 octets.
+/// The message that the SMTP script sends and the POP3 script expects back: 264 octets.
 const LETTER: &[&str] = &[
     "From: Benjamin Franklin <benjamin.franklin@localhost>",
     "To: Linh Thi Xuan Phan <linhphan@localhost>",

@@ -1,5 +1,5 @@
-//! Pages that the operator has opened in a browser: written to a folder that nobody else can read,
-//! and removed when the mailroom closes.
+//! Opens HTML pages in a browser. The pages are written to a private folder that is removed when
+//! the mailroom closes.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use parking_lot::Mutex;
 
 use crate::mailroom::new_file::NewFile;
 
-/// What opens a page where nothing else is said.
+/// The program that opens a page if `BROWSER` does not name one.
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
-/// Folders that are tried for one that is not there yet.
+/// The most attempts to find a folder name that is not in use.
 const FOLDERS_TRIED: usize = 16;
 
-/// Opens pages.
+/// Opens pages in a browser.
 #[derive(Debug)]
 pub struct Browser {
     opener: OsString,
@@ -29,24 +29,28 @@ pub struct Browser {
 }
 
 impl Default for Browser {
-    /// The browser that the environment names, or that of the desktop.
+    /// The browser named by `BROWSER`, or the desktop's.
     fn default() -> Self {
         let named = env::var("BROWSER").unwrap_or_default();
         let named = named.split(':').next().unwrap_or_default();
-        // One with arguments is for programs that know what to make of them.
+        // A value with arguments or a `%s` needs a shell to take it apart, so it is ignored.
         let is_program = !named.is_empty() && !named.contains([' ', '%']);
         Self::opened_by(if is_program { named } else { OPENER })
     }
 }
 
 impl Browser {
-    /// One that this program opens, which gets the name of a file.
+    /// A browser started by this program, which gets the file name as its argument.
     #[must_use]
     pub fn opened_by(opener: impl Into<OsString>) -> Self {
         Self { opener: opener.into(), folder: Mutex::default() }
     }
 
-    /// Writes a page to a file of its own; says where it is.
+    /// Writes a page to a new file; returns its path.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or the file cannot be created or written.
     pub fn write(&self, name: &str, page: &str) -> io::Result<PathBuf> {
         let mut folder = self.folder.lock();
         let folder = match &mut *folder {
@@ -58,15 +62,20 @@ impl Browser {
         Ok(file.keep())
     }
 
-    /// Has a page opened, and waits for nothing: `failed` hears, some time later, how the opener has
-    /// ended if it could not do it.
+    /// Starts the program and returns at once. If the program fails later, `failed` is called with
+    /// the reason.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be started.
     pub fn open(
         &self,
         page: &Path,
         failed: impl FnOnce(String) + Send + 'static,
     ) -> io::Result<()> {
         let mut command = Command::new(&self.opener);
-        // Away from our terminal: a browser that would like to draw there ends.
+        // In a process group of its own and without our terminal: a text browser that wants to draw
+        // on it ends instead.
         command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.process_group(0).spawn()?;
         thread::Builder::new().name("browser".to_owned()).spawn(move || match child.wait() {
@@ -77,21 +86,22 @@ impl Browser {
         Ok(())
     }
 
-    /// The program that opens pages.
+    /// The name of the program that opens pages.
     #[must_use]
     pub fn opener(&self) -> String {
         self.opener.to_string_lossy().into_owned()
     }
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed when this is dropped.
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Makes one that is new: in a directory where anybody may write, what is there may be a trap.
+    /// Creates a new folder with mode 0700. In a directory that everyone can write to, an existing
+    /// folder may be a trap.
     fn create() -> io::Result<Self> {
         for _ in 0..FOLDERS_TRIED {
             let path = env::temp_dir().join(format!("mailconsole-{:016x}", fastrand::u64(..)));

@@ -1,5 +1,5 @@
-//! Fulfils what an operator wishes of mailboxes and messages: a task that hears at any time, and
-//! others that do the work. What came of it is told in sentences.
+//! Carries out the operator's requests about mailboxes and messages: one task takes requests at any
+//! time, others do the work. Results are reported as sentences.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,53 +34,54 @@ use crate::store::reader::MessageReader;
 use crate::watch::observers::Observers;
 use crate::wire::figures::grouped;
 
-/// Wishes that may wait.
+/// The most requests that may wait.
 const WISHES_WAITING: usize = 64;
 
-/// News that may wait; one may tell of hundreds of messages.
+/// The most results that may wait; one may describe hundreds of messages.
 const NEWS_WAITING: usize = 16;
 
-/// Errands that may be under way at once.
+/// The most errands at the same time.
 const ERRANDS_MOST: usize = 16;
 
-/// Octets of a message that is taken apart; the SMTP server takes no longer ones by default.
+/// The most octets of a message that are parsed; the SMTP server accepts no longer messages by
+/// default.
 const PARSED_MOST: usize = 64 * 1024 * 1024;
 
-/// Octets of a message that are read before it is shown for the first time: a longer one is shown
-/// again when it has been read.
+/// The octets of a message that are read before it is shown for the first time. A longer message is
+/// shown again when the rest has been read.
 const READ_FIRST: usize = 256 * 1024;
 
-/// Octets of a message that are written at once.
+/// The most octets written to a file at a time.
 const WRITTEN_AT_ONCE: usize = 1024 * 1024;
 
-/// How long our own SMTP server is waited for; it syncs before it answers.
+/// How long to wait for our own SMTP server, which syncs to disk before it replies.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What the clerk works with.
+/// The resources of the mailroom.
 #[derive(Debug)]
 pub struct Room {
-    /// The mailboxes.
+    /// The directory with the mailboxes.
     pub directory: Directory,
-    /// Says when one has changed.
+    /// Reports changes of mailboxes.
     pub overview: watch::Receiver<Arc<Overview>>,
-    /// Our domain.
+    /// Our domain, for composed messages.
     pub domain: Arc<str>,
-    /// Our own SMTP server.
+    /// The address of our own SMTP server.
     pub smtp: SmtpListener,
-    /// Where messages are saved.
+    /// The directory to save messages in.
     pub save_to: PathBuf,
-    /// What shows HTML.
+    /// Opens HTML in a browser.
     pub browser: Browser,
-    /// Ends all work.
+    /// Cancelled to end all work.
     pub stop: CancellationToken,
 }
 
-/// Says where our own SMTP server listens at the moment, if it does.
+/// Returns the address of our own SMTP server, or `None` while it is stopped.
 #[derive(Clone)]
 pub struct SmtpListener(Arc<dyn Fn() -> Option<SocketAddr> + Send + Sync>);
 
 impl SmtpListener {
-    /// It is asked whenever a message is to be sent.
+    /// `address` is called for each message to be sent.
     pub fn new(address: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
         Self(Arc::new(address))
     }
@@ -92,16 +93,16 @@ impl fmt::Debug for SmtpListener {
     }
 }
 
-/// Hears wishes, and has them fulfilled.
+/// The task that takes requests.
 #[derive(Debug)]
 pub struct Clerk {
     room: Arc<Room>,
     wishes: mpsc::Receiver<Wish>,
     news: mpsc::Sender<News>,
     open: Option<Open>,
-    /// Held while a message is deleted: the session lock keeps out our own next one too.
+    /// Held while messages are deleted: the session lock would also refuse our own next deletion.
     deleting: Arc<Mutex<()>>,
-    /// What is finished whatever is wished next.
+    /// Errands that are completed whatever is requested next.
     errands: JoinSet<()>,
 }
 
@@ -110,14 +111,14 @@ pub struct Clerk {
 struct Open {
     mailbox: Arc<str>,
     listing: Listing,
-    /// Lists it, alone.
+    /// The task that lists the mailbox.
     lister: JoinSet<()>,
-    /// Reads the message that was wished for last.
+    /// The task that reads the message requested last.
     reader: JoinSet<()>,
 }
 
 impl Clerk {
-    /// Begins to work among `tasks`, until the room's stop.
+    /// Starts the task among `tasks`; it ends when the room is stopped.
     #[must_use]
     pub fn start(room: Room, tasks: &TaskTracker) -> Desk {
         let (wishes, taken) = mpsc::channel(WISHES_WAITING);
@@ -152,11 +153,12 @@ impl Clerk {
             }
         }
         self.close().await;
-        // A message that is being removed is removed or still there, and its locks are gone.
+        // Errands are not aborted: a deletion is completed or not begun, and its locks are
+        // released.
         while self.errands.join_next().await.is_some() {}
     }
 
-    /// Waits for nothing that takes time.
+    /// Takes a request; does not wait for slow work.
     async fn take(&mut self, wish: Wish) {
         match wish {
             Wish::Open(mailbox) => self.open(mailbox).await,
@@ -192,7 +194,7 @@ impl Clerk {
         self.open = Some(Open { mailbox, listing, lister: tasks, reader: JoinSet::new() });
     }
 
-    /// When this returns, nothing more is told of the mailbox that was open.
+    /// Closes the open mailbox. After this, nothing more is reported about it.
     async fn close(&mut self) {
         if let Some(mut open) = self.open.take() {
             open.lister.shutdown().await;
@@ -203,7 +205,7 @@ impl Clerk {
     async fn read(&mut self, key: MessageKey) {
         let errand = self.errand();
         let Some(open) = &mut self.open else { return };
-        // Whoever leafs through a mailbox wants to see the last one.
+        // A user who pages through messages wants to see only the last one.
         open.reader.shutdown().await;
         let (mailbox, found) = (Arc::clone(&open.mailbox), open.listing.find(key));
         open.reader.spawn(async move {
@@ -226,7 +228,7 @@ impl Clerk {
         }
     }
 
-    /// Of these messages those that are still there.
+    /// Starts work on those of the messages that are still there.
     fn with_messages<F>(&mut self, keys: &[MessageKey], work: impl FnOnce(Errand, AllListed) -> F)
     where
         F: Future<Output = Vec<String>> + Send + 'static,
@@ -252,7 +254,7 @@ impl Clerk {
         }
     }
 
-    /// Runs an errand beside all others, and tells what came of it.
+    /// Runs an errand concurrently with all others and reports its results.
     fn run<F>(&mut self, work: impl FnOnce(Errand) -> F)
     where
         F: Future<Output = Vec<String>> + Send + 'static,
@@ -274,7 +276,7 @@ impl Clerk {
         Errand { room, news: self.news.clone(), deleting }
     }
 
-    /// Only if there is room: the clerk waits for nobody.
+    /// Reports a sentence if there is room: the clerk must not wait for the screen.
     fn say(&self, words: String) {
         let _ = self.news.try_send(News::Said(words));
     }
@@ -284,21 +286,21 @@ fn gone(mailbox: &str) -> String {
     format!("The message is no longer in {mailbox}; the list shows what is.")
 }
 
-/// A message of the mailbox that was open.
+/// A message of the open mailbox.
 struct Listed {
     mailbox: Arc<str>,
     message: Found,
 }
 
-/// Messages of the mailbox that was open, in its order.
+/// Messages of the open mailbox, in its order.
 struct AllListed {
     mailbox: Arc<str>,
     messages: Vec<Found>,
-    /// How many more were meant and are no longer there.
+    /// The number of requested messages that are no longer there.
     gone: usize,
 }
 
-/// Does one piece of work.
+/// One piece of work.
 struct Errand {
     room: Arc<Room>,
     news: mpsc::Sender<News>,
@@ -320,9 +322,9 @@ impl Errand {
         }
     }
 
-    /// Shows the beginning of a message at once, however long it is, and then all that can be taken
-    /// apart.
+    /// Shows the beginning of a message at once, however long it is, and then as much as is parsed.
     async fn show(&self, key: MessageKey, found: &Found) -> Result<(), ReadError> {
+        // Also checks that the message at this place is still the one that was listed.
         let octets = found.head().await?.octets;
         self.show_read(key, octets, found.snapshot.message(found.place).await?).await
     }
@@ -349,7 +351,7 @@ impl Errand {
         Ok(())
     }
 
-    /// The HTML is read as far as messages are taken apart.
+    /// Opens the message's HTML, as far as messages are parsed.
     async fn browse(self, Listed { mailbox, message }: Listed) -> Vec<String> {
         let number = message.number();
         let name = format!("{mailbox}-{number}.html");
@@ -396,14 +398,14 @@ impl Errand {
         }]
     }
 
-    /// The file's name, and its octets.
+    /// The name of the file and its length in octets.
     async fn saved(&self, message: &Found, name: String) -> Result<(String, u64), ReadError> {
         let octets = message.head().await?.octets;
         let reader = message.snapshot.message(message.place).await?;
         self.written(reader, name).await.map(|name| (name, octets))
     }
 
-    /// The name of the file that has all of the message.
+    /// Writes the whole message to a file; returns the name of the file.
     async fn written(&self, mut reader: MessageReader, name: String) -> Result<String, ReadError> {
         let directory = self.room.save_to.clone();
         let mut file = away(move || NewFile::create(&directory, &name)).await??;
@@ -453,7 +455,7 @@ impl Errand {
         }]
     }
 
-    /// The files' names.
+    /// Saves attachments; returns the names of the files.
     async fn saved_attachments(
         &self,
         message: &Found,
@@ -467,7 +469,7 @@ impl Errand {
         self.saved_attachments_of(beginning(message).await?, which).await
     }
 
-    /// The files' names.
+    /// Saves the attachments of this text; returns the names of the files.
     async fn saved_attachments_of(
         &self,
         text: Vec<u8>,
@@ -517,7 +519,7 @@ impl Errand {
         }]
     }
 
-    /// The entry as it is now, and its message.
+    /// The queue entry as it is now, and its message.
     async fn queued(&self, pick: &Pick) -> Result<(Entry, MessageReader), QueueError> {
         let queue = self.room.directory.queue();
         let entries = queue.entries().await?;
@@ -574,7 +576,7 @@ impl Errand {
         }]
     }
 
-    /// How many of them were still there to be deleted.
+    /// Deletes the messages; returns how many of them were still there.
     async fn all_deleted(&self, mailbox: &str, messages: &[Found]) -> Result<usize, NotDeleted> {
         let _alone = self.deleting.lock().await;
         let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
@@ -591,7 +593,8 @@ impl Errand {
         }]
     }
 
-    /// What has come since somebody counted them stays.
+    /// Deletes the first `messages` messages of a mailbox, which the operator has counted; later
+    /// ones stay.
     async fn cleared(&self, mailbox: &str, messages: usize) -> Result<(), NotDeleted> {
         let _alone = self.deleting.lock().await;
         let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
@@ -604,7 +607,7 @@ impl Errand {
     async fn deleted(&self, mailbox: &str, message: &Found) -> Result<(), NotDeleted> {
         let _alone = self.deleting.lock().await;
         let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
-        // What is there now at the place of the message may be another one.
+        // Another message may be at that place by now.
         let place = self.unless_stopped(place_now(&maildrop, message)).await??;
         Ok(maildrop.update(vec![place]).await?)
     }
@@ -629,7 +632,7 @@ impl Errand {
         vec![created.await.unwrap_or_else(|error| format!("No mailbox made: {error}."))]
     }
 
-    /// Gives the draft back if nobody has got it: it took somebody time to type.
+    /// Sends a draft. A draft that reached nobody goes back to the form, since somebody typed it.
     async fn send(self, draft: Draft) -> Vec<String> {
         match self.sent(&draft).await {
             Ok(words) => words,
@@ -640,7 +643,7 @@ impl Errand {
         }
     }
 
-    /// What is to be said: an error if nobody has got it.
+    /// The sentences to report; an error if no recipient got the message.
     async fn sent(&self, draft: &Draft) -> Result<Vec<String>, Vec<String>> {
         let id = fastrand::u64(..);
         let composed = Composed::new(draft, &self.room.domain, Utc::now(), id)
@@ -651,8 +654,8 @@ impl Errand {
         compose::send(composed, &self.room.domain, address, &self.client()).await
     }
 
-    /// The conversation is seen where the server has it; to show our side of it too would say
-    /// everything twice.
+    /// No transcript: the server records the conversation already, and our side would show every
+    /// line twice.
     fn client(&self) -> Client {
         Client {
             timeouts: Timeouts::default().capped(PATIENCE),
@@ -672,7 +675,7 @@ impl Errand {
     }
 }
 
-/// The text of a message, all of it if it is not longer than what can be taken apart.
+/// The text of a message, up to the length that is parsed.
 async fn beginning(message: &Found) -> Result<Vec<u8>, ReadError> {
     beginning_of(message.snapshot.message(message.place).await?).await
 }
@@ -688,7 +691,8 @@ async fn place_now(maildrop: &Maildrop, message: &Found) -> Result<usize, ReadEr
     place.ok_or(ReadError::Missing)
 }
 
-/// Where these are now, in the order of the mailbox; those that are gone are nowhere.
+/// The current indexes of these messages, in the order of the mailbox; those that are gone are left
+/// out.
 async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize>, ReadError> {
     let Some(Found { snapshot: earlier, .. }) = messages.first() else { return Ok(Vec::new()) };
     listing::make_sure_of(messages).await?;
@@ -702,7 +706,7 @@ async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize
     }
     let mut found = Vec::with_capacity(messages.len());
     for message in messages {
-        // Of messages that are alike the first ones are as good as any.
+        // Of identical messages the first ones are as good as any.
         let id = earlier.unique_id(message.place).await?;
         found.extend(places.get_mut(&id).and_then(Vec::pop));
     }
@@ -710,7 +714,7 @@ async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize
     Ok(found)
 }
 
-/// `1 message`, `12 messages`.
+/// For example `1 message` or `12 messages`.
 fn in_all(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
@@ -745,7 +749,7 @@ enum NotDeleted {
 }
 
 impl NotDeleted {
-    /// What is said of `which` messages of the mailbox that were not deleted.
+    /// The sentence about `which` messages of the mailbox that were not deleted.
     fn in_words(&self, mailbox: &str, which: &str) -> String {
         match self {
             Self::Opening(MaildropError::InUse) => format!(
@@ -759,7 +763,7 @@ impl NotDeleted {
     }
 }
 
-/// Does what may wait for a disk, or takes a while, away from the async threads.
+/// Runs work that may block on the disk, or take a while, on a blocking thread.
 async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }

@@ -1,5 +1,5 @@
-//! Makes a message of what was typed (RFC 5322, RFC 2045), and hands it to our own SMTP server as
-//! any client would. Knows no mailbox.
+//! Composes a message from a form (RFC 5322, RFC 2045) and sends it through our own SMTP server,
+//! like any client.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,53 +23,61 @@ use crate::relay::mx::Target;
 use crate::relay::text::{Letter, MessageText, TextReader};
 use crate::relay::verdict::Verdict;
 
-/// What an attachment repeats: 57 octets make a line of 76 characters (RFC 2045 section 6.8).
+/// The pattern that attachments repeat: 57 octets make a base64 line of 76 characters (RFC 2045
+/// section 6.8).
 const PATTERN: &[u8; 57] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234";
 
 /// Octets of such a line with its CRLF.
 const LINE: u64 = 78;
 
-/// Lines of an attachment that are made at once.
+/// The lines of an attachment that are generated at a time.
 const LINES_AT_ONCE: u64 = 512;
 
-/// Where the attachment belongs, until it is sent.
+/// A placeholder for the attachment until it is sent.
 const PLACE: &[u8] = b"@attachment@";
 
-/// A message that can be sent.
+/// A message that is ready to be sent.
 #[derive(Debug)]
 pub struct Composed {
     envelope: Envelope,
     text: Text,
 }
 
-/// Why there is none.
+/// Why a draft cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum NotComposed {
-    /// What was typed is no address.
+    /// Some text is not a valid address.
     #[error("{0}")]
     BadAddress(#[from] BadAddress),
-    /// No recipient was typed.
+    /// There is no recipient.
     #[error("enter at least one recipient, such as linhphan@localhost")]
     NoRecipient,
-    /// More than one transaction takes.
+    /// There are more recipients than one transaction may have.
     #[error("{0} recipients are too many; name {MOST_RECIPIENTS} at most")]
     TooManyRecipients(usize),
-    /// Larger than [`ATTACHMENT_MOST`].
+    /// The attachment is larger than [`ATTACHMENT_MOST`].
     #[error("the attachment is too large; it can have {ATTACHMENT_MOST} octets")]
     AttachmentTooLarge,
 }
 
-/// The text of a composed message. Its attachment is made while it is sent.
+/// The text of a composed message. The attachment, which may have a gigabyte, is generated while it
+/// is sent.
 #[derive(Debug, Clone)]
 pub struct Text {
     before: Arc<[u8]>,
-    /// Octets of the attachment.
+    /// Octets of the attachment before encoding.
     attachment: u64,
     after: Arc<[u8]>,
 }
 
 impl Composed {
-    /// Composes a message at `domain`; `id` makes it different from all others of that moment.
+    /// Composes a message at `domain`. `id` distinguishes its Message-ID from others of the same
+    /// second.
+    ///
+    /// # Errors
+    ///
+    /// If an address is invalid, or there are too few or too many recipients, or the attachment is
+    /// too large.
     pub fn new(
         draft: &Draft,
         domain: &str,
@@ -106,7 +114,7 @@ fn message(
 ) -> Vec<u8> {
     let from = match &envelope.reverse_path {
         ReversePath::Address(address) => address.to_string(),
-        // A message must have an author (RFC 5322 section 3.6).
+        // Every message must have an author (RFC 5322 section 3.6).
         ReversePath::Null => format!("MAILER-DAEMON@{domain}"),
     };
     let mailbox = |address: String| Mailbox::new_address(None::<&str>, address);
@@ -131,7 +139,7 @@ fn body(draft: &Draft) -> MimePart<'_> {
     }
 }
 
-/// A field is one line, whatever was pasted into it.
+/// Replaces line ends and control characters: a pasted subject must not add header fields.
 fn one_line(subject: &str) -> String {
     subject.replace(char::is_control, " ")
 }
@@ -139,20 +147,20 @@ fn one_line(subject: &str) -> String {
 fn attachment(octets: u64) -> MimePart<'static> {
     MimePart::new("application/octet-stream", PLACE)
         .attachment(format!("attachment-{octets}.bin"))
-        // What is encoded already is written as it is.
+        // An encoding that is set already makes the builder write the content unchanged.
         .transfer_encoding("base64")
 }
 
 impl Text {
     fn of(message: &[u8], draft: &Draft) -> Self {
-        // The attachment is the last part; the text before it may hold the same words.
+        // The last match, because the typed text may contain the placeholder too.
         let place = match draft.attachment {
             0 => None,
             _ => memmem::rfind(message, PLACE),
         };
         let (before, after) = message.split_at(place.unwrap_or(message.len()));
         let after = after.strip_prefix(PLACE).unwrap_or(after);
-        // The attachment ends its last line itself.
+        // The generated attachment brings the end of its last line.
         let after = after.strip_prefix(b"\r\n").unwrap_or(after);
         Self { before: before.into(), attachment: draft.attachment, after: after.into() }
     }
@@ -161,7 +169,7 @@ impl Text {
         self.attachment / PATTERN.len() as u64
     }
 
-    /// The octets of the attachment's last line, encoded.
+    /// The last, shorter line of the attachment, encoded; empty if there is none.
     fn last_line(&self) -> String {
         let octets = usize::try_from(self.attachment % PATTERN.len() as u64).unwrap_or(0);
         match octets {
@@ -198,7 +206,7 @@ pub struct Reader {
 #[derive(Debug, Clone, Copy)]
 enum Piece {
     Before,
-    /// So many whole lines are left.
+    /// The number of whole lines that are left.
     Attachment(u64),
     After,
     Nothing,
@@ -215,7 +223,7 @@ impl TextReader for Reader {
 }
 
 impl Reader {
-    /// Appends the next piece, and says which one follows.
+    /// Appends the next piece; returns which one follows.
     fn append(&self, piece: &mut Vec<u8>) -> Piece {
         match self.next {
             Piece::Before => {
@@ -241,11 +249,11 @@ impl Reader {
     }
 }
 
-/// Sends a message to our own SMTP server at `address`; says in sentences what came of it.
+/// Sends a message to our own SMTP server at `address`; returns sentences that report the result.
 ///
 /// # Errors
 ///
-/// Nobody has got it.
+/// The sentences, if no recipient got the message.
 pub async fn send(
     composed: Composed,
     domain: &str,
@@ -267,6 +275,7 @@ pub async fn send(
         Ok(connection) => connection,
         Err(verdict) => return Err(vec![format!("Not sent: {}", verdict.diagnosis().reason)]),
     };
+    // No trace line: the message originates here, so nothing has been passed on yet.
     let letter = Letter::new(String::new(), text);
     let outcome = connection.deliver(&envelope, &letter).await;
     connection.quit().await;
@@ -275,7 +284,7 @@ pub async fn send(
     if outcome.verdicts.iter().any(is_delivered) { Ok(words) } else { Err(words) }
 }
 
-/// Who listens on all addresses is reached by the one that never leaves the machine.
+/// Replaces the unspecified address, on which the server listens for all addresses, with loopback.
 const fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,6 +1,5 @@
-//! What is shown of a message, made of its octets. Pure; whatever the octets are, there is
-//! something to show, in time and memory that they cannot choose. One fault in a message spoils what
-//! it stands in, and nothing else.
+//! Decodes messages for the screen. Does no I/O. Any octets give something to show, in bounded time
+//! and memory, and a fault affects only the part of the message that contains it.
 
 pub mod body;
 mod charset;
@@ -33,16 +32,16 @@ use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
 use crate::store::browse::Head;
 use crate::wire::display::DisplayText;
 
-/// Octets of a name or subject that a list shows at most. There may be many of them.
+/// The most octets of a name or subject in a list, which may have very many messages.
 const LISTED_OCTETS: usize = 256;
 
-/// Header fields that are shown at most; all of them stand in the raw message.
+/// The most header fields that are shown; the raw message shows all of them.
 const FIELDS_MOST: usize = 1_000;
 
-/// Octets of a field's value that are shown at most, with a note on the rest.
+/// The most octets of a field's value that are shown; a note says how many are left out.
 const VALUE_MOST: usize = 16 * 1024;
 
-/// By what a message is known again: its From_ line, its header and its length.
+/// The hash that identifies a message: of its From_ line, its header and its length.
 #[must_use]
 pub fn hash(head: &Head) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -50,7 +49,7 @@ pub fn hash(head: &Head) -> u64 {
     hasher.finish()
 }
 
-/// What a list shows of a message.
+/// The row of a message in a list.
 #[must_use]
 pub fn summary(key: MessageKey, number: usize, head: &Head) -> Summary {
     let (mut from, mut subject, mut date) = (None, None, None);
@@ -74,7 +73,7 @@ pub fn summary(key: MessageKey, number: usize, head: &Head) -> Summary {
     }
 }
 
-/// What is shown of a message: `text` is its beginning, and it has `octets` in all.
+/// The message as it is shown: `text` is its beginning, `octets` its whole length.
 #[must_use]
 pub fn message(key: MessageKey, text: Vec<u8>, octets: u64) -> Message {
     let parsed = Parsed::of(&text);
@@ -85,23 +84,23 @@ pub fn message(key: MessageKey, text: Vec<u8>, octets: u64) -> Message {
     Message { key, header, body, attachments, octets }
 }
 
-/// A message that has been taken apart.
+/// A parsed message.
 pub struct Parsed<'a> {
     octets: &'a [u8],
     message: Part,
     views: Views,
 }
 
-/// Something attached to a message.
+/// An attachment of a message.
 pub struct Attached<'a> {
-    /// Its place among what is attached, from 0.
+    /// Its index among the attachments, from 0.
     pub place: usize,
     part: &'a Part,
     octets: &'a [u8],
 }
 
 impl<'a> Parsed<'a> {
-    /// Takes a message apart.
+    /// Parses a message.
     #[must_use]
     pub fn of(octets: &'a [u8]) -> Self {
         let message = Part::of_message(octets);
@@ -109,15 +108,15 @@ impl<'a> Parsed<'a> {
         Self { octets, message, views }
     }
 
-    /// What is attached, in its order.
+    /// The attachments, in their order.
     pub fn attached(&self) -> impl Iterator<Item = Attached<'_>> {
         let octets = self.octets;
         let parts = views::attached(octets, &self.message, &self.views).into_iter();
         parts.enumerate().map(move |(place, part)| Attached { place, part, octets })
     }
 
-    /// Its HTML as a page that a browser can show without asking anybody for anything, if there is
-    /// any.
+    /// The HTML of the message as a page that makes no network requests in a browser; `None` if
+    /// there is no HTML.
     #[must_use]
     pub fn page(&self) -> Option<String> {
         let html = self.views.html.iter().filter(|section| section.form == Form::Html);
@@ -138,13 +137,14 @@ impl<'a> Parsed<'a> {
 }
 
 impl Attached<'_> {
-    /// Its name; made up where it has none. Its sender chose it, and may mean harm.
+    /// Its file name, or a generated one. The sender chose the name, so it must not be used as a
+    /// path without [`safe_name`](crate::mailroom::new_file::safe_name).
     #[must_use]
     pub fn name(&self) -> String {
         self.part.declared.name.clone().unwrap_or_else(|| self.made_up_name())
     }
 
-    /// A name that does no harm.
+    /// A generated name, which is safe as a file name.
     #[must_use]
     pub fn made_up_name(&self) -> String {
         let number = self.place + 1;
@@ -156,7 +156,7 @@ impl Attached<'_> {
         }
     }
 
-    /// What it holds, decoded.
+    /// The decoded content.
     #[must_use]
     pub fn content(&self) -> Cow<'_, [u8]> {
         transfer::decoded(self.part.declared.encoding, self.encoded(), usize::MAX).octets
@@ -176,7 +176,7 @@ impl Attached<'_> {
     }
 }
 
-/// A field in one line; with a note, if it is so long that nobody reads it to its end.
+/// A field in one line, cut with a note if it is very long.
 fn shown_field(field: RawField<'_>) -> Field {
     let value = field.value.trim_ascii();
     let shown = value.get(..VALUE_MOST).unwrap_or(value);
@@ -186,7 +186,7 @@ fn shown_field(field: RawField<'_>) -> Field {
     Field { name, value }
 }
 
-/// Who wrote a message: the name, or the address where there is none, or else what stands there.
+/// The author of a message: the name, or the address if there is none, or else the decoded field.
 fn writer(from: &[u8]) -> Vec<u8> {
     let tidy = words::tidied(from);
     let parsed = match MessageStream::new(&tidy).parse_address() {
@@ -201,7 +201,7 @@ fn writer(from: &[u8]) -> Vec<u8> {
     writer.map_or_else(|| words::decoded(from), |writer| writer.into_owned().into_bytes())
 }
 
-/// What fits into a row, with a note on the rest.
+/// Cuts text to the width of a list, with a note on the rest.
 fn for_list(text: &[u8]) -> DisplayText {
     let (shown, rest) = match str::from_utf8(text) {
         Ok(text) => text.as_bytes().split_at(text.floor_char_boundary(LISTED_OCTETS)),
@@ -222,7 +222,7 @@ fn moment(date: &[u8]) -> Option<SystemTime> {
     }
 }
 
-/// When a message was stored, by the date at the end of its From_ line.
+/// When a message was stored, from the date at the end of its From_ line.
 fn stored_at(from_line: &[u8]) -> Option<SystemTime> {
     let line = from_line.trim_ascii_end();
     let date =

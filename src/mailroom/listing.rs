@@ -1,5 +1,5 @@
-//! The messages of a mailbox as they have been listed, and the task that lists them and what comes
-//! to them. Knows what is told, not who hears it.
+//! The listed messages of a mailbox, and the task that lists them and the messages that arrive
+//! later.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,26 +16,26 @@ use crate::store::index::ReadError;
 use crate::store::maildrop::MaildropError;
 use crate::store::overview::{MailboxView, Overview};
 
-/// Messages that are told of at once.
+/// The most messages in one report.
 const BATCH: usize = 512;
 
-/// Messages beyond [`LISTED_MOST`] that may come to a listing before it begins anew.
+/// The messages beyond [`LISTED_MOST`] that may be added before the listing starts over.
 const MORE_MOST: usize = LISTED_MOST / 10;
 
-/// Times that a listing begins anew because another program changes the mailbox under it.
+/// The attempts to list a mailbox that another program changes at the same time.
 const ATTEMPTS: usize = 5;
 
-/// A listing that its lister adds to and others look into.
+/// A listing, shared between the task that adds to it and its readers.
 #[derive(Debug, Clone, Default)]
 pub struct Listing(Arc<Mutex<Listed>>);
 
 #[derive(Debug, Default)]
 struct Listed {
     snapshot: Option<Arc<Snapshot>>,
-    /// Which of its messages have been listed.
+    /// The range of its messages that have been listed.
     places: Range<usize>,
     keys: HashMap<MessageKey, usize>,
-    /// How many begin alike.
+    /// The number of messages with each hash.
     alike: HashMap<u64, u32>,
 }
 
@@ -43,13 +43,13 @@ struct Listed {
 #[derive(Debug, Clone)]
 pub struct Found {
     key: MessageKey,
-    /// The mailbox as it was when last looked at.
+    /// The mailbox as it was when it was last read.
     pub snapshot: Arc<Snapshot>,
-    /// The message's place in it.
+    /// The index of the message in the snapshot.
     pub place: usize,
 }
 
-/// What a new snapshot means for a listing.
+/// What a new snapshot means for the listing.
 enum Turn {
     Anew,
     MoreCame,
@@ -57,7 +57,7 @@ enum Turn {
 }
 
 impl Listing {
-    /// The message of this key, if it has been listed.
+    /// The message with this key, if it has been listed.
     #[must_use]
     pub fn find(&self, key: MessageKey) -> Option<Found> {
         let listed = self.lock();
@@ -65,8 +65,8 @@ impl Listing {
         Some(Found { key, snapshot: Arc::clone(listed.snapshot.as_ref()?), place })
     }
 
-    /// Those of these messages that have been listed, as one picture of the mailbox has them, in its
-    /// order.
+    /// Those of the messages that have been listed, all from one snapshot, in the order of the
+    /// mailbox.
     #[must_use]
     pub fn find_all(&self, keys: &[MessageKey]) -> Vec<Found> {
         let listed = self.lock();
@@ -84,7 +84,7 @@ impl Listing {
         *self.lock() = Listed::default();
     }
 
-    /// Goes on with a new snapshot; says also which of its messages are to be listed.
+    /// Switches to a new snapshot; also returns the range of messages to list.
     fn turn_to(&self, snapshot: &Arc<Snapshot>) -> (Turn, Range<usize>) {
         let (mut listed, count) = (self.lock(), snapshot.count());
         let fits = count.saturating_sub(listed.places.start) <= LISTED_MOST + MORE_MOST;
@@ -102,7 +102,7 @@ impl Listing {
         (turn, listed.places.end..count)
     }
 
-    /// Lists the next messages.
+    /// Adds the next messages; returns their rows.
     fn add(&self, heads: &[Head]) -> Vec<Summary> {
         let hashes: Vec<u64> = heads.iter().map(decode::hash).collect();
         let named = self.lock().name(&hashes);
@@ -118,7 +118,7 @@ impl Listing {
 }
 
 impl Listed {
-    /// Gives the next messages their keys; says also which places they have.
+    /// Assigns keys to the next messages; also returns their indexes.
     fn name(&mut self, hashes: &[u64]) -> Vec<(MessageKey, usize)> {
         let mut named = Vec::with_capacity(hashes.len());
         for &hash in hashes {
@@ -134,13 +134,17 @@ impl Listed {
 }
 
 impl Found {
-    /// Its number, as people and POP3 count.
+    /// Its number, counted from 1, as in POP3.
     #[must_use]
     pub const fn number(&self) -> usize {
         self.place + 1
     }
 
-    /// What it begins with; an error if that is not what it was when it was listed.
+    /// The header of the message.
+    ///
+    /// # Errors
+    ///
+    /// If it is no longer the message that was listed, or cannot be read.
     pub async fn head(&self) -> Result<Head, ReadError> {
         let heads = self.snapshot.heads(self.place..self.place + 1).await?;
         let head = heads.into_iter().next().ok_or(ReadError::Missing)?;
@@ -148,7 +152,11 @@ impl Found {
     }
 }
 
-/// Makes sure that these, in the order of their places, are what they were when they were listed.
+/// Checks that these messages, sorted by index, are still the ones that were listed.
+///
+/// # Errors
+///
+/// If one of them is not, or cannot be read.
 pub async fn make_sure_of(messages: &[Found]) -> Result<(), ReadError> {
     for run in messages.chunk_by(|one, next| one.place + 1 == next.place) {
         for part in run.chunks(BATCH) {
@@ -163,23 +171,23 @@ pub async fn make_sure_of(messages: &[Found]) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Lists a mailbox, and what comes to it.
+/// The task that lists a mailbox and the messages that arrive later.
 #[derive(Debug)]
 pub struct Lister {
-    /// Where the mailbox is.
+    /// The directory with the mailbox.
     pub directory: Directory,
-    /// Whose.
+    /// The name of the mailbox.
     pub mailbox: Arc<str>,
-    /// Says when something has changed.
+    /// Reports changes of mailboxes.
     pub overview: watch::Receiver<Arc<Overview>>,
-    /// What has been listed.
+    /// The listing to add to.
     pub listing: Listing,
-    /// Hears of it.
+    /// Receives the results.
     pub news: mpsc::Sender<News>,
 }
 
 impl Lister {
-    /// Works until it is dropped, or nobody hears it.
+    /// Runs until it is dropped or there are no more changes to wait for.
     pub async fn work(mut self) {
         loop {
             let seen = view(&self.overview.borrow_and_update(), &self.mailbox);
@@ -194,7 +202,7 @@ impl Lister {
         }
     }
 
-    /// Lists what has not been listed yet.
+    /// Lists the messages that have not been listed yet.
     async fn list(&self) -> Result<(), String> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.snapshot().await.map_err(|error| error.to_string())?;
@@ -239,7 +247,7 @@ impl Lister {
         }
     }
 
-    /// Waits until there is room for it: nobody else waits for the lister.
+    /// Reports a result; waits for room, which delays nothing but the listing.
     async fn tell(&self, news: News) {
         let _ = self.news.send(news).await;
     }

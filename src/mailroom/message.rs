@@ -1,5 +1,5 @@
-//! A message as values, for a listing and to be looked at. Everything that comes from a message has
-//! become [`DisplayText`] here.
+//! The values of a message, for lists and for display. Everything that comes from a message is
+//! [`DisplayText`] here.
 
 use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
@@ -10,18 +10,17 @@ use crate::mailroom::decode::body::Body;
 use crate::relay::queue_target::Pick;
 use crate::wire::display::DisplayText;
 
-/// What makes a message the same message when its mailbox is listed again, whatever has been
-/// removed before it.
+/// Identifies a message when its mailbox is listed again, even if messages before it were removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageKey {
-    /// Of what the message begins with.
+    /// The hash of the message's From_ line, header and length.
     pub hash: u64,
-    /// Which of the messages that begin alike, counted from 0.
+    /// The index among the messages with the same hash, from 0.
     pub occurrence: u32,
 }
 
 impl MessageKey {
-    /// Of the message of an entry of the relay queue. Its recipients have the same.
+    /// The key for the message of a queue entry; the same for all its recipients.
     #[must_use]
     pub fn of_queued(pick: &Pick) -> Self {
         let mut hasher = FxHasher::default();
@@ -33,51 +32,51 @@ impl MessageKey {
 /// A message in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Which it is.
+    /// The key of the message.
     pub key: MessageKey,
-    /// Its number in the mailbox, as a POP3 session that begins now would have it.
+    /// Its number, as a POP3 session that begins now would have it.
     pub number: usize,
-    /// Who wrote it: the name, or the address where there is none.
+    /// The author: the name, or the address if there is none.
     pub from: DisplayText,
-    /// What about.
+    /// The subject.
     pub subject: DisplayText,
-    /// When, by its own account; else when it was stored.
+    /// The date in its header, or else the time at which it was stored.
     pub date: Option<SystemTime>,
-    /// Its length, as RETR sends it.
+    /// Its length in octets, as RETR sends it.
     pub octets: u64,
 }
 
-/// A message, to be looked at.
+/// A message for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Which it is.
+    /// The key of the message.
     pub key: MessageKey,
-    /// All header fields in their order, unfolded; encoded words are decoded.
+    /// All header fields in their order, unfolded, with encoded words decoded.
     pub header: Vec<Field>,
-    /// Its text.
+    /// The text.
     pub body: Body,
-    /// What is attached.
+    /// The attachments, in their order.
     pub attachments: Vec<Attachment>,
-    /// Length of the whole message, as RETR sends it.
+    /// The length of the whole message in octets, as RETR sends it.
     pub octets: u64,
 }
 
 /// A header field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// Its name; `?` for a line that is no field.
+    /// The name; `?` for a line that is not a field.
     pub name: DisplayText,
-    /// What it says.
+    /// The value, unfolded and decoded.
     pub value: DisplayText,
 }
 
-/// Something attached to a message.
+/// An attachment of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// Its name; made up where it has none.
+    /// The file name; a generated one if there is none.
     pub name: DisplayText,
-    /// Its media type (RFC 2045).
+    /// The media type (RFC 2045).
     pub media_type: DisplayText,
-    /// Its length, decoded.
+    /// The decoded length in octets.
     pub octets: u64,
 }

@@ -1,5 +1,5 @@
-//! What an operator does with mailboxes and messages, as values: what the screen wishes, and what
-//! it is told. Everything that comes from a message has become [`DisplayText`] here.
+//! Requests about mailboxes and messages, and their results, as values for the screen. Everything
+//! that comes from a message is [`DisplayText`] here.
 
 pub mod browser;
 pub mod clerk;
@@ -17,64 +17,66 @@ pub use crate::mailroom::shape::{SHOWN_MOST, Shape, USUAL_FIELDS};
 use crate::relay::queue_target::Pick;
 use crate::store::directory::Directory;
 
-/// Messages of one mailbox that are listed at most, the newest; the listing says so.
+/// The most messages of a mailbox that are listed; the newest ones are, and the listing says so.
 pub const LISTED_MOST: usize = 200_000;
 
-/// Octets of an attachment that a composed message can be given.
+/// The largest attachment of a composed message, in octets.
 pub const ATTACHMENT_MOST: u64 = 1024 * 1024 * 1024;
 
-/// How the screen reaches the mailroom.
+/// The screen's connection to the mailroom.
 #[derive(Debug)]
 pub struct Desk {
-    /// Takes what the operator wants.
+    /// Takes requests.
     pub wishes: mpsc::Sender<Wish>,
-    /// Says what came of it. Whoever does not read it stops the listing, and nothing else.
+    /// Delivers results. If it is not read, only the listing stops.
     pub news: mpsc::Receiver<News>,
-    /// Knows what the POP3 session of a mailbox has marked deleted: see [`Directory::marks`].
+    /// For the deletion marks of POP3 sessions: see [`Directory::marks`].
     pub directory: Directory,
 }
 
-/// What the screen wants done.
+/// A request of the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// List this mailbox, and what comes to it, until another is opened or this is closed.
+    /// List this mailbox, and the messages that arrive, until another is opened or this one is
+    /// closed.
     Open(String),
-    /// List nothing any more; a listing under way is given up.
+    /// Close the mailbox; a listing in progress is abandoned.
     Close,
-    /// Show a message of the mailbox that is open.
+    /// Show a message of the open mailbox.
     Read(MessageKey),
     /// Open the HTML of a message in the browser.
     Browse(MessageKey),
-    /// Save a message as it is to a file of its own in the current directory.
+    /// Save a message unchanged to a new file in the current directory.
     Save(MessageKey),
-    /// Save several messages, each to a file of its own.
+    /// Save several messages, each to a new file.
     SaveAll(Vec<MessageKey>),
-    /// Save one attachment, by its place, or all of them, to the current directory.
+    /// Save one attachment, by its index, or all of them, to the current directory.
     SaveAttachments(MessageKey, Option<usize>),
-    /// Remove a message, under the locks that a POP3 session takes.
+    /// Delete a message, under the locks of a POP3 session.
     Delete(MessageKey),
-    /// Remove several messages in one rewrite, under the same locks.
+    /// Delete several messages in one rewrite, under the same locks.
     DeleteAll(Vec<MessageKey>),
-    /// Remove all messages of a mailbox, which are so many. What has come since stays.
+    /// Delete the first messages of a mailbox, as many as given: those the operator knew of.
+    /// Messages that have arrived since stay.
     Clear(String, usize),
-    /// Something with the message of an entry of the relay queue.
+    /// A request about the message of a queue entry.
     Queued(Pick, QueuedWish),
-    /// Make a mailbox.
+    /// Create a mailbox.
     Create(String),
     /// Send a message through our own SMTP server.
     Send(Draft),
 }
 
-/// What is wanted of a queued message.
+/// A request about a queued message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueuedWish {
     /// Show it.
     Read,
     /// Open its HTML in the browser.
     Browse,
-    /// Save it as it is to a file of its own in the current directory.
+    /// Save it unchanged to a new file in the current directory.
     Save,
-    /// Save one attachment, by its place, or all of them, to the current directory.
+    /// Save one attachment, by its index, or all of them, to the current directory.
     SaveAttachments(Option<usize>),
 }
 
@@ -83,40 +85,40 @@ pub enum QueuedWish {
 pub struct Draft {
     /// The sender's address; empty for the null reverse-path.
     pub from: String,
-    /// The recipients' addresses, with commas between them.
+    /// The recipients' addresses, separated by commas.
     pub to: String,
     /// The subject.
     pub subject: String,
-    /// The text, with LF between its lines.
+    /// The text, with LF between lines.
     pub body: String,
-    /// Octets of the attachment; 0: none.
+    /// The size of the attachment in octets; 0 means none.
     pub attachment: u64,
 }
 
-/// What the screen is told.
+/// A result for the screen.
 #[derive(Debug, Clone)]
 pub enum News {
-    /// The listing of a mailbox begins, or begins anew: what was listed of it is void.
+    /// The listing of a mailbox begins or starts over: rows reported before are void.
     Begun {
-        /// Which mailbox.
+        /// The name of the mailbox.
         mailbox: String,
-        /// Messages that will be listed.
+        /// The number of messages that will be listed.
         messages: usize,
-        /// Messages before those, which are more than can be listed.
+        /// The number of older messages, which are over the limit.
         left_out: usize,
     },
     /// The next messages, in the order of the mailbox.
     Listed(Vec<Summary>),
-    /// The listing has all there is; what comes to the mailbox follows by itself.
+    /// The listing is complete; messages that arrive will follow.
     Complete,
-    /// The mailbox cannot be listed, in a sentence.
+    /// A sentence that says why the mailbox cannot be listed.
     NotListed(String),
-    /// A message to be shown; a long one first as far as it has been read, and then again.
+    /// A message for display; a long one is reported again when the rest has been read.
     Shown(Box<Message>),
-    /// A message cannot be shown, in a sentence.
+    /// A sentence that says why a message cannot be shown.
     NotShown(String),
-    /// What came of a wish, in a sentence.
+    /// A sentence that reports the result of a request.
     Said(String),
-    /// A message that nobody has got, as it was typed; why is said beside it.
+    /// A draft that reached nobody; the reason is reported separately.
     NotSent(Draft),
 }

@@ -1,18 +1,19 @@
-//! New files for what somebody wants to keep: messages, attachments, transcripts. Nothing is overwritten, whatever name a
-//! stranger has chosen, and nothing half written stays.
+//! Creates new files for messages, attachments and transcripts. No existing file is overwritten,
+//! whatever name a sender has chosen, and no incomplete file stays.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 
-/// Files of one name and a number, at most.
+/// The most files with the same name and different numbers.
 const MOST_NAMES: u32 = 1_000;
 
-/// Octets of a name that a stranger has chosen, with its extension; file systems take 255.
+/// The longest file name made from a sender's name, including its extension; file systems allow 255
+/// octets.
 const NAME_MOST: usize = 100;
 
-/// Octets of an extension; what is longer is none.
+/// The longest extension, with its dot; anything longer is part of the name.
 const EXTENSION_MOST: usize = 16;
 
 /// A new file, which is removed again unless it is [kept](Self::keep).
@@ -30,7 +31,11 @@ enum Fate {
 }
 
 impl NewFile {
-    /// Makes a file of this name, or of one with a number (`a-2.eml`) where there is one already.
+    /// Creates a file with this name, or with a number (`a-2.eml`) if the name is taken.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be created, or all numbers are taken.
     pub fn create(directory: &Path, name: &str) -> io::Result<Self> {
         let (stem, extension) = stem_and_extension(name);
         for n in 1..=MOST_NAMES {
@@ -46,19 +51,23 @@ impl NewFile {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Makes this file; [`AlreadyExists`](io::ErrorKind::AlreadyExists) is an error.
+    /// Creates this file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be created; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one.
     pub fn at(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, fate: Fate::Unfinished })
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps it; says where it is.
+    /// Keeps the file; returns its path.
     #[must_use]
     pub fn keep(mut self) -> PathBuf {
         self.fate = Fate::Kept;
@@ -86,8 +95,8 @@ impl Drop for NewFile {
     }
 }
 
-/// A name that a stranger has chosen, as the name of a file in the current directory: no way out of
-/// it, nothing hidden, nothing that a terminal or a shell would obey. `otherwise` if nothing is left.
+/// Makes a safe file name from a sender's name: without directories, not hidden, and without
+/// characters that a terminal or a shell interprets. Returns `otherwise` if nothing is left.
 #[must_use]
 pub fn safe_name(name: &str, otherwise: &str) -> String {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -96,7 +105,7 @@ pub fn safe_name(name: &str, otherwise: &str) -> String {
         _ => '_',
     };
     let name: String = base.trim().chars().map(safe).collect();
-    // A leading dot hides a file, and a leading dash makes an option of it.
+    // A leading dot would hide the file, and a leading dash would make it an option.
     let name = name.trim_start_matches(['.', '-', ' ']);
     let has_sense = name.chars().any(char::is_alphanumeric);
     if has_sense { shortened(name) } else { otherwise.to_owned() }
@@ -109,7 +118,7 @@ fn shortened(name: &str) -> String {
     format!("{stem}{extension}")
 }
 
-/// The extension has its dot; it is empty where there is none.
+/// Splits a name; the extension includes its dot and is empty if there is none.
 fn stem_and_extension(name: &str) -> (&str, &str) {
     let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_MOST);
     name.split_at(dot.unwrap_or(name.len()))

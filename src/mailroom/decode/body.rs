@@ -1,4 +1,4 @@
-//! The text of a message, decoded as far as it is looked at.
+//! The text of a message, decoded on demand.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::mailroom::decode::transfer::Encoding;
 use crate::mailroom::decode::views::Views;
 use crate::mailroom::shape::Shape;
 
-/// The text of a message, of which as much is decoded as is looked at. What comes of it is
+/// The text of a message. Only the part that is looked at is decoded; the result is
 /// [`DisplayText`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body {
@@ -18,13 +18,14 @@ pub struct Body {
 }
 
 impl Body {
-    /// The text in `octets`, which lies where `views` say; so many octets more were not read.
+    /// The text in `octets`, whose sections are in `views`; `unread` more octets of the message
+    /// were not read.
     #[must_use]
     pub(super) fn new(octets: Vec<u8>, views: Views, unread: u64) -> Self {
         Self { octets: Arc::new(octets), views: Arc::new(views), unread }
     }
 
-    /// As what it can be shown, the best first.
+    /// The forms it can be shown in, the best first.
     #[must_use]
     pub fn shapes(&self) -> &'static [Shape] {
         let is_html = |section: &Section| section.form == Form::Html;
@@ -37,7 +38,7 @@ impl Body {
         }
     }
 
-    /// The beginning of it: some `most` octets, decoded.
+    /// The beginning of the text: about `most` decoded octets.
     #[must_use]
     pub fn passage(&self, shape: Shape, most: usize) -> Passage {
         match shape {
@@ -52,19 +53,19 @@ impl Body {
         }
     }
 
-    /// Octets of the message that have not been read for it.
+    /// The number of octets of the message that were not read.
     #[must_use]
     pub const fn unread(&self) -> u64 {
         self.unread
     }
 
-    /// Whether there is any text.
+    /// Whether the message has any text.
     #[must_use]
     pub fn has_text(&self) -> bool {
         !self.views.text.is_empty()
     }
 
-    /// Whether there is any HTML.
+    /// Whether the message has any HTML.
     #[must_use]
     pub fn has_html(&self) -> bool {
         self.views.html.iter().any(|section| section.form == Form::Html)

@@ -1,21 +1,22 @@
-//! Octets of a charset as UTF-8. The tables are the library's; what is said of the charset may be
-//! wrong or missing, and the text is read all the same.
+//! Converts text to UTF-8. The conversion tables are the library's; if the declared charset is
+//! wrong or missing, the text is read all the same.
 
 use std::borrow::Cow;
 
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memmem;
 
-/// Octets of a line by which it is told whether it is UTF-8: however long it is, what is known of
-/// its beginning does not change when more of it is read.
+/// The octets at the beginning of a line that decide whether it is UTF-8. The decision must not
+/// change when more of the line is read.
 const TOLD_BY: usize = 4 * 1024;
 
-/// Charsets that the library does not read, but names: it would make one `U+FFFD` of a whole text.
+/// Charsets that the library knows by name but cannot decode: it would turn a whole text into one
+/// `U+FFFD`.
 const UNREAD: [&str; 6] =
     ["iso-2022-cn", "iso-2022-cn-ext", "iso-2022-kr", "csiso2022kr", "hz-gb-2312", "replacement"];
 
-/// Text in UTF-8. What is not, though it is said to be, stays as it is, and will be shown as what it
-/// is. A charset that is not known, or US-ASCII with the eighth bit, is as good as none.
+/// Converts to UTF-8. Octets that are declared as UTF-8 but are not stay unchanged and are escaped
+/// later. A charset that is unknown, or US-ASCII with 8-bit octets, counts as missing.
 #[must_use]
 pub(super) fn in_utf8<'a>(charset: Option<&str>, octets: &'a [u8]) -> Cow<'a, [u8]> {
     let Some(charset) = charset.map(str::trim) else { return guessed(octets) };
@@ -41,11 +42,11 @@ pub(super) fn in_utf8<'a>(charset: Option<&str>, octets: &'a [u8]) -> Cow<'a, [u
     }
 }
 
-/// ISO-2022-JP line by line: each begins in ASCII (RFC 1468), so that what is damaged in one is over
-/// at its end.
+/// Decodes ISO-2022-JP line by line: each line begins in ASCII (RFC 1468), so that damage ends with
+/// its line.
 fn japanese(octets: &[u8]) -> Vec<u8> {
-    /// Leads to ASCII. The library takes it for a fault where another escape follows, as it does
-    /// where encoded words were joined.
+    /// The escape sequence for ASCII. The library reports an error if another escape follows it, as
+    /// it does where encoded words were joined.
     const TO_ASCII: &[u8] = b"\x1b(B";
     let mut text = Vec::with_capacity(octets.len());
     for line in octets.split_inclusive(|&octet| octet == b'\n') {
@@ -72,7 +73,7 @@ fn decoded(charset: &str, octets: &[u8]) -> Vec<u8> {
     decode.map_or_else(|| octets.to_vec(), |decode| decode(octets).into_bytes())
 }
 
-/// Text of a charset that nobody has declared: each line is UTF-8, or else Windows-1252.
+/// Decodes text without a declared charset: each line is UTF-8 or else Windows-1252.
 #[must_use]
 pub(super) fn guessed(octets: &[u8]) -> Cow<'_, [u8]> {
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
@@ -87,7 +88,8 @@ pub(super) fn guessed(octets: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
-/// Whether most of what is not ASCII in a line is UTF-8: a damaged octet does not spoil the others.
+/// Whether most of a line's non-ASCII text is valid UTF-8: one damaged octet should not spoil the
+/// others.
 fn is_utf8(line: &[u8]) -> bool {
     let (mut good, mut bad) = (0, 0);
     for chunk in line.get(..TOLD_BY).unwrap_or(line).utf8_chunks() {
@@ -97,7 +99,7 @@ fn is_utf8(line: &[u8]) -> bool {
     good > bad || bad == 0
 }
 
-/// ISO-2022-KR as EUC-KR (RFC 1557): what stands between SO and SI has the eighth bit there.
+/// Converts ISO-2022-KR to EUC-KR (RFC 1557): octets between SO and SI get the eighth bit.
 fn without_shifts(octets: &[u8]) -> Vec<u8> {
     let octets = octets.strip_prefix(b"\x1b$)C").unwrap_or(octets);
     let mut bit = 0;
@@ -105,7 +107,7 @@ fn without_shifts(octets: &[u8]) -> Vec<u8> {
         match octet {
             b'\x0e' => bit = 0x80,
             b'\x0f' => bit = 0,
-            // The designation ends with its line, and so does what a lost SI has left.
+            // Shifts end with the line, and so does the effect of a lost SI.
             b'\n' => {
                 bit = 0;
                 return Some(octet);
@@ -118,7 +120,7 @@ fn without_shifts(octets: &[u8]) -> Vec<u8> {
     octets.iter().filter_map(shifted).collect()
 }
 
-/// HZ as GB 2312 with the eighth bit (RFC 1843): what stands between `~{` and `~}`.
+/// Converts HZ to GB 2312 with the eighth bit (RFC 1843): octets between `~{` and `~}`.
 fn without_tildes(octets: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(octets.len());
     let (mut bit, mut at) = (0, 0);

@@ -1,16 +1,17 @@
-//! The fields of a header as they stand in the octets (RFC 5322 section 2.2). One damaged line does
-//! not make text of the fields behind it. Decodes nothing.
+//! Splits a header into raw fields (RFC 5322 section 2.2). One damaged line does not turn the
+//! fields behind it into text. Decodes nothing.
 
 use memchr::memchr;
 
-/// Octets of a line in which the colon of a field is looked for: no line is longer (RFC 5322
-/// section 2.1.1), and a text without a header may be one line of any length.
+/// The octets of a line in which the colon of a field is searched: lines are not longer (RFC 5322
+/// section 2.1.1), and a text without a header may be one very long line.
 const NAME_MOST: usize = 998;
 
-/// Lines behind a damaged one that are looked at to find out whether it is in a header.
+/// The lines behind a damaged line that are examined to decide whether it belongs to a header.
 const AHEAD_MOST: usize = 200;
 
-/// Fields that stand in headers and hardly ever at the beginning of a text's line, in lower case.
+/// Names of fields that are common in headers and rare at the beginning of a line of text, in lower
+/// case.
 const KNOWN: [&[u8]; 24] = [
     b"from",
     b"to",
@@ -38,28 +39,28 @@ const KNOWN: [&[u8]; 24] = [
     b"auto-submitted",
 ];
 
-/// The like, by what they begin with.
+/// The same, by prefix.
 const KNOWN_BEGINNINGS: [&[u8]; 6] =
     [b"content-", b"x-", b"list-", b"resent-", b"arc-", b"thread-"];
 
-/// A field, or a line that should have been one.
+/// A header field, or a line in its place that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RawField<'a> {
-    /// Its name; empty for a line that is no field.
+    /// The name; empty for a line that is not a field.
     pub(super) name: &'a [u8],
-    /// What stands behind the colon, or the whole line, with the lines that go on with it.
+    /// The text behind the colon, or the whole line, with its continuation lines.
     pub(super) value: &'a [u8],
 }
 
 impl RawField<'_> {
-    /// Whether it is called this, in any case.
+    /// Whether the field has this name, ignoring case.
     #[must_use]
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
-/// The fields of the header that some octets begin with.
+/// An iterator over the fields of the header at the beginning of some octets.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     octets: &'a [u8],
@@ -69,13 +70,13 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of a message or of a part.
+    /// The fields of a message or of a part.
     #[must_use]
     pub(super) const fn of(octets: &'a [u8]) -> Self {
         Self { octets, at: 0, has_damage: false, text: None }
     }
 
-    /// Where the text begins behind the header; passes over what fields there still are.
+    /// The offset of the text behind the header; consumes the remaining fields.
     #[must_use]
     pub(super) fn text(&mut self) -> usize {
         loop {
@@ -91,7 +92,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Goes on to the end of the lines that a line goes on in.
+    /// Moves behind the continuation lines; returns everything from `start`.
     fn unfold(&mut self, start: usize) -> &'a [u8] {
         while goes_on(self.octets, self.at) {
             self.at = line(self.octets, self.at).1;
@@ -99,12 +100,13 @@ impl<'a> Fields<'a> {
         self.octets.get(start..self.at).unwrap_or_default()
     }
 
-    /// Whether a line that is no field stands in the middle of a header all the same.
+    /// Whether a line that is not a field is in the middle of a header all the same.
     fn is_damaged_field(&mut self, content: &[u8], next: usize) -> bool {
         if content.starts_with(b"--") {
             return false;
         }
-        // What programs that kept mailboxes have left: not the one fault that is looked over.
+        // Lines that mail storage programs have left behind; they do not count as the one damaged
+        // line that is tolerated.
         if content.starts_with(b"From ") || content.starts_with(b">From ") {
             return true;
         }
@@ -140,7 +142,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A line without its end, and where the next one begins.
+/// The line at this offset without its line end, and the offset of the next line.
 #[must_use]
 pub(super) fn line(octets: &[u8], at: usize) -> (&[u8], usize) {
     let rest = octets.get(at..).unwrap_or_default();
@@ -151,14 +153,14 @@ pub(super) fn line(octets: &[u8], at: usize) -> (&[u8], usize) {
     (line.strip_suffix(b"\r").unwrap_or(line), next)
 }
 
-/// Whether there is nothing to be seen.
+/// Whether there is only white space.
 #[must_use]
 pub(super) fn is_blank(octets: &[u8]) -> bool {
     octets.iter().all(u8::is_ascii_whitespace)
 }
 
-/// The name of a field, and where its value begins in the octets. Blanks before the colon are
-/// obsolete, but stand in old mail (RFC 5322 section 4.5).
+/// The name of a field, and the offset of its value. Blanks before the colon are obsolete, but
+/// occur in old mail (RFC 5322 section 4.5).
 fn split(content: &[u8], start: usize) -> Option<(&[u8], usize)> {
     let colon = memchr(b':', content.get(..NAME_MOST).unwrap_or(content))?;
     let name = content.get(..colon)?.trim_ascii_end();
@@ -174,14 +176,14 @@ fn is_known(name: &[u8]) -> bool {
         || KNOWN_BEGINNINGS.iter().any(begins)
 }
 
-/// Whether the line at this place begins with a field that stands in headers.
+/// Whether the line at this offset begins with a field that is common in headers.
 #[must_use]
 pub(super) fn begins_with_known_field(octets: &[u8], at: usize) -> bool {
     split(line(octets, at).0, at).is_some_and(|(name, _)| is_known(name))
 }
 
-/// Whether the line at this place goes on with the one before. A line of blanks does only where
-/// the header goes on behind it: it is more often an empty line that somebody has touched.
+/// Whether the line at this offset continues the line before. A line of blanks does only if the
+/// header continues behind it: usually it is an empty line to which blanks were added.
 fn goes_on(octets: &[u8], at: usize) -> bool {
     let (content, next) = line(octets, at);
     if !content.starts_with(b" ") && !content.starts_with(b"\t") {
@@ -195,7 +197,8 @@ fn goes_on(octets: &[u8], at: usize) -> bool {
     (is_folded && !is_blank(following)) || begins_with_known_field(octets, next)
 }
 
-/// Whether up to the next empty line there are only fields that stand in headers, one at least.
+/// Whether there are only fields that are common in headers up to the next empty line, and at least
+/// one.
 fn only_known_fields_follow(octets: &[u8], mut at: usize) -> bool {
     let mut has_one = false;
     for _ in 0..AHEAD_MOST {

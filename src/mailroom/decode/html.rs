@@ -1,5 +1,5 @@
-//! HTML as text: paragraphs, lists, tables with their cells apart, and links as marks that a list
-//! explains. In one pass; what is broken is shown rather than swallowed.
+//! Renders HTML as text: paragraphs, lists, tables with aligned columns, and numbered links that
+//! are listed at the end. One pass; broken markup is shown rather than swallowed.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,25 +10,25 @@ use mail_parser::decoders::html::add_html_token;
 use memchr::memmem;
 use unicode_width::UnicodeWidthStr;
 
-/// Tables within tables at most; what is deeper is shown without its cells.
+/// The most nested tables; deeper ones are shown without their cells.
 const TABLES_MOST: usize = 20;
 
-/// Columns of a table up to which its cells stand one below the other.
+/// The greatest width of a table whose columns are aligned.
 const TABLE_COLUMNS: usize = 100;
 
-/// Rows of such a table.
+/// The most rows of a table whose columns are aligned.
 const TABLE_ROWS: usize = 2_000;
 
-/// Lists and quotations within each other at most that are indented.
+/// The deepest nesting of lists and quotations that is indented.
 const INDENTED_MOST: usize = 8;
 
-/// Octets of a link's address at most.
+/// The most octets of a link's address.
 const ADDRESS_MOST: usize = 8 * 1024;
 
-/// Links of a text at most.
+/// The most links of a text.
 const LINKS_MOST: usize = 10_000;
 
-/// Where the links of a text lead, in the order of their numbers.
+/// The addresses of the links of a text, by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     addresses: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// A line for each, behind the text.
+    /// A line for each link, to follow the text.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.addresses.iter().zip(1..).map(|(address, number)| format!("[{number}] {address}"))
     }
@@ -55,16 +55,16 @@ impl Links {
     }
 }
 
-/// Whether there is more of it.
+/// Whether the input is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// It is all there is.
+    /// The input is complete.
     Whole,
-    /// It was cut: what has no end may have it further on.
+    /// The input was cut: an element without an end may have it further on.
     Beginning,
 }
 
-/// HTML as text.
+/// Renders HTML as text; adds its links to `links`.
 #[must_use]
 pub(super) fn text(html: &str, extent: Extent, links: &mut Links) -> String {
     let mut renderer = Renderer {
@@ -84,10 +84,10 @@ pub(super) fn text(html: &str, extent: Extent, links: &mut Links) -> String {
     renderer.finish()
 }
 
-/// The charset that HTML says it has, which counts where nothing around it says so.
+/// The charset declared in the HTML itself, which counts only if no header declares one.
 #[must_use]
 pub(super) fn own_charset(html: &[u8]) -> Option<String> {
-    /// Octets in which a browser looks for it.
+    /// The octets in which browsers look for the declaration.
     const LOOKED_AT: usize = 1024;
     let beginning = html.get(..LOOKED_AT).unwrap_or(html).to_ascii_lowercase();
     let found = memmem::find(&beginning, b"charset=")?;
@@ -99,22 +99,22 @@ pub(super) fn own_charset(html: &[u8]) -> Option<String> {
     String::from_utf8(name).ok().filter(|name| !name.is_empty())
 }
 
-/// Text that flows into lines.
+/// Text being laid out in lines.
 #[derive(Debug, Default)]
 struct Flow {
     text: String,
-    /// Line ends that are owed before what comes next.
+    /// Line ends to write before the next piece.
     breaks: u8,
-    /// Whether a blank is.
+    /// Whether a blank must be written before the next piece.
     has_space: bool,
     quotes: usize,
     indent: usize,
-    /// What the next line begins with, within the indentation.
+    /// The list marker of the next line.
     marker: Option<String>,
 }
 
 impl Flow {
-    /// Makes ready for a piece of text: what is owed before it is paid.
+    /// Writes the pending line ends, blank, quotation marks, indentation and marker.
     fn begin(&mut self) {
         let is_new_line = self.text.is_empty() || self.breaks > 0;
         if !is_new_line {
@@ -151,35 +151,35 @@ impl Flow {
         self.has_space = false;
     }
 
-    /// An empty line more for each, up to a few.
+    /// Adds a line end, up to a few.
     fn break_again(&mut self) {
         self.breaks = (self.breaks + 1).min(3);
         self.has_space = false;
     }
 }
 
-/// A table that has begun.
+/// An open table.
 #[derive(Debug, Default)]
 struct Table {
     rows: Vec<Vec<String>>,
-    /// What is around the table, while a cell of it is read.
+    /// The text around the table, while a cell is being read.
     around: Option<Flow>,
 }
 
-/// A link that has begun.
+/// An open link.
 struct Anchor {
     address: String,
-    /// Where its text begins, and in how many tables.
+    /// Where its text begins, and within how many tables.
     start: usize,
     tables: usize,
 }
 
-/// What begins with `<`.
+/// What a `<` begins.
 enum Markup<'a> {
     Tag(Tag<'a>),
-    /// Nothing that is shown.
+    /// Markup that is not shown.
     Passed,
-    /// No markup after all.
+    /// Not markup: ordinary text.
     Text,
 }
 
@@ -196,13 +196,14 @@ struct Renderer<'a> {
     links: &'a mut Links,
     flow: Flow,
     tables: Vec<Table>,
-    /// Tables that are deeper than is shown.
+    /// The number of open tables beyond the nesting limit.
     ignored_tables: usize,
-    /// For each open list the number of its last item, if it numbers them.
+    /// For each open list, the number of its last item if its items are numbered.
     lists: Vec<Option<u32>>,
     anchor: Option<Anchor>,
     preformatted: usize,
-    /// What is never ended, and need not be looked for again.
+    /// End markers that do not occur in the rest. Without this list, each search for one of them
+    /// would read all of the rest again: quadratic time.
     endless: Vec<String>,
 }
 
@@ -239,7 +240,7 @@ impl<'a> Renderer<'a> {
         self.html.get(self.at..).unwrap_or_default()
     }
 
-    /// Goes behind what begins with `<` here.
+    /// Parses the markup at the current `<` and moves behind it.
     fn markup(&mut self) -> Markup<'a> {
         let rest = self.rest();
         if rest.starts_with("<!--") {
@@ -254,7 +255,7 @@ impl<'a> Renderer<'a> {
         }
         let end = match (end_of_tag(rest), self.extent) {
             (Some(end), _) => end,
-            // The rest of the tag is further on.
+            // The rest of the tag was cut off.
             (None, Extent::Beginning) if !rest.get(1..).unwrap_or_default().contains('<') => {
                 self.at = self.html.len();
                 return Markup::Passed;
@@ -270,8 +271,8 @@ impl<'a> Renderer<'a> {
         Markup::Tag(Tag { name: name.to_ascii_lowercase(), is_end, attributes })
     }
 
-    /// A comment in which another one begins has lost its end, or is one of those that only some
-    /// programs take for comments: it ends with its first `>`.
+    /// A comment that contains the start of another one has lost its end, or is one that only some
+    /// programs take for a comment: it ends at the first `>`.
     fn comment(&mut self) -> Markup<'a> {
         let content = self.rest().get("<!--".len()..).unwrap_or_default();
         let to_next = content.find("<!--").and_then(|next| content.get(..next));
@@ -283,7 +284,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Goes behind `end`; where it never comes, behind `beginning`, so that the rest is shown.
+    /// Moves behind `end`; if it does not occur, behind `beginning`, so that the rest is shown.
     fn pass(&mut self, end: &str, beginning: &str) -> Markup<'a> {
         let found = if self.is_endless(end) { None } else { self.rest().find(end) };
         match (found, self.extent) {
@@ -304,7 +305,8 @@ impl<'a> Renderer<'a> {
         self.endless.iter().any(|one| one == end)
     }
 
-    /// Goes to the end tag of what is not shown; where there is none, it is shown.
+    /// Moves to the end tag of an element whose content is not shown; if there is no end tag, the
+    /// content is shown.
     fn skip_content(&mut self, name: &str) {
         let end = format!("</{name}");
         if self.is_endless(&end) {
@@ -394,7 +396,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Marks the link, unless its text says itself where it leads.
+    /// Adds the number of the link, unless its text is its address.
     fn end_anchor(&mut self) {
         let Some(Anchor { address, start, tables }) = self.anchor.take() else { return };
         let is_here = tables == self.tables.len();
@@ -515,8 +517,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// Puts a table into lines: its columns one below the other if they are narrow, or else each row
-/// with two blanks between its cells, or cell below cell where they have several lines.
+/// Lays out a table: with aligned columns if they are narrow, or else each row with two blanks
+/// between its cells, or with its cells in separate lines if they have several lines.
 fn lay_out(mut rows: Vec<Vec<String>>, flow: &mut Flow) {
     rows.retain(|row| row.iter().any(|cell| !cell.is_empty()));
     let widths = column_widths(&rows);
@@ -543,7 +545,7 @@ fn put_row(row: &[String], flow: &mut Flow) {
     }
 }
 
-/// How wide the columns of a table are; `None` if it is none of figures and words.
+/// The widths of a table's columns; `None` if the table should not be aligned.
 fn column_widths(rows: &[Vec<String>]) -> Option<Vec<usize>> {
     if rows.len() < 2
         || rows.len() > TABLE_ROWS
@@ -572,7 +574,7 @@ fn padded(row: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// Whether a link's text is its address, but for what nobody reads.
+/// Whether the text of a link is its address, apart from scheme and final slash.
 fn says(shown: &str, address: &str) -> bool {
     fn bare(text: &str) -> &str {
         let text = text.trim();
@@ -583,9 +585,9 @@ fn says(shown: &str, address: &str) -> bool {
     bare(shown).eq_ignore_ascii_case(bare(address))
 }
 
-/// Where a tag ends that some HTML begins with. A `>` within quotes does not end it, unless a quote
-/// was lost: then there is a tag in what seems to be quoted. What has no end before the next tag is
-/// none.
+/// The end of the tag at the beginning of `html`. A `>` within quotes does not end it, unless a
+/// quote is missing, which shows by a tag inside the quotes. A tag that does not end before the
+/// next one is not a tag.
 fn end_of_tag(html: &str) -> Option<usize> {
     let octets = html.as_bytes();
     let mut quote = None;
@@ -611,7 +613,7 @@ fn begins_tag(octets: &[u8], at: usize) -> bool {
     octets.get(at).is_some_and(|octet| octet.is_ascii_alphabetic() || *octet == b'/')
 }
 
-/// The value of an attribute, its characters decoded.
+/// The value of an attribute, with character references decoded.
 fn attribute(attributes: &str, name: &str) -> Option<String> {
     let mut rest = attributes;
     loop {
@@ -653,8 +655,8 @@ fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
     memmem::find_iter(octets, b"</").find(is_here)
 }
 
-/// Text with its character references decoded, and without what cannot be seen: senders fill the
-/// beginnings of their mail with it.
+/// Decodes character references and removes invisible characters, with which senders pad the
+/// beginnings of their messages.
 fn with_characters(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -674,11 +676,12 @@ fn with_characters(raw: &str) -> String {
     text
 }
 
-/// Decodes the reference that some text begins with; returns its length, 0 if it is none.
+/// Decodes the character reference at the beginning of `text`; returns its length, or 0 if there is
+/// none.
 fn push_character(text: &str, out: &mut String) -> usize {
-    /// References that are understood without the semicolon behind them, as in browsers.
+    /// References that browsers accept without a semicolon.
     const OPEN: [&str; 7] = ["amp", "lt", "gt", "quot", "nbsp", "copy", "reg"];
-    /// The longest name that HTML has is a little shorter.
+    /// Slightly longer than the longest name in HTML.
     const NAME_MOST: usize = 32;
     let name = text.get(1..).unwrap_or_default();
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '#';
@@ -706,7 +709,7 @@ fn push_character(text: &str, out: &mut String) -> usize {
     length
 }
 
-/// Numbers of C1 control characters mean Windows-1252 in HTML.
+/// Numeric references to C1 control characters mean Windows-1252 in HTML.
 fn windows_character(name: &str) -> Option<String> {
     let number = name.strip_prefix('#')?;
     let number = match number.strip_prefix(['x', 'X']) {

@@ -1,5 +1,5 @@
-//! What the header of a part says of its content (RFC 2045, RFC 2183). What it says without sense is
-//! passed over: a type that cannot be read is text.
+//! Reads what the header of a part says about its content (RFC 2045, RFC 2183). Values that make no
+//! sense are ignored: a type that cannot be parsed means text.
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Attribute, ContentType, HeaderValue};
@@ -10,74 +10,74 @@ use crate::mailroom::decode::header::Fields;
 use crate::mailroom::decode::transfer::Encoding;
 use crate::mailroom::decode::words;
 
-/// Octets of a field's value that are read; nobody needs as many to say what a part is.
+/// The most octets of a field's value that are parsed.
 const READ_MOST: usize = 16 * 1024;
 
-/// Octets of a boundary at most. RFC 2046 section 5.1.1 allows 70.
+/// The longest boundary. RFC 2046 section 5.1.1 allows 70 octets.
 const BOUNDARY_MOST: usize = 1_000;
 
-/// Media types that are no text; RFC 2046 and those that came after.
+/// The top-level media types that are not text, of RFC 2046 and later ones.
 const NO_TEXT: [&str; 8] =
     ["image", "audio", "video", "application", "font", "model", "haptics", "chemical"];
 
-/// What a part is, as far as showing it goes.
+/// The kind of a part, as far as it matters for showing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `text/plain`, or no type at all.
     Plain,
     /// HTML.
     Html,
-    /// Another text.
+    /// Any other type of text.
     OtherText,
-    /// Parts, if there is a boundary between them.
+    /// Parts, if the boundary between them is known.
     Multipart(Multipart),
     /// A message.
     Message,
-    /// A type that means nothing: it may be text.
+    /// A type that cannot be parsed: the part may be text.
     Unknown,
-    /// Something else.
+    /// Any other type.
     Other,
 }
 
-/// How parts belong together.
+/// The properties of a multipart type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Multipart {
-    /// What stands between them.
+    /// The boundary between the parts.
     pub(super) boundary: Option<Vec<u8>>,
-    /// Whether each is the whole in another form (RFC 2046 section 5.1.4).
+    /// Whether each part is an alternative of the whole (RFC 2046 section 5.1.4).
     pub(super) is_alternative: bool,
-    /// Whether its parts are messages unless they say otherwise (RFC 2046 section 5.1.5).
+    /// Whether the default type of its parts is a message (RFC 2046 section 5.1.5).
     pub(super) is_digest: bool,
 }
 
-/// What a header says.
+/// The declarations in a part's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declared {
-    /// What the part is.
+    /// The kind of the part.
     pub(super) kind: Kind,
-    /// Its media type, in lower case; what stands there, if that is none.
+    /// The media type, in lower case; the value as it is if it cannot be parsed.
     pub(super) media_type: String,
-    /// Its charset.
+    /// The charset, if one is declared.
     pub(super) charset: Option<String>,
-    /// How it is encoded.
+    /// The transfer encoding.
     pub(super) encoding: Encoding,
-    /// The name of its file.
+    /// The file name, if there is one.
     pub(super) name: Option<String>,
-    /// Whether it says that it is attached.
+    /// Whether the disposition is `attachment`.
     pub(super) is_attachment: bool,
 }
 
-/// What a part is that says nothing of it.
+/// The type of a part without a Content-Type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unsaid {
-    /// RFC 2045 section 5.2.
+    /// `text/plain` (RFC 2045 section 5.2).
     Plain,
-    /// RFC 2046 section 5.1.5.
+    /// A message, within a digest (RFC 2046 section 5.1.5).
     Message,
 }
 
 impl Declared {
-    /// What these fields say. Of two of a name the last one counts, as in other programs.
+    /// Reads these fields. If a field is repeated, the last one counts, as in other mail programs.
     #[must_use]
     pub(super) fn in_header(fields: &mut Fields<'_>, unsaid: Unsaid) -> Self {
         let (mut content_type, mut encoding, mut disposition) = (None, Encoding::None, None);
@@ -126,11 +126,11 @@ impl Unsaid {
     }
 }
 
-/// A value with parameters.
+/// A field value with parameters.
 struct Said {
-    /// In one line, in UTF-8.
+    /// The value in one line, in UTF-8.
     value: String,
-    /// Its parameters, as the library reads them; their names are in lower case.
+    /// The parameters as parsed by the library, their names in lower case.
     parameters: Vec<(String, String)>,
 }
 
@@ -164,8 +164,8 @@ impl Said {
             ("message", "rfc822" | "global" | "news") if encoding == Encoding::None => {
                 Kind::Message
             }
-            // RFC 2046 section 5.2.1 allows no encoding that must be undone; a message that is
-            // encoded all the same is shown as it comes out, and no way to nest without end.
+            // RFC 2046 section 5.2.1 forbids transfer encodings of messages. One that is encoded
+            // nevertheless is shown as decoded text; parsing it would allow unlimited nesting.
             ("text", _)
             | (
                 "message",
@@ -192,7 +192,7 @@ impl Said {
         }
     }
 
-    /// Type and subtype; what cannot be read is empty.
+    /// Type and subtype; empty if they cannot be parsed.
     fn types(&self) -> (String, String) {
         let value = without_comment(&self.value);
         let named = value.split(';').next().unwrap_or_default().trim();
@@ -208,7 +208,7 @@ impl Said {
         (kind.to_ascii_lowercase(), subtype.to_ascii_lowercase())
     }
 
-    /// A parameter, also where what should stand before it is missing.
+    /// A parameter, even if the delimiter before it is missing.
     fn parameter(&self, name: &str) -> Option<String> {
         let parsed = self.parameters.iter().find(|(other, _)| other == name);
         let value = parsed.map(|(_, value)| value.clone()).or_else(|| self.stray_parameter(name));
@@ -236,14 +236,14 @@ impl Said {
 
     fn boundary(&self) -> Option<Vec<u8>> {
         let boundary = self.parameter("boundary")?;
-        // Delimiters are compared without the blanks behind them (RFC 2046 section 5.1.1).
+        // Blanks at the end of a delimiter line are ignored (RFC 2046 section 5.1.1).
         let boundary = boundary.trim_end();
         let fits = !boundary.is_empty() && boundary.len() <= BOUNDARY_MOST;
         fits.then(|| boundary.as_bytes().to_vec())
     }
 }
 
-/// A value without the comment that it begins with.
+/// The value without a comment at its beginning.
 fn without_comment(value: &str) -> &str {
     let value = value.trim_start();
     match (value.starts_with('('), memchr(b')', value.as_bytes())) {

@@ -1,32 +1,31 @@
-//! HTML that strangers have written, as a page for a browser that fetches nothing and runs nothing.
+//! Makes HTML from messages safe for a browser: the page fetches nothing and runs nothing.
 
 use std::borrow::Cow;
 
 use memchr::memchr_iter;
 
-/// What a browser is told before it sees anything of a stranger (Content Security Policy): nothing
-/// is fetched, nothing is run, nothing is sent. Links still lead where they lead when they are
-/// clicked.
+/// The beginning of each page. Its Content Security Policy forbids fetching, scripts and forms;
+/// links still work when they are clicked.
 const HEAD: &str = "<!doctype html>\n<meta charset=\"utf-8\">\n\
     <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
     style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
     <meta http-equiv=\"x-dns-prefetch-control\" content=\"off\">\n\
     <meta name=\"referrer\" content=\"no-referrer\">\n";
 
-/// What the policy does not hold back: a page that leads elsewhere by itself, and names that are
-/// looked up before anybody has clicked. And what it does, for the case that it is not understood.
+/// Elements that the policy does not cover (redirects, DNS prefetching), and those that it does, in
+/// case a browser does not support it.
 const UNWANTED: [&str; 9] =
     ["meta", "link", "base", "script", "iframe", "frame", "object", "embed", "form"];
 
-/// A page of these pieces of HTML, which are UTF-8.
+/// A page made of these pieces of HTML, which are UTF-8.
 #[must_use]
 pub(super) fn harmless(html: &[String]) -> String {
     let pieces: Vec<Cow<'_, str>> = html.iter().map(|html| without_unwanted(html)).collect();
     format!("{HEAD}{}\n", pieces.join("\n<hr>\n"))
 }
 
-/// Elements that are unwanted become ones that no browser knows. Wherever a browser sees the
-/// beginning of one, these letters stand there.
+/// Renames the unwanted elements to ones that no browser knows. Every place where a browser would
+/// recognise one begins with `<` and its name.
 fn without_unwanted(html: &str) -> Cow<'_, str> {
     let octets = html.as_bytes();
     let is_unwanted = |at: &usize| {

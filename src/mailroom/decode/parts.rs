@@ -1,6 +1,5 @@
-//! A message cut into its parts, in one pass over its octets (RFC 2046 section 5.1). A delimiter is
-//! a line of its own; one that is missing costs no more than that two parts are one. Decodes
-//! nothing but what headers say of their parts.
+//! Splits a message into its parts, in one pass over its octets (RFC 2046 section 5.1). A missing
+//! delimiter only joins two parts. Decodes only the headers of the parts.
 
 use std::ops::Range;
 
@@ -10,28 +9,28 @@ use crate::mailroom::decode::header::{Fields, begins_with_known_field, is_blank,
 use crate::mailroom::decode::media::{Declared, Kind, Multipart, Unsaid};
 use crate::mailroom::decode::transfer::{Encoding, end_of_base64};
 
-/// Parts within parts at most; as many as mutt takes apart. What is deeper is text.
+/// The deepest nesting of parts, as in mutt. Deeper content is text.
 const DEPTH_MOST: usize = 50;
 
-/// Parts at most; what comes behind them stays one.
+/// The most parts of a message; everything after the last is one part.
 const PARTS_MOST: usize = 10_000;
 
-/// A part of a message, or the message itself. Ranges are in the octets of the message.
+/// A part of a message, or the message itself. Ranges are offsets in the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Its header.
+    /// The header.
     pub(super) header: Range<usize>,
-    /// Its content, as it is encoded.
+    /// The content, still encoded.
     pub(super) body: Range<usize>,
-    /// What was added behind its content; it is no part of it.
+    /// Text that was added behind the encoded content and does not belong to it.
     pub(super) rest: Range<usize>,
-    /// What its header says.
+    /// The declarations in the header.
     pub(super) declared: Declared,
-    /// What is in it.
+    /// The structure of the content.
     pub(super) content: Content,
 }
 
-/// What is in a part.
+/// The structure of a part's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     /// Neither parts nor a message.
@@ -40,19 +39,19 @@ pub(super) enum Content {
     Message(Box<Part>),
     /// Parts.
     Parts {
-        /// In their order.
+        /// The parts, in their order.
         parts: Vec<Part>,
-        /// Whether each is the whole in another form.
+        /// Whether each part is an alternative of the whole.
         is_alternative: bool,
-        /// What stands before the first, and usually says that there are parts.
+        /// The text before the first part, usually a note that the message has parts.
         preamble: Range<usize>,
-        /// What stands behind the last.
+        /// The text behind the last part.
         epilogue: Range<usize>,
     },
 }
 
 impl Part {
-    /// The message that these octets are.
+    /// Parses these octets as a message.
     #[must_use]
     pub(super) fn of_message(octets: &[u8]) -> Self {
         let mut cutter = Cutter { octets, at: 0, open: Vec::new(), depth: 0, left: PARTS_MOST };
@@ -60,30 +59,30 @@ impl Part {
     }
 }
 
-/// Goes through the octets once.
+/// Walks through the octets once.
 struct Cutter<'a> {
     octets: &'a [u8],
     at: usize,
-    /// The boundaries that may come, the outermost first.
+    /// The boundaries of the open multiparts, the outermost first.
     open: Vec<Vec<u8>>,
     depth: usize,
-    /// Parts that there may still be.
+    /// The number of parts that are still allowed.
     left: usize,
 }
 
-/// Where content ends, and why.
+/// The end of some content, and what ended it.
 struct Stop {
     end: usize,
-    /// Where the line behind the delimiter begins.
+    /// The offset of the line behind the delimiter.
     next: usize,
     delimiter: Option<Delimiter>,
 }
 
 #[derive(Clone, Copy)]
 struct Delimiter {
-    /// Which of the boundaries.
+    /// The index of its boundary among the open ones.
     level: usize,
-    /// Whether it is behind the last part.
+    /// Whether it is the closing delimiter.
     closes: bool,
 }
 
@@ -98,7 +97,7 @@ impl Stop {
 }
 
 impl Cutter<'_> {
-    /// The part that begins here.
+    /// Parses the part at the current offset.
     fn part(&mut self, unsaid: Unsaid) -> (Part, Stop) {
         let start = self.at;
         let mut fields = Fields::of(self.octets.get(start..).unwrap_or_default());
@@ -129,7 +128,7 @@ impl Cutter<'_> {
     }
 
     fn leaf_of(&self, header: Range<usize>, mut declared: Declared, body: Range<usize>) -> Part {
-        // Of what has no parts or no message in it, it can only be said that it is text.
+        // A multipart without parts, or a message that is not parsed, is shown as text.
         if matches!(declared.kind, Kind::Multipart(_) | Kind::Message) {
             declared.kind = Kind::Plain;
         }
@@ -151,7 +150,8 @@ impl Cutter<'_> {
         (Part { header, body: start..stop.end, rest, declared, content }, stop)
     }
 
-    /// The parts that a boundary is between; if there is none, or it never comes, one text.
+    /// Parses the parts between delimiters; the whole is one text if there is no boundary or no
+    /// delimiter.
     fn multipart(
         &mut self,
         header: Range<usize>,
@@ -192,8 +192,8 @@ impl Cutter<'_> {
         (Part { header, body, rest, declared, content }, stop)
     }
 
-    /// What stands before the first delimiter is no part, unless it has what a part begins with: then
-    /// the delimiter of that one is missing, or damaged.
+    /// Text before the first delimiter is no part, unless it looks like the beginning of one: then
+    /// the delimiter of that part is missing or damaged.
     fn part_without_delimiter(&mut self, preamble: &Range<usize>, boundary: &[u8]) -> Option<Part> {
         let octets = self.octets.get(..preamble.end).unwrap_or_default();
         let at = beginning_of_part(octets, preamble.start, boundary)?;
@@ -204,7 +204,7 @@ impl Cutter<'_> {
         Some(part)
     }
 
-    /// The next delimiter from here on, or the end.
+    /// Finds the next delimiter from the current offset, or the end.
     fn seek(&mut self) -> Stop {
         let start = self.at;
         let mut from = start;
@@ -227,7 +227,7 @@ impl Cutter<'_> {
         Stop { end, next: end, delimiter: None }
     }
 
-    /// Which delimiter a line is; of two that are alike, that of the innermost parts.
+    /// The delimiter in a line; if two boundaries are equal, that of the innermost multipart.
     fn delimiter(&self, content: &[u8]) -> Option<Delimiter> {
         let content = content.strip_prefix(b"--")?.trim_ascii_end();
         let of = |(level, boundary): (usize, &Vec<u8>)| {
@@ -242,8 +242,7 @@ impl Cutter<'_> {
     }
 }
 
-/// Where there is a field of a part's header from here on, or where something stands that was a
-/// delimiter, what is behind it.
+/// The offset of a field of a part's header, or of the text behind a line that was a delimiter.
 fn beginning_of_part(octets: &[u8], mut at: usize, boundary: &[u8]) -> Option<usize> {
     let field = b"content-";
     while at < octets.len() {
@@ -262,7 +261,7 @@ fn beginning_of_part(octets: &[u8], mut at: usize, boundary: &[u8]) -> Option<us
     None
 }
 
-/// Where the next line begins that begins with two dashes, from here on.
+/// The offset of the next line that begins with two dashes.
 fn next_dashes(octets: &[u8], from: usize) -> Option<usize> {
     let rest = octets.get(from..)?;
     let is_at_line_start = from == 0 || octets.get(from - 1) == Some(&b'\n');
@@ -272,7 +271,7 @@ fn next_dashes(octets: &[u8], from: usize) -> Option<usize> {
     memmem::find(rest, b"\n--").map(|at| from + at + 1)
 }
 
-/// The line end before a delimiter belongs to it (RFC 2046 section 5.1.1).
+/// The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1).
 fn before_line_end(octets: &[u8], start: usize, delimiter: usize) -> usize {
     let before = octets.get(start..delimiter).unwrap_or_default();
     let before = before.strip_suffix(b"\n").unwrap_or(before);

@@ -1,5 +1,5 @@
-//! The beginning of a text by lines, as far as it is looked at. A longer beginning begins with the
-//! same lines, so that nothing moves when more is decoded.
+//! Decodes the beginning of a text into lines. A longer beginning starts with the same lines, so
+//! that nothing moves on the screen when more is decoded.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,56 +14,56 @@ use crate::mailroom::decode::words;
 use crate::mailroom::shape::{SHOWN_MOST, USUAL_FIELDS};
 use crate::wire::display::DisplayText;
 
-/// Lines of a text that are shown at most, so that a text of empty lines is no flood.
+/// The most lines of a text that are shown: a text of empty lines must not fill the memory.
 const LINES_MOST: usize = 200_000;
 
-/// Octets by which it is told whether there is anything to be seen in a text: mostly the first few
-/// tell.
+/// The octets that decide whether a text has anything visible. The first few are usually enough, so
+/// they are tried first.
 const TOLD_BY: [usize; 2] = [512, 64 * 1024];
 
 /// Columns between tab stops.
 const TAB: usize = 8;
 
-/// A stretch of a message that is shown as text.
+/// A section of a message that is shown as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
-    /// Where it is in the octets of the message.
+    /// Its range in the octets of the message.
     pub(super) range: Range<usize>,
-    /// How it is encoded.
+    /// The transfer encoding.
     pub(super) encoding: Encoding,
-    /// Its charset, where one is declared.
+    /// The declared charset, if any.
     pub(super) charset: Option<String>,
-    /// What it is.
+    /// The form of the text.
     pub(super) form: Form,
 }
 
-/// What a section is.
+/// The form of a section's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Plain text.
     Plain,
-    /// Another text, whose sense may be in its form.
+    /// Any other type of text, whose layout may matter.
     OtherText,
     /// HTML.
     Html,
     /// The header of a message within the message.
     Header,
-    /// The message as it is: nothing is decoded.
+    /// The message as it is, not decoded.
     Raw,
 }
 
 /// The beginning of a text, or all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Passage {
-    /// Its lines.
+    /// The lines.
     pub lines: Vec<DisplayText>,
-    /// Octets, as they are encoded, that it was made of.
+    /// The encoded octets that were used.
     pub used: u64,
-    /// Octets that are left of the text.
+    /// The encoded octets that are left.
     pub left_out: u64,
 }
 
-/// The beginning of what these sections hold: some `most` octets of it, decoded.
+/// The beginning of these sections: about `most` decoded octets.
 #[must_use]
 pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passage {
     let mut passage = Passage::default();
@@ -86,14 +86,15 @@ pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passa
         let extent = if left_out == 0 { Extent::Whole } else { Extent::Beginning };
         add_lines(&mut passage, section, &decoded.octets, extent, &mut links);
     }
-    // They stand behind the text: behind one that grows when it is looked at they would move.
+    // Links follow the text. They are added only when the text is complete, because behind a
+    // growing text they would move.
     if passage.left_out == 0 || most >= SHOWN_MOST {
         add_links(&mut passage, &links);
     }
     passage
 }
 
-/// Whether there is nothing to be seen in a section.
+/// Whether a section has no visible text.
 #[must_use]
 pub(super) fn has_nothing_to_see(octets: &[u8], section: &Section) -> bool {
     TOLD_BY.into_iter().all(|most| {
@@ -102,7 +103,7 @@ pub(super) fn has_nothing_to_see(octets: &[u8], section: &Section) -> bool {
     })
 }
 
-/// The text of HTML in a section, whole up to the limit.
+/// The HTML of a section, up to the limit.
 #[must_use]
 pub(super) fn html_of(octets: &[u8], section: &Section) -> String {
     let encoded = octets.get(section.range.clone()).unwrap_or_default();
@@ -135,13 +136,13 @@ fn add_lines(
     let before = passage.lines.len();
     let cut = add_text(&mut passage.lines, &text, extent);
     passage.left_out += cut as u64;
-    // Of a text that was cut the last line, or piece of one, may go on.
+    // The last line, or piece of a line, of a cut text may be incomplete.
     if extent == Extent::Beginning && passage.lines.len() > before + 1 {
         passage.lines.pop();
     }
 }
 
-/// Adds the lines of a text; returns how many octets were too many.
+/// Adds the lines of a text; returns the number of octets over the limit.
 fn add_text(shown: &mut Vec<DisplayText>, text: &[u8], extent: Extent) -> usize {
     let text = match extent {
         Extent::Whole => text.strip_suffix(b"\n").unwrap_or(text),
@@ -170,7 +171,7 @@ fn add_links(passage: &mut Passage, links: &Links) {
     passage.lines.extend(listed.flat_map(|line| DisplayText::pieces(line.as_bytes())));
 }
 
-/// The usual fields of a message within the message, as text.
+/// The usual header fields of a message within the message, as text.
 fn header_lines(header: &[u8]) -> Vec<u8> {
     let mut lines = Vec::new();
     for name in USUAL_FIELDS {
@@ -184,7 +185,7 @@ fn header_lines(header: &[u8]) -> Vec<u8> {
     lines
 }
 
-/// A line with blanks for its tabs.
+/// Replaces tabs by blanks.
 fn expanded(line: &[u8]) -> Cow<'_, [u8]> {
     let mut expanded = Vec::new();
     let (mut from, mut column) = (0, 0);
@@ -204,7 +205,7 @@ fn expanded(line: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(expanded)
 }
 
-/// Whether a byte goes on with a character of UTF-8.
+/// Whether a byte continues a UTF-8 character.
 const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }

@@ -1,5 +1,5 @@
-//! Transfer encodings undone (RFC 2045 section 6), of as much as is asked for. A fault spoils what it
-//! stands in, and nothing else; the library would give all of it up.
+//! Decodes transfer encodings (RFC 2045 section 6), as far as requested. A fault affects only the
+//! line that contains it, whereas the library would reject the whole content.
 
 use std::borrow::Cow;
 
@@ -7,35 +7,34 @@ use memchr::{memchr, memrchr};
 
 use crate::mailroom::decode::header::{is_blank, line};
 
-/// How octets are encoded.
+/// A transfer encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// They are as they are.
+    /// The octets are not encoded.
     None,
-    /// RFC 2045 section 6.7.
+    /// Quoted-printable (RFC 2045 section 6.7).
     QuotedPrintable,
-    /// RFC 2045 section 6.8.
+    /// Base64 (RFC 2045 section 6.8).
     Base64,
 }
 
-/// Octets of a line of base64 of which it is asked whether it has whole quanta; RFC 2045 section 6.8
-/// allows 76.
+/// The longest line of base64 that is examined for whole quanta; RFC 2045 section 6.8 allows 76.
 const LINE_MOST: usize = 4 * 1024;
 
 /// More octets than usual lines of base64 have.
 const LINE_USUAL: usize = 100;
 
-/// What came of decoding.
+/// The result of decoding.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decoded<'a> {
-    /// The octets.
+    /// The decoded octets.
     pub(super) octets: Cow<'a, [u8]>,
-    /// Encoded octets that they were made of.
+    /// The number of encoded octets that were used.
     pub(super) used: usize,
 }
 
 impl Encoding {
-    /// The one that a field's value names: comments, quotes and what stands behind it mean nothing.
+    /// The encoding named by a field's value; comments, quotes and text behind it are ignored.
     #[must_use]
     pub(super) fn named(value: &[u8]) -> Self {
         let mut rest = value.trim_ascii();
@@ -56,7 +55,7 @@ impl Encoding {
     }
 }
 
-/// Decodes until there are `most` octets or a few more, or all.
+/// Decodes until there are at least `most` octets, or all.
 #[must_use]
 pub(super) fn decoded(encoding: Encoding, encoded: &[u8], most: usize) -> Decoded<'_> {
     match encoding {
@@ -69,10 +68,10 @@ pub(super) fn decoded(encoding: Encoding, encoded: &[u8], most: usize) -> Decode
     }
 }
 
-/// How many octets there are when all are decoded.
+/// The decoded length of the whole content.
 #[must_use]
 pub(super) fn decoded_length(encoding: Encoding, encoded: &[u8]) -> u64 {
-    /// What is decoded at once, so that a large attachment is not in memory twice.
+    /// Octets decoded at a time, so that a large attachment is not in memory twice.
     const AT_ONCE: usize = 256 * 1024;
     match encoding {
         Encoding::None => encoded.len() as u64,
@@ -97,15 +96,15 @@ pub(super) fn decoded_length(encoding: Encoding, encoded: &[u8]) -> u64 {
     }
 }
 
-/// RFC 2045 section 6.7. An `=` that is no escape stays as it is, as robust decoders are told to do;
-/// blanks at the end of a line were added on the way. Stops only at the end of a line, or within one
-/// that is longer than what is asked for.
+/// Decodes quoted-printable (RFC 2045 section 6.7). As recommended there, an `=` that begins no
+/// escape is kept; blanks at the end of a line were added in transit and are removed. Stops only at
+/// a line end, or within a line longer than the requested length.
 fn quoted_printable(encoded: &[u8], most: usize) -> Decoded<'_> {
     let mut octets = Vec::with_capacity(encoded.len().min(most));
     let mut at = 0;
     while at < encoded.len() && octets.len() < most {
         let rest = encoded.get(at..).unwrap_or_default();
-        // Three octets make one.
+        // An escape of three octets gives one.
         let most_of_line = (most - octets.len()).saturating_mul(3);
         let beginning = rest.get(..most_of_line).unwrap_or(rest);
         if let Some(end) = memchr(b'\n', beginning) {
@@ -124,14 +123,14 @@ fn quoted_printable(encoded: &[u8], most: usize) -> Decoded<'_> {
     Decoded { octets: Cow::Owned(octets), used: at }
 }
 
-/// How much of a piece cuts no escape in two.
+/// The length of the piece without an escape that is cut at its end.
 fn before_escape(piece: &[u8]) -> usize {
     let tail = piece.len().saturating_sub(2);
     let escape = memrchr(b'=', piece.get(tail..).unwrap_or_default());
     escape.map_or(piece.len(), |escape| tail + escape)
 }
 
-/// Decodes a line with its end.
+/// Decodes a line including its line end.
 fn line_decoded(line: &[u8], octets: &mut Vec<u8>) {
     let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
     let blanks = line.iter().rev().take_while(|octet| is_blank(octet)).count();
@@ -145,7 +144,7 @@ fn line_decoded(line: &[u8], octets: &mut Vec<u8>) {
     }
 }
 
-/// Undoes the escapes in a line, or in an encoded word: two hexadecimal digits behind `=`, in any
+/// Decodes the escapes in a line or in an encoded word: `=` and two hexadecimal digits, in either
 /// case.
 pub(super) fn escapes_decoded(mut line: &[u8], octets: &mut Vec<u8>) {
     while let Some(escape) = memchr(b'=', line) {
@@ -186,9 +185,9 @@ fn base64(encoded: &[u8], most: usize) -> Decoded<'_> {
     Decoded { octets: Cow::Owned(octets), used }
 }
 
-/// Where base64 data ends and what somebody has added behind it begins: padding ends the data (RFC
-/// 2045 section 6.8), and what is no base64 behind an empty line is no data either. Footers of mailing
-/// lists stand there, and parts whose delimiter was lost.
+/// The offset at which base64 data ends and added text begins. Padding ends the data (RFC 2045
+/// section 6.8), and text behind an empty line is not data either: it may be the footer of a
+/// mailing list, or a part whose delimiter was lost.
 #[must_use]
 pub(super) fn end_of_base64(encoded: &[u8]) -> usize {
     let mut at = 0;
@@ -225,13 +224,13 @@ fn begins_a_part(content: &[u8]) -> bool {
         || content.get(..field.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(field))
 }
 
-/// Base64 line by line. Encoders fill lines with whole quanta of four letters, so that a letter that
-/// was lost or added spoils its line alone; only where lines are cut otherwise they are read as one.
+/// Decodes base64 line by line. Encoders put whole quanta of four letters into each line, so that a
+/// lost or added letter only spoils its line. If the lines are cut otherwise they are read as one.
 struct Quanta<'a> {
     encoded: &'a [u8],
     at: usize,
     has_whole_lines: bool,
-    /// Bits that make no octet yet, and letters that they came of.
+    /// Bits that do not make an octet yet, and the number of letters they came from.
     bits: u32,
     letters: u32,
     decoded: Vec<u8>,
@@ -243,7 +242,7 @@ impl<'a> Quanta<'a> {
         Self { encoded, at: 0, has_whole_lines, bits: 0, letters: 0, decoded }
     }
 
-    /// Decodes the next line; none is left where this is false.
+    /// Decodes the next line; `false` if there is none.
     fn take_line(&mut self) -> bool {
         if self.at >= self.encoded.len() {
             return false;
@@ -253,7 +252,7 @@ impl<'a> Quanta<'a> {
         let content = content.trim_ascii();
         let letters = content.iter().filter(|&&octet| value(octet).is_some()).count();
         let padding = content.iter().rev().take_while(|&&octet| octet == b'=').count();
-        // One octet of another kind is a letter that was changed, where a letter is missing.
+        // A single octet of another kind in place of a missing letter is a letter that was changed.
         let is_changed = letters + padding + 1 == content.len() && (letters + padding) % 4 == 3;
         let instead = (self.has_whole_lines && is_changed).then_some(0);
         let data = content.get(..content.len() - padding).unwrap_or_default();
@@ -268,7 +267,7 @@ impl<'a> Quanta<'a> {
         true
     }
 
-    /// Whether the next line is much longer than what makes so many octets.
+    /// Whether the next line is much longer than `octets` decoded octets need.
     fn is_at_long_line(&self, octets: usize) -> bool {
         let rest = self.encoded.get(self.at..).unwrap_or_default();
         let letters = (octets / 3).saturating_mul(4).saturating_add(LINE_USUAL);
@@ -297,7 +296,7 @@ impl<'a> Quanta<'a> {
         }
     }
 
-    /// What is there of a quantum whose end is missing, or padded.
+    /// Decodes a quantum that is incomplete or padded.
     fn end_quantum(&mut self) {
         let octets = match self.letters {
             2 => 1,
@@ -316,14 +315,14 @@ impl<'a> Quanta<'a> {
     }
 }
 
-/// Whether lines have whole quanta. A fault may be in some of the first ones, and may have made two of
-/// one; encoders that cut quanta in two do so in all lines of a length.
+/// Whether the lines have whole quanta. Some of the first lines may be damaged, and two may have
+/// been joined; an encoder that cuts quanta does so in all lines of the same length.
 fn has_whole_lines(encoded: &[u8]) -> bool {
     let lengths = first_lengths(encoded);
     let is_whole = |length: &usize| length.is_multiple_of(4);
     match lengths.as_slice() {
         [] => false,
-        // The last line is as long as what is left; a usual length comes twice.
+        // The last line has any length; the usual length occurs twice in a row.
         [usual @ .., last] => {
             let has_usual = usual.iter().zip(usual.iter().skip(1)).any(|(one, next)| one == next);
             usual.iter().any(is_whole) || (is_whole(last) && !has_usual)
@@ -331,9 +330,9 @@ fn has_whole_lines(encoded: &[u8]) -> bool {
     }
 }
 
-/// How many letters the first lines have.
+/// The numbers of letters in the first lines.
 fn first_lengths(encoded: &[u8]) -> Vec<usize> {
-    /// As many are not touched by one fault.
+    /// Enough lines that a single fault does not affect them all.
     const LINES: usize = 5;
     let mut lengths = Vec::with_capacity(LINES);
     let mut at = 0;
@@ -351,7 +350,7 @@ fn first_lengths(encoded: &[u8]) -> Vec<usize> {
     lengths
 }
 
-/// What a letter of the base64 alphabet stands for.
+/// The value of a letter of the base64 alphabet.
 fn value(letter: u8) -> Option<u8> {
     const NONE: u8 = 64;
     const VALUES: [u8; 256] = {

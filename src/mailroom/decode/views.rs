@@ -1,5 +1,5 @@
-//! What of a message is read as its text, and what is attached to it. Each part is in one or the
-//! other, so that nothing is lost on the way to the screen.
+//! Decides which parts of a message are its text and which are attachments. Each part is one or the
+//! other, so that no part is lost.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use crate::mailroom::decode::parts::{Content, Part};
 use crate::mailroom::decode::passage::{Form, Section, has_nothing_to_see};
 use crate::mailroom::decode::transfer::{self, Encoding};
 
-/// Octets by which it is told whether a part can be read whose type does not say so.
+/// The octets that decide whether a part without a usable type is text.
 const LOOKED_AT: usize = 4 * 1024;
 
-/// The text of a message, as it can be read.
+/// The text of a message in its two forms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Views {
     /// With plain text where there is a choice.
@@ -22,7 +22,7 @@ pub(super) struct Views {
     pub(super) html: Vec<Section>,
 }
 
-/// Which of several forms of a text is read.
+/// The preferred form of a text with alternatives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Choice {
     Text,
@@ -30,7 +30,7 @@ enum Choice {
 }
 
 impl Views {
-    /// Those of a message.
+    /// The views of a message.
     #[must_use]
     pub(super) fn of(octets: &[u8], message: &Part) -> Self {
         let reading = Reading { octets };
@@ -46,8 +46,8 @@ impl Views {
     }
 }
 
-/// The parts that are attached to a message, in their order: what is in none of its views, and what
-/// has a name, or a form of its own.
+/// The attachments of a message, in their order: parts that are in neither view, and parts with a
+/// name or with a type other than plain text and HTML.
 #[must_use]
 pub(super) fn attached<'a>(octets: &'a [u8], message: &'a Part, views: &Views) -> Vec<&'a Part> {
     let sections = views.text.iter().chain(&views.html);
@@ -59,13 +59,14 @@ pub(super) fn attached<'a>(octets: &'a [u8], message: &'a Part, views: &Views) -
 
 struct Attached<'a> {
     reading: Reading<'a>,
-    /// Where what is in a view begins.
+    /// The offsets of the parts that are in a view.
     shown: HashSet<usize>,
     parts: Vec<&'a Part>,
 }
 
 impl<'a> Attached<'a> {
-    /// A message may be something else than text; its own text is not attached to it.
+    /// The message itself may be an attachment (an image, for instance); its own text is not
+    /// attached to it.
     fn add_of_message(&mut self, message: &'a Part) {
         if is_attachable(message) {
             self.add(message);
@@ -94,7 +95,7 @@ impl<'a> Attached<'a> {
         }
     }
 
-    /// Whether a text is in no view though there is something to be seen in it.
+    /// Whether a text is in no view although it has visible content.
     fn is_lost(&self, part: &Part) -> bool {
         let is_shown = self.shown.contains(&part.body.start);
         let text = section(part, self.reading.form(part).unwrap_or(Form::Plain));
@@ -141,7 +142,7 @@ impl Reading<'_> {
         }
     }
 
-    /// As what a part is read, if it can be.
+    /// The form in which a part is read; `None` if it cannot be.
     fn form(&self, part: &Part) -> Option<Form> {
         match part.declared.kind {
             Kind::Plain => Some(Form::Plain),
@@ -152,7 +153,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Of what says that it is no text it must be sure.
+    /// Whether a part looks like text. A part declared as something else must pass a stricter test.
     fn looks_like_text(&self, part: &Part) -> bool {
         let encoded = self.octets.get(part.body.clone()).unwrap_or_default();
         let decoded = transfer::decoded(part.declared.encoding, encoded, LOOKED_AT).octets;
@@ -162,7 +163,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Of the forms that a text has the last of the best ones (RFC 2046 section 5.1.4).
+    /// The last of the best alternatives (RFC 2046 section 5.1.4).
     fn chosen(&self, each: impl Iterator<Item = Vec<Section>>, choice: Choice) -> Vec<Section> {
         let ranked = each.map(|sections| (self.rank(&sections, choice), sections));
         ranked.max_by_key(|(rank, _)| *rank).map(|(_, sections)| sections).unwrap_or_default()
@@ -178,7 +179,7 @@ impl Reading<'_> {
         seen.map(rank).max().unwrap_or(0)
     }
 
-    /// Text that stands where there should be none.
+    /// A section for text in a place where there should be none.
     fn added(&self, range: &Range<usize>) -> Option<Section> {
         let octets = self.octets.get(range.clone()).unwrap_or_default();
         (!is_blank(octets)).then(|| plain(range.clone(), Form::Plain))
@@ -188,8 +189,8 @@ impl Reading<'_> {
         sections.iter().any(|section| !has_nothing_to_see(self.octets, section))
     }
 
-    /// What is read where no part says that it is text: what is attached, if it can be read, or else
-    /// what stands before the parts.
+    /// The text of a message without text parts: its readable attachments, or else the text before
+    /// the parts.
     fn otherwise(&self, message: &Part, sections: Vec<Section>) -> Vec<Section> {
         let mut leaves = Leaves::default();
         leaves.add(message);
@@ -236,8 +237,8 @@ fn plain(range: Range<usize>, form: Form) -> Section {
     Section { range, encoding: Encoding::None, charset: None, form }
 }
 
-/// Whether octets of which it is not known what they are can be read: text has hardly any control
-/// characters, and whatever else there is has them soon.
+/// Whether octets of unknown type look like text: text has hardly any control characters, and other
+/// data soon has some.
 fn looks_like_text(octets: &[u8]) -> bool {
     !is_blank(octets) && controls(octets) * 20 <= octets.len()
 }

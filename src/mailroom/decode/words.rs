@@ -1,6 +1,6 @@
-//! Encoded words in the values of header fields (RFC 2047). Adjacent ones of one charset are joined
-//! before the charset is decoded: senders cut letters in two. What is not quite an encoded word is
-//! read as far as it goes, and what is none stays as it is.
+//! Decodes encoded words in header fields (RFC 2047). Adjacent words with the same charset are
+//! joined before the charset is decoded, because some senders split characters. Malformed words are
+//! read as far as possible, and other text is left unchanged.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use memchr::memmem;
 use crate::mailroom::decode::charset::{guessed, in_utf8};
 use crate::mailroom::decode::transfer::{self, Encoding};
 
-/// Octets of an encoded word at most. RFC 2047 section 2 allows 75; some senders do not count.
+/// The longest encoded word. RFC 2047 section 2 allows 75 octets; some senders ignore that.
 const WORD_MOST: usize = 8 * 1024;
 
-/// A stretch of a value.
+/// A piece of a field's value.
 enum Piece<'a> {
     Plain(&'a [u8]),
     Encoded { charset: &'a str, octets: Vec<u8> },
 }
 
-/// A value as text in one line, in UTF-8. Undeclared 8-bit text is UTF-8, or else Windows-1252.
+/// The value as one line of UTF-8 text. Undeclared 8-bit text is UTF-8 or else Windows-1252.
 #[must_use]
 pub(super) fn decoded(value: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(value.len());
@@ -35,8 +35,8 @@ pub(super) fn decoded(value: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A value in one line for the library, which knows its structure: what was encoded is in encoded
-/// words without a fault, and everything is UTF-8.
+/// The value in one line for the library's structured parsers: encoded words are replaced by
+/// well-formed ones, and everything is UTF-8.
 #[must_use]
 pub(super) fn tidied(value: &[u8]) -> Vec<u8> {
     let mut tidy = Vec::with_capacity(value.len() + 1);
@@ -53,7 +53,7 @@ pub(super) fn tidied(value: &[u8]) -> Vec<u8> {
     tidy
 }
 
-/// The lines of a value as one. The blanks with which a line goes on count as one.
+/// Joins the lines of a value; the blanks before a continuation line become one.
 fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.trim_ascii();
     if !value.contains(&b'\n') {
@@ -86,14 +86,14 @@ fn pieces(value: &[u8]) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// What comes behind a plain stretch.
+/// What follows a plain piece.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Word,
     Nothing,
 }
 
-/// Blanks between encoded words are there only to keep them apart (RFC 2047 section 6.2).
+/// Blanks between encoded words only separate them (RFC 2047 section 6.2).
 fn add_plain<'a>(pieces: &mut Vec<Piece<'a>>, plain: &'a [u8], next: Next) {
     let is_between_words =
         next == Next::Word && matches!(pieces.last(), Some(Piece::Encoded { .. }));
@@ -105,11 +105,11 @@ fn add_plain<'a>(pieces: &mut Vec<Piece<'a>>, plain: &'a [u8], next: Next) {
 struct Word<'a> {
     charset: &'a str,
     octets: Vec<u8>,
-    /// Octets of the encoded word itself.
+    /// The length of the encoded word itself.
     length: usize,
 }
 
-/// The encoded word that some octets begin with.
+/// The encoded word at the beginning of some octets.
 fn word(octets: &[u8]) -> Option<Word<'_>> {
     let rest = octets.strip_prefix(b"=?")?.get(..WORD_MOST).unwrap_or(octets.get(2..)?);
     let (charset, rest) = until_mark(rest)?;
@@ -121,7 +121,7 @@ fn word(octets: &[u8]) -> Option<Word<'_>> {
         _ => return None,
     };
     let length = "=?".len() + charset.len() + 1 + encoding.len() + 1 + encoded.len() + "?=".len();
-    // The language may stand behind the charset (RFC 2231 section 5).
+    // A language may follow the charset (RFC 2231 section 5).
     let name = charset.split(|&octet| octet == b'*').next()?;
     let charset =
         str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains(' '))?;
@@ -133,7 +133,7 @@ fn until_mark(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((octets.get(..mark)?, octets.get(mark + 1..)?))
 }
 
-/// RFC 2047 section 4.2: quoted-printable with `_` for blanks; blanks that stand there mean one too.
+/// RFC 2047 section 4.2: quoted-printable with `_` for a blank. Unencoded blanks are accepted too.
 fn q(encoded: &[u8]) -> Vec<u8> {
     let encoded: Vec<u8> =
         encoded.iter().map(|&octet| if octet == b'_' { b' ' } else { octet }).collect();
