@@ -47,6 +47,7 @@ impl Peer {
         let addresses = (host, port)
             .to_socket_addrs()
             .map_err(|reason| CheckError::NoSuchHost { host: host.to_owned(), reason })?;
+        // For a name without any address.
         let mut reason = io::Error::from(ErrorKind::AddrNotAvailable);
         for address in addresses {
             match TcpStream::connect_timeout(&address, limit) {

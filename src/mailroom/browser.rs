@@ -78,6 +78,7 @@ impl Browser {
         // on it ends instead.
         command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.process_group(0).spawn()?;
+        // A thread waits for the program, because it may run as long as the browser does.
         thread::Builder::new().name("browser".to_owned()).spawn(move || match child.wait() {
             Ok(status) if status.success() => {}
             Ok(status) => failed(status.to_string()),

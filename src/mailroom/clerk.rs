@@ -338,6 +338,7 @@ impl Errand {
         let mut text = Vec::new();
         for most in [READ_FIRST, PARSED_MOST] {
             let octets_most = usize::try_from(octets).unwrap_or(most).min(most);
+            // Exactly: doubling would take up to twice the length of a long message.
             text.reserve_exact(octets_most.saturating_sub(text.len()));
             while text.len() < most && reader.read(&mut text).await? > 0 {}
             let is_all = text.len() as u64 >= octets || most == PARSED_MOST;
@@ -382,6 +383,7 @@ impl Errand {
         let (news, remedy) = (self.news.clone(), by_hand.clone());
         let failed = move |why: String| {
             let words = format!("{remedy}: no browser has opened it ({why}).");
+            // Called on the thread of the browser, which may block.
             let _ = news.blocking_send(News::Said(words));
         };
         match self.room.browser.open(page, failed) {
@@ -462,6 +464,7 @@ impl Errand {
         which: Option<usize>,
     ) -> Result<Vec<String>, ReadError> {
         let octets = message.head().await?.octets;
+        // The beginning of an attachment must not be saved as if it were all of it.
         if octets > PARSED_MOST as u64 {
             let why = format!("it is longer than {PARSED_MOST} octets; save it whole instead");
             return Err(io::Error::other(why).into());
@@ -582,6 +585,7 @@ impl Errand {
         let maildrop = self.unless_stopped(self.maildrop(mailbox)).await??;
         let places = self.unless_stopped(places_now(&maildrop, messages)).await??;
         let deleted = places.len();
+        // Not within `unless_stopped`: a rewrite that has begun is completed.
         maildrop.update(places).await?;
         Ok(deleted)
     }
@@ -697,10 +701,12 @@ async fn places_now(maildrop: &Maildrop, messages: &[Found]) -> Result<Vec<usize
     let Some(Found { snapshot: earlier, .. }) = messages.first() else { return Ok(Vec::new()) };
     listing::make_sure_of(messages).await?;
     let now = maildrop.snapshot();
+    // Nothing has changed before these messages, so their indexes are still right.
     if now.continues(earlier) {
         return Ok(messages.iter().map(|message| message.place).collect());
     }
     let mut places: HashMap<UniqueId, Vec<usize>> = HashMap::new();
+    // Reversed, so that `pop` returns the first of identical messages.
     for (place, id) in now.unique_ids().await?.iter().enumerate().rev() {
         places.entry(*id).or_default().push(place);
     }

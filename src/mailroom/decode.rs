@@ -267,7 +267,7 @@ mod tests {
         lines.into_iter().map(DisplayText::into_string).collect()
     }
 
-    /// The text as it is shown first.
+    /// The lines of the form that is shown first.
     fn text(message: &Message) -> Vec<String> {
         all(message, message.body.shapes()[0])
     }
@@ -519,7 +519,7 @@ mod tests {
             let shown = message_of(&octets);
             for shape in [Shape::Text, Shape::Raw] {
                 let (some, all) = (shown.body.passage(shape, most), shown.body.passage(shape, SHOWN_MOST));
-                // The last line may go on.
+                // The last line may be incomplete.
                 let steady = some.lines.len().saturating_sub(1);
                 prop_assert_eq!(some.lines.get(..steady), all.lines.get(..steady));
                 prop_assert_eq!(some.used + some.left_out, all.used + all.left_out);

@@ -104,6 +104,7 @@ impl Listing {
 
     /// Adds the next messages; returns their rows.
     fn add(&self, heads: &[Head]) -> Vec<Summary> {
+        // Hashed before the lock is taken, which other tasks wait for.
         let hashes: Vec<u64> = heads.iter().map(decode::hash).collect();
         let named = self.lock().name(&hashes);
         let summary = |(head, (key, place)): (&Head, (MessageKey, usize))| {
@@ -190,6 +191,8 @@ impl Lister {
     /// Runs until it is dropped or there are no more changes to wait for.
     pub async fn work(mut self) {
         loop {
+            // Read before the listing begins, so that a change during the listing is noticed
+            // afterwards.
             let seen = view(&self.overview.borrow_and_update(), &self.mailbox);
             if let Err(why) = self.list().await {
                 let words = format!("Cannot list {}: {why}.", self.mailbox);
@@ -231,6 +234,7 @@ impl Lister {
             let to = places.end.min(from + BATCH);
             let heads = snapshot.heads(from..to).await?;
             let listing = self.listing.clone();
+            // Decoding hundreds of headers would keep an async thread busy for too long.
             let listed = tokio::task::spawn_blocking(move || listing.add(&heads));
             self.tell(News::Listed(listed.await.map_err(io::Error::other)?)).await;
             from = to;

@@ -57,6 +57,7 @@ impl NewFile {
     ///
     /// If it cannot be created; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one.
     pub fn at(path: PathBuf) -> io::Result<Self> {
+        // `create_new` neither overwrites a file nor follows a link.
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         Ok(Self { file, path, fate: Fate::Unfinished })
     }

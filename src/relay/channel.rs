@@ -58,6 +58,11 @@ impl Channel {
     }
 
     /// Sends the commands in one write, so that a pipelined batch travels together.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, the host accepts nothing within the time limit, or `stop` is
+    /// cancelled.
     pub async fn send(&mut self, commands: &[Command]) -> Result<(), Trouble> {
         let mut wire = Vec::new();
         for command in commands {
@@ -69,6 +74,10 @@ impl Channel {
     }
 
     /// Sends octets without adding them to the transcript.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
     pub async fn write(&mut self, wire: &[u8]) -> Result<(), Trouble> {
         let stream = &mut self.stream;
         let work = async { stream.write_all(wire).await.map_err(lost) };
@@ -80,6 +89,10 @@ impl Channel {
     }
 
     /// Waits for one whole reply; the timeout of `awaited` covers all of its lines.
+    ///
+    /// # Errors
+    ///
+    /// If the reply is malformed or late, the connection ends, or `stop` is cancelled.
     pub async fn reply(&mut self, awaited: Awaited) -> Result<Reply, Trouble> {
         self.presence.changed(|| awaited.state().into());
         self.replies.expect(match awaited {
@@ -95,6 +108,10 @@ impl Channel {
     }
 
     /// Performs the TLS handshake and continues over TLS.
+    ///
+    /// # Errors
+    ///
+    /// If the handshake fails, or the host sent octets before it.
     pub async fn secure(
         &mut self,
         tls: &Tls,
@@ -107,6 +124,8 @@ impl Channel {
         if !self.arrived.is_empty() {
             return Err(Trouble::Injected);
         }
+        // TLS takes the stream over. If the handshake fails, the connection stays without one: it
+        // is of no further use.
         let plain = mem::take(&mut self.stream).into_io();
         let work = async {
             let secured = tls.shake_hands(proof, host, address.ip(), plain).await;
@@ -206,6 +225,7 @@ async fn within<T>(
 #[expect(clippy::needless_pass_by_value, reason = "it is the form that map_err wants")]
 fn lost(error: io::Error) -> Trouble {
     match error.kind() {
+        // rustls reports a connection closed without close_notify like this.
         io::ErrorKind::UnexpectedEof => Trouble::Closed,
         _ => Trouble::Lost(error.to_string()),
     }

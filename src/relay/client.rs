@@ -82,8 +82,11 @@ enum Unopened {
 }
 
 impl Connection {
-    /// Connects and goes through the opening. The error is a verdict that holds for all mail that
-    /// would have been sent over this connection.
+    /// Connects and goes through the opening.
+    ///
+    /// # Errors
+    ///
+    /// A verdict that holds for all mail that would have been sent over this connection.
     pub async fn open(
         client: &Client,
         target: &Target,
@@ -206,6 +209,8 @@ const fn hint(
     protection: &Protection,
     awaited: Awaited,
 ) -> Option<&'static str> {
+    // Only a host named by an operator has no preference, and only for such a host can an option be
+    // wrong.
     if target.preference.is_some() || !matches!(awaited, Awaited::Greeting) {
         return None;
     }
@@ -265,6 +270,7 @@ async fn open(
 ) -> Result<Extensions, Unopened> {
     let mut opening = Opening::new(&target.host, introduction);
     let protection = &introduction.protection;
+    // Implicit TLS: the handshake comes before the greeting.
     if let Protection::FromTheStart(_) = protection {
         let secured =
             channel.secure(&client.tls, proof_for(protection), &target.host, target.address);
@@ -318,9 +324,11 @@ async fn send_text<M: MessageText>(
 ) -> Result<bool, Trouble> {
     channel.presence().changed(|| "DATA".into());
     let mut log = TextLog::sent(Side::Client, channel.presence());
+    // Another host may have been sent part of the same message before.
     letter.sent.store(0, Relaxed);
     let unreadable = |error: std::io::Error| Trouble::Message(error.to_string());
     let mut text = letter.text.open().await.map_err(unreadable)?;
+    // The trace line is converted and logged like the rest of the text.
     let mut piece = letter.received.clone().into_bytes();
     let mut outgoing = Outgoing::default();
     let mut wire = Vec::new();
@@ -359,6 +367,7 @@ async fn text_broke_off(
 ) -> Outcome {
     let reply = match trouble {
         Trouble::Lost(_) | Trouble::Closed | Trouble::Stuck(_) => {
+            // With the short timeout of QUIT: the reply is here already or will not come.
             channel.reply(Awaited::Quit).await.ok()
         }
         _ => None,

@@ -94,6 +94,7 @@ impl Courier {
         while let Some(chunk) = chunks.next() {
             let mut carried = self.run(Errand::new(envelope, chunk), letter, ledger).await;
             if let Carried::SteppedAside(left) | Carried::NotOffered(left) = &mut carried {
+                // The chunks that have not been tried are left over too.
                 left.extend(chunks.flatten());
                 return carried;
             }
@@ -135,6 +136,7 @@ impl Courier {
                     return carried_but(not_offered);
                 }
             };
+            // Read before the transaction, which counts as a use itself.
             let stale = line.connection.is_used();
             let (places, envelope) = errand.due();
             let outcome = line.connection.deliver(&envelope, letter).await;
@@ -171,6 +173,7 @@ impl Courier {
             if errand.tried.len() >= MOST_SESSIONS || !self.hosts.has_another(&errand.tried) {
                 return Err(NoLine::NoHost);
             }
+            // A courier has one connection at a time.
             self.hang_up().await;
             self.line = Some(self.connect(errand).await?);
         }
@@ -190,6 +193,7 @@ impl Courier {
                     Refusal::StepAside => return Err(NoLine::StepAside),
                     Refusal::NextHost => {}
                 },
+                // We gave way; the same host is tried again, with more time.
                 None => protected *= 2,
             }
         }
@@ -301,6 +305,7 @@ impl<'a> Errand<'a> {
         let progress =
             outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(_)));
         let broke_off = outcome.connection == After::Ended;
+        // They get a final verdict below, or are put back with what was said so far.
         self.left.retain(|left| !places.contains(&left.place));
         let mut settled = Vec::new();
         for (&place, verdict) in places.iter().zip(outcome.verdicts) {

@@ -46,6 +46,7 @@ impl Errands {
 
     /// Puts an errand at the head of the list, for another courier.
     pub fn put_back(&self, errand: Errand) {
+        // At the front, so that the order of the messages stays.
         self.lock().push_front(errand);
     }
 

@@ -169,6 +169,7 @@ pub struct Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        // In `drop`, so that the counts are right even if the courier's task is aborted.
         let let_in = usize::from(self.is_let_in);
         self.hosts.change(self.host, |host| {
             host.visitors -= 1;
@@ -285,7 +286,7 @@ mod tests {
         assert_eq!(visit(&hosts, 1).refused(busy()), Refusal::NextHost);
         let why = "not offered: mx.example broke off 3 conversations in a row, about other mail";
         assert_eq!(hosts.prospects(), Prospects::Spared(why.to_owned()));
-        // Another courier, who was with it all the while, has got through.
+        // Another courier, connected all the while, completes a conversation.
         host.came_to_its_end();
         assert_eq!(hosts.prospects(), Prospects::Good);
     }

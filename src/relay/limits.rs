@@ -55,6 +55,7 @@ impl Limits {
         Self {
             all: Arc::new(Semaphore::new(IN_ALL)),
             hosts: Mutex::default(),
+            // With a limit of 0 no delivery could ever begin.
             to_one_host: most.max(1),
             waits: watch::Sender::default(),
         }
@@ -135,6 +136,8 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|waits| {
             waits.waiting -= 1;
+            // This task has its connection, so one less must be given up; never more than tasks
+            // wait.
             waits.giving = waits.giving.saturating_sub(1).min(waits.waiting);
         });
     }

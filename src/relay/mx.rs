@@ -77,12 +77,14 @@ pub fn in_order(
     mut records: Vec<Exchange>,
     chance: &mut Rng,
 ) -> Result<Vec<Exchange>, Verdict> {
+    // A null MX only counts if there is no other record.
     records.retain(|record| !record.host.is_empty());
     if records.is_empty() {
         let reason = format!("{domain} takes no mail (null MX)");
         return Err(Verdict::failed(Status::NULL_MX, &reason));
     }
     chance.shuffle(&mut records);
+    // A stable sort: records of equal preference stay in random order (RFC 5321 section 5.1).
     records.sort_by_key(|record| record.preference);
     records.truncate(MOST_EXCHANGES);
     Ok(records)

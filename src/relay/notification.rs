@@ -102,6 +102,8 @@ impl Notification<'_> {
             fields.end_group();
             fields.add("Final-Recipient", &format!("rfc822; {recipient}"));
             fields.add("Action", "failed");
+            // A deferral that ran out of time may have a transient code, but this reports a
+            // failure.
             fields.add("Status", &diagnosis.status.made_permanent().to_string());
             match &diagnosis.source {
                 Source::Host(host) => {

@@ -57,6 +57,7 @@ impl Order {
         queue: &Queue,
         is_meant: impl Fn(&Entry, &Recipient) -> bool + Send + 'static,
     ) -> Result<Done, QueueError> {
+        // The edit runs on another thread, so the counts are shared with it.
         let done = Arc::new(Mutex::new(Done::default()));
         let counted = Arc::clone(&done);
         let edit = move |entry: &mut Entry| {
@@ -122,6 +123,7 @@ impl Order {
             Self::Hold => RecipientState::Held,
             Self::Drop => return false,
         };
+        // 0 means that the recipient is due now.
         recipient.next_attempt = 0;
         true
     }

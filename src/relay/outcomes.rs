@@ -217,7 +217,7 @@ mod tests {
         Verdict::Delivered(Diagnosis::ours(Status::DELIVERED, "250 ok"))
     }
 
-    /// The recipient lines that the outcomes leave of a block.
+    /// The recipient lines of a block after the outcomes have been applied.
     fn left(verdicts: &[(&str, Verdict)], mut block: Block) -> (Edit, Vec<String>) {
         let mut noted = Outcomes::default();
         for (forward_path, verdict) in verdicts {

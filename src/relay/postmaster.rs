@@ -47,7 +47,8 @@ pub struct Postmaster {
     requests: mpsc::Receiver<Request>,
     words: mpsc::Sender<String>,
     timer: Option<Interval>,
-    /// The current run; at most one.
+    /// The current run; at most one. A set, because `select!` can wait for it whether there is a
+    /// run or not.
     run: JoinSet<(Choice, Result<Summary, RunError>)>,
     /// The run to start after the current one.
     wanted: Option<Choice>,
@@ -153,6 +154,7 @@ impl Postmaster {
             // An operator did not ask for this run and nothing was due, so there is nothing to
             // report.
             Ok((Choice::Due, Ok(summary))) if summary.tally.recipients == 0 => {}
+            // Another process runs the relay, which does the same; the timer tries again.
             Ok((Choice::Due, Err(RunError::UnderWay))) => {}
             Ok((_, Ok(Summary { tally, left }))) => {
                 let words = match tally.recipients {
@@ -201,6 +203,7 @@ async fn tick(timer: &mut Option<Interval>) {
         Some(timer) => {
             timer.tick().await;
         }
+        // Without a timer this branch of the select never completes.
         None => std::future::pending().await,
     }
 }

@@ -72,6 +72,7 @@ impl fmt::Display for Tally {
 #[derive(Debug)]
 struct UnderWay {
     octets: u64,
+    // Updated by the sender without the lock, since it changes with every block.
     sent: Arc<AtomicU64>,
 }
 
@@ -192,6 +193,8 @@ impl Board {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
+        // The lock is released before the version moves, so that a woken reader does not wait for
+        // it.
         change(&mut self.lock());
         self.version.send_modify(|version| *version = version.wrapping_add(1));
     }

@@ -41,10 +41,13 @@ impl QueuedText {
         let mut piece = Vec::new();
         while !hops.header_is_over() && TextReader::read(&mut reader, &mut piece).await? > 0 {
             hops.push(&piece);
+            // All `Received:` lines count, so the whole header is read, but only its beginning is
+            // kept.
             let room = HEADER_SENT_BACK.saturating_sub(header.len());
             header.extend(piece.drain(..).take(room));
         }
         if let Some(end) = memchr::memmem::find(&header, b"\r\n\r\n") {
+            // The CRLF of the last field stays.
             header.truncate(end + 2);
         }
         Ok((header, hops))

@@ -144,6 +144,7 @@ impl ReplyReader {
 
     /// Also accepts a bare LF as a line end.
     fn lenient(&mut self, lines: &[u8]) -> Result<Option<Reply>, Malformed> {
+        // What ends in CRLF may contain bare LFs.
         for line in lines.split(|&byte| byte == b'\n') {
             let plain = line.strip_suffix(b"\r").unwrap_or(line);
             let parsed = ReplyLine::of_plain(plain)
@@ -153,6 +154,8 @@ impl ReplyReader {
             if self.code.replace(parsed.code) != Some(parsed.code) {
                 self.texts.clear();
             }
+            // Text over the limits is dropped, but never a reason to reject the reply: the host has
+            // the message, and a rejected 250 would make the relay send it again and again.
             let kept: usize = self.texts.iter().map(Vec::len).sum();
             if self.texts.len() < MOST_LINES && kept + parsed.text.len() <= LONGEST_LINE {
                 self.texts.push(parsed.text.to_vec());
@@ -183,8 +186,11 @@ impl ReplyReader {
         })
     }
 
-    /// Fails as soon as unfinished input can no longer become a valid line, so that the caller does
-    /// not wait for its end in vain.
+    /// Checks unfinished input, so that the caller does not wait in vain for the end of a line.
+    ///
+    /// # Errors
+    ///
+    /// If the input can no longer become a valid line.
     pub fn check_unfinished(&self, arrived: &LineBuffer) -> Result<(), Malformed> {
         if self.manner == Manner::LastLineDecides {
             return Ok(());
@@ -192,6 +198,7 @@ impl ReplyReader {
         if arrived.is_overlong() {
             return Err(Malformed::LongLine);
         }
+        // A line that ends in CRLF would have been taken already, so this LF stands alone.
         if arrived.unread().contains(&b'\n') {
             return Err(Malformed::ControlByte);
         }
@@ -228,6 +235,7 @@ impl<'a> ReplyLine<'a> {
     fn of_plain(line: &'a [u8]) -> Option<Self> {
         let (&[class, category, detail], rest) = line.split_first_chunk()?;
         let digits =
+            // The first digit is 2 to 5 (RFC 5321 section 4.2).
             (b'2'..=b'5').contains(&class) && category.is_ascii_digit() && detail.is_ascii_digit();
         let (place, text) = match rest {
             [b'-', text @ ..] => (Place::Within, text),
@@ -245,7 +253,7 @@ fn number(digits: [u8; 3]) -> u16 {
 
 #[cfg(test)]
 impl Reply {
-    /// The reply that `wire` is, for tests.
+    /// Parses `wire` as one reply, for tests.
     pub(crate) fn of_wire(wire: &str) -> Self {
         let mut buffer = LineBuffer::new(LONGEST_LINE);
         buffer.extend(wire.as_bytes());
@@ -264,7 +272,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All replies in `wire`, read piece by piece, or why it holds none.
+    /// All replies in `wire`, read in pieces of this length, or the first error.
     fn replies(wire: &[u8], piece: usize) -> Result<Vec<Reply>, Malformed> {
         let mut buffer = LineBuffer::new(LONGEST_LINE);
         let mut reader = ReplyReader::default();
@@ -353,7 +361,7 @@ mod tests {
         assert_eq!(problem, Malformed::TooManyLines);
     }
 
-    /// What is made of it behind the dot.
+    /// The reply read from `wire` after the final dot.
     fn behind_the_dot(wire: &[u8]) -> Result<Option<Reply>, Malformed> {
         let mut buffer = LineBuffer::new(LONGEST_LINE);
         let mut reader = ReplyReader::default();

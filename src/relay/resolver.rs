@@ -106,6 +106,7 @@ struct Current {
 struct Stamp {
     inode: u64,
     octets: u64,
+    // The ctime, because programs can set the mtime back, but not this.
     changed: (i64, i64),
 }
 
@@ -196,6 +197,7 @@ fn at_port(address: IpAddr, port: u16) -> NameServerConfig {
         connection.port = port;
         connection
     });
+    // `true`: a negative answer of this server is trusted.
     NameServerConfig::new(address, true, connections.to_vec())
 }
 
@@ -208,6 +210,7 @@ impl Dns {
         let lookup = resolver.lookup(name, kind).await;
         let lookup = lookup.map_err(|error| not_found(&error))?;
         let records = lookup.answers().iter();
+        // The answer also holds the CNAME records on the way.
         let of_kind = records.filter(|record| record.record_type() == kind);
         Ok(of_kind.map(|record| record.data.clone()).collect())
     }
@@ -258,6 +261,7 @@ impl Resolver for Dns {
 /// A name with a final dot, so that the system's search list is not applied to it.
 fn absolute(name: &str) -> Result<Name, NotFound> {
     let mut name = Name::from_ascii(name).map_err(|_| NotFound::NoName)?;
+    // Otherwise the search list could find another domain with the same beginning.
     name.set_fqdn(true);
     Ok(name)
 }

@@ -302,6 +302,7 @@ async fn hosts(
         });
     }
     let mut found = lookups.join_all().await;
+    // Lookups complete in any order; this restores the order of preference.
     found.sort_unstable_by_key(|(nth, ..)| *nth);
     let mut hosts = Vec::new();
     let mut unanswered = None;
@@ -311,6 +312,7 @@ async fn hosts(
             Err(NotFound::NoAnswer(why)) => {
                 unanswered = Some(format!("no address of {} found: {why}", exchange.host));
             }
+            // Other MX records may still lead to a host.
             Err(NotFound::NoName | NotFound::NoRecord) => {}
         }
     }
@@ -348,12 +350,12 @@ mod tests {
     use super::*;
     use crate::relay::mx::Loopback;
 
-    /// Name servers that know what stands here, and nothing else exists.
+    /// Name servers with these records and no others.
     #[derive(Clone, Default)]
     struct Zone {
         exchanges: BTreeMap<&'static str, Result<Vec<Exchange>, NotFound>>,
         addresses: BTreeMap<&'static str, Result<Vec<IpAddr>, NotFound>>,
-        /// How long it takes to find out about hosts whose names begin with `silent`.
+        /// How long a lookup of a host takes whose name begins with `silent`.
         silence: Duration,
     }
 
@@ -487,7 +489,7 @@ mod tests {
         let mut records: Vec<(u16, &str)> =
             silent.iter().map(|(preference, host)| (*preference, host.as_str())).collect();
         records.push((10, "good.example"));
-        // What takes longer than all of it may is what has not been found.
+        // A lookup may fail after a while, or last longer than the budget for all lookups.
         for silence in [Duration::from_secs(10), LOOKUP_BUDGET * 2] {
             let zone = Zone { silence, ..Zone::default() }
                 .mx("x.example", &records)

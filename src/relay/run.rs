@@ -148,10 +148,12 @@ impl<R: Resolver + 'static> Relay<R> {
     ///
     /// If another run is at work, or the queue cannot be locked, read or written.
     pub async fn run(self: &Arc<Self>, choice: &Choice) -> Result<Summary, RunError> {
+        // Waiting for the queue's lock ends when the relay is told to stop.
         let queue = self.directory.queue().until(self.client.stop.clone());
         // Held until the results are written: two runs must never send the same message.
         let _lock = queue.begin_run().map_err(RunError::Lock)?.ok_or(RunError::UnderWay)?;
         let entries = queue.entries().await?;
+        // The DNS may have changed since the last run.
         self.resolver.renew();
         let run = Arc::new(Run::new(self, queue));
         let ways = run.plan(entries, choice);
@@ -283,6 +285,7 @@ impl<R: Resolver + 'static> Run<R> {
             }
         }
         for errands in ways.values_mut() {
+            // A stable sort: within both groups the order of the queue stays.
             errands.make_contiguous().sort_by_cached_key(Errand::goes_last);
         }
         ways
@@ -348,6 +351,7 @@ impl<R: Resolver + 'static> Run<R> {
             }
             tokio::select! {
                 Some(ended) = couriers.join_next() => {
+                    // A refused courier shows that the host accepts no more connections.
                     grows &= gone(ended) != Some(Ending::SteppedAside);
                 }
                 () = hosts.answered() => {
@@ -527,6 +531,7 @@ impl<R: Resolver + 'static> Run<R> {
         // Results come first: if the process dies while it notifies, no delivery is forgotten.
         let mut left = self.clear(outcomes).await?;
         if self.relay.bounces == Bounces::ToLocalSenders && self.tell_senders(&left).await? {
+            // Removes the recipients whose senders have now been notified.
             left = self.clear(Outcomes::default()).await?;
         }
         let left = left.iter().map(|block| block.recipients.len()).sum();
@@ -555,6 +560,7 @@ impl<R: Resolver + 'static> Run<R> {
         if owed.is_empty() {
             return Ok(false);
         }
+        // Read again, because writing the results has changed the file.
         let entries = self.queue.entries().await?.into_iter();
         let entries: HashMap<String, Arc<Entry>> =
             entries.map(|entry| (entry.block.id.clone(), Arc::new(entry))).collect();
@@ -657,6 +663,7 @@ impl<R: Resolver + 'static> Run<R> {
         };
         let mut text = self.relay.directory.new_text();
         text.push(&notification.render());
+        // The default reverse-path is the null one, as RFC 3464 section 2 requires.
         let envelope = StoredEnvelope { local: vec![user], ..StoredEnvelope::default() };
         self.relay.directory.deliver(envelope, text).await.map_err(io::Error::other)
     }

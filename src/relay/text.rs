@@ -77,6 +77,7 @@ const NOBODY_KNOWS: &str = "unknown";
 
 /// `client.example ([192.0.2.1])`: the name that the client gave and the address it had.
 fn from(client: &Client) -> String {
+    // The client chose this text; other characters could change the structure of the field.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]#".contains(&byte);
     let is_plain = !client.helo.is_empty() && client.helo.bytes().all(plain);
     let helo = if is_plain { &client.helo } else { NOBODY_KNOWS };
@@ -139,7 +140,9 @@ impl Outgoing {
     fn mend(&mut self, piece: &[u8]) {
         let mut rest = match piece {
             [] => return,
+            // A CR that was held back and this LF make one CRLF.
             [b'\n', ..] => piece,
+            // The CR that was held back was a bare one.
             _ if self.after_cr => {
                 self.proper.push(b' ');
                 piece

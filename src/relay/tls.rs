@@ -60,6 +60,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        // If the host is no DNS name, the certificate must be for its address.
         let name = ServerName::try_from(host.to_owned())
             .unwrap_or_else(|_| ServerName::IpAddress(address.into()));
         let config = self.config(proof).map_err(|error| error.to_string())?;
@@ -79,11 +80,13 @@ impl Tls {
             Proof::None => accepting_any()?,
             Proof::Certificate => self.accepting_trusted()?,
         };
+        // Two tasks may get here at once; both use the configuration that was stored first.
         Ok(Arc::clone(made.get_or_init(|| Arc::new(config))))
     }
 
     fn accepting_trusted(&self) -> Result<ClientConfig, Error> {
         let mut roots = RootCertStore::empty();
+        // A certificate that cannot be parsed must not disable the others.
         roots.add_parsable_certificates(load_native_certs().certs);
         roots.add_parsable_certificates(self.trusted.iter().cloned());
         let builder = ClientConfig::builder_with_provider(provider());

@@ -118,6 +118,10 @@ impl Channel {
     ///
     /// A shutdown is noticed here, while the peer does not read, and during lookups. An effect that
     /// changes the disk is completed and answered first.
+    ///
+    /// # Errors
+    ///
+    /// The end of the conversation, if it ends instead.
     pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
         // An idle connection keeps no input buffer.
         release(input);
@@ -139,11 +143,19 @@ impl Channel {
 
     /// Adds a reply to the output. It is sent before the next wait for input, with all others added
     /// by then, so that the replies to pipelined commands leave in one packet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`flush`](Self::flush), which is called if much output is waiting.
     pub async fn say(&mut self, reply: &Reply) -> Result<(), End> {
         self.say_line(|line| line.extend_from_slice(reply.bytes())).await
     }
 
     /// Adds the line that `write` appends: a line of a listing, or a whole reply.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`say`](Self::say).
     pub async fn say_line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let from = self.replies.len();
         write(&mut self.replies);
@@ -152,6 +164,10 @@ impl Channel {
     }
 
     /// Adds the piece of message text that `write` appends, already dot-stuffed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`say`](Self::say).
     pub async fn say_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let from = self.replies.len();
         write(&mut self.replies);
@@ -176,6 +192,10 @@ impl Channel {
     }
 
     /// Sends all output.
+    ///
+    /// # Errors
+    ///
+    /// If the connection breaks, the peer does not read, or the operator closes the connection.
     pub async fn flush(&mut self) -> Result<(), End> {
         let mut sent = 0;
         while sent < self.replies.len() {
@@ -207,6 +227,10 @@ impl Channel {
     }
 
     /// Waits for a lookup, which a shutdown may abandon because it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`End::Shutdown`] if the server shuts down first.
     pub async fn unless_ending<F: Future>(&mut self, lookup: F) -> Result<F::Output, End> {
         tokio::select! {
             () = self.ending.cancelled() => Err(End::Shutdown),
@@ -215,6 +239,10 @@ impl Channel {
     }
 
     /// Sends all output, then waits for `time`. This takes a timer and blocks no thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`flush`](Self::flush), or the end of the conversation if it ends during the wait.
     pub async fn pause(&mut self, time: Duration) -> Result<(), End> {
         self.flush().await?;
         tokio::select! {
@@ -257,6 +285,7 @@ async fn patience(ending: &CancellationToken, deadline: &mut Option<Instant>) {
             () = ending.cancelled() => {}
         }
     }
+    // Set once: the grace period is for all remaining output, not for each write.
     let deadline = *deadline.get_or_insert_with(|| Instant::now() + SHUTDOWN_GRACE);
     sleep_until(deadline).await;
 }
@@ -280,7 +309,7 @@ mod tests {
     use crate::watch::event::{ConnectionName, Event, Passwords, Service, transcript_line};
     use crate::watch::observers::{Observer, Observers};
 
-    /// Keeps the transcript.
+    /// An observer that collects the transcript.
     #[derive(Default)]
     struct Lines(Mutex<Vec<String>>);
 

@@ -53,6 +53,7 @@ impl Session for EchoSession {
         if keyword.eq_ignore_ascii_case(b"ECHO") {
             return Step::Reply(echo(text));
         }
+        // The whole line: QUIT takes no argument, not even a blank (docs/protocol.md 2.1).
         if line.eq_ignore_ascii_case(b"QUIT") {
             return Step::Close(GOODBYE);
         }

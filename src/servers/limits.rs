@@ -16,8 +16,8 @@ pub const LOGIN_FAILURES: u32 = 10;
 /// it.
 pub const GUESS_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest delay. It is short enough for mail clients, and limits an attacker to 3,600 guesses
-/// an hour.
+/// The longest delay. Some mail clients give up after five seconds and must still get the reply; an
+/// attacker gets 3,600 guesses an hour.
 pub const GUESS_DELAY_MOST: Duration = Duration::from_secs(1);
 
 /// The wrong passwords from one address, over all its connections, that are taken for typing errors

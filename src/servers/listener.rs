@@ -292,6 +292,7 @@ impl<S: Server> Listener<S> {
             registry.turned_away(S::PROTOCOL);
         }
         if let Some(reply) = session.farewell(Farewell::Busy) {
+            // Best effort: the socket's buffer is empty, so a short line fits into it.
             let _ = stream.try_write(&[reply.bytes(), b"\r\n"].concat());
         }
     }
@@ -334,7 +335,7 @@ mod tests {
     use crate::store::directory::{Directory, Durability};
     use tokio::io::duplex;
 
-    /// Octets of the task that holds a conversation.
+    /// The size in octets of a conversation's task.
     fn task_of<S: Server>(server: &S) -> usize {
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };

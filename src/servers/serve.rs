@@ -108,6 +108,7 @@ struct Conversation<S: Session, V> {
 /// Whether the next byte belongs to a command or to message text.
 enum Mode<Effect> {
     Commands,
+    // Boxed, so that only connections that are receiving text have memory for it.
     Text(Box<Incoming<Effect>>),
 }
 
@@ -156,6 +157,7 @@ where
             arrived = self.channel.arrival(&mut self.input, octets) => arrived?,
             () = self.idle.passed() => return Err(End::Idle),
         };
+        // Counted before the input is handled: the connection may end with it, as after QUIT.
         self.channel.presence().received(arrived);
         if let Mode::Text(incoming) = &mut self.mode {
             incoming.pace += arrived;
@@ -171,6 +173,7 @@ where
     async fn answer(&mut self) -> Result<(), End> {
         while let Some(step) = self.next_step() {
             self.follow(step).await?;
+            // After the reply: the time that the server takes does not count against the client.
             self.idle.renew();
         }
         if self.service.wants_spill() {
@@ -210,6 +213,7 @@ where
         presence.text_came(piece.get(..taken).unwrap_or_default());
         incoming.log.show(&self.input, taken, presence);
         self.input.consume(taken);
+        // `None` means that the text has not ended yet.
         used?;
         // While the text is being stored, the connection is not waiting for the client.
         presence.unended_line(self.input.unread());

@@ -29,6 +29,7 @@ impl Stream {
     pub async fn read_into(&mut self, input: &mut LineBuffer, octets: usize) -> io::Result<usize> {
         let tcp = match &mut self.0 {
             Either::Left(tcp) => tcp,
+            // Readiness of the socket says nothing about what a layer can deliver.
             Either::Right(layer) => return layer.read_buf(input.space(octets)).await,
         };
         // The buffer is taken only when input is ready, so that ten thousand idle connections hold
@@ -52,6 +53,7 @@ impl Stream {
     /// Sends all the octets.
     pub async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
         self.0.write_all(octets).await?;
+        // A TLS layer may keep octets until it is flushed.
         self.0.flush().await
     }
 

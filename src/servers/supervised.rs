@@ -97,6 +97,7 @@ fn listen<S: Server>(
         })
     };
     let listeners: io::Result<Vec<_>> = sockets.into_iter().map(listener).collect();
+    // Started only now, so that none runs if one of the sockets failed.
     for listener in listeners? {
         term.tasks.spawn(listener.run());
     }

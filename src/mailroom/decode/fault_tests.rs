@@ -1,4 +1,4 @@
-//! Messages with a fault: each is shown, as mutt 2.2.12 shows it (its decoded text as it pipes it) or
+//! Messages with a fault. Each is shown like mutt 2.2.12 shows it (its decoded text when piped) or
 //! better.
 
 use proptest::prelude::*;
@@ -18,19 +18,20 @@ fn lines(message: &Message, shape: Shape) -> Vec<String> {
     lines.into_iter().map(DisplayText::into_string).collect()
 }
 
-/// What mutt shows.
+/// How mutt shows the message.
 enum Mutt {
-    /// The same.
+    /// In the same way.
     Same,
-    /// This instead.
+    /// With this text instead.
     Else(&'static str),
-    /// Octets without a meaning in it, or instead of it.
+    /// With meaningless octets in the text, or instead of it.
     Spoilt,
 }
 
 use Mutt::{Else, Same, Spoilt};
 
-/// A fault, the message behind `Subject: v`, its text, and what mutt makes of it.
+/// The name of the fault, the message behind `Subject: v`, the expected text, and how mutt shows
+/// it.
 type Case = (&'static str, &'static str, &'static str, Mutt);
 
 const TRANSFER: &[Case] = &[
@@ -435,7 +436,7 @@ fn a_saved_attachment_is_whole_where_the_boundary_stands_in_a_line() {
     assert_eq!(contents, [b"see --bb for details\nthe rest"]);
 }
 
-/// How a text is encoded.
+/// The transfer encoding of a text.
 #[derive(Debug, Clone, Copy)]
 enum Coding {
     None,
@@ -443,27 +444,27 @@ enum Coding {
     Base64,
 }
 
-/// Where a text stands in a good message.
+/// The position of a text in a message without a fault.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// It is the message.
+    /// It is the whole message.
     Alone,
     /// Between two other parts.
     Mixed,
-    /// Beside HTML that says the same.
+    /// As an alternative to HTML with the same text.
     Alternative,
-    /// Deeper.
+    /// In a nested multipart.
     Nested,
-    /// In a message within the message.
+    /// In a forwarded message.
     Forwarded,
-    /// It is attached.
+    /// As an attachment.
     Attached,
 }
 
-/// A line of a text, and where it stands in the message.
+/// A line of a text, and its place in the message.
 struct Line {
     word: String,
-    /// The octets that it was encoded to.
+    /// The range of its encoded octets.
     octets: std::ops::Range<usize>,
 }
 
@@ -480,7 +481,7 @@ impl Good {
         self.octets.extend_from_slice(b"\r\n");
     }
 
-    /// A part with a text of words that stand nowhere else.
+    /// Adds a part whose words occur nowhere else.
     fn text(&mut self, name: &str, media_type: &str, charset: &str, coding: Coding, count: usize) {
         self.say(&format!("Content-Type: {media_type}; charset={charset}"));
         match coding {
@@ -607,7 +608,7 @@ impl Good {
         good
     }
 
-    /// The lines that stand wholly in octets that nothing has happened to.
+    /// The lines whose octets the fault does not touch.
     fn untouched(&self, fault: &std::ops::Range<usize>) -> impl Iterator<Item = &Line> {
         self.lines
             .iter()
@@ -615,26 +616,26 @@ impl Good {
     }
 }
 
-/// One thing that has happened to a message.
+/// A fault in a message.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Changed(u8),
     Lost,
     Added(u8),
     LineLost,
-    /// The message ends here.
+    /// The message is cut off here.
     Cut,
 }
 
 impl Fault {
-    /// The message with the fault at this place; says also what was touched.
+    /// The message with the fault at this offset, and the range that was touched.
     fn done_to(self, good: &[u8], at: usize) -> (Vec<u8>, std::ops::Range<usize>) {
         let line_start = good[..at].iter().rposition(|&octet| octet == b'\n').map_or(0, |n| n + 1);
         let end = |from: usize| {
             let end = good[from..].iter().position(|&octet| octet == b'\n');
             end.map_or(good.len(), |end| from + end + 1)
         };
-        // Of two lines it may make one.
+        // It may join two lines.
         let line_end = if good[at] == b'\n' { end(at + 1) } else { end(at) };
         let (before, behind) = good.split_at(at);
         let octets = match self {
@@ -677,7 +678,7 @@ fn codings() -> impl Strategy<Value = Coding> {
     prop::sample::select(vec![Coding::None, Coding::QuotedPrintable, Coding::Base64])
 }
 
-/// All that can be read of a message: its text in both forms, and what is attached.
+/// Everything readable in a message: its text in both forms, and its attachments.
 fn all_to_be_read(octets: &[u8]) -> String {
     let message = message_of(octets);
     let text = [Shape::Text, Shape::Html].map(|shape| lines(&message, shape).join("\n"));
@@ -687,8 +688,8 @@ fn all_to_be_read(octets: &[u8]) -> String {
     [&text[..], &attached].concat().join("\n")
 }
 
-/// Whether a line can be read as it was encoded: where what says how it is was lost, nothing more can
-/// be asked for.
+/// Whether a line can be found in its encoded form: if the declaration of the encoding was lost, no
+/// more can be expected.
 fn is_there_encoded(all: &str, good: &[u8], line: &Line) -> bool {
     let encoded = String::from_utf8_lossy(&good[line.octets.clone()]).into_owned();
     encoded.lines().all(|line| all.contains(line.trim_end_matches('=')))
@@ -728,11 +729,11 @@ proptest! {
         nth in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),
     ) {
-        // At the end of a line it would mean that the next one goes on with it.
+        // An `=` at the end of a line would be a soft line break.
         prop_assume!(!matches!(fault, Fault::Changed(b'=') | Fault::Added(b'=')));
         let good = Good::of(place, charset, coding, count);
         let line = &good.lines[nth.index(good.lines.len())];
-        // Not its end, which may be that of the text.
+        // Not the end of the line, which may be that of the text.
         let at = line.octets.start + at.index(line.octets.len() - 2);
         let (damaged, touched) = fault.done_to(&good.octets, at);
         let all = all_to_be_read(&damaged);

@@ -110,6 +110,7 @@ impl<'a> Fields<'a> {
         if content.starts_with(b"From ") || content.starts_with(b">From ") {
             return true;
         }
+        // One damaged line is tolerated; a second one is taken for the beginning of the text.
         let is_first = !std::mem::replace(&mut self.has_damage, true);
         is_first && only_known_fields_follow(self.octets, next)
     }
@@ -270,7 +271,7 @@ mod tests {
             &["=>From a b: c", "To=a", "=nonsense", "Cc=b"],
             "y",
         );
-        // Of two, the second is where the text begins.
+        // The second damaged line is taken for the beginning of the text.
         is_cut("one 1\nTo: a\ntwo 2\nCc: b\n\ny", &[], "one 1\nTo: a\ntwo 2\nCc: b\n\ny");
     }
 

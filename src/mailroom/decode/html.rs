@@ -387,6 +387,7 @@ impl<'a> Renderer<'a> {
         let begins = |with: &str| {
             address.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
         };
+        // Links within the message, scripts and embedded data lead nowhere else.
         let leads_away = !address.is_empty()
             && address.len() <= ADDRESS_MOST
             && !["#", "javascript:", "data:"].into_iter().any(begins);
@@ -399,6 +400,7 @@ impl<'a> Renderer<'a> {
     /// Adds the number of the link, unless its text is its address.
     fn end_anchor(&mut self) {
         let Some(Anchor { address, start, tables }) = self.anchor.take() else { return };
+        // If a table has begun or ended since, `start` is an offset in another text.
         let is_here = tables == self.tables.len();
         let shown = self.flow.text.get(start..).filter(|_| is_here).unwrap_or_default();
         if says(shown, &address) {
@@ -426,6 +428,7 @@ impl<'a> Renderer<'a> {
             self.preformatted = self.preformatted.saturating_sub(1);
         } else {
             self.preformatted += 1;
+            // Browsers ignore a line end right behind the tag.
             let line_end = self.rest().len() - self.rest().trim_start_matches(['\r', '\n']).len();
             self.at += line_end.min(2);
         }
@@ -652,6 +655,7 @@ fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
             .get(*at..at + word.len())
             .is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
     };
+    // Only end tags are searched, so the fast search for `</` finds all candidates.
     memmem::find_iter(octets, b"</").find(is_here)
 }
 

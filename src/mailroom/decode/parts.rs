@@ -106,6 +106,7 @@ impl Cutter<'_> {
         let header = start..self.at;
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
+            // No further delimiter is looked for: everything that follows is one part.
             self.open.clear();
         }
         if self.left == 0 || self.depth >= DEPTH_MOST {
@@ -197,6 +198,7 @@ impl Cutter<'_> {
     fn part_without_delimiter(&mut self, preamble: &Range<usize>, boundary: &[u8]) -> Option<Part> {
         let octets = self.octets.get(..preamble.end).unwrap_or_default();
         let at = beginning_of_part(octets, preamble.start, boundary)?;
+        // There is no delimiter in the preamble, so no boundary is open.
         let (open, depth, left) = (Vec::new(), self.depth, self.left);
         let mut cutter = Cutter { octets, at, open, depth, left };
         let (part, _) = cutter.part(Unsaid::Plain);
@@ -286,7 +288,8 @@ mod tests {
 
     const MIXED: &str = "Content-Type: multipart/mixed; boundary=bb\n\n";
 
-    /// The parts in a line: `(` and `)` around those of a multipart, `<` and `>` around a message.
+    /// The structure in one line: `(` and `)` around the parts of a multipart, `<` and `>` around a
+    /// message.
     fn outline(octets: &[u8], part: &Part) -> String {
         let text = |range: &Range<usize>| {
             String::from_utf8_lossy(&octets[range.clone()]).replace("\r\n", "\n").replace('\n', "/")
@@ -408,7 +411,7 @@ mod tests {
         assert!(parts.last().unwrap().body.len() > 9 * 7);
     }
 
-    /// Every octet is in a header, a body or between parts, once.
+    /// Checks that the ranges of the parts are nested and in order.
     fn check(part: &Part, within: &Range<usize>) {
         let all = part.header.start..part.rest.end;
         assert!(within.start <= all.start && all.end <= within.end);

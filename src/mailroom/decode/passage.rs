@@ -75,6 +75,7 @@ pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passa
             passage.left_out += encoded.len() as u64;
             continue;
         }
+        // An empty line separates sections.
         if passage.lines.last().is_some_and(|line| !line.as_str().is_empty()) {
             passage.lines.push(DisplayText::default());
         }

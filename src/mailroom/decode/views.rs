@@ -166,6 +166,7 @@ impl Reading<'_> {
     /// The last of the best alternatives (RFC 2046 section 5.1.4).
     fn chosen(&self, each: impl Iterator<Item = Vec<Section>>, choice: Choice) -> Vec<Section> {
         let ranked = each.map(|sections| (self.rank(&sections, choice), sections));
+        // `max_by_key` returns the last of several maxima.
         ranked.max_by_key(|(rank, _)| *rank).map(|(_, sections)| sections).unwrap_or_default()
     }
 

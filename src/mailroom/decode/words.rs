@@ -162,7 +162,8 @@ mod tests {
         is_read("=?utf-8?Q?=C3=A4?= =?iso-8859-1?Q?=FC?=", "äü");
     }
 
-    // mutt 2.2.12 shows what stands on the right, except for the third: there it shows the word.
+    // mutt 2.2.12 gives the text on the right, except in the third case, where it shows the encoded
+    // word.
     #[test]
     fn what_is_not_quite_an_encoded_word_is_read_as_far_as_it_goes() {
         is_read("a=?utf-8?Q?=C3=BC?=b", "aüb");

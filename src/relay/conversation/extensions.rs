@@ -45,6 +45,7 @@ impl Extensions {
         // The first line holds the host's domain and greeting (RFC 5321 section 4.1.1.1).
         for line in reply.texts().iter().skip(1) {
             if let Ok(line) = str::from_utf8(line) {
+                // Keywords are case-insensitive (RFC 5321 section 2.4).
                 extensions.line(&line.to_ascii_uppercase());
             }
         }

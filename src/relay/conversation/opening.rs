@@ -49,7 +49,7 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// The login, which is only sent over TLS with a verified certificate.
+    /// The login, if one is needed. It is only sent over TLS with a verified certificate.
     const fn login(&self) -> Option<&Login> {
         match self {
             Self::Verified(login) | Self::FromTheStart(Some(login)) => Some(login),
@@ -141,6 +141,7 @@ impl<'a> Opening<'a> {
 
     /// Takes the next reply and returns the next step.
     pub fn reply(&mut self, reply: &Reply) -> Step {
+        // 421 may be the reply to any command (RFC 5321 section 3.8).
         if reply.code() == 421 {
             return self.refused(reply);
         }
@@ -191,6 +192,7 @@ impl<'a> Opening<'a> {
     fn answered_ehlo(&mut self, channel: Channel, reply: &Reply) -> Step {
         match reply.class() {
             Class::Completion => self.introduced(channel, Extensions::of_reply(reply)),
+            // An old host that does not know EHLO.
             Class::Permanent => Step::Send(self.helo(channel)),
             Class::Intermediate | Class::Transient => self.refused(reply),
         }
@@ -243,6 +245,7 @@ impl<'a> Opening<'a> {
     fn log_in(&mut self, login: &Login, extensions: Extensions) -> Step {
         if extensions.offer(Extension::AuthPlain) {
             self.stage = Stage::Auth(Exchange::Complete, extensions);
+            // RFC 4616: an empty authorization identity, the user name, the password.
             let secret = format!("\0{}\0{}", login.user, login.password);
             return Step::Send(Command::secret("AUTH PLAIN ", &encoded(&secret)));
         }
@@ -254,6 +257,7 @@ impl<'a> Opening<'a> {
     }
 
     fn answered_auth(&mut self, exchange: Exchange, extensions: Extensions, reply: &Reply) -> Step {
+        // Cannot happen: AUTH is only sent with a login.
         let Some(login) = self.introduction.protection.login() else {
             return self.refused(reply);
         };
@@ -317,7 +321,7 @@ mod tests {
         Protection::Verified(Login { user: "linh".to_owned(), password: "cis505".to_owned() })
     }
 
-    /// An opening and what was said in it last.
+    /// An opening and its last step.
     struct Talk<'a>(Opening<'a>, Option<Step>);
 
     impl<'a> Talk<'a> {

@@ -129,6 +129,7 @@ impl<'a> Transaction<'a> {
 
     /// Takes the next reply and returns the next step.
     pub fn reply(&mut self, reply: &Reply) -> Step {
+        // 421 may be the reply to any command.
         if reply.code() == 421 {
             return Step::Done(self.closing(reply));
         }
@@ -166,6 +167,7 @@ impl<'a> Transaction<'a> {
     /// before the end of the text, if anything.
     pub fn interrupted(&mut self, reply: Option<&Reply>, trouble: &Trouble) -> Outcome {
         if let Some(reply) = reply
+            // The reply settles all recipients; `broken` then only ends the transaction.
             && let Class::Transient | Class::Permanent = reply.class()
         {
             self.settle(&self.refusal(reply));
@@ -180,6 +182,7 @@ impl<'a> Transaction<'a> {
                     "{} takes messages of at most {most} octets, and this one has {octets}",
                     self.host
                 );
+                // Nothing has been sent, so the connection is still usable.
                 self.settle(&Verdict::failed(Status::TOO_LARGE, &reason));
                 Step::Done(self.outcome(After::Usable))
             }
@@ -199,6 +202,7 @@ impl<'a> Transaction<'a> {
             && let Some(recipient) = self.envelope.recipients.get(*sent - 1)
         {
             let command = Command::open(format!("RCPT TO:<{recipient}>"));
+            // 2 for the CRLF.
             octets += command.line().len() + 2;
             if octets > PIPELINED {
                 break;

@@ -69,6 +69,10 @@ static KEYWORDS: [(&str, Parse); 10] = [
 
 impl Command {
     /// Parses a line, given without its CRLF.
+    ///
+    /// # Errors
+    ///
+    /// Why the line is not a valid command.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
         let (&(_, parse), argument) = split(line).ok_or(Refusal::NotSupported)?;
         parse(argument)

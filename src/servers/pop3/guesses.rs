@@ -159,12 +159,12 @@ mod tests {
     const HERE: &str = "127.0.0.1";
     const THERE: &str = "192.0.2.1";
 
-    /// Milliseconds that a guess waits, on a connection that has brought `before` wrong ones.
+    /// The delay in milliseconds of a guess on a connection with `before` wrong ones.
     fn waits(guesses: &Guesses, peer: &str, before: u32, guess: Guess, now: Instant) -> u128 {
         guesses.delay(peer.parse().unwrap(), before, guess, now).unwrap().as_millis()
     }
 
-    /// Each on a connection of its own.
+    /// A wrong guess on a new connection.
     fn wrong(guesses: &Guesses, peer: &str, now: Instant) -> u128 {
         waits(guesses, peer, 0, Guess::Wrong, now)
     }

@@ -70,6 +70,7 @@ impl Pop3Service {
         password: &[u8],
         channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
+        // Checked before the delay, because the delay depends on the result.
         let user = self.accounts.log_in(user, password);
         let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
         let (before, now) = (self.wrong_guesses, Instant::now());
@@ -125,6 +126,7 @@ impl Pop3Service {
         index: usize,
         channel: &mut Channel,
     ) -> Result<Outcome, NotDone> {
+        // Opened before the status line, so that an error can still be the reply.
         let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
         channel.say(status).await?;
         text::send(&mut message, channel).await?;
@@ -134,6 +136,8 @@ impl Pop3Service {
 
     async fn update(&mut self, deleted: Vec<usize>) -> Result<Outcome, NotDone> {
         if let Some(maildrop) = self.maildrop.take() {
+            // Not within `unless_ending`: an update that has begun is completed (docs/protocol.md
+            // 1.11).
             maildrop.update(deleted).await?;
         }
         Ok(Outcome::Updated)

@@ -234,6 +234,8 @@ impl Session for Pop3Session {
             State::Transaction { maildrop, .. } => {
                 let step = transaction(maildrop, &command);
                 if matches!(step, Step::Perform(Effect::Update { .. })) {
+                    // Set before the effect: whatever its outcome, no further command is carried
+                    // out.
                     self.state = State::Update;
                 }
                 step
@@ -253,6 +255,8 @@ impl Session for Pop3Session {
             }
             Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
             Outcome::TooManyGuesses => self.login_failed(reply::TOO_MANY_GUESSES),
+            // A maildrop that cannot be opened is a failed PASS too: the client must send USER
+            // again.
             Outcome::InUse => self.login_failed(reply::IN_USE),
             Outcome::Busy => self.login_failed(reply::BUSY),
             Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
@@ -290,8 +294,9 @@ mod tests {
     use super::*;
     use crate::servers::session::script::Peer;
 
-    /// A server on which linhphan, whose password is cis505, has messages of 120 and 200 octets;
-    /// zives' maildrop is locked, damaged's cannot be read, letter's is no mbox.
+    /// A server with these mailboxes: linhphan, password cis505, has messages of 120 and 200
+    /// octets; the maildrop of zives is locked, that of damaged cannot be read, and that of letter
+    /// is not an mbox file.
     fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
         Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
             Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
@@ -369,7 +374,7 @@ mod tests {
             "-ERR mailbox is not an mbox file: it begins with \"{quoted}...\", not with a From \
              line; put one before it, or move the file away"
         );
-        // RFC 1939 section 3.
+        // The longest reply line (RFC 1939 section 3).
         assert!(reply.len() + b"\r\n".len() <= 512);
         peer.send("PASS cis505").expect(&reply);
         peer.send("PASS cis505").expect("-ERR USER first");

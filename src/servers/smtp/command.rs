@@ -64,6 +64,10 @@ static VERBS: [(&str, Parse); 17] = [
 
 impl Command {
     /// Parses a line, given without its CRLF.
+    ///
+    /// # Errors
+    ///
+    /// Why the line is not a valid command.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
         let (&(_, parse), argument) = split(line).ok_or(Refusal::Unrecognized)?;
         parse(printable(argument)?.trim_start_matches(' '))

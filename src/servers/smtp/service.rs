@@ -86,6 +86,7 @@ impl SmtpService {
     }
 
     fn message_most(&mut self) -> u64 {
+        // Read once for each message, because the setting may change at run time.
         *self.message_most.get_or_insert_with(|| self.settings.message_most())
     }
 
@@ -137,6 +138,7 @@ impl Service for SmtpService {
     fn take_text(&mut self, piece: &[u8]) {
         self.text.push(piece);
         if self.text.octets() > self.message_most() {
+            // The rest of the text is still received, since the reply can only follow its end.
             self.text.discard();
         }
     }

@@ -119,6 +119,7 @@ impl SmtpSession {
     }
 
     fn helo(&mut self, name: &str) -> Step<Effect> {
+        // A repeated HELO ends an open transaction, like RSET (RFC 5321 section 4.1.4).
         self.helo = name.into();
         self.state = State::Ready;
         Step::Reply(format!("250 {}", self.domain).into())
@@ -141,23 +142,29 @@ impl SmtpSession {
         let State::Transaction(transaction) = &self.state else {
             return Step::Reply(reply::MAIL_FIRST);
         };
+        // 452 tells the client to use another transaction for the rest (RFC 5321 section
+        // 4.5.3.1.10).
         if transaction.accepted >= RECIPIENTS {
             return Step::Reply(reply::TOO_MANY_RECIPIENTS);
         }
         let mailbox = match forward_path {
+            // `<Postmaster>` without a domain must be accepted (RFC 5321 section 4.5.1).
             ForwardPath::Postmaster => return Step::Perform(Effect::Verify("postmaster".into())),
             ForwardPath::Mailbox(mailbox) => mailbox,
         };
         if is_local(&mailbox.domain, &self.domain) {
+            // At our own domain the limit of RFC 5321 section 4.5.3.1.1 holds.
             if mailbox.local_part.excess() > 0 {
                 return Step::Reply(reply::WRONG_ARGUMENT);
             }
             return Step::Perform(Effect::Verify(mailbox.local_part.into_string()));
         }
+        // The service decides, because the setting may change at run time.
         Step::Perform(Effect::Relay(mailbox))
     }
 
     fn data(&mut self) -> Step<Effect> {
+        // The transaction moves into the effect; in all other cases the state is put back.
         match mem::replace(&mut self.state, State::Data) {
             State::Transaction(transaction) if transaction.accepted > 0 => {
                 Step::Text(reply::START_MAIL_INPUT, Effect::Deliver(transaction))
@@ -166,6 +173,8 @@ impl SmtpSession {
                 self.state = state;
                 Step::Reply(match self.state {
                     State::Transaction(_) => reply::RCPT_FIRST,
+                    // Cannot happen: the session takes no command while the effect is being carried
+                    // out.
                     State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
                 })
             }
@@ -182,6 +191,7 @@ impl SmtpSession {
     fn verified(&mut self, user: User) -> Reply {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_user(user),
+            // Cannot happen either.
             State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
         }
     }
@@ -241,6 +251,7 @@ impl Session for SmtpSession {
         Step::Reply(match outcome {
             Outcome::Verified(user) => self.verified(user),
             Outcome::NoSuchUser => reply::NO_SUCH_USER,
+            // Not 550: the sender would give up for good because our disk failed.
             Outcome::Unknown => reply::LOCAL_ERROR,
             Outcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
             Outcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
@@ -325,7 +336,7 @@ mod tests {
 
     type Delivered = Rc<RefCell<Vec<Transaction>>>;
 
-    /// A server on which linhphan, zives and postmaster have mailboxes.
+    /// A server with mailboxes of linhphan, zives and postmaster.
     fn peer(
         relaying: Relaying,
         delivery: Delivery,
