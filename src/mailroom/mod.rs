@@ -1,5 +1,5 @@
 //! Requests about mailboxes and messages, and their results, as values for the screen. Everything
-//! that comes from a message is [`DisplayText`] here.
+//! that comes from a message is [`DisplayText`](crate::wire::display::DisplayText) here.
 
 pub mod browser;
 pub mod clerk;

@@ -9,7 +9,7 @@ use crate::mailroom::decode::views::Views;
 use crate::mailroom::shape::Shape;
 
 /// The text of a message. Only the part that is looked at is decoded; the result is
-/// [`DisplayText`].
+/// [`DisplayText`](crate::wire::display::DisplayText).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Body {
     octets: Arc<Vec<u8>>,
