@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::wire::display::DisplayText;
 
-/// A difference; its text is shown in brackets behind the line it belongs to.
+/// A difference; its text is shown in brackets after the line it belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remark {
     /// The line is not this one.

@@ -42,7 +42,7 @@ impl Pace {
 pub enum Verdict {
     /// Every line was as expected.
     Right,
-    /// Some lines differed; the brackets behind them say how.
+    /// Some lines differed; the brackets after them say how.
     Off,
 }
 

@@ -82,7 +82,7 @@ impl Session for EchoSession {
     }
 }
 
-/// The reply to the text behind the keyword, given with the blank before it. The reply has a blank
+/// The reply to the text after the keyword, given with the blank before it. The reply has a blank
 /// after `+OK` even if the text is empty.
 fn echo(text: &[u8]) -> Reply {
     const OK: &[u8] = b"+OK ";

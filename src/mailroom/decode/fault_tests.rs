@@ -30,7 +30,7 @@ enum Mutt {
 
 use Mutt::{Else, Same, Spoilt};
 
-/// The name of the fault, the message behind `Subject: v`, the expected text, and how mutt shows
+/// The name of the fault, the message after `Subject: v`, the expected text, and how mutt shows
 /// it.
 type Case = (&'static str, &'static str, &'static str, Mutt);
 

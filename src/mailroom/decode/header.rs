@@ -1,5 +1,5 @@
 //! Splits a header into raw fields (RFC 5322 section 2.2). One damaged line does not turn the
-//! fields behind it into text. Decodes nothing.
+//! fields after it into text. Decodes nothing.
 
 use memchr::memchr;
 
@@ -7,7 +7,7 @@ use memchr::memchr;
 /// section 2.1.1), and a text without a header may be one very long line.
 const NAME_MOST: usize = 998;
 
-/// The lines behind a damaged line that are examined to decide whether it belongs to a header.
+/// The lines after a damaged line that are examined to decide whether it belongs to a header.
 const AHEAD_MOST: usize = 200;
 
 /// Names of fields that are common in headers and rare at the beginning of a line of text, in lower
@@ -48,7 +48,7 @@ const KNOWN_BEGINNINGS: [&[u8]; 6] =
 pub(super) struct RawField<'a> {
     /// The name; empty for a line that is not a field.
     pub(super) name: &'a [u8],
-    /// The text behind the colon, or the whole line, with its continuation lines.
+    /// The text after the colon, or the whole line, with its continuation lines.
     pub(super) value: &'a [u8],
 }
 
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
         Self { octets, at: 0, has_damage: false, text: None }
     }
 
-    /// The offset of the text behind the header; consumes the remaining fields.
+    /// The offset of the text after the header; consumes the remaining fields.
     #[must_use]
     pub(super) fn text(&mut self) -> usize {
         loop {
@@ -92,7 +92,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Moves behind the continuation lines; returns everything from `start`.
+    /// Moves after the continuation lines; returns everything from `start`.
     fn unfold(&mut self, start: usize) -> &'a [u8] {
         while goes_on(self.octets, self.at) {
             self.at = line(self.octets, self.at).1;
@@ -184,7 +184,7 @@ pub(super) fn begins_with_known_field(octets: &[u8], at: usize) -> bool {
 }
 
 /// Whether the line at this offset continues the line before. A line of blanks does only if the
-/// header continues behind it: usually it is an empty line to which blanks were added.
+/// header continues after it: usually it is an empty line to which blanks were added.
 fn goes_on(octets: &[u8], at: usize) -> bool {
     let (content, next) = line(octets, at);
     if !content.starts_with(b" ") && !content.starts_with(b"\t") {

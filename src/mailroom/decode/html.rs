@@ -240,7 +240,7 @@ impl<'a> Renderer<'a> {
         self.html.get(self.at..).unwrap_or_default()
     }
 
-    /// Parses the markup at the current `<` and moves behind it.
+    /// Parses the markup at the current `<` and moves after it.
     fn markup(&mut self) -> Markup<'a> {
         let rest = self.rest();
         if rest.starts_with("<!--") {
@@ -284,7 +284,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Moves behind `end`; if it does not occur, behind `beginning`, so that the rest is shown.
+    /// Moves after `end`; if it does not occur, after `beginning`, so that the rest is shown.
     fn pass(&mut self, end: &str, beginning: &str) -> Markup<'a> {
         let found = if self.is_endless(end) { None } else { self.rest().find(end) };
         match (found, self.extent) {
@@ -428,7 +428,7 @@ impl<'a> Renderer<'a> {
             self.preformatted = self.preformatted.saturating_sub(1);
         } else {
             self.preformatted += 1;
-            // Browsers ignore a line end right behind the tag.
+            // Browsers ignore a line end right after the tag.
             let line_end = self.rest().len() - self.rest().trim_start_matches(['\r', '\n']).len();
             self.at += line_end.min(2);
         }

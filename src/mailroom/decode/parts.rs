@@ -22,7 +22,7 @@ pub(super) struct Part {
     pub(super) header: Range<usize>,
     /// The content, still encoded.
     pub(super) body: Range<usize>,
-    /// Text that was added behind the encoded content and does not belong to it.
+    /// Text that was added after the encoded content and does not belong to it.
     pub(super) rest: Range<usize>,
     /// The declarations in the header.
     pub(super) declared: Declared,
@@ -45,7 +45,7 @@ pub(super) enum Content {
         is_alternative: bool,
         /// The text before the first part, usually a note that the message has parts.
         preamble: Range<usize>,
-        /// The text behind the last part.
+        /// The text after the last part.
         epilogue: Range<usize>,
     },
 }
@@ -73,7 +73,7 @@ struct Cutter<'a> {
 /// The end of some content, and what ended it.
 struct Stop {
     end: usize,
-    /// The offset of the line behind the delimiter.
+    /// The offset of the line after the delimiter.
     next: usize,
     delimiter: Option<Delimiter>,
 }
@@ -244,7 +244,7 @@ impl Cutter<'_> {
     }
 }
 
-/// The offset of a field of a part's header, or of the text behind a line that was a delimiter.
+/// The offset of a field of a part's header, or of the text after a line that was a delimiter.
 fn beginning_of_part(octets: &[u8], mut at: usize, boundary: &[u8]) -> Option<usize> {
     let field = b"content-";
     while at < octets.len() {

@@ -87,8 +87,7 @@ pub(super) fn passage(octets: &[u8], sections: &[Section], most: usize) -> Passa
         let extent = if left_out == 0 { Extent::Whole } else { Extent::Beginning };
         add_lines(&mut passage, section, &decoded.octets, extent, &mut links);
     }
-    // Links follow the text. They are added only when the text is complete, because behind a
-    // growing text they would move.
+    // Links follow the text, but only once it does not grow any more: otherwise they would move.
     if passage.left_out == 0 || most >= SHOWN_MOST {
         add_links(&mut passage, &links);
     }

@@ -34,7 +34,7 @@ pub(super) struct Decoded<'a> {
 }
 
 impl Encoding {
-    /// The encoding named by a field's value; comments, quotes and text behind it are ignored.
+    /// The encoding named by a field's value; comments, quotes and text after it are ignored.
     #[must_use]
     pub(super) fn named(value: &[u8]) -> Self {
         let mut rest = value.trim_ascii();
@@ -186,7 +186,7 @@ fn base64(encoded: &[u8], most: usize) -> Decoded<'_> {
 }
 
 /// The offset at which base64 data ends and added text begins. Padding ends the data (RFC 2045
-/// section 6.8), and text behind an empty line is not data either: it may be the footer of a
+/// section 6.8), and text after an empty line is not data either: it may be the footer of a
 /// mailing list, or a part whose delimiter was lost.
 #[must_use]
 pub(super) fn end_of_base64(encoded: &[u8]) -> usize {

@@ -190,7 +190,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Sends `first` and, with PIPELINING, as many RCPTs as fit behind it.
+    /// Sends `first` and, with PIPELINING, as many RCPTs as fit after it.
     fn name_more(&mut self, first: Command) -> Step {
         let Stage::Naming { sent, pace, .. } = &mut self.stage else {
             return Step::Send(vec![first]);
@@ -271,7 +271,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// DATA is never pipelined behind RCPT: if a host rejects every recipient and still replies
+    /// DATA is never pipelined after RCPT: if a host rejects every recipient and still replies
     /// 354, we would have to send it a text (RFC 2920 section 3.1).
     fn data(&mut self) -> Step {
         self.stage = Stage::Data;

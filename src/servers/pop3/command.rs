@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Command {
     /// `USER name`.
     User(String),
-    /// `PASS string`: everything behind the first blank, including blanks.
+    /// `PASS string`: everything after the first blank, including blanks.
     Pass(Vec<u8>),
     /// `STAT`.
     Stat,
@@ -48,7 +48,7 @@ pub enum Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageNumber(usize);
 
-/// The text behind a keyword and one blank, if there is any.
+/// The text after a keyword and one blank, if there is any.
 type Argument<'a> = Option<&'a [u8]>;
 
 /// Parses the argument of a keyword.

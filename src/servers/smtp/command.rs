@@ -33,7 +33,7 @@ pub enum Refusal {
     NotImplemented,
     /// The argument is missing, malformed or not allowed.
     Argument,
-    /// There is a parameter behind a path, which only extensions allow, and the server offers none.
+    /// There is a parameter after a path, which only extensions allow, and the server offers none.
     Parameter,
 }
 
