@@ -1,27 +1,28 @@
-//! The border where bytes become text that a terminal may be shown. Everything a peer, a file or
-//! a name server says is hostile until it has passed here.
+//! Turns bytes into text that is safe to show on a terminal. Everything that a peer, a file or a
+//! name server says counts as hostile until it has been escaped here.
 
 use std::fmt::{self, Write};
 
 use unicode_width::UnicodeWidthChar;
 
-/// Columns of one shown line; what is beyond is cut, with a note.
+/// Maximum columns of one shown line; the rest is cut off and a note says how many octets are
+/// missing.
 pub const MOST_COLUMNS: usize = 1_000;
 
-/// Columns of one piece of a text that is read, and not only glanced at. It falls into lines where it
-/// is shown, and most paragraphs are one piece.
+/// Maximum columns of one piece of a text that is read rather than glanced at. The screen wraps a
+/// piece into lines; most paragraphs are a single piece.
 const PIECE_COLUMNS: usize = 16 * 1024;
 
-/// Octets that are looked at for a piece. None has as many: a column has one character and its marks,
-/// of four octets each.
+/// Maximum octets examined for one piece. A piece never needs more: a column holds one character
+/// and its combining marks, of at most four octets each.
 const PIECE_OCTETS: usize = 2 * PIECE_COLUMNS * (1 + MOST_COMBINING) * 4;
 
 /// Combining marks shown on one base character; more would pile up over the lines above.
 const MOST_COMBINING: usize = 4;
 
-/// Text that holds no control character, nothing invisible and no bidirectional override, and is
-/// at most [`MOST_COLUMNS`] wide (and the note behind it, and the line end in the wire view), unless
-/// it is a piece of a text.
+/// Text without control characters, invisible characters and bidirectional overrides. It is at most
+/// [`MOST_COLUMNS`] wide, plus the note about omitted octets and, in the wire view, the line end; a
+/// [piece](Self::pieces) of a longer text may be wider.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct DisplayText(String);
 
@@ -33,7 +34,8 @@ impl DisplayText {
         Self::cut(bytes, 0)
     }
 
-    /// As [`new`](Self::new), for bytes of which `omitted` more were not kept.
+    /// As [`new`](Self::new), for the beginning of a line of which `omitted` further octets were
+    /// not kept.
     #[must_use]
     pub fn cut(bytes: &[u8], omitted: u64) -> Self {
         let mut escaper = Escaper::new(Controls::Escaped, bytes.len());
@@ -41,8 +43,9 @@ impl DisplayText {
         escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
-    /// As [`cut`](Self::cut), with CR, LF, TAB and NUL as pictures, and with `┊` behind as many
-    /// octets as each of `ends` says; they ascend. A character that is cut there is escaped.
+    /// As [`cut`](Self::cut), but CR, LF, TAB and NUL are shown as pictures (`␍`), and `┊` marks
+    /// where a read ended. `ends` are the offsets of these read ends in octets, ascending. A
+    /// character that a read end splits is escaped.
     #[must_use]
     pub fn wire(bytes: &[u8], omitted: u64, ends: impl IntoIterator<Item = usize>) -> Self {
         let mut escaper = Escaper::new(Controls::Pictured, bytes.len());
@@ -50,8 +53,8 @@ impl DisplayText {
         escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
-    /// As [`new`](Self::new), but a line goes on in the next piece where it is more than some
-    /// thousand columns wide. There is at least one.
+    /// As [`new`](Self::new), but text wider than one piece continues in the next piece instead of
+    /// being cut. Returns at least one piece.
     #[must_use]
     pub fn pieces(bytes: &[u8]) -> Vec<Self> {
         let mut pieces = Vec::with_capacity(1);
@@ -59,7 +62,7 @@ impl DisplayText {
         loop {
             let mut escaper = Escaper::new(Controls::Escaped, rest.len().min(PIECE_COLUMNS));
             escaper.most = PIECE_COLUMNS;
-            // Not the whole rest, which would be looked at anew for each piece.
+            // Not the whole rest: `take` would look at all of it again for each piece.
             let shown = escaper.take(rest.get(..PIECE_OCTETS).unwrap_or(rest));
             pieces.push(Self(escaper.text));
             rest = rest.get(shown..).unwrap_or_default();
@@ -69,7 +72,7 @@ impl DisplayText {
         }
     }
 
-    /// As [`cut`](Self::cut), but as wide as a [piece](Self::pieces).
+    /// As [`cut`](Self::cut), but as wide as a [piece](Self::pieces) may be.
     #[must_use]
     pub fn wide(bytes: &[u8], omitted: u64) -> Self {
         let mut escaper = Escaper::new(Controls::Escaped, bytes.len().min(PIECE_COLUMNS));
@@ -78,18 +81,18 @@ impl DisplayText {
         escaper.finish(omitted.saturating_add((bytes.len() - shown) as u64))
     }
 
-    /// Text put together from escaped parts and words of our own.
+    /// Text composed of escaped parts and fixed words. The caller vouches that it is safe to show.
     pub(crate) const fn already_safe(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// The text, safe to show.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Gives the text away.
+    /// Returns the text without copying it.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -111,21 +114,22 @@ impl fmt::Display for DisplayText {
 /// How control characters are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Controls {
-    /// All as `\x0d`.
+    /// Every control character as `\x0d`.
     Escaped,
-    /// Those that text is made of as `␍`.
+    /// CR, LF, TAB and NUL as pictures (`␍`), all others as `\x0d`.
     Pictured,
 }
 
-/// Stands where a read ended.
+/// Marks where a read ended.
 const READ_END: char = '┊';
 
 struct Escaper {
     controls: Controls,
     text: String,
-    /// Columns at most.
+    /// Maximum columns of the result.
     most: usize,
     columns: usize,
+    /// Combining marks since the last base character.
     marks: usize,
 }
 
@@ -135,16 +139,17 @@ impl Escaper {
         Self { controls, text, most: MOST_COLUMNS, columns: 0, marks: 0 }
     }
 
-    /// The text, with a note of how much of it was left out.
+    /// The text, with a note of how many octets were left out.
     fn finish(self, left_out: u64) -> DisplayText {
         let mut text = self.text;
         if left_out > 0 {
+            // Writing to a `String` cannot fail.
             let _ = write!(text, " … ({left_out} more octets)");
         }
         DisplayText(text)
     }
 
-    /// Appends as much as fits, marked where reads ended; returns how many of the bytes that was.
+    /// Appends as much as fits, with marks where reads ended; returns the number of bytes shown.
     fn take_in_reads(&mut self, bytes: &[u8], ends: impl IntoIterator<Item = usize>) -> usize {
         let mut shown = 0;
         for end in ends {
@@ -160,14 +165,15 @@ impl Escaper {
 
     fn read_end(&mut self) -> bool {
         let fits = self.push(READ_END, 1);
-        // A mark is no base for what combines with the character before it.
+        // A combining mark must not land on this sign: it belongs to the character before it.
         self.marks = MOST_COMBINING;
         fits
     }
 
-    /// Appends as much as fits; returns how many of the bytes that was.
+    /// Appends as much as fits; returns the number of bytes shown.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let mut shown = 0;
+        // Only invalid bytes are escaped; the valid text around them stays readable.
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if !self.character(character) {
@@ -193,7 +199,9 @@ impl Escaper {
         if character.is_ascii_control() {
             return self.escape(format_args!("\\x{:02x}", u32::from(character)), 4);
         }
+        // The width is `None` only for control characters, which are escaped below.
         let columns = character.width().unwrap_or(0);
+        // Without a width of its own it is a combining mark.
         self.marks = if columns == 0 { self.marks + 1 } else { 0 };
         if is_treacherous(character) || self.marks > MOST_COMBINING || self.is_feigned(character) {
             return self.escape(format_args!("\\u{{{:x}}}", u32::from(character)), 8);
@@ -212,7 +220,7 @@ impl Escaper {
         (self.controls == Controls::Pictured).then_some(picture)
     }
 
-    /// Whether somebody has sent what would be taken for a mark of ours.
+    /// Whether the peer has sent a character that would be mistaken for one of our own signs.
     fn is_feigned(&self, character: char) -> bool {
         self.controls == Controls::Pictured && "␀␉␊␍┊".contains(character)
     }
@@ -227,6 +235,7 @@ impl Escaper {
     }
 
     fn escape(&mut self, escape: fmt::Arguments<'_>, columns: usize) -> bool {
+        // An escape is shown whole or not at all.
         if self.columns + columns > self.most {
             return false;
         }
@@ -235,11 +244,11 @@ impl Escaper {
     }
 }
 
-/// Whether a character changes what is around it, or cannot be seen: C1 controls, line and
-/// paragraph separators, bidirectional controls, zero-width characters, tags and noncharacters.
+/// Whether a character changes how its neighbours are shown, or cannot be seen: C1 controls, line
+/// and paragraph separators, bidirectional controls, zero-width characters, tags and noncharacters.
 ///
-/// The zero-width joiner is among them: in an emoji sequence it is harmless, but terminals do not
-/// agree how wide such a sequence is, and a wrong width spoils the row.
+/// This includes the zero-width joiner: it is harmless in an emoji sequence, but terminals disagree
+/// on the width of such a sequence, and a wrong width spoils the row.
 fn is_treacherous(character: char) -> bool {
     matches!(u32::from(character),
         0x80..=0x9f                     // C1
@@ -338,7 +347,7 @@ mod tests {
             let whole: String =
                 DisplayText::pieces(text.as_bytes()).iter().map(DisplayText::as_str).collect();
             let short: String = text.chars().map(|c| DisplayText::from(&*c.to_string()).0).collect();
-            // A pile of marks is escaped, and counted anew in each piece.
+            // Marks beyond the limit are escaped, and each piece counts its own.
             prop_assert!(whole == short || text.chars().any(|c| c.width() == Some(0)));
         }
 

@@ -1,7 +1,8 @@
-//! Dot transparency (RFC 821 section 4.5.2, RFC 1939 section 3), streaming: a dot that begins a
-//! line of message text is doubled on the wire, and a line that is one dot ends the text.
+//! Dot transparency (RFC 821 section 4.5.2, RFC 1939 section 3) on a stream: a dot that begins a
+//! line of message text is doubled on the wire, and a line that is a single dot ends the text.
 //!
-//! A line here begins after CR LF and only there, and at the start of the text.
+//! A line begins at the start of the text and after CR LF, never after a lone CR or LF (RFC 5321
+//! section 2.3.8).
 
 use memchr::memmem;
 
@@ -11,29 +12,29 @@ pub struct Unstuffer {
     state: State,
 }
 
-/// Where in a line the next byte falls.
+/// Position of the next byte within its line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// The first byte of a line.
+    /// The next byte is the first of a line.
     #[default]
     LineStart,
-    /// Inside a line.
+    /// Within a line.
     Inside,
-    /// Behind a CR inside a line.
+    /// After a CR within a line.
     Cr,
-    /// Behind a dot that began a line; the dot has not been given out and never will be.
+    /// After a dot that began a line; the dot has not been passed on and never will be.
     Dot,
-    /// Behind such a dot and a CR; neither has been given out.
+    /// After such a dot and a CR; neither has been passed on.
     DotCr,
 }
 
 impl Unstuffer {
-    /// Takes the next piece and hands the text in it, unstuffed, to `text`, in as few slices as
+    /// Takes the next piece and passes the text in it, unstuffed, to `text`, in as few slices as
     /// possible.
     ///
-    /// Returns how many octets of the piece were used once `CRLF . CRLF` has been seen, and `None`
-    /// while the text goes on (then all of the piece was used). The first CRLF belongs to the
-    /// text; it may also be the one of the DATA command, when the text is empty.
+    /// Returns the number of octets used once `CRLF . CRLF` has been seen, and `None` while the
+    /// text goes on (then all of the piece was used). The first of these CRLFs belongs to the text;
+    /// if the text is empty, it is the one that ended the DATA command.
     pub fn push(&mut self, piece: &[u8], mut text: impl FnMut(&[u8])) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
@@ -50,16 +51,18 @@ impl Unstuffer {
                     self.state = State::LineStart;
                     return Some(at + 1);
                 }
-                // The dot was a stuffed one, and the CR behind it belongs to the text.
+                // The dot was a stuffed one, and the CR after it belongs to the text.
                 (State::DotCr, _) => {
                     text(b"\r");
                     self.state = State::Cr;
                 }
                 (State::Cr, b'\n') => {
+                    // The CR before it has been passed on with its run.
                     text(b"\n");
                     self.state = State::LineStart;
                     at += 1;
                 }
+                // After Dot the line goes on, so the dot was a stuffed one: it is dropped.
                 (State::LineStart | State::Inside | State::Cr | State::Dot, _) => {
                     at += self.run(piece.get(at..).unwrap_or_default(), &mut text);
                 }
@@ -68,8 +71,10 @@ impl Unstuffer {
         None
     }
 
-    /// Gives out the longest run that holds no line-starting dot; returns its length (at least 1).
+    /// Passes on the longest run without a line-starting dot; returns its length (at least 1).
     fn run(&mut self, rest: &[u8], text: &mut impl FnMut(&[u8])) -> usize {
+        // Only a dot at the beginning of a line matters, so everything before the next one is
+        // passed on at once.
         let length = memmem::find(rest, b"\r\n.").map_or(rest.len(), |at| at + 2);
         let run = rest.get(..length).unwrap_or(rest);
         text(run);
@@ -84,8 +89,8 @@ impl Unstuffer {
 
 /// Adds dot stuffing to message text that passes in pieces.
 ///
-/// The text has CRLF line ends only (whoever reads it from disk sees to that), so that every LF
-/// ends a line.
+/// Every LF must end a line: the text has CRLF line ends only, which the code that reads it from
+/// disk ensures.
 #[derive(Debug, Clone)]
 pub struct Stuffer {
     at_line_start: bool,
@@ -98,7 +103,7 @@ impl Default for Stuffer {
 }
 
 impl Stuffer {
-    /// Appends the piece to `wire`, stuffed.
+    /// Appends the piece to `wire`, with dots stuffed.
     pub fn push(&mut self, piece: &[u8], wire: &mut Vec<u8>) {
         let Some(&last) = piece.last() else { return };
         if self.at_line_start && piece.first() == Some(&b'.') {
@@ -114,7 +119,7 @@ impl Stuffer {
         self.at_line_start = last == b'\n';
     }
 
-    /// Ends the text: completes an unfinished last line, then writes the lone dot.
+    /// Ends the text: completes an unfinished last line, then writes the single dot.
     pub fn finish(&mut self, wire: &mut Vec<u8>) {
         if !self.at_line_start {
             wire.extend_from_slice(b"\r\n");
@@ -129,7 +134,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What comes out of `wire`, cut at `cut`: the text, and the octets used if it ended.
+    /// The unstuffed text of `wire`, given in two pieces cut at `cut`, and the octets used if it
+    /// ended.
     fn unstuffed(wire: &[u8], cut: usize) -> (Vec<u8>, Option<usize>) {
         let mut unstuffer = Unstuffer::default();
         let mut out = Vec::new();
@@ -193,7 +199,7 @@ mod tests {
         assert_eq!(wire, b"a\r\n.\r\n");
     }
 
-    /// Text with CRLF line ends, rich in dots.
+    /// Random text with CRLF line ends and many dots.
     fn text() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(prop::sample::select(vec!["a", ".", "\r\n", "..", "\r"]), 0..60)
             .prop_map(|parts| parts.concat().into_bytes())

@@ -1,6 +1,6 @@
-//! How figures are written, wherever they are said.
+//! Formats numbers for people, the same everywhere.
 
-/// A number with its thousands apart: `1,234`.
+/// A number with commas between its thousands: `1,234`.
 #[must_use]
 pub fn grouped(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();

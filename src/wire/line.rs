@@ -1,7 +1,7 @@
-//! Splits a byte stream into CRLF lines, in bounded memory. Knows nothing of sockets.
+//! Splits a byte stream into CRLF lines, in bounded memory. Does no I/O.
 //!
-//! A line ends at CR LF and only there: a lone CR or LF is an ordinary byte (RFC 5321 section
-//! 2.3.8), which is what keeps a message from smuggling a second one past us.
+//! Only CR LF ends a line; a lone CR or LF is an ordinary byte (RFC 5321 section 2.3.8). This is
+//! what prevents SMTP smuggling, a second message hidden within the first.
 
 use std::mem;
 
@@ -9,17 +9,17 @@ use memchr::memchr_iter;
 
 use crate::wire::reads::{ReadLog, Reads};
 
-/// Octets of a command line, CRLF not counted. RFC 821 section 4.5.3 asks for 512, RFC 2449
-/// section 4 for 255; 1,000 octets of text must fit behind `ECHO`.
+/// Maximum octets of a command line, without its CRLF. RFC 821 section 4.5.3 asks for 512, RFC 2449
+/// section 4 for 255; 1,000 octets of text must fit after `ECHO`.
 pub const LINE_OCTETS: usize = 4_096;
 
-/// Octets of an overlong line that are kept, so that a transcript can show how it began.
+/// Octets kept of an overlong line, so that a transcript can show its beginning.
 pub const OVERLONG_KEPT: usize = 1_024;
 
-/// One octet more than is kept: in message text the first may be a stuffed dot.
+/// One octet more: in message text the first may be a stuffed dot, which is not shown.
 const BEGINNING: usize = OVERLONG_KEPT + 1;
 
-/// What [`LineBuffer::next_line`] found.
+/// A line found by [`LineBuffer::next_line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its CRLF.
@@ -28,13 +28,13 @@ pub enum Line<'a> {
     Overlong {
         /// Its first octets: at least [`OVERLONG_KEPT`], unless the limit is lower.
         beginning: &'a [u8],
-        /// How long it was, in octets without its CRLF.
+        /// Its full length in octets, without its CRLF.
         octets: u64,
     },
 }
 
 impl<'a> Line<'a> {
-    /// As much of it as there is.
+    /// The whole line, or the beginning of an overlong one.
     #[must_use]
     pub const fn beginning(&self) -> &'a [u8] {
         match self {
@@ -43,7 +43,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// How long it was, without its CRLF.
+    /// The full length in octets, without the CRLF.
     #[must_use]
     pub const fn octets(&self) -> u64 {
         match self {
@@ -55,20 +55,21 @@ impl<'a> Line<'a> {
 
 /// Bytes that have arrived and have not been consumed.
 ///
-/// Holds at most the limit plus what one read brought, however long the peer's line is. An empty
-/// buffer owns no memory, so that an idle connection costs none.
+/// Holds at most the limit plus one read, however long the peer's line is. An empty buffer can give
+/// its memory back ([`release`](Self::release)), so that an idle connection costs none.
 #[derive(Debug)]
 pub struct LineBuffer {
     bytes: Vec<u8>,
-    /// Where the first unconsumed byte is.
+    /// Index of the first unconsumed byte.
     start: usize,
-    /// No CRLF ends before this index; keeps byte-wise arrival linear.
+    /// No CRLF ends before this index. Without it, a line that arrives byte by byte would be
+    /// scanned from its beginning each time.
     scanned: usize,
     limit: usize,
     overlong: Option<Overlong>,
-    /// What the last overlong line began with, while its report is borrowed.
+    /// The beginning of the last overlong line, kept here while the caller borrows it.
     beginning: Vec<u8>,
-    /// Octets that arrived before the first one that is still held.
+    /// Octets of the stream that came before the first one still held.
     gone: u64,
     reads: ReadLog,
 }
@@ -76,7 +77,7 @@ pub struct LineBuffer {
 /// A line over the limit whose CRLF has not arrived.
 #[derive(Debug)]
 struct Overlong {
-    /// Octets discarded so far, without the bytes still in the buffer.
+    /// Octets discarded so far, not counting those still in the buffer.
     octets: u64,
 }
 
@@ -96,19 +97,20 @@ impl LineBuffer {
         }
     }
 
-    /// Room for a read of at least `octets`: append to the vector what has arrived.
+    /// Reserves room for a read of at least `octets`; the caller appends to the vector what it
+    /// reads.
     pub fn space(&mut self, octets: usize) -> &mut Vec<u8> {
         self.drop_consumed();
         self.bytes.reserve(octets);
         &mut self.bytes
     }
 
-    /// Appends what has arrived.
+    /// Appends bytes that have arrived.
     pub fn extend(&mut self, arrived: &[u8]) {
         self.space(arrived.len()).extend_from_slice(arrived);
     }
 
-    /// Appends what `other` holds first, and notes the reads that ended there.
+    /// Appends the first `octets` that `other` holds, with the read ends noted there.
     pub fn extend_from(&mut self, other: &Self, octets: usize) {
         let arrived = other.unread();
         let arrived = arrived.get(..octets).unwrap_or(arrived);
@@ -120,23 +122,25 @@ impl LineBuffer {
         }
     }
 
-    /// Notes that a read ended with what has arrived last. Who notes none finds none.
+    /// Notes that a read ended with the last byte that has arrived. Without this call, lines report
+    /// no read ends.
     pub fn read_ended(&mut self) {
         self.reads.push(self.arrived(), self.line_begin());
     }
 
-    /// The next whole line, or `None` until its CRLF arrives.
+    /// The next whole line, or `None` until its CRLF has arrived.
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         self.next_line_and_reads().map(|(line, _)| line)
     }
 
-    /// The next whole line, and the noted reads that ended in it.
+    /// As [`next_line`](Self::next_line), with the read ends noted within the line.
     pub fn next_line_and_reads(&mut self) -> Option<(Line<'_>, Reads<'_>)> {
         let Some(end) = self.find_crlf() else {
             self.discard_beyond_limit();
             return None;
         };
         let begin = self.line_begin();
+        // The CRLF is consumed together with the line.
         let from = mem::replace(&mut self.start, end + 2);
         self.scanned = self.start;
         let overlong = self.overlong.take();
@@ -151,6 +155,7 @@ impl LineBuffer {
             return Some(Line::Overlong { beginning: &self.beginning, octets });
         }
         let line = self.bytes.get(from..end)?;
+        // An overlong line that arrived in one read has not been discarded.
         Some(if line.len() > self.limit {
             let beginning = line.get(..BEGINNING).unwrap_or(line);
             Line::Overlong { beginning, octets: length }
@@ -159,46 +164,50 @@ impl LineBuffer {
         })
     }
 
-    /// What has arrived and has not been consumed: an unfinished line, or message text.
+    /// Bytes that have arrived and have not been consumed: an unfinished line, or message text.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// Takes `octets` of [`unread`](Self::unread) away; what follows begins a line.
+    /// Removes the first `octets` of [`unread`](Self::unread); the next byte begins a line.
     pub fn consume(&mut self, octets: usize) {
         self.start = self.start.saturating_add(octets).min(self.bytes.len());
         self.scanned = self.start;
     }
 
-    /// Whether nothing at all is held: the peer is between two lines.
+    /// Whether no byte is held: the peer is between two lines.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.unread().is_empty() && self.overlong.is_none()
     }
 
-    /// Whether the unfinished line is over the limit already.
+    /// Whether the unfinished line already exceeds the limit.
     #[must_use]
     pub const fn is_overlong(&self) -> bool {
         self.overlong.is_some()
     }
 
-    /// Gives the memory back while the peer is silent. An empty buffer hands it over, for
-    /// [`adopt`](Self::adopt) of whichever buffer needs some next.
+    /// Gives memory back while the peer is silent. An empty buffer returns its memory, which any
+    /// other buffer can [`adopt`](Self::adopt).
     pub fn release(&mut self) -> Vec<u8> {
         self.drop_consumed();
+        // The beginning of an overlong line is needed until its CRLF arrives.
         if self.overlong.is_none() {
             self.beginning = Vec::new();
         }
         self.reads.forget(self.line_begin());
         if self.bytes.is_empty() {
+            // Handed over and not freed: glibc consolidates its whole heap when so large a piece
+            // is freed, and the next read would have to allocate it again.
             return mem::take(&mut self.bytes);
         }
+        // An unfinished line stays, but without spare room.
         self.bytes.shrink_to(0);
         Vec::new()
     }
 
-    /// Takes memory over, unless the buffer has some of its own.
+    /// Takes over memory from another buffer, unless this one already has some.
     pub fn adopt(&mut self, mut memory: Vec<u8>) {
         if self.bytes.capacity() == 0 {
             memory.clear();
@@ -211,12 +220,12 @@ impl LineBuffer {
         self.gone.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Octets of the stream that have been consumed, or discarded.
+    /// Octets of the stream that have been consumed or discarded.
     const fn taken(&self) -> u64 {
         self.gone.saturating_add(self.start as u64)
     }
 
-    /// Octets of the stream before the line at hand.
+    /// Octets of the stream before the current line.
     fn line_begin(&self) -> u64 {
         let discarded = self.overlong.as_ref().map_or(0, |overlong| overlong.octets);
         self.taken().saturating_sub(discarded)
@@ -234,7 +243,8 @@ impl LineBuffer {
         found
     }
 
-    /// Forgets all but a possible first half of a CRLF once an unfinished line is over the limit.
+    /// Once an unfinished line exceeds the limit, discards all of it but a final CR, which may be
+    /// half of a CRLF.
     fn discard_beyond_limit(&mut self) {
         // A CR at the end is not counted: it may belong to the line's CRLF.
         let ends_in_cr = self.unread().last() == Some(&b'\r');
@@ -243,6 +253,7 @@ impl LineBuffer {
             Some(overlong) => overlong.octets,
             None if length <= self.limit => return,
             None => {
+                // Kept aside, because the buffer is emptied below.
                 self.beginning = self.unread().iter().take(BEGINNING).copied().collect();
                 0
             }
@@ -273,7 +284,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A line as an owned value, so that runs can be compared.
+    /// An owned copy of a line, so that runs can be compared.
     #[derive(Debug, PartialEq, Eq, Clone)]
     enum Owned {
         Whole(Vec<u8>),
@@ -365,7 +376,7 @@ mod tests {
     }
 
     /// Where the reads ended that were reported with the lines, and where the last line ends; all
-    /// counted from the beginning of the stream.
+    /// offsets count from the beginning of the stream.
     fn ends_of(chunks: &[&[u8]], limit: usize) -> (Vec<u64>, u64) {
         let mut buffer = LineBuffer::new(limit);
         let (mut ends, mut begin) = (Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! Bytes to protocol units and back, pure: lines, dot transparency, transcript text.
-//! Knows no socket, no file and no clock.
+//! Bytes to protocol units and back: lines, dot transparency, transcript text. Pure functions and
+//! values: no I/O, no clock.
 
 pub mod display;
 pub mod dot;

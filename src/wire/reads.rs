@@ -1,46 +1,46 @@
-//! Where reads ended in a stream of bytes, and which of these ends fall into a line of it.
-//! Knows neither sockets nor what the bytes are.
+//! Where reads ended in a stream of bytes, and which of these ends fall within a line. Does no I/O.
 
 use std::iter;
 use std::mem;
 use std::ops::RangeInclusive;
 
-/// Read ends kept of one line: a line that is typed or cut octet by octet has as many as octets.
+/// Maximum read ends kept of one line. A line typed or split octet by octet has one per octet.
 pub const MOST_ENDS: usize = 32;
 
-/// Octets of the CRLF behind a line.
+/// Octets of the CRLF that ends a line.
 const CRLF: u64 = 2;
 
-/// Where reads ended, counted from the beginning of the stream; only those that fall into lines
-/// which have not been taken.
+/// Where reads ended, as offsets from the beginning of the stream. Ends within consumed lines are
+/// forgotten.
 ///
-/// Of the line at hand it keeps the first [`MOST_ENDS`] less one, and the last.
+/// Of the current line it keeps the first `MOST_ENDS - 1` ends and the last one.
 #[derive(Debug)]
 pub(crate) struct ReadLog {
-    /// All but the last. Nothing is allocated while every read brings whole lines.
+    /// All ends but the last. Stays unallocated while every read brings whole lines.
     earlier: Vec<u64>,
-    /// Not kept, between the earlier ones and the last.
+    /// Number of ends dropped between the earlier ones and the last.
     more: u32,
-    /// 0 before the first read.
+    /// The latest read end; 0 before the first read.
     last: u64,
 }
 
 impl ReadLog {
-    /// No read has ended yet.
+    /// A log in which no read has ended yet.
     pub(crate) const fn new() -> Self {
         Self { earlier: Vec::new(), more: 0, last: 0 }
     }
 
-    /// A read ended at `end`, and a line that has not been taken begins at `line`.
+    /// Notes that a read ended at `end`; the current line begins at `line`.
     pub(crate) fn push(&mut self, end: u64, line: u64) {
         self.forget(line);
+        // The last end counts only if it is within the current line.
         if self.last > line {
             self.keep_last();
         }
         self.last = end;
     }
 
-    /// Forgets what lies in the lines before `line`, and gives the memory back.
+    /// Forgets the ends in lines before `line`, and gives their memory back.
     pub(crate) fn forget(&mut self, line: u64) {
         if self.earlier.last().is_some_and(|&end| end > line) {
             self.earlier.retain(|&end| end > line);
@@ -50,8 +50,7 @@ impl ReadLog {
         }
     }
 
-    /// The read ends among the octets from `begin` to `end`: a line with its CRLF, or a piece of
-    /// text.
+    /// The read ends from `begin` to `end`, which delimit a line with its CRLF, or a piece of text.
     pub(crate) const fn within(&self, begin: u64, end: u64) -> Reads<'_> {
         Reads { log: self, begin, end }
     }
@@ -65,7 +64,7 @@ impl ReadLog {
     }
 }
 
-/// The read ends in one line. An end at the very beginning of a line is one behind the line
+/// The read ends within one line. An end exactly at the beginning of a line belongs to the line
 /// before it.
 #[derive(Debug, Clone, Copy)]
 pub struct Reads<'a> {
@@ -82,7 +81,7 @@ impl Reads<'_> {
         all.filter(move |end| inside.contains(end)).map(|end| end - self.begin)
     }
 
-    /// How many there were that are not among [`ends`](Self::ends).
+    /// Number of read ends in this line that [`ends`](Self::ends) leaves out.
     #[must_use]
     pub fn more(&self) -> u32 {
         match self.log.earlier.last() {
@@ -101,12 +100,12 @@ impl Reads<'_> {
     }
 }
 
-/// Where reads ended in one line, as an event keeps it.
+/// Where reads ended within one line, as an event stores it.
 ///
-/// A read that brings a line with its CRLF, or many of them, allocates nothing here.
+/// Allocates nothing if a read brings the whole line with its CRLF.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadEnds {
-    /// Octets of the line before each end, ascending, none of them behind the line's CR.
+    /// Offsets of the ends within the line, ascending, none after the line's CR.
     before_crlf: Box<[u16]>,
     more: u32,
     behind_cr: bool,
@@ -114,25 +113,25 @@ pub struct ReadEnds {
 }
 
 impl ReadEnds {
-    /// The octets before each end in the text of the line, which ascend. Where the line is longer
-    /// than any that is kept, only its beginning is told.
+    /// Offsets of the read ends within the text of the line, ascending. For a line longer than an
+    /// event keeps, only those near its beginning.
     pub fn before_crlf(&self) -> impl Iterator<Item = usize> {
         self.before_crlf.iter().map(|&end| usize::from(end))
     }
 
-    /// The same within the line's CRLF: 1 is between CR and LF, 2 is behind both.
+    /// Offsets of the read ends within the line's CRLF: 1 is between CR and LF, 2 is after both.
     pub fn in_crlf(&self) -> impl Iterator<Item = usize> {
         let behind_cr = self.behind_cr.then_some(1);
         behind_cr.into_iter().chain(self.behind_lf.then_some(2))
     }
 
-    /// How many more there were.
+    /// Number of read ends that were not kept.
     #[must_use]
     pub const fn more(&self) -> u32 {
         self.more
     }
 
-    /// Octets of memory beside the value itself.
+    /// Octets of heap memory it owns.
     #[must_use]
     pub const fn octets(&self) -> usize {
         mem::size_of_val(&*self.before_crlf)
@@ -145,6 +144,7 @@ impl From<Reads<'_>> for ReadEnds {
         let has = |at: u64| reads.ends().any(|end| end == at);
         let before_crlf = reads.ends().take_while(|&end| end <= octets);
         Self {
+            // An event keeps fewer octets of a line than fit into a u16.
             before_crlf: before_crlf.filter_map(|end| end.try_into().ok()).collect(),
             more: reads.more(),
             behind_cr: has(octets + 1),

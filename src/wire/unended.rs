@@ -1,20 +1,21 @@
-//! What a peer has begun and not ended: the last line of it, and why the dot that was meant to end
-//! a message does not, or the line end a command. Knows no clock and no connection.
+//! Unfinished input: the last line of it, and why a dot that looks like the end of a message, or a
+//! line end that looks like the end of a command, does not count. Does no I/O.
 //!
-//! Only CRLF ends a line, and only a dot between two of them a message (RFC 5321 section 2.3.8). A
-//! client that ends its lines otherwise waits for a reply that never comes.
+//! Only CRLF ends a line, and only a dot on a line of its own between two CRLFs ends a message (RFC
+//! 5321 section 2.3.8). A client that ends its lines differently waits for a reply that never
+//! comes.
 
 use std::fmt;
 
-/// Octets of what has not ended that are kept to be shown.
+/// Octets kept of unfinished input, to be shown.
 pub const UNENDED_KEPT: usize = 256;
 
-/// The end of message text that has not ended, as it came, with its line ends.
+/// The last octets of unfinished message text, as received, with line ends.
 #[derive(Debug, Clone, Default)]
 pub struct TextEnd(Vec<u8>);
 
 impl TextEnd {
-    /// Takes what has come; says whether a line of any kind has ended in it.
+    /// Takes the next piece; returns whether it contains a line end of any kind.
     pub fn push(&mut self, piece: &[u8]) -> bool {
         let kept = piece.get(piece.len().saturating_sub(UNENDED_KEPT)..).unwrap_or(piece);
         let surplus = (self.0.len() + kept.len()).saturating_sub(UNENDED_KEPT);
@@ -23,7 +24,7 @@ impl TextEnd {
         memchr::memchr2(b'\r', b'\n', piece).is_some()
     }
 
-    /// At most [`UNENDED_KEPT`] octets.
+    /// The last octets received, at most [`UNENDED_KEPT`].
     #[must_use]
     pub const fn octets(&self) -> &[u8] {
         self.0.as_slice()
@@ -39,16 +40,16 @@ enum End {
     None,
 }
 
-/// Why something does not end though it looks as if it did.
+/// Why a line or a message goes on although it looks ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotEnded {
-    /// The line's own end is this octet alone.
+    /// The line ends in CR or LF alone.
     Line(Lone),
-    /// So is that of a line which is one dot.
+    /// The line is a single dot and ends in CR or LF alone.
     Dot(Lone),
-    /// A line which is one dot stands behind such a line.
+    /// The line is a single dot, but the line before it ends in CR or LF alone.
     DotBehind(Lone),
-    /// Nothing stands behind the dot.
+    /// The last line is a single dot without a line end.
     BareDot,
 }
 
@@ -62,7 +63,7 @@ pub enum Lone {
 }
 
 impl fmt::Display for NotEnded {
-    /// `{:#}` is the same in fewer words.
+    /// The reason in a few words; `{:#}` is shorter still.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(lone) | Self::Dot(lone) if f.alternate() => {
@@ -99,7 +100,7 @@ impl End {
     }
 }
 
-/// Why the line of a command does not end, where what the peer has sent of it looks as if it did.
+/// Why the line of a command goes on, if the part received so far looks ended.
 #[must_use]
 pub fn why_line_goes_on(unended: &[u8]) -> Option<NotEnded> {
     Some(NotEnded::Line(match unended {
@@ -109,14 +110,15 @@ pub fn why_line_goes_on(unended: &[u8]) -> Option<NotEnded> {
     }))
 }
 
-/// The last line of message text that has not ended, whatever ends its lines, and why it goes on
-/// where it looks as if it had ended. `end` is what the text has last, with its line ends.
+/// The last line of unfinished message text, whatever ends its lines, and why the text goes on if
+/// it looks ended. `end` is the last part of the text, with its line ends.
 #[must_use]
 pub fn last_line(end: &[u8]) -> (&[u8], Option<NotEnded>) {
     let lines = lines(end);
     let Some(&(last, last_end)) = lines.last() else {
         return (b"", None);
     };
+    // From the end: the client most likely waits for a reply to its latest dot.
     let at_dot = (0..lines.len()).rev().find_map(|n| dot_that_ends_nothing(&lines, n, end));
     (last, at_dot.or_else(|| last_end.lone().map(NotEnded::Line)))
 }
@@ -124,7 +126,7 @@ pub fn last_line(end: &[u8]) -> (&[u8], Option<NotEnded>) {
 fn dot_that_ends_nothing(lines: &[(&[u8], End)], n: usize, text: &[u8]) -> Option<NotEnded> {
     let &(b".", own) = lines.get(n)? else { return None };
     if n == 0 && text.len() >= UNENDED_KEPT {
-        // It may be the end of a longer line, whose beginning is not kept.
+        // It may be the end of a longer line whose beginning was not kept.
         return None;
     }
     let before = n.checked_sub(1).and_then(|before| lines.get(before)?.1.lone());
@@ -135,7 +137,7 @@ fn dot_that_ends_nothing(lines: &[(&[u8], End)], n: usize, text: &[u8]) -> Optio
     }
 }
 
-/// The lines, each with what ends it; the last one may have no end.
+/// The lines, each with its line end; only the last may lack one.
 fn lines(text: &[u8]) -> Vec<(&[u8], End)> {
     let mut lines = Vec::new();
     let mut rest = text;
