@@ -1,71 +1,72 @@
-//! Paths, mailboxes and domains (RFC 821 section 4.1.2, RFC 5321 section 4.1.2). Knows neither
-//! which users exist nor which domain is ours.
+//! Paths, mailboxes and domains (RFC 821 section 4.1.2, RFC 5321 section 4.1.2). Syntax only:
+//! whether a user exists and which domains are local is decided elsewhere.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Octets of a local-part at our own domain (RFC 5321 section 4.5.3.1.1).
+/// Maximum octets of a local-part at our own domain (RFC 5321 section 4.5.3.1.1).
 pub const LOCAL_PART_OCTETS: usize = 64;
 
-/// Octets of a local-part elsewhere: mailing lists write whole addresses into it (VERP), and only
-/// its own host may find it too long (RFC 5321 section 2.3.11).
+/// Maximum octets of a local-part at another domain. Mailing lists write whole addresses into it
+/// (VERP), and only the host of that domain may judge it too long (RFC 5321 section 2.3.11).
 pub const FOREIGN_LOCAL_PART_OCTETS: usize = 255;
 
-/// Octets of a domain (RFC 5321 section 4.5.3.1.2).
+/// Maximum octets of a domain (RFC 5321 section 4.5.3.1.2).
 pub const DOMAIN_OCTETS: usize = 255;
 
-/// Octets of a path, its brackets and source route included (RFC 5321 section 4.5.3.1.3), and of
-/// the local-part no more than [`LOCAL_PART_OCTETS`].
+/// Maximum octets of a path, including its brackets and source route (RFC 5321 section 4.5.3.1.3).
+/// Of the local-part, at most [`LOCAL_PART_OCTETS`] count.
 pub const PATH_OCTETS: usize = 256;
 
-/// The text is not what the grammar allows.
+/// The text does not match the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Who sent a message, and is told if it cannot be delivered.
+/// The sender of a message, who is notified if it cannot be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReversePath {
-    /// `<>`: nobody; such a message is a notification itself.
+    /// `<>`: no sender. The message is itself a notification, and is never answered by one.
     Null,
-    /// A mailbox. A source route in front of it has been dropped.
+    /// A mailbox. A source route before it has been dropped.
     Mailbox(Mailbox),
 }
 
-/// Who is to get a message.
+/// A recipient of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForwardPath {
     /// `<Postmaster>`, the one mailbox that needs no domain (RFC 5321 section 4.5.1).
     Postmaster,
-    /// A mailbox. A source route in front of it has been dropped.
+    /// A mailbox. A source route before it has been dropped.
     Mailbox(Mailbox),
 }
 
 /// `local-part@domain`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox {
-    /// Whose mailbox, at the domain.
+    /// The name of the mailbox at its domain.
     pub local_part: LocalPart,
-    /// Where.
+    /// The domain, as a name or an address literal.
     pub domain: Domain,
 }
 
-/// A user's name at a domain, without quotes: `"user"` and `user` are the same. Printable ASCII.
+/// The name of a mailbox at its domain: printable ASCII, unquoted and unescaped, so that `"user"`
+/// and `user` are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPart(String);
 
-/// Where a mailbox is.
+/// The domain of a mailbox.
 #[derive(Debug, Clone)]
 pub enum Domain {
-    /// `example.org`, as it was written; it compares without case.
+    /// `example.org`, spelled as it was written; compared without regard to case.
     Name(String),
-    /// `[127.0.0.1]`, `[IPv6:::1]`.
+    /// `[127.0.0.1]` or `[IPv6:::1]`.
     Literal(IpAddr),
     /// `#123` (RFC 821 only).
     Number(String),
 }
 
 impl ReversePath {
-    /// Takes a reverse-path off the beginning of `text`; returns also what follows it.
+    /// Parses a reverse-path at the beginning of `text`; returns it and the rest.
     pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
         if let Some(rest) = text.strip_prefix("<>") {
             return Ok((Self::Null, rest));
@@ -76,10 +77,11 @@ impl ReversePath {
 }
 
 impl ForwardPath {
-    /// Takes a forward-path off the beginning of `text`; returns also what follows it.
+    /// Parses a forward-path at the beginning of `text`; returns it and the rest.
     pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
         const POSTMASTER: &str = "<postmaster>";
         if let Some((path, rest)) = text.split_at_checked(POSTMASTER.len())
+            // Without regard to case (RFC 5321 section 4.5.1).
             && path.eq_ignore_ascii_case(POSTMASTER)
         {
             return Ok((Self::Postmaster, rest));
@@ -90,13 +92,13 @@ impl ForwardPath {
 }
 
 impl LocalPart {
-    /// The name.
+    /// The name, without quotes.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// How long it is beyond what one at our own domain may be.
+    /// Number of octets by which it exceeds [`LOCAL_PART_OCTETS`]; 0 if it does not.
     #[must_use]
     pub const fn excess(&self) -> usize {
         self.0.len().saturating_sub(LOCAL_PART_OCTETS)
@@ -104,7 +106,7 @@ impl LocalPart {
 }
 
 impl Domain {
-    /// A domain, if the whole text is one.
+    /// Parses a domain; the whole text must be one.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         if text.len() > DOMAIN_OCTETS {
             return Err(Malformed);
@@ -116,8 +118,8 @@ impl Domain {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             return is_number.then(|| Self::Number(digits.into())).ok_or(Malformed);
         }
-        // The dot of the root is none of a domain (RFC 5321 section 2.3.5): to a mail host it would
-        // be another name, or an error.
+        // A final dot (the DNS root) is not part of a domain (RFC 5321 section 2.3.5): a mail host
+        // would take it for another name, or for an error.
         let is_name = text.split('.').all(is_label);
         is_name.then(|| Self::Name(text.into())).ok_or(Malformed)
     }
@@ -130,6 +132,7 @@ fn take_path(text: &str) -> Result<(Mailbox, &str), Malformed> {
     let rest = rest.strip_prefix('@').ok_or(Malformed)?;
     let (domain, rest) = take_domain(rest)?;
     let rest = rest.strip_prefix('>').ok_or(Malformed)?;
+    // A long foreign local-part is allowed, so its excess does not count against the path's limit.
     if text.len() - rest.len() > PATH_OCTETS + local_part.excess() {
         return Err(Malformed);
     }
@@ -149,7 +152,7 @@ fn skip_route(text: &str) -> Result<&str, Malformed> {
     }
 }
 
-/// A literal ends with its bracket, because an IPv6 address has colons of its own.
+/// An address literal ends with its bracket, because an IPv6 address contains colons.
 fn take_domain(text: &str) -> Result<(Domain, &str), Malformed> {
     let end = if text.starts_with('[') {
         text.find(']').map(|at| at + 1)
@@ -171,7 +174,7 @@ fn take_local_part(text: &str) -> Result<(LocalPart, &str), Malformed> {
     Ok((LocalPart(name), rest))
 }
 
-/// What stands between quotes, in which only `\` and `"` mean something.
+/// The text of a quoted string, in which only `\` and `"` are special.
 fn take_quoted(text: &str) -> Result<(String, &str), Malformed> {
     let mut name = String::new();
     let mut characters = text.chars();
@@ -187,7 +190,7 @@ fn take_quoted(text: &str) -> Result<(String, &str), Malformed> {
     }
 }
 
-/// Atoms joined by single dots; `\` makes an ordinary character of any (RFC 821 only).
+/// Atoms joined by single dots; `\` makes any character an ordinary one (RFC 821 only).
 fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
     let mut name = String::new();
     let mut atom_begins = true;
@@ -204,6 +207,7 @@ fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
                 continue;
             }
             character if is_atext(character) => name.push(character),
+            // An empty atom: two dots in a row, or a dot at the beginning or the end.
             _ if atom_begins => return Err(Malformed),
             _ => return Ok((name, rest)),
         }
@@ -211,8 +215,8 @@ fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
     }
 }
 
-/// The address that a domain such as `[192.0.2.1]` or `[IPv6:2001:db8::1]` is, if it is one
-/// (RFC 5321 section 4.1.3).
+/// The address of a domain such as `[192.0.2.1]` or `[IPv6:2001:db8::1]`; `None` if the domain is
+/// not an address literal (RFC 5321 section 4.1.3).
 #[must_use]
 pub fn literal(domain: &str) -> Option<IpAddr> {
     const TAG: &str = "IPv6:";
@@ -225,7 +229,8 @@ pub fn literal(domain: &str) -> Option<IpAddr> {
     address.parse().map(Ipv4Addr::into).ok()
 }
 
-/// Letters, digits and, inside, hyphens; and underscores, which hosts in containers have.
+/// Letters and digits, and within the label also hyphens and underscores (hosts in containers have
+/// underscores in their names).
 fn is_label(label: &str) -> bool {
     const INSIDE: [char; 2] = ['-', '_'];
     let is_inner =
@@ -236,12 +241,13 @@ fn is_label(label: &str) -> bool {
         && label.chars().all(is_inner)
 }
 
-/// RFC 5321 section 4.1.2: a control character is part of no address, not even quoted.
+/// RFC 5321 section 4.1.2: no part of an address may contain a control character, not even a quoted
+/// string.
 const fn is_printable(character: char) -> bool {
     matches!(character, ' '..='~')
 }
 
-/// RFC 5322 section 3.2.3.
+/// `atext` of RFC 5322 section 3.2.3.
 fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character)
 }
@@ -249,6 +255,7 @@ fn is_atext(character: char) -> bool {
 impl PartialEq for Domain {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
+            // Domains are not case-sensitive (RFC 5321 section 2.4).
             (Self::Name(one), Self::Name(other)) => one.eq_ignore_ascii_case(other),
             (Self::Literal(one), Self::Literal(other)) => one == other,
             (Self::Number(one), Self::Number(other)) => one == other,
@@ -286,7 +293,7 @@ impl fmt::Display for Mailbox {
 }
 
 impl fmt::Display for LocalPart {
-    /// Quoted where the name needs it.
+    /// Quoted if the name requires it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_dot_string =
             self.0.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext));

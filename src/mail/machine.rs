@@ -1,4 +1,4 @@
-//! Which addresses are this machine's own. Asked anew each time: interfaces come and go.
+//! The addresses of this machine. Each call asks the system again, because interfaces come and go.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,6 +6,10 @@ use std::net::IpAddr;
 use nix::ifaddrs::getifaddrs;
 
 /// The addresses of this machine's interfaces.
+///
+/// # Errors
+///
+/// If the system does not list them.
 pub fn addresses() -> io::Result<Vec<IpAddr>> {
     let addresses = getifaddrs()?.filter_map(|interface| {
         let address = interface.address?;
@@ -15,11 +19,13 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
     Ok(addresses.collect())
 }
 
-/// Whether mail for `user@[address]` is for this machine (RFC 1123 section 5.2.17: it recognises
-/// its own addresses).
+/// Whether `user@[address]` is a mailbox of this machine (RFC 1123 section 5.2.17 requires a host
+/// to recognise its own addresses). `false` also if the system does not list its addresses.
 #[must_use]
 pub fn has(address: IpAddr) -> bool {
+    // An IPv4 address may be written as an IPv6 one: `::ffff:192.0.2.1`.
     let address = address.to_canonical();
+    // All of 127.0.0.0/8 is this machine, not only the address of the interface.
     address.is_loopback() || addresses().is_ok_and(|ours| ours.contains(&address))
 }
 

@@ -1,6 +1,6 @@
-//! Addresses as envelopes hold them: kept as they were written, and well-formed enough that none
-//! can end its `<…>` or its line. What a client may say is stricter (`address.rs`): the queue may
-//! hold what older versions took. Knows nothing of users and hosts.
+//! Addresses as envelopes store them: kept exactly as written, and checked only so far that none
+//! can close its `<…>` or end its line. `address.rs` is stricter about what a client may send; this
+//! grammar is wider because the queue may hold entries that older versions accepted.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,30 +8,35 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Octets of an address: a local part of 255, each of them escaped and all of them quoted, and a
-/// domain of 255.
+/// Maximum octets of an address: a quoted local-part of 255 octets, each escaped, `@`, and a domain
+/// of 255 octets.
 const LONGEST_ADDRESS: usize = 2 * 255 + 2 + 1 + 255;
 
-/// A local part at a domain, as it was written.
+/// An address, `local-part@domain`, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     text: String,
-    /// Where the domain begins.
+    /// Index at which the domain begins.
     domain: usize,
 }
 
-/// Text that is no address.
+/// The text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("“{}” is not an address of the form user@domain", .0.escape_debug())]
 pub struct BadAddress(String);
 
 impl Address {
-    /// Reads `user@domain`. The local part may be quoted, the domain may be a literal.
+    /// Parses `user@domain`. The local-part may be quoted, the domain may be an address literal.
+    ///
+    /// # Errors
+    ///
+    /// If the text could not stand in an envelope.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         Self::of(text).ok_or_else(|| BadAddress(text.to_owned()))
     }
 
     fn of(text: &str) -> Option<Self> {
+        // The last one: a quoted local-part may contain others.
         let (local_part, domain) = text.rsplit_once('@')?;
         let well_formed = text.len() <= LONGEST_ADDRESS
             && is_local_part(local_part)
@@ -40,27 +45,27 @@ impl Address {
         well_formed.then(|| Self { text: text.to_owned(), domain: text.len() - domain.len() })
     }
 
-    /// The address.
+    /// The address as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What stands before the @.
+    /// The part before the `@`, with its quotes if it was written with any.
     #[must_use]
     pub fn local_part(&self) -> &str {
         self.text.get(..self.domain - 1).unwrap_or_default()
     }
 
-    /// What stands behind it: a name or a literal in brackets.
+    /// The part after the `@`: a name, or an address literal in brackets.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.text.get(self.domain..).unwrap_or_default()
     }
 }
 
-/// As mail hosts are told it: without a dot at its end, which is none of a domain (RFC 5321 section
-/// 2.3.5) and which queues of old may have.
+/// The form that mail hosts are given: without a final dot, which is not part of a domain (RFC 5321
+/// section 2.3.5) but which old queue entries may have.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text.strip_suffix('.').unwrap_or(&self.text))
@@ -68,11 +73,12 @@ impl fmt::Display for Address {
 }
 
 fn is_in_domains(byte: u8) -> bool {
+    // Brackets and colons are those of address literals.
     byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
 }
 
-/// Whether brackets and blanks occur only where they are quoted (RFC 5321 section 4.1.2), and
-/// every quotation ends.
+/// Whether brackets and spaces occur only within quotes (RFC 5321 section 4.1.2), and every
+/// quotation ends.
 fn is_local_part(text: &str) -> bool {
     let mut quoted = false;
     let mut bytes = text.bytes();
@@ -93,18 +99,22 @@ fn is_printable(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
-/// Where delivery status notifications go (RFC 5321 section 3.6.3).
+/// The address that delivery status notifications go to (RFC 5321 section 3.6.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReversePath {
-    /// `<>`: nowhere.
+    /// `<>`: no notification is sent.
     Null,
-    /// To this address.
+    /// Notifications go to this address.
     Address(Address),
 }
 
 impl ReversePath {
-    /// Reads an address, or nothing at all for the null path. A source route before the address
-    /// is dropped (RFC 5321 appendix C).
+    /// Parses an address; empty text is the null path. A source route before the address is dropped
+    /// (RFC 5321 appendix C).
+    ///
+    /// # Errors
+    ///
+    /// If the text is neither empty nor an address.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         if text.is_empty() {
             return Ok(Self::Null);
@@ -140,9 +150,9 @@ impl FromStr for ReversePath {
     }
 }
 
-/// A path of a queue entry, without its brackets: read once as an [`Address`] or as a
-/// [`ReversePath`], and kept as it was written, so that an entry that was edited by hand is never
-/// changed by being read. Two are equal if they are written alike.
+/// A path of a queue entry, without its brackets. It is parsed once, as an [`Address`] or a
+/// [`ReversePath`], and kept as it was written, so that reading an entry that was edited by hand
+/// never changes it. Two paths are equal if their texts are.
 #[derive(Debug, Clone)]
 pub struct EnvelopePath<A> {
     text: String,
@@ -150,13 +160,17 @@ pub struct EnvelopePath<A> {
 }
 
 impl<A> EnvelopePath<A> {
-    /// What is written there.
+    /// The text of the path, as written in the entry.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What it says, or that it says nothing.
+    /// The parsed path.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a valid path.
     pub fn read(&self) -> Result<&A, &BadAddress> {
         self.read.as_ref()
     }
@@ -197,15 +211,16 @@ impl<A> PartialEq<str> for EnvelopePath<A> {
     }
 }
 
-/// As it is written.
+/// The text as it was written.
 impl<A> fmt::Display for EnvelopePath<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// `<path>` off the beginning of `text`: what stands between the brackets, and what follows them
-/// and the blanks behind them. A `>` inside a quoted local part is part of the path.
+/// Takes `<path>` from the beginning of `text`; returns the text between the brackets and the rest,
+/// without leading blanks. A `>` within a quoted local-part belongs to the path. `None` if there is
+/// no complete bracketed path.
 #[must_use]
 pub fn take_bracketed(text: &str) -> Option<(&str, &str)> {
     let path = text.strip_prefix('<')?;
