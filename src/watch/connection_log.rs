@@ -1,5 +1,5 @@
-//! A connection as its watchers see it, from `New connection` to `Connection closed`: the
-//! transcript and, where there is a console, the registry. Knows neither bytes' way nor protocol.
+//! Reports one connection to its observers, from `New connection` to `Connection closed`: to the
+//! transcript and, if there is a console, to the registry. Independent of the protocol.
 
 use std::borrow::Cow;
 use std::future;
@@ -13,8 +13,8 @@ use crate::watch::secret::Login;
 use crate::wire::line::{Line, LineBuffer};
 use crate::wire::reads::Reads;
 
-/// Tells the watchers what happens on one connection. Dropping it says that the connection is
-/// closed, so that this is said even of one whose task has panicked.
+/// Reports what happens on one connection. Dropping it reports the connection as closed, so that
+/// this is reported even if the connection's task panics.
 #[derive(Debug)]
 pub struct Presence {
     name: ConnectionName,
@@ -31,7 +31,7 @@ struct Listed {
 }
 
 impl Presence {
-    /// Says that a connection has begun.
+    /// Reports a new connection. `registry` is `None` without a console.
     #[must_use]
     pub fn opened(
         name: ConnectionName,
@@ -45,40 +45,40 @@ impl Presence {
         Self { name, transcript, listed, login: Login::default() }
     }
 
-    /// What is spoken on it.
+    /// The protocol spoken on the connection.
     #[must_use]
     pub const fn service(&self) -> Service {
         self.name.service
     }
 
-    /// Whether what happens is told to an observer.
+    /// Whether there is any observer.
     #[must_use]
     pub const fn is_observed(&self) -> bool {
         self.transcript.is_any()
     }
 
-    /// Tells the transcript, if anybody observes.
+    /// Reports to the transcript; `kind` is called only if there is an observer.
     pub fn tell(&self, kind: impl FnOnce() -> Kind) {
         self.transcript.tell(self.name, kind);
     }
 
-    /// As [`tell`](Self::tell), of several things that have happened at once.
+    /// As [`tell`](Self::tell), for several events that happened at once.
     pub fn tell_all(&self, kinds: impl Iterator<Item = Kind>) {
         self.transcript.tell_all(self.name, kinds);
     }
 
-    /// A whole line, without its CRLF.
+    /// Reports a whole line, given without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
         self.tell(|| Kind::Line(side, self.judged(side, line, KeptLine::new(line))));
     }
 
-    /// A whole line that has come, and which reads brought it.
+    /// Reports a whole line that has arrived, with the ends of the reads that brought it.
     pub fn heard(&self, side: Side, line: &Line<'_>, reads: Reads<'_>) {
         let kept = || KeptLine::arrived(line, reads);
         self.tell(|| Kind::Line(side, self.judged(side, line.beginning(), kept())));
     }
 
-    /// Says of a line whether all of it is secret, which those before it tell.
+    /// Marks the line as secret as a whole if the lines before it say so: an answer during AUTH.
     fn judged(&self, side: Side, line: &[u8], kept: KeptLine) -> KeptLine {
         match side {
             Side::Client if self.login.hears_client(line) => kept.answer(),
@@ -90,47 +90,48 @@ impl Presence {
         }
     }
 
-    /// Notes that a read has ended with what has come, if anybody wants to know.
+    /// Notes in `input` that a read has ended, if an observer wants to know.
     pub fn read_ended(&self, input: &mut LineBuffer) {
         if self.transcript.want_reads() {
             input.read_ended();
         }
     }
 
-    /// Whether anybody wants message text line by line.
+    /// Whether an observer wants message text line by line.
     #[must_use]
     pub fn wants_text(&self) -> bool {
         self.transcript.want_text()
     }
 
-    /// Octets have come. What is made of them is told by something else.
+    /// Counts octets received. The caller reports what they contain separately.
     pub fn received(&self, octets: usize) {
         if let Some(listed) = &self.listed {
             listed.connection.received(octets);
         }
     }
 
-    /// `line` is the unended line that is left of what has come.
+    /// Reports the unfinished `line` that remains in the input after all whole lines were taken.
     pub fn unended_line(&self, line: &[u8]) {
         if let Some(listed) = &self.listed {
             let is_answer = self.login.expects(line);
             let secrecy = if is_answer { Secrecy::Answer } else { Secrecy::AsItSays };
             listed.connection.unended_line(line, secrecy);
-            // A line that is begun and not ended is told by nothing else.
+            // No other report follows for a line that has not ended, so the screen must learn of it
+            // here.
             if !line.is_empty() {
                 listed.registry.changed();
             }
         }
     }
 
-    /// What comes from now on is message text.
+    /// Reports that message text begins.
     pub fn text_begins(&self) {
         if let Some(listed) = &self.listed {
             listed.connection.text_begins();
         }
     }
 
-    /// A piece of message text has come.
+    /// Reports a piece of message text that has arrived.
     pub fn text_came(&self, piece: &[u8]) {
         if let Some(listed) = &self.listed {
             listed.connection.text_came(piece);
@@ -138,7 +139,7 @@ impl Presence {
         }
     }
 
-    /// Octets have gone out.
+    /// Counts octets sent.
     pub fn sent(&self, octets: usize) {
         if let Some(listed) = &self.listed {
             listed.connection.sent(octets);
@@ -146,7 +147,7 @@ impl Presence {
         }
     }
 
-    /// Messages have found their way: to the disk, to a user or to a mail host.
+    /// Counts messages delivered: to the disk, to a user or to a mail host.
     pub fn carried(&self, messages: usize) {
         if let Some(listed) = &self.listed {
             listed.connection.carried(messages);
@@ -154,14 +155,14 @@ impl Presence {
         }
     }
 
-    /// This peer is told that there are too many connections.
+    /// Marks this connection as refused because there are too many.
     pub fn refused(&self) {
         if let Some(listed) = &self.listed {
             listed.registry.refused(&listed.connection);
         }
     }
 
-    /// A batch of work is done, and the conversation is now in `state`.
+    /// Reports that a batch of work is done and the conversation is now in `state`.
     pub fn changed(&self, state: impl FnOnce() -> Cow<'static, str>) {
         if let Some(listed) = &self.listed {
             listed.connection.state(state());
@@ -169,10 +170,11 @@ impl Presence {
         }
     }
 
-    /// Waits for the operator to close this connection.
+    /// Completes when the operator closes this connection; never if there is no console.
     pub async fn close_requested(&self) {
         match &self.listed {
             Some(listed) => listed.connection.close.cancelled().await,
+            // Without a console no operator can ask for it.
             None => future::pending().await,
         }
     }

@@ -1,5 +1,5 @@
-//! What happens on the connections, as values, and the one function that makes a transcript line
-//! of it. Knows neither who observes nor where the lines go.
+//! What happens on connections, as values, and the functions that format an event as a transcript
+//! line. Does no I/O.
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
@@ -41,37 +41,37 @@ impl fmt::Display for Service {
     }
 }
 
-/// One connection, as the transcript names it.
+/// Identifies a connection in the transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionName {
-    /// Never used again while the process lives.
+    /// Unique for the lifetime of the process.
     pub id: u64,
-    /// The file descriptor: the N of `[N]`. Used again once the connection is closed.
+    /// The file descriptor: the N of `[N]`. The system reuses it once the connection is closed.
     pub number: i32,
-    /// What is spoken on it.
+    /// The protocol spoken on it.
     pub service: Service,
 }
 
 impl ConnectionName {
-    /// What tells it apart from all others of this process, before and after: `#12`. The `-v` form
-    /// has only the number, which comes again.
+    /// A name that is unique for the lifetime of the process: `#12`. The lines of `-v` show only
+    /// the file descriptor, which is reused.
     #[must_use]
     pub fn session(self) -> String {
         format!("#{}", self.id)
     }
 }
 
-/// Who said a line.
+/// The speaker of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// The side that connected. In the relay's conversations that is the relay.
+    /// The side that connected. For the relay's connections this is the relay.
     Client,
     /// The side that accepted.
     Server,
 }
 
 impl Side {
-    /// What stands for it in the transcript: `C` or `S`.
+    /// Its letter in the transcript: `C` or `S`.
     #[must_use]
     pub const fn letter(self) -> char {
         match self {
@@ -84,45 +84,45 @@ impl Side {
 /// Something that happened on a connection.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Where it happened.
+    /// The connection it happened on.
     pub connection: ConnectionName,
-    /// When.
+    /// Wall-clock time of the event.
     pub at: SystemTime,
-    /// What.
+    /// What happened.
     pub kind: Kind,
 }
 
-/// What happened.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// The connection began.
     Opened {
-        /// Who connected, or whom the relay connected to.
+        /// Address of the client, or of the mail host that the relay connected to.
         peer: SocketAddr,
     },
     /// A whole command or reply line.
     Line(Side, KeptLine),
-    /// A line of message text; only where the observer asks for message text.
+    /// A line of message text; reported only to observers that ask for message text.
     TextLine(Side, KeptLine),
-    /// A message text has ended; it stands for the text where that is not shown line by line.
+    /// The end of a message text, with its length, for observers that do not get it line by line.
     Text {
-        /// Length of the text as it is on the wire without dot stuffing.
+        /// Length of the text without dot stuffing.
         octets: u64,
     },
-    /// A word of our own about the connection, such as why it was closed.
+    /// A remark of this program about the connection, such as why it was closed.
     Note(String),
     /// The connection ended.
     Closed,
 }
 
-/// Whether a transcript line shows passwords: what follows `PASS`, and what a client logs in with
-/// behind `AUTH`.
+/// Whether a transcript line shows secrets: the password after `PASS`, and the credentials that a
+/// client sends with `AUTH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Passwords {
-    /// As `PASS ******`, `AUTH PLAIN ******`: the screen, until its user asks.
+    /// Shown as `PASS ******`, `AUTH PLAIN ******`: the screen, until its user asks for them.
     #[default]
     Masked,
-    /// As it was sent: headless `-v`, which testers compare.
+    /// Shown as sent: headless `-v`, whose output testers compare.
     Shown,
 }
 
@@ -136,7 +136,7 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
             let _ = write!(text, "{}: ", side.letter());
             text.push_str(shown(*side, line, passwords).as_str());
         }
-        // What a message says is nobody's password.
+        // Message text is never masked: it contains no login.
         Kind::TextLine(side, line) => {
             let _ = write!(text, "{}: {}", side.letter(), line.shown());
         }
@@ -151,9 +151,9 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
     DisplayText::already_safe(text)
 }
 
-/// The line of an event as it was on the wire, where that is known: `[N] C: ECH┊O …␍␊┊`. CR, LF,
-/// TAB and NUL are pictures, `┊` is where a read ended, and a stuffed dot is there. Other events as
-/// in [`transcript_line`].
+/// The line of an event as it was on the wire, as far as that is known: `[N] C: ECH┊O …␍␊┊`. CR,
+/// LF, TAB and NUL are shown as pictures, `┊` marks where a read ended, and stuffed dots are shown.
+/// Events without a line are formatted as in [`transcript_line`].
 #[must_use]
 pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
     let (Kind::Line(side, line) | Kind::TextLine(side, line)) = &event.kind else {
@@ -178,10 +178,10 @@ fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
     }
 }
 
-/// A line in which something stands for a secret.
+/// A line whose secret has been replaced by the mask.
 struct Masked {
     text: Vec<u8>,
-    /// Octets before that.
+    /// Octets before the mask.
     open: usize,
 }
 
@@ -199,20 +199,22 @@ fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Masked> {
     }
 }
 
-/// `PASS ******` for a client's line (whole, overlong or unfinished) that holds a secret.
+/// The line with its secret masked, such as `PASS ******`. `line` is a client's line: whole,
+/// overlong or unfinished. `None` if it holds no secret.
 #[must_use]
 pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
     let open = line.get(..secret_from(line)?)?;
     Some([open, MASK].concat())
 }
 
-/// What stands for a line that is secret as a whole.
+/// What is shown for a line that is secret as a whole.
 #[must_use]
 pub fn masked_answer() -> Vec<u8> {
+    // There is no keyword before it, from which a blank would separate it.
     MASK.trim_ascii_start().to_vec()
 }
 
-/// What stands for a password.
+/// What is shown for a password.
 const MASK: &[u8] = b" ******";
 
 #[cfg(test)]
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!(wire_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
     }
 
-    /// The POP3 client's line that these reads bring, as it is shown on the wire.
+    /// The POP3 client's line that these reads bring, in the wire view.
     fn wire_of_reads(reads: &[&[u8]], passwords: Passwords) -> String {
         let mut buffer = LineBuffer::new(100);
         for read in reads {

@@ -1,4 +1,4 @@
-//! A line that was said on a connection, as an event keeps it. Does not know who said it.
+//! A line said on a connection, as an event stores it.
 
 use smallvec::SmallVec;
 
@@ -9,18 +9,19 @@ use crate::wire::reads::{ReadEnds, Reads};
 /// Octets of one line that an event keeps; a transcript line shows fewer columns than this.
 const LINE_KEPT: usize = 4_096;
 
-/// Octets of a line that are kept in the value itself: most commands and replies, and lines of text
-/// as mail programs fold them (RFC 5322 section 2.1.1). Of a hundred thousand lines a second that the
-/// servers make and the screen drops, few ask for memory of their own.
+/// Octets of a line stored within the value itself. Most commands and replies fit, and text lines
+/// as mail programs fold them (RFC 5322 section 2.1.1), so that few of the hundred thousand lines a
+/// second that the servers can make and the screen drops need an allocation.
 const INLINE: usize = 80;
 
-/// A line without its CRLF, cut to what a transcript can show, and what more of it was on the
+/// A line without its CRLF, cut to the length that a transcript can show, and what else was on the
 /// wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptLine {
     bytes: SmallVec<[u8; INLINE]>,
+    /// Octets of the line that were not kept.
     omitted: u64,
-    /// Counted with the stuffed dot.
+    /// Read ends, counted with the stuffed dot.
     reads: ReadEnds,
     stuffing: Stuffing,
     ending: Ending,
@@ -34,7 +35,7 @@ impl KeptLine {
         Self::beginning(line, line.len() as u64)
     }
 
-    /// Keeps `beginning` of a line that was `octets` long.
+    /// Keeps `beginning` of a line that was `octets` long in all.
     #[must_use]
     pub fn beginning(beginning: &[u8], octets: u64) -> Self {
         let bytes = beginning.get(..LINE_KEPT).unwrap_or(beginning);
@@ -48,68 +49,69 @@ impl KeptLine {
         }
     }
 
-    /// Keeps the beginning of a line that has arrived.
+    /// Keeps the beginning of a received line, with its read ends.
     #[must_use]
     pub fn arrived(line: &Line<'_>, reads: Reads<'_>) -> Self {
         let kept = match *line {
             Line::Whole(line) => Self::new(line),
             Line::Overlong { beginning, octets } => {
+                // The line buffer keeps one octet more, in case the first is a stuffed dot.
                 Self::beginning(beginning.get(..OVERLONG_KEPT).unwrap_or(beginning), octets)
             }
         };
         kept.with_reads(reads)
     }
 
-    /// Says which reads brought it.
+    /// Adds the read ends.
     #[must_use]
     pub fn with_reads(self, reads: Reads<'_>) -> Self {
         Self { reads: reads.into(), ..self }
     }
 
-    /// Says that a dot was stuffed before it.
+    /// Notes that a dot was stuffed before it on the wire.
     #[must_use]
     pub fn stuffed(self) -> Self {
         Self { stuffing: Stuffing::Dot, ..self }
     }
 
-    /// Says that its CRLF had not come.
+    /// Notes that its CRLF had not arrived.
     #[must_use]
     pub fn unended(self) -> Self {
         Self { ending: Ending::None, ..self }
     }
 
-    /// Says that all of it is an answer by which somebody logs in.
+    /// Notes that all of it is a client's answer during AUTH, and so is secret.
     #[must_use]
     pub fn answer(self) -> Self {
         Self { content: Content::Answer, ..self }
     }
 
-    /// Whether all of it is secret.
+    /// Whether all of it is secret: an answer during AUTH.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.content == Content::Answer
     }
 
-    /// How long the whole line was.
+    /// Length of the whole line in octets, without its CRLF.
     #[must_use]
     pub fn octets(&self) -> u64 {
         self.bytes.len() as u64 + self.omitted
     }
 
-    /// What was kept.
+    /// The kept beginning of the line.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Octets of memory beside the value itself.
+    /// Octets of heap memory it owns.
     #[must_use]
     pub fn octets_kept(&self) -> usize {
         let spilled = if self.bytes.spilled() { self.bytes.len() } else { 0 };
         spilled + self.reads.octets()
     }
 
-    /// The line without its line end.
+    /// The line, escaped, without its line end.
     #[must_use]
     pub fn shown(&self) -> DisplayText {
         DisplayText::cut(&self.bytes, self.omitted)
@@ -127,8 +129,8 @@ impl KeptLine {
         DisplayText::already_safe(format!("{text}{}{more}", self.line_end()))
     }
 
-    /// The same with `masked` instead of its text, of which what is behind `keyword` octets is a
-    /// mask: nothing tells how many octets it stands for, or how many reads brought them.
+    /// The wire view with `masked` in place of the text. The mask begins after `keyword` octets;
+    /// read ends behind it are left out, so that nothing reveals the length of the secret.
     #[must_use]
     pub fn masked_on_the_wire(&self, masked: &[u8], keyword: usize) -> DisplayText {
         let line = self.stuffing.before(masked);
@@ -163,18 +165,19 @@ impl Stuffing {
     }
 }
 
-/// Whether a line may be shown to anybody, but for what it says of itself.
+/// Whether a line may be shown, as far as the lines before it decide that. Its own text may still
+/// contain a secret ([`secret_from`](crate::watch::secret::secret_from)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Open,
     Answer,
 }
 
-/// What stood behind a line.
+/// How a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Crlf,
-    /// The rest of it, which was not waited for.
+    /// It was reported before its end had arrived.
     None,
 }
 
@@ -183,7 +186,7 @@ mod tests {
     use super::*;
     use crate::wire::line::LineBuffer;
 
-    /// What is shown of the lines that these reads bring.
+    /// The wire view of the lines that these reads bring.
     fn shown_of(reads: &[&[u8]]) -> Vec<String> {
         let mut buffer = LineBuffer::new(4_096);
         let mut lines = Vec::new();
@@ -269,7 +272,7 @@ mod tests {
             KeptLine::arrived(&line, reads).octets_kept()
         };
         assert_eq!(kept(), 0);
-        // The end behind QUIT.
+        // The read that ends after QUIT.
         assert_eq!(kept(), size_of::<u16>());
     }
 

@@ -1,5 +1,5 @@
-//! What happens on connections, for whoever observes: events, the lines that are kept of them, the
-//! registry of connections, the log of one connection, and which octets are secret.
+//! What happens on connections, for observers: events and the lines they keep, the registry of
+//! connections, the log of one connection, and which octets are secret.
 
 pub mod connection_log;
 pub mod event;

@@ -1,5 +1,5 @@
-//! Who is told what happens on connections: any number of observers, each with its own bound. Where
-//! there is none, an event is not even made.
+//! The observers of the connections: any number of them, each with its own limit. Without
+//! observers, events are not even made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,53 +7,53 @@ use std::time::SystemTime;
 
 use crate::watch::event::{ConnectionName, Event, Kind};
 
-/// Takes events in. Called from many tasks at once, and never waits: what cannot be taken at
-/// once is the observer's to count.
+/// Receives events. It is called from many tasks at once and must not wait; an event that it cannot
+/// take at once it drops and counts.
 pub trait Observer: Send + Sync + 'static {
     /// Takes one event.
     fn observe(&self, event: Event);
 
-    /// Takes several, in their order.
+    /// Takes several events, in order.
     fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
         events.for_each(|event| self.observe(event));
     }
 
-    /// Whether message text is wanted line by line. An observer that does not want it is told of
-    /// none, whatever others want.
+    /// Whether it wants message text line by line. If not, it gets none, whatever other observers
+    /// want.
     fn wants_text(&self) -> bool;
 
-    /// Whether it is wanted where in a line a read ended. Others may want it, so that lines may
-    /// tell it where this is `false`.
+    /// Whether it wants read ends. If another observer does, lines carry them even if this returns
+    /// `false`.
     fn wants_reads(&self) -> bool {
         false
     }
 }
 
-/// Everyone who observes the connections of a process. Clones are the same observers.
+/// All observers of the connections of a process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Observers(Option<Arc<[Arc<dyn Observer>]>>);
 
 impl Observers {
-    /// No observer: making an event costs nothing.
+    /// No observers: making an event costs nothing.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// One observer.
+    /// A single observer.
     #[must_use]
     pub fn one(observer: Arc<dyn Observer>) -> Self {
         Self(Some([observer].into()))
     }
 
-    /// These, and one more, which is told of everything last.
+    /// Adds an observer, which gets every event after the others.
     #[must_use]
     pub fn and(self, observer: Arc<dyn Observer>) -> Self {
         let before = self.0.iter().flat_map(|observers| observers.iter().cloned());
         Self(Some(before.chain([observer]).collect()))
     }
 
-    /// Whether there is any.
+    /// Whether there is at least one observer.
     #[must_use]
     pub const fn is_any(&self) -> bool {
         self.0.is_some()
@@ -65,27 +65,30 @@ impl Observers {
         self.all().iter().any(|observer| observer.wants_text())
     }
 
-    /// Whether any of them wants to know where in a line a read ended.
+    /// Whether any of them wants read ends.
     #[must_use]
     pub fn want_reads(&self) -> bool {
         self.all().iter().any(|observer| observer.wants_reads())
     }
 
-    /// Makes an event and tells it, if there is anyone to tell.
+    /// Makes an event and passes it to the observers; `kind` is called only if there are any.
     pub fn tell(&self, connection: ConnectionName, kind: impl FnOnce() -> Kind) {
         let Some((last, others)) = self.all().split_last() else { return };
         let event = Event { connection, at: SystemTime::now(), kind: kind() };
         for observer in others.iter().filter(|observer| wants(observer, &event)) {
             observer.observe(event.clone());
         }
+        // The last observer takes the event itself: with a single observer nothing is cloned.
         if wants(last, &event) {
             last.observe(event);
         }
     }
 
-    /// Tells what has happened at once on one connection. With one observer, nothing is kept on
-    /// the way; with several, all of it is, so that the caller bounds how much it is.
+    /// Reports several events that happened at once on one connection. A single observer gets them
+    /// one by one; for several, all of them are collected first, so the caller must bound their
+    /// number.
     pub fn tell_all(&self, connection: ConnectionName, kinds: impl Iterator<Item = Kind>) {
+        // One reading of the clock serves all of them.
         let at = SystemTime::now();
         let mut events = kinds.map(|kind| Event { connection, at, kind });
         match self.all() {

@@ -1,7 +1,7 @@
-//! Which connections there are and how far each is: the state plane of the console.
+//! The connections and their progress, for the console.
 //!
-//! The servers write here and never wait; a reader takes a snapshot when the version has moved.
-//! Unlike the transcript, nothing here is ever dropped for want of room.
+//! Servers write here without waiting; the console takes a snapshot whenever the version has
+//! changed. Unlike transcript lines, this state is never dropped for lack of room.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,39 +18,40 @@ use tokio_util::sync::CancellationToken;
 use crate::watch::event::{ConnectionName, Service};
 use crate::wire::unended::{TextEnd, UNENDED_KEPT};
 
-/// How long a closed connection is still listed.
+/// How long a closed connection stays listed.
 pub const CLOSED_LISTED_FOR: Duration = Duration::from_secs(30);
 
-/// Closed connections listed at most; of more, the oldest go first.
+/// Maximum number of closed connections listed; beyond it, the oldest are dropped.
 pub const CLOSED_LISTED: usize = 200;
 
-/// All connections of a process: the open ones, and for a short while the closed ones.
+/// All connections of a process: those open, and for a short while those closed.
 #[derive(Debug, Default)]
 pub struct Registry {
     connections: Mutex<Connections>,
-    /// Moves whenever anything changed that a snapshot would show.
+    /// Incremented on every change that a snapshot would show.
     version: AtomicU64,
-    /// Wakes who waits for that.
+    /// Wakes the task that waits for a change.
     moved: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Connections {
+    /// Ordered by id, and so by age.
     by_id: BTreeMap<u64, Arc<Connection>>,
-    /// The closed ones among them, in the order they closed.
+    /// Ids of the closed ones in `by_id`, in the order they closed.
     closed: VecDeque<(u64, Instant)>,
-    /// What connections have counted themselves is in here only once they are closed.
+    /// What a connection counts itself is added here only when it closes.
     counters: Counters,
 }
 
-/// One connection, written by its task.
+/// One connection. Its task writes here.
 #[derive(Debug)]
 pub struct Connection {
     /// Its name in the transcript.
     pub name: ConnectionName,
-    /// Who connected, or whom the relay connected to.
+    /// Address of the client, or of the mail host that the relay connected to.
     pub peer: SocketAddr,
-    /// Closes the connection, with its farewell, at the operator's word.
+    /// Cancelled when the operator closes the connection; its task then says goodbye and ends.
     pub close: CancellationToken,
     octets_in: AtomicU64,
     octets_out: AtomicU64,
@@ -67,19 +68,19 @@ struct Progress {
     unended_since: Instant,
 }
 
-/// How much of what a peer has begun is secret.
+/// How much of a peer's unfinished line is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
-    /// What follows the commands that say so.
+    /// What follows a command such as PASS or AUTH.
     AsItSays,
-    /// All of it: it answers a server that somebody logs in to.
+    /// All of it: the line answers the server during AUTH.
     Answer,
 }
 
-/// What a peer has begun and not ended.
+/// Input that the peer has begun and not ended.
 #[derive(Debug)]
 enum Unended {
-    /// The beginning of a line; empty where all have ended.
+    /// The beginning of a line; empty if no line is unfinished.
     Line(Vec<u8>, Secrecy),
     Text(TextEnd),
 }
@@ -99,64 +100,64 @@ impl Unended {
     }
 }
 
-/// A connection at one moment.
+/// The state of a connection at one moment.
 #[derive(Debug, Clone)]
 pub struct ConnectionView {
     /// Its name in the transcript.
     pub name: ConnectionName,
-    /// Who connected.
+    /// Address of the client, or of the mail host that the relay connected to.
     pub peer: SocketAddr,
-    /// The protocol's state in the RFC's words: `DATA`, `TRANSACTION linhphan`.
+    /// The protocol state in the terms of the RFC: `DATA`, `TRANSACTION linhphan`.
     pub state: Cow<'static, str>,
-    /// When something last came from the peer.
+    /// When input last came from the peer.
     pub heard: Instant,
-    /// When it ended, if it has.
+    /// When it closed; `None` while it is open.
     pub closed: Option<Instant>,
-    /// Octets that came from the peer.
+    /// Octets received from the peer.
     pub octets_in: u64,
-    /// Octets that went to it.
+    /// Octets sent to the peer.
     pub octets_out: u64,
-    /// The line that the peer has begun and not ended, at most [`UNENDED_KEPT`] octets of it, not
-    /// escaped; empty where all have ended.
+    /// The peer's unfinished line, unescaped, at most [`UNENDED_KEPT`] octets of it; empty if no
+    /// line is unfinished.
     pub partial: Vec<u8>,
-    /// How much of that is secret.
+    /// How much of `partial` is secret.
     pub secrecy: Secrecy,
-    /// The end of message text that has not ended.
+    /// The last octets of unfinished message text; `None` outside message text.
     pub text: Option<TextEnd>,
-    /// Since when the line stands there, or the text's last line.
+    /// Since when the unfinished line, or the last line of the text, has been there.
     pub partial_since: Instant,
 }
 
-/// What the registry holds at one moment.
+/// The contents of the registry at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct RegistryView {
-    /// Oldest first.
+    /// The listed connections, oldest first.
     pub connections: Vec<ConnectionView>,
-    /// How many there have ever been.
+    /// Connections opened since the program started.
     pub opened: u64,
-    /// What each server and the relay have had to do.
+    /// Counts of each server and of the relay.
     pub counters: Counters,
 }
 
-/// What one server, or the relay, has had to do since the program started.
+/// What one server, or the relay, has done since the program started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections there have ever been.
+    /// Connections opened, including those refused.
     pub opened: u64,
-    /// How many of them are open.
+    /// Connections that are open now.
     pub open: u64,
-    /// How many of them were told that there are too many.
+    /// Connections refused because there were too many.
     pub refused: u64,
-    /// Octets that came from peers.
+    /// Octets received from peers.
     pub octets_in: u64,
-    /// Octets that went to them.
+    /// Octets sent to peers.
     pub octets_out: u64,
-    /// Messages: stored and acknowledged by SMTP, given out whole by POP3's RETR, taken from the
-    /// relay by a mail host, once for each recipient.
+    /// Messages: stored and acknowledged by SMTP, sent whole by POP3's RETR, or accepted from the
+    /// relay by a mail host (one per recipient).
     pub messages: u64,
 }
 
-/// The counts of each server and of the relay.
+/// Counts of each server and of the relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     echo: Counts,
@@ -196,13 +197,13 @@ impl IndexMut<Service> for Counters {
 }
 
 impl Registry {
-    /// Moves whenever a new [`view`](Self::view) would differ from the last.
+    /// A number that changes whenever a new [`view`](Self::view) would differ from the last.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Relaxed)
     }
 
-    /// Lists a connection; [`closed`](Self::closed) ends it.
+    /// Lists a new connection, until [`closed`](Self::closed) is called for it.
     pub fn opened(&self, name: ConnectionName, peer: SocketAddr) -> Arc<Connection> {
         let now = Instant::now();
         let progress = Progress {
@@ -229,10 +230,11 @@ impl Registry {
         connection
     }
 
-    /// Says that a connection has ended.
+    /// Marks a connection as closed.
     pub fn closed(&self, connection: &Connection) {
         let now = Instant::now();
         let mut connections = self.lock();
+        // Locked in the same order as in `view`: the registry, then the connection.
         connection.lock().closed = Some(now);
         let counts = &mut connections.counters[connection.name.service];
         counts.open -= 1;
@@ -242,13 +244,13 @@ impl Registry {
         self.changed();
     }
 
-    /// Says that a listed connection was told that there are too many.
+    /// Counts a listed connection as refused because there are too many.
     pub fn refused(&self, connection: &Connection) {
         self.lock().counters[connection.name.service].refused += 1;
         self.changed();
     }
 
-    /// Says that there was a connection that was told so at once and is not listed.
+    /// Counts a connection that was refused at once and is not listed.
     pub fn turned_away(&self, service: Service) {
         let counts = &mut self.lock().counters[service];
         counts.opened += 1;
@@ -256,26 +258,27 @@ impl Registry {
         self.changed();
     }
 
-    /// Closes a connection, with its farewell, at the operator's word; one that has ended already
-    /// is left alone.
+    /// Closes a connection at the operator's request, with a goodbye. Does nothing if it is closed
+    /// already.
     pub fn close(&self, id: u64) {
         if let Some(connection) = self.lock().by_id.get(&id) {
             connection.close.cancel();
         }
     }
 
-    /// Says that something worth showing has happened on a connection.
+    /// Notes a change that the console should show.
     pub fn changed(&self) {
         self.version.fetch_add(1, Relaxed);
+        // Stores a permit if no task waits, so that no change is missed.
         self.moved.notify_one();
     }
 
-    /// Waits until the version has moved. Many reasons may come as one; one waiter is woken.
+    /// Waits for a change. Several changes may arrive as one; only one waiter is woken.
     pub async fn moved(&self) {
         self.moved.notified().await;
     }
 
-    /// The connections as they are now.
+    /// A snapshot of all listed connections.
     #[must_use]
     pub fn view(&self) -> RegistryView {
         let mut connections = self.lock();
@@ -294,7 +297,7 @@ impl Registry {
 }
 
 impl Connections {
-    /// The counters, with what open connections have counted so far.
+    /// The counters, including what open connections have counted so far.
     fn counters(&self) -> Counters {
         let mut counters = self.counters;
         for connection in self.by_id.values().filter(|connection| connection.is_open()) {
@@ -315,12 +318,12 @@ impl Connections {
 }
 
 impl Connection {
-    /// Notes what has come.
+    /// Counts octets received.
     pub fn received(&self, octets: usize) {
         self.octets_in.fetch_add(octets as u64, Relaxed);
     }
 
-    /// Notes the unended line that is left of what has come.
+    /// Notes the unfinished line that remains after all whole lines were taken.
     pub fn unended_line(&self, line: &[u8], secrecy: Secrecy) {
         let mut progress = self.lock();
         let now = Instant::now();
@@ -349,17 +352,17 @@ impl Connection {
         }
     }
 
-    /// Notes what has gone out.
+    /// Counts octets sent.
     pub fn sent(&self, octets: usize) {
         self.octets_out.fetch_add(octets as u64, Relaxed);
     }
 
-    /// Notes messages that have found their way.
+    /// Counts messages delivered.
     pub fn carried(&self, messages: usize) {
         self.messages.fetch_add(messages as u64, Relaxed);
     }
 
-    /// Notes the protocol's state.
+    /// Notes the protocol state.
     pub fn state(&self, state: Cow<'static, str>) {
         self.lock().state = state;
     }

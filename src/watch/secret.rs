@@ -1,10 +1,10 @@
-//! What of a conversation is secret: the argument of PASS, what a client logs in with behind AUTH,
-//! and the lines of the exchange that follows (RFC 4954, RFC 5034). Clients send AUTH to servers that
-//! have never offered it.
+//! The secret parts of a conversation: the argument of PASS, the credentials after AUTH, and the
+//! client's lines in the exchange that follows (RFC 4954, RFC 5034). These are found even on
+//! servers that never offered AUTH, because clients send it to them too.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// The mechanisms that clients name (RFC 4422), or what their names begin with, in upper case.
+/// SASL mechanisms that clients name (RFC 4422), or the beginnings of their names, in upper case.
 const MECHANISMS: [&[u8]; 14] = [
     b"PLAIN",
     b"LOGIN",
@@ -22,10 +22,10 @@ const MECHANISMS: [&[u8]; 14] = [
     b"OTP",
 ];
 
-/// Octets of a mechanism's name at most (RFC 4422 section 3.1).
+/// Maximum octets of a mechanism's name (RFC 4422 section 3.1).
 const MECHANISM_MOST: usize = 20;
 
-/// Commands without an argument, which could be taken for base64.
+/// Commands that may stand without an argument and could be mistaken for base64.
 const COMMANDS: [&[u8]; 17] = [
     b"QUIT",
     b"RSET",
@@ -46,7 +46,8 @@ const COMMANDS: [&[u8]; 17] = [
     b"PASS",
 ];
 
-/// From which octet on a client's line (whole, overlong or unfinished) is secret, if any of it is.
+/// Index of the first secret octet of a client's line (whole, overlong or unfinished); `None` if
+/// nothing in it is secret.
 #[must_use]
 pub fn secret_from(line: &[u8]) -> Option<usize> {
     let from = line.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
@@ -61,13 +62,13 @@ pub fn secret_from(line: &[u8]) -> Option<usize> {
     has_any.then_some(from + behind)
 }
 
-/// Where in a command that begins with AUTH its argument is secret; `None`: it is no such command.
+/// Index of the first secret octet of an AUTH command; `None` if it is another command.
 fn behind_auth(command: &[u8]) -> Option<usize> {
     let (keyword, rest) = command.split_at_checked(4)?;
     if !keyword.eq_ignore_ascii_case(b"AUTH") {
         return None;
     }
-    // As IMAP and ManageSieve spell it.
+    // AUTHENTICATE, as IMAP and ManageSieve spell it.
     let long = b"ENTICATE";
     let is_long = rest.get(..long.len()).is_some_and(|word| word.eq_ignore_ascii_case(long));
     let rest = if is_long { rest.get(long.len()..)? } else { rest };
@@ -78,10 +79,11 @@ fn behind_auth(command: &[u8]) -> Option<usize> {
     let mechanism = mechanism.get(..length)?;
     let is_mechanism = is_known(mechanism) || has_shape_of_name(mechanism);
     match blanks {
+        // Without a blank only a known name counts (`AUTHPLAIN`): it may be another command.
         _ if is_mechanism && (blanks > 0 || is_known(mechanism)) => {
             Some(behind_keyword + blanks + length)
         }
-        // Another word that begins alike.
+        // Another word that begins with AUTH.
         0 if !rest.is_empty() => None,
         _ => Some(behind_keyword),
     }
@@ -98,28 +100,33 @@ fn is_known(mechanism: &[u8]) -> bool {
 }
 
 fn has_shape_of_name(word: &[u8]) -> bool {
+    // Names are in upper case (RFC 4422 section 3.1); a word with lower-case letters may be the
+    // secret itself.
     (1..=MECHANISM_MOST).contains(&word.len())
         && !word.iter().any(u8::is_ascii_lowercase)
         && word.iter().any(u8::is_ascii_uppercase)
 }
 
-/// How far a login is, as its lines go by. Watched by many, told by one.
+/// The progress of a login, derived from the lines of the conversation. Shared: one task reports
+/// the lines, and others may ask at the same time.
 #[derive(Debug, Default)]
 pub struct Login(AtomicU8);
 
-/// Nobody logs in.
+/// No login is in progress.
 const NONE: u8 = 0;
 
-/// AUTH was said. Clients that do not wait for what it comes to send their answers at once.
+/// AUTH was sent, with no request for an answer yet. Clients that do not wait for the server send
+/// their answers at once.
 const SAID: u8 = 1;
 
 /// The server has asked for an answer.
 const ASKED: u8 = 2;
 
 impl Login {
-    /// Takes a line of the client; says whether all of it is an answer, and secret.
+    /// Takes a line of the client; returns whether all of it is an answer, and so is secret.
     pub fn hears_client(&self, line: &[u8]) -> bool {
         let is_answer = self.expects(line);
+        // After an answer the server may ask for another one.
         self.0.store(if is_answer || is_auth(line) { SAID } else { NONE }, Relaxed);
         is_answer
     }
@@ -127,21 +134,25 @@ impl Login {
     /// Takes a line of the server.
     pub fn hears_server(&self, line: &[u8]) {
         let before = self.0.load(Relaxed);
+        // SMTP asks for an answer by 334 (RFC 4954), POP3 by `+` (RFC 5034).
         let now = match line {
             _ if before == NONE => NONE,
             [b'3', b'3', b'4', ..] | [b'+'] | [b'+', b' ', ..] => ASKED,
+            // Accepted: the login is over.
             [b'2' | b'+', ..] => NONE,
+            // Refused. A client that did not wait for this reply may still send its answers.
             _ => SAID,
         };
         self.0.store(now, Relaxed);
     }
 
-    /// Whether a line of the client, of which this has come so far, would be an answer.
+    /// Whether a client's line that begins with `line` is expected to be an answer.
     #[must_use]
     pub fn expects(&self, line: &[u8]) -> bool {
         match self.0.load(Relaxed) {
-            // It takes back what it has begun.
+            // `*` cancels the exchange (RFC 4954 section 4).
             ASKED => line != b"*",
+            // Not asked for yet, so only what looks like an answer counts as one.
             SAID => has_shape_of_answer(line),
             _ => false,
         }
@@ -151,11 +162,11 @@ impl Login {
 fn is_auth(line: &[u8]) -> bool {
     let from = line.iter().take_while(|octet| octet.is_ascii_whitespace()).count();
     let command = line.get(from..).unwrap_or_default();
-    // Alone it asks which mechanisms there are (RFC 1734).
+    // AUTH alone asks for the list of mechanisms (RFC 1734).
     command.trim_ascii_end().len() > 4 && behind_auth(command).is_some()
 }
 
-/// Base64, and no command.
+/// Whether the line is base64 and not a command.
 fn has_shape_of_answer(line: &[u8]) -> bool {
     let is_of_answer = |octet: &u8| octet.is_ascii_alphanumeric() || b"+/=".contains(octet);
     !line.is_empty()
@@ -167,7 +178,7 @@ fn has_shape_of_answer(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What is left of a line, and whether there is a secret behind it.
+    /// The open part of a line, and whether a secret follows it.
     fn open_part(line: &str) -> (&str, bool) {
         match secret_from(line.as_bytes()) {
             Some(from) => (&line[..from], true),
@@ -210,7 +221,7 @@ mod tests {
         assert!(!open_part("Authentication-Results: mx; pass").1);
     }
 
-    /// Which of the lines are answers; the server's begin with `S:`.
+    /// Which of the lines are answers; those of the server begin with `S:`.
     fn answers<'a>(lines: &[&'a str]) -> Vec<&'a str> {
         let login = Login::default();
         let is_answer = |line: &&&str| match line.strip_prefix("S:") {

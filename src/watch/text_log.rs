@@ -1,5 +1,5 @@
-//! What the transcript shows of a message text under way. Knows neither where the text is stored nor
-//! what it says.
+//! What the transcript shows of a message text while it passes. Independent of where the text is
+//! stored and what it contains.
 
 use std::iter;
 
@@ -7,29 +7,29 @@ use crate::watch::connection_log::Presence;
 use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{LINE_OCTETS, Line, LineBuffer, OVERLONG_KEPT};
 
-/// Lines of a text that watchers are told of at once: so that a piece of a long text does not make
-/// them, and whoever else has something to say, wait for each other at every line.
+/// Lines of a text reported in one call. Reporting each line alone would make the connections of
+/// long texts contend for the observer at every line.
 const TOLD_AT_ONCE: usize = 64;
 
-/// What the transcript is told of one message text: how long it was, and all its lines where
-/// anybody wants them.
+/// Reports one message text to the transcript: its length, and all its lines if an observer wants
+/// them.
 #[derive(Debug)]
 pub struct TextLog {
     side: Side,
     form: Form,
     octets: u64,
-    /// The lines, where anybody wants them.
+    /// Splits the text into lines; `None` if no observer wants them.
     lines: Option<LineBuffer>,
-    /// The line that ended a received text.
+    /// The line with the dot that ended a received text.
     dot: Option<KeptLine>,
 }
 
-/// What the lines that come are.
+/// The form in which the text arrives here.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// Lines of the text. A dot is stuffed before those that begin with one.
+    /// Without dot stuffing; a line that begins with a dot has one more on the wire.
     Text,
-    /// As they were on the wire, the one that ends the text among them.
+    /// As on the wire, including the dot that ends the text.
     Wire,
 }
 
@@ -47,12 +47,12 @@ impl TextLog {
     }
 
     fn new(side: Side, form: Form, presence: &Presence) -> Self {
-        // One octet more than a line of the text may have: on the wire there may be a dot.
+        // One octet more than a line of the text may have, for a stuffed dot.
         let lines = presence.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
         Self { side, form, octets: 0, lines, dot: None }
     }
 
-    /// Takes note of a piece of a text that is sent, without its dot stuffing.
+    /// Counts and reports a piece of a text that is sent, given without dot stuffing.
     pub fn push(&mut self, piece: &[u8], presence: &Presence) {
         self.count(piece);
         if let Some(lines) = &mut self.lines {
@@ -61,13 +61,13 @@ impl TextLog {
         }
     }
 
-    /// Counts the octets of a piece, without its dot stuffing.
+    /// Counts the octets of a piece, given without dot stuffing.
     pub const fn count(&mut self, piece: &[u8]) {
         self.octets = self.octets.saturating_add(piece.len() as u64);
     }
 
-    /// Shows the next `octets` of a text that is received: those that `input` holds first, as they
-    /// came. Counts nothing.
+    /// Reports the first `octets` that `input` holds, part of a received text as it was on the
+    /// wire. The caller counts them with [`count`](Self::count), once they are unstuffed.
     pub fn show(&mut self, input: &LineBuffer, octets: usize, presence: &Presence) {
         if let Some(lines) = &mut self.lines {
             lines.extend_from(input, octets);
@@ -75,7 +75,7 @@ impl TextLog {
         }
     }
 
-    /// Says that the text has ended with its lone dot, and how long it was.
+    /// Reports that the text has ended with its dot, and its length.
     pub fn end(self, presence: &Presence) {
         if let Some(lines) = self.lines.filter(|lines| !lines.is_empty()) {
             let kept = self.form.kept(lines.unread(), lines.unread().len() as u64);
@@ -92,9 +92,10 @@ impl TextLog {
         }
     }
 
-    /// The next line of the text that has come whole.
+    /// The next whole line of the text; `None` at its end and until the line is complete.
     fn next_line(&mut self) -> Option<Kind> {
         let (line, reads) = self.lines.as_mut()?.next_line_and_reads()?;
+        // The dot is reported by `end`, after the length of the text.
         if let (Form::Wire, Line::Whole(b".")) = (self.form, &line) {
             self.dot = Some(KeptLine::arrived(&line, reads));
             return None;
@@ -105,7 +106,7 @@ impl TextLog {
 }
 
 impl Form {
-    /// A line of the text, of which `beginning` has been kept.
+    /// A line of the text that was `octets` long, of which `beginning` is available.
     fn kept(self, beginning: &[u8], octets: u64) -> KeptLine {
         match (self, beginning) {
             (Self::Wire, [b'.', text @ ..]) => text_line(text, octets - 1).stuffed(),
@@ -115,7 +116,7 @@ impl Form {
     }
 }
 
-/// Of a line over the limit, as much is shown as of any other.
+/// A line of the text, cut where any overlong line is cut.
 fn text_line(beginning: &[u8], octets: u64) -> KeptLine {
     let most = if octets > LINE_OCTETS as u64 { OVERLONG_KEPT } else { LINE_OCTETS };
     KeptLine::beginning(beginning.get(..most).unwrap_or(beginning), octets)
@@ -134,7 +135,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::sync::{Arc, Mutex};
 
-    /// Keeps what happens, and wants all of it.
+    /// Keeps all events, and wants all kinds of them.
     #[derive(Default)]
     struct Watcher(Mutex<Vec<Event>>);
 
@@ -152,7 +153,7 @@ mod tests {
         }
     }
 
-    /// What makes a line of an event.
+    /// Formats an event as a line.
     type View = fn(&Event, Passwords) -> DisplayText;
 
     impl Watcher {
@@ -175,7 +176,7 @@ mod tests {
         (watcher, presence)
     }
 
-    /// The lines of a text that these reads bring.
+    /// The transcript lines of a text that these reads bring.
     fn received(reads: &[&[u8]], view: View) -> Vec<String> {
         let (watcher, presence) = watched();
         let mut log = TextLog::received(&presence);
@@ -196,7 +197,7 @@ mod tests {
         watcher.lines(view)
     }
 
-    /// The lines of a text that is sent in these pieces.
+    /// The transcript lines of a text that is sent in these pieces.
     fn sent(pieces: &[&[u8]], view: View) -> Vec<String> {
         let (watcher, presence) = watched();
         let mut log = TextLog::sent(Side::Server, &presence);
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(sent(&pieces, transcript_line), ["S: .", "S: a", "S: ..b", octets, "S: ."]);
     }
 
-    /// What the transcript says of a text, made from the text itself.
+    /// The expected transcript of a text, derived from the text itself.
     fn lines_of_the_text(wire: &[u8]) -> Vec<String> {
         let mut lines = LineBuffer::new(LINE_OCTETS);
         let mut octets = 0;
