@@ -1,8 +1,10 @@
-//! Journals of the first design, which earlier versions left: one beside each mailbox,
-//! `.user.mbox.wal`. They are recovered until 1.0; none is written any more.
+//! Journals of the first design, which earlier versions left behind: one beside each mailbox,
+//! `.user.mbox.wal`. They are recovered until 1.0, but no longer written.
 //!
-//! Nobody was told that a message in such a journal is stored, unless it was settled, so what is
-//! torn may be dropped; but a message that another program appended behind it may not.
+//! No client was told that a message in such a journal is stored until its mailbox was synced, so a
+//! torn message may be dropped. A message that another program appended after it may not.
+//!
+//! See docs/files.md 8.7.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,30 +16,30 @@ use crate::store::journal::torn;
 use crate::store::lock::LockedFile;
 use crate::store::rewrite::Recovered;
 
-/// Octets of a record that are believed; more than one batch had.
+/// Maximum octets read of a record; more than any batch had.
 const RECORD_MOST: u64 = 64 * 1024 * 1024;
 
 const MAGIC: &[u8; 8] = b"mcwal\0\0\x01";
 
-/// What was appended for one message: how long it is, and its checksum.
+/// What was appended for one message: its length and checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Piece {
-    /// Octets, with what separates it from the message before.
+    /// Length, including the separation from the message before.
     octets: u64,
-    /// CRC-32 of them.
+    /// CRC-32 of these octets.
     checksum: u32,
 }
 
-/// One append of one or more messages, in one write, to one file.
+/// One append of one or more messages to one file, in a single write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Append {
     /// Which file: device and inode.
     identity: (u64, u64),
-    /// Its size before, in octets.
+    /// Size of the file before the append, in octets.
     old_size: u64,
-    /// What was appended there, in order.
+    /// What was appended, in order.
     pieces: Vec<Piece>,
-    /// The octets themselves, if they were few; at least what stands ahead of the first text.
+    /// The octets appended, if they were few; at least those before the first text.
     beginning: Vec<u8>,
 }
 
@@ -45,8 +47,8 @@ fn file_name(mailbox: &str) -> String {
     format!(".{mailbox}.wal")
 }
 
-/// Takes away what a process of the first design that died in an append to the locked file
-/// `mailbox` left behind.
+/// Removes what a process with a journal of this format left in the locked file `mailbox` when it
+/// died during an append.
 pub fn recover(
     files: &std::sync::Arc<Files>,
     mailbox: &str,
@@ -63,12 +65,13 @@ pub fn recover(
     };
     let identity = Stamp::of_file(locked.file())?.identity;
     let mut recovered = Recovered::Whole;
-    // A link to the mailbox itself is no journal.
+    // A hard link to the mailbox itself is not a journal.
     if stamp.identity != identity {
         let journal = files.open_file(&name, Access::Read, Creation::Never)?;
-        // Torn itself: the appends it was to describe had not begun.
+        // If the journal itself is torn, the appends it describes had not begun.
         let appends = read(journal)?.unwrap_or_default();
-        // Of a file that has been replaced since, or of others: their names for it are their own.
+        // Appends to other files are ignored: the mailbox may have been replaced since, and a
+        // journal belongs to one name only.
         if let Some(append) = appends.into_iter().find(|append| append.identity == identity)
             && let Some(torn) = append.torn(locked.file())?
         {
@@ -99,7 +102,8 @@ impl Append {
             let end = start.saturating_add(piece.octets);
             if end > size || checksum(file, start..end)? != piece.checksum {
                 let known = self.known_from(start);
-                // Where the journal does not have all of it, somebody may have marked it instead.
+                // If the journal lacks part of it, the difference may be another program's mark in
+                // the header.
                 if size <= start || (end <= size && (known.len() as u64) < piece.octets) {
                     return Ok(None);
                 }
@@ -118,8 +122,8 @@ impl Append {
         self.beginning.get(written..).unwrap_or_default()
     }
 
-    /// Whether a From_ line of ours was to stand at `at`. Behind the first piece nothing separates
-    /// them.
+    /// Whether one of our From_ lines was to be written at `at`. Only the first piece begins with a
+    /// separation.
     fn begins_at(&self, at: u64) -> bool {
         let line_ends = self.beginning.iter().take_while(|byte| **byte == b'\n').count();
         let mut end = self.old_size;
@@ -159,7 +163,7 @@ impl Append {
     }
 }
 
-/// A journal held no plain copy of a message.
+/// The octets of messages are inverted, so that a journal contains no plain copy of a message.
 fn inverted(octets: &[u8]) -> impl Iterator<Item = u8> {
     octets.iter().map(|octet| !octet)
 }
@@ -191,7 +195,7 @@ fn decode(bytes: &[u8]) -> Option<Vec<Append>> {
     Some(appends)
 }
 
-/// Little-endian numbers in a byte string.
+/// Reads little-endian numbers from a byte string.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -268,7 +272,7 @@ mod tests {
             }
         }
 
-        /// Journals an append of `pieces`, then leaves the file as `there`.
+        /// Journals an append of `pieces`, then leaves the file with `there` after the old message.
         fn crash(&self, pieces: &[&[u8]], repeated: Repeated, there: &[u8]) {
             let locked = self.lock();
             let append = Append {
@@ -294,7 +298,7 @@ mod tests {
             std::fs::write(&self.path, [OLD, there].concat()).unwrap();
         }
 
-        /// What is behind the old message after recovery.
+        /// The octets after the old message once the file is recovered.
         fn recovered(&self) -> Vec<u8> {
             while recover(&self.files, "u.mbox", &self.lock()).unwrap() == Recovered::Replaced {}
             let content = std::fs::read(&self.path).unwrap();
@@ -356,7 +360,7 @@ mod tests {
         std::fs::remove_file(&scene.path).unwrap();
         std::fs::write(scene.path.with_extension("new"), [OLD, &ONE[..9]].concat()).unwrap();
         std::fs::rename(scene.path.with_extension("new"), &scene.path).unwrap();
-        // An inode number may be used again at once; then the piece is rightly taken for ours.
+        // An inode number may be reused at once; then the piece is rightly taken for ours.
         let content = scene.recovered();
         assert!(content == ONE[..9] || content.is_empty());
     }

@@ -1,8 +1,7 @@
-//! Mends one mailbox by what a journal says of it. Whoever calls it has the mailbox locked.
+//! Repairs one mailbox according to a journal. The caller holds the mailbox's lock.
 //!
-//! What this changes is old or new at every moment: either octets of ours are put where they
-//! belong, or a new file takes the mailbox's place. A crash within it is followed by another
-//! recovery, which ends as well.
+//! The mailbox is either old or repaired at every moment: our octets are written where they belong,
+//! or a new file replaces the mailbox. A crash during the repair only leads to another one.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,13 +23,13 @@ use crate::store::lock::LockedFile;
 use crate::store::mbox;
 use crate::store::rewrite::{Draft, Recovered};
 
-/// How long the kernel keeps what has been written before the disk has it, at its default settings
-/// (`vm.dirty_expire_centisecs` and `vm.dirty_writeback_centisecs`). Whoever changed a mailbox
-/// later than that saw, and left or removed, what was in it.
+/// How long the kernel may keep written data before it goes to disk, at its default settings
+/// (`vm.dirty_expire_centisecs` and `vm.dirty_writeback_centisecs`). A program that changed a
+/// mailbox later than this saw the appended messages, and decided what to keep.
 const FLUSHED_AFTER: Duration = Duration::from_secs(35);
 
-/// Fields that other programs put into a message, or change, without making another message of it;
-/// and the recipients of a queued one, which the relay marks.
+/// Header fields that other programs add to a message or change without making it another message;
+/// and the recipients of a queued message, which the relay marks.
 const MARKS: [&[u8]; 8] = [
     b"status:",
     b"x-status:",
@@ -42,14 +41,15 @@ const MARKS: [&[u8]; 8] = [
     b"x-mc-rcpt:",
 ];
 
-/// Octets of a file that is no mbox that are searched at once.
+/// Octets searched at once in a file that is not an mbox.
 const SEARCHED_AT_ONCE: u64 = 1024 * 1024;
 
-/// What stands before the state of a queued recipient.
+/// Precedes the state of a queued recipient.
 const RECIPIENT: &[u8] = b"\nX-MC-Rcpt: ";
 
-/// Mends what one record says of the locked file `mailbox`. `is_of_this_boot`: whether the kernel
-/// still has what was written then.
+/// Repairs the locked file `mailbox` according to one record. `is_of_this_boot` says whether the
+/// record was written since the machine was started, so that the kernel still has everything
+/// written since.
 pub fn mend(
     files: &Arc<Files>,
     mailbox: &str,
@@ -62,7 +62,8 @@ pub fn mend(
         || is_of_this_boot
         || messages.iter().any(|message| matches!(message, Content::Summed { .. }));
     if is_acknowledged_at_most_now {
-        // Nobody was told that it is stored.
+        // In the states Begun and Torn no client was told that the messages are stored; in the
+        // others the file has them.
         return match append.state {
             State::Begun | State::Torn => {
                 cut_torn(files, mailbox, locked.file(), append, &messages)
@@ -84,7 +85,7 @@ impl Content {
     }
 }
 
-/// Cuts off what is torn of an append that nobody was told of. Whole messages stay.
+/// Cuts off the torn part of an append that was never acknowledged. Whole messages stay.
 fn cut_torn(
     files: &Arc<Files>,
     mailbox: &str,
@@ -93,7 +94,7 @@ fn cut_torn(
     messages: &[Content],
 ) -> io::Result<Recovered> {
     let stamp = Stamp::of_file(file)?;
-    // Who replaced the file saw what was in it.
+    // A program that replaced the file saw what was in it.
     if stamp.identity != append.identity {
         return Ok(Recovered::Whole);
     }
@@ -121,7 +122,7 @@ fn cut_torn(
     Ok(Recovered::Whole)
 }
 
-/// The octets of a message that the journal has.
+/// The octets of a message that the journal contains.
 const fn known(message: &Content) -> &[u8] {
     match message {
         Content::Whole(octets) => octets.as_slice(),
@@ -129,7 +130,7 @@ const fn known(message: &Content) -> &[u8] {
     }
 }
 
-/// Whether a From_ line of these messages, the first of which begins at 0, stands at `at`.
+/// Whether one of these messages, the first of which begins at 0, has its From_ line at `at`.
 fn begins_at(messages: &[Content], at: usize) -> bool {
     let mut start = 0;
     messages.iter().any(|message| {
@@ -140,7 +141,7 @@ fn begins_at(messages: &[Content], at: usize) -> bool {
     })
 }
 
-/// Takes a stretch out of a mailbox.
+/// Removes a stretch from a mailbox.
 pub fn cut(
     files: &Arc<Files>,
     mailbox: &str,
@@ -150,6 +151,8 @@ pub fn cut(
     let size = Stamp::of_file(file)?.size;
     let octets = torn.end - torn.start;
     tracing::warn!("{mailbox}: removing {octets} octets of a delivery that was cut off");
+    // At the end of the file, truncating is enough. Otherwise another program has appended since,
+    // and the rest must be copied.
     if torn.end == size {
         file.set_len(torn.start)?;
         file.sync_data()?;
@@ -157,6 +160,7 @@ pub fn cut(
     }
     let mut draft = Draft::begin(files, mailbox, file)?;
     draft.copy(file, 0..torn.start)?;
+    // The torn piece may have begun with the separation that the rest lacks now.
     draft.write(mbox::separation(&last_octets(file, torn.start)?))?;
     draft.copy(file, torn.end..size)?;
     draft.replace()?;
@@ -171,26 +175,28 @@ pub fn last_octets(file: &File, end: u64) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// Messages that were acknowledged, and that the machine may have lost when it was started anew.
+/// Acknowledged messages that the machine may have lost in a restart.
 struct Completion<'a> {
     files: &'a Arc<Files>,
     mailbox: &'a str,
     file: &'a File,
     append: &'a Append,
     messages: Vec<Vec<u8>>,
-    /// When they were written down, since 1970.
+    /// When the record was written, since 1970.
     time: Duration,
 }
 
 impl Completion<'_> {
     fn run(&self) -> io::Result<Recovered> {
         let stamp = Stamp::of_file(self.file)?;
-        // Of a change since the machine was started anew nothing follows: it found what was left.
+        // A change since the restart proves nothing: the program found only what was left.
         let is_before_this_boot = booted().is_some_and(|booted| stamp.modified() < booted);
         if is_before_this_boot && stamp.modified() > self.time + FLUSHED_AFTER {
             return Ok(Recovered::Whole);
         }
         let old_size = self.append.old_size;
+        // Another program has shortened the file or moved messages in it: search all of it for
+        // ours.
         if stamp.size < old_size || !self.fits()? {
             return self.add(&self.missing(&self.messages)?);
         }
@@ -203,13 +209,14 @@ impl Completion<'_> {
         if there == all {
             return Ok(Recovered::Whole);
         }
-        // Another program may have put a copy in the mailbox's place.
+        // Another program may have replaced the mailbox with a copy.
         let is_same_file = stamp.identity == self.append.identity;
         // Pages that never reached the disk read as zeros.
         if all.iter().zip(&there).all(|(ours, there)| ours == there || *there == 0)
             && (is_same_file || there.len() == all.len())
         {
             self.tell(self.messages.len());
+            // Recovery syncs the file afterwards.
             self.file.write_all_at(&all, old_size)?;
             return Ok(Recovered::Whole);
         }
@@ -219,14 +226,14 @@ impl Completion<'_> {
         self.complete_among_others(stamp.size)
     }
 
-    /// Whether a message can begin where ours was to. Else another program has moved something.
+    /// Whether a message can begin where ours was to. If not, another program has moved something.
     fn fits(&self) -> io::Result<bool> {
         let begins_a_line = self.messages.first().is_some_and(|message| message.starts_with(b"\n"));
         let before = last_octets(self.file, self.append.old_size)?;
         Ok(begins_a_line || before.last().is_none_or(|&octet| octet == b'\n'))
     }
 
-    /// Completes what is torn where another program has written something since.
+    /// Completes a torn append after which another program has written something.
     fn complete_among_others(&self, size: u64) -> io::Result<Recovered> {
         let tail = Section::read(self.file, self.append.old_size..size)?;
         let mut whole = 0;
@@ -244,7 +251,7 @@ impl Completion<'_> {
         if ours == 0 {
             return self.add(&self.missing(rest)?);
         }
-        // Those that the torn stretch was to hold, and those that are nowhere.
+        // The messages that the torn stretch was to hold, and those that are nowhere in the file.
         let starts = rest.iter().scan(0, |end, message| {
             *end += message.len();
             Some(*end - message.len())
@@ -275,7 +282,7 @@ impl Completion<'_> {
         let separation = mbox::separation(&last_octets(self.file, size)?);
         draft.write(separation)?;
         for (nth, message) in messages.iter().enumerate() {
-            // What separated it from the message that was before it.
+            // Without the line end that separated it from the message before it then.
             let own = message.iter().take_while(|byte| **byte == b'\n').count();
             draft.write(message.get(if nth == 0 { own } else { 0 }..).unwrap_or_default())?;
         }
@@ -288,7 +295,7 @@ impl Completion<'_> {
         tracing::warn!("{mailbox}: restoring {messages} messages that the machine lost");
     }
 
-    /// Those of `messages` whose octets stand nowhere in the file.
+    /// Those of `messages` whose octets occur nowhere in the file.
     fn not_found<'m>(&self, messages: &'m [Vec<u8>]) -> io::Result<Vec<&'m Vec<u8>>> {
         let mut missing = Vec::new();
         for message in messages {
@@ -299,8 +306,8 @@ impl Completion<'_> {
         Ok(missing)
     }
 
-    /// Those of `messages` that the mailbox does not have, wherever they stand. In doubt a message
-    /// is missing: better twice than never.
+    /// Those of `messages` that the mailbox does not contain anywhere. When in doubt a message
+    /// counts as missing: better delivered twice than lost.
     fn missing<'m>(&self, messages: &'m [Vec<u8>]) -> io::Result<Vec<&'m Vec<u8>>> {
         if messages.is_empty() {
             return Ok(Vec::new());
@@ -308,7 +315,7 @@ impl Completion<'_> {
         let mut there: HashMap<[u8; 16], usize> = HashMap::new();
         let spans = match Index::spans(self.file) {
             Ok(spans) => spans,
-            // Where one ends, and the next begins, cannot be told.
+            // There are no message boundaries to compare.
             Err(IndexError::NotMbox(_)) => return self.not_found(messages),
             Err(IndexError::Io(error)) => return Err(error),
         };
@@ -318,6 +325,7 @@ impl Completion<'_> {
         }
         let is_missing = |message: &&Vec<u8>| match there.get_mut(&fingerprint(message)) {
             Some(count) if *count > 0 => {
+                // A message that was delivered twice must be there twice.
                 *count -= 1;
                 false
             }
@@ -327,11 +335,12 @@ impl Completion<'_> {
     }
 }
 
-/// Whether octets stand anywhere in a file.
+/// Whether octets occur anywhere in a file.
 fn holds(file: &File, octets: &[u8]) -> io::Result<bool> {
     let size = Stamp::of_file(file)?.size;
     let mut at = 0;
     while at < size {
+        // The pieces overlap, so that a match across two of them is found.
         let end = size.min(at + SEARCHED_AT_ONCE + octets.len() as u64);
         if memmem::find(&Section::read(file, at..end)?, octets).is_some() {
             return Ok(true);
@@ -341,8 +350,8 @@ fn holds(file: &File, octets: &[u8]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Gives queued recipients the states that they have in `there`: the relay marks them in their
-/// place (see [`queue`](crate::store::queue)).
+/// Gives queued recipients the states that they have in `there`: the relay changes them in place
+/// (see [`queue`](crate::store::queue)).
 fn take_letters(all: &mut [u8], there: &[u8]) {
     let fields: Vec<_> = memmem::find_iter(all, RECIPIENT).collect();
     for at in fields.into_iter().map(|field| field + RECIPIENT.len()) {
@@ -354,7 +363,7 @@ fn take_letters(all: &mut [u8], there: &[u8]) {
     }
 }
 
-/// When the machine was last started, since 1970.
+/// When the machine was started, since 1970; `None` if `/proc` does not tell.
 fn booted() -> Option<Duration> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
@@ -362,8 +371,8 @@ fn booted() -> Option<Duration> {
     now.checked_sub(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
-/// What a message is known by: its From_ line and its text, whatever its line ends, and whatever
-/// other programs have marked in its header.
+/// Identifies a message: its From_ line and its text, regardless of line ends and of the fields in
+/// [`MARKS`].
 fn fingerprint(message: &[u8]) -> [u8; 16] {
     let mut hash = Md5::new();
     let mut in_header = true;
@@ -381,13 +390,13 @@ fn fingerprint(message: &[u8]) -> [u8; 16] {
     hash.finalize().into()
 }
 
-/// A part of a file, read without moving its cursor.
+/// A part of a file, read without moving the file's cursor.
 pub struct Section<'a> {
-    /// The file.
+    /// The file it is part of.
     pub file: &'a File,
-    /// Where the rest begins.
+    /// Offset of the next octet to read.
     pub at: u64,
-    /// Where it ends.
+    /// Offset at which the part ends.
     pub end: u64,
 }
 

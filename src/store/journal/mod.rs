@@ -1,10 +1,12 @@
-//! The journal of this process: what is about to be appended to which mailbox, on the disk before
-//! the first octet of it is in a mailbox.
+//! The write-ahead journal of this process. It describes what is about to be appended to which
+//! mailbox, and is on disk before the first octet is written to a mailbox.
 //!
-//! That is what makes one sync do for a batch: a message is acknowledged when the journal has it on
-//! the disk and the mailbox has it in the kernel. Mailboxes are synced later, side by side, by a
-//! checkpoint; then their records are needed no longer. What a crash left is mended by
-//! [`recovery`], from the records.
+//! Thus one sync is enough for a batch: a message is acknowledged when its record is on disk and
+//! the kernel has its mailbox. A checkpoint later syncs the mailboxes in parallel; then their
+//! records are no longer needed. After a crash, [`recovery`] repairs the mailboxes from the
+//! records.
+//!
+//! See docs/files.md 8, and "What a crash leaves" in ARCHITECTURE.md.
 
 pub mod first_design;
 pub mod mend;
@@ -30,53 +32,55 @@ use crate::store::journal::record::{Draft, Finished, State};
 use crate::store::journal::wal::{Entry, Wal};
 use crate::store::lock::{self, Attempt, Purpose};
 
-/// How long a message may be in the journal only.
+/// How long an appended message may be on disk in the journal only.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(100);
 
 /// How long the journal is kept after the last delivery.
 pub const KEPT: Duration = Duration::from_secs(2);
 
-/// Mailboxes that are synced at once.
+/// Mailboxes synced in parallel.
 const SYNCED_AT_ONCE: usize = 16;
 
-/// Journals that have been given up and are still needed, at most.
+/// Maximum number of older journal files that are still needed.
 const OLDER_MOST: usize = 16;
 
-/// Octets that are written again at once where a sync has failed.
+/// Octets written again at once after a failed sync.
 const WRITTEN_AGAIN_AT_ONCE: u64 = 1024 * 1024;
 
-/// The journal of this process for one directory. There is a file only while it is needed.
+/// The journal of this process for one directory. Its file exists only while it is needed.
 #[derive(Debug)]
 pub struct Journal {
     files: Arc<Files>,
     anchor: Arc<Anchor>,
     durability: Durability,
     state: Mutex<Wals>,
-    /// Held during a checkpoint.
+    /// Held during a checkpoint, so that there is one at a time.
     checkpoint: Mutex<()>,
-    /// Whether a file has been left to be recovered from.
+    /// Whether a file has been left for recovery since the last
+    /// [`has_left_one`](Self::has_left_one).
     has_left: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Wals {
     current: Option<Wal>,
-    /// Those that were full of what is needed, or could not be synced.
+    /// Earlier files: full of records still needed, or impossible to sync.
     older: Vec<Wal>,
-    /// What is in mailboxes and may not be on the disk there.
+    /// Records of messages that are in their mailboxes but perhaps not yet on disk there.
     appended: Vec<Appended>,
+    /// When the last delivery was recorded.
     used: Option<Instant>,
-    /// Of the last record, to be used again.
+    /// Memory of the last record, for reuse.
     memory: Vec<u8>,
 }
 
-/// A record whose messages are in their mailboxes.
+/// A record whose messages have been appended to their mailboxes.
 #[derive(Debug)]
 struct Appended {
     journal: u64,
     number: u64,
     mailboxes: Vec<FileName>,
-    /// The least size that one of them had before.
+    /// The smallest size that one of the mailboxes had before.
     from: u64,
 }
 
@@ -93,7 +97,7 @@ impl Wals {
 }
 
 impl Journal {
-    /// The journal for the directory in which `anchor` is; there is no file yet.
+    /// The journal for the directory of `anchor`; there is no file yet.
     #[must_use]
     pub fn new(anchor: &Arc<Anchor>, durability: Durability) -> Self {
         Self {
@@ -110,14 +114,18 @@ impl Journal {
         self.state.lock()
     }
 
-    /// A record of so many appends, to be filled.
+    /// A record of `appends` appends, to be filled.
     #[must_use]
     pub fn draft(&self, appends: usize) -> Draft {
         Draft::new(appends, std::mem::take(&mut self.state().memory))
     }
 
-    /// Writes a record and makes it durable: its appends may begin. On an error they must not, and
-    /// nobody will ever complete them.
+    /// Writes a record and syncs it; its appends may then begin.
+    ///
+    /// # Errors
+    ///
+    /// If the record could not be written or synced. Its appends must not begin, and no recovery
+    /// will complete them.
     pub fn write(&self, draft: Draft) -> io::Result<Entry> {
         let mut record = draft.finish();
         let entry = self.place(&mut record)?;
@@ -134,7 +142,7 @@ impl Journal {
         if let Some(entry) = self.state().place(record, &self.files)? {
             return Ok(entry);
         }
-        // Full of what has not been synced elsewhere, or of what cannot be yet.
+        // Full of records of mailboxes that have not been synced, or cannot be.
         self.checkpoint();
         if let Some(entry) = self.state().place(record, &self.files)? {
             return Ok(entry);
@@ -143,6 +151,7 @@ impl Journal {
         if state.older.len() >= OLDER_MOST {
             return Err(io::Error::other("mailboxes cannot be synced; the journals are full"));
         }
+        // The full journal is kept for recovery, and another one begun.
         let full = state.current.take();
         state.older.extend(full);
         state.place(record, &self.files)?.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
@@ -151,6 +160,8 @@ impl Journal {
     fn make_durable(&self, entry: &Entry) -> io::Result<()> {
         {
             let mut state = self.state();
+            // The first sync of a file also gives it its name: without the name, recovery would not
+            // find it.
             let unnamed = state.all().find(|wal| wal.journal == entry.journal && !wal.is_named());
             if let Some(wal) = unnamed {
                 return wal.sync(&self.files, self.durability);
@@ -159,25 +170,28 @@ impl Journal {
         entry.sync(self.durability)
     }
 
-    /// Makes sure that nobody completes what a record describes, which may be on the disk or not.
+    /// Prevents recovery from completing what a record describes, whether the record reached the
+    /// disk or not.
     fn give_up(&self, entry: &Entry) {
         if let Err(error) = entry.set(State::Undone) {
             tracing::error!("cannot take a record of the journal back: {error}");
         }
         let mut state = self.state();
         state.settle(entry.journal, entry.number);
-        // Nothing that is written to it can be trusted any more.
+        // After a failed sync, nothing written to this file can be trusted.
         if state.current.as_ref().is_some_and(|wal| wal.journal == entry.journal) {
             let failed = state.current.take();
             state.older.extend(failed);
         }
     }
 
-    /// Says that the kernel has all that a record describes, in these mailboxes, none of which was
-    /// smaller than `from`.
+    /// Notes that the kernel has everything that a record describes. The appends went to
+    /// `mailboxes`, each of which had at least `from` octets before.
     pub fn appended(&self, entry: &Entry, mailboxes: Vec<FileName>, from: u64) {
+        // Not synced: the state matters only if the process is killed, and then the kernel has it.
+        // After a power failure the mailbox is examined in any case.
         if let Err(error) = entry.set(State::Appended) {
-            // Then whoever comes after a crash looks at the mailboxes.
+            // Recovery then examines the mailboxes themselves.
             tracing::warn!("the journal does not say that its messages are stored: {error}");
         }
         let Entry { journal, number, .. } = *entry;
@@ -186,12 +200,12 @@ impl Journal {
         state.appended.push(Appended { journal, number, mailboxes, from });
     }
 
-    /// Says, durably, that all that a record describes is on the disk, in synced mailboxes.
+    /// Notes on disk that everything a record describes is in synced mailboxes.
     pub fn durable(&self, entry: &Entry) -> io::Result<()> {
         self.end(entry, State::Durable)
     }
 
-    /// Says, durably, that all that a record describes has been taken back.
+    /// Notes on disk that everything a record describes has been undone.
     pub fn undone(&self, entry: &Entry) -> io::Result<()> {
         self.end(entry, State::Undone)
     }
@@ -205,9 +219,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Says, durably, which appends of a record could not be taken back. Whoever locks their
-    /// mailboxes next, in this process too, cuts off what is there of them: the journal is left to
-    /// them as that of a dead process is.
+    /// Notes on disk which appends of a record could not be undone. When their mailboxes are locked
+    /// next, even by this process, the remains are cut off: this journal file is left for recovery,
+    /// like that of a dead process.
     pub fn torn(&self, entry: &Entry, appends: &[usize]) {
         let said = entry.set(State::Undone).and_then(|()| {
             appends.iter().try_for_each(|&append| entry.set_one(append, State::Torn))?;
@@ -218,39 +232,43 @@ impl Journal {
         }
         let mut state = self.state();
         if state.current.as_ref().is_some_and(|wal| wal.journal == entry.journal) {
+            // Dropped together with its lock, so that recovery takes it for the journal of a dead
+            // process.
             state.current = None;
         }
         state.older.retain(|wal| wal.journal != entry.journal);
         self.has_left.store(true, Ordering::Release);
     }
 
-    /// Whether, since the last call, a file of ours has been left to be recovered from.
+    /// Whether a file of ours has been left for recovery since the last call.
     pub fn has_left_one(&self) -> bool {
         self.has_left.swap(false, Ordering::AcqRel)
     }
 
-    /// The names of this process's journals.
+    /// File names of this process's journals.
     #[must_use]
     pub fn own_names(&self) -> Vec<String> {
         self.state().all().map(|wal| wal.name().to_owned()).collect()
     }
 
-    /// Whether a checkpoint would find something to do.
+    /// Whether a checkpoint would have something to do.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
         !self.state().appended.is_empty()
     }
 
-    /// Whether there is a file.
+    /// Whether a journal file exists.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.state().all().next().is_some()
     }
 
-    /// Syncs the mailboxes whose messages may be in the journal only, side by side, and then says
-    /// in the journal, durably, that they need it no longer. Whoever writes a new file in a
-    /// mailbox's place calls it first, so that nothing that is removed comes back.
+    /// Syncs the mailboxes with messages that may be on disk in the journal only, in parallel; then
+    /// notes on disk that the journal is no longer needed for them. Call it before replacing a
+    /// mailbox by a new file, or recovery might bring removed messages back.
     pub fn checkpoint(&self) {
+        // A caller that finds a checkpoint running waits for it: a rewrite must not begin before
+        // its mailbox is synced.
         let _one_at_a_time = self.checkpoint.lock();
         let appended = std::mem::take(&mut self.state().appended);
         if appended.is_empty() {
@@ -265,6 +283,7 @@ impl Journal {
         let (failed, settled): (Vec<_>, Vec<_>) =
             appended.into_iter().partition(|one| one.mailboxes.iter().any(|m| failed.contains(m)));
         let mut state = self.state();
+        // Tried again at the next checkpoint; until then their records stay needed.
         state.appended.extend(failed);
         for one in settled {
             state.settle(one.journal, one.number);
@@ -272,12 +291,13 @@ impl Journal {
         self.say_what_is_needed(state);
     }
 
-    /// Writes down which record is the first that is needed, and lets go of journals of which none
-    /// is.
+    /// Records which record is the oldest still needed, and removes the journal files that hold
+    /// none.
     fn say_what_is_needed(&self, mut state: MutexGuard<'_, Wals>) {
         let (needed, done): (Vec<_>, Vec<_>) = state.older.drain(..).partition(Wal::is_needed);
         state.older = needed;
         let said = state.current.as_mut().map(|wal| wal.write(&mut Finished::checkpoint()));
+        // The sync may take long, and deliveries must be able to write records meanwhile.
         drop(state);
         let entry = said.transpose().map(Option::flatten);
         let synced = entry.and_then(|entry| entry.map_or(Ok(()), |e| e.sync(self.durability)));
@@ -295,7 +315,8 @@ impl Journal {
         }
     }
 
-    /// Removes the journal if nothing has been delivered for so long, and nothing needs it.
+    /// Removes the journal if nothing has been delivered for `unused_for` and no record is needed.
+    /// A journal that stayed open would keep the file system from being remounted read-only.
     pub fn retire(&self, unused_for: Duration) {
         let mut state = self.state();
         let is_unused = state.used.is_none_or(|used| used.elapsed() >= unused_for);
@@ -309,7 +330,7 @@ impl Journal {
         }
     }
 
-    /// Syncs mailboxes; which of them could not be.
+    /// Syncs mailboxes; returns those for which that failed.
     fn sync_mailboxes(
         &self,
         mailboxes: &BTreeSet<&FileName>,
@@ -336,7 +357,7 @@ impl Journal {
     fn sync_mailbox(&self, mailbox: &FileName, appended: &[Appended]) -> bool {
         let synced = match self.files.open_file(mailbox, Access::Read, Creation::Never) {
             Ok(file) => file.sync_data(),
-            // Whoever has removed it has removed what was in it.
+            // If the mailbox was removed, so were its messages.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         };
@@ -348,7 +369,7 @@ impl Journal {
                 tracing::warn!("{mailbox}: synced at the second attempt: {error}");
                 true
             }
-            // Another program has it locked: another time.
+            // Another program has it locked: the next checkpoint tries again.
             Ok(None) => false,
             Err(again) => {
                 tracing::error!("{mailbox}: cannot be synced: {again}; check the disk");
@@ -357,9 +378,9 @@ impl Journal {
         }
     }
 
-    /// Writes the octets of a mailbox from `from` on once more, as they are, and syncs them: what a
-    /// failed sync could not write the kernel has forgotten, so that the next one would succeed
-    /// without anything being on the disk.
+    /// Writes the octets of a mailbox from `from` on again, unchanged, and syncs them: the kernel
+    /// drops the pages that a failed sync could not write, so the next sync would succeed without
+    /// the data being on disk. `None` if another program has it locked.
     fn write_again(&self, mailbox: &FileName, from: u64) -> io::Result<Option<()>> {
         let locked = match lock::try_lock(&self.anchor, mailbox, Purpose::Write)? {
             Attempt::Locked(locked) => locked,
@@ -381,7 +402,7 @@ impl Journal {
 }
 
 impl Wals {
-    /// Writes a record to the current journal, which is made if there is none; `None` if that is
+    /// Writes a record to the current journal, which is created if there is none; `None` if it is
     /// full.
     fn place(&mut self, record: &mut Finished, files: &Files) -> io::Result<Option<Entry>> {
         if self.current.as_ref().is_some_and(Wal::has_failed) {

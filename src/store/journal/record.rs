@@ -1,4 +1,4 @@
-//! One record of the journal, as octets and as what they mean. Pure: knows no file.
+//! The format of a journal record (docs/files.md 8.3 to 8.5). Does no I/O.
 //!
 //! ```text
 //!  0  magic      8 octets
@@ -11,38 +11,38 @@
 //! 48  body CRC   u32, CRC-32 of the body
 //! 52  CRC        u32, CRC-32 of the 52 octets before
 //! 56  states     one octet for each append, not part of any checksum: changed in place later
-//!     body       the texts, each once; then for each append its file and what goes before each text
+//!     body       the texts, each once; then for each append its file and what precedes each text
 //! ```
 //!
-//! All numbers are little-endian. Octets of messages are inverted: whoever searches the directory
-//! for a message, or counts them, must not find it twice.
+//! All numbers are little-endian. Octets of messages are inverted, so that a search of the
+//! directory for a message, or a count, does not find it twice.
 
 use std::mem;
 
 use crate::store::text::Blocks;
 
-/// Octets ahead of the states.
+/// Octets before the states.
 pub const HEADER: usize = 56;
 
 const MAGIC: &[u8; 8] = b"mcrec\0\0\x02";
 
-/// How far an append to one file has come. One octet, written over the one before.
+/// The state of an append to one file: one octet, overwritten in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It may not have begun, or may be torn.
     Begun,
-    /// The kernel has it, and with it every program that reads the file.
+    /// The kernel has it, and every program that reads the file sees it.
     Appended,
-    /// The disk has it: written only after the file has been synced.
+    /// It is on disk: written only after the file has been synced.
     Durable,
-    /// It was taken back, and whoever sent the message was told so.
+    /// It was undone, and the sender was told so.
     Undone,
-    /// It failed and could not be taken back: what is there of it must be cut off.
+    /// It failed and could not be undone: its remains must be cut off.
     Torn,
 }
 
 impl State {
-    /// The state as an octet.
+    /// The octet that stands for the state.
     #[must_use]
     pub const fn octet(self) -> u8 {
         match self {
@@ -66,21 +66,22 @@ impl State {
             2 => Self::Durable,
             3 => Self::Undone,
             4 => Self::Torn,
+            // Unknown octets count as the state that assumes least.
             _ => Self::Begun,
         }
     }
 }
 
-/// A record that is being made: the texts first, then the appends.
+/// A record under construction: first the texts, then the appends.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// The header, the states and the body.
+    /// Header, states and body.
     octets: Vec<u8>,
     appends: u32,
 }
 
 impl Draft {
-    /// An empty record of so many appends, made in the memory of an earlier one.
+    /// An empty record of `appends` appends, which reuses the memory of an earlier one.
     #[must_use]
     pub fn new(appends: usize, memory: Vec<u8>) -> Self {
         let mut octets = memory;
@@ -89,18 +90,18 @@ impl Draft {
         Self { octets, appends: u32::try_from(appends).unwrap_or(u32::MAX) }
     }
 
-    /// Says how many texts follow.
+    /// Writes the number of texts that follow.
     pub fn texts(&mut self, count: usize) {
         self.number(count as u64);
     }
 
-    /// A text that is repeated.
+    /// Adds a text with all its octets.
     pub fn repeated(&mut self, text: &[u8]) {
         self.octets.push(REPEATED);
         self.bytes(text);
     }
 
-    /// A text that is only described.
+    /// Adds a long text by its length and checksums only.
     pub fn summed(&mut self, octets: u64, blocks: &Blocks) {
         self.octets.push(SUMMED);
         self.number(octets);
@@ -110,8 +111,8 @@ impl Draft {
         }
     }
 
-    /// An append of so many pieces to a file, which is told by its name, its device and inode, and
-    /// its size before.
+    /// Begins an append of `pieces` pieces to a file, which is identified by its name, its device
+    /// and inode, and its size before.
     pub fn append(&mut self, file: &str, identity: (u64, u64), old_size: u64, pieces: usize) {
         self.bytes(file.as_bytes());
         for number in [identity.0, identity.1, old_size, pieces as u64] {
@@ -119,7 +120,7 @@ impl Draft {
         }
     }
 
-    /// A piece of the append: what stands before a text, and which text.
+    /// Adds a piece of the append: the octets before a text, and the index of the text.
     pub fn piece(&mut self, head: &[&[u8]], text: usize) {
         self.number(text as u64);
         self.number(head.iter().map(|part| part.len() as u64).sum());
@@ -141,7 +142,7 @@ impl Draft {
         self.octets.extend(bytes.iter().map(|byte| !byte));
     }
 
-    /// Ends the body.
+    /// Completes the body and its checksum.
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let body = self.octets.get(HEADER + self.appends as usize..).unwrap_or_default();
@@ -154,34 +155,34 @@ impl Draft {
     }
 }
 
-/// A record that lacks only its number.
+/// A record that lacks only its numbers.
 #[derive(Debug)]
 pub struct Finished {
     octets: Vec<u8>,
     appends: u32,
 }
 
-/// What tells a record from others.
+/// Identify a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Numbers {
     /// The journal that it belongs to: a random number.
     pub journal: u64,
     /// One more than that of the record before.
     pub number: u64,
-    /// The number of the oldest record that is still needed.
+    /// Number of the oldest record that is still needed.
     pub first: u64,
     /// When it was written, in milliseconds since 1970.
     pub time: u64,
 }
 
 impl Finished {
-    /// A record of no appends, which says only which record is the first that is needed.
+    /// A record without appends, which only says which record is the oldest still needed.
     #[must_use]
     pub fn checkpoint() -> Self {
         Draft::new(0, Vec::new()).finish()
     }
 
-    /// Numbers the record; what is to be written.
+    /// Adds the numbers; returns the octets to write.
     pub fn numbered(&mut self, numbers: Numbers) -> &[u8] {
         put(&mut self.octets, 0, MAGIC);
         let Numbers { journal, number, first, time } = numbers;
@@ -199,13 +200,13 @@ impl Finished {
         self.octets.len() as u64
     }
 
-    /// How many files it appends to.
+    /// Number of files it appends to.
     #[must_use]
     pub const fn appends(&self) -> usize {
         self.appends as usize
     }
 
-    /// The memory, for the next record.
+    /// Returns the memory, for the next record.
     #[must_use]
     pub fn into_memory(self) -> Vec<u8> {
         self.octets
@@ -221,26 +222,26 @@ fn put(octets: &mut [u8], at: usize, value: &[u8]) {
 const REPEATED: u8 = 1;
 const SUMMED: u8 = 2;
 
-/// A record that was read.
+/// A record read from a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its numbers.
+    /// Identify the record.
     pub numbers: Numbers,
-    /// What is appended, file by file.
+    /// The appends, one for each file.
     pub appends: Vec<Append>,
     texts: Vec<Text>,
 }
 
-/// What was appended to one file.
+/// The messages appended to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// How far it came.
+    /// How far the append had come.
     pub state: State,
-    /// The file's name.
+    /// Name of the file.
     pub file: String,
     /// Which file: device and inode.
     pub identity: (u64, u64),
-    /// Its size before, in octets.
+    /// Size of the file before the append, in octets.
     pub old_size: u64,
     pieces: Vec<Piece>,
 }
@@ -260,13 +261,14 @@ enum Text {
 /// One message as it was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// All its octets.
+    /// All octets of the message.
     Whole(Vec<u8>),
-    /// What stands before its text, how long the text is, and its checksums. An LF follows.
+    /// A long message: the octets before the text, and the length and checksums of the text. An LF
+    /// follows the text.
     Summed {
-        /// What separates it from the message before, its From_ line, and an envelope.
+        /// The separation from the message before, the From_ line and, in the queue, the envelope.
         head: Vec<u8>,
-        /// Octets of the text.
+        /// Length of the text in octets.
         octets: u64,
         /// Checksums of the text.
         blocks: Blocks,
@@ -285,8 +287,8 @@ impl Content {
 }
 
 impl Record {
-    /// The record that `octets` begin with, if they begin with one of this journal; what follows
-    /// is not looked at.
+    /// Parses the record at the beginning of `octets`; anything may follow it. `None` if there is
+    /// no whole record of this journal.
     #[must_use]
     pub fn read(octets: &[u8], journal: u64) -> Option<Self> {
         let header = octets.get(..HEADER)?;
@@ -298,11 +300,13 @@ impl Record {
             time: fields.u64()?,
         };
         let (length, appends, body_checksum) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        // First the header: only then can the lengths in it be trusted.
         let checksum = crc32fast::hash(header.get(..52)?);
         if numbers.journal != journal || fields.u32()? != checksum {
             return None;
         }
         let mut rest = Fields(octets.get(HEADER..)?);
+        // Not covered by a checksum, because they are overwritten later.
         let states = rest.take(appends as usize)?;
         let body = rest.take(length as usize)?;
         if crc32fast::hash(body) != body_checksum {
@@ -371,7 +375,7 @@ impl Text {
     }
 }
 
-/// Little-endian numbers in a byte string.
+/// Reads little-endian numbers from a byte string.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

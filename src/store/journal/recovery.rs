@@ -1,7 +1,9 @@
-//! Finds the journals of processes that are gone, and mends mailboxes by them. Journals of this
-//! process are never recovered from: what it has appended it has not lost.
+//! Finds the journals of dead processes and repairs mailboxes from them. A process never recovers
+//! from its own journals: it has not lost what it appended.
 //!
-//! Whoever locks a mailbox looks here first. Where nobody has died that costs a system call or two.
+//! This runs whenever a mailbox is locked. If no process has died, it costs a system call or two.
+//!
+//! See docs/files.md 9.1.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,13 +20,13 @@ use crate::store::journal::wal::{Claim, Dead, FOLDER, Other, SUFFIX};
 use crate::store::lock::LockedFile;
 use crate::store::rewrite::Recovered;
 
-/// Journals that are looked at, at most.
+/// Maximum number of journals examined.
 const OTHERS_MOST: usize = 1_000;
 
-/// How long another process is waited for that is to sync a mailbox. It does so in 100 ms.
+/// How long to wait for another process to sync a mailbox. It normally does so within 100 ms.
 const OTHERS_WAIT: Duration = Duration::from_secs(2);
 
-/// What is known of the journals in a directory.
+/// The journals in a directory, as far as they are known.
 #[derive(Debug)]
 pub struct Recovery {
     files: Arc<Files>,
@@ -34,37 +36,37 @@ pub struct Recovery {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The folder when its names were read.
+    /// State of the folder when its names were read.
     stamp: Option<Stamp>,
     journals: Vec<Known>,
 }
 
-/// A journal, and what was found in it once its owner was dead.
+/// A journal, and the mailboxes that need repair once its owner is dead.
 #[derive(Debug)]
 struct Known {
     journal: Arc<Other>,
-    /// The mailboxes that must be looked at; `None` while its owner lives.
+    /// Mailboxes that must be examined; `None` while the owner lives.
     unsettled: Option<BTreeSet<String>>,
 }
 
-/// What came of looking for something to recover.
+/// The outcome of a recovery.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The mailbox is as it should be.
+    /// The mailbox is in order.
     Whole,
-    /// A new file took its place, or somebody else recovers something at the moment: lock it again.
+    /// A new file took the mailbox's place, or another process is recovering: lock it again.
     Again,
 }
 
 impl Recovery {
-    /// Nothing is known yet.
+    /// A recovery for the directory `files` that has not looked for journals yet.
     #[must_use]
     pub fn new(files: &Arc<Files>, durability: Durability) -> Self {
         Self { files: Arc::clone(files), durability, seen: Mutex::default() }
     }
 
-    /// Mends the locked file `mailbox`, if somebody died who had begun to append to it. Not those
-    /// journals that are `own`.
+    /// Repairs the locked file `mailbox` if a process died during an append to it. `own` returns
+    /// the names of this process's journals, which are left out.
     pub fn recover(
         &self,
         mailbox: &str,
@@ -86,15 +88,16 @@ impl Recovery {
         if self.mend_all(mailbox, locked, &dead)? == Recovered::Replaced {
             return Ok(Outcome::Again);
         }
+        // The mailbox must be on disk before the journal says that it is no longer needed.
         self.durability.sync(locked.file())?;
         self.settle(mailbox, &mut dead)?;
         self.remove_settled(dead)?;
         Ok(Outcome::Whole)
     }
 
-    /// Waits until no other process has an append to `mailbox` in its journal only, and that is on
-    /// the disk. To be called with the mailbox locked and recovered, before a file takes its place:
-    /// else what is removed now would come back if the machine lost its power.
+    /// Waits until every other process has on disk what it appended to `mailbox`, so that no
+    /// journal is needed for it. Call it with the mailbox locked and recovered, before a new file
+    /// replaces it: otherwise a power failure would bring removed messages back.
     pub fn await_others(&self, mailbox: &str) -> io::Result<Outcome> {
         let others: Vec<_> = self.seen().journals.iter().map(|k| Arc::clone(&k.journal)).collect();
         let until = Instant::now() + OTHERS_WAIT;
@@ -102,12 +105,14 @@ impl Recovery {
             if other.is_needed_for(mailbox)? && !await_checkpoint(&other, mailbox, until)? {
                 return Ok(Outcome::Again);
             }
+            // The owner's note that the mailbox is synced must be on disk, or recovery would not
+            // see it.
             other.sync(self.durability)?;
         }
         Ok(Outcome::Whole)
     }
 
-    /// The mailboxes that must be looked at because somebody died.
+    /// The mailboxes that must be examined because a process died.
     pub fn unsettled(&self, own: impl Fn() -> Vec<String>) -> io::Result<BTreeSet<String>> {
         let Some(stamp) = self.files.folder_stamp(FOLDER)? else { return Ok(BTreeSet::new()) };
         let dead = self.claim(None, stamp, own)?.unwrap_or_default();
@@ -116,7 +121,7 @@ impl Recovery {
         Ok(mailboxes)
     }
 
-    /// Says that there is nothing to mend: a mailbox was removed.
+    /// Settles the records of a mailbox that has been removed: there is nothing to repair.
     pub fn forget(&self, mailbox: &str, own: impl Fn() -> Vec<String>) -> io::Result<()> {
         let Some(stamp) = self.files.folder_stamp(FOLDER)? else { return Ok(()) };
         let mut dead = self.claim(Some(mailbox), stamp, own)?.unwrap_or_default();
@@ -124,7 +129,7 @@ impl Recovery {
         self.remove_settled(dead)
     }
 
-    /// In the order in which the appends were made, of all journals.
+    /// In the order in which the appends were made, across all journals.
     fn mend_all(&self, mailbox: &str, locked: &LockedFile, dead: &[Dead]) -> io::Result<Recovered> {
         let records = dead
             .iter()
@@ -146,8 +151,8 @@ impl Recovery {
         Ok(Recovered::Whole)
     }
 
-    /// The journals of the dead that say something of `mailbox`, or all of them; `None` if somebody
-    /// else recovers from one at the moment.
+    /// The journals of dead processes that concern `mailbox`, or all of them; `None` if another
+    /// process is recovering from one of them.
     fn claim(
         &self,
         mailbox: Option<&str>,
@@ -155,6 +160,7 @@ impl Recovery {
         own: impl Fn() -> Vec<String>,
     ) -> io::Result<Option<Vec<Dead>>> {
         let mut seen = self.seen();
+        // The folder's stamp changes with the names in it, so it is listed only then.
         if seen.stamp != Some(stamp) {
             *seen = Seen { stamp: Some(stamp), journals: self.look(&own())? };
         }
@@ -177,7 +183,7 @@ impl Recovery {
         Ok(Some(dead))
     }
 
-    /// The journals that are there now, but for our own.
+    /// All journals in the folder except our own.
     fn look(&self, own: &[String]) -> io::Result<Vec<Known>> {
         let Some(folder) = self.files.folder(FOLDER)?.map(Arc::new) else { return Ok(Vec::new()) };
         let mut journals = Vec::new();
@@ -189,13 +195,15 @@ impl Recovery {
                 Ok(journal) => {
                     journals.push(Known { journal: Arc::new(journal), unsettled: None });
                 }
+                // Usually removed by its owner since the folder was listed.
                 Err(error) => tracing::debug!("{FOLDER}/{name} cannot be read: {error}"),
             }
         }
         Ok(journals)
     }
 
-    /// Makes the next look read the names anew: a journal of ours has become one of the dead.
+    /// Makes the next recovery list the folder again: one of our own journals now counts as that of
+    /// a dead process.
     pub fn look_again(&self) {
         self.seen().stamp = None;
     }
@@ -205,7 +213,7 @@ impl Recovery {
     }
 
     fn remove_settled(&self, dead: Vec<Dead>) -> io::Result<()> {
-        // What is known of them has changed.
+        // The cached knowledge of them is out of date.
         if !dead.is_empty() {
             self.look_again();
         }
@@ -217,7 +225,8 @@ impl Recovery {
     }
 }
 
-/// Waits until a journal is not needed for a mailbox; `false` if its owner is dead.
+/// Waits until a journal is not needed for a mailbox, or `until` has passed; `false` if its owner
+/// is dead.
 fn await_checkpoint(other: &Other, mailbox: &str, until: Instant) -> io::Result<bool> {
     let watch = other.watch()?;
     while other.is_needed_for(mailbox)? {
@@ -255,12 +264,12 @@ mod tests {
     const TWO: &str = "From c Wed Sep 17 11:00:01 2025\ntwo From x\r\n\n";
     const FOREIGN: &str = "From f Wed Sep 17 11:00:02 2025\nforeign\n\n";
 
-    /// How a process ended that had a journal.
+    /// How a process with a journal ended.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum End {
         /// It was killed.
         Killed,
-        /// The machine lost its power.
+        /// The machine lost power.
         PowerLost,
     }
 
@@ -300,7 +309,7 @@ mod tests {
             }
         }
 
-        /// Writes down an append of `messages` behind what `old_size` says, by a process of its own.
+        /// Records an append of `messages` after `old_size` octets, by a process of its own.
         fn begin(&self, messages: &[&str], old_size: usize) -> (Journal, wal::Entry) {
             let journal = self.journal();
             let mut draft = journal.draft(1);
@@ -317,7 +326,7 @@ mod tests {
             (journal, entry)
         }
 
-        /// The process ends; what was behind the old message then.
+        /// Ends the process; returns the octets after the old message.
         fn end(&self, journal: Journal, how: End, there: &str) {
             drop(journal);
             std::fs::write(self.path(self.mailbox), format!("{OLD}{there}")).unwrap();
@@ -332,14 +341,14 @@ mod tests {
             }
         }
 
-        /// The records were written so long ago.
+        /// Makes the records look this old.
         fn pretend_age(&self, age: Duration) {
             for entry in std::fs::read_dir(self.path(FOLDER)).unwrap() {
                 pretend_age(&entry.unwrap().path(), age);
             }
         }
 
-        /// What is behind the old message after a recovery, which leaves no journal.
+        /// The octets after the old message once it is recovered, which leaves no journal.
         fn recovered(&self) -> String {
             let recovery = Recovery::new(self.anchor.files(), Durability::Synced);
             while let Outcome::Again =
@@ -359,8 +368,8 @@ mod tests {
         &message[from_line_of(message).len()..message.len() - 1]
     }
 
-    /// What recovery makes of a file that has `there` behind the old message, when ONE and TWO were
-    /// to be appended, and it was said how far that had come.
+    /// What recovery makes of a file that has `there` after the old message, when ONE and TWO were
+    /// to be appended and the record says how far that had come.
     #[track_caller]
     fn becomes(how: End, state: State, there: &str, expected: &str) {
         let scene = Scene::new();
@@ -556,7 +565,7 @@ mod tests {
         let lost = format!("{}{}", &marked[..60], "\0".repeat(QUEUED.len() - 60));
         for (there, expected) in [
             (marked.clone(), marked.as_str()),
-            // The message was synced in part only, its mark too.
+            // The message was synced only in part, and so was its mark.
             (marked[..marked.len() - 3].to_owned(), &marked),
             (lost, &marked),
             (String::new(), QUEUED),

@@ -1,7 +1,7 @@
-//! What of a mailbox's end is a torn message of ours, and what another program wrote behind it.
-//! Pure: knows octets only.
+//! Tells a torn message of ours at the end of a mailbox from what another program wrote after it.
+//! Does no I/O.
 //!
-//! In doubt nothing is ours: what is not certain is not cut.
+//! When in doubt, nothing is ours: only what is certain is cut off.
 
 use std::iter;
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::store::text::{BLOCK, Blocks};
 /// Line ends that another program may put between a torn message and its own From_ line.
 const SEPARATION_MOST: usize = 2;
 
-/// Octets of a disk's sector, which is written whole or not at all.
+/// Octets of a disk sector, which is written as a whole or not at all.
 const SECTOR: usize = 512;
 
-/// What a sector ends with that did not reach the disk. A text with these very octets there is taken
-/// for torn only if its checksum says that something is.
+/// A sector that did not reach the disk ends with these octets. A text that really contains them
+/// there is taken for torn only if its checksum does not match.
 const LOST: &[u8] = &[0; 4];
 
-/// How many octets that `tail` begins with are ours, where `known` was to be written, or begins
-/// what was; the rest is what another program appended. `None` if what is there says something
-/// else: somebody has made the file anew since.
+/// Number of octets at the beginning of `tail` that are ours; the rest is what another program
+/// appended. `known` was to be written there, or is the beginning of it. `None` if something else
+/// is there: the file has been rewritten since.
 ///
-/// `is_ours` tells whether a From_ line of ours was to stand at a place.
+/// `is_ours` tells whether one of our From_ lines was to be written at an offset of `tail`.
 pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Option<usize> {
     // A page that never reached the disk reads as zeros.
     let agrees = |(ours, there): &(&u8, &u8)| ours == there || **there == 0;
@@ -40,8 +40,8 @@ pub fn ours(tail: &[u8], known: &[u8], is_ours: impl Fn(usize) -> bool) -> Optio
     }
 }
 
-/// The same for a long message, of whose text only the length and checksums are known. Whole, it is
-/// not torn: `None` too. `tail` begins at `start` in the file.
+/// As [`ours`], for a long message, of whose text only the length and checksums are known. `None`
+/// also if the message is whole. `tail` begins at `start` in the file.
 #[must_use]
 pub fn ours_of_summed(
     tail: &[u8],
@@ -67,6 +67,7 @@ pub fn ours_of_summed(
         if block.len() == length {
             let is_whole = crc32fast::hash(block) == *checksum;
             if is_whole || lacks_a_sector(block, in_sector + head.len() + start) {
+                // A lost sector explains a wrong checksum, so the block is ours all the same.
                 is_torn |= !is_whole;
                 continue;
             }
@@ -79,14 +80,15 @@ pub fn ours_of_summed(
     let end = head.len() + octets;
     match tail.get(end) {
         Some(b'\n') => is_torn.then_some(end + 1),
+        // The LF after the text never reached the disk.
         Some(0) => Some(end + 1),
         Some(_) => from_lines(tail, end).next().filter(|&at| at == end),
         None => Some(end.min(tail.len())),
     }
 }
 
-/// Whether what looks like a From_ line at `at` is quoted, as the lines of our messages are: then a
-/// line begins before it, with a `>` or several.
+/// Whether what looks like a From_ line at `at` is quoted, as in our own messages: it then follows
+/// one or more `>` at the beginning of a line.
 fn is_quoted(octets: &[u8], at: usize) -> bool {
     let before = octets.get(..at).unwrap_or_default();
     let marks = before.iter().rev().take_while(|&&octet| octet == b'>').count();
@@ -94,8 +96,8 @@ fn is_quoted(octets: &[u8], at: usize) -> bool {
     marks > 0 && line.last().is_none_or(|&octet| octet == b'\n')
 }
 
-/// Whether a sector of a block, which begins at `at`, counted from the begin of a sector, never
-/// reached the disk, or only as it was before: then its last octets are zeros.
+/// Whether a sector of the block never reached the disk, or only in an older state: it then ends in
+/// zeros. The block begins at `at`, counted from the beginning of a sector.
 fn lacks_a_sector(block: &[u8], at: usize) -> bool {
     let first = (SECTOR - at % SECTOR).min(block.len());
     let (first, others) = block.split_at(first);
@@ -103,17 +105,17 @@ fn lacks_a_sector(block: &[u8], at: usize) -> bool {
     sectors.any(|sector| sector.ends_with(LOST.get(..sector.len().min(LOST.len())).unwrap_or(LOST)))
 }
 
-/// From_ lines at or behind `from`: at a line start, or exactly at `from`, where what another
-/// program wrote may be glued to our torn piece.
+/// From_ lines at or after `from`: at the beginning of a line, or exactly at `from`, where another
+/// program may have written right after our torn piece.
 fn from_lines(tail: &[u8], from: usize) -> impl Iterator<Item = usize> {
     all_from_lines(tail)
         .map(|line| line.start)
         .filter(move |&at| at == from || (at > from && tail.get(at - 1) == Some(&b'\n')))
 }
 
-/// The From_ line that begins where a file stops being what we know, or has just begun there: by
-/// chance a few of its octets may be what ours would have been. Our own line may be cut off in what
-/// looks like a From_ line; then the foreign one is the last.
+/// The From_ line at which a file stops being what we know. It may have begun a little earlier,
+/// since a few of its octets may equal ours by chance. If our own text is cut off within something
+/// that looks like a From_ line, the foreign one is the last.
 fn from_line_across(
     tail: &[u8],
     alike: usize,
@@ -128,7 +130,7 @@ fn from_line_across(
     near.filter(|&at| at <= alike || separates(alike..at)).last()
 }
 
-/// Whatever could be a From_ line, also in the middle of a line.
+/// Everything that could be a From_ line, even in the middle of a line.
 fn all_from_lines(tail: &[u8]) -> impl Iterator<Item = Range<usize>> {
     memmem::find_iter(tail, mbox::FROM).filter_map(|at| {
         let line = tail.get(at..).unwrap_or_default();
@@ -185,7 +187,7 @@ mod tests {
             assert_eq!(of(torn), Some(end), "{end}");
             for between in [&b""[..], b"\n\n"] {
                 let glued = [torn, between, FOREIGN].concat();
-                // The line end that is missing may have come from somebody else.
+                // The missing line end may have been added by another program.
                 let at = of(&glued).unwrap_or(whole().len());
                 assert!((end..=end + between.len()).contains(&at), "{at} of {end}");
                 assert!(glued[at..].ends_with(FOREIGN));

@@ -1,8 +1,9 @@
-//! The journal's file: a ring of records in `.mailconsole/ID.wal`, locked while its process lives.
+//! The journal file (docs/files.md 8.1, 8.2): a ring of records in `.mailconsole/ID.wal`, locked
+//! while its process lives.
 //!
-//! It has been written through once and is used again and again, so that syncing a record moves
-//! data only and no metadata. It begins small, and grows when it is full of records that are still
-//! needed.
+//! All of it has been written once before records are placed in it, so that syncing a record writes
+//! data but no metadata (measured: nearly three times as many syncs a second as in a file that
+//! grows). It starts small, and grows when it is full of records that are still needed.
 //!
 //! ```text
 //! 0    "mcwal\0\0\x02"
@@ -31,28 +32,29 @@ use crate::store::ground::Durability;
 use crate::store::journal::record::{Finished, HEADER, Numbers, Record, State};
 use crate::store::lock;
 
-/// The folder of the journals.
+/// Name of the folder that contains the journals.
 pub const FOLDER: &str = ".mailconsole";
 
-/// What ends the name of a journal.
+/// End of a journal's file name.
 pub const SUFFIX: &str = ".wal";
 
 /// The octet that the owner of a journal keeps locked while it lives.
 const OWNER: u32 = 0;
 
-/// The octet that is locked by whoever recovers from a journal without an owner.
+/// The octet locked by the process that recovers from a journal without an owner.
 const RECOVERER: u32 = 1;
 
-/// Octets of a new journal.
+/// Size of a new journal in octets.
+// Small, because all of it is written before the first delivery into a quiet directory.
 const SIZE_FIRST: u64 = 64 * 1024;
 
-/// Octets of a journal at most.
+/// Maximum size of a journal in octets.
 pub const SIZE_MOST: u64 = 8 * 1024 * 1024;
 
-/// Octets of a journal that are believed when it is read.
+/// Maximum octets read of another process's journal.
 const READ_MOST: u64 = 2 * SIZE_MOST;
 
-/// Records begin at multiples of this many octets, as do the sectors of a disk: writing one touches
+/// Records begin at multiples of this many octets, as disk sectors do, so that writing one touches
 /// no sector of another.
 const ALIGNED: u64 = 512;
 
@@ -61,13 +63,13 @@ const MAGIC: &[u8; 8] = b"mcwal\0\0\x02";
 /// Octets of a boot id.
 const BOOT_ID: usize = 36;
 
-/// Octets of what the kernel tells of a watched file that are read at once.
+/// Size of the buffer for inotify events.
 const EVENTS: usize = 4096;
 
-/// Attempts to make a journal while others tidy up the folder.
+/// Attempts to create a journal while other processes tidy up the folder.
 const ATTEMPTS: usize = 20;
 
-/// Which boot of the machine this is; empty where that cannot be told.
+/// The boot id of the machine; empty if it cannot be read.
 static BOOT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.get(..BOOT_ID).unwrap_or_default().to_vec()
@@ -79,19 +81,19 @@ pub struct Wal {
     folder: Arc<Files>,
     name: String,
     file: Arc<Shared>,
-    /// Its number.
+    /// Its number, which is random.
     pub journal: u64,
-    /// Octets that have been written through.
+    /// Octets that have been written through, and so can be used.
     size: u64,
-    /// Where the next record goes.
+    /// Offset of the next record.
     next: u64,
     /// The number of the next record.
     number: u64,
-    /// Records that may still be needed, in their order.
+    /// Records that may still be needed, in order.
     live: VecDeque<Live>,
-    /// Where the last record is.
+    /// Place of the last record.
     last: Range<u64>,
-    /// Whether its name is durable.
+    /// Whether the name of the file is on disk.
     is_named: bool,
 }
 
@@ -99,7 +101,7 @@ pub struct Wal {
 struct Live {
     number: u64,
     place: Range<u64>,
-    /// Whether all its files are on the disk without it.
+    /// Whether all its mailboxes are on disk, so that it is not needed.
     is_settled: bool,
 }
 
@@ -107,18 +109,18 @@ struct Live {
 #[derive(Debug)]
 pub struct Shared {
     file: File,
-    /// How many syncs have been asked for.
+    /// Number of syncs requested.
     asked: AtomicU64,
     syncs: Mutex<Syncs>,
 }
 
-/// What the syncs of a file have come to.
+/// The outcome of the syncs so far.
 #[derive(Debug, Default)]
 struct Syncs {
-    /// How many had been asked for when the last one began.
+    /// Number of syncs requested when the last one began.
     done: u64,
-    /// Whether one has failed. The kernel tells one of several threads only, and what it could not
-    /// write it has forgotten: nothing that is in the file can be trusted to be on the disk.
+    /// Whether a sync has failed. The kernel reports an error to one thread only and drops the
+    /// pages, so nothing in the file can be trusted to be on disk after that.
     has_failed: bool,
 }
 
@@ -128,9 +130,10 @@ impl Shared {
         Self { file, asked: AtomicU64::new(0), syncs: Mutex::new(syncs) }
     }
 
-    /// Makes what has been written durable, where that is asked for. A sync that begins while
-    /// several wait for the one before does for all of them: what they wrote is written.
+    /// Syncs the file, unless writes are not to be synced. Requests that wait for a running sync
+    /// share the next one, since their data has been written by then.
     pub fn sync(&self, durability: Durability) -> io::Result<()> {
+        // Counted before waiting for the lock: a sync that begins after this covers the request.
         let asked = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let mut syncs = self.syncs();
         if syncs.has_failed {
@@ -139,6 +142,7 @@ impl Shared {
         if syncs.done >= asked {
             return Ok(());
         }
+        // Whatever has been requested so far has been written, so this sync covers it.
         let all = self.asked.load(Ordering::Acquire);
         let synced = durability.sync(&self.file);
         *syncs = Syncs { done: all, has_failed: synced.is_err() };
@@ -154,11 +158,11 @@ impl Shared {
     }
 }
 
-/// A record that has been written, and where its states stand.
+/// A record that has been written, and the place of its states.
 #[derive(Debug, Clone)]
 pub struct Entry {
     file: Arc<Shared>,
-    /// The number of its journal.
+    /// Number of its journal.
     pub journal: u64,
     /// Its own number.
     pub number: u64,
@@ -167,27 +171,29 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Says how far all its appends have come. Durable with the next sync.
+    /// Sets the state of all its appends. On disk with the next sync.
     pub fn set(&self, state: State) -> io::Result<()> {
         self.file.file.write_all_at(&vec![state.octet(); self.appends], self.states)
     }
 
-    /// Says how far one of its appends has come. Durable with the next sync.
+    /// Sets the state of one of its appends. On disk with the next sync.
     pub fn set_one(&self, append: usize, state: State) -> io::Result<()> {
         self.file.file.write_all_at(&[state.octet()], self.states + append as u64)
     }
 
-    /// Makes what has been written to its journal durable, where that is asked for.
+    /// Syncs its journal, unless writes are not to be synced.
     pub fn sync(&self, durability: Durability) -> io::Result<()> {
         self.file.sync(durability)
     }
 }
 
 impl Wal {
-    /// A new journal, locked; it is not yet synced.
+    /// Creates a journal and locks it. It is not synced yet.
     pub fn create(files: &Files) -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
             match Self::try_create(files) {
+                // Another process removed the folder in between, or has a journal of the same
+                // name: try again.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Ok(None) => {}
@@ -198,7 +204,7 @@ impl Wal {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// `None` if somebody took it for a dead one's before it was locked.
+    /// `None` if another process took it for that of a dead process before it was locked.
     fn try_create(files: &Files) -> io::Result<Option<Self>> {
         let folder = Arc::new(files.own_folder(FOLDER)?);
         let journal = fastrand::u64(..);
@@ -207,6 +213,8 @@ impl Wal {
         if !lock::try_lock_octet(&file, OWNER)? {
             return Ok(None);
         }
+        // Before we had the lock it looked like the journal of a dead process, and may have been
+        // removed.
         let named = folder.regular(&name)?.map(|stamp| stamp.identity);
         if named != Some(Stamp::of_file(&file)?.identity) {
             return Ok(None);
@@ -232,12 +240,13 @@ impl Wal {
         Ok(Some(wal))
     }
 
-    /// Writes a record, if there is room: where the ring is full of records that are needed, there
-    /// is none until a checkpoint. Not synced.
+    /// Writes a record without syncing it. `None` if the ring is full of records that are still
+    /// needed; then a checkpoint may make room.
     pub fn write(&mut self, record: &mut Finished) -> io::Result<Option<Entry>> {
         let length = record.size().next_multiple_of(ALIGNED);
         let Some(start) = self.place(length)? else { return Ok(None) };
         let number = self.number;
+        // Recovery ignores everything before the oldest record that is needed.
         let first = self.live.front().map_or(number, |live| live.number);
         let numbers = Numbers { journal: self.journal, number, first, time: now() };
         self.file.file.write_all_at(record.numbered(numbers), start)?;
@@ -259,8 +268,8 @@ impl Wal {
         Ok(entry)
     }
 
-    /// Where a record of so many octets may go, so that it touches none that is needed, nor the
-    /// last one, which says what is needed. The ring grows if it must and may.
+    /// A place for a record of `length` octets. It overlaps no record that is needed, nor the last
+    /// one, which says what is needed. The ring grows if it must and may.
     fn place(&mut self, length: u64) -> io::Result<Option<u64>> {
         let is_free = |start: u64| {
             let touches = |there: &Range<u64>| start < there.end && there.start < start + length;
@@ -268,6 +277,7 @@ impl Wal {
                 && !touches(&self.last)
                 && !self.live.iter().any(|live| touches(&live.place))
         };
+        // After the last record or, at the end of the ring, at its beginning.
         if let Some(start) = [self.next, ALIGNED].into_iter().find(|&start| is_free(start)) {
             return Ok(Some(start));
         }
@@ -285,13 +295,14 @@ impl Wal {
 
     fn grow(&mut self, size: u64) -> io::Result<()> {
         let from = self.size.max(ALIGNED);
+        // Written and not only allocated, so that syncing a record changes no metadata.
         let zeros = vec![0; usize::try_from(size - from).map_err(io::Error::other)?];
         self.file.file.write_all_at(&zeros, from)?;
         self.size = size;
         Ok(())
     }
 
-    /// Makes what has been written durable, with the journal's name if that is new.
+    /// Syncs the file, and the folder if the journal's name is new.
     pub fn sync(&mut self, files: &Files, durability: Durability) -> io::Result<()> {
         self.file.sync(durability)?;
         if durability == Durability::Synced {
@@ -302,13 +313,13 @@ impl Wal {
         Ok(())
     }
 
-    /// Whether its name is durable.
+    /// Whether the name of the file is on disk.
     #[must_use]
     pub const fn is_named(&self) -> bool {
         self.is_named
     }
 
-    /// Whether a sync has failed: nothing more may be written to it.
+    /// Whether a sync has failed, so that nothing more may be written to it.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.file.has_failed()
@@ -320,22 +331,23 @@ impl Wal {
         &self.name
     }
 
-    /// Says that records are no longer needed: what they describe is on the disk without them, or
-    /// was taken back.
+    /// Marks records as no longer needed, because what they describe is on disk in the mailboxes or
+    /// was undone.
     pub fn settle(&mut self, is_settled: impl Fn(u64) -> bool) {
         for live in &mut self.live {
             live.is_settled |= is_settled(live.number);
         }
+        // Only from the front: a record can tell no more than where the needed ones begin.
         while self.live.pop_front_if(|live| live.is_settled).is_some() {}
     }
 
-    /// Whether a record is still needed.
+    /// Whether any record is still needed.
     #[must_use]
     pub fn is_needed(&self) -> bool {
         !self.live.is_empty()
     }
 
-    /// Removes the file, and the folder if it was the last.
+    /// Removes the file, and the folder if it is empty then.
     pub fn remove(self, files: &Files) -> io::Result<()> {
         self.folder.remove(&self.name)?;
         files.remove_folder(FOLDER)
@@ -352,13 +364,13 @@ fn header(journal: u64) -> Vec<u8> {
     header
 }
 
-/// Milliseconds since 1970.
+/// The current time in milliseconds since 1970.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A journal of another process, or of one that is gone.
+/// A journal of another process, which may be dead.
 #[derive(Debug)]
 pub struct Other {
     folder: Arc<Files>,
@@ -367,42 +379,44 @@ pub struct Other {
     file: File,
 }
 
-/// What came of trying to recover from a journal.
+/// The outcome of an attempt to recover from a journal.
 #[derive(Debug)]
 pub enum Claim {
     /// Its owner lives.
     Alive,
-    /// Somebody else recovers from it at the moment.
+    /// Another process is recovering from it.
     Busy,
-    /// It is gone.
+    /// It has been removed.
     Gone,
-    /// Its owner is dead, and nobody else recovers from it while this is kept.
+    /// Its owner is dead, and no other process can recover from it while this value is kept.
     Dead(Dead),
 }
 
 impl Other {
-    /// The journal of that name.
+    /// Opens the journal of that name.
     pub fn open(folder: &Arc<Files>, name: &str) -> io::Result<Self> {
         let file = folder.open_file(name, Access::Write, Creation::Never)?;
         Ok(Self { folder: Arc::clone(folder), name: name.to_owned(), file })
     }
 
-    /// Whether what it says of a mailbox may be nowhere else on the disk.
+    /// Whether it may hold the only copy on disk of something appended to a mailbox.
     pub fn is_needed_for(&self, mailbox: &str) -> io::Result<bool> {
         let (_, records) = read(&self.file)?;
         let mut appends = records.iter().flat_map(|(_, record)| &record.appends);
         Ok(appends.any(|append| append.file == mailbox && !append.state.is_settled()))
     }
 
-    /// Makes durable what its owner has written to it.
+    /// Syncs what its owner has written to it.
     pub fn sync(&self, durability: Durability) -> io::Result<()> {
         durability.sync(&self.file)
     }
 
-    /// Tells from now on when something is written to it, and when its owner ends.
+    /// Begins to watch for writes to it, and for the end of its owner.
     pub fn watch(&self) -> io::Result<Watch> {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+        // inotify takes a path; this one leads to the open file, whatever its name is now.
         let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        // CLOSE_WRITE reports that the owner has ended.
         let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CLOSE_WRITE;
         inotify::add_watch(&watch, file, events)?;
         Ok(Watch(watch))
@@ -418,6 +432,8 @@ impl Other {
         if !self.is_dead()? {
             return Ok(Claim::Alive);
         }
+        // Opened again, because the lock belongs to the open file: it must go with the returned
+        // value, not with `self`.
         let file = self.folder.open_file(&self.name, Access::Write, Creation::Never);
         let file = match file {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claim::Gone),
@@ -426,6 +442,7 @@ impl Other {
         if !lock::try_lock_octet(&file, RECOVERER)? {
             return Ok(Claim::Busy);
         }
+        // Another process may have recovered from it and removed it before we had the lock.
         let named = self.folder.regular(&self.name)?.map(|stamp| stamp.identity);
         if named != Some(Stamp::of_file(&file)?.identity) {
             return Ok(Claim::Gone);
@@ -434,12 +451,12 @@ impl Other {
     }
 }
 
-/// What tells when something is written to a journal.
+/// Tells when something is written to a journal.
 #[derive(Debug)]
 pub struct Watch(OwnedFd);
 
 impl Watch {
-    /// Waits until something has been written, or for so long.
+    /// Waits until something has been written, for at most `most`.
     pub fn wait(&self, most: Duration) -> io::Result<()> {
         let timeout = Timespec::try_from(most).map_err(io::Error::other)?;
         let mut watched = [PollFd::new(&self.0, PollFlags::IN)];
@@ -456,10 +473,10 @@ pub struct Dead {
     folder: Arc<Files>,
     name: String,
     file: File,
-    /// Whether it was written since the machine was last started: then the kernel still has what
-    /// was appended.
+    /// Whether it was written since the machine was started: then the kernel still has everything
+    /// that was appended.
     pub is_of_this_boot: bool,
-    /// Its records that were needed, in their order, and where each begins.
+    /// The records that were needed, in order, with their offsets in the file.
     pub records: Vec<(u64, Record)>,
 }
 
@@ -469,7 +486,7 @@ impl Dead {
         Ok(Self { folder, name, file, is_of_this_boot, records })
     }
 
-    /// Says, durably, that all appends of its records to `file` are settled.
+    /// Notes on disk that all appends of its records to `file` are settled.
     pub fn settle(&mut self, file: &str, durability: Durability) -> io::Result<()> {
         for (start, record) in &mut self.records {
             for (nth, append) in record.appends.iter_mut().enumerate() {
@@ -483,7 +500,7 @@ impl Dead {
         durability.sync(&self.file)
     }
 
-    /// The files that must be looked at: what was appended may be missing, or not yet on the disk.
+    /// The files that must be examined: what was appended may be missing or not yet on disk.
     pub fn unsettled(&self) -> impl Iterator<Item = &str> {
         let appends = self.records.iter().flat_map(|(_, record)| &record.appends);
         appends.filter(|append| !append.state.is_settled()).map(|append| append.file.as_str())
@@ -499,18 +516,20 @@ impl Dead {
     }
 }
 
-/// Whether a journal was written since the machine was last started, and its records that were
-/// needed, in their order, each with the place where it begins.
+/// Whether a journal was written since the machine was started, and the records that were still
+/// needed, in order, with their offsets.
 fn read(file: &File) -> io::Result<(bool, Vec<(u64, Record)>)> {
     let size = Stamp::of_file(file)?.size.min(READ_MOST);
     let mut octets = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     file.read_exact_at(&mut octets, 0)?;
     Ok(match read_header(&octets) {
         Some((journal, boot)) => {
+            // Without a boot id a restart is assumed, after which messages are completed and not
+            // cut.
             let is_of_this_boot = !BOOT.is_empty() && *boot == **BOOT;
             (is_of_this_boot, read_records(&octets, journal))
         }
-        // Nothing had begun.
+        // The header never reached the disk, so no append had begun.
         None => (false, Vec::new()),
     })
 }
@@ -524,7 +543,7 @@ fn read_header(octets: &[u8]) -> Option<(u64, &[u8])> {
     is_whole.then_some((journal, header.get(16..)?))
 }
 
-/// The records that were still needed, wherever they stand in the ring.
+/// The records that were still needed, wherever they are in the ring.
 fn read_records(octets: &[u8], journal: u64) -> Vec<(u64, Record)> {
     let starts = (ALIGNED..octets.len() as u64).step_by(512);
     let read = |start: u64| {
@@ -533,12 +552,13 @@ fn read_records(octets: &[u8], journal: u64) -> Vec<(u64, Record)> {
     };
     let mut records: Vec<_> = starts.filter_map(read).collect();
     records.sort_unstable_by_key(|(_, record)| record.numbers.number);
+    // The latest record says which ones are still needed.
     let first = records.iter().map(|(_, record)| record.numbers.first).max().unwrap_or(0);
     records.retain(|(_, record)| record.numbers.number >= first);
     records
 }
 
-/// Makes a journal look as if the machine had been started anew since.
+/// Makes a journal look as if the machine had been restarted since.
 #[cfg(test)]
 pub(super) fn pretend_another_boot(path: &std::path::Path) {
     let mut octets = std::fs::read(path).unwrap();
@@ -548,7 +568,7 @@ pub(super) fn pretend_another_boot(path: &std::path::Path) {
     std::fs::write(path, octets).unwrap();
 }
 
-/// Makes the first record of a journal look as if it had been written so long ago.
+/// Makes the first record of a journal look this old.
 #[cfg(test)]
 pub(super) fn pretend_age(path: &std::path::Path, age: std::time::Duration) {
     let mut octets = std::fs::read(path).unwrap();
@@ -580,7 +600,7 @@ mod tests {
         (dir, files)
     }
 
-    /// The numbers of the records that whoever recovers finds.
+    /// The numbers of the records that a recovery finds.
     fn found(dir: &tempfile::TempDir) -> Vec<u64> {
         let folder = Arc::new(Files::open(&dir.path().join(FOLDER)).unwrap());
         let name = folder.names(9).unwrap().into_iter().find(|n| n.ends_with(SUFFIX)).unwrap();
