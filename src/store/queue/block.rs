@@ -1,8 +1,8 @@
-//! The envelope of a queued message and its state, as a block of header fields ahead of the
-//! message's own. Pure.
+//! The envelope of a queued message and its state, as a block of header fields before the message's
+//! own (docs/files.md 5.1 to 5.3). Does no I/O.
 //!
-//! The block begins right behind the From_ line and is closed by its own last line, so that no
-//! line of a message can pose as envelope:
+//! The block begins right after the From_ line and is closed by its own last line, so that no line
+//! of a message can be mistaken for envelope:
 //!
 //! ```text
 //! From <alice@localhost> Wed Sep 17 11:00:00 2025
@@ -17,10 +17,10 @@
 //! Subject: the message begins here
 //! ```
 //!
-//! A recipient's letter is P (pending), D (done with: delivered, or its sender has been told), F
-//! (failed) or H (held); behind it stand the attempts so far, when the next is due (seconds since
-//! 1970; 0 for at once) and, behind the path, what was last replied. The client and what was tried
-//! may be missing: entries of old have neither.
+//! The letter of a recipient is P (pending), D (done: delivered, or its sender has been notified),
+//! F (failed) or H (held). It is followed by the number of attempts, the time of the next one
+//! (seconds since 1970; 0 for at once) and, after the path, the last reply. The client and the
+//! attempts may be missing, as in old entries.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -30,12 +30,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::mail::path::{Address, EnvelopePath, ReversePath, take_bracketed};
 use crate::store::overview::RecipientState;
 
-/// Octets of an envelope block at most: 1,000 recipients of 800 octets, with a reply and an attempt
-/// each, and [`TRIED_MOST`] more attempts.
+/// Maximum octets of an envelope block: 1,000 recipients of 800 octets, each with a reply and an
+/// attempt, and [`TRIED_MOST`] more attempts.
 pub(super) const BLOCK_MOST: u64 = 4 * 1024 * 1024;
 
-/// Attempts that an entry remembers besides the last one for each of its recipients; of more, the
-/// oldest go.
+/// Attempts kept in an entry besides the last one for each recipient; the oldest beyond this are
+/// dropped.
 const TRIED_MOST: usize = 200;
 
 pub(super) const ID: &str = "X-MC-Id: ";
@@ -49,59 +49,59 @@ const END: &str = "X-MC-End:";
 /// A recipient of a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
-    /// How far it is.
+    /// Its state.
     pub state: RecipientState,
-    /// Attempts so far.
+    /// Number of attempts so far.
     pub attempts: u32,
     /// When the next attempt is due, in seconds since 1970; 0 for at once.
     pub next_attempt: u64,
     /// Its address.
     pub forward_path: EnvelopePath<Address>,
-    /// What was last replied, without control characters; empty before the first attempt.
+    /// The last reply, without control characters; empty before the first attempt.
     pub last_reply: String,
 }
 
-/// Who has brought a message, for its `Received:` field (RFC 5321 section 4.4).
+/// The client that brought a message, for the `Received:` field (RFC 5321 section 4.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Its address.
+    /// Its IP address.
     pub address: IpAddr,
-    /// How it introduced itself to us: the argument of its HELO, in printable ASCII.
+    /// The argument of its HELO or EHLO, in printable ASCII.
     pub helo: String,
 }
 
-/// An attempt to deliver to a recipient who is still there, and how it ended.
+/// An attempt to deliver to a recipient that is still in the entry, and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
-    /// When, in seconds since 1970.
+    /// Time of the attempt, in seconds since 1970.
     pub at: u64,
-    /// How it ended.
+    /// Its result.
     pub ended: Ended,
-    /// An enhanced status code (RFC 3463).
+    /// The enhanced status code (RFC 3463).
     pub status: String,
-    /// The host whose reply it is; none if the words are our own.
+    /// The host that replied; `None` if the text is our own.
     pub host: Option<String>,
     /// The recipient, without brackets.
     pub forward_path: String,
-    /// What was replied, without control characters.
+    /// The reply, without control characters.
     pub reply: String,
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Not now.
+    /// Failed temporarily.
     Deferred,
-    /// Not now: a host has broken the conversation about this message off.
+    /// Failed temporarily: a host broke off the conversation about this message.
     Broke,
-    /// Never.
+    /// Failed permanently.
     Failed,
 }
 
 impl Ended {
     const ALL: [Self; 3] = [Self::Deferred, Self::Broke, Self::Failed];
 
-    /// The word for it, in the file and for people.
+    /// Its name, in the file and for people.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -115,17 +115,17 @@ impl Ended {
 /// The envelope of a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// Names the message for good, also in its `Received:` field.
+    /// The permanent id of the message, also used in its `Received:` field.
     pub id: String,
-    /// Who sent it.
+    /// The sender.
     pub reverse_path: EnvelopePath<ReversePath>,
-    /// When it was queued, in seconds since 1970.
+    /// Time at which it was queued, in seconds since 1970.
     pub queued: u64,
-    /// Who has brought it, if that is known.
+    /// The client that brought it, if known.
     pub client: Option<Client>,
-    /// Who is to get it.
+    /// The recipients.
     pub recipients: Vec<Recipient>,
-    /// What has been tried, oldest first.
+    /// Attempts so far, oldest first.
     pub tried: Vec<Tried>,
 }
 
@@ -155,7 +155,7 @@ pub fn envelope_block(
     block.render()
 }
 
-/// Different for every message of every process.
+/// An id that differs for every message of every process.
 fn new_id(now: Duration) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -163,11 +163,12 @@ fn new_id(now: Duration) -> String {
 }
 
 impl Block {
-    /// The block as it stands in the file.
+    /// The block as it is written to the file.
     #[must_use]
     pub fn render(&self) -> String {
         use std::fmt::Write;
         let mut block = String::new();
+        // Writing to a `String` cannot fail.
         let _ = writeln!(block, "{ID}{}", self.id);
         let _ = writeln!(block, "{FROM}<{}>", self.reverse_path);
         let _ = writeln!(block, "{QUEUED}{}", self.queued);
@@ -184,15 +185,15 @@ impl Block {
         block
     }
 
-    /// The block that `text` (what stands behind a From_ line) begins with, and its length in
-    /// octets; `None` if it begins with none.
+    /// Parses the block at the beginning of `text`, the text after a From_ line; returns it and its
+    /// length in octets. `None` if there is no block.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<(Self, usize)> {
         let mut letters = Vec::new();
         Self::parse_noting(text, &mut letters)
     }
 
-    /// As [`parse`](Self::parse); notes where the letter of each recipient stands.
+    /// As [`parse`](Self::parse); also notes the offset of each recipient's letter.
     pub(super) fn parse_noting(text: &[u8], letters: &mut Vec<usize>) -> Option<(Self, usize)> {
         let mut lines = Lines { rest: text, used: 0 };
         let mut block = Self {
@@ -214,19 +215,21 @@ impl Block {
             } else if let Some(client) = line.strip_prefix(CLIENT) {
                 block.client = Some(Client::parse(client)?);
             } else {
+                // A block that is not closed is not one of ours.
                 return (line.trim_end() == END).then_some((block, lines.used));
             }
         }
     }
 
-    /// The last attempt for a recipient, if it is remembered.
+    /// The last attempt for a recipient, if it has been kept.
     #[must_use]
     pub fn last_tried(&self, forward_path: &str) -> Option<&Tried> {
         self.tried.iter().rfind(|tried| tried.forward_path == forward_path)
     }
 
-    /// Remembers attempts, which were later than those that are remembered. The last one for each
-    /// recipient stays, and the latest of the others; nothing of who is no longer there.
+    /// Adds attempts, which must be later than those already there. Keeps the last one for each
+    /// recipient and the latest of the others; attempts for recipients no longer in the entry are
+    /// dropped.
     pub fn remember(&mut self, attempts: impl IntoIterator<Item = Tried>) {
         self.tried.extend(attempts);
         let there: HashSet<&str> =
@@ -261,6 +264,7 @@ impl Tried {
     }
 
     fn parse(line: &str) -> Option<Self> {
+        // The last part, path and reply, may contain blanks.
         let mut words = line.splitn(5, ' ');
         let at = words.next()?.parse().ok()?;
         let ended = words.next()?;
@@ -279,7 +283,7 @@ impl Tried {
     }
 }
 
-/// Stands where a host's name would, if the words are our own.
+/// Stands for the host if the text is our own.
 const NO_HOST: &str = "-";
 
 impl Recipient {
@@ -291,6 +295,7 @@ impl Recipient {
             RecipientState::Failed => 'F',
             RecipientState::Held => 'H',
         };
+        // Without a blank at its end if there is no reply.
         let line = format!("{letter} {attempts} {next_attempt} <{forward_path}> {last_reply}");
         line.trim_end().to_owned()
     }
@@ -317,7 +322,7 @@ impl Recipient {
     }
 }
 
-/// The lines of a block, one after the other.
+/// The lines of a block, in order.
 struct Lines<'a> {
     rest: &'a [u8],
     used: usize,

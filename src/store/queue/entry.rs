@@ -1,4 +1,4 @@
-//! Where the entries of the queue lie in its file. Whoever asks holds the file's lock.
+//! Finds the entries of the queue in its file. Callers hold the file's lock.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,26 +12,26 @@ use crate::store::mbox::{self, Span};
 use crate::store::overview::RecipientState;
 use crate::store::queue::block::{BLOCK_MOST, Block, ID};
 
-/// A queued message and where it lies.
+/// A queued message and its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its envelope.
     pub block: Block,
-    /// Octets of the message text, with CRLF line ends.
+    /// Length of the message text in octets, with CRLF line ends.
     pub octets: u64,
     /// The message with its block.
     pub(super) span: Span,
-    /// Where, from the beginning of the block, the letter of each recipient stands.
+    /// Offset of each recipient's letter from the beginning of the block.
     letters: Vec<usize>,
-    /// Where the text behind the block begins.
+    /// Offset of the message text, after the block.
     pub(super) text: u64,
 }
 
-/// Octets of an entry that are read first; most blocks are shorter.
+/// Octets of an entry read first; most blocks are shorter.
 const READ_FIRST: u64 = 4 * 1024;
 
 impl Entry {
-    /// The queued message at `span`; `None` if it has no envelope and is not ours.
+    /// Reads the queued message at `span`; `None` if it has no envelope, and so is not ours.
     pub(super) fn read(span: Span, window: &mut Window<'_>) -> io::Result<Option<Self>> {
         Self::read_by(span, |at, end, text| {
             text.extend_from_slice(window.at(at, end)?);
@@ -39,7 +39,7 @@ impl Entry {
         })
     }
 
-    /// The same, of one message alone: little is read.
+    /// As [`read`](Self::read), for a single message: reads little.
     fn read_alone(span: Span, file: &File) -> io::Result<Option<Self>> {
         Self::read_by(span, |at, end, text| {
             let before = text.len();
@@ -49,7 +49,7 @@ impl Entry {
         })
     }
 
-    /// `more` appends what stands from one place to another, or a part of it.
+    /// `more` appends the octets from one offset to another, or the first of them.
     fn read_by(
         span: Span,
         mut more: impl FnMut(u64, u64, &mut Vec<u8>) -> io::Result<()>,
@@ -58,8 +58,10 @@ impl Entry {
         let (mut text, mut letters) = (Vec::new(), Vec::new());
         let mut at = span.text;
         while at < most {
+            // Twice as much each time, so that a long block is not parsed often.
             more(at, most.min(at + READ_FIRST.max(text.len() as u64)), &mut text)?;
             at = span.text + text.len() as u64;
+            // Not a queued message: the rest need not be read.
             if text.len() >= ID.len() && !text.starts_with(ID.as_bytes()) {
                 return Ok(None);
             }
@@ -84,15 +86,15 @@ impl Entry {
         Place { span: self.span, text: self.text }
     }
 
-    /// An entry that lies nowhere, of which tests need only the block.
+    /// An entry without a place in a file, for tests that need only the block.
     #[cfg(test)]
     pub(crate) fn of_block(block: Block, octets: u64) -> Self {
         let span = Span { start: 0, text: 0, text_end: 0, end: 0, octets };
         Self { block, octets, span, letters: Vec::new(), text: 0 }
     }
 
-    /// Where, from the beginning of the block, the letter of the recipient with this path stands,
-    /// and what it says.
+    /// Offset, from the beginning of the block, of the letter of the recipient with this path, and
+    /// the state it stands for.
     pub(super) fn letter_of(&self, forward_path: &str) -> Option<(u64, RecipientState)> {
         let mut recipients = self.block.recipients.iter().zip(&self.letters);
         let (there, letter) = recipients.find(|(there, _)| there.forward_path == *forward_path)?;
@@ -100,32 +102,32 @@ impl Entry {
     }
 }
 
-/// Where an entry lies.
+/// The place of an entry in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     span: Span,
-    /// Where its message begins, behind its block.
+    /// Offset of its message text, after the block.
     text: u64,
 }
 
 impl Place {
-    /// The entry of this id, if this is where it lies.
+    /// The entry with this id, if it is at this place.
     pub(super) fn entry(self, id: &str, file: &File) -> Option<Entry> {
         let there = Entry::read_alone(self.span, file).ok().flatten()?;
-        // It may begin where it was and end elsewhere, if its block has been edited.
+        // If its block has been edited, it may begin at the same place and end at another.
         (there.block.id == id && there.text == self.text).then_some(there)
     }
 }
 
-/// Where the entries of the queue are, by their ids: made in one pass, and anew only if another
-/// file has taken the queue's place or entries have moved in it.
+/// The places of all entries by id. They are found in one pass, which is repeated only if another
+/// file has replaced the queue or entries have moved within it.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// The file that has been looked at.
+    /// Device and inode of the file.
     identity: (u64, u64),
     index: Arc<Index>,
     by_id: HashMap<String, Place>,
-    /// The last entry, by which it shows that the file has only grown.
+    /// The last entry. If it is still at its place, the file has only grown.
     last: Option<(String, Place)>,
 }
 
@@ -138,7 +140,7 @@ impl Places {
         Ok(places)
     }
 
-    /// The same for a file that has only grown; `None` if it has changed otherwise.
+    /// The places in a file that has only grown; `None` if it has changed in another way.
     fn grown(mut self, file: &File) -> Result<Option<Self>, IndexError> {
         let Stamp { identity, size, .. } = Stamp::of_file(file)?;
         let stands = |(id, place): &(String, Place)| place.entry(id, file).is_some();
@@ -146,7 +148,7 @@ impl Places {
         if !is_same || size < self.index.scanned() {
             return Ok(None);
         }
-        // Where the last one ends may have depended on what followed.
+        // The end of the last message may depend on what follows it, so it is read again.
         let known = self.index.messages.len().saturating_sub(1);
         self.index = Index::grown(self.index, size, file)?;
         self.note_from(known, file)?;
@@ -166,7 +168,7 @@ impl Places {
     }
 }
 
-/// The entry of this id, wherever in the file it is.
+/// The entry with this id, wherever it is in the file. `known` caches the places of all entries.
 pub(super) fn find_by_id(
     id: &str,
     file: &File,
@@ -174,7 +176,7 @@ pub(super) fn find_by_id(
 ) -> Result<Option<Entry>, IndexError> {
     let places = known.take().map(|places| places.grown(file)).transpose()?.flatten();
     let is_known = |places: &Places| match places.by_id.get(id) {
-        // An entry that has been dropped costs no other pass.
+        // An unknown id is that of an entry that was dropped: it does not cause another pass.
         None => true,
         Some(place) => place.entry(id, file).is_some(),
     };
@@ -190,7 +192,7 @@ pub(super) fn find_by_id(
 mod tests {
     use super::*;
 
-    /// Puts entries of these ids into a file, where it is.
+    /// Writes entries with these ids to a file, in place.
     fn write(file: &File, ids: &[&str]) {
         let entry = |id: &&str| {
             format!("From <a@b> Wed Sep 17 11:00:00 2025\n{}x\n\n", rendered(id, "a@b"))
@@ -223,20 +225,20 @@ mod tests {
         let (second, again) = find("2");
         assert!(Some(0) < second && second < third && Arc::ptr_eq(&index, &again));
 
-        // One that has come since is found, and one that is not there costs no other pass.
+        // A new entry is found, and an id that is missing causes no other pass.
         write(&file, &["1", "2", "3", "4"]);
         let (fourth, index) = find("4");
         let (gone, again) = find("gone");
         assert!(fourth > third && gone.is_none() && Arc::ptr_eq(&index, &again));
 
-        // Another program has taken one away, and the file is where it was.
+        // Another program has removed an entry, in the same file.
         write(&file, &["1", "3", "4"]);
         let (third, index) = find("3");
         let (fourth, again) = find("4");
         assert!(third == second && fourth > third && Arc::ptr_eq(&index, &again));
         assert_eq!(find("2").0, None);
 
-        // The last ones stand where they did, and what is before them has moved.
+        // The last entries are where they were, but those before them have moved.
         let (one, other) = (rendered("1", "a@b"), rendered("3", "a@b"));
         let mut text = vec![0; usize::try_from(Stamp::of_file(&file).unwrap().size).unwrap()];
         file.read_exact_at(&mut text, 0).unwrap();

@@ -1,4 +1,6 @@
-//! The relay queue: an mbox file whose messages carry their envelope and its state, entry by entry.
+//! The relay queue: an mbox file in which each message carries its envelope and delivery state.
+//!
+//! See docs/files.md 5.
 
 pub mod block;
 pub mod entry;
@@ -27,13 +29,13 @@ use crate::store::rewrite::Draft;
 pub use crate::store::queue::block::{Block, Client, Ended, Recipient, Tried, envelope_block};
 pub use crate::store::queue::entry::Entry;
 
-/// What a relay run keeps locked, so that there is one at a time.
+/// File that a relay run keeps locked, so that there is only one at a time.
 const RUN_LOCK: &str = ".mqueue.relay";
 
-/// How long the file is still waited for after the end of all waiting has come.
+/// How long the file is still waited for after the program was told to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// The recipients of the messages at `spans`, as a list shows them; `most` at most.
+/// The recipients of the messages at `spans`, as a list shows them; at most `most`.
 pub(super) fn views(
     file: &File,
     spans: impl Iterator<Item = Span>,
@@ -70,34 +72,34 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
 
 /// The relay queue of a directory.
 ///
-/// Nothing here is held while a network is waited for: a run takes a list of the entries, and says
-/// afterwards, by their ids, what has become of them. What is queued meanwhile stays.
+/// No lock is held while the relay waits for the network: a run takes a list of the entries, and
+/// later reports the results by entry id. What is queued in the meantime stays.
 #[derive(Debug, Clone)]
 pub struct Queue {
     committer: Arc<Committer>,
     name: FileName,
-    /// For entries that are not where they were. Clones share it.
+    /// Finds entries that are not where they were. Shared among clones.
     places: Arc<Mutex<Option<Places>>>,
     /// Ends all waiting for other programs.
     stop: CancellationToken,
 }
 
-/// Why the queue cannot be read or changed. It is as it was then.
+/// Why the queue could not be read or changed. It is unchanged then.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// Another program has had it locked for 30 s.
+    /// Another program has held the lock for 30 s.
     #[error("another program keeps the relay queue locked")]
     Busy,
-    /// The file is no mbox; it is left as it is.
+    /// The file is not an mbox; it is left unchanged.
     #[error("the relay queue is {0}")]
     NotMbox(NotMbox),
-    /// Something else has its name.
+    /// Something that is not a regular file has its name.
     #[error("the relay queue is not a regular file: something else has the name {QUEUE_FILE}")]
     NotRegular,
-    /// The entry is not there any more.
+    /// The entry is no longer in the queue.
     #[error("the entry is no longer in the relay queue")]
     Gone,
-    /// The system says why.
+    /// The operating system reported an error.
     #[error("the relay queue cannot be read or written: {0}")]
     Io(#[from] io::Error),
 }
@@ -121,14 +123,14 @@ impl From<IndexError> for QueueError {
     }
 }
 
-/// What an edit has made of an entry.
+/// The result of editing an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
-    /// Nothing: it stays as it lies there.
+    /// It stays as it is in the file.
     Unchanged,
     /// Its block was changed.
     Changed,
-    /// It is to be removed, with its message.
+    /// It must be removed, with its message.
     Removed,
 }
 
@@ -143,14 +145,14 @@ impl Queue {
         }
     }
 
-    /// The same, for which other programs are waited for no longer than until `stop`, and a little.
+    /// The same queue, which stops waiting for other programs shortly after `stop` is cancelled.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
     }
 
-    /// The entries as they are now, in the order of the file. Messages without an envelope are
-    /// not among them.
+    /// The entries as they are now, in the order of the file. Messages without an envelope are left
+    /// out.
     pub async fn entries(&self) -> Result<Vec<Entry>, QueueError> {
         let queue = self.clone();
         let list = move |locked: LockedFile| queue.list(locked.file());
@@ -161,7 +163,7 @@ impl Queue {
         }
     }
 
-    /// Where there is no queue file, nothing has ever been queued.
+    /// No entries: a missing queue file means that nothing was ever queued.
     fn nothing<T>(&self) -> Result<Vec<T>, QueueError> {
         if self.committer.ground().files.is_irregular(QUEUE_FILE)? {
             Err(QueueError::NotRegular)
@@ -170,7 +172,7 @@ impl Queue {
         }
     }
 
-    /// Works on the file as soon as it is locked.
+    /// Runs `work` on the file once it is locked.
     async fn locked<R: Send + 'static>(
         &self,
         purpose: Purpose,
@@ -190,12 +192,13 @@ impl Queue {
         Ok(index.messages.iter().filter_map(read).collect::<io::Result<_>>()?)
     }
 
-    /// Opens the text of an entry, as it was sent. What is read of it stays what it is now, also
-    /// if the queue is compacted meanwhile.
+    /// Opens the text of an entry, as it was sent. The text stays the same while it is read, even
+    /// if the queue is rewritten in the meantime.
     pub async fn text(&self, entry: &Entry) -> Result<MessageReader, QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
         let open = move |locked: LockedFile| {
             let entry = queue.find(locked.file(), &entry)?;
+            // A descriptor of its own outlives the lock, and a rewrite leaves the old file to it.
             let file = queue.committer.ground().files.open_file(
                 QUEUE_FILE,
                 Access::Read,
@@ -207,9 +210,9 @@ impl Queue {
         self.locked(Purpose::Read, open).await?
     }
 
-    /// Marks recipients of an entry (by their place in its block) as delivered: one small write
-    /// for each, and one sync. To be called right after the remote's 250, before anything else: what
-    /// is not marked when the machine dies is sent again.
+    /// Marks recipients of an entry, given by index, as delivered: one small write for each, and
+    /// one sync. Call it right after the remote host's 250: if the machine dies before the mark is
+    /// written, the message is sent again.
     pub async fn mark_delivered(
         &self,
         entry: &Entry,
@@ -225,9 +228,9 @@ impl Queue {
         self.locked(Purpose::Write, mark).await?
     }
 
-    /// Marks failed recipients of several entries as done with, because their senders have been
-    /// told. One sync for all. Whoever has been retried meanwhile, or is no longer there, is let
-    /// be.
+    /// Marks failed recipients of several entries as done, because their senders have been
+    /// notified. One sync for all. Recipients that have been retried in the meantime, or are gone,
+    /// are left alone.
     pub async fn mark_told(&self, told: Vec<(Arc<Entry>, Vec<String>)>) -> Result<(), QueueError> {
         let queue = self.clone();
         let mark = move |locked: LockedFile| {
@@ -235,6 +238,7 @@ impl Queue {
                 let is_failed = |state| state == RecipientState::Failed;
                 for (entry, recipients) in &told {
                     match mark.done(entry, recipients.iter().map(String::as_str), is_failed) {
+                        // If an operator has dropped the entry, there is nothing to mark.
                         Ok(()) | Err(QueueError::Gone) => {}
                         Err(error) => return Err(error),
                     }
@@ -252,8 +256,9 @@ impl Queue {
     ) -> Result<(), QueueError> {
         let before = Stamp::of_file(file)?;
         let marked = marks(&Marker { queue: self, file });
+        // Even after an error: some of the marks may have been written.
         self.committer.ground().durability.sync(file)?;
-        // The marks move nothing, so that what is known of the file still holds.
+        // The marks move nothing, so the index is still right.
         self.committer.ground().indexes.appended(&self.name, before, Stamp::of_file(file)?);
         marked
     }
@@ -265,7 +270,7 @@ impl Queue {
         self.locked(Purpose::Read, find).await?
     }
 
-    /// The entry where it is now: usually where it was.
+    /// Finds the entry, which is usually where it was.
     fn find(&self, file: &File, entry: &Entry) -> Result<Entry, QueueError> {
         let id = &entry.block.id;
         if let Some(there) = entry.place().entry(id, file) {
@@ -275,8 +280,8 @@ impl Queue {
         find_by_id(id, file, &mut places)?.ok_or(QueueError::Gone)
     }
 
-    /// Passes the block of every entry to `edit`, in one pass, and puts a file with the changes in
-    /// the place of the old one, if there are any. Returns the blocks that are left.
+    /// Passes the block of every entry to `edit`, in one pass. If any was changed, a new file
+    /// replaces the queue. Returns the remaining blocks.
     pub async fn edit(
         &self,
         mut edit: impl FnMut(&mut Block) -> Edit + Send + 'static,
@@ -284,7 +289,7 @@ impl Queue {
         self.edit_entries(move |entry| edit(&mut entry.block)).await
     }
 
-    /// The same, for those who look at more than the blocks.
+    /// As [`edit`](Self::edit), with the whole entries.
     pub async fn edit_entries(
         &self,
         edit: impl FnMut(&mut Entry) -> Edit + Send + 'static,
@@ -336,18 +341,19 @@ impl Queue {
         }
         draft.copy(file, copied..Stamp::of_file(file)?.size)?;
         draft.replace()?;
+        // Entries have moved, so the new file must be scanned.
         self.committer.ground().indexes.forget(&self.name);
         Ok(())
     }
 
-    /// Takes the right to run the relay on this queue, which one process has at a time; `None` if
-    /// another has it. It goes with the value, or with the process.
+    /// Takes the right to run the relay on this queue; `None` if another process has it. It is
+    /// released with the value, or with the process.
     pub fn begin_run(&self) -> io::Result<Option<RunLock>> {
         let file = self.committer.ground().files.own_file(RUN_LOCK)?;
         if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
             return Ok(None);
         }
-        // Its last holder may have removed it between our opening and our locking it.
+        // Its last holder may have removed it after we opened it and before we locked it.
         let named = self.committer.ground().files.regular(RUN_LOCK)?.map(|stamp| stamp.identity);
         if named != Some(Stamp::of_file(&file)?.identity) {
             return self.begin_run();
@@ -363,7 +369,8 @@ struct Marker<'a> {
 }
 
 impl Marker<'_> {
-    /// Marks these recipients of an entry as done with, where they are still in such a state.
+    /// Marks recipients of an entry as done if they are still in a state for which `is_meant`
+    /// returns `true`.
     fn done<'a>(
         &self,
         entry: &Entry,
@@ -372,10 +379,11 @@ impl Marker<'_> {
     ) -> Result<(), QueueError> {
         let there = self.queue.find(self.file, entry)?;
         for forward_path in recipients {
-            // An operator may have dropped another recipient meanwhile.
+            // An operator may have dropped the recipient in the meantime.
             if let Some((letter, state)) = there.letter_of(forward_path)
                 && is_meant(state)
             {
+                // A single octet is either old or new after a power failure.
                 self.file.write_all_at(b"D", there.span.text + letter)?;
             }
         }
@@ -383,7 +391,7 @@ impl Marker<'_> {
     }
 }
 
-/// The right to run the relay on a queue.
+/// The right to run the relay on a queue, held until dropped.
 #[derive(Debug)]
 pub struct RunLock {
     files: Arc<Files>,
@@ -392,7 +400,8 @@ pub struct RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
+        // Removed while it is still locked, so that the next process to lock it notices that it is
+        // gone.
         if let Err(error) = self.files.remove(RUN_LOCK) {
             tracing::warn!("cannot remove {RUN_LOCK}: {error}");
         }
