@@ -1,13 +1,15 @@
-//! The file whose links are the dotlocks of this process: `.mailconsole.PID`, which holds the
-//! process id.
+//! The file that the dotlocks of this process are hard links to: `.mailconsole.PID`. It contains
+//! the process id.
 //!
-//! Where the file system knows no hard links (vfat, some network and container shares), each lock is
-//! a file of its own, renamed to its name once it holds the process id.
+//! If the file system has no hard links (vfat, some network and container shares), each lock is a
+//! file of its own, renamed to its final name once it contains the process id.
 //!
-//! A link costs much less than a file: ext4 without a journal looks for an inode that was not
-//! freed lately, and finds fewer the more dotlocks come and go. A link also has its content
-//! from the first moment on: a lock that is made empty and filled later would block its mailbox
-//! for ever if we died in between.
+//! A link costs much less than a new file, which took a third of the server's time for each lock:
+//! ext4 without a journal looks for an inode that was not freed lately, and finds fewer the more
+//! dotlocks come and go. A link also has its content from the first moment: a lock that was created
+//! empty and filled later would block its mailbox permanently if the process died in between.
+//!
+//! See docs/files.md 7.1 and 7.4.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -27,42 +29,43 @@ use crate::store::files::{Access, Creation, Files, NAMES_MOST};
 
 const PREFIX: &str = ".mailconsole.";
 
-/// How old the file may look. Its links have its age, and other programs take an old lock for one
-/// that was left over: after five minutes, the most impatient.
+/// Maximum age of the file's modification time. All its links have the same time, and other
+/// programs regard an old lock as stale: after five minutes, the most impatient of them.
 const TOUCHED_EVERY: Duration = Duration::from_secs(30);
 
-/// Locks taken within a second from which on the next is expected shortly. Below, the file is
-/// removed with each lock: whoever looks into the directory finds mail in it and nothing else.
+/// Locks per second from which on the next one is expected soon, so that the file stays. Below, it
+/// is removed with each lock, so that users who look into the directory see only mail.
 const BUSY: u32 = 20;
 
-/// Names that are no locks of which it is said.
+/// Maximum number of names about which a warning has been logged.
 const TOLD_MOST: usize = 1_000;
 
-/// Attempts to link a file that somebody else removes time and again.
+/// Attempts to link the file if something keeps removing it.
 const ATTEMPTS: usize = 10;
 
-/// The file, while there is one. It goes with the value.
+/// The file, which is created when needed and removed when this value is dropped.
 #[derive(Debug)]
 pub struct Anchor {
     files: Arc<Files>,
-    /// When it was last made to look new.
+    /// When its modification time was last set; `None` while the file does not exist.
     touched: Mutex<Option<Instant>>,
     pace: Mutex<Pace>,
-    /// Whether the file system has turned out to know no hard links.
+    /// Whether the file system has turned out to have no hard links.
     linkless: AtomicBool,
-    /// Locks of ours that could not be removed.
+    /// Locks of ours that could not be removed yet.
     left: Mutex<HashSet<String>>,
-    /// What has been said about names that are no locks, so that it is said once.
+    /// Names for which the warning that they lock nothing has been logged, so that it is logged
+    /// once.
     told: Mutex<HashSet<String>>,
 }
 
-/// How many locks have been taken lately.
+/// The rate at which locks are taken.
 #[derive(Debug, Default)]
 struct Pace {
-    /// Since when they are counted.
+    /// Beginning of the second that `count` covers.
     since: Option<Instant>,
     count: u32,
-    /// How many there were in the second before.
+    /// Locks taken in the second before.
     before: u32,
 }
 
@@ -90,7 +93,7 @@ impl Pace {
 }
 
 impl Anchor {
-    /// None yet, in the directory `files`.
+    /// An anchor for the directory `files`; the file is not created yet.
     #[must_use]
     pub fn new(files: &Arc<Files>) -> Self {
         Self {
@@ -103,13 +106,17 @@ impl Anchor {
         }
     }
 
-    /// The directory in which it is.
+    /// The directory that contains the file.
     #[must_use]
     pub const fn files(&self) -> &Arc<Files> {
         &self.files
     }
 
-    /// Gives the file another name, that of a lock; whether that name was free.
+    /// Takes the dotlock `lock`, by a hard link to the file. Returns `false` if the name is taken.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be written to.
     pub fn link(&self, lock: &str) -> io::Result<bool> {
         self.pace().note_lock(Instant::now());
         if self.linkless.load(Ordering::Relaxed) {
@@ -122,7 +129,7 @@ impl Anchor {
             if !linked.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 break;
             }
-            // Another thread of ours, or somebody who tidies up, has removed it.
+            // Another thread of ours, or a program that tidies up, has removed the file.
             self.forget();
         }
         match linked {
@@ -141,8 +148,8 @@ impl Anchor {
         }
     }
 
-    /// As [`link`](Self::link), without a link: a file of its own, which has its content before it
-    /// has its name.
+    /// As [`link`](Self::link), for file systems without hard links: creates a file with its
+    /// content under another name, then renames it.
     fn rename_to(&self, lock: &str) -> io::Result<bool> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +166,7 @@ impl Anchor {
                 }
             }
         }
-        // No such renaming either. A lock that is empty for a moment is better than none.
+        // No atomic rename here either. A lock that is empty for a moment is better than none.
         match self.files.open_file(lock, Access::Write, Creation::Always) {
             Ok(file) => file.write_all_at(own_id().as_bytes(), 0).map(|()| true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -167,8 +174,8 @@ impl Anchor {
         }
     }
 
-    /// Removes a lock of ours. Where that fails, it is tried again when the lock is wanted next:
-    /// it looks like one that we hold.
+    /// Removes a lock of ours. If that fails, the next attempt to take the lock tries again: until
+    /// then it looks like one that we hold.
     pub fn unlock(&self, lock: &str) {
         if let Err(error) = self.files.remove(lock) {
             tracing::warn!("cannot remove {lock} yet: {error}");
@@ -176,7 +183,7 @@ impl Anchor {
         }
     }
 
-    /// Removes a lock that was left because it could not be removed.
+    /// Removes a lock that [`unlock`](Self::unlock) failed to remove, if `lock` is one.
     pub fn remove_left(&self, lock: &str) -> io::Result<()> {
         if self.left().contains(lock) {
             self.files.remove(lock)?;
@@ -189,7 +196,7 @@ impl Anchor {
         self.left.lock()
     }
 
-    /// Says once that what has the name of a lock is none.
+    /// Logs once that something with the name of a lock is not a regular file.
     pub fn tell_once_of_no_lock(&self, lock: &str) {
         let mut told = self.told.lock();
         if told.len() < TOLD_MOST && told.insert(lock.to_owned()) {
@@ -197,26 +204,26 @@ impl Anchor {
         }
     }
 
-    /// Whether the file is there, to be removed when it is quiet.
+    /// Whether the file exists and must be removed some day.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.touched.lock().is_some()
     }
 
-    /// Whether so many locks are taken that what makes the next one cheaper is worth keeping.
+    /// Whether locks are taken so often that the file is worth keeping for the next one.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.pace().is_busy(Instant::now())
     }
 
-    /// Removes the file, unless the next lock is expected shortly.
+    /// Removes the file unless the next lock is expected soon.
     pub fn remove_if_quiet(&self) {
         if !self.is_busy() {
             self.remove();
         }
     }
 
-    /// Removes the file, if it was made.
+    /// Removes the file if it exists.
     pub fn remove(&self) {
         if self.forget()
             && let Err(error) = self.files.remove(&own_name())
@@ -230,13 +237,14 @@ impl Anchor {
     }
 
     fn make_ready(&self) -> io::Result<()> {
+        // Held to the end, so that only one thread creates the file.
         let mut touched = self.touched.lock();
         if touched.is_some_and(|at| at.elapsed() < TOUCHED_EVERY) {
             return Ok(());
         }
         if touched.is_none() {
-            // One that is there is of an earlier process with our id, as in a restarted container.
-            // Touched, it would make the locks that were left over with it look like ours.
+            // If the file exists, it is from an earlier process with our id, as in a restarted
+            // container. Touching it would make the stale locks linked to it look like ours.
             self.files.clear(&own_name())?;
         }
         let file = self.files.open_lock(&own_name())?;
@@ -246,7 +254,7 @@ impl Anchor {
         Ok(())
     }
 
-    /// Whether there was something to forget.
+    /// Forgets the file; returns whether it existed.
     fn forget(&self) -> bool {
         self.touched.lock().take().is_some()
     }
@@ -259,11 +267,12 @@ impl Drop for Anchor {
 }
 
 fn knows_no_links(error: &io::Error) -> bool {
+    // There are no links, they are forbidden, or the file can have no more of them (EMLINK).
     let unknown = [libc::EPERM, libc::EOPNOTSUPP, libc::ENOSYS, libc::EMLINK, libc::EXDEV];
     error.raw_os_error().is_some_and(|code| unknown.contains(&code))
 }
 
-/// What a lock holds: who has it.
+/// The content of a lock: the id of the process that holds it.
 fn own_id() -> String {
     format!("{}\n", std::process::id())
 }
@@ -272,10 +281,10 @@ fn own_name() -> String {
     format!("{PREFIX}{}", std::process::id())
 }
 
-/// Removes what processes left that are no more.
+/// Removes the files that dead processes have left behind.
 pub fn remove_left_over(files: &Files) -> io::Result<()> {
     for name in files.names(NAMES_MOST)? {
-        // Drafts and spools have a number behind it.
+        // Drafts and spools have a number after the process id.
         let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('.').next()?.parse().ok());
         if id.is_some_and(|id| !is_alive(id)) {
             files.remove(&name)?;
@@ -284,16 +293,19 @@ pub fn remove_left_over(files: &Files) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a process of that id on this machine that still runs. One that has ended holds
-/// nothing, even if nobody has asked yet how it ended.
+/// Whether a process with this id is running on this machine. A zombie counts as dead: it holds
+/// nothing.
 #[must_use]
 pub fn is_alive(id: i32) -> bool {
+    // Signal 0 only asks. EPERM means that the process exists and belongs to another user.
     id > 0 && kill(Pid::from_raw(id), None) != Err(Errno::ESRCH) && !is_zombie_or_thread(id)
 }
 
-/// A thread of some process, which may be ours, has an id of the same kind, and answers signals.
+/// The id of a thread, perhaps of ours, also answers signals, but it is not a process id.
 fn is_zombie_or_thread(id: i32) -> bool {
     let status = Process::new(id).and_then(|process| process.status());
+    // Until its parent asks how it ended, a killed process still answers signals, and the locks
+    // that it left would block their mailboxes.
     status.is_ok_and(|status| status.tgid != id || status.state.starts_with(['Z', 'X']))
 }
 

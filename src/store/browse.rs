@@ -1,5 +1,6 @@
-//! A mailbox to be looked at: its messages as they were at one moment, read without its lock from a
-//! descriptor of its own, and never mistaken for others when the file changes meanwhile.
+//! A mailbox for reading: its messages as they were at one moment. They are read without the
+//! mailbox's lock, from a descriptor of their own, and a change of the file is noticed before
+//! anything wrong is returned.
 
 use std::fs::File;
 use std::io;
@@ -19,16 +20,16 @@ use crate::store::reader::MessageReader;
 use crate::store::sighting::Sighting;
 use crate::store::whereabouts::{self, Mailbox};
 
-/// Octets of a header that a [`Head`] has at most; what lists show stands well before.
+/// Maximum octets of the header in a [`Head`]; what lists show comes well before.
 const HEAD_MOST: u64 = 16 * 1024;
 
-/// Octets that are read of a message at first; most headers are shorter.
+/// Octets read of a message at first; most headers are shorter.
 const HEAD_USUAL: u64 = 4 * 1024;
 
-/// Octets that are read ahead where messages are so short that many of them fit.
+/// Octets read ahead if messages are so short that many of them fit.
 const READ_AHEAD: u64 = 128 * 1024;
 
-/// Octets of a message up to which the next ones are read with it.
+/// Length of a message in octets up to which the next ones are read along with it.
 const SHORT: u64 = 8 * 1024;
 
 /// A mailbox as it was at one moment.
@@ -37,27 +38,27 @@ pub struct Snapshot {
     committer: Arc<Committer>,
     name: FileName,
     file: Arc<File>,
-    /// The file when what the index says was known to be so.
+    /// The state of the file for which the index was known to be right.
     sighting: Sighting,
     index: Arc<Index>,
 }
 
-/// Why a maildrop was not opened.
+/// Why a maildrop or mailbox was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MaildropError {
-    /// Another session has it.
+    /// Another session has the maildrop open.
     #[error("the maildrop is in use by another session")]
     InUse,
-    /// The file is no mbox; it is left as it is.
+    /// The file is not an mbox; it is left unchanged.
     #[error("the mailbox is {0}")]
     NotMbox(NotMbox),
-    /// The mailbox was removed since its user was looked up.
+    /// The mailbox was removed after its user was looked up.
     #[error("there is no such mailbox")]
     Missing,
-    /// Another program has had the file locked for 30 s.
+    /// Another program has held the lock for 30 s.
     #[error("another program keeps the mailbox locked")]
     Busy,
-    /// The system says why.
+    /// Reading the file failed.
     #[error("the mailbox cannot be read: {0}")]
     Io(#[from] io::Error),
 }
@@ -81,14 +82,14 @@ impl From<IndexError> for MaildropError {
     }
 }
 
-/// What a message begins with.
+/// The beginning of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Its From_ line, with its LF.
     pub from_line: Vec<u8>,
-    /// Its header, with CRLF line ends and the empty line behind it; cut where it is very long.
+    /// Its header, with CRLF line ends and the empty line after it; cut if it is very long.
     pub text: Vec<u8>,
-    /// Length of the whole message, as RETR sends it.
+    /// Length of the whole message as RETR sends it.
     pub octets: u64,
 }
 
@@ -112,36 +113,41 @@ impl Snapshot {
     ) -> Result<Self, MaildropError> {
         let Ground { indexes, files, .. } = committer.ground();
         let Known { index, sighting } = indexes.of(&name, locked.file())?;
-        // A descriptor of its own: the lock goes with the other one.
+        // A second descriptor: the first is closed with the lock.
         let file = files.open_file(&name, Access::Read, Creation::Never)?;
+        // The name may have come to mean another file since; then the index does not fit.
         if Stamp::of_file(&file)?.identity != sighting.stamp().identity {
             return Err(MaildropError::Busy);
         }
         Ok(Self { committer, name, file: Arc::new(file), sighting, index })
     }
 
-    /// How many messages there are.
+    /// Number of messages.
     #[must_use]
     pub fn count(&self) -> usize {
         self.index.messages.len()
     }
 
-    /// Whether the messages of `earlier` are the first of these, unchanged.
+    /// Whether `earlier` had the same messages and at most new ones have been added.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         self.index.continues(&earlier.index)
     }
 
-    /// Whether the file certainly holds the messages still: if nothing has happened to it since
-    /// they were found, but for deliveries of our own. Costs one look at its stamp.
+    /// Whether the file certainly still contains the messages: nothing but our own deliveries has
+    /// changed it since they were found. Costs one `fstat`.
     fn is_untouched(&self) -> io::Result<bool> {
         let now = Stamp::of_file(&self.file)?;
         let indexes = &self.committer.ground().indexes;
+        // Our own deliveries change the stamp, but the index takes note of them.
         Ok(self.sighting.proves(now) || indexes.prove(&self.name, now, &self.index))
     }
 
-    /// What messages begin with, by their places. Each is what it was when the snapshot was taken,
-    /// or this is an error.
+    /// The beginnings of the messages at `places`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not as it was when the snapshot was taken, or reading fails.
     pub async fn heads(self: &Arc<Self>, places: Range<usize>) -> Result<Vec<Head>, ReadError> {
         let snapshot = Arc::clone(self);
         let heads = tokio::task::spawn_blocking(move || snapshot.read_heads(places));
@@ -153,7 +159,7 @@ impl Snapshot {
         let mut ahead = Ahead { file: &self.file, buffer: Vec::new(), start: 0 };
         let heads: Result<Vec<_>, _> =
             messages.iter().map(|message| ahead.head(message.span)).collect();
-        // Behind the reading: what has been changed meanwhile shows.
+        // After reading, so that a change in the meantime is noticed.
         if self.is_untouched()? {
             return heads;
         }
@@ -161,17 +167,22 @@ impl Snapshot {
         messages.iter().map(|message| whole_head(message, &mut window)).collect()
     }
 
-    /// A message, to be read piece by piece. It is what it was when the snapshot was taken, or this
-    /// is an error: now, or at the end of the reading.
+    /// A message, to be read in pieces.
+    ///
+    /// # Errors
+    ///
+    /// If it is not as it was when the snapshot was taken. This may also turn out at the end of
+    /// reading.
     pub async fn message(&self, place: usize) -> Result<MessageReader, ReadError> {
         let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;
+        // Compared before it is sent: later an error can only break the message off.
         if !self.is_untouched()? {
             self.make_sure_of(place).await?;
         }
         Ok(MessageReader::of_message(Arc::clone(&self.file), message))
     }
 
-    /// Reads a message to see whether it still is what it was.
+    /// Reads a message to check that it is as it was.
     async fn make_sure_of(&self, place: usize) -> Result<(), ReadError> {
         let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
         let checked = tokio::task::spawn_blocking(move || {
@@ -181,8 +192,11 @@ impl Snapshot {
         checked.await.map_err(io::Error::other)?
     }
 
-    /// The unique-ids of all messages, as they were when the snapshot was taken; an error if one of
-    /// them is needed that is no longer what it was.
+    /// The unique-ids of all messages as they were when the snapshot was taken.
+    ///
+    /// # Errors
+    ///
+    /// If an id must be computed and its message is not as it was, or reading fails.
     pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
         if let Some(known) = self.known_unique_ids() {
             return Ok(known);
@@ -192,12 +206,12 @@ impl Snapshot {
         Ok(ids.await.map_err(io::Error::other)??.into())
     }
 
-    /// The same, if nothing needs to be read for it.
+    /// The unique-ids of all messages if they can be told without reading the file.
     pub(super) fn known_unique_ids(&self) -> Option<Arc<[UniqueId]>> {
         self.index.messages.iter().map(Message::known_unique_id).collect()
     }
 
-    /// The unique-id of one message.
+    /// The unique-id of one message; see [`unique_ids`](Self::unique_ids) for errors.
     pub async fn unique_id(&self, place: usize) -> Result<UniqueId, ReadError> {
         if let Some(known) = self.known_unique_id(place)? {
             return Ok(known);
@@ -210,15 +224,20 @@ impl Snapshot {
         id.await.map_err(io::Error::other)?
     }
 
-    /// The same, if nothing needs to be read for it.
+    /// The unique-id of one message; `None` if the file would have to be read for it.
     pub(super) fn known_unique_id(&self, place: usize) -> Result<Option<UniqueId>, ReadError> {
         let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;
         Ok(message.known_unique_id())
     }
 
-    /// Where a message of `earlier` is now, if it still is: at its place, or wherever a message with
-    /// its content is if another program has rewritten the mailbox. An error if that program may have
-    /// changed it.
+    /// The place of a message of `earlier` in this snapshot: the same one or, if another program
+    /// has rewritten the mailbox, that of a message with the same content. `None` if the message is
+    /// gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Changed`] if it cannot be told, because another program may have changed the
+    /// message.
     pub async fn place_of(&self, earlier: &Self, place: usize) -> Result<Option<usize>, ReadError> {
         let [(before, old_file), (now, file)] =
             [earlier, self].map(|one| (Arc::clone(&one.index), Arc::clone(&one.file)));
@@ -240,19 +259,18 @@ impl Snapshot {
     }
 }
 
-/// How much of a file messages take up that lie one behind the other.
+/// Octets of the file that consecutive messages take up.
 fn octets(messages: &[Message]) -> u64 {
     let [start, end] = [messages.first(), messages.last()].map(|one| one.map(|one| one.span));
     start.zip(end).map_or(0, |(first, last)| last.end.saturating_sub(first.start))
 }
 
-/// A view of one message.
+/// A window over one message.
 fn window_of<'a>(message: &Message, file: &'a File) -> Window<'a> {
     Window::of_octets(file, octets(std::slice::from_ref(message)))
 }
 
-/// What a message begins with, in a file to which something has happened: all of the message is
-/// read to make sure of it.
+/// The beginning of a message in a file that has changed; reads the whole message to check it.
 fn whole_head(message: &Message, window: &mut Window<'_>) -> Result<Head, ReadError> {
     let Span { start, text, .. } = message.span;
     let mut from_line = Vec::new();
@@ -269,7 +287,7 @@ fn whole_head(message: &Message, window: &mut Window<'_>) -> Result<Head, ReadEr
 }
 
 impl Head {
-    /// The head of the message at `span`, which begins with `text`.
+    /// The head of the message at `span`, whose text begins with `text`.
     fn of(from_line: Vec<u8>, text: &[u8], span: Span) -> Result<Self, ReadError> {
         if !is_whole_from_line(&from_line) {
             return Err(ReadError::Changed);
@@ -279,10 +297,10 @@ impl Head {
     }
 }
 
-/// Reads the heads of messages that lie one behind the other.
+/// Reads the heads of consecutive messages.
 struct Ahead<'a> {
     file: &'a File,
-    /// What was read last, and where it begins in the file.
+    /// The octets read last; `start` is their offset in the file.
     buffer: Vec<u8>,
     start: u64,
 }
@@ -294,13 +312,14 @@ impl Ahead<'_> {
         let ahead = if span.end - span.start <= SHORT { READ_AHEAD } else { 0 };
         let from_line = self.octets(span.start..span.text, ahead.max(usual - span.start))?.to_vec();
         let mut text = self.octets(span.text..usual, 0)?;
+        // Only an unusually long header needs a second read.
         if header_length(text).is_none() && usual < most {
             text = self.octets(span.text..most, 0)?;
         }
         Head::of(from_line, text, span)
     }
 
-    /// A stretch of the file; if it must be read, then at least `ahead` octets with it.
+    /// A stretch of the file. If it must be read, at least `ahead` octets are read with it.
     fn octets(&mut self, stretch: Range<u64>, ahead: u64) -> Result<&[u8], ReadError> {
         let end = self.start + self.buffer.len() as u64;
         if stretch.start < self.start || stretch.end > end {
@@ -331,7 +350,8 @@ fn is_whole_from_line(line: &[u8]) -> bool {
     line.starts_with(FROM) && line.ends_with(b"\n")
 }
 
-/// How long the header of a message is, with the empty line behind it, if that is in here.
+/// Length of a message's header, including the empty line after it; `None` if `text` has no empty
+/// line.
 fn header_length(text: &[u8]) -> Option<usize> {
     let mut begins = std::iter::once(0).chain(memchr_iter(b'\n', text).map(|at| at + 1));
     let empty_line = |at: usize| match text.get(at..)? {

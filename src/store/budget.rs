@@ -1,6 +1,6 @@
-//! The memory that texts have on their way in, over all sessions: bounded, and used again by the
-//! texts to come as long as there are any. New pages of the system cost about as much as all else
-//! that is done with a long text.
+//! The memory of texts that are being received, over all sessions. It is bounded, and reused for
+//! later texts while any text is left: fresh pages from the system cost about as much as all other
+//! work on a long text.
 
 use std::io;
 use std::ops::Deref;
@@ -11,32 +11,33 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::store::pages::{Mapping, Pages};
 
-/// Octets of one message that are kept in memory while there is plenty; what is above goes to disk
-/// in pieces of this size.
+/// Octets of one message kept in memory while memory is plentiful; the rest goes to disk in pieces
+/// of this size.
+// With less, a text of 1 MB was written twice: to a file without a name and to its mailbox.
 pub const IN_MEMORY_MOST: usize = 2 * 1024 * 1024;
 
-/// The same once half of [`ALL_IN_MEMORY_MOST`] is taken.
+/// Octets of one message kept in memory once half of [`ALL_IN_MEMORY_MOST`] is taken.
 const IN_MEMORY_THEN: usize = 256 * 1024;
 
-/// Octets of all messages on their way in that are kept in memory, over all sessions; beyond, each
-/// goes to disk in pieces of [`SPILLED_LEAST`].
+/// Octets kept in memory for all messages being received, over all sessions. Beyond it, each
+/// message goes to disk in pieces of [`SPILLED_LEAST`].
 pub const ALL_IN_MEMORY_MOST: usize = 64 * 1024 * 1024;
 
-/// Octets of one message that stay in memory in any case.
+/// Octets of one message that may stay in memory in any case.
 pub const SPILLED_LEAST: usize = 4 * 1024;
 
-/// Octets that are kept for texts to come, while there are others.
+/// Octets kept for later texts while there are any texts.
 const SPARE_MOST: usize = 16 * 1024 * 1024;
 
-/// Octets that the texts of all sessions have in memory.
+/// Counts the memory that the texts of all sessions take.
 #[derive(Debug, Default)]
 pub struct Budget {
-    /// Those of texts, and those that are spare.
+    /// Octets of texts and of spare pages.
     taken: AtomicUsize,
     spare: Mutex<Spare>,
 }
 
-/// Pages that no text has now.
+/// Pages not used by any text now.
 #[derive(Debug, Default)]
 struct Spare {
     mappings: Vec<Mapping>,
@@ -44,13 +45,13 @@ struct Spare {
 }
 
 impl Budget {
-    /// Whether all is taken that may be.
+    /// Whether the limit for all texts is exceeded.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.taken() > ALL_IN_MEMORY_MOST
     }
 
-    /// Octets that one text may have now.
+    /// Octets that one text may have in memory now.
     #[must_use]
     pub fn of_one(&self) -> usize {
         match self.taken() {
@@ -60,7 +61,7 @@ impl Budget {
         }
     }
 
-    /// Octets that are taken.
+    /// Octets taken, including spare pages.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
@@ -74,20 +75,22 @@ impl Budget {
         let mut spare = self.spare();
         let mapping = spare.mappings.pop()?;
         spare.octets -= mapping.memory();
-        // Whoever takes it counts it as its own.
+        // The text that takes it counts it as its own.
         self.taken.fetch_sub(mapping.memory(), Ordering::Relaxed);
         Some(mapping)
     }
 
-    /// Takes back what a text had, which was counted as so much. With the last text all goes back
-    /// to the system.
+    /// Takes back the pages of a text, which were counted as `counted` octets. After the last text,
+    /// all pages go back to the system.
     fn give_back(&self, pages: Pages, counted: usize) {
         let mut spare = self.spare();
         let taken = self.taken.fetch_sub(counted, Ordering::Relaxed) - counted;
+        // Only spare pages are left: this was the last text.
         if taken == spare.octets {
             self.taken.fetch_sub(spare.octets, Ordering::Relaxed);
             let all = std::mem::take(&mut *spare);
             drop(spare);
+            // Unmapped after the lock has been released.
             drop((all, pages));
         } else if let Some(mapping) = pages.into_mapping()
             && spare.octets + mapping.memory() <= SPARE_MOST
@@ -99,7 +102,7 @@ impl Budget {
     }
 }
 
-/// What one text has in memory; given back when dropped.
+/// The memory of one text; given back when dropped.
 #[derive(Debug)]
 pub struct Memory {
     budget: Arc<Budget>,
@@ -108,27 +111,31 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Nothing yet.
+    /// An empty memory, counted by `budget`.
     #[must_use]
     pub fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), pages: Pages::default(), counted: 0 }
     }
 
-    /// Hands over what there is; nothing is left.
+    /// Moves the contents out and leaves this one empty.
     #[must_use]
     pub fn take(&mut self) -> Self {
         let none = Self::new(&self.budget);
         std::mem::replace(self, none)
     }
 
-    /// Appends octets. An error if the system has no memory left.
+    /// Appends octets.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory left.
     pub fn push(&mut self, octets: &[u8]) -> io::Result<()> {
         let pushed = self.pages.push(octets, || self.budget.take_spare());
         self.count();
         pushed
     }
 
-    /// Forgets the octets. Their pages are kept for the next ones, but where memory is short.
+    /// Removes the octets. Their pages are kept for the next ones unless memory is short.
     pub fn clear(&mut self) {
         if self.budget.is_spent() {
             self.pages = Pages::default();
@@ -138,13 +145,13 @@ impl Memory {
         }
     }
 
-    /// Whether there is so much that it should go elsewhere.
+    /// Whether it holds so much that it should be written to disk.
     #[must_use]
     pub fn is_too_much(&self) -> bool {
         self.len() >= self.budget.of_one()
     }
 
-    /// Octets of memory that it takes.
+    /// Octets of memory it takes.
     #[cfg(test)]
     pub(super) const fn octets(&self) -> usize {
         self.counted

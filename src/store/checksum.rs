@@ -1,16 +1,18 @@
-//! Whether octets are what they were: checksums that cost little beside reading the octets, and
-//! that nobody can forge. Knows no file.
+//! Checksums that tell whether octets have changed. They cost little compared with reading the
+//! octets, and a sender cannot forge them. Does no I/O. XXH3 with a secret key costs a tenth of
+//! what finding the messages does; SipHash and the provably secure keyed hashes cost as much as
+//! that or more.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use twox_hash::XxHash3_64;
 
-/// Octets of the secret; XXH3 reads it in words of eight.
+/// Octets of the secret, which XXH3 reads in words of eight.
 const SECRET: usize = 192;
 
-/// What all checksums of this process depend on. Without it, whoever sends a message could make
-/// another one that has the same checksum.
+/// The key of all checksums of this process. Without it, a sender could construct two messages with
+/// the same checksum.
 static KEY: LazyLock<Key> = LazyLock::new(Key::random);
 
 struct Key {
@@ -20,7 +22,7 @@ struct Key {
 
 impl Key {
     fn random() -> Self {
-        // Its own key comes from the system, and its output tells nothing of it (SipHash).
+        // RandomState gets its key from the system, and its output (SipHash) does not reveal it.
         let random = RandomState::new();
         let mut secret = [0; SECRET];
         for (nth, word) in secret.chunks_exact_mut(8).enumerate() {
@@ -30,21 +32,21 @@ impl Key {
     }
 }
 
-/// A checksum of lines of text. It means nothing to another process.
+/// A keyed checksum of lines of text. It is meaningful only within this process.
 ///
-/// A last line that has no line end counts as one that has: whoever appends to the file gives it
-/// one, and its message stays what it was.
+/// A last line without a line end has the checksum it would have with one: a program that appends
+/// to the file adds the line end, and the message stays what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checksum(u64);
 
 impl Checksum {
-    /// The checksum of octets that are there in one piece.
+    /// The checksum of octets that are available in one piece.
     #[must_use]
     pub fn of(octets: &[u8]) -> Self {
         match octets.last() {
             None | Some(b'\n') => {
                 let Key { seed, secret } = &*KEY;
-                // The other arm is for a secret that is too short, which this one is not.
+                // The fallback is for a secret that is too short, which this one is not.
                 let sum = XxHash3_64::oneshot_with_seed_and_secret(*seed, secret, octets);
                 Self(sum.unwrap_or_else(|_| XxHash3_64::oneshot_with_seed(*seed, octets)))
             }
@@ -56,14 +58,14 @@ impl Checksum {
         }
     }
 
-    /// A shorter one, where it is only to tell apart what hardly ever differs.
+    /// Half of the checksum, for telling apart things that rarely differ.
     #[must_use]
     pub const fn short(self) -> u32 {
         (self.0 >> u32::BITS) as u32
     }
 }
 
-/// The checksum of octets that pass in pieces.
+/// Computes the checksum of octets that pass in pieces.
 #[derive(Clone)]
 pub struct RunningChecksum {
     hasher: XxHash3_64,
@@ -97,7 +99,7 @@ impl RunningChecksum {
 
 impl std::fmt::Debug for RunningChecksum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Its state would tell the key.
+        // Its state would reveal the key.
         f.debug_struct("RunningChecksum").finish_non_exhaustive()
     }
 }
@@ -136,7 +138,7 @@ mod tests {
         ) {
             let mut other = text.clone();
             other[at.index(text.len())] ^= by;
-            // The two spellings of a last line end are one.
+            // With and without a final line end, the text counts as the same.
             prop_assume!(!(text.ends_with(b"\n") ^ other.ends_with(b"\n")));
             prop_assert_ne!(Checksum::of(&text), Checksum::of(&other));
         }

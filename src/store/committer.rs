@@ -1,9 +1,9 @@
-//! Work on the files of a directory, one user of a file at a time: deliveries, gathered so that
-//! many of them share one write and one sync, and whatever else needs a file locked.
+//! Work on the files of a directory, one user of a file at a time: deliveries, which are gathered
+//! so that many share one write and one sync, and any other work that needs a file locked.
 //!
-//! Inside this process nobody polls: [`turns`](crate::store::turns) says who is next. Against
-//! other processes there are the locks of [`crate::store::lock`], which can only be tried
-//! again; only those who want that very file wait.
+//! Within this process nothing polls: [`turns`](crate::store::turns) decides who is next. Locks of
+//! other processes ([`crate::store::lock`]) can only be tried again, and only work on the same file
+//! waits for them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -27,33 +27,33 @@ use crate::store::sessions;
 use crate::store::text::Finished;
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
 
-/// How long a foreign lock is waited for.
+/// How long another program's lock is waited for.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// Between two attempts to lock, at random, so that two who wait do not meet again and again.
+/// Pause between two attempts to lock, in milliseconds. It is random, so that two waiting programs
+/// do not keep colliding.
 const RETRY_MILLISECONDS: Range<u64> = 10..40;
 
-/// Attempts to lock a file that must be mended, when the directory is opened: half a second.
+/// Attempts to lock a file that needs repair when the directory is opened: about half a second.
 const RECOVERED_AGAIN: usize = 20;
 
-/// How long the locks are kept while more and more deliveries arrive; then other programs must
-/// have their chance.
+/// How long the locks are kept while deliveries keep arriving; then other programs get their turn.
 const BURST: Duration = Duration::from_millis(100);
 
-/// The queue of those who want to work on the files of a directory.
+/// Orders all work on the files of a directory.
 #[derive(Debug)]
 pub struct Committer {
     ground: Ground,
     journal: Journal,
     recovery: Recovery,
-    /// Whether somebody is on the way to tidy up.
+    /// Whether a task that tidies up is running.
     is_tidied: AtomicBool,
-    /// Says that there is something new to tidy up.
+    /// Tells that task that the files were used again.
     used: Notify,
     turns: Mutex<Turns<oneshot::Sender<Turn>>>,
 }
 
-/// The right to be the only one in this process who works on a file; passed on when dropped.
+/// The exclusive right within this process to work on a file; passed on when dropped.
 #[derive(Debug)]
 pub struct Turn {
     committer: Arc<Committer>,
@@ -69,23 +69,23 @@ impl Drop for Turn {
 /// Why a file could not be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another program has it locked: for [`LOCK_WAIT`], or at all if nobody was to wait.
+    /// Another program holds the lock: for [`LOCK_WAIT`], or right now if the caller does not wait.
     #[error("another program keeps it locked")]
     Busy,
     /// There is no regular file of that name.
     #[error("there is no such mailbox")]
     Missing,
-    /// The system says why.
+    /// The operating system reported an error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Stores a text in its files; when this returns it is on disk, or nothing of it is anywhere.
+/// Stores a text in its files. When this returns, it is on disk in all of them, or in none.
 ///
-/// Whoever brings a small message when nobody writes writes it at once, in its own thread, and
-/// what others bring meanwhile is written by the first of them: another thread would have to be
-/// woken, which costs more than the write. The disk is waited for meanwhile, by one thread of the
-/// runtime at most.
+/// A session that brings a small message while nothing is being written writes it at once, on its
+/// own thread; deliveries that arrive in the meantime are written by the first of their sessions.
+/// Waking another thread would cost more than the write. At most one thread of the runtime is
+/// blocked by the disk in this way.
 pub(super) async fn deliver(
     committer: &Arc<Committer>,
     parts: Vec<Part>,
@@ -96,6 +96,8 @@ pub(super) async fn deliver(
     match start {
         Some(Start::Batch(Batch { files, deliveries, size: Size::Small, .. })) => {
             let burst = Burst::new(Arc::clone(committer), files, Size::Small);
+            // A guard: this future may be dropped while it waits, when other deliveries have
+            // joined the batch.
             let work = Work(Some((burst, deliveries)));
             let_others_join().await;
             work.run();
@@ -103,6 +105,7 @@ pub(super) async fn deliver(
         Some(start) => run(committer, start),
         None => {}
     }
+    // Each round brings the result, or asks this session to write the next batch.
     loop {
         match answered.await.map_err(|gone| DeliverError::from(io::Error::other(gone)))? {
             Answer::Done(result) => return result,
@@ -115,13 +118,18 @@ pub(super) async fn deliver(
     }
 }
 
-/// Before a batch is written: sessions whose messages have come meanwhile bring them first, since
-/// one sync does for all. Where there are none this takes a microsecond.
+/// Yields before a batch is written, so that sessions whose messages have arrived meanwhile can add
+/// them: one sync serves all. Costs a microsecond if there are none.
 async fn let_others_join() {
+    // Measured: with ten sessions this saves a tenth of the syncs.
     tokio::task::yield_now().await;
 }
 
-/// Locks a file and does `work` with it, away from the async threads.
+/// Locks a file and runs `work` on it, on a blocking thread.
+///
+/// # Errors
+///
+/// If the file is missing, cannot be opened, or stays locked for [`LOCK_WAIT`].
 pub async fn with_locked<R: Send + 'static>(
     committer: &Arc<Committer>,
     file: &FileName,
@@ -131,7 +139,7 @@ pub async fn with_locked<R: Send + 'static>(
     with_locked_until(committer, file, purpose, std::future::pending(), work).await
 }
 
-/// As [`with_locked`], but other programs are waited for no longer than until `end`. Work that has
+/// As [`with_locked`], but stops waiting for other programs when `end` completes. Work that has
 /// begun is finished.
 pub async fn with_locked_until<R: Send + 'static>(
     committer: &Arc<Committer>,
@@ -156,7 +164,7 @@ pub async fn with_locked_until<R: Send + 'static>(
     }
 }
 
-/// As [`with_locked`], but other programs are not waited for.
+/// As [`with_locked`], but does not wait for other programs.
 pub async fn with_locked_at_once<R: Send + 'static>(
     committer: &Arc<Committer>,
     file: &FileName,
@@ -169,7 +177,7 @@ pub async fn with_locked_at_once<R: Send + 'static>(
     }
 }
 
-/// What came of one attempt: a result, or the work that could not be done yet.
+/// The result of one attempt, or the work itself if the file was busy.
 enum Tried<R, W> {
     Done(R),
     Busy(W),
@@ -181,8 +189,10 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
     purpose: Purpose,
     work: W,
 ) -> Result<Tried<R, W>, LockError> {
+    // Within this process first, so that only one task at a time competes with other programs.
     let turn = turn(committer, file).await;
     let tried =
+        // The turn goes along: it ends with the work, even if this future is dropped.
         tokio::task::spawn_blocking(move || match acquire(&turn.committer, &turn.file, purpose)? {
             Attempt::Locked(locked) => {
                 let done = work(locked);
@@ -195,13 +205,17 @@ async fn attempt<R: Send + 'static, W: FnOnce(LockedFile) -> R + Send + 'static>
     tried.await.map_err(io::Error::other)?
 }
 
-/// Tries to lock a file, and repairs what a crash left of it.
+/// Tries to lock a file, and repairs what a crash left in it.
 fn acquire(committer: &Committer, file: &str, purpose: Purpose) -> io::Result<Attempt> {
     let attempt = lock::try_lock(&committer.ground.anchor, file, purpose)?;
     let Attempt::Locked(locked) = attempt else { return Ok(attempt) };
+    // Every use of a mailbox repairs it first.
     let recovered = committer.recovery.recover(file, &locked, || committer.journal.own_names());
     let recovered = match recovered {
         Ok(Outcome::Whole) if purpose == Purpose::Rewrite => {
+            // Another file is about to take its place. Appends that are only in a journal so far,
+            // ours or another process's, must be on disk first: a power failure would bring removed
+            // messages back.
             committer.journal.checkpoint();
             committer.recovery.await_others(file)
         }
@@ -209,14 +223,15 @@ fn acquire(committer: &Committer, file: &str, purpose: Purpose) -> io::Result<At
     };
     match recovered {
         Ok(Outcome::Whole) => Ok(Attempt::Locked(locked)),
+        // The lock is dropped; the next attempt may find another file at the path.
         Ok(Outcome::Again) => Ok(Attempt::Busy),
-        // What cannot be repaired can still be read.
+        // A file that cannot be repaired can still be read.
         Err(_) if purpose == Purpose::Read => Ok(Attempt::Locked(locked)),
         Err(error) => Err(error),
     }
 }
 
-/// Until the file is ours, inside this process.
+/// Waits until no other task of this process uses the file.
 async fn turn(committer: &Arc<Committer>, file: &FileName) -> Turn {
     loop {
         let (ready, turn) = oneshot::channel();
@@ -224,7 +239,8 @@ async fn turn(committer: &Arc<Committer>, file: &FileName) -> Turn {
         if let Some(start) = start {
             run(committer, start);
         }
-        // The sender is dropped unanswered only if nobody can answer any more.
+        // The sender is dropped without an answer if its work panicked or was never run: enter
+        // again.
         if let Ok(turn) = turn.await {
             return turn;
         }
@@ -236,6 +252,8 @@ fn release<'a>(
     files: impl IntoIterator<Item = &'a FileName>,
     size: Option<Size>,
 ) {
+    // The mutex is released before the work is started: a turn that cannot be delivered comes back
+    // here.
     let starts = committer.lock().leave(files, size);
     for start in starts {
         run(committer, start);
@@ -243,7 +261,7 @@ fn release<'a>(
 }
 
 impl Committer {
-    /// Nobody works on the files yet.
+    /// A committer for the directory `ground`, with no work yet.
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         Self {
@@ -256,7 +274,7 @@ impl Committer {
         }
     }
 
-    /// What the work stands on.
+    /// The directory and what is shared about it.
     #[must_use]
     pub const fn ground(&self) -> &Ground {
         &self.ground
@@ -270,23 +288,24 @@ impl Committer {
 fn run(committer: &Arc<Committer>, start: Start<oneshot::Sender<Turn>>) {
     let committer = Arc::clone(committer);
     match start {
-        // Who no longer listens drops the turn at once, and the next one gets it.
+        // If the receiver is gone, the turn is dropped here, which passes it to the next in line.
         Start::Turn(file, ready) => drop(ready.send(Turn { committer, file })),
         Start::Batch(batch) if batch.size == Size::Small => {
             let Batch { files, deliveries, size, .. } = batch;
             ask(Burst::new(committer, files, size), deliveries);
         }
+        // A large batch takes too long for a thread of the runtime.
         Start::Batch(batch) => drop(tokio::task::spawn_blocking(move || write(&committer, batch))),
     }
 }
 
-/// Writes a batch.
+/// Writes a batch, on a blocking thread.
 fn write(committer: &Arc<Committer>, batch: Batch) {
     let Batch { files, deliveries, size, .. } = batch;
     Burst::new(Arc::clone(committer), files, size).write(deliveries);
 }
 
-/// Asks whoever brought the first of some deliveries to write them all.
+/// Asks the session of the first delivery to write them all.
 fn ask(burst: Burst, mut deliveries: Vec<Delivery>) {
     let Some(first) = deliveries.first_mut() else { return };
     let asked = first.ask();
@@ -294,7 +313,8 @@ fn ask(burst: Burst, mut deliveries: Vec<Delivery>) {
     asked.to(Box::new(move || work.run()));
 }
 
-/// Deliveries that somebody is asked to write. Should nobody do it, another thread does.
+/// Deliveries that a session has been asked to write. If the session is gone, a blocking thread
+/// writes them.
 struct Work(Option<(Burst, Vec<Delivery>)>);
 
 impl Work {
@@ -313,13 +333,13 @@ impl Drop for Work {
     }
 }
 
-/// Batches that follow each other to the same files, which stay locked in between. They are passed
-/// on to whoever waits when it is dropped, also should writing panic.
+/// Consecutive batches for the same files, which stay locked in between. When it is dropped, also
+/// by a panic, the files pass to those who wait.
 struct Burst {
     committer: Arc<Committer>,
     files: BTreeSet<FileName>,
     size: Size,
-    /// Those that are locked, once it has been tried.
+    /// The files locked so far; `None` before the first attempt.
     locked: Option<LockedFiles>,
 }
 
@@ -332,6 +352,7 @@ struct LockedFiles {
 
 impl Drop for Burst {
     fn drop(&mut self) {
+        // Unlocked before the files are passed on, so that the next in line can lock them.
         self.locked = None;
         release(&self.committer, &self.files, Some(self.size));
         tidy_later(&self.committer);
@@ -343,7 +364,7 @@ impl Burst {
         Self { committer, files, size, locked: None }
     }
 
-    /// Writes the deliveries, and asks for more to be written if more have come for these files.
+    /// Writes the deliveries, then has more written if more have come for these files.
     fn write(mut self, mut deliveries: Vec<Delivery>) {
         self.gather(&mut deliveries);
         let committer = Arc::clone(&self.committer);
@@ -351,16 +372,18 @@ impl Burst {
         let (deliveries, refused) = self.lock(deliveries);
         let Some(locked) = &mut self.locked else { return refused.give() };
         let answers = locked.targets.write(ground, journal, deliveries).and(refused);
+        // A journal file of ours has to be recovered from as if its process were dead.
         if journal.has_left_one() {
             recovery.look_again();
         }
+        // After a burst, other programs get their chance to lock the files.
         let lasts = self.size == Size::Small && locked.since.elapsed() < BURST;
         let mut more = Vec::new();
         if lasts {
             committer.lock().more_for(&locked.names, &mut more);
         }
         if more.is_empty() {
-            // Whoever is told what became of a message finds no lock beside it.
+            // Unlocks before answering, so that a client that has its reply finds no lock.
             drop(self);
         } else {
             ask(self, more);
@@ -368,7 +391,7 @@ impl Burst {
         answers.give();
     }
 
-    /// Adds what has come since it was decided to write these.
+    /// Adds deliveries that have arrived since this batch was formed.
     fn gather(&mut self, deliveries: &mut Vec<Delivery>) {
         if self.size == Size::Large {
             return;
@@ -381,15 +404,18 @@ impl Burst {
             }
             None => turns.join(&mut self.files, deliveries),
         };
+        // Released first: starting the others may need it again.
         drop(turns);
         for start in others {
             run(&self.committer, start);
         }
     }
 
-    /// Locks the files, unless they are; what can be written now, and what cannot at all.
+    /// Locks the files unless they are locked. Returns the deliveries that can be written now, and
+    /// the answers of those that never can.
     fn lock(&mut self, deliveries: Vec<Delivery>) -> (Vec<Delivery>, Answers) {
         let mut refused = Answers::default();
+        // A later batch of the burst: the files are still locked.
         if self.locked.is_some() {
             return (deliveries, refused);
         }
@@ -398,6 +424,7 @@ impl Burst {
         let (targets, since) = (append::Targets::new(ours), Instant::now());
         self.locked = Some(LockedFiles { names, targets, since });
         let mut deliveries = deliveries;
+        // A bad mailbox fails only its own mail.
         for (file, why) in failed {
             let (lost, others) = deliveries.into_iter().partition(|one| one.goes_to(&file));
             refused = refused.and(Answers::refused(lost, &why));
@@ -409,7 +436,7 @@ impl Burst {
     }
 }
 
-/// What came of locking the files of a batch. Missing files are in none of these: deliveries to
+/// The outcome of locking the files of a batch. Missing files are in none of these: deliveries to
 /// them fail.
 #[derive(Default)]
 struct Locks {
@@ -418,7 +445,8 @@ struct Locks {
     failed: HashMap<FileName, DeliverError>,
 }
 
-/// Locks the files in the order of their names. One that fails does not concern mail for others.
+/// Locks the files in the order of their names, so that two processes cannot deadlock. A failure
+/// affects only deliveries to that file.
 fn lock_all(committer: &Arc<Committer>, files: &BTreeSet<FileName>) -> Locks {
     let mut locks = Locks::default();
     for file in files {
@@ -437,11 +465,13 @@ fn lock_all(committer: &Arc<Committer>, files: &BTreeSet<FileName>) -> Locks {
 }
 
 fn purpose_of_writing(file: &FileName) -> Purpose {
+    // The queue is created when it is first needed. A missing mailbox is a user who no longer
+    // exists.
     if **file == *QUEUE_FILE { Purpose::Create } else { Purpose::Write }
 }
 
-/// Puts deliveries back after a pause; those that have waited too long fail, and those that nobody
-/// waits for any more are not made: nobody would know of them.
+/// Queues deliveries again after a pause. Those that have waited too long fail; those whose session
+/// is gone are dropped, since no client would learn of them.
 fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) -> Answers {
     let (late, waiting): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(|delivery| delivery.since.elapsed() > LOCK_WAIT);
@@ -450,6 +480,7 @@ fn try_again_later(committer: &Arc<Committer>, deliveries: Vec<Delivery>) -> Ans
         return refused;
     }
     let committer = Arc::clone(committer);
+    // In a task of its own: the rest of the batch does not wait for the locked file.
     tokio::spawn(async move {
         tokio::time::sleep(retry_delay()).await;
         for delivery in waiting.into_iter().filter(Delivery::is_awaited) {
@@ -466,9 +497,9 @@ fn retry_delay() -> Duration {
     Duration::from_millis(fastrand::u64(RETRY_MILLISECONDS))
 }
 
-/// Sees to it that checkpoints are made, and that what is only there to make the next delivery or
-/// login quick is removed once none comes. There is one such task at a time, and none while there
-/// is nothing to do.
+/// Starts the task that makes checkpoints and removes the files that only speed up the next
+/// delivery or login, once none comes. There is at most one such task, and none while there is
+/// nothing to do.
 fn tidy_later(committer: &Arc<Committer>) {
     if !committer.has_to_tidy() {
         return;
@@ -481,7 +512,7 @@ fn tidy_later(committer: &Arc<Committer>) {
                 tidy(&committer).await;
             }
             committer.is_tidied.store(false, Ordering::Release);
-            // Somebody may have relied on us in between.
+            // Another call may have found the task still marked as running.
             tidy_later(&committer);
         });
     }
@@ -491,6 +522,7 @@ async fn tidy(committer: &Arc<Committer>) {
     if committer.journal.wants_checkpoint() {
         tokio::time::sleep(journal::CHECKPOINT_EVERY).await;
     } else if tokio::time::timeout(journal::KEPT, committer.used.notified()).await.is_ok() {
+        // Used again before the time was up: wait anew.
         return;
     }
     let committer = Arc::clone(committer);
@@ -511,18 +543,18 @@ impl Committer {
         self.ground.anchor.remove_if_quiet();
     }
 
-    /// Removes what is only there to make the next delivery quick. To be called when there will be
-    /// none.
+    /// Removes the files that only speed up the next delivery. Call it when there will be no more.
     pub fn close(&self) {
         self.recover_all();
         self.journal.checkpoint();
+        // Stays if the checkpoint has left a record in it that is needed.
         self.journal.retire(Duration::ZERO);
         self.ground.anchor.remove();
     }
 
-    /// Mends all mailboxes to which somebody who died was about to append, and removes what else the
-    /// dead have left. Mailboxes that another program has locked are mended when they are locked
-    /// next.
+    /// Repairs all mailboxes that a process was appending to when it died, and removes the other
+    /// files that dead processes have left. A mailbox that another program has locked is repaired
+    /// when it is locked next.
     pub fn recover_all(&self) {
         let own = || self.journal.own_names();
         let unsettled = self.recovery.unsettled(own).unwrap_or_else(|error| {
@@ -543,8 +575,9 @@ impl Committer {
     fn recover(&self, file: &str) -> io::Result<()> {
         for _ in 0..RECOVERED_AGAIN {
             match acquire(self, file, Purpose::Write)? {
-                // Whoever has the lock may be writing a draft.
+                // Under the lock: its holder may be writing a draft.
                 Attempt::Locked(_) => return rewrite::make_room(&self.ground.files, file),
+                // Nothing is left to repair, and its records must not keep the journal.
                 Attempt::Missing => {
                     rewrite::make_room(&self.ground.files, file)?;
                     return self.recovery.forget(file, || self.journal.own_names());

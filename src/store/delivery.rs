@@ -1,4 +1,4 @@
-//! A message on its way to its files, and how whoever brought it learns what became of it.
+//! A message on its way to its files, and how the session that brought it gets the result.
 
 use std::fmt;
 use std::io;
@@ -14,29 +14,29 @@ use crate::store::text::{Finished, REPEATED_MOST};
 /// Octets in all files together from which on a delivery is large.
 const LARGE: u64 = 512 * 1024;
 
-/// What ends every message in an mbox: the empty line of the separator.
+/// Ends every message in an mbox: the empty line before the next From_ line.
 pub const END_OF_MESSAGE: &[u8] = b"\n";
 
 /// One message and the files it goes to.
 #[derive(Debug)]
 pub struct Delivery {
     parts: Vec<Part>,
-    /// What is stored for each of them.
+    /// The text, stored in each of the files.
     pub(super) text: Finished,
     answer: oneshot::Sender<Answer>,
-    /// Since when it waits.
+    /// When it was created; limits how long locks are waited for.
     pub since: Instant,
 }
 
-/// What comes back to whoever brought a delivery.
+/// A message to the session that brought a delivery.
 pub enum Answer {
-    /// What became of it.
+    /// The result of its delivery.
     Done(Result<(), DeliverError>),
-    /// Work to be done now, for this delivery and others, and where the answer comes then.
+    /// Work to do now, which writes this delivery and others, and the receiver of the next answer.
     Work(Box<dyn FnOnce() + Send>, oneshot::Receiver<Answer>),
 }
 
-/// Somebody who is about to be asked to do some work.
+/// A session that is about to be asked to do some work.
 #[derive(Debug)]
 pub struct Asked {
     whom: oneshot::Sender<Answer>,
@@ -53,35 +53,36 @@ impl fmt::Debug for Answer {
 }
 
 impl Asked {
-    /// Hands the work over.
+    /// Hands over the work.
     pub fn to(self, work: Box<dyn FnOnce() + Send>) {
-        // Who is gone drops it.
+        // If the session is gone, the work is dropped, and `Work::drop` finds another thread for
+        // it.
         let _ = self.whom.send(Answer::Work(work, self.answered));
     }
 }
 
-/// What of a delivery goes to one file: all but the text.
+/// The part of a delivery that goes to one file: everything but the text.
 #[derive(Debug)]
 pub struct Part {
-    /// The file.
+    /// Name of the file.
     pub file: FileName,
-    /// What stands before the text: the From_ line, and in the queue the envelope.
+    /// Written before the text: the From_ line and, in the queue, the envelope.
     pub head: String,
 }
 
 /// Why a message was not stored. Nothing of it is in any file then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeliverError {
-    /// The disk, a quota or the limit of a file's size is full.
+    /// The disk or a quota is full, or the file would exceed the size limit.
     #[error("there is no space left")]
     NoSpace,
-    /// Another program has had a file locked for 30 s.
+    /// Another program has held the lock of a file for 30 s.
     #[error("another program keeps a mailbox locked")]
     Busy,
-    /// A mailbox was removed since its user was looked up.
+    /// A mailbox was removed after its user was looked up.
     #[error("a mailbox has disappeared")]
     Missing,
-    /// The system says why.
+    /// The operating system reported an error.
     #[error("{0}")]
     Io(Arc<io::Error>),
 }
@@ -92,39 +93,39 @@ impl From<io::Error> for DeliverError {
     }
 }
 
-/// Whether a disk, a quota or the limit of a file's size is full.
+/// Whether a disk or a quota is full, or a file has reached the size limit.
 pub(super) fn is_no_space(error: &io::Error) -> bool {
     let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
     error.raw_os_error().is_some_and(|code| full.contains(&code))
 }
 
 impl Delivery {
-    /// A delivery, and where its answer will come.
+    /// A delivery, and the receiver of its answer.
     pub(super) fn new(parts: Vec<Part>, text: Finished) -> (Self, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Self { parts, text, answer, since: Instant::now() }, answered)
     }
 
-    /// What goes to each of its files, each of which is named once.
+    /// Its parts, at most one for each file.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Octets that are written for it, in all files together.
+    /// Octets written for it in all files together.
     #[must_use]
     pub fn octets(&self) -> u64 {
         let of_part = |part: &Part| part.head.len() + END_OF_MESSAGE.len();
         self.parts.iter().map(|part| of_part(part) as u64 + self.text.octets).sum()
     }
 
-    /// Whether it is written by itself, so that small ones need not wait for it.
+    /// Whether it gets a batch of its own, so that small ones need not wait for it.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.text.octets > REPEATED_MOST || self.octets() >= LARGE
     }
 
-    /// The part that goes to `file`.
+    /// The part that goes to `file`, if any.
     #[must_use]
     pub fn part_for(&self, file: &FileName) -> Option<&Part> {
         self.parts.iter().find(|part| part.file == *file)
@@ -136,20 +137,20 @@ impl Delivery {
         self.part_for(file).is_some()
     }
 
-    /// Whether anybody still waits for its answer.
+    /// Whether its session still waits for the answer.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         !self.answer.is_closed()
     }
 
-    /// Tells whoever brought it.
+    /// Sends the result to the session.
     pub fn answer(self, result: Result<(), DeliverError>) {
-        // A client that is gone is told nothing; the message stays.
+        // If the session is gone, nobody is told; the message stays.
         let _ = self.answer.send(Answer::Done(result));
     }
 
-    /// Asks whoever brought it to do some work, which ends with its answer; the work is told where
-    /// that is to go. Work that nobody takes up is dropped.
+    /// Prepares to ask the session to do some work, after which it waits for the answer as before.
+    /// If the session is gone, the work is dropped.
     pub fn ask(&mut self) -> Asked {
         let (answer, answered) = oneshot::channel();
         Asked { whom: std::mem::replace(&mut self.answer, answer), answered }

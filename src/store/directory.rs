@@ -1,4 +1,4 @@
-//! The directory that holds the mailboxes: which users there are, and what can be done for them.
+//! The directory of mailboxes: which users exist, and the operations on their mailboxes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,20 +23,20 @@ use crate::store::text::Text;
 
 pub use crate::store::ground::Durability;
 
-/// Octets of a user name at most (RFC 5321 section 4.5.3.1.1).
+/// Maximum octets of a user name (RFC 5321 section 4.5.3.1.1).
 pub const USER_MOST: usize = 64;
 
-/// Octets of the name of a mailbox at most: side files, whose names are longer, need room as well
-/// (`NAME_MAX` is 255).
+/// Maximum octets of a mailbox name. Side files have longer names, which must fit into `NAME_MAX`
+/// (255).
 const MAILBOX_MOST: usize = 192;
 
-/// A name of this machine's, which is its domain here whatever other it has.
+/// A name that every machine has; addresses at it are local whatever the configured domain is.
 const LOCALHOST: &str = "localhost";
 
-/// Mailboxes that a directory may list; more are served and not listed.
+/// Maximum number of mailboxes listed; more are served but not listed.
 pub const LISTED_MOST: usize = 10_000;
 
-/// What ends the name of every mailbox.
+/// The end of every mailbox file's name.
 const SUFFIX: &str = ".mbox";
 
 /// A directory of mailboxes. Clones share everything.
@@ -44,7 +44,7 @@ const SUFFIX: &str = ".mbox";
 pub struct Directory {
     path: Arc<Path>,
     durability: Durability,
-    /// What the path named when last looked: another directory may take its place.
+    /// The directory that the path named when last checked; another may take its place.
     opened: Arc<RwLock<Opened>>,
 }
 
@@ -62,6 +62,8 @@ impl Opened {
             tracing::warn!("cannot tidy up {}: {error}", path.display());
         }
         let committer = Arc::new(Committer::new(Ground::new(files, durability)));
+        // Before any other use of the mailboxes: after a power failure they may lack acknowledged
+        // messages.
         committer.recover_all();
         Ok(Self { committer, sessions: Arc::default() })
     }
@@ -71,20 +73,20 @@ impl Opened {
     }
 }
 
-/// Somebody whose mailbox existed when last looked.
+/// A user whose mailbox existed when it was looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct User {
     name: Arc<str>,
 }
 
 impl User {
-    /// The name, which is the local part of the user's address.
+    /// The name, which is the local-part of the user's address.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A user of whom tests need only the name.
+    /// A user for tests that need only the name.
     #[cfg(test)]
     pub(crate) fn named(name: &str) -> Self {
         Self { name: name.into() }
@@ -98,35 +100,35 @@ impl User {
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is nothing of that name.
+    /// The path does not exist.
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
-    /// It is something else.
+    /// The path is not a directory.
     #[error("{} is not a directory", .0.display())]
     NotDirectory(PathBuf),
-    /// The system says why.
+    /// The operating system reported an error.
     #[error("cannot open the directory {path}: {1}", path = .0.display())]
     Io(PathBuf, #[source] io::Error),
 }
 
-/// Why a mailbox was not made.
+/// Why a mailbox was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The name cannot be that of a mailbox.
+    /// The name is not allowed.
     #[error(
         "{0:?} cannot be the name of a mailbox: use 1 to 64 letters, digits, inner dots and any of \
          !#$%&'*+=?^_{{|}}~-, but not mqueue"
     )]
     BadName(String),
-    /// Something else has that name.
+    /// Something that is not a regular file has the name.
     #[error("{0} is there and is not a regular file")]
     NotRegular(String),
-    /// The system says why.
+    /// The operating system reported an error.
     #[error("cannot make {0}: {1}")]
     Io(String, #[source] io::Error),
 }
 
-/// Who sent a message and who is to get it.
+/// The sender and the recipients of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The reverse-path without its brackets; empty for the null reverse-path.
@@ -135,13 +137,15 @@ pub struct Envelope {
     pub local: Vec<User>,
     /// Recipients elsewhere, as `user@domain`.
     pub remote: Vec<String>,
-    /// Who has brought the message, for those elsewhere.
+    /// The client that brought the message, recorded for the remote recipients.
     pub client: Option<Client>,
 }
 
 impl Directory {
-    /// Opens the directory at `path`.
+    /// Opens the directory at `path`, removes what dead processes have left in it, and repairs
+    /// mailboxes after a crash.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, OpenError> {
+        // Before the first lock is taken: older dotlocks with our process id are not ours.
         lock::note_start();
         let opened = Opened::at(path, durability).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
@@ -157,13 +161,13 @@ impl Directory {
         &self.path
     }
 
-    /// The directory that the path named when last looked.
+    /// The directory that the path named when last checked.
     fn known(&self) -> Opened {
         self.opened.read().clone()
     }
 
-    /// The directory that the path names now. While it names none the last one is meant: it may
-    /// have been moved away for a moment.
+    /// The directory that the path names now. If it names none, the last one: it may have been
+    /// moved away for a moment.
     pub(super) fn opened(&self) -> Opened {
         let opened = self.known();
         if opened.ground().files.was_replaced() { self.opened_anew() } else { opened }
@@ -171,7 +175,7 @@ impl Directory {
 
     fn opened_anew(&self) -> Opened {
         let mut opened = self.opened.write();
-        // Somebody else may have been quicker.
+        // Another thread may have been quicker.
         if opened.ground().files.was_replaced() {
             match Opened::at(&self.path, self.durability) {
                 Ok(anew) => {
@@ -190,14 +194,14 @@ impl Directory {
         opened.clone()
     }
 
-    /// The user whose address has this local part. A name that could not be a mailbox's looks
-    /// like one that has none; so does a mailbox that cannot be looked up.
+    /// The user whose address has this local-part. `None` also if the name cannot be that of a
+    /// mailbox, or the mailbox cannot be looked up.
     #[must_use]
     pub fn user(&self, local_part: &[u8]) -> Option<User> {
         self.look_up(local_part).ok().flatten()
     }
 
-    /// The same, and an error if a mailbox cannot be looked up: there may be one.
+    /// As [`user`](Self::user), but an error if the mailbox cannot be looked up: it may exist.
     pub fn look_up(&self, local_part: &[u8]) -> io::Result<Option<User>> {
         let Some(name) = well_formed(local_part) else { return Ok(None) };
         let user = User { name: name.into() };
@@ -205,10 +209,11 @@ impl Directory {
         Ok(found.map(|_| user))
     }
 
-    /// The mailbox that a POP3 client means by `name`, with the server of `domain`: the one of just
-    /// that name, or else, where the name is a whole address here, the one of its local part.
+    /// The mailbox that a POP3 client means by `name`, at the server of `domain`: the one with
+    /// exactly that name or, if the name is a local address, the one of its local-part.
     ///
-    /// A mailbox whose own name is an address is opened, though no recipient's address names it.
+    /// A mailbox whose own name is an address can be opened this way, although no recipient's
+    /// address refers to it.
     #[must_use]
     pub fn mailbox_of(&self, name: &str, domain: &str) -> Option<User> {
         self.mailbox(name).or_else(|| {
@@ -218,7 +223,7 @@ impl Directory {
         })
     }
 
-    /// The mailbox of this name, which may have an inner `@`.
+    /// The mailbox of this name, which may contain an inner `@`.
     #[must_use]
     pub fn mailbox(&self, name: &str) -> Option<User> {
         let is_address = name.split('@').all(|part| well_formed(part.as_bytes()).is_some());
@@ -229,7 +234,7 @@ impl Directory {
         self.opened().ground().files.regular(&user.file()).ok().flatten().map(|_| user)
     }
 
-    /// Makes an empty mailbox, unless there is one.
+    /// Creates an empty mailbox; does nothing if it exists.
     pub fn create(&self, name: &str) -> Result<User, CreateError> {
         let bad = || CreateError::BadName(name.to_owned());
         let user = User { name: well_formed(name.as_bytes()).ok_or_else(bad)?.into() };
@@ -241,8 +246,9 @@ impl Directory {
         let opened = self.opened();
         let files = &opened.ground().files;
         match files.open_file(&file, Access::Write, Creation::Always) {
+            // The name must survive a power failure, since mail will be acknowledged in the file.
             Ok(_) => files.sync().map_err(failed)?,
-            // Somebody else was quicker, or it is no mailbox.
+            // Another thread was quicker, or it is not a mailbox.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let not_regular = || CreateError::NotRegular(file.to_string());
                 self.user(name.as_bytes()).ok_or_else(not_regular)?;
@@ -252,7 +258,7 @@ impl Directory {
         Ok(user)
     }
 
-    /// All users, by name; [`LISTED_MOST`] at most.
+    /// All users, sorted by name, at most [`LISTED_MOST`].
     pub fn users(&self) -> io::Result<Vec<User>> {
         let names = self.opened().ground().files.names(LISTED_MOST)?;
         let names = names.iter().filter_map(|name| name.strip_suffix(SUFFIX));
@@ -261,7 +267,7 @@ impl Directory {
         Ok(users)
     }
 
-    /// Room for the text of a message that is about to arrive.
+    /// A place for the text of a message that is about to arrive.
     #[must_use]
     pub fn new_text(&self) -> Text {
         let opened = self.known();
@@ -269,21 +275,21 @@ impl Directory {
         Text::new(Arc::clone(files), texts)
     }
 
-    /// Stores a message for all its recipients or for none; when this returns it is on disk.
+    /// Stores a message for all its recipients or for none. When this returns, it is on disk.
     ///
-    /// What has begun is finished also if the returned future is dropped.
+    /// Writing that has begun is finished even if the returned future is dropped.
     pub fn deliver(
         &self,
         envelope: Envelope,
         text: Text,
     ) -> impl Future<Output = Result<(), DeliverError>> + Send + use<> {
-        // Made before anything is waited for: every connection has room for what is kept meanwhile.
+        // Done outside the async block, because the future's size counts for every connection.
         let (committer, parts) = (self.known().committer, parts(envelope));
+        // `use<>`: the future borrows nothing from `self`, so that a session can own it.
         async move { committer::deliver(&committer, parts, text.finish()?).await }
     }
 
-    /// Removes what is only there to make the next delivery quick. To be called when there will be
-    /// none.
+    /// Removes the files that only speed up the next delivery. Call it when there will be no more.
     pub async fn close(&self) {
         let committer = self.opened().committer;
         let closed = tokio::task::spawn_blocking(move || committer.close()).await;
@@ -299,13 +305,13 @@ impl Directory {
         Maildrop::open(&committer, &sessions, user.file()).await
     }
 
-    /// Takes a snapshot of a user's mailbox, to look at its messages. Keeps no session out.
+    /// Takes a snapshot of a user's mailbox, for reading. Does not keep sessions out.
     pub async fn snapshot(&self, user: &User) -> Result<Snapshot, MaildropError> {
         Snapshot::take(&self.opened().committer, &user.file()).await
     }
 
-    /// Which messages of a user's mailbox the POP3 session of this process that has it open means
-    /// to remove, by their places in the mailbox; nothing if there is no such session.
+    /// The messages, by place in the mailbox, that a POP3 session of this process has marked for
+    /// deletion; `None` if no session has the mailbox open.
     #[must_use]
     pub fn marks(&self, user: &str) -> Option<Arc<Marks>> {
         let file = User { name: user.into() }.file();
@@ -320,7 +326,7 @@ impl Directory {
     }
 }
 
-/// What of a message goes to which file.
+/// The parts of a message for its files.
 fn parts(envelope: Envelope) -> Vec<Part> {
     let Envelope { reverse_path, local, remote, client } = envelope;
     let from_line = mbox::from_line(&reverse_path, Local::now());
@@ -330,14 +336,15 @@ fn parts(envelope: Envelope) -> Vec<Part> {
         let block = queue::envelope_block(&reverse_path, client.as_ref(), &remote);
         parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
     }
-    // Every program that locks several files must do so in one order.
+    // All programs must lock several files in one order, or they could deadlock.
     parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
+    // A recipient named twice gets one copy.
     parts.dedup_by(|a, b| a.file == b.file);
     parts
 }
 
-/// The name of a mailbox, if it may be one: letters, digits, the other characters of an atom
-/// (RFC 5321 section 4.1.2) but `/` and `` ` ``, and inner dots.
+/// The local-part as a mailbox name, if it may be one: letters, digits, the other characters of an
+/// atom (RFC 5321 section 4.1.2) except `/` and `` ` ``, and inner dots (docs/files.md 2.1).
 fn well_formed(local_part: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+=?^_{|}~-".contains(byte);
     let atoms = |mut atoms: std::slice::Split<'_, u8, _>| {

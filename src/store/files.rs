@@ -1,5 +1,5 @@
-//! Files by name in one directory that is held open, so that no name from the network can lead
-//! out of it and a renamed directory is still the same. Knows no mbox.
+//! Files by name in a directory that is held open: no name from the network can lead out of it, and
+//! it stays the same when renamed. Independent of the mbox format.
 
 use std::fs::File;
 use std::io;
@@ -14,38 +14,38 @@ use nix::libc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-/// Mode of the files we make: mail is its owner's.
+/// Mode of new files: mail is readable by its owner only.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// What the mode of a lock has that was whole before it became one: the sticky bit, which means
-/// nothing for a file. Unlike the file's octets it is on the disk if its name is.
+/// Mode bit of a lock that had its content before it got its name: the sticky bit, which has no
+/// meaning for a file. Unlike the file's content, it is on disk whenever the name is.
 pub const LOCK_MARK: Mode = Mode::SVTX;
 
 /// Octets of a [`Window`].
 const WINDOW: usize = 1024 * 1024;
 
-/// A file of the directory, by its name.
+/// Name of a file in the directory.
 pub type FileName = Arc<str>;
 
-/// Attempts to get a name that is ours for a file of ours.
+/// Attempts to replace whatever has the name of one of our files.
 const ATTEMPTS: usize = 10;
 
-/// Names that are looked at when what dead processes left is looked for.
+/// Maximum number of names examined when looking for files of dead processes.
 pub const NAMES_MOST: usize = 100_000;
 
-/// A directory, open.
+/// An open directory.
 #[derive(Debug)]
 pub struct Files {
     fd: OwnedFd,
     path: PathBuf,
-    /// Device and inode.
+    /// Device and inode of the directory.
     identity: (u64, u64),
 }
 
-/// What has a name in the directory.
+/// What a name in the directory refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
-    /// There is nothing of that name.
+    /// The name does not exist.
     Nothing,
     /// A regular file, in this state.
     Regular(Stamp),
@@ -53,16 +53,16 @@ pub enum Named {
     Other,
 }
 
-/// Which file a name stood for at one moment, and what it held, as far as the kernel tells.
+/// The identity and state of a file at one moment, as far as the kernel tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Device and inode: which file.
     pub identity: (u64, u64),
-    /// Octets.
+    /// Size in octets.
     pub size: u64,
     /// Last modification, in nanoseconds since 1970.
     modified: i128,
-    /// Last change of the inode, which nobody can set back.
+    /// Last change of the inode, in nanoseconds since 1970. No program can set it back.
     changed: i128,
 }
 
@@ -78,7 +78,7 @@ impl Stamp {
         }
     }
 
-    /// When it was last modified, since 1970.
+    /// Time of the last modification, since 1970.
     #[must_use]
     pub fn modified(&self) -> Duration {
         u64::try_from(self.modified).map_or(Duration::ZERO, Duration::from_nanos)
@@ -89,13 +89,13 @@ impl Stamp {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
-    /// When the file was last changed, in nanoseconds since 1970, which nobody can set back.
+    /// Time of the last change of the inode, in nanoseconds since 1970. No program can set it back.
     #[must_use]
     pub const fn changed(&self) -> i128 {
         self.changed
     }
 
-    /// Whether the file has only got another name since it was in the state `earlier`.
+    /// Whether the file has at most been renamed or linked since its state was `earlier`.
     #[must_use]
     pub fn is_renamed(&self, earlier: &Self) -> bool {
         Self { changed: earlier.changed, ..*self } == *earlier
@@ -115,7 +115,8 @@ impl Files {
         Ok(Self { fd, path, identity })
     }
 
-    /// Opens a folder of ours in it, made if it is missing. What else has its name is cleared away.
+    /// Opens a subdirectory of ours, creating it if it is missing. Anything else of that name is
+    /// cleared away.
     pub fn own_folder(&self, name: &str) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         for _ in 0..ATTEMPTS {
@@ -126,6 +127,7 @@ impl Files {
                 Err(error) => return Err(error.into()),
             }
             match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
+                // If another process was quicker, its folder is opened.
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -133,7 +135,7 @@ impl Files {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Opens a folder of ours, if there is one.
+    /// Opens a subdirectory of ours, if it exists.
     pub fn folder(&self, name: &str) -> io::Result<Option<Self>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -143,7 +145,7 @@ impl Files {
         }
     }
 
-    /// The state of the directory `name`; `None` if there is none.
+    /// The state of the subdirectory `name`; `None` if there is none.
     pub fn folder_stamp(&self, name: &str) -> io::Result<Option<Stamp>> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
@@ -154,31 +156,33 @@ impl Files {
         }
     }
 
-    /// Removes a folder of ours, unless something is in it.
+    /// Removes a subdirectory of ours unless something is in it.
     pub fn remove_folder(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            // POSIX allows both ENOTEMPTY and EEXIST for a directory with something in it.
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The path it was opened at, for words to people.
+    /// The path it was opened at, for messages to people.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the path names another directory by now. If it names none, it does not.
+    /// Whether the path names another directory now. `false` if it names none.
     #[must_use]
     pub fn was_replaced(&self) -> bool {
+        // Follows symbolic links, as opening it did: the path itself may be one.
         rustix::fs::statat(CWD, &self.path, AtFlags::empty()).is_ok_and(|named| {
             FileType::from_raw_mode(named.st_mode).is_dir()
                 && Stamp::of(&named).identity != self.identity
         })
     }
 
-    /// The state of the regular file `name`; `None` if there is no file of that name, or it is
-    /// something else (a link, a directory, a FIFO).
+    /// The state of the regular file `name`; `None` if the name does not exist or is something else
+    /// (a link, a directory, a FIFO).
     pub fn regular(&self, name: &str) -> io::Result<Option<Stamp>> {
         Ok(match self.look(name)? {
             Named::Regular(stamp) => Some(stamp),
@@ -186,12 +190,12 @@ impl Files {
         })
     }
 
-    /// Whether something that is no regular file has the name.
+    /// Whether the name refers to something that is not a regular file.
     pub fn is_irregular(&self, name: &str) -> io::Result<bool> {
         Ok(matches!(self.look(name)?, Named::Other))
     }
 
-    /// What has the name. One system call.
+    /// What the name refers to. One system call.
     pub fn look(&self, name: &str) -> io::Result<Named> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
@@ -203,22 +207,21 @@ impl Files {
         }
     }
 
-    /// Opens the file `name`, made if it is missing where `creation` says so. Follows no link and
-    /// waits for no FIFO.
+    /// Opens the file `name`. Follows no symbolic link and does not block on a FIFO.
     pub fn open_file(&self, name: &str, access: Access, creation: Creation) -> io::Result<File> {
         let flags = access.flags() | creation.flags() | FLAGS;
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
     }
 
-    /// Opens a file that is to become a lock, made if it is missing. It has [`LOCK_MARK`] from its
-    /// first moment on.
+    /// Opens a file that is to become a lock, creating it if it is missing. It has [`LOCK_MARK`]
+    /// from the start.
     pub fn open_lock(&self, name: &str) -> io::Result<File> {
         let flags = Access::Write.flags() | Creation::IfMissing.flags() | FLAGS;
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE | LOCK_MARK)?))
     }
 
-    /// Opens a file that is ours by its name, made if it is missing. Whatever else stands there (a
-    /// link to another file, a directory, a FIFO) is not opened but cleared away.
+    /// Opens one of our own files, creating it if it is missing. Anything else of that name (a link
+    /// to another file, a directory, a FIFO) is cleared away, not opened.
     pub fn own_file(&self, name: &str) -> io::Result<File> {
         for _ in 0..ATTEMPTS {
             match self.open_file(name, Access::Write, Creation::IfMissing) {
@@ -232,7 +235,7 @@ impl Files {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Makes a file that is ours by its name anew. Whatever stood there is cleared away unopened.
+    /// Creates one of our own files anew. Anything of that name is cleared away, not opened.
     pub fn new_file(&self, name: &str) -> io::Result<File> {
         for _ in 0..ATTEMPTS {
             self.clear(name)?;
@@ -244,11 +247,12 @@ impl Files {
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// Takes away whatever has a name that is ours. A directory that is not empty holds something
-    /// that is not: it is moved aside.
+    /// Removes whatever has the name of one of our files. A non-empty directory is moved aside
+    /// instead, because its content is not ours.
     pub fn clear(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // A directory: EISDIR on Linux, EPERM by POSIX.
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(error) => return Err(error.into()),
         }
@@ -276,18 +280,19 @@ impl Files {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// A file that has no name and is gone with its last descriptor.
+    /// A file without a name, which vanishes with its last descriptor.
     pub fn nameless(&self) -> io::Result<File> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, ".", flags, PRIVATE) {
             Ok(file) => Ok(File::from(file)),
+            // What file systems and kernels without O_TMPFILE answer.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => self.unlinked(),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The same for file systems that know no nameless files, such as those that containers share
-    /// with their hosts.
+    /// The same for file systems without `O_TMPFILE`, such as those that containers share with
+    /// their hosts.
     fn unlinked(&self) -> io::Result<File> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -297,23 +302,23 @@ impl Files {
         Ok(file)
     }
 
-    /// Gives a file a second name that must be free.
+    /// Gives the file `old` a second name, `new`, which must be free.
     pub fn link(&self, old: &str, new: &str) -> io::Result<()> {
         Ok(rustix::fs::linkat(&self.fd, old, &self.fd, new, AtFlags::empty())?)
     }
 
-    /// Puts the file `old` in the place of `new`.
+    /// Renames `old` to `new`, replacing `new`.
     pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, old, &self.fd, new)?)
     }
 
-    /// Gives the file `old` the name `new`, which must be free.
+    /// Renames `old` to `new`, which must be free.
     pub fn rename_to_free(&self, old: &str, new: &str) -> io::Result<()> {
         let flags = RenameFlags::NOREPLACE;
         Ok(rustix::fs::renameat_with(&self.fd, old, &self.fd, new, flags)?)
     }
 
-    /// Removes the file `name`; there being none is no error.
+    /// Removes the file `name`; succeeds if it does not exist.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Err(Errno::NOENT) | Ok(()) => Ok(()),
@@ -321,12 +326,12 @@ impl Files {
         }
     }
 
-    /// Makes the names in the directory durable.
+    /// Syncs the directory, so that names created, changed or removed in it are on disk.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(self.fd.as_fd())?)
     }
 
-    /// The names in the directory that are UTF-8, `most` at most.
+    /// The names in the directory that are UTF-8, at most `most`.
     pub fn names(&self, most: usize) -> io::Result<Vec<String>> {
         let entries = rustix::fs::Dir::read_from(&self.fd)?;
         let mut names = Vec::new();
@@ -341,15 +346,15 @@ impl Files {
     }
 }
 
-/// Whether an open file is a regular one that has no other name: what is written to it can harm no
-/// other file.
+/// Whether an open file is regular and has no other name, so that writing to it cannot harm another
+/// file.
 fn is_only_name(file: &File) -> io::Result<bool> {
     let stat = rustix::fs::fstat(file)?;
     Ok(FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_nlink <= 1)
 }
 
-/// Whether a name could not be opened because it is no file: a symbolic link, a directory, a FIFO
-/// or a socket.
+/// Whether opening failed because the name is not a file: a symbolic link, a directory, a FIFO or a
+/// socket.
 fn is_odd(error: &io::Error) -> bool {
     let odd = [libc::ELOOP, libc::EISDIR, libc::ENXIO, libc::ENOTDIR];
     error.raw_os_error().is_some_and(|code| odd.contains(&code))
@@ -364,17 +369,18 @@ pub enum Access {
     Write,
 }
 
-/// Whether a missing file is made.
+/// Whether opening creates a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creation {
-    /// It must exist.
+    /// The file must exist.
     Never,
-    /// It is made, empty, if it is missing.
+    /// An empty file is created if it is missing.
     IfMissing,
-    /// It must not exist.
+    /// The file must not exist.
     Always,
 }
 
+// NONBLOCK: opening a FIFO must not wait for a writer.
 const FLAGS: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
 impl Access {
@@ -396,31 +402,35 @@ impl Creation {
     }
 }
 
-/// A view of a file that is read front to back, a mebibyte at a time.
+/// Reads a file from front to back through a buffer of one mebibyte.
 #[derive(Debug)]
 pub struct Window<'a> {
     file: &'a File,
     buffer: Vec<u8>,
-    /// What is in the buffer: where it begins in the file, and how many octets.
+    /// `filled` octets are in the buffer; `start` is the offset of the first in the file.
     start: u64,
     filled: usize,
 }
 
 impl<'a> Window<'a> {
-    /// A view of `file`.
+    /// A window over `file`.
     #[must_use]
     pub fn new(file: &'a File) -> Self {
         Self::of_octets(file, WINDOW as u64)
     }
 
-    /// The same for whoever wants to see no more than so many octets.
+    /// As [`new`](Self::new), with a smaller buffer if no more than `most` octets will be read.
     #[must_use]
     pub fn of_octets(file: &'a File, most: u64) -> Self {
         let octets = usize::try_from(most).unwrap_or(WINDOW).min(WINDOW);
         Self { file, buffer: vec![0; octets], start: 0, filled: 0 }
     }
 
-    /// Some octets at `at`, not beyond `end`; there is at least one, or it is an error.
+    /// Some octets at `at`, none of them beyond `end`, at least one.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` if the file ends before `at`.
     pub fn at(&mut self, at: u64, end: u64) -> io::Result<&[u8]> {
         if at < self.start || at >= self.start + self.filled as u64 {
             self.filled = self.file.read_at(&mut self.buffer, at)?;

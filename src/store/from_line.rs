@@ -1,24 +1,28 @@
-//! From_ lines, which separate the messages of an mbox (RFC 4155), pure: the one that is written,
-//! the dates by which others are known, and what separates where a file has lines without a date.
+//! From_ lines, which separate the messages of an mbox (RFC 4155): the one that we write, the dates
+//! by which others are recognised, and what separates messages in files whose From_ lines have no
+//! date. Does no I/O.
+//!
+//! See docs/files.md 4.1 and 4.2.
 
 use chrono::{DateTime, Local};
 
-/// What begins a From_ line, and a line of text that must be quoted.
+/// Begins a From_ line, and a line of text that must be quoted.
 pub const FROM: &[u8] = b"From ";
 
-/// Octets of a From_ line at most, without its line end; a longer line is message text.
+/// Maximum octets of a From_ line, without its line end; a longer line is message text.
 ///
 /// A reverse-path has at most 256 octets (RFC 5321 section 4.5.3.1.3) and a date has 30.
 pub const FROM_LINE_MOST: usize = 1_000;
 
-/// Who sent a message that has no sender, or one that a From_ line cannot carry.
+/// Stands for a null sender, and for one that a From_ line cannot hold.
 const NOBODY: &str = "MAILER-DAEMON";
 
-/// The From_ line of a message that was sent from `reverse_path` (empty for the null
-/// reverse-path), with its LF.
+/// The From_ line, with its LF, of a message sent from `reverse_path` (empty for the null
+/// reverse-path).
 #[must_use]
 pub fn from_line(reverse_path: &str, at: DateTime<Local>) -> String {
     let sender = if fits_from_line(reverse_path) { reverse_path } else { NOBODY };
+    // The brackets also tell our own lines from those of other programs (`RecordHeader`, mbox.rs).
     format!("From <{sender}> {}\n", at.format("%a %b %e %H:%M:%S %Y"))
 }
 
@@ -27,7 +31,7 @@ fn fits_from_line(reverse_path: &str) -> bool {
     !reverse_path.is_empty() && reverse_path.len() <= 256 && !reverse_path.bytes().any(odd)
 }
 
-/// The dated From_ line for a message whose own, `line`, has no date; with its LF.
+/// A dated From_ line, with its LF, for a message whose own From_ line, `line`, has no date.
 #[must_use]
 pub fn dated(line: &[u8], at: DateTime<Local>) -> String {
     let mut words = words(line);
@@ -42,36 +46,38 @@ pub fn dated(line: &[u8], at: DateTime<Local>) -> String {
 }
 
 /// Whether a line (without its LF) separates two messages wherever it stands: `From ` and a date,
-/// with or without an address, in a form that mutt 2.2 or Dovecot 2.3 takes, or at its end as
-/// RFC 5322, ISO 8601 or a slip of these has it.
+/// with or without an address. The date is in a form that mutt 2.2 or Dovecot 2.3 accept, or the
+/// line ends in a date in the form of RFC 5322 or ISO 8601, or nearly so.
 #[must_use]
 pub fn is_from_line(line: &[u8]) -> bool {
     if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
         return false;
     }
     ends_in_asctime(line)
+        // Every date has a digit: a cheap test before the costly ones.
         || (line.iter().any(u8::is_ascii_digit)
             && (mutt_takes(line) || dovecot_takes(line) || ends_in_date(line)))
 }
 
-/// What separates the messages of a file, beside dated From_ lines. Its first line decides.
+/// What separates the messages of a file besides dated From_ lines. The first line of the file
+/// decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// Nothing: a `From ` line without a date is message text.
     Dated,
-    /// `From ` and nothing else, as Thunderbird writes.
+    /// `From ` alone, as Thunderbird writes it.
     Bare,
     /// `From -`.
     Dash,
-    /// `From ` and one address, or any other word; each line has its own.
+    /// `From ` and one address or other word, which may differ from line to line.
     Address,
-    /// The words of this line.
+    /// The words of this line, or as many of the same kinds.
     Words(Box<[u8]>),
 }
 
 impl Form {
-    /// The form of a file that begins with `line` (without its LF); `None` if that is no From_
-    /// line of any kind.
+    /// The form of a file whose first line is `line` (without its LF); `None` if that is not a
+    /// From_ line of any kind.
     #[must_use]
     pub fn of(line: &[u8]) -> Option<Self> {
         if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
@@ -89,8 +95,7 @@ impl Form {
         })
     }
 
-    /// Whether a line (without its LF) that stands behind an empty line separates two messages
-    /// though it has no date.
+    /// Whether an undated line (without its LF) after an empty line separates two messages.
     #[must_use]
     pub fn separates(&self, line: &[u8]) -> bool {
         if !line.starts_with(FROM) || line.len() > FROM_LINE_MOST {
@@ -106,7 +111,8 @@ impl Form {
     }
 }
 
-/// One word, or what pipermail makes of an address: `user at example.org`.
+/// Whether `From ` is followed by one word, or by an address as pipermail obscures it: `user at
+/// example.org`.
 fn is_address(line: &[u8]) -> bool {
     let mut words = words(line);
     match [words.next(), words.next(), words.next(), words.next()] {
@@ -116,11 +122,11 @@ fn is_address(line: &[u8]) -> bool {
     }
 }
 
-/// Whether a line is of the same words as the first of its file.
+/// Whether a line has the same words as the first of its file.
 ///
-/// Where that one has an address or a number, it has a date in a form that nobody knows, and the
-/// next line has another: then as many words of the same kinds will do. Otherwise all messages
-/// would be taken for one, and deleted as one.
+/// If the first has an address or a number, it presumably holds a date in an unknown form, and the
+/// next line another date: then the same number of words of the same kinds will do. Otherwise all
+/// messages would be taken for one, and deleted as one.
 fn has_same_words(first: &[u8], line: &[u8]) -> bool {
     if words(first).all(|word| Kind::of(word) == Kind::Letters) {
         words(first).eq(words(line))
@@ -129,7 +135,7 @@ fn has_same_words(first: &[u8], line: &[u8]) -> bool {
     }
 }
 
-/// What a word may be of a From_ line in a form that nobody knows.
+/// Kinds of words in a From_ line of an unknown form.
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     Address,
@@ -149,13 +155,13 @@ impl Kind {
     }
 }
 
-/// The words behind `From `.
+/// The words after `From `.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let rest = line.get(FROM.len()..).unwrap_or_default();
     rest.split(|&byte| is_blank(byte)).filter(|word| !word.is_empty())
 }
 
-/// What C's `isspace` takes, so that a CR ends no word either.
+/// The characters of C's `isspace`, so that a CR does not belong to a word either.
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
@@ -172,24 +178,25 @@ fn begins_with_one_of(text: &[u8], names: &[&str]) -> bool {
     text.get(..3).is_some_and(|word| is_one_of(word, names))
 }
 
-/// Whether a line ends as nearly every From_ line does, so that the rest need not be looked at.
+/// A quick check for the form of nearly all From_ lines, before the rest is examined.
 fn ends_in_asctime(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let Some((_, [b' ', date @ ..])) = line.split_last_chunk::<25>() else { return false };
+    // `date` is an array of 24 octets, so that no index is out of bounds.
     let (weekday, month, day) = (&date[..3], &date[4..7], date[8..10].trim_ascii_start());
     [date[3], date[7], date[10], date[19]] == *b"    "
         && is_one_of(weekday, &WEEKDAYS)
         && is_asctime(&[month, day, &date[11..19], &date[20..]])
 }
 
-/// Whether mutt takes a line for a From_ line: one address at most, weekday, month, day, time, up
-/// to two words for the zone, a number for the year, and whatever stands behind it.
+/// Whether mutt accepts the line as a From_ line: at most one address, weekday, month, day, time,
+/// up to two words for the zone, and a number for the year. Anything may follow.
 fn mutt_takes(line: &[u8]) -> bool {
     mutt_date(line).is_some()
 }
 
 fn mutt_date(line: &[u8]) -> Option<()> {
-    // A C string ends at a NUL.
+    // mutt works on C strings, which end at a NUL.
     let line = line.split(|&byte| byte == 0).next()?;
     let mut rest = next_word(line);
     if !begins_with_weekday(rest) {
@@ -197,7 +204,7 @@ fn mutt_date(line: &[u8]) -> Option<()> {
         begins_with_weekday(rest).then_some(())?;
     }
     rest = next_word(rest);
-    // Somebody's login name may be that of a weekday.
+    // The login name before it may itself be a weekday.
     if begins_with_weekday(rest) {
         rest = next_word(rest);
     }
@@ -231,7 +238,7 @@ fn begins_with_weekday(text: &[u8]) -> bool {
     begins_with_one_of(text, &WEEKDAYS) && text.get(3).copied().is_some_and(is_blank)
 }
 
-/// What stands behind an address: one word, in which blanks may be quoted, or `user at host`.
+/// The text after an address: one word, in which blanks may be quoted, or `user at host`.
 fn behind_address(text: &[u8]) -> Option<&[u8]> {
     let mut quoted = false;
     let mut octets = text.iter().enumerate();
@@ -254,7 +261,7 @@ fn behind_address(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What stands behind a number as C's `scanf` reads it: blanks and a sign may stand before.
+/// The text after a number as C's `scanf` reads it, with blanks and a sign before it.
 fn behind_number(text: &[u8]) -> Option<&[u8]> {
     let text = without_blanks(text);
     let digits = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
@@ -262,15 +269,15 @@ fn behind_number(text: &[u8]) -> Option<&[u8]> {
     if end == 0 { None } else { digits.get(end..) }
 }
 
-/// Whether Dovecot takes a line for a From_ line: one address, which may be empty, and
-/// `Wed Sep 17 11:00[:00] [zone] 2025` or `Wed, 17 Sep 2025 11:00[:00]`, and whatever stands behind
-/// it. Dovecot looks at no weekday; here it is one.
+/// Whether Dovecot accepts the line as a From_ line: one address, which may be empty, then `Wed Sep
+/// 17 11:00[:00] [zone] 2025` or `Wed, 17 Sep 2025 11:00[:00]`. Anything may follow. Dovecot does
+/// not check the weekday; here it must be one.
 fn dovecot_takes(line: &[u8]) -> bool {
     let date = line.get(FROM.len()..).and_then(dovecot_date);
     date.is_some_and(|date| asctime_in_columns(date).or_else(|| date_in_columns(date)).is_some())
 }
 
-/// What stands behind the weekday and the octet that follows it.
+/// The text after the weekday and the octet that follows it.
 fn dovecot_date(text: &[u8]) -> Option<&[u8]> {
     let quoted = if text.starts_with(b"\"") { quoted_length(text)? } else { 0 };
     let rest = text.get(quoted..)?;
@@ -282,7 +289,7 @@ fn dovecot_date(text: &[u8]) -> Option<&[u8]> {
     if is_weekday { date.get(4..) } else { None }
 }
 
-/// Length of the quoted string that `text` begins with.
+/// Length of the quoted string at the beginning of `text`.
 fn quoted_length(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     for (at, &byte) in text.iter().enumerate().skip(1) {
@@ -299,20 +306,23 @@ fn asctime_in_columns(text: &[u8]) -> Option<()> {
     let rest = behind_month(text)?;
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
     let rest = match rest {
+        // A day of one digit.
         [day, b' ', ..] if day.is_ascii_digit() => rest.get(2..)?,
         _ => behind_digits(rest, 2)?.strip_prefix(b" ")?,
     };
     let rest = behind_time(rest)?.strip_prefix(b" ")?;
+    // No zone before the year.
     if behind_digits(rest, 4).is_some() {
         return Some(());
     }
+    // Any word may be the zone.
     let zone = rest.iter().position(|&byte| byte == b' ')?;
     behind_digits(rest.get(zone + 1..)?, 4).map(|_| ())
 }
 
 /// ` 17 Sep 2025 11:00[:00]`
 fn date_in_columns(text: &[u8]) -> Option<()> {
-    // The first octet may be a digit of the day.
+    // The octet after the weekday's comma may be missing, so that this is a digit of the day.
     let rest = behind_digits(text.get(1..)?, 1)?;
     let rest = behind_digits(rest, 1).unwrap_or(rest).strip_prefix(b" ")?;
     let rest = behind_digits(behind_month(rest)?, 4)?;
@@ -320,7 +330,7 @@ fn date_in_columns(text: &[u8]) -> Option<()> {
 }
 
 fn behind_month(text: &[u8]) -> Option<&[u8]> {
-    // Question marks are in mailboxes of Dovecot's author.
+    // Dovecot's author has mailboxes with question marks in place of the month.
     let is_month = begins_with_one_of(text, &MONTHS) || text.starts_with(b"???");
     if is_month { text.get(3..)?.strip_prefix(b" ") } else { None }
 }
@@ -339,8 +349,8 @@ fn behind_digits(text: &[u8], count: usize) -> Option<&[u8]> {
     digits.iter().all(u8::is_ascii_digit).then_some(rest)
 }
 
-/// Whether a line ends in a date, whatever stands before it; it may have come by UUCP, which adds
-/// `remote from host`.
+/// Whether a line ends in a date, whatever stands before it. UUCP adds `remote from host` after the
+/// date.
 fn ends_in_date(line: &[u8]) -> bool {
     let words: Vec<&[u8]> = words(line).collect();
     let words = match words.as_slice() {
@@ -363,10 +373,10 @@ fn without_comma(word: &[u8]) -> &[u8] {
     word.strip_suffix(b",").unwrap_or(word)
 }
 
-/// `month day hh:mm[:ss] [zone…] year [zone…]`, and nothing behind it.
+/// `month day hh:mm[:ss] [zone…] year [zone…]`, with nothing after it.
 fn is_asctime(words: &[&[u8]]) -> bool {
     let [month, day, time, rest @ ..] = words else { return false };
-    // Not far, so that a line full of dates takes no time by its square.
+    // Looks only at the next few words: a line full of dates would otherwise take quadratic time.
     let Some(year) = rest.iter().take(4).position(|word| is_year(word)) else { return false };
     let (before, after) = rest.split_at(year);
     is_one_of(month, &MONTHS)
@@ -376,13 +386,13 @@ fn is_asctime(words: &[&[u8]]) -> bool {
         && is_zone(after.get(1..).unwrap_or_default())
 }
 
-/// `day month year hh:mm[:ss] [zone…]` (RFC 5322 section 3.3), and nothing behind it.
+/// `day month year hh:mm[:ss] [zone…]` (RFC 5322 section 3.3), with nothing after it.
 fn is_rfc_5322(words: &[&[u8]]) -> bool {
     let [day, month, year, time, zone @ ..] = words else { return false };
     is_day(day) && is_one_of(month, &MONTHS) && is_year(year) && is_time(time) && is_zone(zone)
 }
 
-/// `2025-09-17T11:00[:00[.0]][zone]`, or with a blank for the `T`, and nothing behind it.
+/// `2025-09-17T11:00[:00[.0]][zone]`, or with a blank for the `T`, with nothing after it.
 fn is_iso_8601(words: &[&[u8]]) -> bool {
     let [first, rest @ ..] = words else { return false };
     let Some(behind) = behind_iso_date(first) else { return false };
@@ -424,11 +434,12 @@ fn is_time(word: &[u8]) -> bool {
     (2..=3).contains(&parts.len())
         && parts
             .iter()
+            // 60 is a leap second.
             .zip([23, 59, 60])
             .all(|(part, most)| number(part).is_some_and(|n| n <= most))
 }
 
-/// One or two digits.
+/// A number of one or two digits.
 fn number(word: &[u8]) -> Option<u8> {
     if word.is_empty() || word.len() > 2 || !word.iter().all(u8::is_ascii_digit) {
         return None;
@@ -440,8 +451,8 @@ fn is_year(word: &[u8]) -> bool {
     matches!(word.len(), 2 | 4) && word.iter().all(u8::is_ascii_digit)
 }
 
-/// Up to two words such as `+0200`, `MET DST` or `(GMT+02:00)`, and a comment in parentheses; or
-/// none.
+/// A time zone: up to two words such as `+0200`, `MET DST` or `(GMT+02:00)`, then perhaps a comment
+/// in parentheses. May be empty.
 fn is_zone(words: &[&[u8]]) -> bool {
     let comment = words.iter().take(3).position(|word| word.starts_with(b"("));
     let (zone, comment) = words.split_at(comment.unwrap_or(words.len()));
@@ -450,7 +461,7 @@ fn is_zone(words: &[&[u8]]) -> bool {
         && comment.last().is_none_or(|word| word.ends_with(b")"))
 }
 
-/// A name, an offset, or both: `CEST`, `+0200`, `+02:00`, `GMT+2`.
+/// A zone's name, its offset, or both: `CEST`, `+0200`, `+02:00`, `GMT+2`.
 fn is_zone_word(word: &[u8]) -> bool {
     let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let (name, offset) = word.split_at(letters);
@@ -503,7 +514,7 @@ mod tests {
         }
     }
 
-    /// What stands between `From ` and a date.
+    /// Text between `From ` and a date.
     const ADDRESSES: [&str; 10] = [
         "",
         " ",
@@ -538,7 +549,7 @@ mod tests {
             "Wed Sep 17 11:00:00 MET DST 2025",
             "Wed Sep 17 11:00:00 2025 +0200 (CEST)",
             "Wed Sep 17 11:00:00 2025 (Central European Summer Time)",
-            // a comma behind the weekday
+            // a comma after the weekday
             "Wed, Sep 17 11:00:00 2025",
             "Fri, Jul 01 09:13:09 1994",
             // RFC 822 and 5322
@@ -571,7 +582,7 @@ mod tests {
 
     #[test]
     fn what_mutt_or_dovecot_takes_separates() {
-        // Tried with mutt 2.2.12 and Dovecot 2.3.19.
+        // Verified with mutt 2.2.12 and Dovecot 2.3.19.
         for (line, mutt, dovecot) in [
             ("From a@b Wed Sep 17 11:00:00 2025", true, true),
             ("From Wed Sep 17 11:00:00 2025", true, false),
@@ -682,7 +693,7 @@ mod tests {
                 &["From some odd words", "From  some\todd words\r"],
                 &["From ", "From some odd", "From some odd words too", "From Some odd words"],
             ),
-            // A date that nobody knows is another one in each line.
+            // A date in an unknown form differs from line to line.
             (
                 "From a@b Mi 17.9.2025 11 Uhr",
                 &["From c@d Do 18.9.2025 12 Uhr"],
@@ -704,7 +715,7 @@ mod tests {
         }
     }
 
-    /// Lines of what From_ lines are made of.
+    /// Lines made of the pieces of From_ lines.
     fn line() -> impl Strategy<Value = Vec<u8>> {
         let parts = vec![
             "Wed",

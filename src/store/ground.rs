@@ -1,5 +1,5 @@
-//! What all work on the files of one directory stands on: the directory itself, the locks, whether
-//! writes are synced, and what is known of each mailbox.
+//! What all work on the files of one directory shares: the directory itself, its locks, whether
+//! writes are synced, and the indexes of its mailboxes.
 
 use std::fs::File;
 use std::io;
@@ -10,23 +10,24 @@ use crate::store::budget::Budget;
 use crate::store::files::Files;
 use crate::store::index::Indexes;
 
-/// The name of the relay queue's file.
+/// File name of the relay queue.
 pub const QUEUE_FILE: &str = "mqueue";
 
 /// Whether a message is on disk before it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// It is (RFC 5321 sections 4.2.5 and 6.1).
+    /// Synced before the reply (RFC 5321 sections 4.2.5 and 6.1).
     #[default]
     Synced,
-    /// Only the kernel has it: it survives the death of the process, not that of the machine.
+    /// Written but not synced: it survives the death of the process, but not that of the machine.
     Unsynced,
 }
 
 impl Durability {
-    /// Syncs what has been written to a file, where that is asked for.
+    /// Syncs the data of a file, unless writes are not to be synced.
     pub fn sync(self, file: &File) -> io::Result<()> {
         match self {
+            // fdatasync: it includes the size of the file, and the times need not be on disk.
             Self::Synced => file.sync_data(),
             Self::Unsynced => Ok(()),
         }
@@ -38,18 +39,18 @@ impl Durability {
 pub struct Ground {
     /// The directory, held open.
     pub files: Arc<Files>,
-    /// What the dotlocks in it are links to.
+    /// The file that the dotlocks in it are links to.
     pub anchor: Arc<Anchor>,
     /// Whether writes are synced.
     pub durability: Durability,
-    /// What texts on their way in may have in memory.
+    /// Limits the memory of texts that are being received.
     pub texts: Arc<Budget>,
-    /// Where the messages of each visited mailbox lie.
+    /// The indexes of the mailboxes visited so far.
     pub indexes: Indexes,
 }
 
 impl Ground {
-    /// The directory `files`, of whose mailboxes nothing is known yet.
+    /// The directory `files`, with no mailbox indexed yet.
     #[must_use]
     pub fn new(files: Files, durability: Durability) -> Self {
         let files = Arc::new(files);

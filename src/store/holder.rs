@@ -1,12 +1,12 @@
-//! Who keeps a mailbox locked, as far as its locks tell. Only looked up, for whoever shows it:
-//! nothing is decided by it, and nobody waits.
+//! Finds out who holds a mailbox's locks, for display only: no decision depends on it, and it never
+//! waits.
 
 use crate::store::files::{Access, Creation, FileName, Files};
 use crate::store::lock::{self, Owner};
 use crate::store::overview::{Holder, Process};
 use crate::store::sessions::{Sessions, noted_in, side_file};
 
-/// The POP3 session that has a mailbox locked, whatever process it is in.
+/// The POP3 session that has the mailbox locked, in this process or another.
 pub(super) fn session(sessions: &Sessions, files: &Files, name: &FileName) -> Option<Holder> {
     if sessions.is_open(name) {
         return Some(Holder::OwnSession);
@@ -19,13 +19,13 @@ pub(super) fn session(sessions: &Sessions, files: &Files, name: &FileName) -> Op
     }
 }
 
-/// The other program that has a dotlock beside the mailbox.
+/// The other program that holds a dotlock for the mailbox.
 pub(super) fn dotlock(files: &Files, name: &FileName) -> Option<Holder> {
     program(lock::dotlock_owner(files, name).ok()?)
 }
 
-/// The other program that has an fcntl lock on the mailbox. One that took it for its open file, as
-/// we do, has left no name there and is not seen.
+/// The other program that holds an fcntl lock on the mailbox. An OFD lock, such as ours, names no
+/// process and is not reported.
 pub(super) fn fcntl_lock(files: &Files, name: &FileName) -> Option<Holder> {
     let file = files.open_file(name, Access::Read, Creation::Never).ok()?;
     match lock::ofd_lock_owner(&file).ok()? {
@@ -37,7 +37,7 @@ pub(super) fn fcntl_lock(files: &Files, name: &FileName) -> Option<Holder> {
 fn program(owner: Owner) -> Option<Holder> {
     match owner {
         Owner::Nobody => None,
-        // We are at work on the file, which takes no time worth showing.
+        // We are working on the file, which takes no time worth showing.
         Owner::Process(id) if u32::try_from(id) == Ok(std::process::id()) => None,
         Owner::Process(id) => Some(Holder::Program(Some(process(id)))),
         Owner::Unknown => Some(Holder::Program(None)),

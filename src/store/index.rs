@@ -1,9 +1,10 @@
-//! What is where in a mailbox, remembered: extended when the file only grew, made anew when it
-//! changed otherwise. Whoever asks holds the file's lock.
+//! The index of a mailbox: where each message is. It is extended if the file only grew, and rebuilt
+//! if it changed in any other way. Callers hold the file's lock.
 //!
-//! Each message has a checksum, made while the file is scanned. So whoever reads a message later,
-//! without the lock, sees whether it still is the one that was found; and that a file still begins
-//! as it did is either proved by its stamp or seen by reading that beginning.
+//! Each message has a checksum, made while the file is scanned. A reader without the lock can thus
+//! tell whether a message is still the one that was found. Whether a file still begins as it did is
+//! either proved by its stamp or checked by reading that beginning. Comparing only the first octets
+//! of some messages would let a rewrite in place go unnoticed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,17 +25,17 @@ use crate::store::from_line::Form;
 use crate::store::mbox::{End, NotMbox, Scanner, Span, Unquoter};
 use crate::store::sighting::{Clock, Sighting};
 
-/// Octets looked at at once; small enough to stay in a processor's cache between the passes.
+/// Octets scanned at once; few enough to stay in a processor's cache between the passes.
 const SCANNED_AT_ONCE: usize = 512 * 1024;
 
-/// Messages that may be remembered, of all mailboxes together; beyond, the mailboxes that are not
-/// in use are forgotten, and scanned again at their next visit.
+/// Maximum number of messages in all cached indexes together. Beyond it, the indexes that are not
+/// in use are dropped, and rebuilt when needed.
 const REMEMBERED_MOST: usize = 2_000_000;
 
-/// A million messages are remembered in this many megabytes, which an operator should not notice.
+/// A million messages take this many megabytes, which an operator should not notice.
 const _: () = assert!(size_of::<Message>() <= 72);
 
-/// The MD5 of a message as POP3 sends it: its unique-id (RFC 1939 section 7).
+/// The unique-id of a message (RFC 1939 section 7): the MD5 of the message as POP3 sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UniqueId([u8; 16]);
 
@@ -47,17 +48,17 @@ impl fmt::Display for UniqueId {
 /// A message in a mailbox.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Where it is.
+    /// Where it is in the file.
     pub span: Span,
-    /// Of its text, as it lies in the file.
+    /// Checksum of its text, as stored in the file.
     checksum: Checksum,
-    /// Of its From_ line: short, because it only tells apart messages of one text.
+    /// Checksum of its From_ line: short, because it only tells apart messages with the same text.
     from_line: u32,
-    /// Its unique-id, once somebody asked for it.
+    /// Its unique-id, once it has been computed.
     unique_id: OnceLock<UniqueId>,
 }
 
-/// What makes a text the same text, wherever it lies.
+/// Identifies a text, wherever it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Content {
     octets: u64,
@@ -65,7 +66,7 @@ pub struct Content {
 }
 
 impl Message {
-    /// The message at `span` of a file, a stretch of which is in memory.
+    /// The message at `span` of a file that is being scanned.
     fn found(span: Span, passing: &mut Passing<'_, '_>) -> Result<Self, ReadError> {
         Ok(Self {
             span,
@@ -75,38 +76,42 @@ impl Message {
         })
     }
 
-    /// What its text is known by.
+    /// Identifies its text.
     #[must_use]
     pub const fn content(&self) -> Content {
         Content { octets: self.span.octets, checksum: self.checksum }
     }
 
-    /// What it is known by, its From_ line included.
+    /// Identifies its text and its From_ line.
     #[must_use]
     pub const fn entry(&self) -> (u32, Content) {
         (self.from_line, self.content())
     }
 
-    /// Its checksum, for whoever reads its text.
+    /// The checksum of its text, as stored in the file.
     #[must_use]
     pub const fn checksum(&self) -> Checksum {
         self.checksum
     }
 
-    /// Hands its text to `text` in pieces, as it lies in the file. Where it is no longer what it
-    /// was when it was found this is an error, and what was handed out is not to be used.
+    /// Passes its text to `text` in pieces, as stored in the file.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not what was found when the file was scanned. The pieces passed so far must
+    /// then be discarded.
     pub fn read(&self, window: &mut Window<'_>, text: impl FnMut(&[u8])) -> Result<(), ReadError> {
         let stretch = self.span.text..self.span.text_end;
         if read(window, stretch, text)? == self.checksum { Ok(()) } else { Err(ReadError::Changed) }
     }
 
-    /// Its unique-id, if it is known.
+    /// Its unique-id, if it has been computed.
     #[must_use]
     pub fn known_unique_id(&self) -> Option<UniqueId> {
         self.unique_id.get().copied()
     }
 
-    /// Its unique-id, made from what `window` shows if it is not known.
+    /// Its unique-id, computed from the text in `window` if necessary.
     pub fn unique_id(&self, window: &mut Window<'_>) -> Result<UniqueId, ReadError> {
         if let Some(known) = self.known_unique_id() {
             return Ok(known);
@@ -114,11 +119,11 @@ impl Message {
         let (mut hash, mut unquoter) = (Md5::new(), Unquoter::default());
         self.read(window, |piece| unquoter.push(piece, |text| hash.update(text)))?;
         unquoter.finish(|text| hash.update(text));
-        // Two sessions may have computed it at once; they agree.
+        // Two sessions may have computed it at the same time; they agree.
         Ok(*self.unique_id.get_or_init(|| UniqueId(hash.finalize().into())))
     }
 
-    /// Whether it stands where it was found, between what separates it from others.
+    /// Whether it is still at its place, with an empty line or nothing after it as before.
     fn still_stands(&self, window: &mut Window<'_>) -> Result<bool, ReadError> {
         let Span { start, text, text_end, end, .. } = self.span;
         Ok(checksum(window, start..text)?.short() == self.from_line
@@ -126,21 +131,21 @@ impl Message {
             && is_empty_line(window, text_end..end)?)
     }
 
-    /// Whether it is `earlier`, still at its place: all but where it ends, which may depend on what
-    /// follows.
+    /// Whether it is `earlier`, still at its place. Its end is not compared, since that may depend
+    /// on what follows.
     fn is_still(&self, earlier: &Self) -> bool {
         (self.span.start, self.entry()) == (earlier.span.start, earlier.entry())
     }
 }
 
-/// Whether a stretch that was nothing or an empty line is one.
+/// Whether a stretch that was empty or an empty line still is.
 fn is_empty_line(window: &mut Window<'_>, stretch: Range<u64>) -> Result<bool, ReadError> {
     let mut line = Vec::with_capacity(2);
     read(window, stretch.clone(), |piece| line.extend_from_slice(piece))?;
     Ok(matches!((stretch.end - stretch.start, &*line), (0, _) | (1, b"\n") | (2, b"\r\n")))
 }
 
-/// Hands a stretch of a file to `octets` in pieces; returns its checksum.
+/// Passes a stretch of a file to `octets` in pieces; returns its checksum.
 fn read(
     window: &mut Window<'_>,
     stretch: Range<u64>,
@@ -171,18 +176,18 @@ fn checksum(window: &mut Window<'_>, stretch: Range<u64>) -> Result<Checksum, Re
     read(window, stretch, |_| {})
 }
 
-/// A stretch of a file that is in memory while the file is scanned.
+/// The part of a file that is in memory while the file is scanned.
 struct Passing<'a, 'f> {
     octets: &'a [u8],
-    /// Where it begins in the file.
+    /// Its offset in the file.
     start: u64,
-    /// The file once more, for what is not in that stretch.
+    /// Reads parts of the file that are not in memory any more.
     again: &'a mut Window<'f>,
 }
 
 impl Passing<'_, '_> {
-    /// The checksum of a stretch of the file. It is read again only if it is not all in memory: of
-    /// short messages hardly any, and of long ones the kernel has just had it.
+    /// The checksum of a stretch of the file. It is read again if it is not all in memory: hardly
+    /// ever for a short message, and a long one has only just been in the page cache.
     fn checksum(&mut self, stretch: Range<u64>) -> Result<Checksum, ReadError> {
         match self.octets(&stretch) {
             Some(octets) => Ok(Checksum::of(octets)),
@@ -205,10 +210,10 @@ pub enum ReadError {
     /// There is no such message.
     #[error("there is no such message")]
     Missing,
-    /// The directory that holds the mailbox has been replaced by another.
+    /// The directory of the mailbox has been replaced by another.
     #[error("the mailbox's directory has been replaced by another")]
     Replaced,
-    /// The system says why.
+    /// The operating system reported an error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -223,15 +228,16 @@ impl ReadError {
 /// The messages of a mailbox.
 #[derive(Debug, Clone)]
 pub struct Index {
-    /// In the order of the file.
+    /// The messages, in the order of the file.
     pub messages: Vec<Message>,
-    /// Same number, same messages at the same places, as far as both reach.
+    /// Two indexes of the same generation have the same messages at the same places, as far as both
+    /// reach.
     generation: u64,
-    /// How much of the file has been looked at.
+    /// Octets of the file that have been scanned.
     scanned: u64,
-    /// What separates the messages; `None` if nothing is known yet.
+    /// What separates the messages; `None` if nothing has been scanned.
     pub(super) form: Option<Form>,
-    /// Of what stands before the first message.
+    /// Checksum of the octets before the first message.
     before: Checksum,
 }
 
@@ -240,13 +246,13 @@ fn new_generation() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Why a mailbox has no index.
+/// Why a mailbox could not be indexed.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// It is no mbox.
+    /// The file is not an mbox.
     #[error(transparent)]
     NotMbox(#[from] NotMbox),
-    /// The system says why.
+    /// The operating system reported an error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -255,14 +261,14 @@ impl From<ReadError> for IndexError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Io(error) => Self::Io(error),
-            // A program that takes no locks is at work on the file.
+            // A program that takes no locks is changing the file.
             other => Self::Io(io::Error::new(io::ErrorKind::ResourceBusy, other.to_string())),
         }
     }
 }
 
 impl Index {
-    /// Looks at all of a file.
+    /// Scans a whole file.
     pub(super) fn of(file: &File) -> Result<Self, IndexError> {
         let mut index = Self {
             messages: Vec::new(),
@@ -277,42 +283,46 @@ impl Index {
         Ok(index)
     }
 
-    /// Where the messages of a file are.
+    /// The places of the messages in a file.
     pub fn spans(file: &File) -> Result<Vec<Span>, IndexError> {
         Ok(Self::of(file)?.messages.iter().map(|message| message.span).collect())
     }
 
-    /// Whether the messages of `earlier` are the first of these, unchanged.
+    /// Whether `earlier` had the same messages, and at most new ones have been added.
     #[must_use]
     pub const fn continues(&self, earlier: &Self) -> bool {
         self.generation == earlier.generation
     }
 
-    /// How much of the file has been looked at.
+    /// Octets of the file that have been scanned.
     pub(super) const fn scanned(&self) -> u64 {
         self.scanned
     }
 
-    /// The index of a file that begins as `index` says and has this size now.
+    /// The index of a file that begins as `index` says and now has `size` octets.
     pub(super) fn grown(index: Arc<Self>, size: u64, file: &File) -> Result<Arc<Self>, IndexError> {
         if index.scanned == size {
             return Ok(index);
         }
+        // Snapshots that share the index keep the old one.
         Ok(Arc::new(Arc::unwrap_or_clone(index).extended(file)?))
     }
 
-    /// Looks at what has been appended. The last message is looked at again: where it ends may
-    /// depend on what follows, and a program that was still writing it may have gone on.
+    /// Scans what has been appended, and the last message again: its end may depend on what
+    /// follows, and a program that was still writing it may have gone on.
     fn extended(mut self, file: &File) -> Result<Self, IndexError> {
+        // Without a message there is no place to start from: the whole file is scanned.
         let Some(last) = self.messages.pop() else {
             return Ok(Self { generation: self.generation, ..Self::of(file)? });
         };
         let place = self.messages.len();
-        // Whether the first message of a file is one may depend on what follows, too.
+        // Whether the first message of a file is one may also depend on what follows.
         let from = if place == 0 { 0 } else { last.span.start };
         self.scan(file, from)?;
         match self.messages.get_mut(place) {
+            // The same message: its unique-id need not be computed again.
             Some(now) if now.is_still(&last) => now.unique_id = last.unique_id,
+            // The last message is another one, so earlier snapshots no longer fit.
             _ => self.generation = new_generation(),
         }
         Ok(self)
@@ -339,6 +349,7 @@ impl Index {
             if read == 0 {
                 break;
             }
+            // What is still undecided is scanned again together with what follows.
             buffer.copy_within(used..filled, 0);
             kept = filled - used;
         }
@@ -351,12 +362,12 @@ impl Index {
         Ok(())
     }
 
-    /// What stands before the first message: empty lines, or what other programs keep there.
+    /// The stretch before the first message: empty lines, or what other programs keep there.
     fn before(&self) -> Range<u64> {
         0..self.messages.first().map_or(self.scanned, |first| first.span.start)
     }
 
-    /// Reads as much of a file as is known here, and says whether it still is what it was.
+    /// Reads the scanned part of a file, and returns whether it is what it was.
     fn still_fits(&self, file: &File) -> Result<bool, ReadError> {
         let mut window = Window::new(file);
         if checksum(&mut window, self.before())? != self.before {
@@ -370,8 +381,8 @@ impl Index {
         Ok(true)
     }
 
-    /// The unique-ids of all messages. Both halves of the work, or however many processors there
-    /// are, are done at once: MD5 is slower than any disk cache.
+    /// The unique-ids of all messages. The work is shared among all processors, because MD5 is
+    /// slower than the page cache.
     pub fn unique_ids(&self, file: &File) -> Result<Vec<UniqueId>, ReadError> {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let share = self.messages.len().div_ceil(workers).max(1);
@@ -404,38 +415,43 @@ pub struct Indexes {
 
 #[derive(Debug)]
 struct Remembered {
-    /// The file when it was last known to begin as the index says.
+    /// The state of the file when it was last known to begin as the index says.
     sighting: Sighting,
     index: Arc<Index>,
 }
 
-/// What is known of a mailbox.
+/// The index of a mailbox, and the state of the file that it belongs to.
 #[derive(Debug)]
 pub struct Known {
-    /// What is where in it.
+    /// Where each message is.
     pub index: Arc<Index>,
-    /// The file, before that was made sure of.
+    /// The state of the file before the index was checked against it.
     pub sighting: Sighting,
 }
 
 impl Indexes {
-    /// Of no mailbox yet.
+    /// No index yet, for the mailboxes in `files`.
     #[must_use]
     pub fn of_directory(files: &Arc<Files>) -> Self {
         Self { clock: Clock::of(files), remembered: Mutex::default() }
     }
 
-    /// Looks at the mailbox `name`, without reading it; none if there is no such regular file.
+    /// The state of the mailbox `name`, without reading it; `None` if there is no such regular
+    /// file.
     pub fn look_at(&self, name: &str) -> io::Result<Option<Sighting>> {
         self.clock.look_at(name)
     }
 
-    /// The index of `name`, whose lock the caller holds and whose descriptor is `file`.
+    /// The index of the mailbox `name`, extended or rebuilt as necessary. The caller holds the
+    /// lock; `file` is the open mailbox.
     pub fn of(&self, name: &FileName, file: &File) -> Result<Known, IndexError> {
         let sighting = self.clock.look(file)?;
         let size = sighting.stamp().size;
+        // Taken out of the cache, so that it can be extended without a copy unless a snapshot
+        // shares it.
         let index = match self.take(name) {
             Some(Remembered { sighting: earlier, index })
+                // The file is only read if its stamp proves nothing.
                 if earlier.proves(sighting.stamp()) || fits(&index, size, file)? =>
             {
                 Index::grown(index, size, file)?
@@ -446,8 +462,8 @@ impl Indexes {
         Ok(Known { index, sighting })
     }
 
-    /// Whether a file whose stamp is `now`, under this name or another, is known to begin with the
-    /// messages of `index`, each at its place. Reads nothing.
+    /// Whether a file in the state `now`, whatever its name, is known to begin with the messages of
+    /// `index`, each at its place. Reads nothing.
     #[must_use]
     pub fn prove(&self, name: &FileName, now: Stamp, index: &Index) -> bool {
         self.lock().get(name).is_some_and(|remembered| {
@@ -455,7 +471,7 @@ impl Indexes {
         })
     }
 
-    /// Says that this process has appended to a file, and nobody else meanwhile.
+    /// Notes that this process has appended to a file, and no other program in the meantime.
     pub fn appended(&self, name: &FileName, before: Stamp, after: Stamp) {
         if let Some(remembered) = self.lock().get_mut(name)
             && remembered.sighting.proves(before)
@@ -464,8 +480,8 @@ impl Indexes {
         }
     }
 
-    /// Says that this process has replaced a file, and what is in the new one: of `old`, the
-    /// messages for which `kept` says so, one behind the other.
+    /// Notes that this process has replaced a file. The new one contains those messages of `old`
+    /// for which `kept` returns `true`, one after the other.
     pub fn replaced(
         &self,
         name: &FileName,
@@ -484,19 +500,19 @@ impl Indexes {
                 removed += message.span.end - message.span.start;
             }
         }
-        // Nothing of the new file has been looked at: what arrived since the old index was made is
-        // not in here.
+        // Scanned up to 0: the new file may hold messages that arrived after the old index was
+        // made.
         let (generation, form) = (new_generation(), old.form.clone());
         let index = Index { messages, generation, scanned: 0, form, before: old.before };
         self.remember(name, self.clock.changed_by_us(stamp), &Arc::new(index));
     }
 
-    /// Forgets a file: it cannot be trusted to hold what it did.
+    /// Drops the index of a file whose content has become uncertain.
     pub fn forget(&self, name: &FileName) {
         self.lock().remove(name);
     }
 
-    /// Whether what is remembered of a file continues `earlier`; so does nothing at all.
+    /// Whether the cached index of a file continues `earlier`; also `true` if none is cached.
     pub fn known_to_continue(&self, name: &FileName, earlier: &Index) -> bool {
         self.lock().get(name).is_none_or(|remembered| remembered.index.continues(earlier))
     }
@@ -509,6 +525,7 @@ impl Indexes {
         let mut remembered = self.lock();
         let others: usize = remembered.values().map(|other| other.index.messages.len()).sum();
         if others + index.messages.len() > REMEMBERED_MOST {
+            // Others still hold the indexes in use: dropping them here would free no memory.
             remembered.retain(|_, other| Arc::strong_count(&other.index) > 1);
         }
         remembered.insert(Arc::clone(name), Remembered { sighting, index: Arc::clone(index) });
@@ -536,7 +553,7 @@ mod tests {
 
     const ENTRY: &[u8] = b"From x Wed Sep 17 11:00:00 2025\nx\n\n";
 
-    /// A mailbox with one message, in a directory whose changes all have times of their own, or not.
+    /// A mailbox with one message, in a directory where each change gets a time of its own, or not.
     fn mailbox(is_exact: bool) -> (tempfile::TempDir, File, Indexes) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("u.mbox");
@@ -567,11 +584,11 @@ mod tests {
         assert!(two.continues(&one) && two.messages.len() == 2);
         let (_, foreign) = append(&file);
         assert!(!indexes.prove(&name, foreign, &one));
-        // What somebody did before our append is not known of by it.
+        // Our append proves nothing about what another program did before it.
         let (_, after) = append(&file);
         indexes.appended(&name, foreign, after);
         assert!(!indexes.prove(&name, after, &one));
-        // Reading it all tells.
+        // Reading all of it tells.
         let four = indexes.of(&name, &file).unwrap().index;
         assert!(four.continues(&one) && four.messages.len() == 4);
         assert!(indexes.prove(&name, after, &one));

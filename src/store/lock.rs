@@ -1,9 +1,10 @@
-//! The locks of one mbox file: the dotlock, the OFD lock, and the question whether the path
-//! still names the inode that was locked. Only ever tried, never waited for.
+//! The locks of one mbox file: the dotlock, the OFD lock, and a check that the path still names the
+//! locked inode. They are only tried, never waited for.
 //!
-//! All three are needed. Programs that take only the fcntl lock, or only the dotlock, or take them
-//! in the other order, are all kept out; and whoever locks a file that another program has
-//! meanwhile replaced by a rename must notice it, or what it appends goes to a file nobody sees.
+//! All three are needed to keep out programs that take only the fcntl lock, or only the dotlock, or
+//! take them in the other order. The check notices a file that another program has replaced by a
+//! rename: otherwise we would append to a file that no program sees any more. See docs/files.md
+//! 7.1.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,31 +20,31 @@ use rustix::fs::Mode;
 use crate::store::anchor::{self, Anchor};
 use crate::store::files::{Access, Creation, Files, LOCK_MARK, Stamp};
 
-/// Age at which a dotlock whose holder cannot be asked is taken to be left over.
+/// Age at which a dotlock counts as stale if its holder is unknown.
 const STALE_AFTER: Duration = Duration::from_mins(5);
 
-/// Octets of a dotlock that are read; it holds a process id.
+/// Octets read of a dotlock, which contains a process id.
 const DOTLOCK_READ: u64 = 32;
 
-/// When this process began to use locks: a dotlock that names our own process id and is older
-/// belongs to an earlier process with the same id, as in a restarted container.
+/// When this process began to use locks. An older dotlock with our own process id belongs to an
+/// earlier process with the same id, as in a restarted container.
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
-/// What came of trying to lock a file.
+/// The outcome of an attempt to lock a file.
 #[derive(Debug)]
 pub enum Attempt {
     /// The file is ours until the value is dropped.
     Locked(LockedFile),
-    /// Somebody else has it, or it was replaced under our hands: try again shortly.
+    /// Another program holds it, or it was replaced in the meantime: try again shortly.
     Busy,
     /// There is no regular file of that name.
     Missing,
 }
 
-/// A file that this process alone may read and write, until the value is dropped.
+/// A file that only this process may read and write, until the value is dropped.
 #[derive(Debug)]
 pub struct LockedFile {
-    // Released in this order: the OFD lock goes with the descriptor, then the dotlock.
+    // Dropped in this order: the OFD lock, which goes with the descriptor, then the dotlock.
     file: Arc<File>,
     _dotlock: Option<Dotlock>,
 }
@@ -55,8 +56,8 @@ impl LockedFile {
         &self.file
     }
 
-    /// The open file, for another thread that has done with it before the lock is to go: the lock
-    /// lasts as long as anybody holds the descriptor.
+    /// The open file, for another thread that must finish with it before the lock is to be
+    /// released: the lock lasts until the last descriptor is closed.
     #[must_use]
     pub fn share(&self) -> Arc<File> {
         Arc::clone(&self.file)
@@ -66,24 +67,30 @@ impl LockedFile {
 /// Why a file is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To read it. Possible where nothing can be written.
+    /// To read it. Also works where nothing can be written.
     Read,
-    /// To append to it, or to change it where it is.
+    /// To append to it, or to change it in place.
     Write,
-    /// To put another file in its place.
+    /// To replace it by another file.
     Rewrite,
-    /// To append to it, and to make it if it is missing.
+    /// To append to it, creating it if it is missing.
     Create,
 }
 
 /// Tries to lock the file `name`.
+///
+/// # Errors
+///
+/// If the dotlock cannot be taken, except for lack of permission or for reading only, or the file
+/// cannot be opened.
 pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Result<Attempt> {
     let files = anchor.files();
     let dotlock = match Dotlock::try_take(anchor, name) {
         Ok(Taken::Ours(dotlock)) => Some(dotlock),
         Ok(Taken::Busy) => return Ok(Attempt::Busy),
         Ok(Taken::NoLock) => None,
-        // The directory forbids it, or the disk is full and we only want to read: go on without.
+        // The directory is read-only, or the disk is full and we only read: go on without a
+        // dotlock.
         Err(error) if is_forbidden(&error) || purpose == Purpose::Read => None,
         Err(error) => return Err(error),
     };
@@ -93,6 +100,7 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
     if !try_ofd_lock(&file, lock)? {
         return Ok(Attempt::Busy);
     }
+    // The name may have been given to another file before we had the lock.
     let held = Stamp::of_file(&file)?;
     if files.regular(name)?.is_none_or(|named| named.identity != held.identity) {
         return Ok(Attempt::Busy);
@@ -100,7 +108,7 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
     Ok(Attempt::Locked(LockedFile { file: Arc::new(file), _dotlock: dotlock }))
 }
 
-/// Opens the file, and says which kind of lock its descriptor can carry.
+/// Opens the file; returns it with the kind of lock that its descriptor allows.
 fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File, OfdLock)>> {
     let creation = match purpose {
         Purpose::Create => Creation::IfMissing,
@@ -109,7 +117,7 @@ fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File,
     let opened = match files.open_file(name, Access::Write, Creation::Never) {
         Err(error) if creation == Creation::IfMissing && is_no_such_file(&error) => {
             files.open_file(name, Access::Write, creation).and_then(|file| {
-                // Its name must last as long as what will be in it.
+                // The new name must be on disk before mail is acknowledged in it.
                 files.sync()?;
                 Ok((file, OfdLock::Exclusive))
             })
@@ -127,7 +135,7 @@ fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File,
     }
 }
 
-/// Missing, a symbolic link (`ELOOP`), a directory, or a FIFO nobody reads: no mailbox.
+/// Not a mailbox: missing, a symbolic link (`ELOOP`), a directory, or a FIFO without a reader.
 fn is_no_such_file(error: &io::Error) -> bool {
     let no_mailbox = [libc::ENOENT, libc::ELOOP, libc::EISDIR, libc::ENXIO, libc::ENOTDIR];
     error.raw_os_error().is_some_and(|code| no_mailbox.contains(&code))
@@ -138,16 +146,16 @@ fn is_forbidden(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| forbidden.contains(&code))
 }
 
-/// `F_UNLCK` as it stands in a `flock`: a C short.
+/// `F_UNLCK` as the C short of `struct flock`.
 #[expect(clippy::cast_possible_truncation, reason = "the constant is 2")]
 const UNLOCKED: i16 = libc::F_UNLCK as i16;
 
-/// Whom an OFD lock keeps out.
+/// What an OFD lock excludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfdLock {
     /// Writers.
     Shared,
-    /// Everybody.
+    /// Readers and writers.
     Exclusive,
 }
 
@@ -156,31 +164,32 @@ impl OfdLock {
         self.of(0, 0)
     }
 
-    /// The lock of `length` octets from `start` on; of all that follow if that is 0.
+    /// The lock of `length` octets from `start`; 0 stands for all that follow.
     fn of(self, start: libc::off_t, length: libc::off_t) -> libc::flock {
         let kind = match self {
             Self::Shared => libc::F_RDLCK,
             Self::Exclusive => libc::F_WRLCK,
         };
-        // The constants are C ints that fit the C short they are meant for.
+        // The constants are C ints, but the fields are C shorts.
         #[expect(clippy::cast_possible_truncation, reason = "the constants are 0, 1 and 2")]
         let (kind, whence) = (kind as i16, libc::SEEK_SET as i16);
         libc::flock { l_type: kind, l_whence: whence, l_start: start, l_len: length, l_pid: 0 }
     }
 }
 
-/// Takes an open-file-description lock on the whole file, if nobody holds one against it. It goes
-/// with the last descriptor, however the process ends.
+/// Tries to take an open-file-description lock on the whole file; `false` if another program's lock
+/// conflicts. It is released with the last descriptor, however the process ends.
 pub fn try_ofd_lock(file: &File, lock: OfdLock) -> io::Result<bool> {
     try_lock_range(file, &lock.of_whole_file())
 }
 
-/// Takes an exclusive open-file-description lock on one octet of a file, which need not be there.
+/// Tries to take an exclusive open-file-description lock on one octet of a file, which need not
+/// exist.
 pub fn try_lock_octet(file: &File, octet: u32) -> io::Result<bool> {
     try_lock_range(file, &OfdLock::Exclusive.of(octet.into(), 1))
 }
 
-/// Gives the lock on one octet back.
+/// Releases the lock on one octet.
 pub fn unlock_octet(file: &File, octet: u32) -> io::Result<()> {
     let mut range = OfdLock::Exclusive.of(octet.into(), 1);
     range.l_type = UNLOCKED;
@@ -188,7 +197,7 @@ pub fn unlock_octet(file: &File, octet: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody else holds a lock on one octet of a file.
+/// Whether someone else holds a lock on one octet of a file.
 pub fn is_octet_locked(file: &File, octet: u32) -> io::Result<bool> {
     let mut range = OfdLock::Exclusive.of(octet.into(), 1);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut range))?;
@@ -196,6 +205,8 @@ pub fn is_octet_locked(file: &File, octet: u32) -> io::Result<bool> {
 }
 
 fn try_lock_range(file: &File, range: &libc::flock) -> io::Result<bool> {
+    // Not F_SETLK: such a lock would be lost as soon as this process closes any descriptor of the
+    // file.
     match fcntl(file, FcntlArg::F_OFD_SETLK(range)) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -203,18 +214,19 @@ fn try_lock_range(file: &File, range: &libc::flock) -> io::Result<bool> {
     }
 }
 
-/// Whose a lock is.
+/// The holder of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// There is none.
+    /// The lock is free.
     Nobody,
-    /// The process with this id has it.
+    /// The process with this id holds it.
     Process(i32),
-    /// Somebody has it; OFD locks belong to no process, and a dotlock may be empty.
+    /// It is held, but the holder is unknown: OFD locks belong to no process, and a dotlock may be
+    /// empty.
     Unknown,
 }
 
-/// Who holds an OFD or fcntl lock on the file.
+/// The holder of an OFD or fcntl lock on the file.
 pub fn ofd_lock_owner(file: &File) -> io::Result<Owner> {
     let mut lock = OfdLock::Exclusive.of_whole_file();
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
@@ -225,7 +237,7 @@ pub fn ofd_lock_owner(file: &File) -> io::Result<Owner> {
     })
 }
 
-/// Who holds the dotlock of a mailbox. One that was left over is nobody's.
+/// The holder of a mailbox's dotlock. A stale one counts as free.
 pub fn dotlock_owner(files: &Files, mailbox: &str) -> io::Result<Owner> {
     let name = format!("{mailbox}.lock");
     let file = match files.open_file(&name, Access::Read, Creation::Never) {
@@ -240,7 +252,7 @@ pub fn dotlock_owner(files: &Files, mailbox: &str) -> io::Result<Owner> {
     Ok(said.holder_id().map_or(Owner::Unknown, Owner::Process))
 }
 
-/// `user.mbox.lock`, ours until dropped.
+/// The dotlock `user.mbox.lock`, ours until dropped.
 #[derive(Debug)]
 struct Dotlock {
     anchor: Arc<Anchor>,
@@ -250,7 +262,7 @@ struct Dotlock {
 enum Taken {
     Ours(Dotlock),
     Busy,
-    /// Something else has the name: a directory, a FIFO, a symbolic link.
+    /// The name belongs to something that is not a lock: a directory, a FIFO, a symbolic link.
     NoLock,
 }
 
@@ -265,7 +277,8 @@ impl Dotlock {
             return Ok(Taken::NoLock);
         }
         anchor.remove_left(&name)?;
-        // A left-over one is removed now and taken at the next attempt, in fair competition.
+        // A stale lock is removed now but only taken at the next attempt, so that waiting programs
+        // compete fairly.
         remove_if_stale(anchor.files(), &name)?;
         Ok(Taken::Busy)
     }
@@ -278,7 +291,7 @@ impl Drop for Dotlock {
     }
 }
 
-/// Removes a dotlock whose holder is gone.
+/// Removes a dotlock whose holder is dead.
 fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     let Some(seen) = files.regular(name)? else {
         return Ok(());
@@ -291,7 +304,7 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     if !Said::read(file)?.is_stale() {
         return Ok(());
     }
-    // Somebody may have removed it and made a new one since.
+    // Another program may have removed it and taken the lock anew since.
     if files.regular(name)? == Some(seen) {
         tracing::info!("removing {name}, left over by a process that is gone");
         files.remove(name)?;
@@ -299,12 +312,12 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What a dotlock says of its holder.
+/// The content of a dotlock.
 #[derive(Debug)]
 struct Said {
     holder: Vec<u8>,
     modified: SystemTime,
-    /// Whether it was whole before it became a lock.
+    /// Whether it had its content before it became a lock.
     was_whole: bool,
 }
 
@@ -317,28 +330,30 @@ impl Said {
         Ok(Self { holder, modified: metadata.modified()?, was_whole })
     }
 
-    /// The process that is named. With a host's name behind it, the id may be another machine's.
+    /// The process id it contains. An id followed by a host name does not count, since it may be
+    /// another machine's.
     fn holder_id(&self) -> Option<i32> {
         let id = str::from_utf8(&self.holder).ok()?.trim().parse().ok()?;
         (id > 0).then_some(id)
     }
 
-    /// Whether its holder cannot be there any more.
+    /// Whether its holder cannot exist any more.
     fn is_stale(&self) -> bool {
         let old = self.modified.elapsed().is_ok_and(|age| age > STALE_AFTER);
-        // If not, the machine has lost its power since, and with it what stood in the file.
+        // A lock that was whole and now is not has lost its content in a power failure.
         let is_whole = self.holder.ends_with(b"\n") || !self.was_whole;
         let Some(id) = self.holder_id().filter(|_| is_whole) else {
             return old || self.was_whole;
         };
         if u32::try_from(id) == Ok(std::process::id()) {
+            // Ours, unless an earlier process with the same id left it behind.
             return self.modified < *STARTED;
         }
         old || !anchor::is_alive(id)
     }
 }
 
-/// Notes when the process began; a later dotlock with our own process id is ours.
+/// Notes when the process began: later dotlocks with our own process id are ours.
 pub fn note_start() {
     LazyLock::force(&STARTED);
 }
@@ -405,7 +420,7 @@ mod tests {
         assert!(!is_stale("", now, false));
         assert!(!is_stale("1", now, false));
         assert!(!is_stale(&format!("{gone}:otherhost"), now, false));
-        // A power failure took what was in it, or a part.
+        // A power failure took all or part of its content.
         for torn in ["", "1", "\0\0", "1\0"] {
             assert!(is_stale(torn, now, true), "{torn:?}");
         }

@@ -1,5 +1,5 @@
-//! A mailbox as a POP3 session sees it: locked against other sessions, its messages numbered as
-//! they were when it was opened, while deliveries go on behind them.
+//! A mailbox as a POP3 session sees it: locked against other sessions, with its messages numbered
+//! as they were when it was opened. Deliveries may append to it in the meantime.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +23,7 @@ use crate::store::whereabouts::{self, Mailbox};
 
 pub use crate::store::browse::MaildropError;
 
-/// A locked maildrop.
+/// A maildrop that is open, and locked against other sessions.
 #[derive(Debug)]
 pub struct Maildrop {
     committer: Arc<Committer>,
@@ -34,23 +34,23 @@ pub struct Maildrop {
     _session: SessionLock,
 }
 
-/// Why messages were not removed. All of them are still there then.
+/// Why no message was removed. All of them are still there.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
-    /// Another program has changed the mailbox, and what was to be removed cannot be told from
-    /// what was not.
+    /// Another program has changed the mailbox, and it is not certain which messages were to be
+    /// removed.
     #[error("another program has changed the mailbox")]
     Changed,
     /// The mailbox was removed.
     #[error("the mailbox has disappeared")]
     Missing,
-    /// The directory that holds the mailbox has been replaced by another.
+    /// The directory of the mailbox has been replaced by another.
     #[error("the mailbox's directory has been replaced by another")]
     Replaced,
-    /// Another program has had the file locked for 30 s.
+    /// Another program has held the lock for 30 s.
     #[error("another program keeps the mailbox locked")]
     Busy,
-    /// The system says why.
+    /// The operating system reported an error.
     #[error("the mailbox cannot be written: {0}")]
     Io(#[from] io::Error),
 }
@@ -68,6 +68,7 @@ impl From<LockError> for UpdateError {
 impl From<IndexError> for UpdateError {
     fn from(error: IndexError) -> Self {
         match error {
+            // It was an mbox when the maildrop was opened.
             IndexError::NotMbox(_) => Self::Changed,
             IndexError::Io(error) => Self::Io(error),
         }
@@ -90,6 +91,7 @@ impl Maildrop {
         sessions: &Arc<Sessions>,
         name: FileName,
     ) -> Result<Self, MaildropError> {
+        // Before the messages are numbered: from here on no other session can remove any.
         let session = SessionLock::take(sessions, &committer.ground().files, &name)?;
         let session = session.ok_or(MaildropError::InUse)?;
         let snapshot = Snapshot::take(committer, &name).await?;
@@ -106,14 +108,15 @@ impl Maildrop {
         })
     }
 
-    /// Length of each message in octets, with CRLF line ends, as RETR sends it.
+    /// Length of each message in octets as RETR sends it, with CRLF line ends.
     #[must_use]
     pub fn octets(&self) -> Arc<[u64]> {
         Arc::clone(&self.octets)
     }
 
-    /// Which messages the session means to remove; whoever looks on sees them too, until this is
-    /// dropped. What [`update`](Self::update) removes is another matter.
+    /// The messages that the session has marked for deletion, shared with the console for as long
+    /// as the maildrop is open. [`update`](Self::update) does not look at them: it gets its own
+    /// list.
     #[must_use]
     pub fn marks(&self) -> Arc<Marks> {
         Arc::clone(&self.marks)
@@ -125,7 +128,8 @@ impl Maildrop {
         &self.snapshot
     }
 
-    /// The unique-ids of all messages, as they were when the maildrop was opened, or an error.
+    /// The unique-ids of all messages as they were when the maildrop was opened; see
+    /// [`Snapshot::unique_ids`] for errors.
     pub async fn unique_ids(&self) -> Result<Arc<[UniqueId]>, ReadError> {
         if let Some(known) = self.snapshot.known_unique_ids() {
             return Ok(known);
@@ -134,7 +138,7 @@ impl Maildrop {
         self.snapshot.unique_ids().await
     }
 
-    /// The unique-id of one message, as it was when the maildrop was opened, or an error.
+    /// The unique-id of one message as it was when the maildrop was opened.
     pub async fn unique_id(&self, index: usize) -> Result<UniqueId, ReadError> {
         if let Some(known) = self.snapshot.known_unique_id(index)? {
             return Ok(known);
@@ -143,19 +147,27 @@ impl Maildrop {
         self.snapshot.unique_id(index).await
     }
 
-    /// A message, to be read piece by piece. It is what it was when the maildrop was opened, or
-    /// this is an error: now, or at the end of the reading.
+    /// A message, to be read in pieces.
+    ///
+    /// # Errors
+    ///
+    /// If it is not as it was when the maildrop was opened. This may also turn out at the end of
+    /// reading.
     pub async fn message(&self, index: usize) -> Result<MessageReader, ReadError> {
         self.make_sure_of_directory()?;
         self.snapshot.message(index).await
     }
 
-    /// Removes messages, by their indexes, from the mailbox as it is now: whatever has arrived
-    /// since stays. On an error all messages are still there.
+    /// Removes messages, given by index, from the mailbox as it is now. Messages that have arrived
+    /// since stay.
     ///
-    /// Where another program has rewritten the mailbox meanwhile, the messages are found again by
-    /// their content. What that program has removed is gone; where it may have changed one of them,
-    /// none is removed. See [`whereabouts::find`].
+    /// If another program has rewritten the mailbox in the meantime, the messages are found again
+    /// by their content. Those that it has removed are gone; if it may have changed one of them,
+    /// none is removed (see [`whereabouts::find`]).
+    ///
+    /// # Errors
+    ///
+    /// If the messages could not be removed. All of them are then still there.
     pub async fn update(self, deleted: Vec<usize>) -> Result<(), UpdateError> {
         if deleted.is_empty() {
             return Ok(());
@@ -170,15 +182,15 @@ impl Maildrop {
         committer::with_locked(&committer, &name, Purpose::Rewrite, update).await?
     }
 
-    /// The files of a directory that was removed may still be read, but nobody sees any more what
-    /// is done to them.
+    /// Fails if the directory was replaced: the files of a removed directory can still be read, but
+    /// no program would see what is done to them.
     fn make_sure_of_directory(&self) -> Result<(), ReadError> {
         let was_replaced = self.committer.ground().files.was_replaced();
         if was_replaced { Err(ReadError::Replaced) } else { Ok(()) }
     }
 }
 
-/// POP3's UPDATE state (RFC 1939 section 6).
+/// The UPDATE state of POP3 (RFC 1939 section 6).
 struct Update<'a> {
     maildrop: &'a Maildrop,
     deleted: &'a [usize],
@@ -189,6 +201,7 @@ impl Update<'_> {
         let Maildrop { committer, name, snapshot, .. } = self.maildrop;
         let Ground { files, indexes, .. } = committer.ground();
         let file = locked.file();
+        // Before the mailbox is looked at: removing a link to it would change its state.
         rewrite::make_room(files, name)?;
         let now = indexes.of(name, file)?;
         let mailbox = Mailbox { index: &now.index, file };
@@ -205,8 +218,8 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Puts a file without the removed messages in the place of the mailbox; its state, if nobody
-    /// got in between.
+    /// Replaces the mailbox by a file without the removed messages. Returns the new file's state,
+    /// or `None` if it is uncertain.
     fn rewrite(
         &self,
         file: &File,
@@ -226,24 +239,24 @@ impl Update<'_> {
             draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, kept))?;
         }
         let draft = draft.sync()?;
-        // A program that takes no locks may have appended to the file, or replaced it.
+        // A program that takes no locks may have appended to the file or replaced it.
         if files.regular(name)? != Some(seen) {
             return Err(UpdateError::Changed);
         }
-        // With dates the messages are elsewhere: they are looked for anew.
+        // With dates added, the messages are at other places, so the index must be rebuilt.
         Ok(draft.replace()?.filter(|_| !dates_needed))
     }
 }
 
-/// Whether a file whose From_ lines have no dates would begin with one that has: then the others
-/// would be text of the messages before them.
+/// Whether a file whose From_ lines have no dates would now begin with one that has a date: the
+/// other From_ lines would then become text of the messages before them.
 fn loses_its_form(now: &Index, file: &File, first: Option<&Message>) -> io::Result<bool> {
     let Some(first) = first.filter(|_| now.form != Some(Form::Dated)) else { return Ok(false) };
     Ok(mbox::is_from_line(&from_line_of(first, file)?))
 }
 
-/// Copies messages, and gives a date to each From_ line that has none: that of the file, because
-/// nobody knows when they came.
+/// Copies messages and adds a date to each From_ line without one. The date is the file's
+/// modification time, since the time of arrival is unknown.
 fn copy_with_dates<'a>(
     draft: &mut rewrite::Draft,
     file: &File,
@@ -273,7 +286,7 @@ fn from_line_of(message: &Message, file: &File) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// What is left of a file without the removed messages, in as few stretches as possible.
+/// The rest of a file without the removed messages, in as few stretches as possible.
 fn kept_stretches(
     messages: &[Message],
     size: u64,

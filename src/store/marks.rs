@@ -1,13 +1,13 @@
-//! Which messages of a maildrop the session that has it open means to remove, for whoever looks on.
-//! Set and read from any thread without waiting; costs nothing until the first one is marked.
+//! The messages that the open session has marked for deletion, for the console. Any thread can read
+//! and set them without waiting, and they cost nothing until the first is marked.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Messages of one word.
+/// Messages covered by one word.
 const WORD: usize = u64::BITS as usize;
 
-/// A mark for each message, by its place in the maildrop. Nothing is marked at first.
+/// A mark for each message, by its place in the maildrop. None is set at first.
 #[derive(Debug, Default)]
 pub struct Marks {
     messages: usize,
@@ -15,13 +15,13 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Marks for so many messages.
+    /// Marks for `messages` messages.
     #[must_use]
     pub const fn of(messages: usize) -> Self {
         Self { messages, words: OnceLock::new() }
     }
 
-    /// Marks a message; one that is not in the maildrop stays unmarked.
+    /// Marks a message; does nothing if there is no such message.
     pub fn mark(&self, index: usize) {
         let words = self
             .words
@@ -45,7 +45,7 @@ impl Marks {
         word.is_some_and(|word| word.load(Relaxed) & bit(index) != 0)
     }
 
-    /// The marked messages, by their places, in order.
+    /// The places of the marked messages, in order.
     pub fn marked(&self) -> impl Iterator<Item = usize> {
         (0..self.messages).filter(|&index| self.is_marked(index))
     }

@@ -1,9 +1,10 @@
-//! mbox text and what it means (RFC 4155, with mboxrd quoting), pure: quoting on the way in,
-//! unquoting and CRLF line ends on the way out, and where the messages are. Knows no file.
+//! The mbox format (RFC 4155, with mboxrd quoting): quoting when writing, unquoting and CRLF line
+//! ends when reading, and finding the messages. Does no I/O.
 //!
-//! Written is `From <sender@domain> Wed Sep 17 11:00:00 2025` LF, the text with its line ends as
-//! they came, and an empty line. Read is whatever mutt, Dovecot, procmail, Python and Thunderbird
-//! write.
+//! We write `From <sender@domain> Wed Sep 17 11:00:00 2025` LF, the text with its line ends as they
+//! came, and an empty line. We read what mutt, Dovecot, procmail, Python and Thunderbird write.
+//!
+//! See docs/files.md 3 and 4.
 
 use std::sync::LazyLock;
 
@@ -14,13 +15,13 @@ use crate::store::from_line::{FROM_LINE_MOST, Form};
 
 pub use crate::store::from_line::{FROM, from_line, is_from_line};
 
-/// Searchers for what may begin a message and for what may have to be unquoted. Making one costs
-/// more than searching a kilobyte with it.
+/// Searchers for what may begin a message and what may have to be unquoted. Building one costs more
+/// than searching a kilobyte with it.
 static FROM_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(FROM));
 static QUOTED_FINDER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b">From "));
 
-/// What has to stand before the next From_ line, so that it does not sink into what a file ends
-/// with: nothing behind an empty line or at the start, else the line ends that are missing.
+/// The line ends to write before the next From_ line, so that it does not become part of what the
+/// file ends with: none after an empty line or at the beginning of the file.
 #[must_use]
 pub fn separation(end_of_file: &[u8]) -> &'static [u8] {
     match end_of_file {
@@ -30,7 +31,7 @@ pub fn separation(end_of_file: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Length of the empty line that ends a message and belongs to the separator behind it.
+/// Length of the empty line at the end of a message, which belongs to the separator after it.
 #[must_use]
 pub fn trailing_empty_line(text: &[u8]) -> usize {
     match text {
@@ -40,24 +41,24 @@ pub fn trailing_empty_line(text: &[u8]) -> usize {
     }
 }
 
-/// Where in a line a text stands, as far as `>*From ` is concerned.
+/// How much of a line has been seen, as far as `>*From ` is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prefix {
-    /// At the start of a line, or behind nothing but `>`; whether there was one.
+    /// At the beginning of a line, or after nothing but `>`; whether there was a `>`.
     Quotes(bool),
-    /// Behind so many octets of `From `; whether a `>` stood before them.
+    /// After this many octets of `From `; whether a `>` came before them.
     Matching(bool, usize),
-    /// Somewhere else.
+    /// The line has been decided about.
     Decided,
 }
 
-/// What one more octet makes of a [`Prefix`].
+/// The result of adding an octet to a [`Prefix`].
 enum Verdict {
-    /// Not known yet.
+    /// Undecided.
     Open(Prefix),
-    /// The line begins with `>*From `; whether with a `>`.
+    /// The line begins with `>*From `; whether it has a `>`.
     Quoted(bool),
-    /// It does not.
+    /// It does not begin so.
     Plain,
 }
 
@@ -81,8 +82,8 @@ impl Prefix {
     }
 }
 
-/// Quotes message text on its way into a mailbox: a line that begins with `>*From ` gets one `>`
-/// more. A lone LF starts a line here too, else `a\nFrom x` would become two messages.
+/// Quotes message text written to a mailbox: a line that begins with `>*From ` gets one more `>`.
+/// Here a lone LF also begins a line, because `a\nFrom x` would otherwise become two messages.
 #[derive(Debug, Clone)]
 pub struct Quoter {
     prefix: Prefix,
@@ -100,13 +101,14 @@ impl Quoter {
         let mut rest = piece;
         while let Some(&byte) = rest.first() {
             if self.prefix == Prefix::Decided {
+                // The rest of a line needs no quoting, so it is copied at once.
                 let line = self.rest_of_line(rest);
                 mbox.extend_from_slice(line);
                 rest = rest.get(line.len()..).unwrap_or_default();
                 continue;
             }
             match self.prefix.next(byte) {
-                // Where the extra ">" stands among others makes no difference; it goes last.
+                // The extra ">" may go anywhere among the others; it is written last.
                 Verdict::Open(prefix) => {
                     if prefix == Prefix::Quotes(true) {
                         mbox.push(b'>');
@@ -123,17 +125,19 @@ impl Quoter {
         }
     }
 
-    /// Ends the text: appends what was withheld because it might have become `From `.
+    /// Ends the text: writes what was withheld because it might have become `From `.
     pub fn finish(&mut self, mbox: &mut Vec<u8>) {
         self.give_withheld(mbox);
         self.prefix = Prefix::LINE_START;
     }
 
-    /// As much of `rest` as can be taken at once: up to a line end behind which something that
-    /// may have to be quoted begins.
+    /// The part of `rest` that can be taken at once: up to a line end before something that may
+    /// have to be quoted.
     fn rest_of_line<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
         for at in memchr_iter(b'\n', rest) {
             match rest.get(at + 1) {
+                // Only these octets begin a line to be quoted; after the last LF of a piece the
+                // next octet is unknown.
                 Some(b'F' | b'>') | None => {
                     self.prefix = Prefix::LINE_START;
                     return rest.get(..=at).unwrap_or(rest);
@@ -152,12 +156,12 @@ impl Quoter {
     }
 }
 
-/// Turns the text of a message as it lies in an mbox, in pieces, into what was sent: quoting is
-/// undone and every line ends in CRLF.
+/// Turns the stored text of a message, in pieces, into what was sent: removes the quoting and ends
+/// every line in CRLF.
 #[derive(Debug, Clone)]
 pub struct Unquoter {
     prefix: Prefix,
-    /// The last octet that was taken.
+    /// The last octet taken.
     last: u8,
 }
 
@@ -168,7 +172,7 @@ impl Default for Unquoter {
 }
 
 impl Unquoter {
-    /// Hands the next piece to `text`, in as few slices as possible.
+    /// Passes the next piece to `text`, in as few slices as possible.
     pub fn push(&mut self, piece: &[u8], mut text: impl FnMut(&[u8])) {
         let mut rest = piece;
         while let Some(&byte) = rest.first() {
@@ -178,7 +182,8 @@ impl Unquoter {
                 continue;
             }
             match self.prefix.next(byte) {
-                // The first ">" is withheld; those behind it look the same.
+                // The first ">" is withheld until the line is decided about; those after it look
+                // the same.
                 Verdict::Open(prefix) => {
                     if matches!((self.prefix, prefix), (Prefix::Quotes(true), Prefix::Quotes(_))) {
                         text(b">");
@@ -195,23 +200,25 @@ impl Unquoter {
         }
     }
 
-    /// Ends the text: gives out what was withheld and completes an unfinished last line.
+    /// Ends the text: passes on what was withheld and completes an unfinished last line.
     pub fn finish(&mut self, mut text: impl FnMut(&[u8])) {
         self.give_withheld(true, &mut text);
         match self.last {
             b'\n' => {}
+            // The CR of a line end that was cut off.
             b'\r' => text(b"\n"),
             _ => text(b"\r\n"),
         }
         *self = Self::default();
     }
 
-    /// Gives out text up to a line end that needs a CR, or behind which quoting may have to be
-    /// undone; returns how many octets of `rest` that used.
+    /// Passes on text up to a line end that lacks a CR, or before a line that may have to be
+    /// unquoted; returns the number of octets of `rest` used.
     fn plain_run(&mut self, rest: &[u8], text: &mut impl FnMut(&[u8])) -> usize {
         for at in memchr_iter(b'\n', rest) {
             let before = if at == 0 { self.last } else { rest.get(at - 1).copied().unwrap_or(0) };
             let complete = before == b'\r';
+            // A complete line end needs no work unless a quoted line may follow.
             if complete && !matches!(rest.get(at + 1), Some(b'>') | None) {
                 continue;
             }
@@ -246,7 +253,7 @@ impl Unquoter {
     }
 }
 
-/// Counts, without making it, what [`Unquoter`] makes of a text that passes in pieces.
+/// Counts the octets that [`Unquoter`] would make of a text, without making them.
 #[derive(Debug, Clone)]
 pub struct OctetCount {
     octets: u64,
@@ -261,7 +268,7 @@ impl Default for OctetCount {
 }
 
 impl OctetCount {
-    /// Takes the next piece of text, as it lies in the mbox.
+    /// Takes the next piece of text, as stored in the mbox.
     pub fn push(&mut self, piece: &[u8]) {
         let Some(&last) = piece.last() else { return };
         self.octets += piece.len() as u64 + lone_line_feeds(self.last, piece);
@@ -270,7 +277,7 @@ impl OctetCount {
         self.last = last;
     }
 
-    /// What the text is long, in octets, as POP3 counts them.
+    /// Length of the text in octets, as POP3 counts them.
     #[must_use]
     pub fn finish(&self) -> u64 {
         let missing = match self.last {
@@ -281,12 +288,13 @@ impl OctetCount {
         self.octets + missing
     }
 
-    /// Goes on with a line that earlier pieces began; returns what follows its decision.
+    /// Continues a line that earlier pieces began; returns the rest once the line is decided about.
     fn line_begun_before<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
         for (at, &byte) in piece.iter().enumerate() {
             match self.prefix.next(byte) {
                 Verdict::Open(prefix) => self.prefix = prefix,
                 Verdict::Quoted(quoted) => {
+                    // One `>` of the quoting is removed.
                     self.octets -= u64::from(quoted);
                     self.prefix = Prefix::Decided;
                 }
@@ -299,12 +307,13 @@ impl OctetCount {
         &[]
     }
 
-    /// Finds the quoted lines that begin and are decided inside `rest`, then the state of its
-    /// last line.
+    /// Counts the quoted lines that begin and are decided about within `rest`, then notes the state
+    /// of its last line.
     fn lines_begun_in(&mut self, rest: &[u8]) {
         for at in QUOTED_FINDER.find_iter(rest) {
             let before = rest.get(..at).unwrap_or_default();
             let quotes = before.iter().rev().take_while(|&&byte| byte == b'>').count();
+            // Quoting counts only at the beginning of a line.
             if before.len() > quotes && before.get(before.len() - quotes - 1) == Some(&b'\n') {
                 self.octets -= 1;
             }
@@ -327,10 +336,10 @@ impl OctetCount {
     }
 }
 
-/// How many LFs of `piece` no CR stands before; `before` is the octet ahead of the piece.
+/// Number of LFs in `piece` without a CR before them; `before` is the octet before the piece.
 ///
-/// Written so that the compiler makes vector code of it: this loop and the search for `From `
-/// are all that a first visit of a mailbox does with each of its octets.
+/// Written so that the compiler vectorises it: this loop and the search for `From ` are all that
+/// happens to each octet when a mailbox is scanned.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "a lazy operator would keep it from being vector code"
@@ -343,7 +352,7 @@ pub(super) fn lone_line_feeds(before: u8, piece: &[u8]) -> u64 {
     let mut previous = piece;
     let mut current = piece.get(1..).unwrap_or_default();
     while !current.is_empty() {
-        // 255 ones fit an octet, which is what lets sixteen of them be summed at once.
+        // 255 ones fit into an octet, so that sixteen octets can be summed at once.
         let (now, later) = current.split_at(current.len().min(255));
         let sum: u8 = now
             .iter()
@@ -357,23 +366,23 @@ pub(super) fn lone_line_feeds(before: u8, piece: &[u8]) -> u64 {
     count
 }
 
-/// A stretch of an mbox that holds one message.
+/// The stretch of an mbox that holds one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Where its From_ line begins.
+    /// Offset of its From_ line.
     pub start: u64,
-    /// Where its text begins.
+    /// Offset of its text.
     pub text: u64,
-    /// Where its text ends; the separator's empty line is not part of it.
+    /// End of its text; the empty line of the separator is not part of it.
     pub text_end: u64,
-    /// Where the next From_ line begins, or the file ends.
+    /// Offset of the next From_ line, or the end of the file.
     pub end: u64,
     /// Length of the text as POP3 counts it: unquoted, with CRLF line ends.
     pub octets: u64,
 }
 
 impl Span {
-    /// The same message in a file in which so many octets ahead of it are gone.
+    /// The same message after `octets` octets before it have been removed from the file.
     #[must_use]
     pub const fn moved_down(self, octets: u64) -> Self {
         Self {
@@ -386,29 +395,29 @@ impl Span {
     }
 }
 
-/// Finds the messages of an mbox that passes through a window.
+/// Finds the messages of an mbox that is read through a window.
 #[derive(Debug)]
 pub struct Scanner {
-    /// Where in the file the window begins.
+    /// Offset of the window in the file.
     offset: u64,
-    /// What separates messages; not known before the first line.
+    /// What separates messages; `None` before the first line.
     form: Option<Form>,
-    /// What the first message of the file begins with, until it has begun.
+    /// The beginning of the first message, until that message has begun.
     record: Option<RecordHeader>,
     current: Option<Current>,
-    /// Whether `offset` is at the start of a line.
+    /// Whether `offset` is at the beginning of a line.
     at_line_start: bool,
 }
 
-/// The message whose end has not been seen.
+/// A message whose end has not been found yet.
 #[derive(Debug)]
 struct Current {
     start: u64,
     text: u64,
     count: OctetCount,
-    /// The last octets of the text, at most three, to see whether it ends in an empty line.
+    /// The last octets of the text, at most three, to tell whether it ends in an empty line.
     tail: Vec<u8>,
-    /// What may be the header of a record that is no message.
+    /// Perhaps the header of an internal record of another program, which is not a message.
     record: Option<RecordHeader>,
 }
 
@@ -419,15 +428,15 @@ struct Current {
      move the file away"
 )]
 pub struct NotMbox {
-    /// What the first line begins with, escaped.
+    /// The beginning of the first line, escaped.
     beginning: Box<str>,
 }
 
 impl NotMbox {
-    /// Octets of a line that are quoted; escaped they may be four times as many.
+    /// Octets quoted of a line; escaped they may take four times as many.
     const QUOTED_MOST: usize = 60;
 
-    /// The error for a file of this first line.
+    /// The error for a file with this first line.
     #[must_use]
     pub fn begins_with(line: &[u8]) -> Self {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -438,24 +447,24 @@ impl NotMbox {
 }
 
 impl Scanner {
-    /// A scanner that begins at `offset` of a file, which is its beginning or where a message
-    /// begins; there its `form` is known from an earlier scan.
+    /// A scanner that starts at `offset` of a file: at its beginning, or where a message begins and
+    /// the `form` is known from an earlier scan.
     #[must_use]
     pub fn at(offset: u64, form: Option<Form>) -> Self {
         let form = form.filter(|_| offset > 0);
         Self { offset, form, record: None, current: None, at_line_start: true }
     }
 
-    /// What separates the messages of the file; `None` if nothing has been seen but line ends.
+    /// What separates the messages of the file; `None` if only line ends have been seen.
     #[must_use]
     pub const fn form(&self) -> Option<&Form> {
         self.form.as_ref()
     }
 
-    /// Looks at a window of the file and hands each message whose end is known to `found`.
+    /// Scans a window of the file and passes each message whose end is known to `found`.
     ///
-    /// Returns how many octets of it have been dealt with; the next window begins behind them.
-    /// All but [`FROM_LINE_MOST`] octets at most are.
+    /// Returns the number of octets dealt with, after which the next window begins: all but at most
+    /// [`FROM_LINE_MOST`].
     pub fn window(
         &mut self,
         window: &[u8],
@@ -463,7 +472,7 @@ impl Scanner {
         mut found: impl FnMut(Span),
     ) -> Result<usize, NotMbox> {
         let mut used = 0;
-        // Text up to a From_ line, then that line, until there is none.
+        // In turn text up to a From_ line and that line, until there is none.
         loop {
             let rest = window.get(used..).unwrap_or_default();
             let next = match &self.current {
@@ -486,14 +495,14 @@ impl Scanner {
         }
     }
 
-    /// Ends the file: the last message ends here.
+    /// Ends the file, and with it the last message, which is returned.
     #[must_use]
     pub fn finish(self) -> Option<Span> {
         let end = self.offset;
         self.current.and_then(|last| last.ended(end))
     }
 
-    /// Begins a message with its From_ line; returns the one before it.
+    /// Begins a message with its From_ line; returns the message before it.
     fn begin(&mut self, line: &[u8]) -> Option<Span> {
         let (start, text) = (self.offset, self.offset + line.len() as u64);
         let before = self.current.replace(Current::new(start, text, self.record.take()));
@@ -511,10 +520,9 @@ impl Scanner {
         }
     }
 
-    /// The line with which the file, or what is left of it, begins; it says what separates
-    /// messages.
+    /// The first line of the file, or of the rest of it. It decides what separates messages.
     fn first_line(&mut self, rest: &[u8], end: End) -> Result<Next, NotMbox> {
-        // Empty lines before it are no reason to refuse a file.
+        // Empty lines before it do not make the file invalid.
         let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let Some(at) = rest.iter().position(|byte| !is_line_end(byte)) else {
             return Ok(Next::Undecided { from: rest.len() });
@@ -522,7 +530,7 @@ impl Scanner {
         let Some((line, length)) = line_at(rest, at, end) else {
             return Ok(Next::Undecided { from: at });
         };
-        // Where a message begins behind the beginning of a file, this line has been decided about.
+        // If the scan starts at a later message, the form is known from an earlier scan.
         let known = self.form.take().filter(|_| line.starts_with(FROM));
         if known.is_none() {
             self.record = RecordHeader::behind(line);
@@ -534,7 +542,7 @@ impl Scanner {
         }
     }
 
-    /// The next From_ line in `rest`, or how far there certainly is none.
+    /// The next From_ line in `rest`, or the offset up to which there is certainly none.
     fn next_from_line(&self, current: &Current, rest: &[u8], end: End) -> Next {
         let mut from = 0;
         while let Some(at) = self.next_candidate(rest, from) {
@@ -546,7 +554,7 @@ impl Scanner {
             }
             from = at + 1;
         }
-        // "From " may have begun.
+        // The beginning of "From " may be at the end of the window.
         let withheld = match end {
             End::More => FROM.len().min(rest.len()),
             End::Here => 0,
@@ -554,13 +562,13 @@ impl Scanner {
         Next::Undecided { from: rest.len() - withheld }
     }
 
-    /// Whether a line without a date, at `at` of `rest`, separates two messages in this file.
+    /// Whether an undated line, at `at` of `rest`, separates two messages of this file.
     fn separates(&self, current: &Current, rest: &[u8], at: usize, line: &[u8]) -> bool {
         self.form.as_ref().is_some_and(|form| form.separates(line))
             && current.ends_in_empty_line(rest.get(..at).unwrap_or_default())
     }
 
-    /// Where a line that begins with `From ` begins, at or behind `from`.
+    /// Offset of the next line that begins with `From `, at or after `from`.
     fn next_candidate(&self, rest: &[u8], from: usize) -> Option<usize> {
         let mut from = from;
         loop {
@@ -577,23 +585,24 @@ impl Scanner {
     }
 }
 
-/// The line at `at` of `rest`, without its LF, and its length with it; `None` if its end may be
-/// behind the window and it may still be a From_ line.
+/// The line at `at` of `rest`, without its LF, and its length including the LF. `None` if its end
+/// may be beyond the window and it may still be a From_ line.
 fn line_at(rest: &[u8], at: usize, end: End) -> Option<(&[u8], usize)> {
     let line = rest.get(at..)?;
     match memchr(b'\n', line) {
         Some(length) => Some((line.get(..length)?, length + 1)),
+        // A longer line is text, wherever it ends.
         None if end == End::More && line.len() <= FROM_LINE_MOST => None,
         None => Some((line, line.len())),
     }
 }
 
-/// Whether the file goes on behind a window.
+/// Whether the file goes on after a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It does.
+    /// There is more.
     More,
-    /// It ends with the window.
+    /// The file ends with the window.
     Here,
 }
 
@@ -616,20 +625,20 @@ impl Current {
         }
     }
 
-    /// Whether the text ends in an empty line once `more` has been added to it.
+    /// Whether the text ends in an empty line once `more` has been added.
     fn ends_in_empty_line(&self, more: &[u8]) -> bool {
         let mut tail = self.tail.clone();
         extend_tail(&mut tail, more);
         trailing_empty_line(&tail) > 0
     }
 
-    /// The message, if it is one.
+    /// The message; `None` if it is an internal record of another program.
     fn ended(self, end: u64) -> Option<Span> {
         if self.record.is_some_and(|header| header.is_of_a_record()) {
             return None;
         }
         let empty_line = trailing_empty_line(&self.tail);
-        // An empty line, LF or CRLF, counts as CRLF.
+        // The count has the empty line as CRLF, whether it is LF or CRLF in the file.
         let surplus = if empty_line == 0 { 0 } else { 2 };
         Some(Span {
             start: self.start,
@@ -649,17 +658,17 @@ fn extend_tail(tail: &mut Vec<u8>, text: &[u8]) {
     tail.drain(..surplus);
 }
 
-/// What the first message of a file begins with. In a mailbox of Dovecot, UW-IMAP or Pine that may
-/// be no message but a record of theirs, which they hide, and would miss.
+/// The beginning of a file's first message. In mailboxes of Dovecot, UW-IMAP or Pine this may be an
+/// internal record, which these programs hide and depend on (docs/files.md 4.5).
 #[derive(Debug, Default)]
 struct RecordHeader(Vec<u8>);
 
 impl RecordHeader {
-    /// Octets that are looked at; the headers of such records have some 400.
+    /// Octets examined; the headers of such records have about 400.
     const MOST: usize = 8 * 1024;
 
-    /// What follows the first From_ line of a file, unless that is as we write it: what somebody
-    /// has sent is a message, whatever it says.
+    /// Starts to collect the text after the first From_ line of a file. `None` if we wrote that
+    /// line ourselves: a message that was sent to us is a message, whatever it contains.
     fn behind(from_line: &[u8]) -> Option<Self> {
         (!from_line.starts_with(b"From <")).then(Self::default)
     }
@@ -679,11 +688,12 @@ impl RecordHeader {
         let has_numbers = |(name, _): &(&[u8], &[u8])| {
             name.eq_ignore_ascii_case(b"X-IMAP") || name.eq_ignore_ascii_case(b"X-IMAPbase")
         };
+        // Both, because Dovecot writes such numbers into any first message.
         fields.iter().any(has_subject) && fields.iter().any(has_numbers)
     }
 }
 
-/// Name and value of a header field.
+/// Splits a header field into its name and value.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = line.split_at(memchr(b':', line)?);
     Some((name.trim_ascii_end(), value.get(1..)?.trim_ascii()))
@@ -774,7 +784,7 @@ mod tests {
     fn a_line_that_begins_with_from_but_has_no_date_is_text() {
         let mbox = b"From a@b Wed Sep 17 11:00:00 2025\nx\nFrom here on\n\n";
         assert_eq!(texts(mbox), ["x\r\nFrom here on\r\n"]);
-        // At the start of a file a date is not asked for.
+        // At the beginning of a file a From_ line needs no date.
         assert_eq!(texts(b"From somebody\nx\n\n"), ["x\r\n"]);
     }
 
@@ -812,7 +822,7 @@ mod tests {
         }
     }
 
-    /// A file of these lines, each with LF, and with CRLF.
+    /// A file with these lines, once with LF and once with CRLF.
     fn with_lf_and_crlf(mbox: &str) -> [String; 2] {
         [mbox.to_owned(), mbox.replace('\n', "\r\n")]
     }
@@ -837,13 +847,13 @@ mod tests {
             // empty messages, and empty lines before the first
             ("From \n\nFrom \n\n\nFrom \n", &["", "\n", ""]),
             ("\n\nFrom \none\n\nFrom \ntwo\n", &["one\n", "two\n"]),
-            // not behind an empty line, or in another form
+            // not after an empty line, or in another form
             ("From \none\nFrom \nFrom \n\n", &["one\nFrom \nFrom \n"]),
             ("From \nFrom \none\n", &["From \none\n"]),
             ("From \none\n\nFrom -\ntwo\n\nFrom here\n", &["one\n\nFrom -\ntwo\n\nFrom here\n"]),
             ("From odd words\none\n\nFrom other words\n", &["one\n\nFrom other words\n"]),
             ("From a@b\none\n\nFrom here on it is text\n", &["one\n\nFrom here on it is text\n"]),
-            // Behind a dated first line they are text.
+            // After a dated first line they are text.
             (
                 "From a@b Wed Sep 17 11:00:00 2025\none\n\nFrom \n\nFrom -\n\nFrom c@d\n",
                 &["one\n\nFrom \n\nFrom -\n\nFrom c@d\n"],
@@ -926,7 +936,7 @@ mod tests {
         }
     }
 
-    /// What Dovecot leaves where it has removed all messages.
+    /// What Dovecot leaves when all messages have been removed.
     const RECORD: &str = "From MAILER_DAEMON  Sat Nov 28 17:55:10 2026\n\
         Date: Sat, 28 Nov 2026 17:55:10 +0000\n\
         From: Mail System Internal Data <MAILER-DAEMON@x.example>\n\
@@ -961,10 +971,10 @@ mod tests {
     fn what_is_like_a_record_and_none_is_a_message() {
         let mail = "From a@b Wed Sep 17 11:00:00 2025\nSubject: x\n\nx\n\n";
         for mbox in [
-            // Not the first message, or one that we have stored: somebody has sent it.
+            // Not the first message, or one that we have stored, which was sent to us.
             format!("{mail}{RECORD}"),
             format!("From <MAILER_DAEMON> Sat{}{mail}", RECORD.split_once("Sat").unwrap().1),
-            // Dovecot notes such numbers in any first message.
+            // Dovecot writes such numbers into any first message.
             format!("{}{mail}", RECORD.replace("DON'T DELETE", "DO DELETE")),
             format!("{}{mail}", RECORD.replace("X-IMAP:", "X-IMA:")),
             format!("{}{mail}", RECORD.replace("X-IMAP:", "\nX-IMAP:")),
@@ -995,7 +1005,7 @@ mod tests {
         }
     }
 
-    /// Text rich in what could be mistaken for structure.
+    /// Text with many things that could be mistaken for structure.
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let parts = vec![
             "From ",
@@ -1013,7 +1023,7 @@ mod tests {
             .prop_map(|parts| parts.concat().into_bytes())
     }
 
-    /// Files that begin in any form, and are rich in lines of all of them.
+    /// Files that begin in any form, with many lines of all forms.
     fn mbox() -> impl Strategy<Value = Vec<u8>> {
         let lines = vec![
             "From ",
@@ -1046,7 +1056,7 @@ mod tests {
         })
     }
 
-    /// What POP3 makes of a text: every LF that has no CR gets one.
+    /// The text as POP3 sends it: every LF without a CR gets one.
     fn with_crlf(text: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for (at, &byte) in text.iter().enumerate() {

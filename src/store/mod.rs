@@ -1,5 +1,5 @@
-//! What lies on disk: mailboxes and the relay queue, as mbox files in one directory.
-//! Knows no protocol and no screen.
+//! What is on disk: mailboxes and the relay queue, as mbox files in one directory. Independent of
+//! the protocols and of the screen.
 
 pub mod anchor;
 pub mod append;

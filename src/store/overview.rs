@@ -1,4 +1,4 @@
-//! What a directory holds at one moment, for whoever shows it. Plain values.
+//! The contents of a directory at one moment, as plain values for display.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -8,35 +8,35 @@ use std::time::SystemTime;
 pub struct MailboxView {
     /// The user, which is the file's name without `.mbox`; `mqueue` for the relay queue.
     pub name: String,
-    /// Messages in it; `None` if the file is no mbox or cannot be read.
+    /// Number of messages; `None` if the file is not an mbox or cannot be read.
     pub messages: Option<u64>,
-    /// Octets of the file.
+    /// Size of the file in octets.
     pub octets: u64,
-    /// Another one whenever the file has been written to, also where that shows in nothing else.
+    /// Changes whenever the file has been written to, even if nothing else shows it.
     pub revision: u64,
-    /// Who keeps it locked.
+    /// The holder of its lock; `None` if it is not locked.
     pub holder: Option<Holder>,
-    /// Why it cannot be read or written, if it cannot.
+    /// Why it cannot be read or written; `None` if it can.
     pub trouble: Option<String>,
 }
 
-/// Who keeps a mailbox locked.
+/// The holder of a mailbox's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// A POP3 session of this process.
     OwnSession,
-    /// A POP3 session of another process, if it has said of which.
+    /// A POP3 session of another process, which is `None` if unknown.
     OtherSession(Option<Process>),
-    /// A program that works on the file itself, if it can be told which.
+    /// A program that works on the file directly, which is `None` if unknown.
     Program(Option<Process>),
 }
 
-/// A process of this machine.
+/// A process on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Its id.
+    /// Its process id.
     pub id: i32,
-    /// The name of its program, where it can be read; may hold hostile bytes.
+    /// The name of its program; `None` if it cannot be read. May contain hostile characters.
     pub name: Option<String>,
 }
 
@@ -50,14 +50,14 @@ impl fmt::Display for Process {
     }
 }
 
-/// How far a queued recipient is.
+/// The state of a queued recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecipientState {
     /// Waits for a relay run, for the first time or again.
     Pending,
-    /// Its mail host has taken the message.
+    /// Its mail host has accepted the message.
     Delivered,
-    /// Refused for good; not tried again until an operator says so.
+    /// Refused permanently; not tried again unless an operator requests it.
     Failed,
     /// Held by an operator.
     Held,
@@ -68,29 +68,29 @@ pub enum RecipientState {
 pub struct QueueView {
     /// The entry's id, shared by all its recipients.
     pub id: String,
-    /// Who sent it; empty for the null reverse-path.
+    /// The sender; empty for the null reverse-path.
     pub reverse_path: String,
-    /// Who is to get it.
+    /// The recipient, as `user@domain`.
     pub recipient: String,
-    /// How far it is.
+    /// Its state.
     pub state: RecipientState,
-    /// Octets of the message text.
+    /// Length of the message text in octets.
     pub octets: u64,
-    /// When it was queued.
+    /// Time at which it was queued.
     pub queued: SystemTime,
-    /// Attempts so far.
+    /// Number of attempts so far.
     pub attempts: u32,
-    /// What the remote host, or our own side, said last; may hold hostile bytes.
+    /// The last reply of the mail host, or our own last remark; may contain hostile characters.
     pub last_reply: String,
     /// When it is due again; `None` before the first attempt and after a failure.
     pub next_attempt: Option<SystemTime>,
 }
 
-/// Everything that lies in the directory.
+/// Everything in the directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// By name.
+    /// The mailboxes, by name.
     pub mailboxes: Vec<MailboxView>,
-    /// In the order of the queue file.
+    /// The queued recipients, in the order of the queue file.
     pub queue: Vec<QueueView>,
 }

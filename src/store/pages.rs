@@ -1,33 +1,33 @@
-//! Octets in memory that goes back to the system when they go. The allocator keeps what many long
-//! texts had at once, for the texts to come.
+//! A growing string of octets whose memory goes back to the system when it is dropped. The
+//! allocator would keep what many long texts needed at once. (Measured: 92 MB long after a load of
+//! 2,000 texts.)
 
 use std::io;
 use std::ops::Deref;
 
 use memmap2::MmapMut;
 
-/// Octets that are kept in ordinary memory: asking the system for pages costs more than a short
-/// text.
+/// Octets kept on the heap: asking the system for pages costs more than a short text.
 const ORDINARY_MOST: usize = 16 * 1024;
 
-/// Octets of the first pages that are asked for: with what is received at once, as much as a text
-/// keeps in memory. Those that are never written to cost nothing.
+/// Octets of the first mapping: as much as a text may keep in memory, plus what is received at
+/// once. Pages that are never written to cost nothing.
 const PAGES_FIRST: usize = 2 * 1024 * 1024 + 256 * 1024;
 
 /// A string of octets that grows at its end.
 #[derive(Debug, Default)]
 pub struct Pages {
     ordinary: Vec<u8>,
-    /// All octets, once they are too many for ordinary memory.
+    /// All octets, once they are too many for the heap.
     mapped: Option<Mapping>,
     length: usize,
 }
 
-/// Pages of the system.
+/// Anonymous memory pages of the system.
 #[derive(Debug)]
 pub struct Mapping {
     octets: MmapMut,
-    /// How many of them have ever been written to: only these take memory.
+    /// Octets that have ever been written to: only these take memory.
     touched: usize,
 }
 
@@ -36,7 +36,7 @@ impl Mapping {
         Ok(Self { octets: MmapMut::map_anon(octets)?, touched: 0 })
     }
 
-    /// Octets of memory that it takes.
+    /// Octets of memory it takes.
     #[must_use]
     pub const fn memory(&self) -> usize {
         self.touched
@@ -52,8 +52,11 @@ impl Mapping {
 }
 
 impl Pages {
-    /// Appends octets. Where pages are needed, `spare` ones are taken if there are any. An error if
-    /// the system has no memory left.
+    /// Appends octets. If pages are needed, those of `spare` are used if there are any.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory left.
     pub fn push(
         &mut self,
         octets: &[u8],
@@ -79,6 +82,7 @@ impl Pages {
         let mapped = match self.mapped.take() {
             Some(mapped) if has_room(&mapped) => mapped,
             smaller => {
+                // Spare pages have the size of a first mapping, so they cannot serve for growing.
                 let spare = if smaller.is_none() { spare().filter(has_room) } else { None };
                 let mut mapped =
                     spare.map_or_else(|| Mapping::new(PAGES_FIRST.max(2 * length)), Ok)?;
@@ -91,19 +95,19 @@ impl Pages {
         Ok(self.mapped.insert(mapped))
     }
 
-    /// Forgets the octets, and keeps their memory for others.
+    /// Removes the octets and keeps their memory for the next ones.
     pub fn clear(&mut self) {
         self.ordinary.clear();
         self.length = 0;
     }
 
-    /// The pages, for others. None if they are larger than most need.
+    /// The pages, for another text; `None` if there are none, or more than most texts need.
     #[must_use]
     pub fn into_mapping(self) -> Option<Mapping> {
         self.mapped.filter(|mapped| mapped.octets.len() == PAGES_FIRST)
     }
 
-    /// Octets of memory that it takes.
+    /// Octets of memory it takes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.mapped.as_ref().map_or(self.ordinary.capacity(), Mapping::memory)

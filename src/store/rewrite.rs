@@ -1,5 +1,8 @@
-//! Replaces an mbox file by another, so that at every moment the path names the old file or the
-//! new one, whole: a draft beside it, synced, then renamed over it, then the directory synced.
+//! Replaces an mbox file by another, so that the path names either the old file or the new one,
+//! whole, at every moment. The draft is written beside it and synced, then renamed over it, then
+//! the directory is synced.
+//!
+//! See docs/files.md 6.3.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,32 +18,31 @@ use crate::store::ground::QUEUE_FILE;
 /// Octets gathered before they are written.
 const GATHERED: usize = 256 * 1024;
 
-/// The file that is to take another's place. Dropped without [`replace`](Self::replace), it is
-/// removed.
+/// The new file. If it is dropped without [`replace`](Self::replace), it is removed.
 #[derive(Debug)]
 pub struct Draft {
     files: Arc<Files>,
-    /// The name it is to take.
+    /// The name of the file it will replace.
     name: String,
     file: io::BufWriter<File>,
     done: bool,
 }
 
-/// What mending a locked file left.
+/// The result of repairing a locked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovered {
-    /// The file that was locked, whole.
+    /// The locked file is in order.
     Whole,
-    /// A new file in its place: lock that one.
+    /// A new file has taken its place: lock that one.
     Replaced,
 }
 
-/// A fixed name: what a crash left over is cleared away by the next rewrite.
+/// A fixed name, so that the next rewrite clears away what a crash left.
 fn draft_name(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
-/// The files whose drafts a crash has left.
+/// The files whose drafts were left behind by a crash.
 pub fn drafts(files: &Files) -> io::Result<Vec<String>> {
     let draft_of = |name: &String| {
         let file = name.strip_prefix('.')?.strip_suffix(".tmp")?;
@@ -49,15 +51,15 @@ pub fn drafts(files: &Files) -> io::Result<Vec<String>> {
     Ok(files.names(NAMES_MOST)?.iter().filter_map(draft_of).collect())
 }
 
-/// Takes away whatever has the name of a draft for `name`. Should it be a link to the file itself,
-/// that changes the file's state, so this is done before anybody looks at it.
+/// Removes whatever has the name of a draft for `name`. If that is a hard link to the file itself,
+/// removing it changes the file's state, so call this before looking at the file.
 pub fn make_room(files: &Files, name: &str) -> io::Result<()> {
     files.clear(&draft_name(name))
 }
 
 impl Draft {
-    /// Begins a file that is to replace `name`, whose lock the caller holds, with the owner and
-    /// mode of `old`.
+    /// Begins a file that will replace `name`, with the owner and mode of `old`. The caller holds
+    /// the lock.
     pub fn begin(files: &Arc<Files>, name: &str, old: &File) -> io::Result<Self> {
         let file = files.new_file(&draft_name(name))?;
         let draft = Self {
@@ -76,6 +78,7 @@ impl Draft {
             let (owner, group) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
             rustix::fs::fchown(new, Some(owner), Some(group))?;
         }
+        // After the owner: chown clears the setuid and setgid bits.
         Ok(rustix::fs::fchmod(new, Mode::from_raw_mode(old.mode() & 0o7777))?)
     }
 
@@ -84,13 +87,13 @@ impl Draft {
         self.file.write_all(octets)
     }
 
-    /// Appends a stretch of the file that is to be replaced.
+    /// Appends a stretch of the old file.
     pub fn copy(&mut self, old: &File, stretch: Range<u64>) -> io::Result<()> {
         self.copy_all(old, std::iter::once(stretch))
     }
 
-    /// Appends ascending stretches of the file that is to be replaced. Stretches that lie close
-    /// to each other are read together: there may be 50,000 of a kilobyte each.
+    /// Appends ascending stretches of the old file. Stretches close to each other are read
+    /// together: there may be 50,000 of a kilobyte each.
     pub fn copy_all(
         &mut self,
         old: &File,
@@ -108,33 +111,34 @@ impl Draft {
         Ok(())
     }
 
-    /// Makes the draft durable.
+    /// Syncs the draft.
     pub fn sync(mut self) -> io::Result<Synced> {
         self.file.flush()?;
+        // fsync, not fdatasync: the owner and mode of the draft must be on disk as well.
         self.file.get_ref().sync_all()?;
         Ok(Synced(self))
     }
 
-    /// Makes the draft durable, puts it in the place of the old file and makes that durable too.
+    /// Syncs the draft, renames it over the old file, and syncs the directory.
     pub fn replace(self) -> io::Result<()> {
         self.sync()?.replace().map(drop)
     }
 }
 
-/// A draft that is on disk: what is left is to put it in its place, which takes no time.
+/// A draft that is on disk. Only the rename is left, which takes no time.
 #[derive(Debug)]
 pub struct Synced(Draft);
 
 impl Synced {
-    /// Puts the draft in the place of the old file and makes that durable. Returns the state of the
-    /// new file; none if somebody has written to it since, or if it cannot be found out.
+    /// Renames the draft over the old file and syncs the directory. Returns the new file's state;
+    /// `None` if a program has written to it since, or the state cannot be determined.
     pub fn replace(self) -> io::Result<Option<Stamp>> {
         let Self(mut draft) = self;
         let file = draft.file.get_ref();
         let before = Stamp::of_file(file)?;
         draft.files.rename(&draft_name(&draft.name), &draft.name)?;
         draft.done = true;
-        // It is in its place: whoever cannot be told its state scans it anew.
+        // The rename is done, so an unknown state is no error: the file is then scanned again.
         let after = Stamp::of_file(draft.file.get_ref()).ok();
         draft.files.sync()?;
         Ok(after.filter(|after| after.is_renamed(&before)))

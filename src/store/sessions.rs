@@ -1,5 +1,7 @@
-//! Which maildrops are in use: the locks of POP3 sessions, held against each other inside this
-//! process and against other processes, and what each session means to remove.
+//! The maildrops in use: the locks of POP3 sessions, which exclude each other within this process
+//! and across processes, and the messages each session has marked.
+//!
+//! See docs/files.md 7.2.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,27 +17,26 @@ use crate::store::index::{Index, Indexes};
 use crate::store::lock::{self, OfdLock};
 use crate::store::marks::Marks;
 
-/// Octets of a side file that are read; it holds a process id.
+/// Octets read of a side file, which contains a process id.
 const SIDE_FILE_READ: u64 = 32;
 
-/// How the side file of a mailbox ends.
+/// End of the side file's name for a mailbox.
 const SIDE_FILE_OF_MAILBOX: &str = ".mbox.pop";
 
-/// The maildrops that sessions of this process have locked, and what is marked in those that are
-/// open.
+/// The maildrops that sessions of this process have locked; with the marks of those that are open.
 #[derive(Debug, Default)]
 pub struct Sessions(Mutex<HashMap<FileName, Option<Opening>>>);
 
 /// What one session has open.
 #[derive(Debug)]
 struct Opening {
-    /// The messages as the session numbers them.
+    /// The messages, numbered as in the session.
     index: Arc<Index>,
     marks: Arc<Marks>,
 }
 
 impl Sessions {
-    /// Notes what the session that has locked a maildrop sees in it.
+    /// Notes the messages and marks of the session that has locked a maildrop.
     pub fn opened(&self, name: &FileName, index: Arc<Index>, marks: Arc<Marks>) {
         self.locked().insert(Arc::clone(name), Some(Opening { index, marks }));
     }
@@ -46,8 +47,9 @@ impl Sessions {
         self.locked().contains_key(name)
     }
 
-    /// What the session marks, if its messages are the first that `indexes` has of the mailbox:
-    /// where another program has rewritten it, their places mean nothing.
+    /// The session's marks, if its messages are the first that `indexes` has of the mailbox. If
+    /// another program has rewritten it, the places of the marks mean nothing, and the result is
+    /// `None`.
     #[must_use]
     pub fn marks(&self, name: &FileName, indexes: &Indexes) -> Option<Arc<Marks>> {
         let sessions = self.locked();
@@ -60,6 +62,7 @@ impl Sessions {
         match self.locked().entry(Arc::clone(name)) {
             Entry::Occupied(_) => false,
             Entry::Vacant(vacant) => {
+                // `None` until the session has listed its messages.
                 vacant.insert(None);
                 true
             }
@@ -71,14 +74,15 @@ impl Sessions {
     }
 }
 
-/// The lock of a POP3 session: an OFD lock on a file beside the mailbox, so that deliveries go on,
-/// and gone the moment its holder dies.
+/// The lock of a POP3 session: an OFD lock on a file beside the mailbox, so that deliveries can go
+/// on. It is released when its holder dies.
 #[derive(Debug)]
 pub struct SessionLock {
     sessions: Arc<Sessions>,
     files: Arc<Files>,
     name: FileName,
-    /// None where the directory allows no new file: then only this process keeps to it.
+    /// `None` if no file can be created in the directory: then only sessions of this process are
+    /// excluded.
     file: Option<File>,
 }
 
@@ -92,7 +96,7 @@ impl SessionLock {
         if !sessions.begin(name) {
             return Ok(None);
         }
-        // From here on it is given back by dropping it.
+        // From here on, dropping `lock` undoes everything.
         let (sessions, files, name) = (Arc::clone(sessions), Arc::clone(files), Arc::clone(name));
         let mut lock = Self { sessions, files, name, file: None };
         match lock_side_file(&lock.files, &side_file(&lock.name))? {
@@ -109,10 +113,11 @@ impl SessionLock {
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
-        // Whoever sees the side file gone can log in at once.
+        // Held to the end: a client that sees the side file gone must be able to log in at once.
         let sessions = Arc::clone(&self.sessions);
         let mut sessions = sessions.locked();
-        // Removed while it is still locked, so that whoever locks it next sees that it is gone.
+        // Removed while it is still locked, so that the next process to lock it notices that it is
+        // gone.
         if self.file.is_some()
             && let Err(error) = self.files.remove(&side_file(&self.name))
         {
@@ -123,14 +128,14 @@ impl Drop for SessionLock {
     }
 }
 
-/// The file that is locked as long as a session has `mailbox`.
+/// Name of the file that is locked while a session has `mailbox`.
 #[must_use]
 pub fn side_file(mailbox: &str) -> String {
     format!(".{mailbox}.pop")
 }
 
-/// Removes the side files that no session has: one is left where removing it has failed, or where
-/// its session died.
+/// Removes side files that no session has locked: they are left if removing them failed, or if
+/// their process died.
 pub fn remove_left(files: &Files) -> io::Result<()> {
     let is_ours = |name: &&String| name.starts_with('.') && name.ends_with(SIDE_FILE_OF_MAILBOX);
     for side in files.names(NAMES_MOST)?.iter().filter(is_ours) {
@@ -141,11 +146,11 @@ pub fn remove_left(files: &Files) -> io::Result<()> {
     Ok(())
 }
 
-/// What came of locking a side file.
+/// The outcome of locking a side file.
 enum Side {
     Locked(File),
     InUse,
-    /// The directory allows no new file.
+    /// No file can be created in the directory.
     Forbidden,
 }
 
@@ -159,7 +164,7 @@ fn lock_side_file(files: &Files, side: &str) -> io::Result<Side> {
         if !lock::try_ofd_lock(&file, OfdLock::Exclusive)? {
             return Ok(Side::InUse);
         }
-        // Its last holder may have removed it between our opening and our locking it.
+        // Its last holder may have removed it after we opened it and before we locked it.
         let named = files.regular(side)?;
         if named.map(|stamp| stamp.identity) == Some(Stamp::of_file(&file)?.identity) {
             return Ok(Side::Locked(file));
@@ -171,14 +176,14 @@ fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Notes in a side file, which the caller has locked, which process has it. That is for people:
-/// where it cannot be written, the lock holds all the same.
+/// Writes our process id to a side file that the caller has locked. This is only information for
+/// people: the lock holds even if it fails.
 fn note_in(side: &File) -> io::Result<()> {
     side.set_len(0)?;
     side.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
 }
 
-/// The process that is noted in a side file.
+/// The process id written in a side file, if any.
 #[must_use]
 pub fn noted_in(side: File) -> Option<i32> {
     let mut noted = String::new();

@@ -1,10 +1,10 @@
-//! Whether a file is still as it was seen, told without reading it: by the times that the file
-//! system keeps, as far as these can be trusted.
+//! Tells without reading a file whether it is still as it was seen, by the times that the file
+//! system keeps, as far as they can be trusted.
 //!
-//! The clock of a file system ticks, every few milliseconds as a rule: what is changed within the
-//! same tick gets the same time. So an equal stamp proves nothing if it was taken in the very tick
-//! of the last change; only later does it, or where every change that follows a look gets a time of
-//! its own (Linux 6.13 and later, on most local file systems).
+//! The clock of a file system ticks every few milliseconds, and all changes within a tick get the
+//! same time. An equal stamp therefore proves nothing if it was taken in the tick of the last
+//! change. It does if it was taken later, or if every change after a look gets a time of its own
+//! (Linux 6.13 and later, on most local file systems).
 
 use std::fs::File;
 use std::io;
@@ -14,44 +14,43 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::files::{Files, Stamp};
 
-/// Ticks are shorter than this: 10 ms where the kernel's clock has 100 a second, and as much on
-/// exFAT.
+/// Ticks are shorter than this: 10 ms if the kernel's clock has 100 ticks a second, and on exFAT.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Where times are whole seconds ticks are shorter than this: FAT keeps every second one only.
+/// Ticks are shorter than this if times are whole seconds: FAT keeps only even seconds.
 const TICK_OF_WHOLE_SECONDS: Duration = Duration::from_secs(3);
 
-/// How many changes in a row must show as different times before that is taken to be the rule.
+/// Changes in a row that must get different times before this is taken to be the rule.
 const PROBES: usize = 8;
 
-/// A file as it was when its stamp was taken.
+/// The state of a file, and whether an equal stamp later proves that nothing has changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Sighting {
     stamp: Stamp,
-    /// Whether whatever has changed since shows in the stamp.
+    /// Whether every change since would show in the stamp.
     is_settled: bool,
 }
 
 impl Sighting {
-    /// The stamp.
+    /// The state of the file when it was looked at.
     #[must_use]
     pub const fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// Whether a file whose stamp is `now` certainly holds what it held then.
+    /// Whether a file in the state `now` certainly contains what it contained then.
     #[must_use]
     pub fn proves(&self, now: Stamp) -> bool {
         self.is_settled && self.stamp == now
     }
 }
 
-/// How the file system of one directory keeps time.
+/// How the file system of a directory keeps time.
 #[derive(Debug)]
 pub struct Clock {
     files: Arc<Files>,
-    /// The device on which no two changes with a look between them have one time. Tried once,
-    /// when it first matters.
+    /// The device on which two changes with a look between them never get the same time. Determined
+    /// once, when it first matters.
     exact: OnceLock<Option<u64>>,
 }
 
@@ -62,7 +61,7 @@ impl Clock {
         Self { files: Arc::clone(files), exact: OnceLock::new() }
     }
 
-    /// One of which is known whether all changes have times of their own.
+    /// A clock for which it is known whether every change gets a time of its own.
     #[cfg(test)]
     pub(super) fn pretend(files: &Arc<Files>, exact: Option<u64>) -> Self {
         Self { files: Arc::clone(files), exact: OnceLock::from(exact) }
@@ -70,12 +69,12 @@ impl Clock {
 
     /// Looks at an open file.
     pub fn look(&self, file: &File) -> io::Result<Sighting> {
-        // Before the look: what is changed behind it is no older than this, but for one tick.
+        // Taken before the look: a change after it is no older than this, but for one tick.
         let now = SystemTime::now();
         Ok(self.judge(Stamp::of_file(file)?, now))
     }
 
-    /// Looks at the regular file `name`, if there is one.
+    /// Looks at the regular file `name`, if it exists.
     pub fn look_at(&self, name: &str) -> io::Result<Option<Sighting>> {
         let now = SystemTime::now();
         Ok(self.files.regular(name)?.map(|stamp| self.judge(stamp, now)))
@@ -86,9 +85,10 @@ impl Clock {
         Sighting { stamp, is_settled }
     }
 
-    /// What a stamp is worth that was taken right behind a change of our own.
+    /// Judges a stamp taken right after a change of our own.
     #[must_use]
     pub fn changed_by_us(&self, stamp: Stamp) -> Sighting {
+        // Otherwise another program's change in the same tick would go unnoticed.
         Sighting { stamp, is_settled: self.is_exact(&stamp) }
     }
 
@@ -98,17 +98,17 @@ impl Clock {
     }
 }
 
-/// Whether a change at `now` shows as another time than `changed` (nanoseconds since 1970).
+/// Whether a change at `now` would get another time than `changed` (nanoseconds since 1970).
 fn ticked_since(changed: i128, now: SystemTime) -> bool {
     let whole_seconds = changed % 1_000_000_000 == 0;
     let tick = if whole_seconds { TICK_OF_WHOLE_SECONDS } else { TICK };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (now, tick) = (now.as_nanos().cast_signed(), tick.as_nanos().cast_signed());
-    // A time in the future proves nothing: the clock has been set.
+    // A time in the future proves nothing: the clock has been set back.
     now - changed > tick
 }
 
-/// The directory's device, if changes that follow each other at once have different times there.
+/// The directory's device, if changes in quick succession get different times there.
 fn exact_device(files: &Files) -> Option<u64> {
     let file = files.nameless().ok()?;
     let mut before = Stamp::of_file(&file).ok()?;

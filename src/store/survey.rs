@@ -1,5 +1,5 @@
-//! Looks over the directory and keeps a picture of it up to date, told by the kernel when
-//! something has changed: the state plane of the console for what lies on disk.
+//! Surveys the directory for the console, and keeps the result up to date. The kernel reports
+//! changes.
 
 use std::collections::{HashMap, HashSet};
 use std::iter;
@@ -22,32 +22,31 @@ use crate::store::overview::{Holder, MailboxView, Overview, QueueView};
 use crate::store::queue;
 use crate::store::sighting::Sighting;
 
-/// Time between two looks at least, however much happens.
+/// Minimum time between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The same where looks take long, because a large mailbox that another program has appended to is
-/// read: so many times as long as the last one took, so that looking on is never what a machine is
-/// busy with.
+/// If looks take long, because a large mailbox to which another program has appended must be read,
+/// the pause is this many times as long as the last look. Thus watching never keeps a machine busy.
 const PAUSE_FACTOR: u32 = 5;
 
-/// But no longer than this.
+/// Maximum of that pause.
 const PAUSE_MOST: Duration = Duration::from_secs(2);
 
-/// Until the next look when the last one found a file locked by somebody else, whose unlocking the
-/// kernel does not tell.
+/// Time until the next look if the last one found a file locked by another program: the kernel does
+/// not report when it is unlocked.
 const PAUSE_WHEN_LOCKED: Duration = Duration::from_secs(1);
 
-/// Time between two looks where the kernel cannot tell of changes.
+/// Time between two looks if the kernel cannot report changes.
 const PAUSE_UNTOLD: Duration = Duration::from_secs(2);
 
-/// Recipients of the queue that are listed at most.
+/// Maximum number of queued recipients listed.
 pub const QUEUE_LISTED: usize = 10_000;
 
-/// Mailboxes that are opened at each look to see who has an fcntl lock on them; of more, only those
+/// Mailboxes opened at each look to find the holder of an fcntl lock. Beyond these, only mailboxes
 /// that have changed and cannot be read.
 const PROBED_MOST: usize = 100;
 
-/// Begins to watch a directory; the picture is renewed until nobody has its receiver any more.
+/// Begins to watch a directory, until all receivers are dropped.
 #[must_use]
 pub fn follow(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
     let (sender, receiver) = watch::channel(Arc::default());
@@ -63,7 +62,7 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
     let mut changes = changes.ok();
     loop {
         let looked = Instant::now();
-        // First, so that what changes while we look is told, and seen in the next look.
+        // Listen first, so that a change during the look is reported and seen in the next one.
         if let Some(changes) = &mut changes {
             changes.listen();
         }
@@ -91,17 +90,17 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
 #[derive(Debug)]
 pub struct Survey {
     directory: Directory,
-    /// Of the directory that was looked at last: another may have taken its place.
+    /// The directory that was last looked at; another may have taken its place.
     committer: Option<Arc<Committer>>,
     mailboxes: HashMap<FileName, Seen<MailboxView>>,
     queue: Option<Seen<Vec<QueueView>>>,
-    /// Changes seen so far, of all mailboxes.
+    /// Number of changes seen so far, in all mailboxes.
     revisions: u64,
-    /// Whether another process has something locked, whose unlocking nobody tells.
+    /// Whether another process has a lock, whose release is not reported.
     foreign_lock: bool,
 }
 
-/// What a file held when it was in a certain state.
+/// A value derived from a file, with the state of the file.
 #[derive(Debug, Clone)]
 struct Seen<T> {
     sighting: Sighting,
@@ -109,7 +108,7 @@ struct Seen<T> {
 }
 
 impl Survey {
-    /// A survey that has seen nothing yet.
+    /// A survey that has not looked yet.
     #[must_use]
     pub fn new(directory: Directory) -> Self {
         Self {
@@ -150,7 +149,7 @@ impl Survey {
         Overview { mailboxes, queue }
     }
 
-    /// Forgets what was in another directory: nobody has removed it from this one.
+    /// Drops what was seen in another directory, so that its mailboxes are not reported as removed.
     fn turn_to(&mut self, opened: &Opened) {
         let is_same = |before: &Arc<Committer>| Arc::ptr_eq(before, &opened.committer);
         if !self.committer.as_ref().is_some_and(is_same) {
@@ -160,12 +159,13 @@ impl Survey {
         }
     }
 
-    /// Who has the `nth` mailbox locked.
+    /// The holder of the lock of the `nth` mailbox.
     fn holder(&mut self, opened: &Opened, name: &FileName, nth: usize) -> Option<Holder> {
         let files = &opened.ground().files;
         let fcntl_lock = || {
             (nth < PROBED_MOST).then(|| holder::fcntl_lock(&opened.ground().files, name)).flatten()
         };
+        // The fcntl lock last, because the mailbox has to be opened to find it.
         let holder = holder::session(&opened.sessions, files, name)
             .or_else(|| holder::dotlock(files, name))
             .or_else(fcntl_lock);
@@ -191,6 +191,7 @@ impl Survey {
             Ok(index) => (Some(index.messages.len() as u64), None),
             Err(Trouble::Locked) => {
                 self.foreign_lock = true;
+                // What was seen before is shown on; the next look tries again.
                 let holder = Some(whoever(holder, opened, name));
                 let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
                 return Some(MailboxView { holder, ..before });
@@ -239,13 +240,13 @@ impl Survey {
     }
 }
 
-/// Who has a file locked that could not be looked at.
+/// The holder of the lock of a file that could not be read.
 fn whoever(known: Option<Holder>, opened: &Opened, name: &FileName) -> Holder {
     let holder = known.or_else(|| holder::fcntl_lock(&opened.ground().files, name));
     holder.unwrap_or(Holder::Program(None))
 }
 
-/// Says in the log what has come and gone since the last look, whoever brought or took it.
+/// Logs messages that have come and gone since the last look, whatever program was the cause.
 fn tell_change(before: &MailboxView, now: &MailboxView) {
     let name = &now.name;
     match (before.messages, now.messages, &now.trouble) {
@@ -312,6 +313,8 @@ fn indexed(
 async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
     let index = indexed(opened, name);
     let list = move |locked: LockedFile| {
+        // The clone keeps the lock until the entries have been read: OFD locks last until the last
+        // descriptor is closed.
         let file = locked.file().try_clone()?;
         let index = index(locked)?;
         let spans = index.messages.iter().map(|message| message.span);
@@ -322,16 +325,16 @@ async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, 
     Ok(listed?)
 }
 
-/// The kernel's word that something in a directory has changed. One word is enough to look: nobody
-/// listens to the others, which deliveries would bring by the thousand, until we look again.
+/// Notices from the kernel that something in a directory has changed. One notice is enough for a
+/// look, so we stop listening until the next one: deliveries would bring thousands.
 struct Changes {
     watcher: RecommendedWatcher,
     directory: PathBuf,
-    /// What the directory has its name in: a directory that takes its place is told there.
+    /// The directory's parent, which reports if another directory takes its place.
     parent: Option<PathBuf>,
-    /// Whether the kernel tells at the moment.
+    /// Whether the kernel is reporting now.
     is_told: bool,
-    /// Holds one word, however many changes there were.
+    /// Holds at most one notice, however many changes there were.
     told: Arc<Notify>,
 }
 
@@ -349,7 +352,7 @@ impl Changes {
         Ok(Self { watcher, directory, parent, is_told: false, told })
     }
 
-    /// From now on, as far as the kernel can tell.
+    /// Starts to listen for changes, as far as the kernel can report them.
     fn listen(&mut self) {
         let listening = self.watcher.watch(&self.directory, RecursiveMode::NonRecursive);
         if let Err(error) = &listening {
@@ -357,14 +360,14 @@ impl Changes {
         }
         self.is_told = listening.is_ok();
         if let Some(parent) = self.parent.as_ref().filter(|_| self.is_told) {
-            // It may be one that we must not read.
+            // We may lack permission for the parent.
             let _ = self.watcher.watch(parent, RecursiveMode::NonRecursive);
         }
     }
 
     fn listen_no_more(&mut self) {
         if self.is_told {
-            // What could be said of a directory that is gone is said when it is looked at.
+            // A directory that is gone causes an error here; the next look reports it.
             for watched in iter::once(&self.directory).chain(&self.parent) {
                 let _ = self.watcher.unwatch(watched);
             }
@@ -372,15 +375,15 @@ impl Changes {
         self.is_told = false;
     }
 
-    /// Until something has changed since the last call.
+    /// Completes when something has changed since the last call.
     async fn next(&self) {
         self.told.notified().await;
     }
 }
 
-/// Whether something has happened to the directory, in it, or to what holds it.
+/// Whether something has happened to the directory, within it, or to one above it.
 fn concerns(directory: &Path, event: &Event) -> bool {
     let is_meant = |path: &PathBuf| path.starts_with(directory) || directory.starts_with(path);
-    // That somebody opened a file changes nothing; we do it ourselves at every look.
+    // Opening a file is no change, and we do it ourselves at every look.
     !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_meant))
 }

@@ -1,5 +1,7 @@
-//! Message text on its way to disk: quoted as it arrives, in memory while it is small, in a file
-//! without a name when it is not, or when all texts together are too much.
+//! Message text on its way to disk. It is quoted as it arrives, and kept in memory while it is
+//! small; it goes to a nameless file when it is not, or when all texts together are too large.
+//!
+//! See docs/files.md 6.2.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -14,18 +16,18 @@ use crate::store::files::Files;
 use crate::store::mbox::Quoter;
 
 thread_local! {
-    /// What quoting has made of a piece, until it is put where it belongs.
+    /// Reused buffer for the quoted form of a piece, until it is stored.
     static QUOTED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Octets of a text that the journal repeats at most. Of a longer one it has checksums.
+/// Maximum octets of a text that the journal repeats. For a longer one it has checksums.
 pub const REPEATED_MOST: u64 = 256 * 1024;
 
-/// Octets of a block, of which a long text has a checksum each.
+/// Octets of a block; a long text has a checksum for each block.
 pub const BLOCK: usize = 64 * 1024;
 
-/// The checksums of a long text, a CRC-32 for each [`BLOCK`] octets: by them what a crash left of
-/// it can be told from what another program wrote behind it.
+/// The checksums of a long text, a CRC-32 for each [`BLOCK`] octets. With them, the remains of the
+/// text after a crash can be told from what another program wrote after it.
 #[derive(Debug, Clone, Default)]
 pub struct Blocks {
     complete: Vec<u32>,
@@ -34,13 +36,13 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Checksums that were noted.
+    /// Checksums read from a journal.
     #[must_use]
     pub fn of_checksums(checksums: Vec<u32>) -> Self {
         Self { complete: checksums, ..Self::default() }
     }
 
-    /// The checksums of a text that is complete.
+    /// The checksums of a complete text.
     #[must_use]
     pub fn checksums(&self) -> &[u32] {
         &self.complete
@@ -76,7 +78,7 @@ impl PartialEq for Blocks {
 
 impl Eq for Blocks {}
 
-/// The text of a message that is being received, as it will lie in an mbox.
+/// The text of a message that is being received, in the form it will have in an mbox.
 #[derive(Debug)]
 pub struct Text {
     files: Arc<Files>,
@@ -84,10 +86,10 @@ pub struct Text {
     memory: Memory,
     spool: Option<File>,
     spooled: u64,
-    /// Of what is in the spool.
+    /// Checksums of what is in the spool.
     blocks: Blocks,
     octets: u64,
-    /// The first thing that went wrong; delivering fails with it.
+    /// The first error; delivery fails with it.
     fault: Option<io::Error>,
 }
 
@@ -105,7 +107,7 @@ impl Text {
         }
     }
 
-    /// Takes the next piece, as it came without dot stuffing.
+    /// Takes the next piece, without dot stuffing.
     pub fn push(&mut self, piece: &[u8]) {
         self.octets += piece.len() as u64;
         if self.fault.is_none() {
@@ -129,14 +131,14 @@ impl Text {
         self.octets
     }
 
-    /// Whether so much is in memory that [`spill`](Self::spill) should move it.
+    /// Whether so much is in memory that [`spill`](Self::spill) should be called.
     #[must_use]
     pub fn wants_spill(&self) -> bool {
         self.memory.is_too_much()
     }
 
-    /// Moves what is in memory to disk. What goes wrong is told by the delivery, because a client
-    /// can be told only then.
+    /// Moves what is in memory to disk. An error is reported by the delivery, because only then can
+    /// the client be told.
     pub async fn spill(&mut self) {
         let mut memory = self.memory.take();
         self.blocks.push(&memory);
@@ -145,7 +147,7 @@ impl Text {
             let mut spool = spool.map_or_else(|| files.nameless(), Ok)?;
             spool.write_all(&memory)?;
             let octets = memory.len() as u64;
-            // New pages would cost more than what is written.
+            // Reuses the pages: new ones would cost more than writing these.
             memory.clear();
             Ok((spool, memory, octets))
         });
@@ -159,7 +161,7 @@ impl Text {
         }
     }
 
-    /// Gives up what has come and will come; it is only counted from now on.
+    /// Discards the text; what arrives from now on is only counted.
     pub fn discard(&mut self) {
         self.fault.get_or_insert_with(|| io::Error::other("the text was discarded"));
         drop(self.memory.take());
@@ -167,6 +169,10 @@ impl Text {
     }
 
     /// Ends the text.
+    ///
+    /// # Errors
+    ///
+    /// The first error that has occurred with it, or that it was discarded.
     pub(super) fn finish(mut self) -> io::Result<Finished> {
         let mut withheld = Vec::new();
         self.quoter.finish(&mut withheld);
@@ -184,30 +190,30 @@ impl Text {
     }
 }
 
-/// A text that is complete, quoted.
+/// A complete text, quoted.
 #[derive(Debug)]
 pub(super) struct Finished {
     /// Its beginning, if that is on disk.
     pub(super) spool: Option<Spool>,
     /// The rest.
     pub(super) memory: Memory,
-    /// Checksums of both, if it is longer than what the journal repeats.
+    /// Checksums of both, if the text is longer than the journal repeats.
     pub(super) blocks: Blocks,
     /// Octets of both.
     pub(super) octets: u64,
 }
 
-/// What of a text is on disk.
+/// The part of a text that is on disk.
 #[derive(Debug)]
 pub(super) struct Spool {
     /// A file without a name.
     pub(super) file: File,
-    /// How much of it is text.
+    /// Length of the text in it.
     pub(super) octets: u64,
 }
 
 impl Spool {
-    /// All of it, in memory.
+    /// Reads all of it into memory.
     pub(super) fn read(&self) -> io::Result<Vec<u8>> {
         let mut text = vec![0; usize::try_from(self.octets).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut text, 0)?;
@@ -217,7 +223,7 @@ impl Spool {
 
 #[cfg(test)]
 impl Finished {
-    /// Something of that length.
+    /// Something of this length.
     pub(super) fn pretend(octets: u64) -> Self {
         Self {
             spool: None,

@@ -1,8 +1,8 @@
-//! Whose turn it is: who may work on which file, in this process. Pure: knows no file and no lock.
+//! Decides which task of this process may work on which file. Does no I/O and takes no locks.
 //!
 //! Each file has one user at a time, first come, first served. Small deliveries do not wait for
 //! each other: they gather in one batch while another is being written, since a sync costs the same
-//! for one message and for a hundred.
+//! for one message as for a hundred.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::mem;
@@ -11,35 +11,35 @@ use std::sync::Arc;
 use crate::store::delivery::Delivery;
 use crate::store::files::FileName;
 
-/// Deliveries in one batch at most.
+/// Maximum number of deliveries in a batch.
 const BATCH_MOST: usize = 1_000;
 
-/// Octets in one batch at most, and a delivery: they must find room in the journal.
+/// Octets from which on a batch takes no more deliveries: it must fit into the journal.
 const BATCH_OCTETS_MOST: u64 = 4 * 1024 * 1024;
 
-/// Who works, and who waits.
+/// The files in use, and the work that waits for files.
 ///
-/// `R` is how somebody who wants a file to himself is told that he has it.
+/// `R` is the means of telling a task that it has the file it wanted.
 #[derive(Debug)]
 pub struct Turns<R> {
     busy: HashSet<FileName>,
     waiting: VecDeque<Waiting<R>>,
-    /// How many of those waiting want each file.
+    /// Number of waiting items that want each file.
     wanted: HashMap<FileName, usize>,
     /// Whether a batch of small deliveries is being written.
     writing_small: bool,
 }
 
-/// Somebody who wants to work.
+/// Work that waits for its files.
 #[derive(Debug)]
 pub enum Waiting<R> {
-    /// A message is to be written to its files.
+    /// A message to be written to its files.
     Delivery(Delivery),
-    /// A file is wanted for something else.
+    /// A file wanted for anything else.
     Turn(FileName, R),
 }
 
-/// Somebody whose turn it is.
+/// Work that may begin.
 #[derive(Debug)]
 pub enum Start<R> {
     /// These messages may be written.
@@ -48,23 +48,23 @@ pub enum Start<R> {
     Turn(FileName, R),
 }
 
-/// Whether other deliveries may join.
+/// Whether other deliveries may join a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// They may.
     Small,
-    /// It is so large that it is written by itself.
+    /// They may not: it is a large delivery, written by itself.
     Large,
 }
 
 /// Deliveries that are written together, and the files they go to.
 #[derive(Debug)]
 pub struct Batch {
-    /// The files.
+    /// The files of all deliveries.
     pub files: BTreeSet<FileName>,
     /// The deliveries.
     pub deliveries: Vec<Delivery>,
-    /// Whether it is a batch of small ones.
+    /// Whether it is a batch of small deliveries.
     pub size: Size,
     octets: u64,
 }
@@ -81,9 +81,11 @@ impl<R> Default for Turns<R> {
 }
 
 impl<R> Turns<R> {
-    /// Somebody new: begins at once, or is put in line.
+    /// Adds work, which may begin at once (returned) or is put in line (`None`).
     pub fn enter(&mut self, waiting: Waiting<R>) -> Option<Start<R>> {
+        // A file that others wait for goes to them first.
         let taken = |file| self.busy.contains(file) || self.wanted.contains_key(file);
+        // Small deliveries gather while a batch of them is being written.
         if waiting.files().any(taken) || (waiting.is_small() && self.writing_small) {
             waiting.files().for_each(|f| *self.wanted.entry(Arc::clone(f)).or_default() += 1);
             self.waiting.push_back(waiting);
@@ -92,8 +94,7 @@ impl<R> Turns<R> {
         Some(self.start(waiting))
     }
 
-    /// Somebody has finished with files, and with a batch of `size` if it was one; who can begin
-    /// now.
+    /// Releases files, and ends a batch if `size` is given; returns the work that can begin now.
     pub fn leave<'a>(
         &mut self,
         files: impl IntoIterator<Item = &'a FileName>,
@@ -110,9 +111,8 @@ impl<R> Turns<R> {
         starts
     }
 
-    /// Adds the small deliveries that have come for the files of a batch to `deliveries`; none if
-    /// anybody waits for another file, or for one of these but not to deliver: then it is their
-    /// turn.
+    /// Adds to `deliveries` the small deliveries that have arrived for the files of a batch. Adds
+    /// none if anything else is waiting, for another file or for one of these: that work is next.
     pub fn more_for(&mut self, files: &BTreeSet<FileName>, deliveries: &mut Vec<Delivery>) {
         let fits = |one: &Waiting<R>| one.is_small() && one.files().all(|f| files.contains(f));
         let already: u64 = deliveries.iter().map(Delivery::octets).sum();
@@ -122,12 +122,13 @@ impl<R> Turns<R> {
         if is_too_much || !self.waiting.iter().all(fits) {
             return;
         }
+        // All that waited is taken.
         self.wanted.clear();
         deliveries.extend(mem::take(&mut self.waiting).into_iter().filter_map(Waiting::delivery));
     }
 
-    /// Adds the small deliveries that can begin to a batch which has begun, and their files to its
-    /// `files`. Returns whoever else can begin now.
+    /// Adds the small deliveries that can begin to a batch that has begun, and their files to its
+    /// `files`. Returns the other work that can begin now.
     pub fn join(
         &mut self,
         files: &mut BTreeSet<FileName>,
@@ -143,10 +144,10 @@ impl<R> Turns<R> {
         others
     }
 
-    /// All whose turn it is. Who comes later does not overtake somebody who waits for the same
-    /// file; all small deliveries that can begin are one batch, which is that which has begun, if
-    /// one has.
+    /// All work that can begin now. Work does not overtake earlier work that waits for the same
+    /// file. All small deliveries that can begin form one batch, or join `begun`.
     fn call_in(&mut self, begun: Option<Batch>) -> (Option<Batch>, Vec<Start<R>>) {
+        // Files of work that must wait: later work for them has to wait as well.
         let mut passed_over: HashSet<FileName> = HashSet::new();
         let mut starts = Vec::new();
         let mut batch = begun;
@@ -243,7 +244,7 @@ impl Batch {
         self.deliveries.len() < BATCH_MOST && self.octets < BATCH_OCTETS_MOST
     }
 
-    /// Takes a delivery in; returns the files that it goes to.
+    /// Adds a delivery; returns its files.
     fn add(&mut self, delivery: Delivery) -> Vec<FileName> {
         let files: Vec<_> = delivery.parts().iter().map(|part| Arc::clone(&part.file)).collect();
         self.files.extend(files.iter().map(Arc::clone));
@@ -275,7 +276,7 @@ mod tests {
         Waiting::Turn(file.into(), who)
     }
 
-    /// What began: the files of a batch with its number of messages, or who has which file.
+    /// What began: the files of a batch with its number of messages, or the file of a turn.
     fn told(start: &Start<u8>) -> String {
         match start {
             Start::Batch(batch) => {

@@ -1,5 +1,5 @@
-//! Which messages of a mailbox as it is now are those of the mailbox as it was: by their places
-//! where nobody has changed it, else by their content.
+//! Finds the messages of an earlier state of a mailbox in its present state: by their places if the
+//! mailbox has not been changed, otherwise by their content.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,18 +11,19 @@ use crate::store::index::{Index, Message, ReadError};
 /// A mailbox at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Mailbox<'a> {
-    /// What was where in it.
+    /// Where each message was.
     pub index: &'a Index,
-    /// The file.
+    /// The open file.
     pub file: &'a File,
 }
 
-/// For each message of `now`, whether it is one of those that `before` has at the places `wanted`.
-/// None if that cannot be told.
+/// For each message of `now`, whether it is one of those at the places `wanted` of `before`. `None`
+/// if that cannot be told.
 ///
-/// Where another program has rewritten the mailbox, the messages are looked for among those that
-/// are there now: with their From_ lines first, then by their texts alone, then by their unique-ids,
-/// for which line ends make no difference. See `matching` for those that are not found.
+/// If another program has rewritten the mailbox, the messages are searched for in its present
+/// state: first with their From_ lines, then by their texts alone, then by their unique-ids, for
+/// which line ends make no difference. `matching` describes what happens to those that are not
+/// found.
 pub fn find(
     before: Mailbox<'_>,
     wanted: &[usize],
@@ -31,6 +32,7 @@ pub fn find(
     if wanted.iter().any(|&place| place >= before.index.messages.len()) {
         return Err(ReadError::Missing);
     }
+    // At most new messages have been added at the end: the places are the same.
     if now.index.continues(before.index) {
         let mut matched = vec![false; now.index.messages.len()];
         for &place in wanted {
@@ -45,7 +47,7 @@ pub fn find(
     }
     match before.index.unique_ids(before.file) {
         Ok(ids) => Ok(matching(&ids, wanted, &now.index.unique_ids(now.file)?)),
-        // What the messages were nobody knows any more.
+        // The old texts are gone, so that they cannot be compared.
         Err(ReadError::Changed) => Ok(None),
         Err(error) => Err(error),
     }
@@ -61,8 +63,8 @@ fn by<K: Eq + Hash>(
     matching(&keys(before), wanted, &keys(now))
 }
 
-/// Whether there are messages of the length of each that is wanted, so that it is worth the while
-/// to read them all.
+/// Whether there are messages with the lengths of all wanted ones, so that it is worth reading
+/// them.
 fn may_be_there(before: Mailbox<'_>, wanted: &[usize], now: Mailbox<'_>) -> bool {
     let lengths: HashSet<u64> = now.index.messages.iter().map(|one| one.span.octets).collect();
     let before = &before.index.messages;
@@ -72,16 +74,15 @@ fn may_be_there(before: Mailbox<'_>, wanted: &[usize], now: Mailbox<'_>) -> bool
         .all(|message| lengths.contains(&message.span.octets))
 }
 
-/// The same for messages of which only the `keys` are known: equal keys, equal messages.
+/// The same for messages identified by `keys`: equal keys mean equal messages.
 ///
-/// A wanted message that is not there any more has been removed by another program, or changed.
-/// It was removed for certain if nothing that is new stands between its neighbours: programs that
-/// change a message (to mark it as read, say) leave it between them, and new mail comes last. If
-/// something new does stand there, or the messages are in another order and anything is new at all,
-/// it cannot be told.
+/// A wanted message that is not found has been removed by another program, or changed. It was
+/// certainly removed if nothing new is between its neighbours: programs that change a message (to
+/// mark it as read, for example) leave it in its place, and new mail is at the end. If something
+/// new is there, or the order of the messages has changed and anything is new, it cannot be told.
 ///
-/// Of messages that are equal as many are kept as were not wanted, wherever one was removed: if
-/// fewer are left, it is the wanted ones that are gone.
+/// Of equal messages, as many are kept as were not wanted: if fewer are left, the wanted ones are
+/// gone.
 fn matching<K: Eq + Hash>(before: &[K], wanted: &[usize], now: &[K]) -> Option<Vec<bool>> {
     let mut is_wanted = vec![false; before.len()];
     for &place in wanted {
@@ -97,7 +98,7 @@ fn matching<K: Eq + Hash>(before: &[K], wanted: &[usize], now: &[K]) -> Option<V
     can_be_told(&places, &is_wanted, now.len()).then_some(matched)
 }
 
-/// Where each of the messages is now, if it is: equal ones in their order.
+/// The present place of each message, if it is still there; equal ones in order.
 fn places<K: Eq + Hash>(before: &[K], is_wanted: &[bool], now: &[K]) -> Vec<Option<usize>> {
     let mut equal: HashMap<&K, Equal> = HashMap::new();
     for (place, key) in now.iter().enumerate() {
@@ -108,6 +109,7 @@ fn places<K: Eq + Hash>(before: &[K], is_wanted: &[bool], now: &[K]) -> Vec<Opti
     }
     let mut place = |(key, &is_wanted): (&K, &bool)| {
         let equal = equal.get_mut(key)?;
+        // Fewer are left than there were: the wanted ones are taken to be gone.
         if is_wanted && equal.before > equal.now.len() {
             equal.before -= 1;
             return None;
@@ -118,26 +120,27 @@ fn places<K: Eq + Hash>(before: &[K], is_wanted: &[bool], now: &[K]) -> Vec<Opti
     iter::zip(before, is_wanted).map(&mut place).collect()
 }
 
-/// Messages with one key.
+/// Messages with the same key.
 #[derive(Default)]
 struct Equal {
-    /// How many there were, but for those that are known to be gone.
+    /// Number of these messages before, without those known to be gone.
     before: usize,
-    /// Where they are now.
+    /// Their present places.
     now: Vec<usize>,
-    /// How many of these places have been given to earlier ones.
+    /// Number of these places assigned so far.
     given: usize,
 }
 
-/// Whether it is certain that those of the wanted messages that have no place are gone.
+/// Whether it is certain that the wanted messages without a place have been removed.
 fn can_be_told(places: &[Option<usize>], is_wanted: &[bool], messages_now: usize) -> bool {
     let found = || places.iter().copied().flatten();
     let is_in_order = found().is_sorted();
     let new = messages_now - found().count();
+    // Nothing was added or changed, so the missing messages were removed.
     if new == 0 {
         return true;
     }
-    // Behind the last message that was found; and whether a wanted one is missing there.
+    // The place after the last message found, and whether a wanted message is missing since.
     let (mut behind, mut is_missing) = (0, false);
     for (place, is_wanted) in iter::zip(places, is_wanted) {
         match place {
@@ -155,7 +158,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is left of `now` without the messages that `before` has at `wanted`.
+    /// What remains of `now` without the messages that `before` has at `wanted`.
     fn left(before: &str, wanted: &[usize], now: &str) -> Option<String> {
         let (before, now): (Vec<char>, Vec<char>) =
             (before.chars().collect(), now.chars().collect());
@@ -187,9 +190,9 @@ mod tests {
         assert_eq!(left("abc", &[2], "abx").as_deref(), None);
         assert_eq!(left("abc", &[1], "axxc").as_deref(), None);
         assert_eq!(left("abc", &[0], "x").as_deref(), None);
-        // What was changed may have moved too.
+        // A message that was changed may also have moved.
         assert_eq!(left("abc", &[0], "cbx").as_deref(), None);
-        // Others may be changed as one likes.
+        // Other messages may be changed in any way.
         assert_eq!(left("abc", &[0], "axy").as_deref(), Some("xy"));
     }
 
