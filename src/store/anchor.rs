@@ -139,7 +139,9 @@ impl Anchor {
                 let told = self.linkless.swap(true, Ordering::Relaxed);
                 if !told {
                     let path = self.files.path().display();
-                    tracing::warn!("{path}: no hard links here ({error}); locks are made without");
+                    tracing::warn!(
+                        "{path}: no hard links here ({error}); each dotlock is a file of its own"
+                    );
                 }
                 self.remove();
                 self.rename_to(lock)
@@ -200,7 +202,7 @@ impl Anchor {
     pub fn tell_once_of_no_lock(&self, lock: &str) {
         let mut told = self.told.lock();
         if told.len() < TOLD_MOST && told.insert(lock.to_owned()) {
-            tracing::warn!("{lock} is no regular file, so it locks nothing: remove it");
+            tracing::warn!("{lock} is not a regular file and locks nothing: remove it");
         }
     }
 

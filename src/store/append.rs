@@ -272,7 +272,7 @@ fn undo_all(
         let undone = file.set_len(append.before.size).and_then(|()| durability.sync(file));
         if let Err(error) = &undone {
             let name = append.file;
-            tracing::error!("{name}: cannot take a failed delivery back yet: {error}");
+            tracing::error!("{name}: cannot undo a failed delivery yet: {error}");
         }
         undone.is_ok()
     };
@@ -286,7 +286,7 @@ fn undo_all(
     if !torn.is_empty() {
         journal.torn(entry, &torn);
     } else if let Err(error) = journal.undone(entry) {
-        tracing::error!("the journal does not say that a delivery was taken back: {error}");
+        tracing::error!("cannot mark a journal record as undone: {error}");
     }
     torn.iter().filter_map(|&nth| Some(Arc::clone(appends.get(nth)?.file))).collect()
 }

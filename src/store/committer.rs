@@ -558,13 +558,13 @@ impl Committer {
     pub fn recover_all(&self) {
         let own = || self.journal.own_names();
         let unsettled = self.recovery.unsettled(own).unwrap_or_else(|error| {
-            tracing::warn!("cannot look for what a crash left: {error}");
+            tracing::warn!("cannot look for journals after a crash: {error}");
             BTreeSet::new()
         });
         let drafts = rewrite::drafts(&self.ground.files).unwrap_or_default();
         for file in unsettled.iter().chain(&drafts) {
             if let Err(error) = self.recover(file) {
-                tracing::error!("{file}: cannot mend what a crash left: {error}");
+                tracing::error!("{file}: cannot be repaired after a crash: {error}");
             }
         }
         if let Err(error) = sessions::remove_left(&self.ground.files) {

@@ -121,7 +121,7 @@ pub enum CreateError {
     )]
     BadName(String),
     /// Something that is not a regular file has the name.
-    #[error("{0} is there and is not a regular file")]
+    #[error("{0} exists and is not a regular file")]
     NotRegular(String),
     /// The operating system reported an error.
     #[error("cannot make {0}: {1}")]
@@ -180,13 +180,13 @@ impl Directory {
             match Opened::at(&self.path, self.durability) {
                 Ok(anew) => {
                     tracing::warn!(
-                        "{}: another directory has taken its place and is used from now on",
+                        "{}: replaced by another directory, which is used from now on",
                         self.path.display()
                     );
                     *opened = anew;
                 }
                 Err(error) => tracing::error!(
-                    "{}: another directory has taken its place and cannot be opened: {error}",
+                    "{}: replaced by another directory, which cannot be opened: {error}",
                     self.path.display()
                 ),
             }

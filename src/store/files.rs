@@ -271,7 +271,7 @@ impl Files {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     tracing::warn!(
-                        "{name} is a directory where a file of ours belongs: it is {aside} now"
+                        "{name} is a directory but must be a file: renamed it to {aside}"
                     );
                     return Ok(());
                 }

@@ -306,7 +306,7 @@ fn remove_if_stale(files: &Files, name: &str) -> io::Result<()> {
     }
     // Another program may have removed it and taken the lock anew since.
     if files.regular(name)? == Some(seen) {
-        tracing::info!("removing {name}, left over by a process that is gone");
+        tracing::info!("removing the stale lock {name}");
         files.remove(name)?;
     }
     Ok(())

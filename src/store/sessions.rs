@@ -105,7 +105,10 @@ impl SessionLock {
             Side::Forbidden => {}
         }
         if let Some(Err(error)) = lock.file.as_ref().map(note_in) {
-            tracing::debug!("{}: the session lock does not say whose it is: {error}", lock.name);
+            tracing::debug!(
+                "{}: cannot write the process id to the session lock: {error}",
+                lock.name
+            );
         }
         Ok(Some(lock))
     }

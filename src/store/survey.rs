@@ -356,7 +356,7 @@ impl Changes {
     fn listen(&mut self) {
         let listening = self.watcher.watch(&self.directory, RecursiveMode::NonRecursive);
         if let Err(error) = &listening {
-            tracing::warn!("{}: changes are not told: {error}", self.directory.display());
+            tracing::warn!("{}: cannot watch the directory: {error}", self.directory.display());
         }
         self.is_told = listening.is_ok();
         if let Some(parent) = self.parent.as_ref().filter(|_| self.is_told) {

@@ -150,7 +150,7 @@ pub fn cut(
 ) -> io::Result<Recovered> {
     let size = Stamp::of_file(file)?.size;
     let octets = torn.end - torn.start;
-    tracing::warn!("{mailbox}: removing {octets} octets of a delivery that was cut off");
+    tracing::warn!("{mailbox}: removing {octets} octets of an incomplete delivery");
     // At the end of the file, truncating is enough. Otherwise another program has appended since,
     // and the rest must be copied.
     if torn.end == size {
@@ -292,7 +292,7 @@ impl Completion<'_> {
 
     fn tell(&self, messages: usize) {
         let mailbox = self.mailbox;
-        tracing::warn!("{mailbox}: restoring {messages} messages that the machine lost");
+        tracing::warn!("{mailbox}: restoring {messages} messages lost in a restart of the machine");
     }
 
     /// Those of `messages` whose octets occur nowhere in the file.

@@ -174,7 +174,7 @@ impl Journal {
     /// disk or not.
     fn give_up(&self, entry: &Entry) {
         if let Err(error) = entry.set(State::Undone) {
-            tracing::error!("cannot take a record of the journal back: {error}");
+            tracing::error!("cannot mark a journal record as undone: {error}");
         }
         let mut state = self.state();
         state.settle(entry.journal, entry.number);
@@ -192,7 +192,7 @@ impl Journal {
         // After a power failure the mailbox is examined in any case.
         if let Err(error) = entry.set(State::Appended) {
             // Recovery then examines the mailboxes themselves.
-            tracing::warn!("the journal does not say that its messages are stored: {error}");
+            tracing::warn!("cannot mark a journal record as appended: {error}");
         }
         let Entry { journal, number, .. } = *entry;
         let mut state = self.state();
@@ -228,7 +228,7 @@ impl Journal {
             entry.sync(self.durability)
         });
         if let Err(error) = said {
-            tracing::error!("the journal cannot say what could not be taken back: {error}");
+            tracing::error!("cannot mark a journal record as torn: {error}");
         }
         let mut state = self.state();
         if state.current.as_ref().is_some_and(|wal| wal.journal == entry.journal) {
@@ -302,7 +302,7 @@ impl Journal {
         let entry = said.transpose().map(Option::flatten);
         let synced = entry.and_then(|entry| entry.map_or(Ok(()), |e| e.sync(self.durability)));
         if let Err(error) = synced {
-            tracing::warn!("the journal does not say what it is no longer needed for: {error}");
+            tracing::warn!("cannot record a checkpoint in the journal: {error}");
         }
         for wal in done {
             self.remove(wal);
@@ -366,7 +366,9 @@ impl Journal {
         let from = with_it.map(|one| one.from).min().unwrap_or(0);
         match self.write_again(mailbox, from) {
             Ok(Some(())) => {
-                tracing::warn!("{mailbox}: synced at the second attempt: {error}");
+                tracing::warn!(
+                    "{mailbox}: synced at the second attempt; the first failed: {error}"
+                );
                 true
             }
             // Another program has it locked: the next checkpoint tries again.

@@ -236,8 +236,8 @@ fn await_checkpoint(other: &Other, mailbox: &str, until: Instant) -> io::Result<
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             tracing::warn!(
-                "{mailbox}: another process does not sync it; what is removed now may come back if \
-                 the machine loses its power"
+                "{mailbox}: another process does not sync it; messages removed now may come back \
+                 after a power failure"
             );
             break;
         }
