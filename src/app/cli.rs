@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::check::Script;
 use crate::console::keys::{Key, NoKey};
-use crate::console::state::Palette;
+use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::relay::selection::State;
 use crate::servers::units::{Network, Size};

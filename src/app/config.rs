@@ -15,7 +15,7 @@ use crate::app::cli::{
 };
 use crate::check::Script;
 use crate::console::keys::{Keymap, KeymapError};
-use crate::console::state::Palette;
+use crate::console::state::appearance::Palette;
 use crate::mail::address::Domain;
 use crate::relay::conversation::opening::{Hello, Login};
 use crate::relay::limits::TO_ONE_HOST;

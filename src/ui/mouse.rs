@@ -4,11 +4,13 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use crate::console::action::{Action, Direction, Pane};
-use crate::console::state::{Overlay, State};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
+use crate::ui::frame::{below_header, inside};
 use crate::ui::layout::Layout;
 use crate::ui::panes::{
-    below_header, compose, connections, hint_bar, inside, offers, question, queue, queue_entry,
-    reader, servers, tiles, top_line, transcript,
+    compose, connections, hint_bar, offers, question, queue, queue_entry, reader, servers, tiles,
+    top_line, transcript,
 };
 
 /// What the mouse does on this screen, whose panes share `area`.

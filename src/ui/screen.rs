@@ -18,7 +18,7 @@ use tui_input::InputRequest;
 use crate::console::action::{Action, Command, ServerOrder};
 use crate::console::setting::in_words;
 use crate::console::state::relay::Story;
-use crate::console::state::servers::SettingsView;
+use crate::console::state::server::SettingsView;
 use crate::console::state::{Clock, State};
 use crate::mailroom::{News, Wish};
 use crate::relay::postmaster::Request;

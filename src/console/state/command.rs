@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use crate::console::action::{Action, Command, Context, Pane};
 use crate::console::keys::named;
 use crate::console::setting;
-use crate::console::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
+use crate::console::state::listed::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
+use crate::console::state::overlay::Question;
 use crate::console::state::rows::QueueRow;
-use crate::console::state::{Question, State, filter};
+use crate::console::state::{State, filter};
 use crate::mailroom::Wish;
 use crate::relay::orders::{Order, Pick};
 use crate::servers::settings::SettingName;
@@ -365,7 +366,7 @@ fn set(argument: &str) -> Result<Option<Command>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::state::Palette;
+    use crate::console::state::appearance::Palette;
     use crate::console::state::tests::{queued, with_connections};
     use crate::relay::postmaster::Request;
     use crate::store::overview::Overview;

@@ -5,6 +5,7 @@ use crate::console::action::Action;
 use crate::console::keys::named;
 use crate::console::setting;
 use crate::console::state::State;
+use crate::console::state::appearance::Palette;
 use crate::console::state::command::{
     Argument, NO_ORDER, SERVERS, VERBS, alias, filters_so_far, split,
 };
@@ -141,9 +142,7 @@ impl State {
                 .map(str::to_owned)
                 .map(bare)
                 .collect(),
-            Argument::Theme => {
-                super::Palette::ALL.map(|palette| bare(palette.name().to_owned())).to_vec()
-            }
+            Argument::Theme => Palette::ALL.map(|palette| bare(palette.name().to_owned())).to_vec(),
             Argument::Mailbox => {
                 let rows = self.mailboxes.items().iter();
                 rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()

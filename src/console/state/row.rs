@@ -18,6 +18,15 @@ pub enum Notation {
     Wire,
 }
 
+impl Notation {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Transcript => Self::Wire,
+            Self::Wire => Self::Transcript,
+        }
+    }
+}
+
 /// A row of the transcript.
 #[derive(Debug, Clone)]
 pub enum Row {

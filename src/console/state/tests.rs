@@ -8,7 +8,8 @@ use chrono::FixedOffset;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::console::action::{Action, Command, Direction, Step};
+use crate::console::action::{Action, Answer, Command, Direction, Step};
+use crate::console::state::overlay::Question;
 use crate::console::state::row::Row;
 use crate::store::overview::{MailboxView, QueueView};
 use crate::watch::event::{Event, KeptLine, Kind, Side};

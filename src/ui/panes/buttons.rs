@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::console::action::Action;
-use crate::ui::layout::TITLE_ONLY;
+use crate::ui::frame::TITLE_ONLY;
 use crate::ui::text::{columns, put};
 
 /// What can be clicked.

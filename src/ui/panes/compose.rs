@@ -7,8 +7,8 @@ use tui_input::Input;
 
 use crate::console::action::{Action, Field};
 use crate::console::state::State;
+use crate::ui::frame::{inside_overlay, overlay};
 use crate::ui::panes::hint_bar::draw_typed;
-use crate::ui::panes::{inside_overlay, overlay};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

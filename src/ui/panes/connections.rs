@@ -8,10 +8,10 @@ use ratatui::layout::{Position, Rect};
 use crate::console::action::Pane;
 use crate::console::state::State;
 use crate::console::state::rows::ConnectionRow;
-use crate::ui::panes::{
-    Titles, begun, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty,
-    scroll_bar,
+use crate::ui::frame::{
+    Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
+use crate::ui::panes::begun;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 use crate::console::keys::{BINDINGS, Binding, Key, Section};
 use crate::console::state::State;
 use crate::console::state::pattern::Pattern;
-use crate::ui::panes::{overlay, overlay_scroll_bar};
+use crate::ui::frame::{overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

@@ -8,8 +8,9 @@ use tui_input::Input;
 
 use crate::console::action::{Action, Context, Pane};
 use crate::console::keys::{Binding, hints};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
-use crate::console::state::{Overlay, State};
 use crate::ui::text::{columns, cut, grouped, line, put, width, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

@@ -7,7 +7,7 @@ use ratatui::style::Modifier;
 use crate::console::action::{Action, Pane};
 use crate::console::state::State;
 use crate::console::state::rows::MailboxRow;
-use crate::ui::panes::{
+use crate::ui::frame::{
     Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
 use crate::ui::table::{Column, Side, Table};

@@ -8,11 +8,12 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use crate::console::action::{Action, Pane};
+use crate::console::state::State;
+use crate::console::state::appearance::LongRows;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::viewer::{Line, Part, Room, Viewer};
-use crate::console::state::{LongRows, State};
 use crate::mailroom::{Attachment, Shape};
-use crate::ui::panes::{Titles, frame, inside, scroll_bar};
+use crate::ui::frame::{Titles, frame, inside, scroll_bar};
 use crate::ui::text::{columns, cut, line, octets, put, width, wrap, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

@@ -9,14 +9,15 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
 use crate::console::action::Pane;
+use crate::console::state::State;
+use crate::console::state::appearance::Palette;
 use crate::console::state::messages::{Messages, Stage};
-use crate::console::state::{Palette, State};
 use crate::mailroom::Summary;
-use crate::ui::panes::mailboxes::bar;
-use crate::ui::panes::{
+use crate::ui::frame::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, say_empty, scroll_bar,
     with_marked,
 };
+use crate::ui::panes::mailboxes::bar;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets};
 use crate::ui::theme::Theme;

@@ -5,10 +5,11 @@ use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{BorderType, Clear, Widget};
 
 use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::extent::Extent;
 use crate::console::state::offers::Offer;
 use crate::console::state::prompt::{Prompt, Purpose};
-use crate::console::state::{Extent, State};
-use crate::ui::panes::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
+use crate::ui::frame::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, put};
 use crate::ui::theme::Theme;

@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use crate::console::action::{Action, Answer, Change, Pick};
-use crate::console::state::{Question, State};
+use crate::console::state::State;
+use crate::console::state::overlay::Question;
 use crate::mailroom::MessageKey;
-use crate::ui::panes::{inside_overlay, overlay};
+use crate::ui::frame::{inside_overlay, overlay};
 use crate::ui::text::{columns, cut, grouped, line, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

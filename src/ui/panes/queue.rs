@@ -11,18 +11,19 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::console::action::{Action, Pane};
-use crate::console::state::order::{BY_DOMAIN, domain};
+use crate::console::state::listed::{BY_DOMAIN, domain};
 use crate::console::state::relay::Sent;
 use crate::console::state::rows::QueueRow;
 use crate::console::state::{SPIN, State};
 use crate::store::overview::RecipientState;
-use crate::ui::panes::buttons::{self, Button, in_border};
-use crate::ui::panes::{
+use crate::store::survey::QUEUE_LISTED;
+use crate::ui::frame::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, name_and_filter,
-    say_empty, scroll_bar, top_line, with_marked,
+    say_empty, scroll_bar, with_marked,
 };
+use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{age, clock, columns, line, put, wrap_words};
+use crate::ui::text::{age, clock, columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
 /// Which column has the recipient.
@@ -104,7 +105,7 @@ pub fn row_at(state: &State, area: Rect, n: usize) -> usize {
 /// Draws it.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
-    let counts = top_line::counts(state).unwrap_or_else(|| "empty".to_owned());
+    let counts = counts(state).unwrap_or_else(|| "empty".to_owned());
     let left = match run(state) {
         Some(run) => format!("{} {run}", name_and_filter(state, Pane::Queue)),
         None => name_and_filter(state, Pane::Queue),
@@ -175,6 +176,25 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
     ];
     let key = |action| state.keymap.key_of(action);
     in_border(area, labels.map(|(action, label)| (action, format!("[{} {label}]", key(action)))))
+}
+
+/// `2 waiting · 1 failed`; `None` for an empty queue.
+pub(super) fn counts(state: &State) -> Option<String> {
+    let named = [
+        (RecipientState::Pending, "waiting"),
+        (RecipientState::Failed, "failed"),
+        (RecipientState::Held, "held"),
+        (RecipientState::Delivered, "delivered"),
+    ];
+    let counts = named.map(|(state_of, name)| (state.queued(state_of), name));
+    let words: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{} {name}", grouped(*count)))
+        .collect();
+    // Of a longer queue the rest is not listed.
+    let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
+    (!words.is_empty()).then(|| words.join(" · ") + more)
 }
 
 /// How far the run is, if one is under way.

@@ -13,10 +13,9 @@ use crate::console::state::State;
 use crate::console::state::relay::{Attempt, Source, Story, Target, Verdict};
 use crate::console::state::rows::QueueRow;
 use crate::store::overview::RecipientState;
+use crate::ui::frame::{Titles, border, inside, over, overlay, overlay_scroll_bar, title};
 use crate::ui::panes::buttons::{Button, in_border};
-use crate::ui::panes::{
-    Titles, border, buttons, inside, over, overlay, overlay_scroll_bar, queue, title,
-};
+use crate::ui::panes::{buttons, queue};
 use crate::ui::text::{grouped, line, octets, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

@@ -7,9 +7,10 @@ use ratatui::style::Style;
 
 use crate::console::action::{Action, SettingName};
 use crate::console::setting;
-use crate::console::state::servers::{Condition, Idle, PopupRow, RelayPolicy, Server};
-use crate::console::state::{Overlay, State};
-use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
+use crate::console::state::server::{Condition, Idle, PopupRow, RelayPolicy, Server};
+use crate::ui::frame::{inside_overlay, mark, overlay, words_in_lines};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put};
 use crate::ui::theme::Theme;

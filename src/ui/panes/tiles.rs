@@ -8,10 +8,10 @@ use crate::console::action::Pane;
 use crate::console::state::State;
 use crate::console::state::rows::ConnectionRow;
 use crate::console::state::tiles::MOST;
+use crate::ui::frame::{Titles, border, inside, room_beside, say_empty, title};
 use crate::ui::panes::connections::state_in;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_begun;
-use crate::ui::panes::{Titles, border, inside, room_beside, say_empty, title};
 use crate::ui::text::{clock, cut, line, width};
 use crate::ui::theme::Theme;
 

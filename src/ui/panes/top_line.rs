@@ -6,9 +6,8 @@ use ratatui::style::Style;
 
 use crate::console::action::Action;
 use crate::console::state::State;
-use crate::console::state::servers::{Condition, Server};
+use crate::console::state::server::{Condition, Server};
 use crate::store::overview::RecipientState;
-use crate::store::survey::QUEUE_LISTED;
 use crate::ui::panes::queue;
 use crate::ui::text;
 use crate::ui::text::{columns, grouped, put, put_right};
@@ -153,7 +152,7 @@ fn relay(state: &State, theme: &Theme, detail: Detail) -> Option<(String, Style)
     if let Some(run) = queue::run(state) {
         return Some((format!(" {name}{run}"), theme.notice));
     }
-    let counts = counts(state)?;
+    let counts = queue::counts(state)?;
     let style = match state.queued(RecipientState::Failed) {
         0 => theme.notice,
         _ => theme.bad,
@@ -177,23 +176,4 @@ fn in_signs(state: &State) -> String {
     let words: Vec<String> =
         words.map(|(count, sign)| format!("{sign} {}", text::grouped(*count))).collect();
     words.join(" ")
-}
-
-/// `2 waiting · 1 failed`; `None` for an empty queue.
-pub(super) fn counts(state: &State) -> Option<String> {
-    let named = [
-        (RecipientState::Pending, "waiting"),
-        (RecipientState::Failed, "failed"),
-        (RecipientState::Held, "held"),
-        (RecipientState::Delivered, "delivered"),
-    ];
-    let counts = named.map(|(state_of, name)| (state.queued(state_of), name));
-    let words: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{} {name}", text::grouped(*count)))
-        .collect();
-    // Of a longer queue the rest is not listed.
-    let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
-    (!words.is_empty()).then(|| words.join(" · ") + more)
 }

@@ -4,15 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::console::action::Pane;
+use crate::console::state::State;
+use crate::console::state::appearance::LongRows;
 use crate::console::state::ring::Matches;
 use crate::console::state::row::{Notation, Row};
 use crate::console::state::rows::{Begun, ConnectionRow};
-use crate::console::state::{LongRows, State};
+use crate::ui::frame::{Titles, frame, inside, lay_bar, room_beside, say_empty, scroll_bar};
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
-use crate::ui::panes::{
-    Titles, begun, first_steps, frame, inside, lay_bar, room_beside, say_empty, scroll_bar,
-};
+use crate::ui::panes::{begun, first_steps};
 use crate::ui::text::{cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
 use crate::watch::event::Passwords;

@@ -14,13 +14,14 @@ use tui_input::InputRequest;
 use super::*;
 use crate::console::action::{Action, Answer, Command, Deed, Direction, Field, Step};
 use crate::console::keys;
+use crate::console::state::Clock;
+use crate::console::state::appearance::Palette;
 use crate::console::state::relay::Story;
 use crate::console::state::row::Row;
-use crate::console::state::servers::Server;
+use crate::console::state::server::Server;
 use crate::console::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
-use crate::console::state::{Clock, Palette};
 use crate::mailroom::{Message, MessageKey, News, QueuedWish, Wish};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, Pick};
