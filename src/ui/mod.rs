@@ -9,9 +9,9 @@ pub mod clipboard;
 pub mod depth;
 mod diagnostics;
 pub mod frame;
+pub mod hits;
 pub mod keymap;
 pub mod layout;
-pub mod mouse;
 mod output;
 pub mod panes;
 pub mod save;
@@ -34,7 +34,7 @@ use ratatui::layout::Rect;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::action::Pane;
+use crate::console::action::{Action, Pane};
 use crate::console::feed::Feed;
 use crate::console::keys::Keymap;
 use crate::console::state::State;
@@ -48,6 +48,7 @@ use crate::servers::settings::Settings;
 use crate::servers::supervisor::Control;
 use crate::store::overview::Overview;
 use crate::ui::depth::Depth;
+use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
@@ -184,56 +185,86 @@ pub fn fit(state: &mut State, area: Rect) {
     }
 }
 
-/// Draws the whole screen.
-pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
+/// Draws the whole screen; returns what the mouse does on it.
+pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) -> HitMap {
+    let mut hits = HitMap::default();
     let area = buffer.area;
     buffer.set_style(area, Theme::of(state.palette).base);
     let Some(layout) = Layout::of(state, area) else {
         too_small::draw(state, area, buffer);
-        return;
+        return hits;
     };
-    top_line::draw(state, layout.top, buffer);
+    top_line::draw(state, layout.top, buffer, &mut hits);
     if let Some(notices) = layout.notices {
         top_line::draw_notices(state, notices, buffer);
     }
     for &(pane, area) in &layout.panes {
-        match pane {
-            Pane::Connections => connections::draw(state, area, buffer),
-            Pane::Transcript if state.tiled => tiles::draw(state, area, buffer),
-            Pane::Transcript => {
-                transcript::draw(state, area, buffer);
-                first_steps::draw_strip(state, area, buffer);
-            }
-            Pane::Mailboxes => mailboxes::draw(state, area, buffer),
-            Pane::Queue => queue::draw(state, area, buffer),
-            Pane::Log => log::draw(state, log, area, buffer),
-        }
+        hits.click(area, Action::Click(pane, None));
+        hits.wheel(area, |direction| Action::Wheel(pane, direction));
+        draw_pane(state, log, pane, area, buffer, &mut hits);
     }
     if let Some(area) = layout.reader {
-        reader::draw(state, area, buffer);
+        hits.click(area, Action::ClickReader(None));
+        hits.wheel(area, Action::WheelReader);
+        reader::draw(state, area, buffer, &mut hits);
     }
     if let Some(area) = layout.chart {
         chart::draw(state, area, buffer);
     }
     if let Some(area) = layout.entry {
-        queue_entry::draw(state, area, buffer);
+        queue_entry::draw(state, area, buffer, &mut hits);
     }
-    hint_bar::draw(state, layout.hints, buffer);
-    draw_overlay(state, &state.overlay, area, buffer);
-    offers::draw(state, offers::above(area, layout.hints), buffer);
+    match state.overlay {
+        Overlay::None => {}
+        // A click beside it closes it.
+        Overlay::Servers { .. } => hits.click(area, Action::Escape),
+        _ => hits.cover(area),
+    }
+    hint_bar::draw(state, layout.hints, buffer, &mut hits);
+    draw_overlay(state, &state.overlay, area, buffer, &mut hits);
+    offers::draw(state, offers::above(area, layout.hints), buffer, &mut hits);
+    hits
 }
 
-fn draw_overlay(state: &State, overlay: &Overlay, area: Rect, buffer: &mut Buffer) {
+fn draw_pane(
+    state: &State,
+    log: &LogView,
+    pane: Pane,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
+    match pane {
+        Pane::Connections => connections::draw(state, area, buffer, hits),
+        Pane::Transcript if state.tiled => tiles::draw(state, area, buffer, hits),
+        Pane::Transcript => {
+            transcript::draw(state, area, buffer, hits);
+            first_steps::draw_strip(state, area, buffer);
+        }
+        Pane::Mailboxes => mailboxes::draw(state, area, buffer, hits),
+        Pane::Queue => queue::draw(state, area, buffer, hits),
+        Pane::Log => log::draw(state, log, area, buffer),
+    }
+}
+
+fn draw_overlay(
+    state: &State,
+    overlay: &Overlay,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     match overlay {
         Overlay::None => {}
-        Overlay::Compose => compose::draw(state, area, buffer),
-        Overlay::Servers { .. } => servers::draw(state, area, buffer),
+        Overlay::Compose => compose::draw(state, area, buffer, hits),
+        Overlay::Servers { .. } => servers::draw(state, area, buffer, hits),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked, beneath } => {
-            draw_overlay(state, beneath, area, buffer);
-            question::draw(state, question, *marked, area, buffer);
+            // Nothing but the question can be clicked.
+            draw_overlay(state, beneath, area, buffer, &mut HitMap::default());
+            question::draw(state, question, *marked, area, buffer, hits);
         }
-        Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer),
+        Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer, hits),
     }
 }

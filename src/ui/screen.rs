@@ -23,13 +23,14 @@ use crate::console::state::{Clock, State};
 use crate::mailroom::{News, Wish};
 use crate::relay::postmaster::Request;
 use crate::ui::clipboard::{Desktop, osc_52};
+use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{hint_bar, top_line};
 use crate::ui::save::save;
 use crate::ui::terminal::{PanicGuard, Stirred, Terminal};
 use crate::ui::text::grouped;
-use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap, mouse};
+use crate::ui::{Console, Ending, diagnostics, draw, fit, keymap};
 use crate::wire::display::DisplayText;
 
 /// Sixty frames a second are as many as anybody sees.
@@ -73,6 +74,8 @@ struct Screen {
     log: LogView,
     terminal: Terminal,
     desktop: Desktop,
+    /// What the mouse does on the last picture.
+    hits: HitMap,
     /// Whether the picture is behind the state.
     is_dirty: bool,
     /// When the last frame was drawn.
@@ -138,6 +141,7 @@ impl Screen {
             console,
             state,
             log: LogView::new(),
+            hits: HitMap::default(),
             is_dirty: true,
             drawn: now,
             next_frame: now,
@@ -219,7 +223,7 @@ impl Screen {
                 }
                 Ok(None)
             }
-            Event::Mouse(event) => match mouse::action(&self.state, self.terminal.area(), *event) {
+            Event::Mouse(event) => match self.hits.action(*event) {
                 Some(action) => self.act(action).await,
                 None => Ok(None),
             },
@@ -325,8 +329,8 @@ impl Screen {
         self.log_what_is_too_long();
         self.take_relay();
         self.take_marks();
-        let Self { state, log, terminal, .. } = self;
-        terminal.draw(|buffer| draw(state, log, buffer))?;
+        let Self { state, log, terminal, hits, .. } = self;
+        terminal.draw(|buffer| *hits = draw(state, log, buffer))?;
         self.is_dirty |= taken.more;
         self.drawn = started;
         self.next_frame = started + if is_busy { BUSY_FRAME } else { FRAME };

@@ -21,6 +21,7 @@ use crate::ui::frame::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, name_and_filter,
     say_empty, scroll_bar, with_marked,
 };
+use crate::ui::hits::HitMap;
 use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{age, clock, columns, grouped, line, put, wrap_words};
@@ -96,14 +97,8 @@ fn most_lines_of_entry(state: &State, width: u16) -> u16 {
     u16::try_from(2 + lines.max().unwrap_or(1)).unwrap_or(u16::MAX)
 }
 
-/// Which of the entries in view is on the n-th line of the list.
-#[must_use]
-pub fn row_at(state: &State, area: Rect, n: usize) -> usize {
-    n / usize::from(lines_of_entry(state, area))
-}
-
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let counts = counts(state).unwrap_or_else(|| "empty".to_owned());
     let left = match run(state) {
@@ -127,7 +122,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         table.header(buffer, header, theme.header);
     }
     scroll_bar(area, buffer, &theme, state.queue.extent());
-    buttons::draw(&buttons(state, area), theme.title, buffer);
+    buttons::draw(&buttons(state, area), theme.title, buffer, hits);
     let rows = below_header(inner);
     let page = usize::from(rows.height / lines);
     let groups = Groups::of(state);
@@ -141,24 +136,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         before = Some(row);
         let row = state.relay.bring_up_to_date(row);
         draw_entry(state, &table, &row, is_selected, head, at, buffer);
+        hits.click(at, Action::Click(Pane::Queue, Some(n)));
+        hits.click(table.rest(Rect { height: 1, ..at }, RETRY_COLUMN), Action::RetryRow(n));
     }
-}
-
-/// Which action a place in the pane stands for, if it is on a button.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    if let Some(action) = buttons::at(&buttons(state, area), at) {
-        return Some(action);
-    }
-    let inner = inside(area);
-    let rows = below_header(inner);
-    let n = usize::from(at.y.checked_sub(rows.y)?);
-    let lines = lines_of_entry(state, area);
-    let row = row_at(state, area, n);
-    let line = line(rows, n).filter(|_| n % usize::from(lines) == 0)?;
-    let is_there = state.queue.in_view().nth(row).is_some();
-    let button = table(state, inner.width, lines).rest(line, RETRY_COLUMN);
-    (is_there && button.contains(at)).then_some(Action::RetryRow(row))
 }
 
 fn buttons(state: &State, area: Rect) -> Vec<Button> {

@@ -1,13 +1,14 @@
 //! The top line: the servers and their ports, what waits for the relay, what the user must know.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::console::action::Action;
 use crate::console::state::State;
 use crate::console::state::server::{Condition, Server};
 use crate::store::overview::RecipientState;
+use crate::ui::hits::HitMap;
 use crate::ui::panes::queue;
 use crate::ui::text;
 use crate::ui::text::{columns, grouped, put, put_right};
@@ -17,9 +18,13 @@ use crate::ui::theme::Theme;
 const WIDE: u16 = 110;
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let mut at = area.as_position();
     let mut shown = parts(state, area.width);
+    // The program's name, and a sign and words for each server, open the servers' popup.
+    let of_servers = shown.iter().take(1 + 2 * state.servers.len());
+    let width = of_servers.map(|(words, _)| columns(words)).fold(0, u16::saturating_add);
+    hits.click(Rect { width: width.min(area.width), ..area }, Action::Servers);
     if has_room_for_notices(state, area.width) {
         shown.extend(badges(state));
     }
@@ -47,15 +52,6 @@ fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
     if rate > 0 && columns(&words) <= rest.width {
         put_right(buffer, rest.as_position(), rest.width, &words, Theme::of(state.palette).text);
     }
-}
-
-/// Which action a place in the line stands for: the servers' popup, on their names.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    let servers = 1 + 2 * state.servers.len();
-    let taken = parts(state, area.width).into_iter().take(servers);
-    let width = taken.map(|(words, _)| columns(&words)).fold(0, u16::saturating_add);
-    (at.x < area.x.saturating_add(width)).then_some(Action::Servers)
 }
 
 /// Draws the notices, where the top line has no room for them.

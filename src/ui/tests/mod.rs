@@ -47,12 +47,14 @@ pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 pub(super) struct Screen {
     pub(super) state: State,
     size: (u16, u16),
+    /// What the mouse does on the last picture.
+    hits: HitMap,
     pub(super) commands: Vec<Command>,
 }
 
 impl Screen {
     pub(super) fn of(state: State) -> Self {
-        Self { state, size: (80, 24), commands: Vec::new() }
+        Self { state, size: (80, 24), hits: HitMap::default(), commands: Vec::new() }
     }
 
     pub(super) fn sized(mut self, size: (u16, u16)) -> Self {
@@ -104,7 +106,7 @@ impl Screen {
         });
         let (column, row) = place.unwrap_or_else(|| panic!("{text:?} is not on\n{picture}"));
         let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
-        if let Some(action) = mouse::action(&self.state, area, event) {
+        if let Some(action) = self.hits.action(event) {
             self.commands.extend(self.state.update(action));
         }
         self
@@ -120,7 +122,7 @@ impl Screen {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         fit(&mut self.state, Rect::new(0, 0, width, height));
         let paint = |frame: &mut ratatui::Frame<'_>| {
-            draw(&self.state, &LogView::new(), frame.buffer_mut());
+            self.hits = draw(&self.state, &LogView::new(), frame.buffer_mut());
         };
         terminal.draw(paint).unwrap();
         terminal.backend().clone()
