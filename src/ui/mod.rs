@@ -24,29 +24,19 @@ pub mod text;
 pub mod theme;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{Local, Offset};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::action::{Action, Pane};
-use crate::console::feed::Feed;
-use crate::console::keys::Keymap;
-use crate::console::state::State;
-use crate::console::state::appearance::Palette;
+use crate::console::program::Program;
 use crate::console::state::overlay::Overlay;
-use crate::mailroom::Desk;
-use crate::relay::postmaster::Request;
-use crate::relay::resolver::Dns;
-use crate::relay::run::Relay;
-use crate::servers::settings::Settings;
-use crate::servers::supervisor::Control;
-use crate::store::overview::Overview;
+use crate::console::state::{Clock, State};
 use crate::ui::depth::Depth;
 use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
@@ -56,7 +46,6 @@ use crate::ui::panes::{
     queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
-use crate::watch::registry::Registry;
 
 /// How long a screen that was told to end may take.
 const ENDING: Duration = Duration::from_millis(700);
@@ -64,54 +53,15 @@ const ENDING: Duration = Duration::from_millis(700);
 /// Transcript rows that are kept where nobody asks for another number.
 pub const SCROLLBACK: usize = 50_000;
 
-/// What the console shows and where it hears of it.
+/// What the console begins with.
 #[derive(Debug)]
 pub struct Console {
-    /// The connections.
-    pub registry: Arc<Registry>,
-    /// What lies in the directory.
-    pub overview: watch::Receiver<Arc<Overview>>,
-    /// The transcript; the same feed is the servers' observer.
-    pub feed: Arc<Feed>,
-    /// Takes what the operator wants of the relay.
-    pub requests: mpsc::Sender<Request>,
-    /// Says in a sentence what came of it.
-    pub words: mpsc::Receiver<String>,
-    /// The relay, whose board tells what it does.
-    pub relay: Arc<Relay<Dns>>,
-    /// Where mailboxes are looked into, and messages read, saved, removed and sent.
-    pub mailroom: Desk,
-    /// Starts and stops the servers, and changes their settings.
-    pub control: Control,
-    /// The settings that may change; those that are not as usual have notices of their own.
-    pub settings: Arc<Settings>,
-    /// What else the user must know of, such as `not synced (--no-sync)`.
-    pub notices: Vec<String>,
-    /// The directory of the mailboxes, if it was made at the start.
-    pub made: Option<PathBuf>,
-    /// The mailboxes that were there at the start, the relay queue among them.
-    pub there: Vec<String>,
-    /// How its user wants it.
-    pub look: Look,
-}
-
-/// How the user wants the console to look and to be driven.
-#[derive(Debug, Clone)]
-pub struct Look {
-    /// Transcript rows that are kept at most.
-    pub scrollback: usize,
-    /// The colours.
-    pub palette: Palette,
-    /// How many of them the terminal has.
+    /// The program that it shows, and whose user it serves.
+    pub program: Program,
+    /// What it shows before anything has happened, and how its user wants it to look.
+    pub state: State,
+    /// How many colours the terminal has.
     pub depth: Depth,
-    /// The keys.
-    pub keymap: Arc<Keymap>,
-    /// Whether a transcript is wanted where there is nothing to write it to but the screen.
-    pub wants_transcript: bool,
-    /// The domain whose mailboxes these are.
-    pub domain: Arc<str>,
-    /// The password of every user, for whoever sets up a mail client.
-    pub password: Arc<str>,
 }
 
 /// Why the console ended.
@@ -123,6 +73,12 @@ pub enum Ending {
     Shutdown,
     /// Its terminal is gone.
     TerminalGone,
+}
+
+/// The time now.
+#[must_use]
+pub fn clock() -> Clock {
+    Clock { instant: Instant::now(), wall: SystemTime::now(), offset: Local::now().offset().fix() }
 }
 
 /// Shows the console until its user quits or `shutdown` fires. The terminal is given back before

@@ -2,6 +2,7 @@
 //! state, journeys by key, and whatever else can happen.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -30,7 +31,7 @@ use crate::relay::progress::{Attempt, Live, Sent, Tally};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::supervisor::Condition;
-use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
+use crate::store::overview::{Holder, MailboxView, Overview, QueueView, RecipientState};
 use crate::ui::tests::reader::{html_message, long_message, plain_message, summary};
 use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
 use crate::watch::registry::{ConnectionView, RegistryView};
