@@ -13,7 +13,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use mailconsole::app::cli::Cli;
 use mailconsole::console::action::SettingName;
 use mailconsole::console::keys::{BINDINGS, Binding, Section};
-use mailconsole::console::state::command::VERBS;
+use mailconsole::console::state::command::with_arguments;
 
 const BEGIN: &str = "<!-- keys: made by tests/manual.rs -->\n";
 const END: &str = "<!-- end of keys -->\n";
@@ -122,7 +122,7 @@ fn describe_keys(page: &mut Roff) {
 fn describe_commands(page: &mut Roff) {
     page.control("SH", ["COMMANDS"]);
     page.text([roman("Behind : stands any of the names above, or one of")]);
-    for verb in VERBS {
+    for verb in with_arguments() {
         page.control("TP", []);
         page.text([bold(verb.name), roman(format!(" {}", verb.argument()))]);
         page.text([roman(verb.help)]);
