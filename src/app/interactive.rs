@@ -27,7 +27,6 @@ use crate::ui::{self, Console, Ending};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 use crate::wire::display::DisplayText;
-use crate::wire::display::DisplayText;
 
 /// What `-v` comes to where stderr is the screen's own terminal.
 const VERBOSE: &str =

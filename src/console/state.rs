@@ -334,12 +334,8 @@ impl State {
     /// The POP3 session of this process that has a mailbox locked.
     #[must_use]
     pub fn session_on(&self, mailbox: &DisplayText) -> Option<ConnectionName> {
-        let state = format!("TRANSACTION {mailbox}");
         let mut rows = self.connections.items().iter();
-        let row = rows.find(|row| {
-            let is_open = row.closed.is_none() && row.name.service == Service::Pop3;
-            is_open && row.state.as_str() == state
-        });
+        let row = rows.find(|row| row.closed.is_none() && row.user.as_ref() == Some(mailbox));
         row.map(|row| row.name)
     }
 

@@ -136,7 +136,8 @@ where
         self.channel.say(&self.session.greeting()).await?;
         loop {
             // Whoever looks after a reply has come sees the state that it led to.
-            self.channel.presence().changed(|| self.session.state());
+            let user = self.session.user();
+            self.channel.presence().changed_for(user, || self.session.state());
             self.channel.flush().await?;
             self.wait().await?;
             self.answer().await?;

@@ -32,6 +32,11 @@ pub trait Session: Send {
 
     /// The state in the protocol's own words, for whoever watches.
     fn state(&self) -> Cow<'static, str>;
+
+    /// The user whose mailbox this session holds.
+    fn user(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A session's verdict on a line.

@@ -25,6 +25,8 @@ pub struct ConnectionRow {
     pub peer: SocketAddr,
     /// The protocol's state.
     pub state: DisplayText,
+    /// The user whose mailbox a POP3 session holds.
+    pub user: Option<DisplayText>,
     /// When something last came from the peer.
     pub heard: Instant,
     /// When it ended, if it has.
@@ -102,6 +104,7 @@ impl From<ConnectionView> for ConnectionRow {
             name: view.name,
             peer: view.peer,
             state: DisplayText::from(&*view.state),
+            user: view.user.as_deref().map(DisplayText::from),
             heard: view.heard,
             closed: view.closed,
             octets_in: view.octets_in,

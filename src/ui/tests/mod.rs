@@ -258,6 +258,7 @@ fn typical_connections(state: &State) -> RegistryView {
         ..view(named(1, 9, Service::Smtp), 51_390, "QUIT", 9)
     };
     let waiting = ConnectionView {
+        user: Some("linhphan".to_owned()),
         partial: b"PASS cis5".to_vec(),
         partial_since: ago(72),
         ..view(pop3(), 51_560, "TRANSACTION linhphan", 72)
