@@ -57,7 +57,7 @@ fn rows(section: Section) -> Vec<(String, String, &'static str)> {
 
 fn table_of_keys() -> String {
     let mut table = String::from("| keys | what they do | names |\n| --- | --- | --- |\n");
-    for section in Section::ALL {
+    for &section in Section::ALL {
         let _ = writeln!(table, "| **{}** | | |", section.heading());
         for (keys, names, help) in rows(section) {
             let _ = writeln!(table, "| {keys} | {help} | {names} |");
@@ -109,7 +109,7 @@ fn describe_keys(page: &mut Roff) {
         "The names behind the keys are what [keys] in the config file and the command line of the \
          console call them.",
     )]);
-    for section in Section::ALL {
+    for &section in Section::ALL {
         page.control("SS", [section.heading()]);
         for (keys, names, help) in rows(section) {
             page.control("TP", []);

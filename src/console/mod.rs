@@ -3,6 +3,7 @@
 //! terminal.
 
 pub mod action;
+pub mod cycle;
 pub mod feed;
 pub mod keys;
 pub mod program;

@@ -2,8 +2,10 @@
 
 use std::str::FromStr;
 
+use strum::VariantArray;
+
 /// How transcript rows show when they happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Stamps {
     /// `10:42:57`.
     Seconds,
@@ -18,7 +20,7 @@ pub enum Stamps {
 }
 
 /// What happens to transcript rows longer than the pane is wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum LongRows {
     /// An ellipsis stands for the rest.
     Cut,
@@ -27,7 +29,7 @@ pub enum LongRows {
 }
 
 /// Which colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Palette {
     /// For a dark background.
     Dark,
@@ -41,7 +43,7 @@ pub enum Palette {
 
 impl Palette {
     /// In the order in which the key goes through them.
-    pub const ALL: [Self; 4] = [Self::Dark, Self::Light, Self::HighContrast, Self::Plain];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What options and commands call it.
     #[must_use]
@@ -59,9 +61,10 @@ impl FromStr for Palette {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|palette| palette.name() == name);
+        let found = Self::ALL.iter().copied().find(|palette| palette.name() == name);
         found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
+            let names: Vec<_> = Self::ALL.iter().map(|palette| palette.name()).collect();
+            let names = names.join(", ");
             format!("There is no theme {name}: there are {names}.")
         })
     }
@@ -77,16 +80,6 @@ pub enum Mouse {
 }
 
 impl Stamps {
-    pub(super) const fn next(self) -> Self {
-        match self {
-            Self::Seconds => Self::Milliseconds,
-            Self::Milliseconds => Self::SinceStart,
-            Self::SinceStart => Self::SinceBefore,
-            Self::SinceBefore => Self::Off,
-            Self::Off => Self::Seconds,
-        }
-    }
-
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Seconds => "Time stamps: the clock.",
@@ -94,26 +87,6 @@ impl Stamps {
             Self::SinceStart => "Time stamps: seconds since the connection began.",
             Self::SinceBefore => "Time stamps: seconds since the line before.",
             Self::Off => "No time stamps.",
-        }
-    }
-}
-
-impl LongRows {
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::Cut => Self::Wrapped,
-            Self::Wrapped => Self::Cut,
-        }
-    }
-}
-
-impl Palette {
-    pub(super) const fn next(self) -> Self {
-        match self {
-            Self::Dark => Self::Light,
-            Self::Light => Self::HighContrast,
-            Self::HighContrast => Self::Plain,
-            Self::Plain => Self::Dark,
         }
     }
 }

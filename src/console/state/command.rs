@@ -386,7 +386,7 @@ impl State {
 }
 
 fn theme_names() -> Vec<(String, String)> {
-    Palette::ALL.map(|palette| alone(palette.name())).to_vec()
+    Palette::ALL.iter().map(|palette| alone(palette.name())).collect()
 }
 
 fn server_names() -> Vec<(String, String)> {

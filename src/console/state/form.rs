@@ -3,6 +3,7 @@
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::{Direction, Field, Step};
+use crate::console::cycle::Cycle;
 use crate::console::state::body::Body;
 use crate::console::state::prompt;
 use crate::mail::path::{Address, ReversePath};

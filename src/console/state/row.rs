@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use strum::VariantArray;
+
 use crate::watch::event::{
     ConnectionName, Event, Kind, Passwords, Side, transcript_line, wire_line,
 };
@@ -9,22 +11,13 @@ use crate::wire::display::DisplayText;
 
 /// How rows are written on the screen. They are copied, saved and looked for as headless `-v`
 /// prints them, whatever is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, VariantArray)]
 pub enum Notation {
     /// As headless `-v` prints them.
     #[default]
     Transcript,
     /// With their line ends, and with where reads ended.
     Wire,
-}
-
-impl Notation {
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::Transcript => Self::Wire,
-            Self::Wire => Self::Transcript,
-        }
-    }
 }
 
 /// A row of the transcript.

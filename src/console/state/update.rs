@@ -3,6 +3,7 @@
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::{Action, Answer, Command, Context, Deed, Direction, Pane, Step};
+use crate::console::cycle::Cycle;
 use crate::console::setting;
 use crate::console::state::State;
 use crate::console::state::appearance::Mouse;
@@ -75,10 +76,10 @@ impl State {
             Action::Pause => self.transcript.pause(),
             Action::Follow => self.transcript.follow(),
             Action::Stamps => self.next_stamps(),
-            Action::Wrap => self.long_rows = self.long_rows.other(),
+            Action::Wrap => self.long_rows = self.long_rows.next(),
             Action::Bodies => self.transcript.toggle_bodies(),
             Action::Passwords => self.transcript.toggle_passwords(),
-            Action::Wire => self.notation = self.notation.other(),
+            Action::Wire => self.notation = self.notation.next(),
             Action::CopyLine => return self.copy_line(),
             Action::CopyConnection => return self.copy_connection(),
             Action::Save => return Some(Command::Save(None)),

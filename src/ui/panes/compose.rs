@@ -39,7 +39,7 @@ pub fn fit(state: &mut State, area: Rect) {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, size(area), "Compose a test message");
-    for (n, field) in Field::ALL.into_iter().enumerate() {
+    for (n, field) in Field::ALL.iter().copied().enumerate() {
         if let (Some(at), Some(input)) = (line(inner, n), state.form.line(field)) {
             draw_field(state, field, input, at, buffer);
             hits.click(at, Action::ClickField(field, 0));

@@ -589,7 +589,7 @@ fn a_console_without_colour_says_the_same_in_words_and_signs() {
 
 #[test]
 fn every_palette_marks_the_focused_and_the_selected() {
-    for palette in Palette::ALL {
+    for &palette in Palette::ALL {
         Screen::of(coloured(palette)).shows("┏ 1 Connections").shows("▸ [12]");
     }
 }
@@ -1484,7 +1484,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         Step::First,
         Step::Last,
     ]);
-    let pane = prop::sample::select(Pane::ALL.to_vec());
+    let pane = prop::sample::select(Pane::ALL);
     let direction = prop::sample::select(vec![Direction::Forward, Direction::Backward]);
     let plain = prop::sample::select(vec![
         Action::Help,
@@ -1560,7 +1560,7 @@ fn any_action() -> impl Strategy<Value = Action> {
             .prop_map(|(pane, row)| Action::Click(pane, row)),
         1 => prop::option::of(0..40_usize).prop_map(Action::ClickReader),
         1 => (0..40_usize).prop_map(Action::ClickOffer),
-        1 => (prop::sample::select(Field::ALL.to_vec()), 0..40_usize)
+        1 => (prop::sample::select(Field::ALL), 0..40_usize)
             .prop_map(|(field, row)| Action::ClickField(field, row)),
     ]
 }
