@@ -325,6 +325,7 @@ async fn the_operator_closes_one_connection_with_its_farewell() {
     peer.says("PASS cis505", "+OK*").await;
     let listed = registry.view().connections;
     let logged_in = listed.iter().find(|one| one.state == "TRANSACTION linhphan").unwrap();
+    assert_eq!(logged_in.user.as_deref(), Some("linhphan"));
     assert_eq!(logged_in.octets_in, "USER linhphan\r\nPASS cis505\r\n".len() as u64);
     registry.close(logged_in.name.id);
     peer.expect("-ERR Closed by the operator").await;

@@ -14,7 +14,7 @@ use mailconsole::console::action::SettingName;
 use mailconsole::console::keys::{BINDINGS, Binding, Section};
 use mailconsole::console::setting::row::{Acts, DefaultValue, Group, Row};
 use mailconsole::console::setting::table::ROWS;
-use mailconsole::console::state::command::VERBS;
+use mailconsole::console::state::command::with_arguments;
 use strum::VariantArray;
 
 const BEGIN: &str = "<!-- keys: made by tests/manual.rs -->\n";
@@ -61,7 +61,7 @@ fn rows(section: Section) -> Vec<(String, String, &'static str)> {
 
 fn table_of_keys() -> String {
     let mut table = String::from("| keys | what they do | names |\n| --- | --- | --- |\n");
-    for section in Section::ALL {
+    for &section in Section::ALL {
         let _ = writeln!(table, "| **{}** | | |", section.heading());
         for (keys, names, help) in rows(section) {
             let _ = writeln!(table, "| {keys} | {help} | {names} |");
@@ -166,7 +166,7 @@ fn describe_keys(page: &mut Roff) {
         "The names in parentheses are those of [keys] in the config file, and the console takes \
          them as commands.",
     )]);
-    for section in Section::ALL {
+    for &section in Section::ALL {
         page.control("SS", [section.heading()]);
         for (keys, names, help) in rows(section) {
             page.control("TP", []);
@@ -179,7 +179,7 @@ fn describe_keys(page: &mut Roff) {
 fn describe_commands(page: &mut Roff) {
     page.control("SH", ["COMMANDS"]);
     page.text([roman(": takes any of the names above, or one of these commands.")]);
-    for verb in VERBS {
+    for verb in with_arguments() {
         page.control("TP", []);
         page.text([bold(verb.name), roman(format!(" {}", verb.argument()))]);
         page.text([roman(verb.help)]);

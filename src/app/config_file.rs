@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use crate::app::config::keymap;
     use crate::console::action::{Action, Context, Pane};
-    use crate::console::palette::Palette;
     use crate::console::setting::table::Options;
+    use crate::console::state::appearance::Palette;
 
     #[test]
     fn an_error_in_the_file_names_the_line_and_the_option() {

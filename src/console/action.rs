@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use strum::VariantArray;
 use tui_input::InputRequest;
 
 use crate::mailroom::Wish;
@@ -12,7 +13,7 @@ pub use crate::servers::settings::{Setting, SettingName};
 pub use crate::servers::supervisor::{Change, ServerOrder};
 
 /// One of the numbered panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Pane {
     /// The connections, open and lately closed.
     Connections,
@@ -28,8 +29,7 @@ pub enum Pane {
 
 impl Pane {
     /// In the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Connections, Self::Transcript, Self::Mailboxes, Self::Queue, Self::Log];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The number and the name, as the title has them.
     #[must_use]
@@ -40,30 +40,6 @@ impl Pane {
             Self::Mailboxes => "3 Mailboxes",
             Self::Queue => "4 Relay queue",
             Self::Log => "5 Log",
-        }
-    }
-
-    /// The pane that Tab leads to.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::Connections => Self::Transcript,
-            Self::Transcript => Self::Mailboxes,
-            Self::Mailboxes => Self::Queue,
-            Self::Queue => Self::Log,
-            Self::Log => Self::Connections,
-        }
-    }
-
-    /// The pane that Shift-Tab leads to.
-    #[must_use]
-    pub const fn previous(self) -> Self {
-        match self {
-            Self::Connections => Self::Log,
-            Self::Transcript => Self::Connections,
-            Self::Mailboxes => Self::Transcript,
-            Self::Queue => Self::Mailboxes,
-            Self::Log => Self::Queue,
         }
     }
 }
@@ -112,7 +88,7 @@ pub enum Direction {
 }
 
 /// A field of the form for a test message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Field {
     /// Who sends it.
     From,
@@ -130,34 +106,7 @@ pub enum Field {
 
 impl Field {
     /// In the order of the form.
-    pub const ALL: [Self; 6] =
-        [Self::From, Self::To, Self::Subject, Self::Attachment, Self::Body, Self::Send];
-
-    /// The field that Tab leads to.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self {
-            Self::From => Self::To,
-            Self::To => Self::Subject,
-            Self::Subject => Self::Attachment,
-            Self::Attachment => Self::Body,
-            Self::Body => Self::Send,
-            Self::Send => Self::From,
-        }
-    }
-
-    /// The field that Shift-Tab leads to.
-    #[must_use]
-    pub const fn previous(self) -> Self {
-        match self {
-            Self::From => Self::Send,
-            Self::To => Self::From,
-            Self::Subject => Self::To,
-            Self::Attachment => Self::Subject,
-            Self::Body => Self::Attachment,
-            Self::Send => Self::Body,
-        }
-    }
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
 /// What the details of a queue entry have buttons for.

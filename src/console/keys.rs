@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use strum::VariantArray;
+
 use crate::console::action::{Action, Context, Direction, Pane, Step};
 
 /// A key, as the table and the config file name it. Shift is in the character already.
@@ -140,38 +142,29 @@ pub enum Scope {
 }
 
 /// Under which heading the help lists a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Section {
     /// Moving about.
     Move,
     /// The panes.
     Panes,
-    /// The transcript.
-    Transcript,
+    /// The program.
+    Program,
     /// The connections.
     Connections,
+    /// The transcript.
+    Transcript,
     /// The mailboxes and the messages in them.
     Mailboxes,
     /// The relay queue.
     Queue,
     /// The servers' popup.
     Servers,
-    /// The program.
-    Program,
 }
 
 impl Section {
     /// In the order of the help.
-    pub const ALL: [Self; 8] = [
-        Self::Move,
-        Self::Panes,
-        Self::Program,
-        Self::Connections,
-        Self::Transcript,
-        Self::Mailboxes,
-        Self::Queue,
-        Self::Servers,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The heading.
     #[must_use]

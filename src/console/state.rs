@@ -1,16 +1,21 @@
 //! What the screen shows, and how what happens and what a user does change it. Pure: knows no
 //! terminal, no server and no clock of its own.
 
+pub mod appearance;
 pub mod body;
 pub mod checklist;
 pub mod command;
-pub mod compose;
+mod compose;
+mod connections;
 mod copy;
+pub mod extent;
 pub mod filter;
+pub mod form;
 pub mod list;
+pub mod listed;
 pub mod messages;
 pub mod offers;
-pub mod order;
+pub mod overlay;
 pub mod pattern;
 pub mod prompt;
 pub mod rate;
@@ -20,7 +25,8 @@ pub mod ring;
 pub mod row;
 pub mod rows;
 pub mod scrollback;
-pub mod servers;
+pub mod server;
+mod servers;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tiles;
@@ -35,12 +41,13 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::FixedOffset;
 use tui_input::Input;
 
-use crate::console::action::{Answer, Context, Pane, Step};
+use crate::console::action::{Context, Pane, Step};
 use crate::console::keys::Keymap;
-pub use crate::console::palette::Palette;
+use crate::console::state::appearance::{LongRows, Mouse, Palette, Stamps};
 use crate::console::state::checklist::Checklist;
-use crate::console::state::compose::Form;
+use crate::console::state::form::Form;
 use crate::console::state::list::List;
+use crate::console::state::overlay::Overlay;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::prompt::{History, Prompt};
 use crate::console::state::rate::Rate;
@@ -49,13 +56,12 @@ use crate::console::state::relay::{RelayNow, Story};
 use crate::console::state::row::{Notation, Row};
 use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::console::state::scrollback::Scrollback;
-use crate::console::state::servers::Server;
+use crate::console::state::server::Server;
 use crate::console::state::tiles::Tiles;
-use crate::mailroom::{MessageKey, News};
+use crate::mailroom::News;
 use crate::relay::orders::Pick;
 use crate::relay::progress::{Live, Tally};
 use crate::servers::settings::SettingsView;
-use crate::servers::supervisor::ServerOrder;
 use crate::store::overview::{Overview, RecipientState};
 use crate::watch::event::{ConnectionName, Service};
 use crate::watch::registry::{Counters, RegistryView};
@@ -82,118 +88,6 @@ pub struct Clock {
     pub wall: SystemTime,
     /// From UTC to what the user's clock shows.
     pub offset: FixedOffset,
-}
-
-/// How far down a view is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Rows above the view.
-    pub above: usize,
-    /// Rows in the view.
-    pub page: usize,
-    /// Rows in all.
-    pub all: usize,
-}
-
-/// How transcript rows show when they happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stamps {
-    /// `10:42:57`.
-    Seconds,
-    /// `10:42:57.301`.
-    Milliseconds,
-    /// `+12.345`: since the connection began.
-    SinceStart,
-    /// `Δ0.003`: since the row before.
-    SinceBefore,
-    /// Not at all.
-    Off,
-}
-
-/// What happens to transcript rows longer than the pane is wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LongRows {
-    /// An ellipsis stands for the rest.
-    Cut,
-    /// They go on in the next line.
-    Wrapped,
-}
-
-/// Who gets the mouse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mouse {
-    /// The program: clicks select, the wheel scrolls.
-    Captured,
-    /// The terminal: it selects text.
-    Free,
-}
-
-/// A question that waits for an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// Quit while so many connections are open, or a relay run is under way?
-    Quit {
-        /// How many.
-        open: usize,
-    },
-    /// Close this connection?
-    Close(ConnectionName),
-    /// Drop these recipients of queued messages?
-    Drop(Vec<Pick>),
-    /// Delete these messages?
-    Delete(Vec<MessageKey>),
-    /// Delete all messages of a mailbox?
-    Clear {
-        /// Which mailbox.
-        mailbox: DisplayText,
-        /// How many messages it has.
-        messages: u64,
-    },
-    /// Stop this server, or restart it, while connections to it are open?
-    Stop {
-        /// What is to be done.
-        order: ServerOrder,
-        /// How many connections.
-        open: usize,
-    },
-}
-
-/// What lies over the panes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overlay {
-    /// Nothing.
-    None,
-    /// The keys.
-    Help {
-        /// Lines scrolled down.
-        top: usize,
-    },
-    /// A question.
-    Ask {
-        /// What is asked.
-        question: Question,
-        /// What Enter answers.
-        marked: Answer,
-        /// What was there before, and is there again afterwards.
-        beneath: Box<Overlay>,
-    },
-    /// The selected queue entry.
-    QueueEntry {
-        /// Lines scrolled down.
-        top: usize,
-    },
-    /// The servers and the settings.
-    Servers {
-        /// The selected row.
-        at: usize,
-    },
-    /// The form for a test message.
-    Compose,
-    /// What to do first, and how far Thunderbird is.
-    FirstSteps {
-        /// Lines scrolled down.
-        top: usize,
-    },
 }
 
 /// Everything the screen shows.
@@ -440,12 +334,8 @@ impl State {
     /// The POP3 session of this process that has a mailbox locked.
     #[must_use]
     pub fn session_on(&self, mailbox: &DisplayText) -> Option<ConnectionName> {
-        let state = format!("TRANSACTION {mailbox}");
         let mut rows = self.connections.items().iter();
-        let row = rows.find(|row| {
-            let is_open = row.closed.is_none() && row.name.service == Service::Pop3;
-            is_open && row.state.as_str() == state
-        });
+        let row = rows.find(|row| row.closed.is_none() && row.user.as_ref() == Some(mailbox));
         row.map(|row| row.name)
     }
 
@@ -562,22 +452,4 @@ fn open_first(mut rows: Vec<ConnectionRow>) -> Vec<ConnectionRow> {
         Some(closed) => (true, Some(Reverse(closed)), u64::MAX - row.name.id),
     });
     rows
-}
-
-impl Overlay {
-    /// What is seen again when it is closed.
-    fn beneath(&self) -> Self {
-        match self {
-            Self::Ask { beneath, .. } => (**beneath).clone(),
-            _ => Self::None,
-        }
-    }
-
-    /// How far down it is, if it can be scrolled.
-    const fn top_mut(&mut self) -> Option<&mut usize> {
-        match self {
-            Self::Help { top } | Self::QueueEntry { top } | Self::FirstSteps { top } => Some(top),
-            Self::None | Self::Ask { .. } | Self::Servers { .. } | Self::Compose => None,
-        }
-    }
 }

@@ -137,7 +137,8 @@ where
         self.channel.say(&self.session.greeting()).await?;
         loop {
             // Before the flush: an observer that has seen a reply also sees the new state.
-            self.channel.presence().changed(|| self.session.state());
+            let user = self.session.user();
+            self.channel.presence().changed_for(user, || self.session.state());
             self.channel.flush().await?;
             self.wait().await?;
             self.answer().await?;

@@ -32,6 +32,11 @@ pub trait Session: Send {
 
     /// The state in the protocol's own terms, for the console.
     fn state(&self) -> Cow<'static, str>;
+
+    /// The user whose mailbox this session holds.
+    fn user(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The next step of a session.

@@ -1,6 +1,6 @@
 //! Checksums that tell whether octets have changed. They cost little compared with reading the
 //! octets, and a sender cannot forge them. Does no I/O. XXH3 with a secret key costs a tenth of
-//! what finding the messages does; SipHash and the provably secure keyed hashes cost as much as
+//! what finding the messages does; `SipHash` and the provably secure keyed hashes cost as much as
 //! that or more.
 
 use std::hash::{BuildHasher, Hasher, RandomState};

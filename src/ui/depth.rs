@@ -124,7 +124,7 @@ fn distance(one: [u8; 3], other: [u8; 3]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::state::Palette;
+    use crate::console::state::appearance::Palette;
     use crate::ui::theme::Theme;
     use ratatui::layout::Rect;
     use ratatui::style::Style;

@@ -5,8 +5,9 @@ use tui_input::InputRequest;
 
 use crate::console::action::{Action, Answer, Direction, Step};
 use crate::console::keys::{Key, Named};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
-use crate::console::state::{Overlay, State};
 
 /// The keys that were pressed. Alt is no key of ours: a terminal reports Escape and a quick next key
 /// as one with it. Where a line is being typed it is left alone: there fingers use it for moves by

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::console::action::Pane;
 use crate::console::state::State;
+use crate::ui::frame::TITLE_ONLY;
 use crate::ui::panes::{connections, hint_bar, queue, top_line};
 
 /// Under this the panes would say nothing.
@@ -11,9 +12,6 @@ pub const LEAST: (u16, u16) = (60, 16);
 
 const TWO_COLUMNS: (u16, u16) = (110, 30);
 const THREE_COLUMNS: (u16, u16) = (160, 45);
-
-/// A pane of this height is only its title, and for the log its newest line.
-pub const TITLE_ONLY: u16 = 1;
 
 /// Borders and the names of columns.
 const FRAME_AND_HEADER: u16 = 3;

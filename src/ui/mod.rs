@@ -8,9 +8,10 @@ pub mod canvas;
 pub mod clipboard;
 pub mod depth;
 mod diagnostics;
+pub mod frame;
+pub mod hits;
 pub mod keymap;
 pub mod layout;
-pub mod mouse;
 mod output;
 pub mod panes;
 pub mod save;
@@ -23,28 +24,21 @@ pub mod text;
 pub mod theme;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{Local, Offset};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::console::action::Pane;
-use crate::console::feed::Feed;
-use crate::console::keys::Keymap;
-use crate::console::state::{Overlay, Palette, State};
-use crate::mailroom::Desk;
-use crate::relay::postmaster::Request;
-use crate::relay::resolver::Dns;
-use crate::relay::run::Relay;
-use crate::servers::settings::Settings;
-use crate::servers::supervisor::Control;
-use crate::store::overview::Overview;
+use crate::console::action::{Action, Pane};
+use crate::console::program::Program;
+use crate::console::state::overlay::Overlay;
+use crate::console::state::{Clock, State};
 use crate::ui::depth::Depth;
+use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
@@ -52,7 +46,6 @@ use crate::ui::panes::{
     queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
-use crate::watch::registry::Registry;
 
 /// How long a screen that was told to end may take.
 const ENDING: Duration = Duration::from_millis(700);
@@ -60,54 +53,15 @@ const ENDING: Duration = Duration::from_millis(700);
 /// Transcript rows that are kept where nobody asks for another number.
 pub const SCROLLBACK: usize = 50_000;
 
-/// What the console shows and where it hears of it.
+/// What the console begins with.
 #[derive(Debug)]
 pub struct Console {
-    /// The connections.
-    pub registry: Arc<Registry>,
-    /// What lies in the directory.
-    pub overview: watch::Receiver<Arc<Overview>>,
-    /// The transcript; the same feed is the servers' observer.
-    pub feed: Arc<Feed>,
-    /// Takes what the operator wants of the relay.
-    pub requests: mpsc::Sender<Request>,
-    /// Says in a sentence what came of it.
-    pub words: mpsc::Receiver<String>,
-    /// The relay, whose board tells what it does.
-    pub relay: Arc<Relay<Dns>>,
-    /// Where mailboxes are looked into, and messages read, saved, removed and sent.
-    pub mailroom: Desk,
-    /// Starts and stops the servers, and changes their settings.
-    pub control: Control,
-    /// The settings that may change; those that are not as usual have notices of their own.
-    pub settings: Arc<Settings>,
-    /// What else the user must know of, such as `not synced (--no-sync)`.
-    pub notices: Vec<String>,
-    /// The directory of the mailboxes, if it was made at the start.
-    pub made: Option<PathBuf>,
-    /// The mailboxes that were there at the start, the relay queue among them.
-    pub there: Vec<String>,
-    /// How its user wants it.
-    pub look: Look,
-}
-
-/// How the user wants the console to look and to be driven.
-#[derive(Debug, Clone)]
-pub struct Look {
-    /// Transcript rows that are kept at most.
-    pub scrollback: usize,
-    /// The colours.
-    pub palette: Palette,
-    /// How many of them the terminal has.
+    /// The program that it shows, and whose user it serves.
+    pub program: Program,
+    /// What it shows before anything has happened, and how its user wants it to look.
+    pub state: State,
+    /// How many colours the terminal has.
     pub depth: Depth,
-    /// The keys.
-    pub keymap: Arc<Keymap>,
-    /// Whether a transcript is wanted where there is nothing to write it to but the screen.
-    pub wants_transcript: bool,
-    /// The domain whose mailboxes these are.
-    pub domain: Arc<str>,
-    /// The password of every user, for whoever sets up a mail client.
-    pub password: Arc<str>,
 }
 
 /// Why the console ended.
@@ -119,6 +73,12 @@ pub enum Ending {
     Shutdown,
     /// Its terminal is gone.
     TerminalGone,
+}
+
+/// The time now.
+#[must_use]
+pub fn clock() -> Clock {
+    Clock { instant: Instant::now(), wall: SystemTime::now(), offset: Local::now().offset().fix() }
 }
 
 /// Shows the console until its user quits or `shutdown` fires. The terminal is given back before
@@ -181,56 +141,86 @@ pub fn fit(state: &mut State, area: Rect) {
     }
 }
 
-/// Draws the whole screen.
-pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) {
+/// Draws the whole screen; returns what the mouse does on it.
+pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) -> HitMap {
+    let mut hits = HitMap::default();
     let area = buffer.area;
     buffer.set_style(area, Theme::of(state.palette).base);
     let Some(layout) = Layout::of(state, area) else {
         too_small::draw(state, area, buffer);
-        return;
+        return hits;
     };
-    top_line::draw(state, layout.top, buffer);
+    top_line::draw(state, layout.top, buffer, &mut hits);
     if let Some(notices) = layout.notices {
         top_line::draw_notices(state, notices, buffer);
     }
     for &(pane, area) in &layout.panes {
-        match pane {
-            Pane::Connections => connections::draw(state, area, buffer),
-            Pane::Transcript if state.tiled => tiles::draw(state, area, buffer),
-            Pane::Transcript => {
-                transcript::draw(state, area, buffer);
-                first_steps::draw_strip(state, area, buffer);
-            }
-            Pane::Mailboxes => mailboxes::draw(state, area, buffer),
-            Pane::Queue => queue::draw(state, area, buffer),
-            Pane::Log => log::draw(state, log, area, buffer),
-        }
+        hits.click(area, Action::Click(pane, None));
+        hits.wheel(area, |direction| Action::Wheel(pane, direction));
+        draw_pane(state, log, pane, area, buffer, &mut hits);
     }
     if let Some(area) = layout.reader {
-        reader::draw(state, area, buffer);
+        hits.click(area, Action::ClickReader(None));
+        hits.wheel(area, Action::WheelReader);
+        reader::draw(state, area, buffer, &mut hits);
     }
     if let Some(area) = layout.chart {
         chart::draw(state, area, buffer);
     }
     if let Some(area) = layout.entry {
-        queue_entry::draw(state, area, buffer);
+        queue_entry::draw(state, area, buffer, &mut hits);
     }
-    hint_bar::draw(state, layout.hints, buffer);
-    draw_overlay(state, &state.overlay, area, buffer);
-    offers::draw(state, offers::above(area, layout.hints), buffer);
+    match state.overlay {
+        Overlay::None => {}
+        // A click beside it closes it.
+        Overlay::Servers { .. } => hits.click(area, Action::Escape),
+        _ => hits.cover(area),
+    }
+    hint_bar::draw(state, layout.hints, buffer, &mut hits);
+    draw_overlay(state, &state.overlay, area, buffer, &mut hits);
+    offers::draw(state, offers::above(area, layout.hints), buffer, &mut hits);
+    hits
 }
 
-fn draw_overlay(state: &State, overlay: &Overlay, area: Rect, buffer: &mut Buffer) {
+fn draw_pane(
+    state: &State,
+    log: &LogView,
+    pane: Pane,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
+    match pane {
+        Pane::Connections => connections::draw(state, area, buffer, hits),
+        Pane::Transcript if state.tiled => tiles::draw(state, area, buffer, hits),
+        Pane::Transcript => {
+            transcript::draw(state, area, buffer, hits);
+            first_steps::draw_strip(state, area, buffer);
+        }
+        Pane::Mailboxes => mailboxes::draw(state, area, buffer, hits),
+        Pane::Queue => queue::draw(state, area, buffer, hits),
+        Pane::Log => log::draw(state, log, area, buffer),
+    }
+}
+
+fn draw_overlay(
+    state: &State,
+    overlay: &Overlay,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     match overlay {
         Overlay::None => {}
-        Overlay::Compose => compose::draw(state, area, buffer),
-        Overlay::Servers { .. } => servers::draw(state, area, buffer),
+        Overlay::Compose => compose::draw(state, area, buffer, hits),
+        Overlay::Servers { .. } => servers::draw(state, area, buffer, hits),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked, beneath } => {
-            draw_overlay(state, beneath, area, buffer);
-            question::draw(state, question, *marked, area, buffer);
+            // Nothing but the question can be clicked.
+            draw_overlay(state, beneath, area, buffer, &mut HitMap::default());
+            question::draw(state, question, *marked, area, buffer, hits);
         }
-        Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer),
+        Overlay::QueueEntry { top } => queue_entry::draw_over(state, *top, area, buffer, hits),
     }
 }

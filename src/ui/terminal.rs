@@ -21,7 +21,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::console::state::Mouse;
+use crate::console::state::appearance::Mouse;
 use crate::ui::canvas::Canvas;
 use crate::ui::depth::Depth;
 use crate::ui::output::{self, Output};

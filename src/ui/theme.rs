@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::console::state::Palette;
+use crate::console::state::appearance::Palette;
 
 /// The styles of the parts of the screen.
 #[derive(Debug, Clone, Copy)]

@@ -164,8 +164,13 @@ impl Presence {
 
     /// Reports that a batch of work is done and the conversation is now in `state`.
     pub fn changed(&self, state: impl FnOnce() -> Cow<'static, str>) {
+        self.changed_for(None, state);
+    }
+
+    /// The same, while the session holds the mailbox of `user`.
+    pub fn changed_for(&self, user: Option<&str>, state: impl FnOnce() -> Cow<'static, str>) {
         if let Some(listed) = &self.listed {
-            listed.connection.state(state());
+            listed.connection.state(state(), user);
             listed.registry.changed();
         }
     }

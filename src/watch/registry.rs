@@ -62,6 +62,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Progress {
     state: Cow<'static, str>,
+    user: Option<String>,
     heard: Instant,
     closed: Option<Instant>,
     unended: Unended,
@@ -109,6 +110,8 @@ pub struct ConnectionView {
     pub peer: SocketAddr,
     /// The protocol state in the terms of the RFC: `DATA`, `TRANSACTION linhphan`.
     pub state: Cow<'static, str>,
+    /// The user who has logged in and holds the mailbox of this name: POP3 in TRANSACTION only.
+    pub user: Option<String>,
     /// When input last came from the peer.
     pub heard: Instant,
     /// When it closed; `None` while it is open.
@@ -208,6 +211,7 @@ impl Registry {
         let now = Instant::now();
         let progress = Progress {
             state: Cow::Borrowed(""),
+            user: None,
             heard: now,
             closed: None,
             unended: Unended::default(),
@@ -362,9 +366,14 @@ impl Connection {
         self.messages.fetch_add(messages as u64, Relaxed);
     }
 
-    /// Notes the protocol state.
-    pub fn state(&self, state: Cow<'static, str>) {
-        self.lock().state = state;
+    /// Notes the protocol's state, and the user whose mailbox the session holds, if it holds one.
+    pub fn state(&self, state: Cow<'static, str>, user: Option<&str>) {
+        let mut progress = self.lock();
+        progress.state = state;
+        // The same user after every command: nothing to allocate.
+        if progress.user.as_deref() != user {
+            progress.user = user.map(str::to_owned);
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -387,6 +396,7 @@ impl Connection {
             name: self.name,
             peer: self.peer,
             state: progress.state.clone(),
+            user: progress.user.clone(),
             heard: progress.heard,
             closed: progress.closed,
             octets_in: self.octets_in.load(Relaxed),

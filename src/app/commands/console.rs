@@ -17,14 +17,21 @@ use crate::app::servers::{Servers, runtime};
 use crate::app::signals::{INTERRUPTED, Signals};
 use crate::app::transcript::{MessageText, TranscriptWriter};
 use crate::console::feed::Feed;
+use crate::console::program::{Parts, Program};
+use crate::console::state::State;
 use crate::relay::postmaster::Post;
 use crate::store::directory::Directory;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
 use crate::ui::depth::Depth;
-use crate::ui::{self, Console, Ending, Look};
+use crate::ui::{self, Console, Ending};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
+use crate::wire::display::DisplayText;
+
+/// What `-v` comes to where stderr is the screen's own terminal.
+const VERBOSE: &str =
+    "-v: the screen is the transcript; 2>FILE writes it to a file too, and s saves it.";
 
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
@@ -99,15 +106,16 @@ async fn show(
     let mut signals = Signals::new()?;
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
-    let notices = notices(servers.config());
-    let look = Look::of(servers.config());
-    let there = there_already(&directory);
-    let settings = Arc::clone(servers.settings());
+    let mut state = state(servers.config());
+    state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
+    state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
+    let settings = servers.settings().changes();
     let mut running = servers.serve()?;
     let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
-    let console = Console {
+    let control = running.control().clone();
+    let program = Program::new(Parts {
         registry,
         overview,
         feed,
@@ -115,13 +123,10 @@ async fn show(
         words,
         relay,
         mailroom,
-        control: running.control().clone(),
+        control,
         settings,
-        notices,
-        made,
-        there,
-        look,
-    };
+    });
+    let console = Console { program, state, depth: depth() };
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {
@@ -150,18 +155,18 @@ fn depth() -> Depth {
     Depth::of_terminal(&value("COLORTERM"), &value("TERM"))
 }
 
-impl Look {
-    fn of(config: &Config) -> Self {
-        Self {
-            scrollback: config.scrollback,
-            palette: config.palette,
-            depth: depth(),
-            keymap: Arc::new(config.keymap.clone()),
-            wants_transcript: config.verbosity > Verbosity::Quiet && io::stderr().is_terminal(),
-            domain: Arc::clone(&config.domain),
-            password: Arc::clone(&config.password),
-        }
+/// What the screen shows before anything has happened, as the user has configured it.
+fn state(config: &Config) -> State {
+    let mut state = State::new(ui::clock(), config.scrollback);
+    state.palette = config.palette;
+    state.keymap = Arc::new(config.keymap.clone());
+    state.domain = DisplayText::from(&*config.domain);
+    state.password = DisplayText::from(&*config.password);
+    state.notices = notices(config).iter().map(|n| DisplayText::from(n.as_str())).collect();
+    if config.verbosity > Verbosity::Quiet && io::stderr().is_terminal() {
+        state.say(VERBOSE);
     }
+    state
 }
 
 /// What the user must know of how the program was started. The settings that can change have notices

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use strum::VariantArray;
 
-use crate::console::palette::Palette;
 use crate::console::setting::given::Given;
 use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
 use crate::console::setting::value::{NameServer, Route, Times, Values};
+use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::servers::settings::{Idle, SettingName};
 use crate::servers::units::{Network, Size};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::console::palette::Palette;
+use crate::console::state::appearance::Palette;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
 use crate::servers::settings::Idle;
 use crate::servers::units::{Network, Size};

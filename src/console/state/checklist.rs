@@ -3,6 +3,8 @@
 
 use rustc_hash::FxHashMap;
 
+use strum::VariantArray;
+
 use crate::console::state::row::Row;
 use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 
@@ -10,7 +12,7 @@ use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 const MOST_CONNECTIONS: usize = 64;
 
 /// A step of the first visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, VariantArray)]
 pub enum Milestone {
     /// A client has connected.
     Connected,
@@ -39,14 +41,7 @@ impl Milestone {
     }
 
     /// In the order in which they are reached.
-    pub const ALL: [Self; 6] = [
-        Self::Connected,
-        Self::EhloRefused,
-        Self::Helo,
-        Self::Stored,
-        Self::LoggedIn,
-        Self::Retrieved,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// In a word or two.
     #[must_use]

@@ -1,14 +1,16 @@
-//! The command line: what can be said behind `:`, what it means, and how it is completed. Every
-//! name of the table of keys is a command; these are the ones that can be told more.
+//! The command line: one table of what can be typed after `:`, with what each command does, what can
+//! stand behind it and how that is completed. Every name of the table of keys is a command too.
 
 use std::path::PathBuf;
 
 use crate::console::action::{Action, Command, Context, Pane};
-use crate::console::keys::named;
+use crate::console::keys::{Binding, named};
 use crate::console::setting;
-use crate::console::state::order::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
+use crate::console::state::appearance::Palette;
+use crate::console::state::listed::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
+use crate::console::state::overlay::Question;
 use crate::console::state::rows::QueueRow;
-use crate::console::state::{Question, State, filter};
+use crate::console::state::{State, filter};
 use crate::mailroom::Wish;
 use crate::relay::orders::{Order, Pick};
 use crate::servers::settings::SettingName;
@@ -18,149 +20,249 @@ use crate::watch::event::{ConnectionName, Service};
 /// What `:sort` calls a list's own order.
 pub(super) const NO_ORDER: &str = "none";
 
-/// What can stand behind a command.
+/// What a command does with what stands behind it, or what is wrong with that in a sentence.
+type Run = fn(&mut State, &str) -> Result<Option<Command>, String>;
+
+/// What can stand behind a command, given what stands there so far: each with what is known of it.
+type Complete = fn(&State, &str) -> Vec<(String, String)>;
+
+/// What a command does alone, with nothing behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Argument {
-    Connection,
-    Entry,
-    Order,
-    File,
-    Filter,
-    Theme,
-    Mailbox,
-    NewMailbox,
-    Server,
-    Setting,
+enum Alone {
+    /// What its key does.
+    Key,
+    /// The same as with an argument, which is empty then.
+    Runs,
+    /// Nothing; it asks for its argument.
+    Refuses,
 }
 
-impl Argument {
-    /// As the manual has it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Connection => "N|#N",
-            Self::Entry => "ROW|ID|ADDRESS|marked|shown|all",
-            Self::Order => "ORDER",
-            Self::File => "FILE",
-            Self::Filter => "TEXT",
-            Self::Theme => "dark|light|high-contrast|none",
-            Self::Mailbox | Self::NewMailbox => "NAME",
-            Self::Server => "smtp|pop3|echo",
-            Self::Setting => "SETTING VALUE",
-        }
-    }
-}
-
-/// A command that can be told more.
+/// A row of the table of commands.
 #[derive(Debug, Clone, Copy)]
 pub struct Verb {
     /// What it is called.
     pub name: &'static str,
-    pub(super) argument: Argument,
-    /// In a line, for the manual.
+    /// What else it can be called: words from other programs, and those that people would guess.
+    other_names: &'static [&'static str],
+    /// The row of the table of keys that does the same; empty, if no key does.
+    key: &'static str,
+    argument: Option<Argument>,
+    alone: Alone,
+    /// Whether what it does can be seen in the servers' popup, which then stays open.
+    keeps_servers: bool,
+    /// In a line, for the list above the command line and the manual.
     pub help: &'static str,
 }
 
+/// What stands behind a command.
+#[derive(Debug, Clone, Copy)]
+struct Argument {
+    /// As the manual has it.
+    name: &'static str,
+    run: Run,
+    complete: Complete,
+}
+
 impl Verb {
-    /// What can stand behind it, as the manual has it.
+    /// A command without an argument, which does what a key does.
+    const fn key(name: &'static str, key: &'static str, help: &'static str) -> Self {
+        let (other_names, argument) = (&[] as &[_], None);
+        Self { name, other_names, key, argument, alone: Alone::Key, keeps_servers: false, help }
+    }
+
+    /// A command with an argument.
+    const fn with(
+        name: &'static str,
+        argument: &'static str,
+        run: Run,
+        complete: Complete,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            argument: Some(Argument { name: argument, run, complete }),
+            alone: Alone::Refuses,
+            ..Self::key(name, "", help)
+        }
+    }
+
+    /// The same, which does alone what this key does.
+    const fn or_key(self, key: &'static str) -> Self {
+        Self { key, alone: Alone::Key, ..self }
+    }
+
+    /// The same, which can also be told nothing.
+    const fn or_nothing(self) -> Self {
+        Self { key: self.name, alone: Alone::Runs, ..self }
+    }
+
+    /// The same, about a server or a setting. In the servers' popup the keys of these names know
+    /// which server is meant; the command does not.
+    const fn of_servers(self) -> Self {
+        Self { key: self.name, keeps_servers: true, ..self }
+    }
+
+    const fn or(self, other_names: &'static [&'static str]) -> Self {
+        Self { other_names, ..self }
+    }
+
+    /// What can stand behind it, as the manual has it; empty, if nothing can.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
-        self.argument.name()
+        match self.argument {
+            Some(argument) => argument.name,
+            None => "",
+        }
+    }
+
+    /// What can stand behind it, given what stands there so far.
+    pub(super) fn completed(&self, state: &State, so_far: &str) -> Vec<(String, String)> {
+        self.argument.map_or_else(Vec::new, |argument| (argument.complete)(state, so_far))
+    }
+
+    /// The key that does it too.
+    pub(super) fn binding(&self) -> Option<&'static Binding> {
+        named(self.key)
+    }
+
+    /// Whether it can be called this, which is also the case for its key's name in the config file.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let is_key = !self.key.is_empty() && self.key == name;
+        self.name == name || is_key || self.other_names.contains(&name)
     }
 }
 
-const fn verb(name: &'static str, argument: Argument, help: &'static str) -> Verb {
-    Verb { name, argument, help }
+/// The commands that can be told more, by name.
+pub fn with_arguments() -> impl Iterator<Item = &'static Verb> {
+    VERBS.iter().filter(|verb| verb.argument.is_some())
 }
 
-/// The commands that can be told more, by name.
-pub const VERBS: &[Verb] = &[
-    verb("clear", Argument::Mailbox, "delete all messages of a mailbox (asks first)"),
-    verb("close", Argument::Connection, "close the connection [N], or #N (asks first)"),
-    verb("drop", Argument::Entry, "drop entries of the relay queue (asks first)"),
-    verb(
-        "filter",
-        Argument::Filter,
-        "show only the transcript lines that have it; all without TEXT",
-    ),
-    verb("hold", Argument::Entry, "hold entries of the relay queue"),
-    verb("new-mailbox", Argument::NewMailbox, "make a mailbox"),
-    verb("only", Argument::Connection, "narrow the transcript to the connection [N], or #N"),
-    verb("open", Argument::Mailbox, "list the messages of a mailbox"),
-    verb("release", Argument::Entry, "release entries that are held"),
-    verb("restart", Argument::Server, "stop a server and start it again"),
-    verb("retry", Argument::Entry, "try entries of the relay queue now"),
-    verb("save", Argument::File, "save the shown transcript lines"),
-    verb("set", Argument::Setting, "change a setting while the servers run"),
-    verb(
-        "sort",
-        Argument::Order,
-        "show the list that has the keys in another order, or in its own (none)",
-    ),
-    verb("start", Argument::Server, "start a server"),
-    verb("stop", Argument::Server, "stop a server"),
-    verb("theme", Argument::Theme, "choose the colours"),
+const ENTRIES: &str = "ROW|ID|ADDRESS|marked|shown|all";
+const CONNECTION: &str = "N|#N";
+const SERVER: &str = "smtp|pop3|echo";
+
+/// The commands, by name. Beside these, each name of the table of keys is a command.
+#[rustfmt::skip]
+pub(super) const VERBS: &[Verb] = &[
+    Verb::key("all", "all-connections", "show the lines of all connections again"),
+    Verb::key("attachments", "attachments", "save attachments of the open message"),
+    Verb::key("back", "back", "go back: close what is open, clear the filter"),
+    Verb::key("bodies", "bodies", "show or hide message text in the transcript"),
+    Verb::key("browser", "browser", "open the HTML of the message in the browser"),
+    Verb::with("clear", "NAME", State::ask_to_clear, State::mailbox_names, "delete all messages of a mailbox (asks first)"),
+    Verb::with("close", CONNECTION, State::ask_to_close_number, State::open_connections, "close the connection [N], or #N (asks first)").or_key("close-connection"),
+    Verb::key("compose", "compose", "write a test message and send it through the SMTP server"),
+    Verb::key("connections", "connections", "go to the connections"),
+    Verb::key("copy", "copy-line", "copy the selected line"),
+    Verb::key("copy-all", "copy-connection", "copy the whole conversation of a connection"),
+    Verb::key("delete", "delete-message", "delete messages (asks first)"),
+    Verb::key("details", "details", "show a queue entry in full, with every attempt"),
+    Verb::with("drop", ENTRIES, State::ask_to_drop_named, State::entries, "drop entries of the relay queue (asks first)").or_key("drop"),
+    Verb::with("filter", "TEXT", State::filter_transcript, |_, so_far| filters_so_far(so_far), "show only the transcript lines that have it; all without TEXT").or_nothing(),
+    Verb::key("find-next", "find-next", "go to the next match"),
+    Verb::key("find-previous", "find-previous", "go to the previous match"),
+    Verb::key("first-steps", "first-steps", "show how to begin, and how to set up Thunderbird"),
+    Verb::key("follow", "follow", "keep the newest line in view"),
+    Verb::key("headers", "all-headers", "show all header fields of a message, or the usual ones"),
+    Verb::key("help", "help", "list the keys of this pane").or(&["h"]),
+    Verb::with("hold", ENTRIES, |state, which| state.order(Order::Hold, which), State::entries, "hold entries of the relay queue").or_key("hold"),
+    Verb::key("log", "log", "go to the program's own log"),
+    Verb::key("mailboxes", "mailboxes", "go to the mailboxes"),
+    Verb::key("mark", "mark-entry", "mark a message or a queue entry for what is done next"),
+    Verb::key("mark-all", "mark-all-entries", "mark all that are shown"),
+    Verb::key("mouse", "mouse", "take the mouse, or leave it to the terminal to select text"),
+    Verb::with("new-mailbox", "NAME", |_, name| Ok(Some(Command::Wish(Wish::Create(name.to_owned())))), |_, _| Vec::new(), "make a mailbox").or_key("new-mailbox"),
+    Verb::key("next", "next-message", "show the next message"),
+    Verb::key("next-pane", "next-pane", "go to the next pane"),
+    Verb::with("only", CONNECTION, State::narrow_to_number, State::open_connections, "narrow the transcript to the connection [N], or #N").or_key("only-this"),
+    Verb::with("open", "NAME", State::open_named, State::mailbox_names, "list the messages of a mailbox").or_key("open"),
+    Verb::key("passwords", "passwords", "show or mask passwords"),
+    Verb::key("pause", "pause", "pause the transcript, or continue").or(&["resume"]),
+    Verb::key("previous", "previous-message", "show the previous message"),
+    Verb::key("previous-pane", "previous-pane", "go to the previous pane"),
+    Verb::key("queue", "queue", "go to the relay queue"),
+    Verb::key("quit", "quit", "quit the program (asks if something is under way)").or(&["q", "exit"]),
+    Verb::key("quit-now", "quit-now", "quit the program without asking").or(&["q!"]),
+    Verb::key("raw", "raw", "show a message as text, as HTML, or raw"),
+    Verb::key("read", "open-message", "open the selected message"),
+    Verb::key("redraw", "redraw", "redraw the screen"),
+    Verb::with("release", ENTRIES, |state, which| state.order(Order::Release, which), State::entries, "release entries that are held").or_key("hold"),
+    Verb::with("restart", SERVER, |state, name| state.server(Change::Restart, name), |_, _| server_names(), "stop a server and start it again").of_servers(),
+    Verb::with("retry", ENTRIES, |state, which| state.order(Order::Retry, which), State::entries, "try entries of the relay queue now").or_key("retry"),
+    Verb::key("retry-all", "retry-all", "run the relay now: try everything that waits").or(&["relay", "run"]),
+    Verb::with("save", "FILE", |_, file| Ok(Some(Command::Save(Some(PathBuf::from(file))))), |_, _| Vec::new(), "save the shown transcript lines").or_key("save"),
+    Verb::key("save-message", "save-message", "save messages as .eml files"),
+    Verb::key("servers", "servers", "start and stop servers, and change settings"),
+    Verb::with("set", "SETTING VALUE", |_, argument| set(argument), State::settings_so_far, "change a setting while the servers run").of_servers(),
+    Verb::with("sort", "ORDER", State::sort_by, State::orders, "show the list that has the keys in another order, or in its own (none)").or_key("sort-queue"),
+    Verb::key("stamps", "stamps", "show other time stamps, or none"),
+    Verb::with("start", SERVER, |state, name| state.server(Change::Start, name), |_, _| server_names(), "start a server").of_servers(),
+    Verb::with("stop", SERVER, |state, name| state.server(Change::Stop, name), |_, _| server_names(), "stop a server").of_servers(),
+    Verb::key("suspend", "suspend", "suspend the program and return to the shell"),
+    Verb::with("theme", "dark|light|high-contrast|none", State::choose_theme, |_, _| theme_names(), "choose the colours").or_key("theme"),
+    Verb::key("tiles", "tiles", "show a tile for each of the newest connections"),
+    Verb::key("transcript", "transcript", "go to the transcript"),
+    Verb::key("view", "view-queued", "read the message of a queue entry"),
+    Verb::key("wire", "wire", "show line ends and reads as they were on the wire"),
+    Verb::key("wrap", "wrap", "wrap long lines, or cut them"),
+    Verb::key("zoom", "zoom", "give the whole screen to one pane, or take it back"),
 ];
+
+/// The command of this name, or the one whose key is called so in the config file.
+pub(super) fn verb(name: &str) -> Option<&'static Verb> {
+    let by_name = VERBS.iter().find(|verb| verb.name == name);
+    by_name.or_else(|| VERBS.iter().find(|verb| verb.other_names.contains(&name)))
+}
 
 impl State {
     /// Does what a command line says; an error says what is wrong with it.
     pub(super) fn obey(&mut self, line: &str) -> Result<Option<Command>, String> {
         let (name, argument) = split(line);
         let argument = argument.trim();
-        let verb = VERBS.iter().find(|verb| verb.name == name);
-        if let Some(verb) = verb.filter(|verb| !argument.is_empty() || verb.name == "filter") {
-            return self.obey_verb(verb, argument);
-        }
-        // In the popup the keys of these names know which server is meant.
-        let needs_more = verb.is_some_and(|verb| verb.argument == Argument::Server);
-        match named(alias(name)).filter(|_| !needs_more) {
-            Some(binding) if argument.is_empty() => Ok(self.update(binding.action)),
-            Some(_) => Err(format!("{name} takes nothing behind it.")),
-            None => Err(match verb {
-                Some(verb) => format!("Say which: {name} {}", verb.argument()),
-                None => format!("There is no command {name}: the list shows what there is."),
-            }),
+        let verb = verb(name);
+        let takes = verb.and_then(|verb| verb.argument);
+        let runs_alone = verb.is_some_and(|verb| verb.alone == Alone::Runs);
+        match (verb, takes) {
+            (_, Some(takes)) if !argument.is_empty() || runs_alone => (takes.run)(self, argument),
+            (Some(verb), _) if verb.alone == Alone::Refuses => {
+                Err(format!("Say which: {name} {}", verb.argument()))
+            }
+            _ => match verb.map_or_else(|| named(name), Verb::binding) {
+                Some(binding) if argument.is_empty() => Ok(self.update(binding.action)),
+                Some(_) => Err(format!("{name} takes no argument.")),
+                None => Err(format!("There is no command {name}: the list shows what there is.")),
+            },
         }
     }
 
-    fn obey_verb(&mut self, verb: &Verb, argument: &str) -> Result<Option<Command>, String> {
-        match verb.name {
-            "close" => self.ask_to_close_number(argument)?,
-            "only" => self.narrow_to_number(argument)?,
-            "drop" => {
-                let picks = self.entries_named(argument)?;
-                self.ask(Question::Drop(picks));
-            }
-            "clear" => self.ask_to_clear(argument)?,
-            "sort" => self.sort_by(argument)?,
-            "hold" => return self.order(Order::Hold, argument),
-            "release" => return self.order(Order::Release, argument),
-            "retry" => return self.order(Order::Retry, argument),
-            "filter" => self.set_filter(Context::Pane(Pane::Transcript), argument)?,
-            "new-mailbox" => return Ok(Some(Command::Wish(Wish::Create(argument.to_owned())))),
-            "open" => return self.open_named(argument),
-            "save" => return Ok(Some(Command::Save(Some(PathBuf::from(argument))))),
-            "theme" => self.palette = argument.parse()?,
-            "start" => return self.server(Change::Start, argument),
-            "stop" => return self.server(Change::Stop, argument),
-            "restart" => return self.server(Change::Restart, argument),
-            _ => return set(argument),
-        }
+    fn ask_to_drop_named(&mut self, which: &str) -> Result<Option<Command>, String> {
+        let picks = self.entries_named(which)?;
+        self.ask(Question::Drop(picks));
         Ok(None)
     }
 
-    fn ask_to_close_number(&mut self, number: &str) -> Result<(), String> {
-        let name = self.open_connection(number)?;
-        self.ask(Question::Close(name));
-        Ok(())
+    fn filter_transcript(&mut self, text: &str) -> Result<Option<Command>, String> {
+        self.set_filter(Context::Pane(Pane::Transcript), text)?;
+        Ok(None)
     }
 
-    fn narrow_to_number(&mut self, number: &str) -> Result<(), String> {
+    fn choose_theme(&mut self, name: &str) -> Result<Option<Command>, String> {
+        self.palette = name.parse()?;
+        Ok(None)
+    }
+
+    fn ask_to_close_number(&mut self, number: &str) -> Result<Option<Command>, String> {
+        let name = self.open_connection(number)?;
+        self.ask(Question::Close(name));
+        Ok(None)
+    }
+
+    fn narrow_to_number(&mut self, number: &str) -> Result<Option<Command>, String> {
         let rows = self.connections.items().iter();
         let found = rows.map(|row| row.name).find(|name| is_named(number, *name));
         let name = found.ok_or_else(|| format!("There is no connection {}.", called(number)))?;
         self.tiled = false;
         self.transcript.narrow(Some(name));
-        Ok(())
+        Ok(None)
     }
 
     fn open_connection(&self, number: &str) -> Result<ConnectionName, String> {
@@ -208,7 +310,7 @@ impl State {
         Ok(self.give(order, picks))
     }
 
-    fn ask_to_clear(&mut self, name: &str) -> Result<(), String> {
+    fn ask_to_clear(&mut self, name: &str) -> Result<Option<Command>, String> {
         let mut rows = self.mailboxes.items().iter();
         let row = rows.find(|row| row.name.as_str() == name);
         let row = row.ok_or_else(|| format!("There is no mailbox {name}."))?;
@@ -221,13 +323,13 @@ impl State {
             Some(messages) => {
                 let mailbox = row.name.clone();
                 self.ask(Question::Clear { mailbox, messages });
-                Ok(())
+                Ok(None)
             }
         }
     }
 
     /// Shows the list that has the keys in the order of this name.
-    fn sort_by(&mut self, name: &str) -> Result<(), String> {
+    fn sort_by(&mut self, name: &str) -> Result<Option<Command>, String> {
         let names = self.order_names();
         let order = match names.iter().position(|one| *one == name) {
             _ if names.is_empty() => return Err("There is no list here that is sorted.".to_owned()),
@@ -246,7 +348,7 @@ impl State {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The orders of the list that has the keys.
@@ -283,17 +385,30 @@ impl State {
     }
 }
 
+fn theme_names() -> Vec<(String, String)> {
+    Palette::ALL.iter().map(|palette| alone(palette.name())).collect()
+}
+
+fn server_names() -> Vec<(String, String)> {
+    SERVERS.map(|service| alone(service.name())).to_vec()
+}
+
 /// What a filter can go on with, besides text of the user's own.
-pub(super) fn filters_so_far(so_far: &str) -> Vec<String> {
+fn filters_so_far(so_far: &str) -> Vec<(String, String)> {
     let before = so_far.rfind(' ').map_or("", |blank| so_far.split_at(blank + 1).0);
     let services = [Service::Smtp, Service::Pop3, Service::Echo, Service::Relay];
     let services = services.map(|service| format!("{before}@{service}"));
     let sides = ["C:", "S:"].map(|side| format!("{before}{side}"));
-    services.into_iter().chain(sides).collect()
+    services.into_iter().chain(sides).map(|words| alone(&words)).collect()
+}
+
+/// A completion of which there is nothing to say.
+pub(super) fn alone(word: &str) -> (String, String) {
+    (word.to_owned(), String::new())
 }
 
 /// The servers that can be started and stopped.
-pub(super) const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
+const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
 
 /// The first word of a line, and what is behind it.
 pub(super) fn split(line: &str) -> (&str, &str) {
@@ -305,34 +420,7 @@ pub(super) fn split(line: &str) -> (&str, &str) {
 /// Whether what a line says can be seen in the servers' popup.
 #[must_use]
 pub fn is_about_servers(line: &str) -> bool {
-    matches!(split(line).0, "start" | "stop" | "restart" | "set")
-}
-
-/// Words that are at users' fingertips from other programs, and those that people would guess.
-pub(super) fn alias(name: &str) -> &str {
-    match name {
-        "q" | "exit" => "quit",
-        "q!" => "quit-now",
-        "h" => "help",
-        "all" => "all-connections",
-        "close" => "close-connection",
-        "copy" => "copy-line",
-        "copy-all" => "copy-connection",
-        "delete" => "delete-message",
-        "headers" => "all-headers",
-        "mark" => "mark-entry",
-        "mark-all" => "mark-all-entries",
-        "next" => "next-message",
-        "only" => "only-this",
-        "previous" => "previous-message",
-        "read" => "open-message",
-        "relay" | "run" => "retry-all",
-        "release" => "hold",
-        "resume" => "pause",
-        "sort" => "sort-queue",
-        "view" => "view-queued",
-        other => other,
-    }
+    verb(split(line).0).is_some_and(|verb| verb.keeps_servers)
 }
 
 /// Whether a connection is meant by `12`, `[12]`, or its session, `#12`.
@@ -365,7 +453,6 @@ fn set(argument: &str) -> Result<Option<Command>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::state::Palette;
     use crate::console::state::tests::{queued, with_connections};
     use crate::relay::postmaster::Request;
     use crate::store::overview::Overview;
@@ -420,7 +507,7 @@ mod tests {
         assert_eq!(state.obey("zoom"), Ok(None));
         assert!(state.zoomed);
         assert_eq!(state.obey("q!"), Ok(Some(Command::Quit)));
-        assert_eq!(state.obey("zoom twice"), Err("zoom takes nothing behind it.".into()));
+        assert_eq!(state.obey("zoom twice"), Err("zoom takes no argument.".into()));
         assert!(state.obey("fly").unwrap_err().contains("no command fly"));
         assert!(state.obey("stop").unwrap_err().contains("smtp|pop3|echo"));
     }

@@ -2,13 +2,24 @@
 //! so that rows that come and go never move what a user looks at. So do the marks of those with
 //! which the user means to do something together.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use crate::console::action::{Direction, Step};
-use crate::console::state::Extent;
-use crate::console::state::order::Order;
+use crate::console::state::extent::Extent;
 use crate::console::state::pattern::Pattern;
+
+/// An order of things.
+#[derive(Debug)]
+pub struct Order<T: 'static> {
+    /// What `:sort` calls it.
+    pub name: &'static str,
+    /// What the list's title says of it.
+    pub words: &'static str,
+    /// Which of two comes first; those that are alike stay as they are.
+    pub compare: fn(&T, &T) -> Ordering,
+}
 
 /// Something a list can hold.
 pub trait Listed: Sized + 'static {

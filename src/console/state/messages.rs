@@ -6,29 +6,10 @@
 use std::collections::HashSet;
 
 use crate::console::action::{Direction, Step};
-use crate::console::state::list::{List, Listed};
-use crate::console::state::order::{self, Order};
+use crate::console::state::list::List;
 use crate::console::state::pattern::Pattern;
-use crate::mailroom::{MessageKey, Summary};
+use crate::mailroom::Summary;
 use crate::wire::display::DisplayText;
-
-impl Listed for Summary {
-    type Key = MessageKey;
-
-    const ORDERS: &'static [Order<Self>] = order::OF_MESSAGES;
-
-    fn key(&self) -> MessageKey {
-        self.key
-    }
-
-    fn text(&self) -> String {
-        format!("{} {}", self.from, self.subject)
-    }
-
-    fn has(&self, pattern: &Pattern) -> bool {
-        pattern.is_in(self.from.as_str()) || pattern.is_in(self.subject.as_str())
-    }
-}
 
 /// How far a listing is.
 #[derive(Debug, Clone, PartialEq, Eq)]

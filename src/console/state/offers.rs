@@ -2,68 +2,15 @@
 //! what its sentence says.
 
 use crate::console::action::Action;
-use crate::console::keys::named;
 use crate::console::setting;
 use crate::console::state::State;
-use crate::console::state::command::{
-    Argument, NO_ORDER, SERVERS, VERBS, alias, filters_so_far, split,
-};
+use crate::console::state::command::{NO_ORDER, VERBS, Verb, alone, split};
 use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::servers::settings::SettingName;
 use crate::wire::display::DisplayText;
 
 /// Offers that are made at once at most.
 const MOST: usize = 200;
-
-/// The commands of which a key is all there is to say, in a sentence each. Commands that can be told
-/// more, or can be said alone too, are with these in [`VERBS`].
-const ALONE: &[(&str, &str)] = &[
-    ("all", "Show the lines of all connections again"),
-    ("attachments", "Save attachments of the open message"),
-    ("back", "Go back: close what is open, clear the filter"),
-    ("bodies", "Show or hide message text in the transcript"),
-    ("browser", "Open the HTML of the message in the browser"),
-    ("compose", "Write a test message and send it through the SMTP server"),
-    ("connections", "Go to the connections"),
-    ("copy", "Copy the selected line"),
-    ("copy-all", "Copy the whole conversation of a connection"),
-    ("delete", "Delete messages (asks first)"),
-    ("details", "Show everything about a queue entry, and every attempt"),
-    ("find-next", "Go to the next line that has what is looked for"),
-    ("find-previous", "Go to the line before that has what is looked for"),
-    ("first-steps", "Show how to begin, and how to set up Thunderbird"),
-    ("follow", "Keep the newest line in view"),
-    ("headers", "Show all header fields of a message, or the usual ones"),
-    ("help", "List the keys of this pane"),
-    ("log", "Go to the program's own log"),
-    ("mailboxes", "Go to the mailboxes"),
-    ("mark", "Mark a message or a queue entry for what is done next"),
-    ("mark-all", "Mark all that are shown"),
-    ("mouse", "Take the mouse, or leave it to the terminal to select text"),
-    ("next", "Show the next message"),
-    ("next-pane", "Go to the next pane"),
-    ("passwords", "Show or mask passwords"),
-    ("pause", "Pause the transcript, or go on"),
-    ("previous", "Show the message before"),
-    ("previous-pane", "Go to the pane before"),
-    ("queue", "Go to the relay queue"),
-    ("quit", "End the program (asks if something is under way)"),
-    ("quit-now", "End the program without a question"),
-    ("raw", "Show a message as text, as HTML, or as it is"),
-    ("read", "Open the selected message"),
-    ("redraw", "Paint the screen anew"),
-    ("retry-all", "Run the relay now: try everything that waits"),
-    ("save-message", "Save messages as .eml files"),
-    ("servers", "Start and stop servers, and change settings"),
-    ("stamps", "Show other time stamps, or none"),
-    ("suspend", "Stop the program and go back to the shell for now"),
-    ("tiles", "Show a tile for each of the newest connections"),
-    ("transcript", "Go to the transcript"),
-    ("view", "Read the message of a queue entry"),
-    ("wire", "Show line ends and reads as they were on the wire"),
-    ("wrap", "Wrap long lines, or cut them"),
-    ("zoom", "Give the whole screen to one pane, or take it back"),
-];
 
 /// Something that can be said behind `:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,25 +41,24 @@ impl State {
 
     /// Every command once.
     fn commands(&self) -> impl Iterator<Item = Offer> {
-        let verbs = VERBS.iter().map(|verb| (verb.name, verb.help, verb.argument()));
-        let alone = ALONE.iter().map(|(name, sentence)| (*name, *sentence, ""));
-        verbs.chain(alone).map(|(name, sentence, argument)| {
-            let argument = if argument.is_empty() { "" } else { " …" };
+        VERBS.iter().map(|verb| {
+            let argument = if verb.argument().is_empty() { "" } else { " …" };
             Offer {
-                line: name.to_owned(),
-                sentence: DisplayText::from(format!("{}{argument}", capital(sentence)).as_str()),
-                key: self.key_of_command(name),
+                line: verb.name.to_owned(),
+                sentence: DisplayText::from(&*format!("{}{argument}", capital(verb.help))),
+                key: self.key_of_command(verb),
             }
         })
     }
 
-    fn key_of_command(&self, name: &str) -> String {
-        let keys = named(alias(name)).map(|binding| self.keymap.keys_of(binding));
+    fn key_of_command(&self, verb: &Verb) -> String {
+        let keys = verb.binding().map(|binding| self.keymap.keys_of(binding));
         keys.and_then(|keys| keys.first()).map_or_else(String::new, ToString::to_string)
     }
 
     fn offers_behind(&self, name: &str, so_far: &str) -> Vec<Offer> {
-        let words = self.arguments(name, so_far);
+        let words = VERBS.iter().find(|verb| verb.name == name);
+        let words = words.map_or_else(Vec::new, |verb| verb.completed(self, so_far));
         let fitting = words.into_iter().filter(|(word, _)| word.starts_with(so_far)).take(MOST);
         let offer = |(word, sentence): (String, String)| Offer {
             line: format!("{name} {word}"),
@@ -122,41 +68,22 @@ impl State {
         fitting.map(offer).collect()
     }
 
-    /// What can stand behind a command, and what is known of each.
-    fn arguments(&self, name: &str, so_far: &str) -> Vec<(String, String)> {
-        let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
-            return Vec::new();
-        };
-        let bare = |word: String| (word, String::new());
-        match verb.argument {
-            Argument::Connection => {
-                let open = self.connections.items().iter().filter(|row| row.closed.is_none());
-                open.map(|row| (row.name.session(), of_connection(row))).collect()
-            }
-            Argument::Entry => self.entries(),
-            Argument::Order => self
-                .order_names()
-                .into_iter()
-                .chain([NO_ORDER])
-                .map(str::to_owned)
-                .map(bare)
-                .collect(),
-            Argument::Theme => {
-                super::Palette::ALL.map(|palette| bare(palette.name().to_owned())).to_vec()
-            }
-            Argument::Mailbox => {
-                let rows = self.mailboxes.items().iter();
-                rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()
-            }
-            Argument::Server => SERVERS.map(|service| bare(service.name().to_owned())).to_vec(),
-            Argument::Setting => self.settings_so_far(so_far),
-            Argument::Filter => filters_so_far(so_far).into_iter().map(bare).collect(),
-            Argument::File | Argument::NewMailbox => Vec::new(),
-        }
+    pub(super) fn open_connections(&self, _so_far: &str) -> Vec<(String, String)> {
+        let open = self.connections.items().iter().filter(|row| row.closed.is_none());
+        open.map(|row| (row.name.session(), of_connection(row))).collect()
+    }
+
+    pub(super) fn orders(&self, _so_far: &str) -> Vec<(String, String)> {
+        self.order_names().into_iter().chain([NO_ORDER]).map(alone).collect()
+    }
+
+    pub(super) fn mailbox_names(&self, _so_far: &str) -> Vec<(String, String)> {
+        let rows = self.mailboxes.items().iter();
+        rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()
     }
 
     /// The settings' names, and behind a name the value that it has.
-    fn settings_so_far(&self, so_far: &str) -> Vec<(String, String)> {
+    pub(super) fn settings_so_far(&self, so_far: &str) -> Vec<(String, String)> {
         let with_value = |name: SettingName| {
             let words = match so_far.split_once(' ') {
                 Some(_) => format!("{} {}", name.name(), setting::typed(name, &self.settings)),
@@ -167,7 +94,7 @@ impl State {
         SettingName::ALL.map(with_value).to_vec()
     }
 
-    fn entries(&self) -> Vec<(String, String)> {
+    pub(super) fn entries(&self, _so_far: &str) -> Vec<(String, String)> {
         let words = [
             ("marked", "those that are marked"),
             ("shown", "those that the filter shows"),
@@ -192,7 +119,8 @@ fn of_entry(row: &QueueRow) -> String {
 }
 
 fn rank(offer: &Offer, typed: &str) -> Option<u8> {
-    let begins = offer.line.starts_with(typed) || alias(typed) == alias(&offer.line);
+    let verb = VERBS.iter().find(|verb| verb.name == offer.line);
+    let begins = offer.line.starts_with(typed) || verb.is_some_and(|verb| verb.is_called(typed));
     if begins {
         Some(0)
     } else if offer.line.contains(typed) {
@@ -218,8 +146,7 @@ fn capital(sentence: &str) -> String {
 /// Whether a command that is offered does this.
 #[must_use]
 pub fn is_offered(action: Action) -> bool {
-    let names = ALONE.iter().map(|(name, _)| *name).chain(VERBS.iter().map(|verb| verb.name));
-    names.filter_map(|name| named(alias(name))).any(|binding| binding.action == action)
+    VERBS.iter().filter_map(Verb::binding).any(|binding| binding.action == action)
 }
 
 #[cfg(test)]

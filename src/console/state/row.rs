@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use strum::VariantArray;
+
 use crate::watch::event::{
     ConnectionName, Event, Kind, Passwords, Side, transcript_line, wire_line,
 };
@@ -9,7 +11,7 @@ use crate::wire::display::DisplayText;
 
 /// How rows are written on the screen. They are copied, saved and looked for as headless `-v`
 /// prints them, whatever is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, VariantArray)]
 pub enum Notation {
     /// As headless `-v` prints them.
     #[default]

@@ -4,10 +4,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::console::state::filter;
-use crate::console::state::list::Listed;
-use crate::console::state::order::{self, Order};
-use crate::console::state::pattern::Pattern;
 use crate::relay::orders::Pick;
 use crate::relay::progress::Sent;
 use crate::store::ground::QUEUE_FILE;
@@ -29,6 +25,8 @@ pub struct ConnectionRow {
     pub peer: SocketAddr,
     /// The protocol's state.
     pub state: DisplayText,
+    /// The user whose mailbox a POP3 session holds.
+    pub user: Option<DisplayText>,
     /// When something last came from the peer.
     pub heard: Instant,
     /// When it ended, if it has.
@@ -106,6 +104,7 @@ impl From<ConnectionView> for ConnectionRow {
             name: view.name,
             peer: view.peer,
             state: DisplayText::from(&*view.state),
+            user: view.user.as_deref().map(DisplayText::from),
             heard: view.heard,
             closed: view.closed,
             octets_in: view.octets_in,
@@ -114,30 +113,6 @@ impl From<ConnectionView> for ConnectionRow {
             secrecy: view.secrecy,
             text: view.text,
             partial_since: view.partial_since,
-        }
-    }
-}
-
-impl Listed for ConnectionRow {
-    type Key = u64;
-
-    const ORDERS: &'static [Order<Self>] = order::OF_CONNECTIONS;
-
-    fn key(&self) -> u64 {
-        self.name.id
-    }
-
-    fn text(&self) -> String {
-        // A connection and a service as they are looked for in the transcript.
-        let ConnectionName { number, service, .. } = self.name;
-        let session = self.name.session();
-        format!("[{number}] {session} @{service} {} {}", self.peer, self.state)
-    }
-
-    fn has(&self, pattern: &Pattern) -> bool {
-        match filter::session(pattern.as_str()) {
-            Some(session) => self.name.id == session,
-            None => pattern.is_in(&self.text()),
         }
     }
 }
@@ -188,18 +163,6 @@ fn in_words(holder: &Holder) -> DisplayText {
         }
         Holder::OtherSession(None) => "locked by another process".into(),
         Holder::Program(None) => "locked by another program".into(),
-    }
-}
-
-impl Listed for MailboxRow {
-    type Key = DisplayText;
-
-    fn key(&self) -> DisplayText {
-        self.name.clone()
-    }
-
-    fn text(&self) -> String {
-        self.name.as_str().to_owned()
     }
 }
 
@@ -265,20 +228,5 @@ impl QueueRow {
             RecipientState::Failed => "failed",
             RecipientState::Held => "held",
         }
-    }
-}
-
-impl Listed for QueueRow {
-    type Key = Pick;
-
-    const ORDERS: &'static [Order<Self>] = order::OF_QUEUE;
-
-    fn key(&self) -> Pick {
-        self.pick.clone()
-    }
-
-    fn text(&self) -> String {
-        let Self { id, reverse_path, recipient, last_reply, .. } = self;
-        format!("{id} {reverse_path} {recipient} {} {last_reply}", self.standing())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::console::action::{Direction, Step};
-use crate::console::state::Extent;
+use crate::console::state::extent::Extent;
 use crate::console::state::filter::Filter;
 use crate::console::state::ring::Ring;
 use crate::console::state::row::Row;

@@ -8,7 +8,8 @@ use chrono::FixedOffset;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::console::action::{Action, Command, Direction, Step};
+use crate::console::action::{Action, Answer, Command, Direction, Step};
+use crate::console::state::overlay::Question;
 use crate::console::state::row::Row;
 use crate::store::overview::{MailboxView, QueueView};
 use crate::watch::event::{Event, KeptLine, Kind, Side};
@@ -57,6 +58,7 @@ pub(crate) fn connection(id: u64, now: Instant) -> ConnectionView {
         name: name(id),
         peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
         state: "DATA".into(),
+        user: None,
         heard: now,
         closed: None,
         octets_in: 0,

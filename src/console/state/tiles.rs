@@ -3,10 +3,8 @@
 
 use std::cmp::Reverse;
 
-use crate::console::action::{Direction, Pane};
-use crate::console::state::State;
+use crate::console::action::Direction;
 use crate::console::state::rows::ConnectionRow;
-use crate::watch::event::ConnectionName;
 
 /// Tiles at most; more of them would be too small to read.
 pub const MOST: usize = 6;
@@ -82,45 +80,6 @@ impl Tiles {
             Direction::Backward => place.checked_sub(1).unwrap_or(last),
         };
         self.choose(next, all);
-    }
-}
-
-impl State {
-    /// Gives the newest connections a tile each, or takes the tiles back.
-    pub(super) fn toggle_tiles(&mut self) {
-        self.tiled = !self.tiled;
-        if self.tiled {
-            self.tiles = Tiles::default();
-            self.transcript.narrow(None);
-            self.focus_on(Pane::Transcript);
-        }
-    }
-
-    /// Chooses another tile.
-    pub(super) fn other_tile(&mut self, direction: Direction) {
-        if self.tiled {
-            self.tiles.step(direction, self.connections.items());
-        }
-    }
-
-    /// The connection whose tile keys are for.
-    #[must_use]
-    pub fn chosen_tile(&self) -> Option<&ConnectionRow> {
-        self.tiles.chosen(self.connections.items()).filter(|_| self.tiled)
-    }
-
-    /// The connection that a key means which is about a whole one: in its list the selected one;
-    /// elsewhere that of the tile, or of the transcript's cursor, or the one it is narrowed to.
-    pub(super) fn connection_at_hand(&self) -> Option<ConnectionName> {
-        let selected = || self.connections.selected().map(|row| row.name);
-        if self.focus == Pane::Connections {
-            return selected();
-        }
-        if self.tiled {
-            return self.chosen_tile().map(|row| row.name);
-        }
-        let cursor = self.transcript.cursor().and_then(|(_, row)| row.connection());
-        cursor.or(self.transcript.ring().only()).or_else(selected)
     }
 }
 

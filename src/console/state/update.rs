@@ -3,16 +3,18 @@
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::{Action, Answer, Command, Context, Deed, Direction, Pane, Step};
+use crate::console::cycle::Cycle;
 use crate::console::setting;
+use crate::console::state::State;
+use crate::console::state::appearance::Mouse;
 use crate::console::state::command::is_about_servers;
 use crate::console::state::filter::Filter;
 use crate::console::state::messages::Messages;
+use crate::console::state::overlay::{Overlay, Question};
 use crate::console::state::pattern::Pattern;
 use crate::console::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::console::state::reader::{Reader, attachments_meant};
-use crate::console::state::row::Notation;
 use crate::console::state::rows::{MailboxRow, QueueRow};
-use crate::console::state::{LongRows, Mouse, Overlay, Palette, Question, Stamps, State};
 use crate::mailroom::{MessageKey, QueuedWish, Wish};
 use crate::relay::orders::{Order, Pick};
 use crate::relay::postmaster::Request;
@@ -74,10 +76,10 @@ impl State {
             Action::Pause => self.transcript.pause(),
             Action::Follow => self.transcript.follow(),
             Action::Stamps => self.next_stamps(),
-            Action::Wrap => self.long_rows = self.long_rows.other(),
+            Action::Wrap => self.long_rows = self.long_rows.next(),
             Action::Bodies => self.transcript.toggle_bodies(),
             Action::Passwords => self.transcript.toggle_passwords(),
-            Action::Wire => self.notation = self.notation.other(),
+            Action::Wire => self.notation = self.notation.next(),
             Action::CopyLine => return self.copy_line(),
             Action::CopyConnection => return self.copy_connection(),
             Action::Save => return Some(Command::Save(None)),
@@ -821,57 +823,6 @@ fn one_or_all<T, R>(
         0 => None,
         1 => things.pop().map(one),
         _ => Some(all(things)),
-    }
-}
-
-impl Stamps {
-    const fn next(self) -> Self {
-        match self {
-            Self::Seconds => Self::Milliseconds,
-            Self::Milliseconds => Self::SinceStart,
-            Self::SinceStart => Self::SinceBefore,
-            Self::SinceBefore => Self::Off,
-            Self::Off => Self::Seconds,
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Seconds => "Time stamps: the clock.",
-            Self::Milliseconds => "Time stamps: the clock, with milliseconds.",
-            Self::SinceStart => "Time stamps: seconds since the connection began.",
-            Self::SinceBefore => "Time stamps: seconds since the line before.",
-            Self::Off => "No time stamps.",
-        }
-    }
-}
-
-impl Notation {
-    const fn other(self) -> Self {
-        match self {
-            Self::Transcript => Self::Wire,
-            Self::Wire => Self::Transcript,
-        }
-    }
-}
-
-impl LongRows {
-    const fn other(self) -> Self {
-        match self {
-            Self::Cut => Self::Wrapped,
-            Self::Wrapped => Self::Cut,
-        }
-    }
-}
-
-impl Palette {
-    const fn next(self) -> Self {
-        match self {
-            Self::Dark => Self::Light,
-            Self::Light => Self::HighContrast,
-            Self::HighContrast => Self::Plain,
-            Self::Plain => Self::Dark,
-        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::console::action::{Direction, Step};
+use crate::console::state::appearance::LongRows;
+use crate::console::state::extent::Extent;
 use crate::console::state::pattern::Pattern;
-use crate::console::state::{Extent, LongRows};
 use crate::mailroom::decode::Passage;
 use crate::mailroom::{Field, Message, MessageKey, SHOWN_MOST, Shape, USUAL_FIELDS};
 use crate::wire::display::DisplayText;

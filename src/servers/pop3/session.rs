@@ -287,6 +287,13 @@ impl Session for Pop3Session {
             State::Update => "UPDATE".into(),
         }
     }
+
+    fn user(&self) -> Option<&str> {
+        match &self.state {
+            State::Transaction { user, .. } => Some(user),
+            State::Anonymous | State::Named(_) | State::Update => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Buttons in the lower border of a pane or of a box over the panes.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::console::action::Action;
-use crate::ui::layout::TITLE_ONLY;
+use crate::ui::frame::TITLE_ONLY;
+use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, put};
 
 /// What can be clicked.
@@ -44,14 +45,10 @@ pub(super) fn in_border(
     shown.into_iter().map(place).collect()
 }
 
-/// Draws them.
-pub(super) fn draw(buttons: &[Button], style: Style, buffer: &mut Buffer) {
+/// Draws them, and has each do what it says when it is clicked.
+pub(super) fn draw(buttons: &[Button], style: Style, buffer: &mut Buffer, hits: &mut HitMap) {
     for button in buttons {
         put(buffer, button.at.as_position(), button.at.width, &button.words, style);
+        hits.click(button.at, button.action);
     }
-}
-
-/// What the button at a place does, if there is one.
-pub(super) fn at(buttons: &[Button], at: Position) -> Option<Action> {
-    buttons.iter().find(|button| button.at.contains(at)).map(|button| button.action)
 }

@@ -7,7 +7,7 @@ use ratatui::widgets::{BorderType, Sparkline, Widget};
 
 use crate::console::state::State;
 use crate::console::state::rate::{Rate, SECONDS};
-use crate::ui::panes::{Titles, border, inside, title};
+use crate::ui::frame::{Titles, border, inside, title};
 use crate::ui::text::{grouped, line, put};
 use crate::ui::theme::Theme;
 

@@ -7,8 +7,9 @@ use tui_input::Input;
 
 use crate::console::action::{Action, Field};
 use crate::console::state::State;
+use crate::ui::frame::{inside_overlay, overlay};
+use crate::ui::hits::HitMap;
 use crate::ui::panes::hint_bar::draw_typed;
-use crate::ui::panes::{inside_overlay, overlay};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -35,35 +36,18 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, size(area), "Compose a test message");
-    for (n, field) in Field::ALL.into_iter().enumerate() {
+    for (n, field) in Field::ALL.iter().copied().enumerate() {
         if let (Some(at), Some(input)) = (line(inner, n), state.form.line(field)) {
             draw_field(state, field, input, at, buffer);
+            hits.click(at, Action::ClickField(field, 0));
         }
     }
     draw_rules(state, inner, &theme, buffer);
-    draw_body(state, text_area(inner), buffer);
-    draw_foot(state, inner, buffer);
-}
-
-/// What a click at a place of the screen means; beside the form, nothing.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    let inner = inside_overlay(area, size(area));
-    if !inner.contains(at) {
-        return None;
-    }
-    if send_area(inner).contains(at) {
-        return Some(Action::Submit);
-    }
-    let text = text_area(inner);
-    if text.contains(at) {
-        return Some(Action::ClickField(Field::Body, usize::from(at.y - text.y)));
-    }
-    let field = Field::ALL.get(usize::from(at.y - inner.y)).copied()?;
-    state.form.line(field).map(|_| Action::ClickField(field, 0))
+    draw_body(state, text_area(inner), buffer, hits);
+    draw_foot(state, inner, buffer, hits);
 }
 
 fn size(area: Rect) -> (u16, u16) {
@@ -149,7 +133,11 @@ fn draw_rules(state: &State, inner: Rect, theme: &Theme, buffer: &mut Buffer) {
     }
 }
 
-fn draw_body(state: &State, text: Rect, buffer: &mut Buffer) {
+fn draw_body(state: &State, text: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
+    // Also below the last line, whose end a click there goes to.
+    for (n, row) in text.rows().enumerate() {
+        hits.click(row, Action::ClickField(Field::Body, n));
+    }
     let theme = Theme::of(state.palette);
     let has_cursor = state.form.at() == Field::Body;
     for (n, (input, is_here)) in state.form.body().in_view().enumerate() {
@@ -160,7 +148,7 @@ fn draw_body(state: &State, text: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn draw_foot(state: &State, inner: Rect, buffer: &mut Buffer) {
+fn draw_foot(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let last = usize::from(inner.height.saturating_sub(1));
     if let (Some(at), Some(trouble)) = (line(inner, last.saturating_sub(1)), state.form.trouble()) {
@@ -171,6 +159,7 @@ fn draw_foot(state: &State, inner: Rect, buffer: &mut Buffer) {
     };
     let button = send_area(inner);
     put(buffer, button.as_position(), button.width, SEND, send_style(state, &theme));
+    hits.click(button, Action::Submit);
     let rest = button.right().saturating_add(2).min(foot.right());
     let words = "^S sends · Tab next field · Esc keeps it for later";
     put(buffer, Position::new(rest, foot.y), foot.right() - rest, words, theme.faint);

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::console::action::Pane;
+use crate::console::action::{Action, Pane};
 use crate::console::state::State;
 use crate::console::state::rows::ConnectionRow;
-use crate::ui::panes::{
-    Titles, begun, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty,
-    scroll_bar,
+use crate::ui::frame::{
+    Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
+use crate::ui::hits::HitMap;
+use crate::ui::panes::begun;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
@@ -62,7 +63,7 @@ pub fn lines_wanted(state: &State) -> usize {
 }
 
 /// Draws them.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let right = format!("{} open / {} total", grouped(state.open(None)), grouped(state.opened));
     let left = name_and_filter(state, Pane::Connections);
@@ -80,28 +81,20 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     if let Some(header) = line(inner, 0) {
         table.header(buffer, header, theme.header);
     }
-    draw_rows(state, &table, below_header(inner), buffer);
+    draw_rows(state, &table, below_header(inner), buffer, hits);
     scroll_bar(area, buffer, &theme, state.connections.extent());
 }
 
-/// Which of the rows in view is on the n-th line below the header.
-#[must_use]
-pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
-    let mut end = 0;
-    let height = usize::from(below_header(inside(area)).height);
-    placed(state, height).iter().position(|placed| {
-        end += 1 + usize::from(placed.has_unended);
-        n < end
-    })
-}
-
-fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer) {
+fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let mut lines = (0..).map_while(|n| line(area, n));
-    for Placed { row, is_selected, has_unended } in placed(state, usize::from(area.height)) {
+    let placed = placed(state, usize::from(area.height));
+    for (n, Placed { row, is_selected, has_unended }) in placed.into_iter().enumerate() {
         let Some(at) = lines.next() else { return };
         draw_row(state, table, row, is_selected, at, buffer);
+        hits.click(at, Action::Click(Pane::Connections, Some(n)));
         if let Some(at) = has_unended.then(|| lines.next()).flatten() {
             draw_begun(state, row, at, buffer);
+            hits.click(at, Action::Click(Pane::Connections, Some(n)));
         }
     }
 }

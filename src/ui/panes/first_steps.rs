@@ -11,9 +11,9 @@ use ratatui::style::Style;
 use crate::console::action::Action;
 use crate::console::state::State;
 use crate::console::state::checklist::Milestone;
-use crate::console::state::servers::Server;
-use crate::ui::layout::TITLE_ONLY;
-use crate::ui::panes::{inside_overlay, overlay, overlay_scroll_bar};
+use crate::console::state::server::Server;
+use crate::ui::frame::TITLE_ONLY;
+use crate::ui::frame::{inside_overlay, overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::watch::event::Service;
@@ -78,7 +78,8 @@ fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
     let fits = |strip: &Vec<(String, Style)>| {
         strip.iter().map(|(words, _)| columns(words) + 1).sum::<u16>() <= room
     };
-    let whole = Milestone::ALL.map(|one| ticked(state, one, one.short_name(), theme)).to_vec();
+    let whole: Vec<_> =
+        Milestone::ALL.iter().map(|&one| ticked(state, one, one.short_name(), theme)).collect();
     if fits(&whole) {
         return whole;
     }
@@ -86,12 +87,13 @@ fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
         let name = one.short_name();
         name.split(' ').next().unwrap_or(name)
     };
-    let brief_all = Milestone::ALL.map(|one| ticked(state, one, brief(one), theme)).to_vec();
+    let brief_all: Vec<_> =
+        Milestone::ALL.iter().map(|&one| ticked(state, one, brief(one), theme)).collect();
     if fits(&brief_all) {
         return brief_all;
     }
-    let reached = Milestone::ALL.into_iter().filter(|one| state.checklist.has(*one)).count();
-    let to_come = Milestone::ALL.into_iter().filter(|one| !state.checklist.has(*one));
+    let reached = Milestone::ALL.iter().copied().filter(|one| state.checklist.has(*one)).count();
+    let to_come = Milestone::ALL.iter().copied().filter(|one| !state.checklist.has(*one));
     let to_come = to_come.map(|one| ticked(state, one, brief(one), theme));
     let mut strip = vec![("✓".repeat(reached), theme.good)];
     strip.extend(to_come);
@@ -138,7 +140,7 @@ fn lines(state: &State, theme: &Theme) -> Vec<Told> {
         words: "How far Thunderbird is, as the wire tells:".into(),
         style: theme.title,
     });
-    for milestone in Milestone::ALL {
+    for &milestone in Milestone::ALL {
         let (words, style) = ticked(state, milestone, milestone.name(), theme);
         lines.push(Told { words: format!("  {words}{}", remark(milestone)), style });
     }

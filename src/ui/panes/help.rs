@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 use crate::console::keys::{BINDINGS, Binding, Key, Section};
 use crate::console::state::State;
 use crate::console::state::pattern::Pattern;
-use crate::ui::panes::{overlay, overlay_scroll_bar};
+use crate::ui::frame::{overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -80,7 +80,7 @@ fn draw_entry(entry: &Entry, at: Rect, theme: &Theme, buffer: &mut Buffer) {
 /// first. Where there is no room for two, one column has them all.
 fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
     let here = Section::of(state.context());
-    let others = Section::ALL.into_iter().filter(|section| *section != here);
+    let others = Section::ALL.iter().copied().filter(|section| *section != here);
     let sections: Vec<Vec<Entry>> = std::iter::once(entries_of(state, here))
         .chain(changed_entries(state))
         .chain(others.map(|section| entries_of(state, section)))

@@ -8,8 +8,10 @@ use tui_input::Input;
 
 use crate::console::action::{Action, Context, Pane};
 use crate::console::keys::{Binding, hints};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
-use crate::console::state::{Overlay, State};
+use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, cut, grouped, line, put, width, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -51,7 +53,7 @@ fn wrapped(words: &str, width: u16) -> Vec<String> {
 }
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     if let Some(prompt) = &state.prompt {
         draw_prompt(state, prompt, area, buffer);
@@ -60,6 +62,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     } else {
         for hint in placed(state, area) {
             draw_hint(&hint, &theme, buffer);
+            hits.click(hint.at, hint.action);
         }
     }
 }
@@ -84,16 +87,6 @@ fn draw_lines(lines: &[String], area: Rect, style: Style, buffer: &mut Buffer) {
             put(buffer, at.as_position(), at.width, &format!(" {words}"), style);
         }
     }
-}
-
-/// Which action a place in the line stands for, if it is on a hint.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    if state.prompt.is_some() || state.said.is_some() {
-        return None;
-    }
-    let hints = placed(state, area);
-    hints.iter().find(|hint| hint.at.contains(at)).map(|hint| hint.action)
 }
 
 fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) {

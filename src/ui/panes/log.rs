@@ -13,8 +13,8 @@ use tui_logger::{ExtLogRecord, LogFormatter, TuiLoggerWidget, TuiWidgetEvent, Tu
 
 use crate::console::action::{Pane, Step};
 use crate::console::state::{Clock, State};
-use crate::ui::layout::TITLE_ONLY;
-use crate::ui::panes::{Titles, frame};
+use crate::ui::frame::TITLE_ONLY;
+use crate::ui::frame::{Titles, frame};
 use crate::ui::text::{cut, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;

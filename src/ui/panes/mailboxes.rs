@@ -7,9 +7,10 @@ use ratatui::style::Modifier;
 use crate::console::action::{Action, Pane};
 use crate::console::state::State;
 use crate::console::state::rows::MailboxRow;
-use crate::ui::panes::{
+use crate::ui::frame::{
     Titles, below_header, frame, inside, lay_bar, mark, name_and_filter, say_empty, scroll_bar,
 };
+use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
@@ -36,7 +37,7 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws them.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
     let left = name_and_filter(state, Pane::Mailboxes);
@@ -63,6 +64,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             return;
         };
         draw_row(state, &table, row, is_selected, at, buffer);
+        hits.click(at, Action::Click(Pane::Mailboxes, Some(n)));
     }
 }
 

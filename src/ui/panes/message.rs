@@ -8,11 +8,13 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use crate::console::action::{Action, Pane};
+use crate::console::state::State;
+use crate::console::state::appearance::LongRows;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::viewer::{Line, Part, Room, Viewer};
-use crate::console::state::{LongRows, State};
 use crate::mailroom::{Attachment, Shape};
-use crate::ui::panes::{Titles, frame, inside, scroll_bar};
+use crate::ui::frame::{Titles, frame, inside, scroll_bar};
+use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, cut, line, octets, put, width, wrap, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -36,7 +38,7 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws it.
-pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let (left, right) = (left_title(state, viewer), right_title(viewer));
     let titles = Titles { left: &left, right: &right };
     // It is read where it was opened.
@@ -45,23 +47,10 @@ pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer) {
     let text = text_area(area);
     for (n, shown) in viewer.in_view().take(usize::from(text.height)).enumerate() {
         if let Some(at) = line(text, n) {
-            draw_line(state, viewer, *shown, at, buffer);
+            draw_line(state, viewer, *shown, at, buffer, hits);
         }
     }
     scroll_bar(area, buffer, &Theme::of(state.palette), viewer.extent());
-}
-
-/// Which action a place of the area stands for, if it is on a button.
-#[must_use]
-pub fn button_at(viewer: &Viewer, area: Rect, at: Position) -> Option<Action> {
-    let text = text_area(area);
-    let row = usize::from(at.y.checked_sub(text.y)?);
-    let line = line(text, row)?;
-    let Part::Attachment(nth) = viewer.in_view().nth(row)?.part else {
-        return None;
-    };
-    let button = place(&viewer.message().attachments, nth, line)?.button;
-    button.contains(at).then_some(Action::SaveAttachment(nth as usize))
 }
 
 /// Inside of the border, with a blank column on either side.
@@ -182,7 +171,14 @@ fn end(viewer: &Viewer) -> Option<String> {
     (left_out > 0).then(|| format!("… {} more; s saves it whole", octets(left_out)))
 }
 
-fn draw_line(state: &State, viewer: &Viewer, shown: Line, at: Rect, buffer: &mut Buffer) {
+fn draw_line(
+    state: &State,
+    viewer: &Viewer,
+    shown: Line,
+    at: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     let theme = Theme::of(state.palette);
     match shown.part {
         Part::Field(n) => {
@@ -191,7 +187,7 @@ fn draw_line(state: &State, viewer: &Viewer, shown: Line, at: Rect, buffer: &mut
             let style = field_style(viewer, n, &theme);
             draw_text(viewer, shown, behind_name(at), style, &theme, buffer);
         }
-        Part::Attachment(n) => draw_attachment(viewer, n, at, &theme, buffer),
+        Part::Attachment(n) => draw_attachment(viewer, n, at, &theme, buffer, hits),
         Part::Rule => draw_rule(state, viewer, at, &theme, buffer),
         Part::Text(_) => {
             let style = text_style(viewer, shown.part, &theme);
@@ -345,7 +341,14 @@ fn place(attachments: &[Attachment], nth: u32, at: Rect) -> Option<Placed> {
     Some(Placed { words, button })
 }
 
-fn draw_attachment(viewer: &Viewer, n: u32, at: Rect, theme: &Theme, buffer: &mut Buffer) {
+fn draw_attachment(
+    viewer: &Viewer,
+    n: u32,
+    at: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     let Some(placed) = place(&viewer.message().attachments, n, at) else {
         return;
     };
@@ -355,4 +358,5 @@ fn draw_attachment(viewer: &Viewer, n: u32, at: Rect, theme: &Theme, buffer: &mu
     put(buffer, from.as_position(), placed.button.x - from.x, &placed.words, theme.text);
     let style = theme.title.add_modifier(Modifier::UNDERLINED);
     put(buffer, placed.button.as_position(), placed.button.width, SAVE, style);
+    hits.click(placed.button, Action::SaveAttachment(n as usize));
 }

@@ -5,18 +5,20 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Datelike};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use crate::console::action::Pane;
+use crate::console::action::{Action, Pane};
+use crate::console::state::State;
+use crate::console::state::appearance::Palette;
 use crate::console::state::messages::{Messages, Stage};
-use crate::console::state::{Palette, State};
 use crate::mailroom::Summary;
-use crate::ui::panes::mailboxes::bar;
-use crate::ui::panes::{
+use crate::ui::frame::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, say_empty, scroll_bar,
     with_marked,
 };
+use crate::ui::hits::HitMap;
+use crate::ui::panes::mailboxes::bar;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets};
 use crate::ui::theme::Theme;
@@ -37,7 +39,13 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws them.
-pub fn draw(state: &State, messages: &Messages, area: Rect, buffer: &mut Buffer) {
+pub fn draw(
+    state: &State,
+    messages: &Messages,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     let theme = Theme::of(state.palette);
     let (left, right) = (left_title(messages), right_title(state, messages));
     let titles = Titles { left: &left, right: &right };
@@ -54,16 +62,10 @@ pub fn draw(state: &State, messages: &Messages, area: Rect, buffer: &mut Buffer)
     for (n, row) in rows_in_view(state, messages, rows.height).iter().enumerate() {
         if let Some(at) = line(rows, n) {
             draw_row(state, &table, row, at, buffer);
+            hits.click(at, Action::ClickReader(Some(n)));
         }
     }
     scroll_bar(area, buffer, &theme, messages.list().extent());
-}
-
-/// Which of the rows in view is at a place of the screen.
-#[must_use]
-pub fn row_at(area: Rect, at: Position) -> Option<usize> {
-    let rows = below_header(inside(area));
-    rows.contains(at).then(|| usize::from(at.y - rows.y))
 }
 
 fn left_title(messages: &Messages) -> String {

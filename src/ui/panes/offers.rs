@@ -1,14 +1,16 @@
 //! What the command line offers, in a list above it: name, sentence, key.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::widgets::{BorderType, Clear, Widget};
 
 use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::extent::Extent;
 use crate::console::state::offers::Offer;
 use crate::console::state::prompt::{Prompt, Purpose};
-use crate::console::state::{Extent, State};
-use crate::ui::panes::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
+use crate::ui::frame::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
+use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, put};
 use crate::ui::theme::Theme;
@@ -26,9 +28,10 @@ pub fn above(area: Rect, hints: Rect) -> Rect {
 }
 
 /// Draws the list above the line in which is typed, if it is a command.
-pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, above: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let Some(List { prompt, offers, at, area }) = list(state, above) else { return };
     let theme = Theme::of(state.palette);
+    hits.cover(area);
     Clear.render(area, buffer);
     buffer.set_style(area, theme.base);
     mend_wide(area, buffer);
@@ -46,6 +49,7 @@ pub fn draw(state: &State, above: Rect, buffer: &mut Buffer) {
     for (n, offer) in offers.iter().enumerate().skip(above).take(page) {
         if let Some(row) = line(inner, n - above) {
             draw_offer(offer, at == Some(n), &theme, &table, row, buffer);
+            hits.click(row, Action::ClickOffer(n));
         }
     }
     scroll_bar(area, buffer, &theme, Extent { above, page, all: offers.len() });
@@ -72,22 +76,6 @@ fn list(state: &State, above: Rect) -> Option<List<'_>> {
 
 fn first_in_view(at: Option<usize>, inner: Rect) -> usize {
     at.map_or(0, |at| at + 1).saturating_sub(inner.height.into())
-}
-
-/// Whether the list covers a place of the screen.
-#[must_use]
-pub fn covers(state: &State, above: Rect, at: Position) -> bool {
-    list(state, above).is_some_and(|list| list.area.contains(at))
-}
-
-/// What a click on the list does.
-#[must_use]
-pub fn action_at(state: &State, above: Rect, at: Position) -> Option<Action> {
-    let list = list(state, above)?;
-    let inner = inside(list.area);
-    let row = inner.contains(at).then(|| usize::from(at.y - inner.y))?;
-    let nth = first_in_view(list.at, inner) + row;
-    (nth < list.offers.len()).then_some(Action::ClickOffer(nth))
 }
 
 /// What is offered, and which of that the line is already.

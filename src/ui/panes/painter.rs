@@ -8,10 +8,11 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::appearance::LongRows;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::ring::Bodies;
 use crate::console::state::row::{Notation, Row};
-use crate::console::state::{LongRows, State};
 use crate::ui::text::{columns, put, wrap};
 use crate::ui::theme::Theme;
 use crate::watch::event::{Event, Kind, Side};
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn replies_are_coloured_by_their_class() {
-        let theme = Theme::of(crate::console::state::Palette::Dark);
+        let theme = Theme::of(crate::console::state::appearance::Palette::Dark);
         let of = |reply: &str| reply_style(reply.as_bytes(), &theme);
         for (replies, style) in [
             (["250 OK", "220-a", "+OK 2 320", "221"], theme.done),

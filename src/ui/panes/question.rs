@@ -1,12 +1,14 @@
 //! A question over the panes. The safe answer is marked until the user marks the other.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 
 use crate::console::action::{Action, Answer, Change, Pick};
-use crate::console::state::{Question, State};
+use crate::console::state::State;
+use crate::console::state::overlay::Question;
 use crate::mailroom::MessageKey;
-use crate::ui::panes::{inside_overlay, overlay};
+use crate::ui::frame::overlay;
+use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, cut, grouped, line, put, width};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -17,7 +19,14 @@ const WIDTH: u16 = 52;
 const HEIGHT: u16 = 5;
 
 /// Draws it.
-pub fn draw(state: &State, question: &Question, marked: Answer, area: Rect, buffer: &mut Buffer) {
+pub fn draw(
+    state: &State,
+    question: &Question,
+    marked: Answer,
+    area: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
     let theme = Theme::of(state.palette);
     let asked = Asked::of(state, question);
     let inner = overlay(area, buffer, &theme, (WIDTH, HEIGHT), "Confirm");
@@ -29,16 +38,8 @@ pub fn draw(state: &State, question: &Question, marked: Answer, area: Rect, buff
     for (answer, at, words) in asked.buttons(inner) {
         let style = if answer == marked { theme.selected } else { theme.text };
         put(buffer, at.as_position(), at.width, words, style);
+        hits.click(at, Action::Answer(answer));
     }
-}
-
-/// Which answer a place of the screen stands for, if it is on one.
-#[must_use]
-pub fn button_at(state: &State, question: &Question, area: Rect, at: Position) -> Option<Action> {
-    let inner = inside_overlay(area, (WIDTH, HEIGHT));
-    let buttons = Asked::of(state, question).buttons(inner);
-    let button = buttons.into_iter().find(|(_, button, _)| button.contains(at));
-    button.map(|(answer, ..)| Action::Answer(answer))
 }
 
 /// The question in a line, for a terminal that has no room for more.

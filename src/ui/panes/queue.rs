@@ -11,18 +11,20 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use crate::console::action::{Action, Pane};
-use crate::console::state::order::{BY_DOMAIN, domain};
+use crate::console::state::listed::{BY_DOMAIN, domain};
 use crate::console::state::relay::Sent;
 use crate::console::state::rows::QueueRow;
 use crate::console::state::{SPIN, State};
 use crate::store::overview::RecipientState;
-use crate::ui::panes::buttons::{self, Button, in_border};
-use crate::ui::panes::{
+use crate::store::survey::QUEUE_LISTED;
+use crate::ui::frame::{
     Titles, below_header, columns_of_marks, frame, inside, lay_bar, marks, name_and_filter,
-    say_empty, scroll_bar, top_line, with_marked,
+    say_empty, scroll_bar, with_marked,
 };
+use crate::ui::hits::HitMap;
+use crate::ui::panes::buttons::{self, Button, in_border};
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{age, clock, columns, line, put, wrap_words};
+use crate::ui::text::{age, clock, columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
 /// Which column has the recipient.
@@ -95,16 +97,10 @@ fn most_lines_of_entry(state: &State, width: u16) -> u16 {
     u16::try_from(2 + lines.max().unwrap_or(1)).unwrap_or(u16::MAX)
 }
 
-/// Which of the entries in view is on the n-th line of the list.
-#[must_use]
-pub fn row_at(state: &State, area: Rect, n: usize) -> usize {
-    n / usize::from(lines_of_entry(state, area))
-}
-
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
-    let counts = top_line::counts(state).unwrap_or_else(|| "empty".to_owned());
+    let counts = counts(state).unwrap_or_else(|| "empty".to_owned());
     let left = match run(state) {
         Some(run) => format!("{} {run}", name_and_filter(state, Pane::Queue)),
         None => name_and_filter(state, Pane::Queue),
@@ -126,7 +122,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         table.header(buffer, header, theme.header);
     }
     scroll_bar(area, buffer, &theme, state.queue.extent());
-    buttons::draw(&buttons(state, area), theme.title, buffer);
+    buttons::draw(&buttons(state, area), theme.title, buffer, hits);
     let rows = below_header(inner);
     let page = usize::from(rows.height / lines);
     let groups = Groups::of(state);
@@ -140,24 +136,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         before = Some(row);
         let row = state.relay.bring_up_to_date(row);
         draw_entry(state, &table, &row, is_selected, head, at, buffer);
+        hits.click(at, Action::Click(Pane::Queue, Some(n)));
+        hits.click(table.rest(Rect { height: 1, ..at }, RETRY_COLUMN), Action::RetryRow(n));
     }
-}
-
-/// Which action a place in the pane stands for, if it is on a button.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    if let Some(action) = buttons::at(&buttons(state, area), at) {
-        return Some(action);
-    }
-    let inner = inside(area);
-    let rows = below_header(inner);
-    let n = usize::from(at.y.checked_sub(rows.y)?);
-    let lines = lines_of_entry(state, area);
-    let row = row_at(state, area, n);
-    let line = line(rows, n).filter(|_| n % usize::from(lines) == 0)?;
-    let is_there = state.queue.in_view().nth(row).is_some();
-    let button = table(state, inner.width, lines).rest(line, RETRY_COLUMN);
-    (is_there && button.contains(at)).then_some(Action::RetryRow(row))
 }
 
 fn buttons(state: &State, area: Rect) -> Vec<Button> {
@@ -175,6 +156,25 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
     ];
     let key = |action| state.keymap.key_of(action);
     in_border(area, labels.map(|(action, label)| (action, format!("[{} {label}]", key(action)))))
+}
+
+/// `2 waiting · 1 failed`; `None` for an empty queue.
+pub(super) fn counts(state: &State) -> Option<String> {
+    let named = [
+        (RecipientState::Pending, "waiting"),
+        (RecipientState::Failed, "failed"),
+        (RecipientState::Held, "held"),
+        (RecipientState::Delivered, "delivered"),
+    ];
+    let counts = named.map(|(state_of, name)| (state.queued(state_of), name));
+    let words: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{} {name}", grouped(*count)))
+        .collect();
+    // Of a longer queue the rest is not listed.
+    let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
+    (!words.is_empty()).then(|| words.join(" · ") + more)
 }
 
 /// How far the run is, if one is under way.

@@ -13,10 +13,10 @@ use crate::console::state::State;
 use crate::console::state::relay::{Attempt, Source, Story, Target, Verdict};
 use crate::console::state::rows::QueueRow;
 use crate::store::overview::RecipientState;
+use crate::ui::frame::{Titles, border, inside, over, overlay, overlay_scroll_bar, title};
+use crate::ui::hits::HitMap;
 use crate::ui::panes::buttons::{Button, in_border};
-use crate::ui::panes::{
-    Titles, border, buttons, inside, over, overlay, overlay_scroll_bar, queue, title,
-};
+use crate::ui::panes::{buttons, queue};
 use crate::ui::text::{grouped, line, octets, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
@@ -37,25 +37,13 @@ pub fn most_scrolled(state: &State, area: Rect) -> usize {
 }
 
 /// Draws the selected entry beside the queue.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     border(area, buffer, theme.border, BorderType::Rounded);
     let right = state.queue_selected().map_or("", |row| row.standing());
     title(area, buffer, &theme, &Titles { left: &name(state), right });
     draw_entry(state, 0, inside(area), buffer);
-    buttons::draw(&buttons(state, area), theme.title, buffer);
-}
-
-/// What the button at a place does, beside the queue.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    buttons::at(&buttons(state, area), at)
-}
-
-/// What the button at a place does, over the panes of `area`.
-#[must_use]
-pub fn button_over(state: &State, area: Rect, at: Position) -> Option<Action> {
-    buttons::at(&buttons(state, over(area, SIZE)), at)
+    buttons::draw(&buttons(state, area), theme.title, buffer, hits);
 }
 
 fn name(state: &State) -> String {
@@ -94,10 +82,10 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
 }
 
 /// Draws the selected entry over the panes, from its `top`-th line on.
-pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
+pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, &name(state));
-    buttons::draw(&buttons(state, over(area, SIZE)), theme.title, buffer);
+    buttons::draw(&buttons(state, over(area, SIZE)), theme.title, buffer, hits);
     let all = lines(state, inner.width).len();
     overlay_scroll_bar(area, buffer, &theme, SIZE, (top, all));
     draw_entry(state, top, inner, buffer);

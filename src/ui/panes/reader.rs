@@ -1,10 +1,10 @@
 //! What is read, in the place of the transcript: the messages of a mailbox, or one of them.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 
-use crate::console::action::Action;
 use crate::console::state::State;
+use crate::ui::hits::HitMap;
 use crate::ui::panes::{message, messages};
 
 /// Fits it into the area that [`draw`] will get.
@@ -14,19 +14,10 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws the open message, or else the messages.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     match (state.reader.viewer(), state.reader.messages()) {
-        (Some(viewer), _) => message::draw(state, viewer, area, buffer),
-        (None, Some(messages)) => messages::draw(state, messages, area, buffer),
+        (Some(viewer), _) => message::draw(state, viewer, area, buffer, hits),
+        (None, Some(messages)) => messages::draw(state, messages, area, buffer, hits),
         (None, None) => {}
-    }
-}
-
-/// What a click at a place of the area means.
-#[must_use]
-pub fn action_at(state: &State, area: Rect, at: Position) -> Action {
-    match state.reader.viewer() {
-        Some(viewer) => message::button_at(viewer, area, at).unwrap_or(Action::ClickReader(None)),
-        None => Action::ClickReader(messages::row_at(area, at)),
     }
 }

@@ -7,9 +7,11 @@ use ratatui::style::Style;
 
 use crate::console::action::{Action, SettingName};
 use crate::console::setting;
-use crate::console::state::servers::{Condition, PopupRow, Server};
-use crate::console::state::{Overlay, State};
-use crate::ui::panes::{inside_overlay, mark, overlay, words_in_lines};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
+use crate::console::state::server::{Condition, PopupRow, Server};
+use crate::ui::frame::{mark, overlay, words_in_lines};
+use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put};
 use crate::ui::theme::Theme;
@@ -33,35 +35,22 @@ enum Entry {
 }
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, size(state, area), "Servers — Esc closes");
+    hits.cover(inner);
     let table = table(inner.width);
     for (n, entry) in entries(state, inner.width).iter().enumerate() {
         if let Some(at) = line(inner, n) {
             draw_entry(state, entry, &table, at, buffer);
+            if let Entry::Row(row, _) = entry {
+                hits.click(at, click_on(state, *row));
+            }
         }
     }
-    for (at, words, _) in buttons(state, inner) {
+    for (at, words, action) in buttons(state, inner) {
         put(buffer, at.as_position(), at.width, &words, theme.title);
-    }
-}
-
-/// Which action a place of the screen stands for.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    let inner = inside_overlay(area, size(state, area));
-    let buttons = buttons(state, inner);
-    if let Some((.., action)) = buttons.iter().find(|(button, ..)| button.contains(at)) {
-        return Some(*action);
-    }
-    if !inner.contains(at) {
-        return Some(Action::Escape);
-    }
-    match entries(state, inner.width).get(usize::from(at.y - inner.y))? {
-        Entry::Row(row, _) if is_selected(state, *row) => Some(Action::Change),
-        Entry::Row(row, _) => Some(Action::ServerRow(*row)),
-        _ => None,
+        hits.click(at, action);
     }
 }
 
@@ -69,6 +58,11 @@ pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
 fn size(state: &State, area: Rect) -> (u16, u16) {
     let entries = entries(state, WIDTH.min(area.width.saturating_sub(4))).len();
     (WIDTH, u16::try_from(entries + 2).unwrap_or(u16::MAX))
+}
+
+/// The first click on a row selects it, another changes it.
+const fn click_on(state: &State, row: usize) -> Action {
+    if is_selected(state, row) { Action::Change } else { Action::ServerRow(row) }
 }
 
 const fn is_selected(state: &State, row: usize) -> bool {

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 
+use crate::console::state::State;
+use crate::console::state::appearance::Stamps;
 use crate::console::state::row::Row;
-use crate::console::state::{Stamps, State};
 use crate::ui::text::clock;
 
 /// From this many seconds on a length of time is not told by the millisecond.

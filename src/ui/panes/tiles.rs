@@ -1,17 +1,18 @@
 //! A pane for each of the newest connections, in the place of the one transcript.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::widgets::BorderType;
 
-use crate::console::action::Pane;
+use crate::console::action::{Action, Pane};
 use crate::console::state::State;
 use crate::console::state::rows::ConnectionRow;
 use crate::console::state::tiles::MOST;
+use crate::ui::frame::{Titles, border, inside, room_beside, say_empty, title};
+use crate::ui::hits::HitMap;
 use crate::ui::panes::connections::state_in;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::transcript::draw_begun;
-use crate::ui::panes::{Titles, border, inside, room_beside, say_empty, title};
 use crate::ui::text::{clock, cut, line, width};
 use crate::ui::theme::Theme;
 
@@ -23,15 +24,8 @@ pub fn fit(state: &mut State, area: Rect) {
     state.tiles.fit(room_for(area), state.connections.items());
 }
 
-/// Which tile is at a place of the screen.
-#[must_use]
-pub fn tile_at(state: &State, area: Rect, at: Position) -> Option<usize> {
-    let count = state.tiles.of(state.connections.items()).len();
-    grid(area, count).iter().position(|tile| tile.contains(at))
-}
-
 /// Draws them.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let newest = state.tiles.of(state.connections.items());
     if newest.is_empty() {
@@ -42,8 +36,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         say_empty(inside(area), buffer, theme.faint, words);
         return;
     }
-    for (row, tile) in newest.iter().zip(grid(area, newest.len())) {
+    for (n, (row, tile)) in newest.iter().zip(grid(area, newest.len())).enumerate() {
         draw_tile(state, row, tile, buffer);
+        hits.click(tile, Action::Click(Pane::Transcript, Some(n)));
     }
 }
 

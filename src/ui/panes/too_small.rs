@@ -3,7 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::console::state::{Overlay, State};
+use crate::console::state::State;
+use crate::console::state::overlay::Overlay;
 use crate::ui::layout::LEAST;
 use crate::ui::panes::question;
 use crate::ui::text::{columns, put};

@@ -1,14 +1,14 @@
 //! The top line: the servers and their ports, what waits for the relay, what the user must know.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::console::action::Action;
 use crate::console::state::State;
-use crate::console::state::servers::{Condition, Server};
+use crate::console::state::server::{Condition, Server};
 use crate::store::overview::RecipientState;
-use crate::store::survey::QUEUE_LISTED;
+use crate::ui::hits::HitMap;
 use crate::ui::panes::queue;
 use crate::ui::text;
 use crate::ui::text::{columns, grouped, put, put_right};
@@ -18,9 +18,13 @@ use crate::ui::theme::Theme;
 const WIDE: u16 = 110;
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let mut at = area.as_position();
     let mut shown = parts(state, area.width);
+    // The program's name, and a sign and words for each server, open the servers' popup.
+    let of_servers = shown.iter().take(1 + 2 * state.servers.len());
+    let width = of_servers.map(|(words, _)| columns(words)).fold(0, u16::saturating_add);
+    hits.click(Rect { width: width.min(area.width), ..area }, Action::Servers);
     if has_room_for_notices(state, area.width) {
         shown.extend(badges(state));
     }
@@ -48,15 +52,6 @@ fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
     if rate > 0 && columns(&words) <= rest.width {
         put_right(buffer, rest.as_position(), rest.width, &words, Theme::of(state.palette).text);
     }
-}
-
-/// Which action a place in the line stands for: the servers' popup, on their names.
-#[must_use]
-pub fn button_at(state: &State, area: Rect, at: Position) -> Option<Action> {
-    let servers = 1 + 2 * state.servers.len();
-    let taken = parts(state, area.width).into_iter().take(servers);
-    let width = taken.map(|(words, _)| columns(&words)).fold(0, u16::saturating_add);
-    (at.x < area.x.saturating_add(width)).then_some(Action::Servers)
 }
 
 /// Draws the notices, where the top line has no room for them.
@@ -153,7 +148,7 @@ fn relay(state: &State, theme: &Theme, detail: Detail) -> Option<(String, Style)
     if let Some(run) = queue::run(state) {
         return Some((format!(" {name}{run}"), theme.notice));
     }
-    let counts = counts(state)?;
+    let counts = queue::counts(state)?;
     let style = match state.queued(RecipientState::Failed) {
         0 => theme.notice,
         _ => theme.bad,
@@ -177,23 +172,4 @@ fn in_signs(state: &State) -> String {
     let words: Vec<String> =
         words.map(|(count, sign)| format!("{sign} {}", text::grouped(*count))).collect();
     words.join(" ")
-}
-
-/// `2 waiting · 1 failed`; `None` for an empty queue.
-pub(super) fn counts(state: &State) -> Option<String> {
-    let named = [
-        (RecipientState::Pending, "waiting"),
-        (RecipientState::Failed, "failed"),
-        (RecipientState::Held, "held"),
-        (RecipientState::Delivered, "delivered"),
-    ];
-    let counts = named.map(|(state_of, name)| (state.queued(state_of), name));
-    let words: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{} {name}", text::grouped(*count)))
-        .collect();
-    // Of a longer queue the rest is not listed.
-    let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
-    (!words.is_empty()).then(|| words.join(" · ") + more)
 }

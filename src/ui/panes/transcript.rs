@@ -3,16 +3,17 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::action::Pane;
+use crate::console::action::{Action, Pane};
+use crate::console::state::State;
+use crate::console::state::appearance::LongRows;
 use crate::console::state::ring::Matches;
 use crate::console::state::row::{Notation, Row};
 use crate::console::state::rows::{Begun, ConnectionRow};
-use crate::console::state::{LongRows, State};
+use crate::ui::frame::{Titles, frame, inside, lay_bar, room_beside, say_empty, scroll_bar};
+use crate::ui::hits::HitMap;
 use crate::ui::panes::painter::Painter;
 use crate::ui::panes::stamps::{self, stamp};
-use crate::ui::panes::{
-    Titles, begun, first_steps, frame, inside, lay_bar, room_beside, say_empty, scroll_bar,
-};
+use crate::ui::panes::{begun, first_steps};
 use crate::ui::text::{cut, grouped, line, put, width, wrap};
 use crate::ui::theme::Theme;
 use crate::watch::event::Passwords;
@@ -26,7 +27,7 @@ pub fn fit(state: &mut State, area: Rect) {
 }
 
 /// Draws it.
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let right = right_title(state);
     let left = left_title(state, usize::from(room_beside(area, &right)));
     let titles = Titles { left: &left, right: &right };
@@ -38,26 +39,13 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             None => first_steps::draw_in_place(state, inner, buffer),
         }
     }
-    draw_rows(state, rows_area(state, inner), buffer);
+    draw_rows(state, rows_area(state, inner), buffer, hits);
     let theme = Theme::of(state.palette);
     scroll_bar(area, buffer, &theme, state.transcript.extent());
     let foot = line(inner, usize::from(inner.height).saturating_sub(1));
     if let (Some(row), Some(foot)) = (waiting_row(state), foot) {
         draw_foot(state, row, foot, buffer);
     }
-}
-
-/// Which of the rows in view is on the n-th line of the pane.
-#[must_use]
-pub fn row_at(state: &State, area: Rect, n: usize) -> Option<usize> {
-    let area = rows_area(state, inside(area));
-    let (above, rows) = in_view(state, area);
-    let lines = Lines::of(state, area);
-    let mut end = 0_usize;
-    rows.iter().position(|(_, row)| {
-        end += lines.taken_by(row);
-        n + above < end
-    })
 }
 
 /// What is shown, in at most `room` columns: whether the view follows, or what has come since, is
@@ -161,11 +149,11 @@ fn in_view(state: &State, area: Rect) -> (usize, Vec<(u64, &Row)>) {
     state.transcript.in_view(usize::from(area.height), |row| lines.taken_by(row))
 }
 
-fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer) {
+fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let (mut above, rows) = in_view(state, area);
     let room = text_room(state, area);
     let mut n = 0;
-    for (seq, row) in rows {
+    for (nth, (seq, row)) in rows.into_iter().enumerate() {
         let painter = Painter::new(state, row).in_place(seq);
         for piece in painter.pieces(room).iter().skip(std::mem::take(&mut above)) {
             let Some(at) = line(area, n) else { return };
@@ -174,6 +162,7 @@ fn draw_rows(state: &State, area: Rect, buffer: &mut Buffer) {
             }
             painter.draw(behind_stamp(state, at), piece, buffer);
             lay_bar(state, Pane::Transcript, is_selected(state, seq), at, buffer);
+            hits.click(at, Action::Click(Pane::Transcript, Some(nth)));
             n += 1;
         }
     }

@@ -2,6 +2,7 @@
 //! state, journeys by key, and whatever else can happen.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -14,13 +15,14 @@ use tui_input::InputRequest;
 use super::*;
 use crate::console::action::{Action, Answer, Command, Deed, Direction, Field, Step};
 use crate::console::keys;
+use crate::console::state::Clock;
+use crate::console::state::appearance::Palette;
 use crate::console::state::relay::Story;
 use crate::console::state::row::Row;
-use crate::console::state::servers::Server;
+use crate::console::state::server::Server;
 use crate::console::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
-use crate::console::state::{Clock, Palette};
 use crate::mailroom::{Message, MessageKey, News, QueuedWish, Wish};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, Pick};
@@ -29,7 +31,7 @@ use crate::relay::progress::{Attempt, Live, Sent, Tally};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
 use crate::servers::supervisor::Condition;
-use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
+use crate::store::overview::{Holder, MailboxView, Overview, QueueView, RecipientState};
 use crate::ui::tests::reader::{html_message, long_message, plain_message, summary};
 use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Service, Side};
 use crate::watch::registry::{ConnectionView, RegistryView};
@@ -46,12 +48,14 @@ pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 pub(super) struct Screen {
     pub(super) state: State,
     size: (u16, u16),
+    /// What the mouse does on the last picture.
+    hits: HitMap,
     pub(super) commands: Vec<Command>,
 }
 
 impl Screen {
     pub(super) fn of(state: State) -> Self {
-        Self { state, size: (80, 24), commands: Vec::new() }
+        Self { state, size: (80, 24), hits: HitMap::default(), commands: Vec::new() }
     }
 
     pub(super) fn sized(mut self, size: (u16, u16)) -> Self {
@@ -103,7 +107,7 @@ impl Screen {
         });
         let (column, row) = place.unwrap_or_else(|| panic!("{text:?} is not on\n{picture}"));
         let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
-        if let Some(action) = mouse::action(&self.state, area, event) {
+        if let Some(action) = self.hits.action(event) {
             self.commands.extend(self.state.update(action));
         }
         self
@@ -119,7 +123,7 @@ impl Screen {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         fit(&mut self.state, Rect::new(0, 0, width, height));
         let paint = |frame: &mut ratatui::Frame<'_>| {
-            draw(&self.state, &LogView::new(), frame.buffer_mut());
+            self.hits = draw(&self.state, &LogView::new(), frame.buffer_mut());
         };
         terminal.draw(paint).unwrap();
         terminal.backend().clone()
@@ -254,6 +258,7 @@ fn typical_connections(state: &State) -> RegistryView {
         ..view(named(1, 9, Service::Smtp), 51_390, "QUIT", 9)
     };
     let waiting = ConnectionView {
+        user: Some("linhphan".to_owned()),
         partial: b"PASS cis5".to_vec(),
         partial_since: ago(72),
         ..view(pop3(), 51_560, "TRANSACTION linhphan", 72)
@@ -584,7 +589,7 @@ fn a_console_without_colour_says_the_same_in_words_and_signs() {
 
 #[test]
 fn every_palette_marks_the_focused_and_the_selected() {
-    for palette in Palette::ALL {
+    for &palette in Palette::ALL {
         Screen::of(coloured(palette)).shows("┏ 1 Connections").shows("▸ [12]");
     }
 }
@@ -1479,7 +1484,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         Step::First,
         Step::Last,
     ]);
-    let pane = prop::sample::select(Pane::ALL.to_vec());
+    let pane = prop::sample::select(Pane::ALL);
     let direction = prop::sample::select(vec![Direction::Forward, Direction::Backward]);
     let plain = prop::sample::select(vec![
         Action::Help,
@@ -1555,7 +1560,7 @@ fn any_action() -> impl Strategy<Value = Action> {
             .prop_map(|(pane, row)| Action::Click(pane, row)),
         1 => prop::option::of(0..40_usize).prop_map(Action::ClickReader),
         1 => (0..40_usize).prop_map(Action::ClickOffer),
-        1 => (prop::sample::select(Field::ALL.to_vec()), 0..40_usize)
+        1 => (prop::sample::select(Field::ALL), 0..40_usize)
             .prop_map(|(field, row)| Action::ClickField(field, row)),
     ]
 }

@@ -106,7 +106,7 @@ fn happen(state: &mut State, happening: &Happening, area: &mut Rect) {
             }
         }
         Happening::Mouse(event) => {
-            if let Some(action) = mouse::action(state, *area, *event) {
+            if let Some(action) = hits(state, *area).action(*event) {
                 state.update(action);
             }
         }
@@ -120,6 +120,12 @@ fn happen(state: &mut State, happening: &Happening, area: &mut Rect) {
         Happening::NotListed => state.take_news(News::NotListed(HOSTILE.to_owned())),
         Happening::Shown(count) => show(state, *count),
     }
+}
+
+/// What the mouse does on a picture of this size.
+fn hits(state: &mut State, area: Rect) -> HitMap {
+    fit(state, area);
+    draw(state, &LogView::new(), &mut Buffer::empty(area))
 }
 
 fn say(state: &mut State, id: u64, count: usize) {

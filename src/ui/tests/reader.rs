@@ -9,8 +9,9 @@ use ratatui::style::Modifier;
 use tui_input::InputRequest;
 
 use crate::console::action::{Action, Command, Field, Pane};
+use crate::console::state::State;
+use crate::console::state::appearance::Palette;
 use crate::console::state::tests::{clock, mailbox};
-use crate::console::state::{Palette, State};
 use crate::mailroom::{
     Attachment, Draft, Message, MessageKey, News, SHOWN_MOST, Summary, Wish, decode,
 };

@@ -1,21 +1,17 @@
-//! The orders in which lists can be shown besides their own.
+//! How connections, mailboxes, messages and queue entries are listed: what makes each the same thing
+//! in the next snapshot, what a filter looks in, and the orders besides the list's own.
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::console::state::rows::{ConnectionRow, QueueRow};
-use crate::mailroom::Summary;
+use crate::console::state::filter;
+use crate::console::state::list::{Listed, Order};
+use crate::console::state::pattern::Pattern;
+use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
+use crate::mailroom::{MessageKey, Summary};
+use crate::relay::orders::Pick;
 use crate::store::overview::RecipientState;
-
-/// An order of things.
-#[derive(Debug)]
-pub struct Order<T: 'static> {
-    /// What `:sort` calls it.
-    pub name: &'static str,
-    /// What the list's title says of it.
-    pub words: &'static str,
-    /// Which of two comes first; those that are alike stay as they are.
-    pub compare: fn(&T, &T) -> Ordering,
-}
+use crate::watch::event::ConnectionName;
+use crate::wire::display::DisplayText;
 
 /// Of connections. Those that are open come before the others.
 pub const OF_CONNECTIONS: &[Order<ConnectionRow>] = &[
@@ -132,6 +128,75 @@ const fn urgency(state: RecipientState) -> u8 {
         RecipientState::Held => 1,
         RecipientState::Pending => 2,
         RecipientState::Delivered => 3,
+    }
+}
+
+impl Listed for ConnectionRow {
+    type Key = u64;
+
+    const ORDERS: &'static [Order<Self>] = OF_CONNECTIONS;
+
+    fn key(&self) -> u64 {
+        self.name.id
+    }
+
+    fn text(&self) -> String {
+        // A connection and a service as they are looked for in the transcript.
+        let ConnectionName { number, service, .. } = self.name;
+        let session = self.name.session();
+        format!("[{number}] {session} @{service} {} {}", self.peer, self.state)
+    }
+
+    fn has(&self, pattern: &Pattern) -> bool {
+        match filter::session(pattern.as_str()) {
+            Some(session) => self.name.id == session,
+            None => pattern.is_in(&self.text()),
+        }
+    }
+}
+
+impl Listed for MailboxRow {
+    type Key = DisplayText;
+
+    fn key(&self) -> DisplayText {
+        self.name.clone()
+    }
+
+    fn text(&self) -> String {
+        self.name.as_str().to_owned()
+    }
+}
+
+impl Listed for QueueRow {
+    type Key = Pick;
+
+    const ORDERS: &'static [Order<Self>] = OF_QUEUE;
+
+    fn key(&self) -> Pick {
+        self.pick.clone()
+    }
+
+    fn text(&self) -> String {
+        let Self { id, reverse_path, recipient, last_reply, .. } = self;
+        format!("{id} {reverse_path} {recipient} {} {last_reply}", self.standing())
+    }
+}
+
+impl Listed for Summary {
+    type Key = MessageKey;
+
+    const ORDERS: &'static [Order<Self>] = OF_MESSAGES;
+
+    fn key(&self) -> MessageKey {
+        self.key
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", self.from, self.subject)
+    }
+
+    fn has(&self, pattern: &Pattern) -> bool {
+        pattern.is_in(self.from.as_str()) || pattern.is_in(self.subject.as_str())
     }
 }
 

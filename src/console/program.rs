@@ -1,0 +1,266 @@
+//! The program as its console reaches it: one handle that brings what has happened into the state,
+//! and takes what the user asks for. Whoever draws the state knows no server and no relay.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::console::action::{Command, ServerOrder};
+use crate::console::feed::Feed;
+use crate::console::setting::in_words;
+use crate::console::state::State;
+use crate::console::state::relay::Story;
+use crate::console::state::row::Row;
+use crate::mailroom::{Desk, News, Wish};
+use crate::relay::postmaster::Request;
+use crate::relay::resolver::Dns;
+use crate::relay::run::Relay;
+use crate::servers::settings::SettingsView;
+use crate::servers::supervisor::Control;
+use crate::store::overview::Overview;
+use crate::watch::registry::Registry;
+
+/// Answers of the mailroom that one frame takes; each may tell of hundreds of messages.
+const ANSWERS_A_FRAME: usize = 16;
+
+/// A snapshot of the connections may take this part of the time at most: ten thousand of them are
+/// not copied sixty times a second.
+const SNAPSHOT_SHARE: u32 = 20;
+
+/// What the handle is made of, by whoever starts the servers.
+#[derive(Debug)]
+pub struct Parts {
+    /// The connections.
+    pub registry: Arc<Registry>,
+    /// What lies in the directory.
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// The transcript; the same feed observes the servers.
+    pub feed: Arc<Feed>,
+    /// Takes what the user asks of the relay. Bounded: a full one refuses.
+    pub requests: mpsc::Sender<Request>,
+    /// Says in a sentence what came of it.
+    pub words: mpsc::Receiver<String>,
+    /// The relay, which knows how far each recipient is.
+    pub relay: Arc<Relay<Dns>>,
+    /// Where mailboxes are listed, and messages read, saved, deleted and sent.
+    pub mailroom: Desk,
+    /// Starts and stops the servers, and changes their settings.
+    pub control: Control,
+    /// The settings, as they change.
+    pub settings: watch::Receiver<SettingsView>,
+}
+
+/// The running servers, the relay and the mailroom.
+#[derive(Debug)]
+pub struct Program {
+    parts: Parts,
+    relay_changes: watch::Receiver<u64>,
+    /// What the relay has said since the last frame.
+    said: Option<String>,
+    /// What the mailroom has answered since the last frame.
+    answers: Vec<News>,
+    connections: Snapshot,
+}
+
+/// Which version of the registry the state has, and when it may have the next.
+#[derive(Debug)]
+struct Snapshot {
+    version: Option<u64>,
+    not_before: Instant,
+}
+
+/// What a frame has taken of the transcript.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Rows.
+    pub rows: usize,
+    /// Whether something is left for the next frame.
+    pub more: bool,
+}
+
+impl Program {
+    /// A handle to the program of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            relay_changes: parts.relay.board.changes(),
+            parts,
+            said: None,
+            answers: Vec::with_capacity(ANSWERS_A_FRAME),
+            connections: Snapshot { version: None, not_before: Instant::now() },
+        }
+    }
+
+    /// The transcript's feed, which also wakes the screen for other reasons.
+    #[must_use]
+    pub const fn feed(&self) -> &Arc<Feed> {
+        &self.parts.feed
+    }
+
+    /// Waits until there is something new to show. Nothing is lost when the wait is given up.
+    pub async fn changed(&mut self) {
+        let Self { parts, relay_changes, said, answers, .. } = self;
+        // What a snapshot is taken of stays changed until a frame takes it.
+        tokio::select! {
+            biased;
+            () = parts.feed.moved() => {}
+            () = parts.registry.moved() => {}
+            Ok(()) = parts.overview.changed() => parts.overview.mark_changed(),
+            Some(words) = parts.words.recv() => *said = Some(words),
+            1.. = parts.mailroom.news.recv_many(answers, ANSWERS_A_FRAME) => {}
+            Ok(()) = relay_changes.changed() => {}
+            Ok(()) = parts.control.servers.changed() => parts.control.servers.mark_changed(),
+            Ok(()) = parts.settings.changed() => parts.settings.mark_changed(),
+        }
+    }
+
+    /// Shows the servers, the settings and the directory as they are at the start.
+    pub fn begin(&mut self, state: &mut State) {
+        self.take_servers(state);
+        self.take_overview(state);
+    }
+
+    /// Brings everything but the transcript and the connections up to date. Whatever has asked for
+    /// the frame, it shows the newest of everything: servers that talk without a pause must not keep
+    /// the rest from the screen.
+    pub fn take_changes(&mut self, state: &mut State) {
+        if self.parts.overview.has_changed().unwrap_or(false) {
+            self.take_overview(state);
+        }
+        let servers = self.parts.control.servers.has_changed().unwrap_or(false);
+        if servers || self.parts.settings.has_changed().unwrap_or(false) {
+            self.take_servers(state);
+        }
+        if let Some(words) = self.said.take().or_else(|| self.parts.words.try_recv().ok()) {
+            state.say(&words);
+        }
+        while self.answers.len() < ANSWERS_A_FRAME
+            && let Ok(answer) = self.parts.mailroom.news.try_recv()
+        {
+            self.answers.push(answer);
+        }
+        for answer in self.answers.drain(..) {
+            state.take_news(answer);
+        }
+    }
+
+    /// Brings the transcript up to date, as far as one frame can, and the connections.
+    pub fn take_transcript(&mut self, state: &mut State, now: Instant) -> Taken {
+        let mut taken = self.parts.feed.take();
+        let rows = taken.rows.len();
+        apply(&mut taken.rows, state);
+        self.parts.feed.give_back(taken.rows);
+        let more = !self.take_connections(state, now);
+        Taken { rows, more: more || taken.more }
+    }
+
+    /// Brings what is known of the rows in sight up to date: what the relay does for them, and which
+    /// messages a POP3 session has marked as deleted.
+    pub fn take_details(&self, state: &mut State) {
+        self.take_relay(state);
+        self.take_marks(state);
+    }
+
+    /// Does what the user asks for. What cannot be taken now is said to the user.
+    pub fn send(&self, command: Command, state: &mut State) {
+        match command {
+            Command::Close(connection) => self.parts.registry.close(connection),
+            Command::Relay(request) => self.ask_relay(request, state),
+            Command::Wish(wish) => self.ask_mailroom(wish, state),
+            Command::Server(order) => self.order_server(order, state),
+            Command::Set(setting) => {
+                let name = setting.name();
+                state.say(&in_words(name, &self.parts.control.set(setting)));
+            }
+            // The screen does these itself.
+            Command::Copy(_)
+            | Command::Save(_)
+            | Command::ScrollLog(_)
+            | Command::Mouse
+            | Command::Redraw
+            | Command::Suspend
+            | Command::Quit => {}
+        }
+    }
+
+    fn ask_relay(&self, request: Request, state: &mut State) {
+        if self.parts.requests.try_send(request).is_err() {
+            state.say("Too many requests are waiting for the relay; try again.");
+        }
+    }
+
+    fn ask_mailroom(&self, wish: Wish, state: &mut State) {
+        let Err(refused) = self.parts.mailroom.wishes.try_send(wish) else {
+            return;
+        };
+        state.say("Too many requests about mailboxes are waiting; try again.");
+        if let Wish::Send(draft) = refused.into_inner() {
+            state.take_news(News::NotSent(draft));
+        }
+    }
+
+    fn order_server(&self, order: ServerOrder, state: &mut State) {
+        if self.parts.control.orders.try_send(order).is_err() {
+            state.say("Too many server orders are waiting; try again.");
+        }
+    }
+
+    fn take_overview(&mut self, state: &mut State) {
+        let overview = Arc::clone(&self.parts.overview.borrow_and_update());
+        state.overview_is(&overview);
+    }
+
+    fn take_servers(&mut self, state: &mut State) {
+        let servers = Arc::clone(&self.parts.control.servers.borrow_and_update());
+        state.servers_are(servers.iter());
+        state.settings_are(self.parts.settings.borrow_and_update().clone());
+    }
+
+    /// Takes a snapshot of the connections if there is something new, or if closed ones are listed,
+    /// which go by themselves. Returns false where it is due and too early.
+    fn take_connections(&mut self, state: &mut State, now: Instant) -> bool {
+        let version = self.parts.registry.version();
+        let has_closed = state.connections.items().iter().any(|row| row.closed.is_some());
+        if self.connections.version == Some(version) && !has_closed {
+            return true;
+        }
+        if now < self.connections.not_before {
+            return false;
+        }
+        state.connections_are(self.parts.registry.view());
+        self.connections =
+            Snapshot { version: Some(version), not_before: now + now.elapsed() * SNAPSHOT_SHARE };
+        true
+    }
+
+    fn take_relay(&self, state: &mut State) {
+        let relay = &self.parts.relay;
+        let story = state.queue.selected().map(|row| Story {
+            hosts: relay.hosts_of(row.pick.recipient.as_deref().unwrap_or_default()),
+            attempts: relay.board.attempts(&row.pick),
+        });
+        let picks = state.queue_in_sight();
+        let live = relay.board.live(&picks);
+        let live = picks.into_iter().zip(live);
+        state.relay_is(relay.board.tally(), live, story.unwrap_or_default());
+    }
+
+    fn take_marks(&self, state: &mut State) {
+        let Some(messages) = state.reader.messages_mut() else { return };
+        let Some(marks) = self.parts.mailroom.directory.marks(messages.mailbox()) else {
+            messages.marks_are(std::iter::empty());
+            return;
+        };
+        let is_marked = |number: &usize| number.checked_sub(1).is_some_and(|n| marks.is_marked(n));
+        let marked: Vec<usize> = messages.in_sight().filter(is_marked).collect();
+        messages.marks_are(marked.into_iter());
+    }
+}
+
+fn apply(rows: &mut VecDeque<Row>, state: &mut State) {
+    for row in rows.drain(..) {
+        state.apply(row);
+    }
+}
