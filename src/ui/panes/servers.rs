@@ -110,7 +110,7 @@ fn draw_entry(state: &State, entry: &Entry, table: &Table, at: Rect, buffer: &mu
             put(buffer, Position::new(at.x + 4, at.y), at.width, words, theme.bad);
         }
         Entry::Heading => {
-            let words = "Settings, as they hold now; conversations go on";
+            let words = "Settings in effect; open connections stay open";
             put(buffer, at.as_position(), at.width, words, theme.header);
         }
         Entry::Relay => draw_counts(state, Service::Relay, table, at, buffer),
@@ -218,8 +218,8 @@ fn in_force(state: &State, name: SettingName) -> (String, bool) {
         SettingName::Idle => {
             let words = match settings.idle {
                 Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
-                Idle::Unlimited => "clients may be silent for ever".to_owned(),
-                Idle::Limited(_) => format!("clients may be silent for {value} s"),
+                Idle::Unlimited => "clients may be idle without limit".to_owned(),
+                Idle::Limited(_) => format!("clients may be idle for {value} s"),
             };
             (words, settings.has_usual_idle())
         }
@@ -229,10 +229,10 @@ fn in_force(state: &State, name: SettingName) -> (String, bool) {
         SettingName::Relay => {
             let words = match &settings.relay {
                 RelayPolicy::Loopback => {
-                    "takes mail for other domains from this machine".to_owned()
+                    "accepts mail for other domains from this machine".to_owned()
                 }
                 RelayPolicy::Networks(_) => format!("from this machine and {value}"),
-                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
+                RelayPolicy::Nobody => "accepts no mail for other domains".to_owned(),
             };
             (words, settings.has_usual_relay())
         }
