@@ -20,7 +20,7 @@ fn a_message_that_is_composed_is_listed_read_and_deleted() {
     let terminal = terminal.press("\r").shows("linhphan  message 1").shows("Subject     Is any");
     let terminal = terminal.shows("world").press("d").shows("Delete message 1: Is anybody there?");
     let terminal = terminal.press("y").shows("Deleted message 1 of linhphan.");
-    let terminal = terminal.shows("No message. What comes here is shown at once.");
+    let terminal = terminal.shows("No messages. New ones are shown at once.");
     let terminal = terminal.press("\x1b").shows("2 Transcript").press("q");
     assert_eq!(terminal.ends_and_gives_the_terminal_back(), 0);
 }

@@ -132,7 +132,7 @@ pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
         SettingName::Idle => {
             let words = match view.idle {
                 Idle::AsTheProtocolSays => "SMTP 5 min, POP3 10 min, echo none".to_owned(),
-                Idle::Unlimited => "clients may be idle for ever".to_owned(),
+                Idle::Unlimited => "clients may be idle without limit".to_owned(),
                 Idle::Limited(_) => format!("clients may be idle for {value} s"),
             };
             (words, view.has_usual_idle())
@@ -143,10 +143,10 @@ pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
         SettingName::Relay => {
             let words = match &view.relay {
                 RelayPolicy::Loopback => {
-                    "takes mail for other domains from this machine".to_owned()
+                    "accepts mail for other domains from this machine".to_owned()
                 }
                 RelayPolicy::Networks(_) => format!("from this machine and {value}"),
-                RelayPolicy::Nobody => "takes mail for other domains from nobody".to_owned(),
+                RelayPolicy::Nobody => "accepts no mail for other domains".to_owned(),
             };
             (words, view.has_usual_relay())
         }
@@ -160,7 +160,7 @@ fn idle_in_words(idle: Idle) -> String {
             limits::SMTP_IDLE.as_secs(),
             limits::POP3_IDLE.as_secs()
         ),
-        Idle::Unlimited => "clients may be idle for ever".to_owned(),
+        Idle::Unlimited => "clients may be idle without limit".to_owned(),
         Idle::Limited(limit) => format!("clients may be idle for {} s", limit.as_secs()),
     }
 }

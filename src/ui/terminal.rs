@@ -42,7 +42,7 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 /// Standard output is no terminal.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot show the console: standard output is no terminal. \
+    "cannot show the console: standard output is not a terminal. \
      Use --no-tui to run the servers without a screen."
 )]
 pub struct NoTerminal;

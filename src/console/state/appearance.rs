@@ -82,10 +82,10 @@ pub enum Mouse {
 impl Stamps {
     pub(super) const fn words(self) -> &'static str {
         match self {
-            Self::Seconds => "Time stamps: the clock.",
-            Self::Milliseconds => "Time stamps: the clock, with milliseconds.",
-            Self::SinceStart => "Time stamps: seconds since the connection began.",
-            Self::SinceBefore => "Time stamps: seconds since the line before.",
+            Self::Seconds => "Time stamps: clock time.",
+            Self::Milliseconds => "Time stamps: clock time with milliseconds.",
+            Self::SinceStart => "Time stamps: seconds since the connection opened.",
+            Self::SinceBefore => "Time stamps: seconds since the previous line.",
             Self::Off => "No time stamps.",
         }
     }

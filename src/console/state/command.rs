@@ -224,7 +224,7 @@ impl State {
         match (verb, takes) {
             (_, Some(takes)) if !argument.is_empty() || runs_alone => (takes.run)(self, argument),
             (Some(verb), _) if verb.alone == Alone::Refuses => {
-                Err(format!("Say which: {name} {}", verb.argument()))
+                Err(format!("Missing argument: {name} {}", verb.argument()))
             }
             _ => match verb.map_or_else(|| named(name), Verb::binding) {
                 Some(binding) if argument.is_empty() => Ok(self.update(binding.action)),
@@ -332,7 +332,7 @@ impl State {
     fn sort_by(&mut self, name: &str) -> Result<Option<Command>, String> {
         let names = self.order_names();
         let order = match names.iter().position(|one| *one == name) {
-            _ if names.is_empty() => return Err("There is no list here that is sorted.".to_owned()),
+            _ if names.is_empty() => return Err("This pane has no list to sort.".to_owned()),
             None if name != NO_ORDER => {
                 let names = names.join(", ");
                 return Err(format!("There is no order {name}: there are {names}, {NO_ORDER}."));
@@ -364,7 +364,7 @@ impl State {
     fn open_named(&mut self, name: &str) -> Result<Option<Command>, String> {
         let rows = self.mailboxes.items();
         if !rows.iter().any(|row| row.name.as_str() == name) {
-            return Err(format!("There is no mailbox {name}: new-mailbox {name} makes one."));
+            return Err(format!("There is no mailbox {name}: new-mailbox {name} creates one."));
         }
         self.update(Action::Focus(Pane::Mailboxes));
         Ok(Some(Command::Wish(self.reader.open(name.to_owned()))))
@@ -380,7 +380,7 @@ impl State {
     fn server(&mut self, what: Change, name: &str) -> Result<Option<Command>, String> {
         let found = SERVERS.into_iter().find(|service| service.name() == name);
         let service =
-            found.ok_or_else(|| format!("There is no server {name}: say smtp, pop3 or echo."))?;
+            found.ok_or_else(|| format!("There is no server {name}: type smtp, pop3 or echo."))?;
         Ok(self.give_order(ServerOrder { service, what }))
     }
 }

@@ -83,7 +83,7 @@ impl State {
         let lines: Vec<String> = rows.collect();
         let session = name.session();
         match lines.len() {
-            0 => self.say(&format!("Nothing of [{}] {session} is kept.", name.number)),
+            0 => self.say(&format!("No lines of [{}] {session} are left.", name.number)),
             1 => self.say(&format!("Copied 1 line of [{}] {session}.", name.number)),
             count => {
                 let lines = grouped(count);
@@ -231,6 +231,6 @@ mod tests {
         says(&state, "No connection is selected.");
         let mut state = with_connections(1);
         assert_eq!(copied(&mut state, &[Action::CopyConnection]), None);
-        says(&state, "Nothing of [1] #1 is kept.");
+        says(&state, "No lines of [1] #1 are left.");
     }
 }

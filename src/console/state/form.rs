@@ -202,7 +202,7 @@ impl Form {
 fn judge_recipients(typed: &str) -> Result<(), String> {
     let mut recipients = typed.split(',').map(str::trim).filter(|one| !one.is_empty()).peekable();
     if recipients.peek().is_none() {
-        return Err("Name who is to get it, such as linhphan@localhost.".to_owned());
+        return Err("Enter a recipient, such as linhphan@localhost.".to_owned());
     }
     recipients.try_for_each(|one| Address::parse(one).map(|_| ())).map_err(|why| format!("{why}."))
 }
@@ -213,7 +213,7 @@ fn octets(typed: &str) -> Result<u64, String> {
     }
     match typed.parse::<Size>() {
         Ok(Size(octets)) if octets <= ATTACHMENT_MOST => Ok(octets),
-        Ok(_) => Err("An attachment can have 1G at most.".to_owned()),
-        Err(why) => Err(format!("That is no size: {why}.")),
+        Ok(_) => Err("An attachment can be 1G at most.".to_owned()),
+        Err(why) => Err(format!("Not a size: {why}.")),
     }
 }

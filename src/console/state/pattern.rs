@@ -101,7 +101,7 @@ impl Eq for Pattern {}
 fn why(error: &regex::Error) -> String {
     let report = error.to_string();
     let reason = report.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    format!("This is no regular expression: {reason}.")
+    format!("Not a regular expression: {reason}.")
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     fn what_is_no_expression_is_explained_in_one_line() {
         for typed in ["/(/", "/a{9999999}/", "/[z-a]/"] {
             let words = Pattern::parse(typed).unwrap_err();
-            assert!(words.starts_with("This is no regular expression: "), "{words}");
+            assert!(words.starts_with("Not a regular expression: "), "{words}");
             assert!(!words.contains('\n'), "{words}");
         }
     }

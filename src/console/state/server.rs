@@ -57,4 +57,3 @@ pub enum PopupRow {
     /// A setting.
     Setting(SettingName),
 }
-

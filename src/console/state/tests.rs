@@ -256,13 +256,13 @@ fn where_there_is_no_match_to_go_to_that_is_said() {
     all(&mut state, &actions);
     state.update(Action::Find(Direction::Forward));
     let said = |state: &State| state.said.as_ref().unwrap().as_str().to_owned();
-    assert_eq!(said(&state), "No line has what is looked for.");
+    assert_eq!(said(&state), "No line matches the filter.");
     all(&mut state, &[Action::Escape, Action::Filter, typed('n'), Action::Confirm]);
     for _ in 0..1_000 {
         state.apply(line(1, "QUIT"));
     }
     state.update(Action::Find(Direction::Forward));
-    assert_eq!(said(&state), "What stood around these lines is no longer kept.");
+    assert_eq!(said(&state), "The surrounding lines are no longer in the scrollback.");
     assert_eq!(shown(&state), ["[1] C: NOOP"]);
 }
 

@@ -302,8 +302,8 @@ impl State {
             Context::Pane(Pane::Transcript | Pane::Log) => {
                 if !self.transcript.find(direction) {
                     self.say(match self.transcript.ring().found() {
-                        0 => "No line has what is looked for.",
-                        _ => "What stood around these lines is no longer kept.",
+                        0 => "No line matches the filter.",
+                        _ => "The surrounding lines are no longer in the scrollback.",
                     });
                 }
             }
@@ -319,7 +319,7 @@ impl State {
         if self.has_no_mailbox() {
             self.ask_for(Purpose::NewMailbox, "");
         } else {
-            self.say("Nothing is looked for yet: type / and what to look for.");
+            self.say("No filter set: type / to set one.");
         }
     }
 
@@ -479,7 +479,7 @@ impl State {
         };
         if connection.is_none() {
             self.say(match self.focus {
-                Pane::Transcript if !self.tiled => "No row is selected: ↑ selects one.",
+                Pane::Transcript if !self.tiled => "No line is selected: ↑ selects one.",
                 _ => "No connection is selected.",
             });
             return;
@@ -694,7 +694,7 @@ impl State {
         if rows.iter().any(|row| row.name == name && row.closed.is_none()) {
             self.ask(Question::Close(name));
         } else {
-            self.say("This connection is closed already.");
+            self.say("This connection is already closed.");
         }
     }
 
@@ -789,8 +789,8 @@ impl State {
             Mouse::Free => Mouse::Captured,
         };
         self.say(match self.mouse {
-            Mouse::Captured => "The mouse is the console's: click and wheel work.",
-            Mouse::Free => "The mouse is the terminal's: it selects text; m takes it back.",
+            Mouse::Captured => "Mouse on: clicks and the wheel work here.",
+            Mouse::Free => "Mouse off: the terminal selects text; m turns it on again.",
         });
         Command::Mouse
     }

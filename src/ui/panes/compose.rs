@@ -94,9 +94,9 @@ const fn name(field: Field) -> &'static str {
 /// What an empty field means.
 const fn placeholder(field: Field) -> &'static str {
     match field {
-        Field::From => "<> (nobody: no report comes back)",
-        Field::To => "user@domain, and more with commas between",
-        Field::Attachment => "none; octets to make up, such as 10K or 5M",
+        Field::From => "<> (no sender: no report comes back)",
+        Field::To => "user@domain; separate several with commas",
+        Field::Attachment => "none; type a size, such as 10K or 5M",
         Field::Subject | Field::Body | Field::Send => "",
     }
 }

@@ -72,7 +72,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     if state.connections.is_empty() {
         let words = match state.connections.pattern() {
             None => "No client is connected.",
-            Some(_) => "No connection has what is looked for.",
+            Some(_) => "No connection matches the filter.",
         };
         say_empty(inner, buffer, theme.faint, words);
         return;

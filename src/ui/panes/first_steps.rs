@@ -163,7 +163,7 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
         None => Told {
             words: match &state.made {
                 None => {
-                    format!("1  Nobody can receive mail yet: {new_mailbox} makes a mailbox.")
+                    format!("1  There is no mailbox yet: {new_mailbox} creates one.")
                 }
                 Some(directory) => format!(
                     "1  {directory} was made and is empty: {new_mailbox} makes the first mailbox."

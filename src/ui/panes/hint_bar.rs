@@ -180,8 +180,8 @@ fn note(state: &State, prompt: &Prompt) -> String {
     }
     match prompt.purpose {
         Purpose::Filter(place) if prompt.text().is_empty() => {
-            let earlier = if state.filters.is_empty() { "" } else { " · ↑ earlier ones" };
-            format!("  {}{earlier} · Esc leaves it", what_filters(place))
+            let earlier = if state.filters.is_empty() { "" } else { " · ↑ history" };
+            format!("  {}{earlier} · Esc cancels", what_filters(place))
         }
         Purpose::Filter(Context::Message) => {
             let found = grouped(state.reader.found());
@@ -191,12 +191,12 @@ fn note(state: &State, prompt: &Prompt) -> String {
             let found = grouped(shown(state, place));
             format!("  {found} shown · ⏎ keeps it · Esc clears it")
         }
-        Purpose::Command => "  ⏎ does it · Tab chooses · ↑ earlier ones · Esc leaves it".to_owned(),
+        Purpose::Command => "  ⏎ runs it · Tab completes · ↑ history · Esc cancels".to_owned(),
         Purpose::Attachments => {
             let count = state.reader.attachment_count();
-            format!("  1 to {count}, or all · ⏎ does it · Esc leaves it")
+            format!("  1 to {count}, or all · ⏎ accepts · Esc cancels")
         }
-        Purpose::NewMailbox | Purpose::Setting(_) => "  ⏎ does it · Esc leaves it".to_owned(),
+        Purpose::NewMailbox | Purpose::Setting(_) => "  ⏎ accepts · Esc cancels".to_owned(),
     }
 }
 

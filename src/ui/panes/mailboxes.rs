@@ -46,9 +46,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     if state.mailboxes.is_empty() {
         let words = match state.mailboxes.pattern() {
             None => {
-                format!("No mailbox yet: {} makes one.", state.keymap.key_of(Action::NewMailbox))
+                format!("No mailbox yet: {} adds one.", state.keymap.key_of(Action::NewMailbox))
             }
-            Some(_) => "No mailbox has what is looked for.".to_owned(),
+            Some(_) => "No mailbox matches the filter.".to_owned(),
         };
         say_empty(inner, buffer, theme.faint, &words);
         return;

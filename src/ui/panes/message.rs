@@ -72,7 +72,7 @@ fn left_title(state: &State, viewer: &Viewer) -> String {
     let search = viewer.pattern().map(|pattern| {
         let pattern = DisplayText::from(pattern.as_str());
         match viewer.found() {
-            (0, _) if viewer.left_out() > 0 => format!("  /{pattern} not found in what is shown"),
+            (0, _) if viewer.left_out() > 0 => format!("  /{pattern} not found in the part shown"),
             (0, _) => format!("  /{pattern} not found"),
             (count, at) => format!("  /{pattern} {at} of {count}"),
         }

@@ -93,7 +93,7 @@ fn standing(messages: &Messages) -> String {
     };
     match messages.left_out() {
         0 => count,
-        older => format!("{count} · {} older ones are not listed", grouped(older)),
+        older => format!("{count} · {} older ones not listed", grouped(older)),
     }
 }
 
@@ -111,8 +111,8 @@ fn right_title(state: &State, messages: &Messages) -> String {
 fn why_empty(messages: &Messages) -> String {
     match messages.stage() {
         Stage::NotListed(why) => why.to_string(),
-        _ if messages.list().pattern().is_some() => "No message has what is looked for.".to_owned(),
-        Stage::Complete => "No message. What comes here is shown at once.".to_owned(),
+        _ if messages.list().pattern().is_some() => "No message matches the filter.".to_owned(),
+        Stage::Complete => "No messages. New ones are shown at once.".to_owned(),
         Stage::Asked | Stage::Listing { .. } | Stage::Again { .. } => String::new(),
     }
 }

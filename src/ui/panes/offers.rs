@@ -88,9 +88,9 @@ fn offered(state: &State, prompt: &Prompt) -> (Vec<Offer>, Option<usize>) {
 
 fn why_none(prompt: &Prompt) -> String {
     if prompt.text().contains(' ') {
-        " Nothing is offered for this; type it.".to_owned()
+        " No suggestions; type it.".to_owned()
     } else {
-        " No command is called that, or speaks of it.".to_owned()
+        " No command matches.".to_owned()
     }
 }
 

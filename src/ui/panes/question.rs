@@ -76,9 +76,9 @@ fn to_be_dropped(state: &State, picks: &[Pick]) -> Asked {
             Asked {
                 question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
                 reason: if is_sent {
-                    "It is being sent now, and may arrive all the same.".to_owned()
+                    "It is being sent now and may still arrive.".to_owned()
                 } else {
-                    "It is removed from the queue, and nobody is told.".to_owned()
+                    "It is removed from the queue; no report is sent.".to_owned()
                 },
                 yes: " y Drop it ",
                 no: " Esc Keep it ",
@@ -87,9 +87,9 @@ fn to_be_dropped(state: &State, picks: &[Pick]) -> Asked {
         picks => Asked {
             question: format!("Drop {} recipients from the queue?", grouped(picks.len())),
             reason: if is_sent {
-                "Some are being sent now, and may get it all the same.".to_owned()
+                "Some are being sent now and may still arrive.".to_owned()
             } else {
-                "They do not get their mail, and nobody is told.".to_owned()
+                "They are removed from the queue; no report is sent.".to_owned()
             },
             yes: " y Drop them ",
             no: " Esc Keep them ",
@@ -150,8 +150,8 @@ impl Asked {
             Question::Stop { order, open } => Self {
                 question: format!("{} the {} server?", stop_or_restart(order.what), order.service),
                 reason: match open {
-                    1 => "One connection is open; it gets a farewell.".to_owned(),
-                    _ => format!("{open} connections are open; each gets a farewell."),
+                    1 => "One connection is open; it will be closed.".to_owned(),
+                    _ => format!("{open} connections are open; they will be closed."),
                 },
                 yes: " y Stop it ",
                 no: " Esc Leave it ",
@@ -160,10 +160,10 @@ impl Asked {
                 question: "Quit?".to_owned(),
                 reason: match open {
                     _ if state.relay.tally.is_some() => {
-                        "A relay run is under way; nothing of it is lost.".to_owned()
+                        "A relay run is in progress; no mail is lost.".to_owned()
                     }
-                    1 => "One connection is open; it gets a farewell.".to_owned(),
-                    _ => format!("{open} connections are open; each gets a farewell."),
+                    1 => "One connection is open; it will be closed.".to_owned(),
+                    _ => format!("{open} connections are open; they will be closed."),
                 },
                 yes: " y Quit ",
                 no: " Esc Stay ",
@@ -182,7 +182,7 @@ impl Asked {
                     ),
                     reason: match doing {
                         "" => String::new(),
-                        state => format!("It is in the state {state}."),
+                        state => format!("Its state is {state}."),
                     },
                     yes: " y Close it ",
                     no: " Esc Keep it ",

@@ -110,8 +110,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let inner = frame(state, Pane::Queue, area, buffer, &titles);
     if state.queue.is_empty() {
         let words = match state.queue.pattern() {
-            None => "Nothing waits. Mail for other domains comes here.",
-            Some(_) => "No entry has what is looked for.",
+            None => "The queue is empty. Mail for other domains waits here.",
+            Some(_) => "No entry matches the filter.",
         };
         say_empty(inner, buffer, theme.faint, words);
         return;

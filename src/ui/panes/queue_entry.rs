@@ -130,8 +130,8 @@ fn envelope(state: &State, row: &QueueRow) -> Vec<Field> {
         (Some(sent), _) => queue::sending(sent),
         (None, RecipientState::Pending) => "waiting".to_owned(),
         (None, RecipientState::Delivered) => "delivered".to_owned(),
-        (None, RecipientState::Failed) => "failed; not tried again by itself".to_owned(),
-        (None, RecipientState::Held) => "held; not tried until it is released".to_owned(),
+        (None, RecipientState::Failed) => "failed; not retried automatically".to_owned(),
+        (None, RecipientState::Held) => "held until it is released".to_owned(),
     };
     let fields = [
         ("id", row.id.to_string()),

@@ -110,7 +110,7 @@ fn draw_entry(state: &State, entry: &Entry, table: &Table, at: Rect, buffer: &mu
             put(buffer, Position::new(at.x + 4, at.y), at.width, words, theme.bad);
         }
         Entry::Heading => {
-            let words = "Settings, as they hold now; conversations go on";
+            let words = "Settings in effect; open connections stay open";
             put(buffer, at.as_position(), at.width, words, theme.header);
         }
         Entry::Relay => draw_counts(state, Service::Relay, table, at, buffer),

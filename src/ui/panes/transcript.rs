@@ -98,9 +98,9 @@ fn right_title(state: &State) -> String {
 fn why_empty(state: &State) -> Option<&'static str> {
     let ring = state.transcript.ring();
     if ring.search().is_some() {
-        return Some("No row has what is looked for.");
+        return Some("No line matches the filter.");
     }
-    ring.only().map(|_| "Nothing of this connection is kept; 0 shows all connections.")
+    ring.only().map(|_| "No lines of this connection are left; 0 shows all connections.")
 }
 
 /// Where rows go: all that is inside, but for the line that a narrowed client has not ended.

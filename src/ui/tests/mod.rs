@@ -516,7 +516,7 @@ fn what_can_be_said_is_listed_with_a_sentence_and_its_key() {
     let screen = screen.press(&["z"]).shows("zoom").shows("Give the whole screen to one pane");
     let screen = screen.press(&["Esc", ":", "d", "e", "l"]).shows("Delete messages (asks first)");
     let screen = screen.press(&["Tab"]).shows("▸ delete").press(&["Esc"]).hides("Commands");
-    screen.press(&[":", "q", "q", "q", "q"]).shows("No command is called that");
+    screen.press(&[":", "q", "q", "q", "q"]).shows("No command matches.");
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn a_click_on_a_command_types_it_and_another_does_it() {
 fn filters_that_were_typed_before_come_back() {
     let screen = Screen::of(typical()).sized((120, 40));
     let screen = screen.press(&["2", "/", "N", "O", "O", "P", "⏎", "Esc"]);
-    let screen = screen.press(&["/"]).shows("↑ earlier ones").press(&["↑"]).shows("/ NOOP");
+    let screen = screen.press(&["/"]).shows("↑ history").press(&["↑"]).shows("/ NOOP");
     let screen = screen.press(&["⏎", "Esc", "1", "/", "s", "m", "⏎", "/"]);
     screen.press(&["↑", "↑"]).shows("Filter connections: NOOP").press(&["↓"]).shows(": sm");
 }
@@ -936,7 +936,7 @@ fn the_details_of_an_entry_have_buttons() {
 fn quitting_asks_while_a_relay_run_is_under_way() {
     let mut state = empty();
     state.relay_is(Some(Tally::default()), std::iter::empty(), Story::default());
-    let screen = Screen::of(state).press(&["q"]).shows("A relay run is under way");
+    let screen = Screen::of(state).press(&["q"]).shows("A relay run is in progress");
     assert_eq!(screen.commands, []);
 }
 
@@ -1238,7 +1238,7 @@ fn what_is_wrong_with_what_is_typed_is_told_to_its_end() {
 fn a_filter_that_is_none_is_explained_and_leaves_the_last_good_one() {
     let screen = Screen::of(typical()).press(&["2", "/"]).type_in("S: /err");
     let screen = screen.shows("1 shown").type_in("(");
-    let screen = screen.shows("no regular expression").shows("-ERR Unknown command");
+    let screen = screen.shows("Not a regular expression").shows("-ERR Unknown command");
     screen.type_in("or)").shows("0 shown");
 }
 
@@ -1263,7 +1263,7 @@ fn a_server_is_stopped_from_its_popup_after_a_question() {
 
 #[test]
 fn a_fresh_user_is_told_what_to_do_and_n_does_it() {
-    let screen = Screen::of(empty()).shows("n makes a mailbox").press(&["n"]);
+    let screen = Screen::of(empty()).shows("n creates one.").press(&["n"]);
     let screen = screen.shows("New mailbox for the user:").type_in("ada").press(&["⏎"]);
     let wish = crate::mailroom::Wish::Create("ada".to_owned());
     assert_eq!(screen.commands, [Command::Wish(wish)]);

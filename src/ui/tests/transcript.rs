@@ -22,8 +22,8 @@ fn copied(screen: &Screen) -> &str {
 
 #[test]
 fn an_empty_filter_says_what_can_be_typed() {
-    on_the_transcript(&["/"]).shows("text · /regex/ · C: · S: · @smtp · [12] · #12 · Esc leaves");
-    Screen::of(typical()).press(&["1", "/"]).shows("text · /regex/ · Esc leaves it");
+    on_the_transcript(&["/"]).shows("text · /regex/ · C: · S: · @smtp · [12] · #12 · Esc cancels");
+    Screen::of(typical()).press(&["1", "/"]).shows("text · /regex/ · Esc cancels");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_filter_is_of_sides_services_connections_and_text() {
 #[test]
 fn what_is_wrong_with_an_expression_is_said_and_the_last_filter_stays() {
     let mut screen = filtered("/test|retr").shows("C: TEST").type_in("(");
-    screen = screen.shows("This is no regular expression: unclosed group.");
+    screen = screen.shows("Not a regular expression: unclosed group.");
     insta::assert_snapshot!("bad_filter_100x30", screen.picture());
     let screen = screen.shows("C: TEST").hides("C: ECHO").press(&["⏎"]);
     let screen = screen.shows("unclosed group").press(&["Backspace"]).hides("unclosed");
@@ -145,7 +145,7 @@ fn the_connection_of_a_tile_is_closed_after_a_yes() {
     let screen = Screen::of(typical()).sized((120, 40)).press(&["v", "←", "x"]);
     let screen = screen.shows("Close connection [14] #3 pop3").press(&["y"]);
     assert_eq!(screen.commands, [Command::Close(pop3().id)]);
-    let screen = screen.press(&["←", "←", "x"]).shows("This connection is closed already.");
+    let screen = screen.press(&["←", "←", "x"]).shows("This connection is already closed.");
     assert_eq!(screen.commands.len(), 1);
 }
 
