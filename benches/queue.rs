@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use mailconsole::relay::orders::{Order, Pick};
+use mailconsole::relay::orders::{Order, QueueTarget};
 use mailconsole::store::directory::{Directory, Durability};
 use mailconsole::store::queue::{Entry, Queue};
 use tokio::runtime::Runtime;
@@ -33,15 +33,17 @@ fn main() {
     timed("marks of an unchanged file", MARKS, || mark(&runtime, &queue, &entries[..MARKS]));
 
     // Everything behind the first entry moves.
-    let first = Pick { id: entries[0].block.id.clone(), recipient: None };
+    let first = QueueTarget { id: entries[0].block.id.clone(), recipient: None };
     let drop = || runtime.block_on(Order::Drop.give(&queue, BTreeSet::from([first]))).unwrap();
     timed("drop of the first entry", 1, drop);
     let moved = &entries[MARKS..2 * MARKS];
     timed("marks behind it, each where it was not", MARKS, || mark(&runtime, &queue, moved));
 
-    let picks: BTreeSet<Pick> =
-        entries.iter().map(|entry| Pick { id: entry.block.id.clone(), recipient: None }).collect();
-    let drop = || runtime.block_on(Order::Drop.give(&queue, picks)).unwrap();
+    let targets: BTreeSet<QueueTarget> = entries
+        .iter()
+        .map(|entry| QueueTarget { id: entry.block.id.clone(), recipient: None })
+        .collect();
+    let drop = || runtime.block_on(Order::Drop.give(&queue, targets)).unwrap();
     timed("drop of all of them by their ids", ENTRIES, drop);
 }
 

@@ -1,4 +1,4 @@
-//! The mailroom through its desk: what an operator wishes of mailboxes and messages, and hears and
+//! The mailroom through its handle: what an operator wishes of mailboxes and messages, and hears and
 //! finds on the disk.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use mailconsole::console::state::rows::MailboxRow;
 use mailconsole::mailroom::browser::Browser;
-use mailconsole::mailroom::clerk::{Clerk, Room, SmtpListener};
+use mailconsole::mailroom::tasks::{MailroomTask, Room, SmtpListener};
 use mailconsole::mailroom::{
-    Desk, Draft, Message, MessageKey, News, QueuedWish, SHOWN_MOST, Summary, Wish,
+    Draft, MailroomEvent, MailroomHandle, MailroomRequest, Message, MessageKey, QueuedRequest,
+    SHOWN_MOST, Summary,
 };
-use mailconsole::relay::orders::Pick;
-use mailconsole::servers::listener::{Shared, Term};
+use mailconsole::relay::orders::QueueTarget;
+use mailconsole::servers::listener::{Lifetime, Shared};
 use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
@@ -39,10 +40,10 @@ use tokio_util::task::TaskTracker;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// An operator at the desk.
+/// An operator at the screen.
 struct Operator {
     mail: Mail,
-    desk: Desk,
+    desk: MailroomHandle,
     overview: watch::Receiver<Arc<Overview>>,
     smtp: Arc<Mutex<Option<SocketAddr>>>,
     /// Where messages are saved, and what the browser gets.
@@ -73,7 +74,7 @@ impl Operator {
             browser,
             stop: stop.clone(),
         };
-        let desk = Clerk::start(room, &tasks);
+        let desk = MailroomTask::start(room, &tasks);
         Self { mail, desk, overview, smtp, saved, stop, tasks }
     }
 
@@ -92,11 +93,11 @@ impl Operator {
         std::fs::rename(draft, self.path(file)).unwrap();
     }
 
-    async fn wishes(&self, wish: Wish) {
-        self.desk.wishes.send(wish).await.unwrap();
+    async fn requests(&self, request: MailroomRequest) {
+        self.desk.requests.send(request).await.unwrap();
     }
 
-    async fn hears(&mut self) -> News {
+    async fn hears(&mut self) -> MailroomEvent {
         tokio::time::timeout(PATIENCE, self.desk.news.recv()).await.unwrap().unwrap()
     }
 
@@ -104,7 +105,9 @@ impl Operator {
     async fn hears_words(&mut self) -> String {
         loop {
             match self.hears().await {
-                News::Said(words) | News::NotShown(words) | News::NotListed(words) => return words,
+                MailroomEvent::Said(words)
+                | MailroomEvent::NotShown(words)
+                | MailroomEvent::NotListed(words) => return words,
                 _ => {}
             }
         }
@@ -119,12 +122,12 @@ impl Operator {
         let (mut begun, mut listed) = (0, Vec::new());
         loop {
             match self.hears().await {
-                News::Begun { .. } => {
+                MailroomEvent::Begun { .. } => {
                     begun += 1;
                     listed.clear();
                 }
-                News::Listed(summaries) => listed.extend(summaries),
-                News::Complete => return (begun, listed),
+                MailroomEvent::Listed(summaries) => listed.extend(summaries),
+                MailroomEvent::Complete => return (begun, listed),
                 other => panic!("{other:?}"),
             }
         }
@@ -132,18 +135,18 @@ impl Operator {
 
     /// The messages of a mailbox.
     async fn opens(&mut self, mailbox: &str) -> Vec<Summary> {
-        self.wishes(Wish::Open(mailbox.to_owned())).await;
+        self.requests(MailroomRequest::Open(mailbox.to_owned())).await;
         let (begun, listed) = self.hears_listing().await;
         assert_eq!(begun, 1);
         listed
     }
 
     async fn reads(&mut self, key: MessageKey) -> Result<Box<Message>, String> {
-        self.wishes(Wish::Read(key)).await;
+        self.requests(MailroomRequest::Read(key)).await;
         loop {
             match self.hears().await {
-                News::Shown(message) => return Ok(message),
-                News::NotShown(words) => return Err(words),
+                MailroomEvent::Shown(message) => return Ok(message),
+                MailroomEvent::NotShown(words) => return Err(words),
                 _ => {}
             }
         }
@@ -284,15 +287,15 @@ async fn messages_that_look_alike_are_kept_apart() {
 #[tokio::test]
 async fn what_cannot_be_listed_is_told_and_listed_once_it_can_be() {
     let mut operator = Operator::of(&[]);
-    operator.wishes(Wish::Open("u".into())).await;
+    operator.requests(MailroomRequest::Open("u".into())).await;
     operator.hears_that("Cannot list u: there is no such mailbox.").await;
-    operator.wishes(Wish::Create("u".into())).await;
+    operator.requests(MailroomRequest::Create("u".into())).await;
     operator.hears_that("Made the mailbox u.").await;
     let (begun, listed) = operator.hears_listing().await;
     assert_eq!((begun, listed.len()), (1, 0));
-    operator.wishes(Wish::Create("u".into())).await;
+    operator.requests(MailroomRequest::Create("u".into())).await;
     operator.hears_that("There is a mailbox u already.").await;
-    operator.wishes(Wish::Create("../x".into())).await;
+    operator.requests(MailroomRequest::Create("../x".into())).await;
     let words = operator.hears_words().await;
     assert!(words.starts_with("No mailbox made: \"../x\" cannot be the name"), "{words}");
     operator.ends().await;
@@ -309,12 +312,12 @@ fn large(messages: usize) -> String {
 async fn twenty_thousand_messages_are_listed_in_pieces() {
     let mut operator = Operator::of(&["u"]);
     operator.replace("u.mbox", &large(20_000));
-    operator.wishes(Wish::Open("u".into())).await;
-    let News::Begun { mailbox, messages, left_out } = operator.hears().await else {
+    operator.requests(MailroomRequest::Open("u".into())).await;
+    let MailroomEvent::Begun { mailbox, messages, left_out } = operator.hears().await else {
         panic!("it does not begin");
     };
     assert_eq!((mailbox.as_str(), messages, left_out), ("u", 20_000, 0));
-    let News::Listed(first) = operator.hears().await else { panic!("nothing is listed") };
+    let MailroomEvent::Listed(first) = operator.hears().await else { panic!("nothing is listed") };
     assert!(first.len() < 1_000);
     let (_, rest) = operator.hears_listing().await;
     assert_eq!(first.len() + rest.len(), 20_000);
@@ -326,14 +329,14 @@ async fn twenty_thousand_messages_are_listed_in_pieces() {
 async fn a_listing_that_nobody_reads_is_given_up_when_another_mailbox_is_opened() {
     let mut operator = Operator::of(&["u", "v"]);
     operator.replace("u.mbox", &large(20_000));
-    operator.wishes(Wish::Open("u".into())).await;
-    let News::Begun { .. } = operator.hears().await else { panic!("it does not begin") };
-    operator.wishes(Wish::Open("v".into())).await;
+    operator.requests(MailroomRequest::Open("u".into())).await;
+    let MailroomEvent::Begun { .. } = operator.hears().await else { panic!("it does not begin") };
+    operator.requests(MailroomRequest::Open("v".into())).await;
     let mut listed = 0;
     loop {
         match operator.hears().await {
-            News::Listed(summaries) => listed += summaries.len(),
-            News::Begun { mailbox, .. } => {
+            MailroomEvent::Listed(summaries) => listed += summaries.len(),
+            MailroomEvent::Begun { mailbox, .. } => {
                 assert_eq!(mailbox, "v");
                 break;
             }
@@ -341,7 +344,7 @@ async fn a_listing_that_nobody_reads_is_given_up_when_another_mailbox_is_opened(
         }
     }
     assert!(listed < 20_000);
-    operator.wishes(Wish::Open("u".into())).await;
+    operator.requests(MailroomRequest::Open("u".into())).await;
     // Nobody listens any more.
     operator.ends().await;
 }
@@ -353,13 +356,13 @@ async fn a_message_is_not_deleted_while_a_session_has_its_mailbox() {
     let listed = operator.opens("linhphan").await;
     let user = operator.directory().user(b"linhphan").unwrap();
     let session = operator.directory().open_maildrop(&user).await.unwrap();
-    operator.wishes(Wish::Delete(listed[0].key)).await;
+    operator.requests(MailroomRequest::Delete(listed[0].key)).await;
     operator
         .hears_that("Cannot delete: a POP3 session has linhphan locked; try again when it ends.")
         .await;
     assert_eq!(session.octets().len(), 2);
     drop(session);
-    operator.wishes(Wish::Delete(listed[0].key)).await;
+    operator.requests(MailroomRequest::Delete(listed[0].key)).await;
     operator.hears_that("Deleted message 1 of linhphan.").await;
     assert_eq!(operator.mail.content("linhphan.mbox"), stored(2, "b"));
     operator.ends().await;
@@ -372,7 +375,7 @@ async fn of_messages_that_are_alike_the_one_that_was_meant_is_deleted() {
     let twins = [stored(1, "twin"), stored(2, "twin"), stored(3, "twin")];
     operator.replace("u.mbox", &twins.concat());
     let listed = operator.opens("u").await;
-    operator.wishes(Wish::Delete(listed[1].key)).await;
+    operator.requests(MailroomRequest::Delete(listed[1].key)).await;
     operator.hears_that("Deleted message 2 of u.").await;
     assert_eq!(operator.mail.content("u.mbox"), [&*twins[0], &*twins[2]].concat());
     operator.ends().await;
@@ -385,7 +388,7 @@ async fn messages_are_deleted_together() {
     operator.replace("u.mbox", &mail.concat());
     let listed = operator.opens("u").await;
     let keys = [5, 0, 2].map(|n: usize| listed[n].key).to_vec();
-    operator.wishes(Wish::DeleteAll(keys)).await;
+    operator.requests(MailroomRequest::DeleteAll(keys)).await;
     operator.hears_that("Deleted 3 messages of u.").await;
     assert_eq!(operator.mail.content("u.mbox"), [&*mail[1], &*mail[3], &*mail[4]].concat());
     operator.ends().await;
@@ -404,7 +407,7 @@ async fn of_messages_that_another_program_has_moved_those_that_were_meant_are_de
     operator.hears_listing().await;
     drop(session);
     let keys = [0, 1, 2].map(|n: usize| listed[n].key).to_vec();
-    operator.wishes(Wish::DeleteAll(keys)).await;
+    operator.requests(MailroomRequest::DeleteAll(keys)).await;
     operator.hears_that("Deleted 2 messages of u. 1 had gone before.").await;
     assert_eq!(operator.mail.content("u.mbox"), [&*mail[4], &*mail[3]].concat());
     operator.ends().await;
@@ -415,10 +418,10 @@ async fn a_mailbox_is_cleared_but_for_what_has_come_since() {
     let mut operator = Operator::of(&["u"]);
     let mail: Vec<String> = (1..=3).map(|n| stored(n, &format!("m{n}"))).collect();
     operator.replace("u.mbox", &mail.concat());
-    operator.wishes(Wish::Clear("u".into(), 2)).await;
+    operator.requests(MailroomRequest::Clear("u".into(), 2)).await;
     operator.hears_that("Deleted all 2 messages of u.").await;
     assert_eq!(operator.mail.content("u.mbox"), mail[2]);
-    operator.wishes(Wish::Clear("u".into(), 2)).await;
+    operator.requests(MailroomRequest::Clear("u".into(), 2)).await;
     operator
         .hears_that(
             "Cannot delete the messages of u: there are fewer than there were; look at what is \
@@ -436,7 +439,7 @@ async fn several_messages_are_deleted_one_after_the_other() {
     operator.replace("u.mbox", &messages.concat());
     let listed = operator.opens("u").await;
     for nth in [1, 3] {
-        operator.wishes(Wish::Delete(listed[nth].key)).await;
+        operator.requests(MailroomRequest::Delete(listed[nth].key)).await;
     }
     let mut words = [operator.hears_words().await, operator.hears_words().await];
     words.sort_unstable();
@@ -452,7 +455,7 @@ async fn a_message_is_found_again_after_another_program_has_rewritten_its_mailbo
     operator.replace("u.mbox", &[stored(1, "a"), stored(2, "b"), stored(3, "c")].concat());
     let listed = operator.opens("u").await;
     operator.replace("u.mbox", &[stored(2, "b"), stored(3, "c"), stored(4, "d")].concat());
-    operator.wishes(Wish::Delete(listed[1].key)).await;
+    operator.requests(MailroomRequest::Delete(listed[1].key)).await;
     let words = operator.hears_words().await;
     assert!(words.starts_with("Deleted message"), "{words}");
     assert_eq!(operator.mail.content("u.mbox"), [stored(3, "c"), stored(4, "d")].concat());
@@ -470,9 +473,14 @@ async fn a_message_that_is_another_one_now_is_neither_deleted_nor_shown_nor_save
     std::fs::write(operator.path("u.mbox"), &after).unwrap();
     // Only this one: where the list has followed already, the first may well be deleted.
     let other = listed[1].key;
-    let all = Wish::DeleteAll(vec![other, other]);
-    for wish in [Wish::Delete(other), Wish::Read(other), Wish::Save(other), all] {
-        operator.wishes(wish).await;
+    let all = MailroomRequest::DeleteAll(vec![other, other]);
+    for request in [
+        MailroomRequest::Delete(other),
+        MailroomRequest::Read(other),
+        MailroomRequest::Save(other),
+        all,
+    ] {
+        operator.requests(request).await;
         let words = operator.hears_words().await;
         assert!(words.starts_with("Cannot ") || words.contains("is no longer in u"), "{words}");
     }
@@ -489,7 +497,7 @@ async fn a_saved_message_is_what_retr_sends_and_overwrites_nothing() {
     operator.deliver("u", sent.as_bytes()).await;
     let listed = operator.opens("u").await;
     for name in ["u-1.eml", "u-1-2.eml"] {
-        operator.wishes(Wish::Save(listed[0].key)).await;
+        operator.requests(MailroomRequest::Save(listed[0].key)).await;
         operator.hears_that(&format!("Saved {name} ({} octets).", sent.len())).await;
         assert!(operator.content_saved(name) == sent.as_bytes());
     }
@@ -506,19 +514,19 @@ async fn a_queued_message_is_read_and_saved_as_it_was_sent() {
          X-MC-Queued: 0\nX-MC-Rcpt: P 0 0 <x@y.example>\nX-MC-End:\n{text}\n"
     );
     operator.replace("mqueue", &mqueue);
-    let pick = Pick::one("1-2-3", "x@y.example");
-    operator.wishes(Wish::Queued(pick.clone(), QueuedWish::Read)).await;
-    let News::Shown(message) = operator.hears().await else { panic!("nothing is shown") };
-    assert_eq!(message.key, MessageKey::of_queued(&pick));
+    let target = QueueTarget::one("1-2-3", "x@y.example");
+    operator.requests(MailroomRequest::Queued(target.clone(), QueuedRequest::Read)).await;
+    let MailroomEvent::Shown(message) = operator.hears().await else { panic!("nothing is shown") };
+    assert_eq!(message.key, MessageKey::of_queued(&target));
     assert!(message.header.iter().all(|field| !field.name.as_str().starts_with("X-MC")));
-    operator.wishes(Wish::Queued(pick.clone(), QueuedWish::Save)).await;
+    operator.requests(MailroomRequest::Queued(target.clone(), QueuedRequest::Save)).await;
     operator.hears_that("Saved queued-1-2-3.eml (30 octets).").await;
     let sent = b"Subject: queued\r\n\r\nFrom here\r\n";
     assert_eq!(operator.content_saved("queued-1-2-3.eml"), sent);
-    operator.wishes(Wish::Queued(pick, QueuedWish::SaveAttachments(None))).await;
+    operator.requests(MailroomRequest::Queued(target, QueuedRequest::SaveAttachments(None))).await;
     operator.hears_that("The queued message has no such attachment; save it whole instead.").await;
-    let gone = Pick::one("../1", "x@y.example");
-    operator.wishes(Wish::Queued(gone, QueuedWish::Read)).await;
+    let gone = QueueTarget::one("../1", "x@y.example");
+    operator.requests(MailroomRequest::Queued(gone, QueuedRequest::Read)).await;
     operator
         .hears_that("Cannot show the queued message: the entry is no longer in the relay queue.")
         .await;
@@ -541,15 +549,15 @@ async fn attachments_are_saved_under_names_that_do_no_harm() {
     text.push_str("--b--\r\n");
     operator.deliver("u", text.as_bytes()).await;
     let listed = operator.opens("u").await;
-    operator.wishes(Wish::SaveAttachments(listed[0].key, None)).await;
+    operator.requests(MailroomRequest::SaveAttachments(listed[0].key, None)).await;
     let shortened = format!("{}.pdf", "x".repeat(96));
     let words = format!("Saved passwd, attachment-2.bin, {shortened}, _]52_c_x_.txt, passwd-2.");
     operator.hears_that(&words).await;
     assert_eq!(operator.content_saved("passwd-2"), b"4");
     assert_eq!(operator.content_saved(&shortened), b"2");
-    operator.wishes(Wish::SaveAttachments(listed[0].key, Some(1))).await;
+    operator.requests(MailroomRequest::SaveAttachments(listed[0].key, Some(1))).await;
     operator.hears_that("Saved attachment-2-2.bin.").await;
-    operator.wishes(Wish::SaveAttachments(listed[0].key, Some(9))).await;
+    operator.requests(MailroomRequest::SaveAttachments(listed[0].key, Some(9))).await;
     operator.hears_that("Message 1 has no such attachment; save it whole instead.").await;
     assert_eq!(operator.files_saved().len(), 6);
     operator.ends().await;
@@ -569,7 +577,9 @@ async fn a_long_message_is_shown_at_its_beginning_before_it_has_been_read() {
     let read = beginning.octets - beginning.body.unread();
     assert!((1..1 << 20).contains(&read), "{read} octets were read");
     assert!(text_of(&beginning)[0].starts_with("www"));
-    let News::Shown(whole) = operator.hears().await else { panic!("it was not shown again") };
+    let MailroomEvent::Shown(whole) = operator.hears().await else {
+        panic!("it was not shown again")
+    };
     assert_eq!((whole.key, whole.body.unread(), whole.attachments.len()), (listed[0].key, 0, 1));
     operator.ends().await;
 }
@@ -583,9 +593,9 @@ async fn html_is_opened_in_a_browser_that_fetches_nothing_and_is_gone_with_the_m
     operator.deliver("u", HTML.as_bytes()).await;
     operator.deliver("u", b"Subject: plain\r\n\r\ntext\r\n").await;
     let listed = operator.opens("u").await;
-    operator.wishes(Wish::Browse(listed[1].key)).await;
+    operator.requests(MailroomRequest::Browse(listed[1].key)).await;
     operator.hears_that("Message 2 has no HTML.").await;
-    operator.wishes(Wish::Browse(listed[0].key)).await;
+    operator.requests(MailroomRequest::Browse(listed[0].key)).await;
     let words = operator.hears_words().await;
     let page = words.strip_prefix("Opened in the browser, remote content blocked: ").unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
@@ -606,13 +616,13 @@ async fn a_browser_that_cannot_be_opened_is_told_with_the_remedy() {
     operator.deliver("u", HTML.as_bytes()).await;
     let listed = operator.opens("u").await;
     let program = opener(operator.saved.path(), "exit 3");
-    operator.wishes(Wish::Browse(listed[0].key)).await;
+    operator.requests(MailroomRequest::Browse(listed[0].key)).await;
     let words = [operator.hears_words().await, operator.hears_words().await];
     let told = words.iter().find(|words| words.starts_with("Open /")).unwrap();
     let why = "-1.html by hand: no browser has opened it (exit status: 3).";
     assert!(told.ends_with(why), "{words:?}");
     std::fs::remove_file(program).unwrap();
-    operator.wishes(Wish::Browse(listed[0].key)).await;
+    operator.requests(MailroomRequest::Browse(listed[0].key)).await;
     let words = operator.hears_words().await;
     assert!(
         words.starts_with("Open /") && words.contains("-1-2.html by hand: cannot run "),
@@ -638,7 +648,7 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     let settings = Arc::new(Settings::default());
     settings.set_message_most(1 << 20);
     let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);
-    let sockets = Sockets { shared: Arc::new(shared), term: Term::default() };
+    let sockets = Sockets { shared: Arc::new(shared), lifetime: Lifetime::default() };
     let server = SmtpServer {
         directory: operator.directory().clone(),
         domain: "localhost".into(),
@@ -652,7 +662,7 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
 async fn a_composed_message_goes_through_our_own_server_where_its_conversation_is_seen() {
     let mut operator = Operator::of(&["linhphan", "zives"]);
     let (sockets, recorder) = start_smtp(&operator);
-    operator.wishes(Wish::Send(draft("linhphan@localhost, zives@localhost"))).await;
+    operator.requests(MailroomRequest::Send(draft("linhphan@localhost, zives@localhost"))).await;
     let words = operator.hears_words().await;
     let listed = operator.opens("linhphan").await;
     let octets = listed[0].octets;
@@ -677,22 +687,22 @@ async fn a_composed_message_goes_through_our_own_server_where_its_conversation_i
 #[tokio::test]
 async fn what_is_not_sent_is_told_with_the_reason() {
     let mut operator = Operator::of(&["linhphan"]);
-    operator.wishes(Wish::Send(draft("linhphan@localhost"))).await;
+    operator.requests(MailroomRequest::Send(draft("linhphan@localhost"))).await;
     operator.hears_that("The SMTP server is stopped; start it with S.").await;
     let (sockets, _) = start_smtp(&operator);
-    operator.wishes(Wish::Send(draft("nobody@localhost, linhphan@localhost"))).await;
+    operator.requests(MailroomRequest::Send(draft("nobody@localhost, linhphan@localhost"))).await;
     let words = operator.hears_words().await;
     assert!(words.starts_with("Not sent to nobody@localhost: 550 "), "{words}");
     let words = operator.hears_words().await;
     assert!(words.starts_with("Sent to linhphan@localhost ("), "{words}");
-    operator.wishes(Wish::Send(draft("nobody"))).await;
+    operator.requests(MailroomRequest::Send(draft("nobody"))).await;
     operator.hears_that("Not sent: “nobody” is not an address of the form user@domain.").await;
     let too_large = Draft { attachment: 4 << 20, ..draft("linhphan@localhost") };
-    operator.wishes(Wish::Send(too_large)).await;
+    operator.requests(MailroomRequest::Send(too_large)).await;
     let words = operator.hears_words().await;
     assert!(words.starts_with("Not sent to linhphan@localhost: 552 "), "{words}");
     sockets.end().await;
-    operator.wishes(Wish::Send(draft("linhphan@localhost"))).await;
+    operator.requests(MailroomRequest::Send(draft("linhphan@localhost"))).await;
     let words = operator.hears_words().await;
     assert!(words.starts_with("Not sent: cannot connect to our own SMTP server"), "{words}");
     operator.ends().await;
@@ -702,8 +712,8 @@ async fn what_is_not_sent_is_told_with_the_reason() {
 async fn a_message_that_nobody_has_got_is_given_back_as_it_was_typed() {
     let mut operator = Operator::of(&["linhphan"]);
     let typed = draft("linhphan@localhost");
-    operator.wishes(Wish::Send(typed.clone())).await;
-    let News::NotSent(returned) = operator.hears().await else { panic!("it is gone") };
+    operator.requests(MailroomRequest::Send(typed.clone())).await;
+    let MailroomEvent::NotSent(returned) = operator.hears().await else { panic!("it is gone") };
     assert_eq!(returned, typed);
     operator.hears_that("The SMTP server is stopped; start it with S.").await;
     operator.ends().await;

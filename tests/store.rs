@@ -481,9 +481,9 @@ async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     drop(session);
     std::fs::write(store.path("v.mbox"), "rubbish").unwrap();
     overview.wait_for(|overview| seen(overview) == [u(1), ("v".to_owned(), None)]).await.unwrap();
-    let trouble = overview.borrow().mailboxes[1].trouble.clone().unwrap();
+    let error = overview.borrow().mailboxes[1].error.clone().unwrap();
     let why = "not an mbox file: it begins with \"rubbish\", not with a From line; ";
-    assert!(trouble.starts_with(why), "{trouble}");
+    assert!(error.starts_with(why), "{error}");
     std::fs::remove_file(store.path("v.mbox")).unwrap();
     queue(&store, &[&["a@x", "b@x"], &["c@y"]]).await;
     let queued = ("mqueue".to_owned(), Some(2));

@@ -10,12 +10,12 @@ use crate::app::config::RelaySettings;
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::Protection;
 use crate::relay::mx::Own;
-use crate::relay::progress::Board;
+use crate::relay::progress::Progress;
 use crate::relay::resolver::Dns;
 use crate::relay::route::Routes;
 use crate::relay::run::Relay;
 use crate::relay::tls::Tls;
-use crate::servers::listener::{Shared, Term};
+use crate::servers::listener::{Lifetime, Shared};
 use crate::store::directory::Directory;
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
@@ -36,12 +36,12 @@ pub struct Watchers {
 impl Watchers {
     /// Those of the servers of this process.
     #[must_use]
-    pub fn of_servers(shared: &Shared, term: &Term) -> Self {
+    pub fn of_servers(shared: &Shared, lifetime: &Lifetime) -> Self {
         Self {
             transcript: shared.transcript.clone(),
             registry: shared.registry.clone(),
             ids: Arc::clone(&shared.ids),
-            stop: term.ending.child_token(),
+            stop: lifetime.ending.child_token(),
         }
     }
 }
@@ -85,7 +85,7 @@ pub fn relay(
         client: Arc::new(client),
         connections_per_domain: settings.connections_per_domain,
         bounces: settings.bounces,
-        board: Board::default(),
+        progress: Progress::default(),
     })
 }
 

@@ -18,18 +18,18 @@ use crate::app::error::StartError;
 use crate::app::mailboxes::open;
 use crate::app::relay;
 use crate::app::signals::{INTERRUPTED, Signals};
-use crate::mailroom::Desk;
+use crate::mailroom::MailroomHandle;
 use crate::mailroom::browser::Browser;
-use crate::mailroom::clerk::{Clerk, Room, SmtpListener};
-use crate::relay::postmaster::{Post, Postmaster};
+use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
+use crate::relay::postmaster::{Postmaster, RelayHandle};
 use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
-use crate::servers::listener::{Shared, Term, bind};
+use crate::servers::listener::{Lifetime, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
-use crate::servers::supervised::{Protocol, Station};
-use crate::servers::supervisor::{Control, Switchboard};
+use crate::servers::supervised::{Protocol, SupervisedServer};
+use crate::servers::supervisor::{Control, Supervisor};
 use crate::store::directory::Directory;
 use crate::store::overview::Overview;
 use crate::watch::event::Service;
@@ -98,21 +98,26 @@ impl Servers {
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
-        let term = Term::default();
+        let lifetime = Lifetime::default();
         let relay = directory.clone().map(|directory| {
             let own = listeners_of(&sockets, Service::Smtp);
-            let watchers = relay::Watchers::of_servers(&shared, &term);
+            let watchers = relay::Watchers::of_servers(&shared, &lifetime);
             relay::relay(&config.relay, &config.domain, directory, own, watchers)
         });
-        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &term.tasks));
-        let mut stations = Vec::new();
+        let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &lifetime.tasks));
+        let mut supervised = Vec::new();
         for (service, sockets) in sockets {
             if let Some(server) = server(service, &config, directory.as_ref(), &shared.settings) {
-                stations.push(Station::open(server, sockets, &shared, term.within())?);
+                supervised.push(SupervisedServer::open(
+                    server,
+                    sockets,
+                    &shared,
+                    lifetime.within(),
+                )?);
             }
         }
-        let control = Switchboard::start(stations, config.addresses, shared, &term);
-        Ok(Running { term, directory, post, control, domain: config.domain })
+        let control = Supervisor::start(supervised, config.addresses, shared, &lifetime);
+        Ok(Running { lifetime, directory, post, control, domain: config.domain })
     }
 }
 
@@ -159,23 +164,26 @@ fn server(
 /// Servers that run.
 #[derive(Debug)]
 pub struct Running {
-    term: Term,
+    lifetime: Lifetime,
     directory: Option<Directory>,
-    post: Option<Post>,
+    post: Option<RelayHandle>,
     domain: Arc<str>,
     control: Control,
 }
 
 impl Running {
     /// How an operator reaches the relay, if there are mailboxes. Given once.
-    pub const fn post(&mut self) -> Option<Post> {
+    pub const fn post(&mut self) -> Option<RelayHandle> {
         self.post.take()
     }
 
-    /// Opens the mailroom, if there are mailboxes: through the desk they can be looked into.
+    /// Opens the mailroom, if there are mailboxes: by their handle they can be looked into.
     /// `overview` says when they change. Messages are saved to the current directory.
     #[must_use]
-    pub fn open_mailroom(&self, overview: watch::Receiver<Arc<Overview>>) -> Option<Desk> {
+    pub fn open_mailroom(
+        &self,
+        overview: watch::Receiver<Arc<Overview>>,
+    ) -> Option<MailroomHandle> {
         let control = self.control.clone();
         let room = Room {
             directory: self.directory.clone()?,
@@ -184,9 +192,9 @@ impl Running {
             smtp: SmtpListener::new(move || control.address_of(Service::Smtp)),
             save_to: PathBuf::from("."),
             browser: Browser::default(),
-            stop: self.term.ending.child_token(),
+            stop: self.lifetime.ending.child_token(),
         };
-        Some(Clerk::start(room, &self.term.tasks))
+        Some(MailroomTask::start(room, &self.lifetime.tasks))
     }
 
     /// How an operator reaches the servers.
@@ -198,7 +206,7 @@ impl Running {
     /// Stops them: no new connections, and a farewell to the open ones. Returns when the last one is
     /// closed and every delivery that had begun is on disk.
     pub async fn end(&self) {
-        self.term.end().await;
+        self.lifetime.end().await;
         if let Some(directory) = &self.directory {
             directory.close().await;
         }

@@ -101,7 +101,7 @@ mod tests {
     use crate::app::commands::queue::job::{Meant, Shown};
     use crate::app::config::{RelaySettings, Verbosity};
     use crate::relay::conversation::opening::Hello;
-    use crate::relay::orders::{Order, Pick};
+    use crate::relay::orders::{Order, QueueTarget};
     use crate::relay::run::Bounces;
     use crate::relay::selection::State;
     use crate::servers::listener::Addresses;
@@ -228,8 +228,8 @@ mod tests {
                 panic!("{line}");
             };
             assert_eq!(mailboxes.directory, dir.path());
-            let whole = Pick { id: "1-2-3".into(), recipient: None };
-            assert_eq!(meant.picks, BTreeSet::from([whole, Pick::one("4-5-6", "a@b")]));
+            let whole = QueueTarget { id: "1-2-3".into(), recipient: None };
+            assert_eq!(meant.targets, BTreeSet::from([whole, QueueTarget::one("4-5-6", "a@b")]));
             assert!(!meant.stdin && meant.selection.is_any());
         }
         assert!(matches!(task("mailconsole queue hold x"), Err(ConfigError::NoEntry)));
@@ -260,7 +260,7 @@ mod tests {
     fn one_entry_is_shown() {
         assert!(matches!(
             task("mailconsole queue show d 1-2-3 --raw"),
-            Ok(Task::Queue(_, Job::Show(Pick { recipient: None, .. }, Shown::Raw)))
+            Ok(Task::Queue(_, Job::Show(QueueTarget { recipient: None, .. }, Shown::Raw)))
         ));
         assert!(matches!(task("mailconsole queue show d"), Err(ConfigError::NoEntry)));
         let two = task("mailconsole --dir d queue show 1-2-3 4-5-6");

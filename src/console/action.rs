@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use strum::VariantArray;
 use tui_input::InputRequest;
 
-use crate::mailroom::Wish;
-pub use crate::relay::orders::Pick;
+use crate::mailroom::MailroomRequest;
+pub use crate::relay::orders::QueueTarget;
 pub use crate::relay::postmaster::Request;
 pub use crate::servers::settings::{Setting, SettingName};
 pub use crate::servers::supervisor::{Change, ServerOrder};
@@ -318,7 +318,7 @@ pub enum Command {
     /// Have the relay do something.
     Relay(Request),
     /// Something about mailboxes and messages.
-    Wish(Wish),
+    MailroomRequest(MailroomRequest),
     /// Start or stop a server.
     Server(ServerOrder),
     /// Change a setting.

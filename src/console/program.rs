@@ -13,7 +13,7 @@ use crate::console::setting::in_words;
 use crate::console::state::State;
 use crate::console::state::relay::Story;
 use crate::console::state::row::Row;
-use crate::mailroom::{Desk, News, Wish};
+use crate::mailroom::{MailroomEvent, MailroomHandle, MailroomRequest};
 use crate::relay::postmaster::Request;
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
@@ -45,7 +45,7 @@ pub struct Parts {
     /// The relay, which knows how far each recipient is.
     pub relay: Arc<Relay<Dns>>,
     /// Where mailboxes are listed, and messages read, saved, deleted and sent.
-    pub mailroom: Desk,
+    pub mailroom: MailroomHandle,
     /// Starts and stops the servers, and changes their settings.
     pub control: Control,
     /// The settings, as they change.
@@ -60,7 +60,7 @@ pub struct Program {
     /// What the relay has said since the last frame.
     said: Option<String>,
     /// What the mailroom has answered since the last frame.
-    answers: Vec<News>,
+    answers: Vec<MailroomEvent>,
     connections: Snapshot,
 }
 
@@ -85,7 +85,7 @@ impl Program {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
-            relay_changes: parts.relay.board.changes(),
+            relay_changes: parts.relay.progress.changes(),
             parts,
             said: None,
             answers: Vec::with_capacity(ANSWERS_A_FRAME),
@@ -168,7 +168,7 @@ impl Program {
         match command {
             Command::Close(connection) => self.parts.registry.close(connection),
             Command::Relay(request) => self.ask_relay(request, state),
-            Command::Wish(wish) => self.ask_mailroom(wish, state),
+            Command::MailroomRequest(request) => self.ask_mailroom(request, state),
             Command::Server(order) => self.order_server(order, state),
             Command::Set(setting) => {
                 let name = setting.name();
@@ -191,13 +191,13 @@ impl Program {
         }
     }
 
-    fn ask_mailroom(&self, wish: Wish, state: &mut State) {
-        let Err(refused) = self.parts.mailroom.wishes.try_send(wish) else {
+    fn ask_mailroom(&self, request: MailroomRequest, state: &mut State) {
+        let Err(refused) = self.parts.mailroom.requests.try_send(request) else {
             return;
         };
         state.say("Too many requests about mailboxes are waiting; try again.");
-        if let Wish::Send(draft) = refused.into_inner() {
-            state.take_news(News::NotSent(draft));
+        if let MailroomRequest::Send(draft) = refused.into_inner() {
+            state.take_news(MailroomEvent::NotSent(draft));
         }
     }
 
@@ -238,13 +238,13 @@ impl Program {
     fn take_relay(&self, state: &mut State) {
         let relay = &self.parts.relay;
         let story = state.queue.selected().map(|row| Story {
-            hosts: relay.hosts_of(row.pick.recipient.as_deref().unwrap_or_default()),
-            attempts: relay.board.attempts(&row.pick),
+            hosts: relay.hosts_of(row.target.recipient.as_deref().unwrap_or_default()),
+            attempts: relay.progress.attempts(&row.target),
         });
-        let picks = state.queue_in_sight();
-        let live = relay.board.live(&picks);
-        let live = picks.into_iter().zip(live);
-        state.relay_is(relay.board.tally(), live, story.unwrap_or_default());
+        let targets = state.queue_in_sight();
+        let live = relay.progress.live(&targets);
+        let live = targets.into_iter().zip(live);
+        state.relay_is(relay.progress.tally(), live, story.unwrap_or_default());
     }
 
     fn take_marks(&self, state: &mut State) {

@@ -58,8 +58,8 @@ use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::console::state::scrollback::Scrollback;
 use crate::console::state::server::Server;
 use crate::console::state::tiles::Tiles;
-use crate::mailroom::News;
-use crate::relay::orders::Pick;
+use crate::mailroom::MailroomEvent;
+use crate::relay::orders::QueueTarget;
 use crate::relay::progress::{Live, Tally};
 use crate::servers::settings::SettingsView;
 use crate::store::overview::{Overview, RecipientState};
@@ -283,19 +283,19 @@ impl State {
 
     /// The recipients in the queue's view, of whom the screen wants to know what the relay does.
     #[must_use]
-    pub fn queue_in_sight(&self) -> Vec<Pick> {
+    pub fn queue_in_sight(&self) -> Vec<QueueTarget> {
         let page = self.queue.extent().page;
-        let mut picks: Vec<Pick> =
-            self.queue.in_view().take(page).map(|(row, _)| row.pick.clone()).collect();
-        picks.extend(self.queue.selected().map(|row| row.pick.clone()));
-        picks
+        let mut targets: Vec<QueueTarget> =
+            self.queue.in_view().take(page).map(|(row, _)| row.target.clone()).collect();
+        targets.extend(self.queue.selected().map(|row| row.target.clone()));
+        targets
     }
 
     /// Takes what the relay is doing for them, and everything about the selected one.
     pub fn relay_is(
         &mut self,
         tally: Option<Tally>,
-        live: impl Iterator<Item = (Pick, Live)>,
+        live: impl Iterator<Item = (QueueTarget, Live)>,
         story: Story,
     ) {
         self.relay.is(tally, live);
@@ -363,11 +363,11 @@ impl State {
         }
     }
 
-    /// Takes what came of a wish about mailboxes and messages.
-    pub fn take_news(&mut self, news: News) {
+    /// Takes what came of a request about mailboxes and messages.
+    pub fn take_news(&mut self, news: MailroomEvent) {
         match news {
-            News::NotSent(draft) => self.form.take_back(&draft),
-            News::Shown(_) | News::NotShown(_) | News::Said(_) => {
+            MailroomEvent::NotSent(draft) => self.form.take_back(&draft),
+            MailroomEvent::Shown(_) | MailroomEvent::NotShown(_) | MailroomEvent::Said(_) => {
                 if let Some(words) = self.reader.take(news) {
                     self.say_more(&words);
                 }
@@ -376,7 +376,10 @@ impl State {
                 }
             }
             // What is about a list is about the mailbox that is open.
-            News::Begun { .. } | News::Listed(_) | News::Complete | News::NotListed(_) => {
+            MailroomEvent::Begun { .. }
+            | MailroomEvent::Listed(_)
+            | MailroomEvent::Complete
+            | MailroomEvent::NotListed(_) => {
                 let reader = self.set_aside.as_mut().unwrap_or(&mut self.reader);
                 if let Some(words) = reader.take(news) {
                     self.say_more(&words);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
-use crate::mailroom::{LISTED_MOST, MessageKey, News, Summary, decode};
+use crate::mailroom::{LISTED_MOST, MailroomEvent, MessageKey, Summary, decode};
 use crate::store::browse::{Head, Snapshot};
 use crate::store::directory::Directory;
 use crate::store::index::ReadError;
@@ -184,7 +184,7 @@ pub struct Lister {
     /// The listing to add to.
     pub listing: Listing,
     /// Receives the results.
-    pub news: mpsc::Sender<News>,
+    pub news: mpsc::Sender<MailroomEvent>,
 }
 
 impl Lister {
@@ -196,7 +196,7 @@ impl Lister {
             let seen = view(&self.overview.borrow_and_update(), &self.mailbox);
             if let Err(why) = self.list().await {
                 let words = format!("Cannot list {}: {why}.", self.mailbox);
-                self.tell(News::NotListed(words)).await;
+                self.tell(MailroomEvent::NotListed(words)).await;
             }
             let has_changed = |overview: &Arc<Overview>| view(overview, &self.mailbox) != seen;
             if self.overview.wait_for(has_changed).await.is_err() {
@@ -236,15 +236,15 @@ impl Lister {
             let listing = self.listing.clone();
             // Decoding hundreds of headers would keep an async thread busy for too long.
             let listed = tokio::task::spawn_blocking(move || listing.add(&heads));
-            self.tell(News::Listed(listed.await.map_err(io::Error::other)?)).await;
+            self.tell(MailroomEvent::Listed(listed.await.map_err(io::Error::other)?)).await;
             from = to;
         }
-        self.tell(News::Complete).await;
+        self.tell(MailroomEvent::Complete).await;
         Ok(())
     }
 
-    fn begun(&self, places: &Range<usize>) -> News {
-        News::Begun {
+    fn begun(&self, places: &Range<usize>) -> MailroomEvent {
+        MailroomEvent::Begun {
             mailbox: self.mailbox.to_string(),
             messages: places.len(),
             left_out: places.start,
@@ -252,7 +252,7 @@ impl Lister {
     }
 
     /// Reports a result; waits for room, which delays nothing but the listing.
-    async fn tell(&self, news: News) {
+    async fn tell(&self, news: MailroomEvent) {
         let _ = self.news.send(news).await;
     }
 }

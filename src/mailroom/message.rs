@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rustc_hash::FxHasher;
 
 use crate::mailroom::decode::body::Body;
-use crate::relay::queue_target::Pick;
+use crate::relay::queue_target::QueueTarget;
 use crate::wire::display::DisplayText;
 
 /// Identifies a message when its mailbox is listed again, even if messages before it were removed.
@@ -22,9 +22,9 @@ pub struct MessageKey {
 impl MessageKey {
     /// The key for the message of a queue entry; the same for all its recipients.
     #[must_use]
-    pub fn of_queued(pick: &Pick) -> Self {
+    pub fn of_queued(target: &QueueTarget) -> Self {
         let mut hasher = FxHasher::default();
-        pick.id.hash(&mut hasher);
+        target.id.hash(&mut hasher);
         Self { hash: hasher.finish(), occurrence: u32::MAX }
     }
 }

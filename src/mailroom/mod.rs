@@ -2,19 +2,19 @@
 //! that comes from a message is [`DisplayText`](crate::wire::display::DisplayText) here.
 
 pub mod browser;
-pub mod clerk;
 pub mod compose;
 pub mod decode;
 pub mod listing;
 pub mod message;
 pub mod new_file;
 pub mod shape;
+pub mod tasks;
 
 use tokio::sync::mpsc;
 
 pub use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
 pub use crate::mailroom::shape::{SHOWN_MOST, Shape, USUAL_FIELDS};
-use crate::relay::queue_target::Pick;
+use crate::relay::queue_target::QueueTarget;
 use crate::store::directory::Directory;
 
 /// The most messages of a mailbox that are listed; the newest ones are, and the listing says so.
@@ -25,18 +25,18 @@ pub const ATTACHMENT_MOST: u64 = 1024 * 1024 * 1024;
 
 /// The screen's connection to the mailroom.
 #[derive(Debug)]
-pub struct Desk {
+pub struct MailroomHandle {
     /// Takes requests.
-    pub wishes: mpsc::Sender<Wish>,
+    pub requests: mpsc::Sender<MailroomRequest>,
     /// Delivers results. If it is not read, only the listing stops.
-    pub news: mpsc::Receiver<News>,
+    pub news: mpsc::Receiver<MailroomEvent>,
     /// For the deletion marks of POP3 sessions: see [`Directory::marks`].
     pub directory: Directory,
 }
 
 /// A request of the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum MailroomRequest {
     /// List this mailbox, and the messages that arrive, until another is opened or this one is
     /// closed.
     Open(String),
@@ -60,7 +60,7 @@ pub enum Wish {
     /// Messages that have arrived since stay.
     Clear(String, usize),
     /// A request about the message of a queue entry.
-    Queued(Pick, QueuedWish),
+    Queued(QueueTarget, QueuedRequest),
     /// Create a mailbox.
     Create(String),
     /// Send a message through our own SMTP server.
@@ -69,7 +69,7 @@ pub enum Wish {
 
 /// A request about a queued message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueuedWish {
+pub enum QueuedRequest {
     /// Show it.
     Read,
     /// Open its HTML in the browser.
@@ -97,7 +97,7 @@ pub struct Draft {
 
 /// A result for the screen.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum MailroomEvent {
     /// The listing of a mailbox begins or starts over: rows reported before are void.
     Begun {
         /// The name of the mailbox.

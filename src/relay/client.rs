@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::relay::channel::Channel;
+use crate::relay::channel::ClientChannel;
+use crate::relay::connection_error::ConnectionError;
 use crate::relay::conversation::extensions::{Extension, Extensions};
 use crate::relay::conversation::opening::{self, Hello, Introduction, Opening, Protection};
 use crate::relay::conversation::transaction::{Outcome, Step, Transaction};
@@ -21,9 +22,8 @@ use crate::relay::status::Status;
 use crate::relay::text::{Letter, MessageText, Outgoing, TextReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
-use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
-use crate::watch::connection_log::Presence;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{ConnectionName, Kind, Service, Side};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
@@ -60,7 +60,7 @@ pub struct Connection {
     extensions: Extensions,
     /// Decides whether 8-bit text is noted in the transcript.
     eight_bits: EightBits,
-    channel: Channel,
+    channel: ClientChannel,
     transactions: u64,
 }
 
@@ -135,24 +135,26 @@ impl Connection {
                 Step::SendText => match send_text(channel, &mut transaction, letter).await {
                     Ok(eight_bit) => {
                         if eight_bit && self.eight_bits == EightBits::NotOffered {
-                            channel.presence().tell(|| Kind::Note(UNASKED_EIGHT_BITS.to_owned()));
+                            channel
+                                .connection_log()
+                                .tell(|| Kind::Note(UNASKED_EIGHT_BITS.to_owned()));
                         }
                         Ok(())
                     }
-                    Err(trouble) => return text_broke_off(channel, transaction, &trouble).await,
+                    Err(error) => return text_broke_off(channel, transaction, &error).await,
                 },
                 Step::Done(outcome) => {
-                    channel.presence().carried(outcome.delivered());
+                    channel.connection_log().carried(outcome.delivered());
                     return outcome;
                 }
             };
             let reply = match sent {
                 Ok(()) => channel.reply(transaction.awaited()).await,
-                Err(trouble) => Err(trouble),
+                Err(error) => Err(error),
             };
             step = match reply {
                 Ok(reply) => transaction.reply(&reply),
-                Err(trouble) => Step::Done(transaction.broken(&trouble)),
+                Err(error) => Step::Done(transaction.broken(&error)),
             };
         }
     }
@@ -184,19 +186,19 @@ impl Unopened {
     }
 
     fn broken(
-        trouble: &Trouble,
+        error: &ConnectionError,
         target: &Target,
         protection: &Protection,
         awaited: Awaited,
     ) -> Self {
-        let mut diagnosis = trouble.diagnosis(&target.host, awaited);
-        if let Some(hint) = hint(trouble, target, protection, awaited) {
+        let mut diagnosis = error.diagnosis(&target.host, awaited);
+        if let Some(hint) = hint(error, target, protection, awaited) {
             let reason = format!("{}; {hint}", diagnosis.reason);
             diagnosis = Diagnosis::ours(diagnosis.status, &reason);
         }
         let verdict = Verdict::Deferred(diagnosis, Again::NextHost);
-        match trouble {
-            Trouble::Handshake(_) => Self::Handshake(verdict),
+        match error {
+            ConnectionError::Handshake(_) => Self::Handshake(verdict),
             _ => Self::Refused(verdict),
         }
     }
@@ -204,7 +206,7 @@ impl Unopened {
 
 /// A hint for operators whose `--smarthost` or `--route` does not match the host's way of TLS.
 const fn hint(
-    trouble: &Trouble,
+    error: &ConnectionError,
     target: &Target,
     protection: &Protection,
     awaited: Awaited,
@@ -214,20 +216,22 @@ const fn hint(
     if target.preference.is_some() || !matches!(awaited, Awaited::Greeting) {
         return None;
     }
-    match (trouble, protection) {
-        (Trouble::Handshake(_), Protection::FromTheStart(_)) => Some(
+    match (error, protection) {
+        (ConnectionError::Handshake(_), Protection::FromTheStart(_)) => Some(
             "a host that does not speak TLS from the start is named with --smarthost-tls starttls",
         ),
         (_, Protection::FromTheStart(_)) => None,
-        (Trouble::TimedOut(_) | Trouble::Closed | Trouble::Lost(_), _) => Some(
-            "a host that speaks TLS from the start says nothing before it, and is named with its \
+        (ConnectionError::TimedOut(_) | ConnectionError::Closed | ConnectionError::Lost(_), _) => {
+            Some(
+                "a host that speaks TLS from the start says nothing before it, and is named with its \
              port 465 or with --smarthost-tls implicit",
-        ),
+            )
+        }
         _ => None,
     }
 }
 
-async fn connect(client: &Client, target: &Target) -> Result<Channel, Verdict> {
+async fn connect(client: &Client, target: &Target) -> Result<ClientChannel, Verdict> {
     let limit = client.timeouts.connect;
     let connecting = async {
         match timeout(limit, TcpStream::connect(target.address)).await {
@@ -247,18 +251,18 @@ async fn connect(client: &Client, target: &Target) -> Result<Channel, Verdict> {
     // Commands are small and each waits for its reply, so Nagle's algorithm would only add delay.
     // If the option cannot be set, the connection works all the same.
     let _ = stream.set_nodelay(true);
-    let presence = client.presence(&stream, target.address);
-    Ok(Channel::new(stream, client.timeouts, client.stop.clone(), presence))
+    let connection_log = client.connection_log(&stream, target.address);
+    Ok(ClientChannel::new(stream, client.timeouts, client.stop.clone(), connection_log))
 }
 
 impl Client {
-    fn presence(&self, stream: &TcpStream, peer: SocketAddr) -> Presence {
+    fn connection_log(&self, stream: &TcpStream, peer: SocketAddr) -> ConnectionLog {
         let name = ConnectionName {
             id: self.ids.fetch_add(1, Relaxed),
             number: stream.as_raw_fd(),
             service: Service::Relay,
         };
-        Presence::opened(name, peer, self.transcript.clone(), self.registry.clone())
+        ConnectionLog::opened(name, peer, self.transcript.clone(), self.registry.clone())
     }
 }
 
@@ -266,7 +270,7 @@ async fn open(
     client: &Client,
     target: &Target,
     introduction: &Introduction,
-    channel: &mut Channel,
+    channel: &mut ClientChannel,
 ) -> Result<Extensions, Unopened> {
     let mut opening = Opening::new(&target.host, introduction);
     let protection = &introduction.protection;
@@ -274,12 +278,12 @@ async fn open(
     if let Protection::FromTheStart(_) = protection {
         let secured =
             channel.secure(&client.tls, proof_for(protection), &target.host, target.address);
-        let broken = |trouble| Unopened::broken(&trouble, target, protection, Awaited::Greeting);
+        let broken = |error| Unopened::broken(&error, target, protection, Awaited::Greeting);
         secured.await.map_err(broken)?;
     }
     loop {
         let awaited = opening.awaited();
-        let broken = |trouble: Trouble| Unopened::broken(&trouble, target, protection, awaited);
+        let broken = |error: ConnectionError| Unopened::broken(&error, target, protection, awaited);
         let reply = channel.reply(awaited).await.map_err(broken)?;
         match opening.reply(&reply) {
             opening::Step::Send(command) => channel.send(&[command]).await.map_err(broken)?,
@@ -309,7 +313,7 @@ const fn proof_for(protection: &Protection) -> Proof {
     }
 }
 
-async fn quit(channel: &mut Channel) {
+async fn quit(channel: &mut ClientChannel) {
     let quit = Command::open("QUIT".to_owned());
     if channel.send(&[quit]).await.is_ok() {
         let _ = channel.reply(Awaited::Quit).await;
@@ -318,15 +322,15 @@ async fn quit(channel: &mut Channel) {
 
 /// Sends the text and the final dot. Returns whether the text contained 8-bit octets.
 async fn send_text<M: MessageText>(
-    channel: &mut Channel,
+    channel: &mut ClientChannel,
     transaction: &mut Transaction<'_>,
     letter: &Letter<M>,
-) -> Result<bool, Trouble> {
-    channel.presence().changed(|| "DATA".into());
-    let mut log = TextLog::sent(Side::Client, channel.presence());
+) -> Result<bool, ConnectionError> {
+    channel.connection_log().changed(|| "DATA".into());
+    let mut log = TextLog::sent(Side::Client, channel.connection_log());
     // Another host may have been sent part of the same message before.
     letter.sent.store(0, Relaxed);
-    let unreadable = |error: std::io::Error| Trouble::Message(error.to_string());
+    let unreadable = |error: std::io::Error| ConnectionError::Message(error.to_string());
     let mut text = letter.text.open().await.map_err(unreadable)?;
     // The trace line is converted and logged like the rest of the text.
     let mut piece = letter.received.clone().into_bytes();
@@ -336,7 +340,7 @@ async fn send_text<M: MessageText>(
     loop {
         outgoing.push(&piece, &mut wire);
         eight_bit |= !piece.is_ascii();
-        log.push(outgoing.proper(), channel.presence());
+        log.push(outgoing.proper(), channel.connection_log());
         if wire.len() >= BLOCK {
             channel.write(&wire).await?;
             letter.sent.store(outgoing.octets(), Relaxed);
@@ -348,8 +352,8 @@ async fn send_text<M: MessageText>(
         }
     }
     outgoing.finish(&mut wire);
-    log.push(outgoing.proper(), channel.presence());
-    log.end(channel.presence());
+    log.push(outgoing.proper(), channel.connection_log());
+    log.end(channel.connection_log());
     // Before the write, not after it: if the write fails, part of it, dot included, may have
     // arrived.
     transaction.dot();
@@ -361,16 +365,16 @@ async fn send_text<M: MessageText>(
 /// A host that stops accepting the text may have sent its reason before it closed the connection;
 /// that reply is better than our own error.
 async fn text_broke_off(
-    channel: &mut Channel,
+    channel: &mut ClientChannel,
     mut transaction: Transaction<'_>,
-    trouble: &Trouble,
+    error: &ConnectionError,
 ) -> Outcome {
-    let reply = match trouble {
-        Trouble::Lost(_) | Trouble::Closed | Trouble::Stuck(_) => {
+    let reply = match error {
+        ConnectionError::Lost(_) | ConnectionError::Closed | ConnectionError::Stuck(_) => {
             // With the short timeout of QUIT: the reply is here already or will not come.
             channel.reply(Awaited::Quit).await.ok()
         }
         _ => None,
     };
-    transaction.interrupted(reply.as_ref(), trouble)
+    transaction.interrupted(reply.as_ref(), error)
 }

@@ -1,4 +1,4 @@
-//! What the couriers of one way have learnt of its hosts in this run: which refuse mail, which
+//! What the agents of one route have learnt of its hosts in this run: which refuse mail, which
 //! break conversations off, and how many connections each has. Does no I/O.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::relay::verdict::{Again, Verdict};
 /// could cost the longest timeout.
 const MOST_BROKEN: u32 = 3;
 
-/// The hosts of one way, in the order to be tried.
+/// The hosts of one route, in the order to be tried.
 #[derive(Debug)]
 pub struct Hosts {
     known: Mutex<Vec<KnownHost>>,
@@ -42,22 +42,22 @@ enum Useless {
     BreaksOff,
 }
 
-/// What to expect from the hosts of a way.
+/// What to expect from the hosts of a route.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Prospects {
     /// At least one may accept a message.
     Good,
-    /// None accepts any mail now: this verdict holds for all messages of the way.
+    /// None accepts any mail now: this verdict holds for all messages of the route.
     Refused(Verdict),
     /// They broke off conversations about other messages; the text says so to the operator. It is
     /// not a verdict on the messages that are left.
     Spared(String),
 }
 
-/// What a courier does when a host has refused it before MAIL.
+/// What a agent does when a host has refused it before MAIL.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// End: another courier is connected to the host, which accepts no more connections from us.
+    /// End: another agent is connected to the host, which accepts no more connections from us.
     StepAside,
     /// Try the next host.
     NextHost,
@@ -94,13 +94,13 @@ impl Hosts {
         self.lock().iter().enumerate().any(|(nth, host)| host.may_take(nth, tried))
     }
 
-    /// The number of couriers connected or connecting to any of the hosts.
+    /// The number of agents connected or connecting to any of the hosts.
     #[must_use]
     pub fn visitors(&self) -> usize {
         self.lock().iter().map(|host| host.visitors).sum()
     }
 
-    /// The number of couriers whose connection a host has accepted.
+    /// The number of agents whose connection a host has accepted.
     #[must_use]
     pub fn let_in(&self) -> usize {
         self.lock().iter().map(|host| host.let_in).sum()
@@ -158,7 +158,7 @@ fn nobody_there() -> Verdict {
     Verdict::deferred(Status::NO_ANSWER, Again::NextRun, "there is no host to ask")
 }
 
-/// A courier's connection to a host, from before the connection is made until this is dropped.
+/// A agent's connection to a host, from before the connection is made until this is dropped.
 #[derive(Debug)]
 pub struct Visit {
     hosts: Arc<Hosts>,
@@ -169,7 +169,7 @@ pub struct Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        // In `drop`, so that the counts are right even if the courier's task is aborted.
+        // In `drop`, so that the counts are right even if the agent's task is aborted.
         let let_in = usize::from(self.is_let_in);
         self.hosts.change(self.host, |host| {
             host.visitors -= 1;
@@ -200,7 +200,7 @@ impl Visit {
     }
 
     /// Ends the visit because the host refused it before MAIL, which says nothing about the mail.
-    /// If another courier is connected to the host, only this connection is refused: many hosts
+    /// If another agent is connected to the host, only this connection is refused: many hosts
     /// limit the connections from one client.
     #[must_use]
     pub fn refused(self, verdict: Verdict) -> Refusal {
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(visit(&hosts, 1).refused(busy()), Refusal::NextHost);
         let why = "not offered: mx.example broke off 3 conversations in a row, about other mail";
         assert_eq!(hosts.prospects(), Prospects::Spared(why.to_owned()));
-        // Another courier, connected all the while, completes a conversation.
+        // Another agent, connected all the while, completes a conversation.
         host.came_to_its_end();
         assert_eq!(hosts.prospects(), Prospects::Good);
     }

@@ -2,17 +2,18 @@
 //! (docs/protocol.md 5).
 //!
 //! [`envelope`], [`reply`], [`conversation`], [`text`], [`mx`], [`backoff`], [`outcomes`] and
-//! [`notification`] do no I/O. [`resolver`], [`route`], [`channel`], [`client`] and [`courier`] use
-//! the network and do not depend on the queue; [`run`] connects queue and network.
+//! [`notification`] do no I/O. [`resolver`], [`route`], [`channel`], [`client`] and [`delivery_agent`]
+//! use the network and do not depend on the queue; [`run`] connects queue and network.
 
 pub mod backoff;
 pub mod channel;
 pub mod client;
+pub mod connection_error;
 pub mod conversation;
-pub mod courier;
+pub mod delivery_agent;
 pub mod envelope;
-pub mod errands;
 pub mod hosts;
+pub mod jobs;
 pub mod limits;
 pub mod mx;
 pub mod notification;
@@ -32,5 +33,4 @@ pub mod status;
 pub mod text;
 pub mod timeouts;
 pub mod tls;
-pub mod trouble;
 pub mod verdict;

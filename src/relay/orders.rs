@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub use crate::relay::queue_target::Pick;
-use crate::relay::selection::Picks;
+pub use crate::relay::queue_target::QueueTarget;
+use crate::relay::selection::QueueTargets;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Edit, Entry, Queue, QueueError, Recipient};
 
@@ -38,10 +38,14 @@ impl Order {
     /// # Errors
     ///
     /// If the queue cannot be read or written.
-    pub async fn give(self, queue: &Queue, picks: BTreeSet<Pick>) -> Result<Done, QueueError> {
-        let picks: Picks = picks.into_iter().collect();
+    pub async fn give(
+        self,
+        queue: &Queue,
+        targets: BTreeSet<QueueTarget>,
+    ) -> Result<Done, QueueError> {
+        let targets: QueueTargets = targets.into_iter().collect();
         let is_meant = move |entry: &Entry, recipient: &Recipient| {
-            picks.mean(&entry.block.id, &recipient.forward_path)
+            targets.mean(&entry.block.id, &recipient.forward_path)
         };
         self.give_where(queue, is_meant).await
     }
@@ -134,18 +138,18 @@ mod tests {
     use super::*;
     use crate::store::queue::Block;
 
-    fn after(order: Order, picks: &[(&str, Option<&str>)]) -> (Edit, String) {
+    fn after(order: Order, targets: &[(&str, Option<&str>)]) -> (Edit, String) {
         let block = "X-MC-Id: 1\nX-MC-From: <>\nX-MC-Queued: 0\n\
                      X-MC-Rcpt: P 1 99 <p@x> 451\nX-MC-Rcpt: D 1 0 <d@x> 250\n\
                      X-MC-Rcpt: F 1 0 <f@x> 550\nX-MC-Rcpt: H 1 0 <h@x>\nX-MC-End:\n";
         let mut entry = Entry::of_block(Block::parse(block.as_bytes()).unwrap().0, 0);
-        let picks = picks.iter().map(|(id, recipient)| Pick {
+        let targets = targets.iter().map(|(id, recipient)| QueueTarget {
             id: (*id).to_owned(),
             recipient: recipient.map(str::to_owned),
         });
-        let picks: Picks = picks.collect();
+        let targets: QueueTargets = targets.collect();
         let (edit, _) = order.apply(&mut entry, |entry, recipient| {
-            picks.mean(&entry.block.id, &recipient.forward_path)
+            targets.mean(&entry.block.id, &recipient.forward_path)
         });
         let states = entry.block.recipients.iter().map(|recipient| match recipient.state {
             RecipientState::Pending if recipient.next_attempt == 0 => 'P',

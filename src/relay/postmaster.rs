@@ -11,7 +11,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
 use crate::relay::orders::Order;
-use crate::relay::queue_target::Pick;
+use crate::relay::queue_target::QueueTarget;
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 
@@ -24,19 +24,19 @@ pub enum Request {
     /// A run for all pending recipients.
     Run,
     /// An order about one recipient; [`Order::Retry`] also starts a run for it.
-    Give(Order, Pick),
+    Give(Order, QueueTarget),
     /// An order about several recipients.
-    GiveAll(Order, BTreeSet<Pick>),
+    GiveAll(Order, BTreeSet<QueueTarget>),
 }
 
 /// The console's connection to the relay.
 #[derive(Debug)]
-pub struct Post {
+pub struct RelayHandle {
     /// Takes the operator's requests.
     pub requests: mpsc::Sender<Request>,
     /// Delivers the results as sentences for the status line.
     pub words: mpsc::Receiver<String>,
-    /// The relay, whose board shows its progress.
+    /// The relay, whose progress shows its progress.
     pub relay: Arc<Relay<Dns>>,
 }
 
@@ -58,7 +58,11 @@ impl Postmaster {
     /// Starts the task among `tasks`; it ends when the relay is told to stop. With `every`, a run
     /// for due recipients starts at that interval.
     #[must_use]
-    pub fn start(relay: Arc<Relay<Dns>>, every: Option<Duration>, tasks: &TaskTracker) -> Post {
+    pub fn start(
+        relay: Arc<Relay<Dns>>,
+        every: Option<Duration>,
+        tasks: &TaskTracker,
+    ) -> RelayHandle {
         let (requests, taken) = mpsc::channel(WAITING);
         let (say, words) = mpsc::channel(WAITING);
         let postmaster = Self {
@@ -70,7 +74,7 @@ impl Postmaster {
             wanted: None,
         };
         tasks.spawn(postmaster.work());
-        Post { requests, words, relay }
+        RelayHandle { requests, words, relay }
     }
 
     async fn work(mut self) {
@@ -115,27 +119,27 @@ impl Postmaster {
     async fn take(&mut self, request: Request) {
         match request {
             Request::Run => self.want(Choice::All),
-            Request::Give(order, pick) => self.give(order, [pick].into()).await,
-            Request::GiveAll(order, picks) => self.give(order, picks).await,
+            Request::Give(order, target) => self.give(order, [target].into()).await,
+            Request::GiveAll(order, targets) => self.give(order, targets).await,
         }
     }
 
-    async fn give(&mut self, order: Order, picks: BTreeSet<Pick>) {
+    async fn give(&mut self, order: Order, targets: BTreeSet<QueueTarget>) {
         let queue = self.relay.directory.queue();
-        match order.give(&queue, picks.clone()).await {
-            Ok(_) => self.follow_up(order, picks),
+        match order.give(&queue, targets.clone()).await {
+            Ok(_) => self.follow_up(order, targets),
             Err(error) => self.say(format!("{error}.")),
         }
     }
 
-    fn follow_up(&mut self, order: Order, picks: BTreeSet<Pick>) {
-        let first = picks.iter().next().filter(|_| picks.len() == 1);
+    fn follow_up(&mut self, order: Order, targets: BTreeSet<QueueTarget>) {
+        let first = targets.iter().next().filter(|_| targets.len() == 1);
         let whom = match first {
-            Some(pick) => pick.recipient.clone().unwrap_or_else(|| pick.id.clone()),
-            None => format!("{} recipients", picks.len()),
+            Some(target) => target.recipient.clone().unwrap_or_else(|| target.id.clone()),
+            None => format!("{} recipients", targets.len()),
         };
         match order {
-            Order::Retry => self.want(Choice::Only(picks)),
+            Order::Retry => self.want(Choice::Only(targets)),
             Order::Hold => self.say(format!("Holding {whom}: not tried until it is released.")),
             Order::Release => self.say(format!("Released {whom}.")),
             Order::Drop => self.say(format!("Dropped {whom} from the queue.")),
@@ -182,9 +186,9 @@ impl Postmaster {
 fn both(wanted: Option<Choice>, more: Choice) -> Choice {
     match (wanted, more) {
         (Some(Choice::All), _) => Choice::All,
-        (Some(Choice::Only(mut picks)), Choice::Only(more)) => {
-            picks.extend(more);
-            Choice::Only(picks)
+        (Some(Choice::Only(mut targets)), Choice::Only(more)) => {
+            targets.extend(more);
+            Choice::Only(targets)
         }
         // The timer's next run takes what is due.
         (_, more) => more,

@@ -12,19 +12,19 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::relay::mx::Target;
-use crate::relay::queue_target::Pick;
-use crate::relay::route::Way;
+use crate::relay::queue_target::QueueTarget;
+use crate::relay::route::Route;
 use crate::relay::verdict::Verdict;
 
 /// The most attempts that are kept, over all recipients; the oldest are dropped.
 const MOST_ATTEMPTS: usize = 10_000;
 
-/// The most ways whose hosts are kept.
-const MOST_WAYS: usize = 1_000;
+/// The most routes whose hosts are kept.
+const MOST_ROUTES: usize = 1_000;
 
-/// A board that relay runs write to and the console reads.
+/// Progress, which relay runs write to and the console reads.
 #[derive(Debug)]
-pub struct Board {
+pub struct Progress {
     state: Mutex<State>,
     /// Changes with every change to the state, except for the octet counts of texts being sent.
     version: watch::Sender<u64>,
@@ -33,15 +33,15 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct State {
     tally: Option<Tally>,
-    under_way: HashMap<Pick, UnderWay>,
+    under_way: HashMap<QueueTarget, UnderWay>,
     /// The attempts for each recipient, oldest first.
-    attempts: HashMap<Pick, VecDeque<Attempt>>,
+    attempts: HashMap<QueueTarget, VecDeque<Attempt>>,
     /// The recipients of these attempts, in the order in which the attempts ended.
-    ended: VecDeque<Pick>,
-    hosts: BTreeMap<Way, Found>,
+    ended: VecDeque<QueueTarget>,
+    hosts: BTreeMap<Route, Found>,
 }
 
-/// The hosts of a way as they were last looked up, or why there are none.
+/// The hosts of a route as they were last looked up, or why there are none.
 pub type Found = Result<Vec<Target>, Verdict>;
 
 /// The counts of a run's recipients.
@@ -105,13 +105,13 @@ pub struct Live {
     pub last: Option<Attempt>,
 }
 
-impl Default for Board {
+impl Default for Progress {
     fn default() -> Self {
         Self { state: Mutex::default(), version: watch::Sender::new(0) }
     }
 }
 
-impl Board {
+impl Progress {
     /// A receiver that is notified of every change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -120,26 +120,26 @@ impl Board {
 
     /// The current state of each of these recipients, in the same order.
     #[must_use]
-    pub fn live(&self, recipients: &[Pick]) -> Vec<Live> {
+    pub fn live(&self, recipients: &[QueueTarget]) -> Vec<Live> {
         let state = self.lock();
-        let live = |pick| Live {
-            sending: state.under_way.get(pick).map(UnderWay::sent),
-            last: state.attempts.get(pick).and_then(|attempts| attempts.back()).cloned(),
+        let live = |target| Live {
+            sending: state.under_way.get(target).map(UnderWay::sent),
+            last: state.attempts.get(target).and_then(|attempts| attempts.back()).cloned(),
         };
         recipients.iter().map(live).collect()
     }
 
     /// The attempts of this process for a recipient, oldest first.
     #[must_use]
-    pub fn attempts(&self, recipient: &Pick) -> Vec<Attempt> {
+    pub fn attempts(&self, recipient: &QueueTarget) -> Vec<Attempt> {
         let state = self.lock();
         state.attempts.get(recipient).into_iter().flatten().cloned().collect()
     }
 
-    /// The hosts of a way, if they have been looked up.
+    /// The hosts of a route, if they have been looked up.
     #[must_use]
-    pub fn hosts(&self, way: &Way) -> Option<Found> {
-        self.lock().hosts.get(way).cloned()
+    pub fn hosts(&self, route: &Route) -> Option<Found> {
+        self.lock().hosts.get(route).cloned()
     }
 
     /// The counts of the current run; `None` between runs.
@@ -159,16 +159,16 @@ impl Board {
         });
     }
 
-    pub(super) fn found(&self, way: &Way, found: Found) {
+    pub(super) fn found(&self, route: &Route, found: Found) {
         self.change(|state| {
-            if state.hosts.len() >= MOST_WAYS {
+            if state.hosts.len() >= MOST_ROUTES {
                 state.hosts.pop_first();
             }
-            state.hosts.insert(way.clone(), found);
+            state.hosts.insert(route.clone(), found);
         });
     }
 
-    pub(super) fn sends(&self, recipient: Pick, octets: u64, sent: &Arc<AtomicU64>) {
+    pub(super) fn sends(&self, recipient: QueueTarget, octets: u64, sent: &Arc<AtomicU64>) {
         let under_way = UnderWay { octets, sent: Arc::clone(sent) };
         self.change(|state| {
             state.under_way.insert(recipient, under_way);
@@ -176,13 +176,13 @@ impl Board {
     }
 
     /// The recipient is no longer under way and has no verdict.
-    pub(super) fn puts_back(&self, recipient: &Pick) {
+    pub(super) fn puts_back(&self, recipient: &QueueTarget) {
         self.change(|state| {
             state.under_way.remove(recipient);
         });
     }
 
-    pub(super) fn settled(&self, recipient: Pick, attempt: Attempt) {
+    pub(super) fn settled(&self, recipient: QueueTarget, attempt: Attempt) {
         self.change(|state| {
             state.under_way.remove(&recipient);
             if let Some(tally) = &mut state.tally {
@@ -216,7 +216,7 @@ impl Tally {
 }
 
 impl State {
-    fn remember(&mut self, recipient: Pick, attempt: Attempt) {
+    fn remember(&mut self, recipient: QueueTarget, attempt: Attempt) {
         if self.ended.len() >= MOST_ATTEMPTS {
             self.forget_oldest();
         }

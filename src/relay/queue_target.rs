@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// A queue entry, or one of its recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Pick {
+pub struct QueueTarget {
     /// The queue id of the entry.
     pub id: String,
     /// The address of one recipient; `None` means all recipients of the entry.
@@ -13,7 +13,7 @@ pub struct Pick {
 }
 
 /// Reads `ID` or `ID/ADDRESS`. Text without a slash is an id, so this cannot fail.
-impl FromStr for Pick {
+impl FromStr for QueueTarget {
     type Err = Infallible;
 
     fn from_str(word: &str) -> Result<Self, Infallible> {
@@ -24,7 +24,7 @@ impl FromStr for Pick {
     }
 }
 
-impl Pick {
+impl QueueTarget {
     /// One recipient of an entry.
     #[must_use]
     pub fn one(id: &str, recipient: &str) -> Self {

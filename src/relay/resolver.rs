@@ -210,7 +210,7 @@ impl Dns {
         let lookup = resolver.lookup(name, kind).await;
         let lookup = lookup.map_err(|error| not_found(&error))?;
         let records = lookup.answers().iter();
-        // The answer also holds the CNAME records on the way.
+        // The answer also holds the CNAME records on the route.
         let of_kind = records.filter(|record| record.record_type() == kind);
         Ok(of_kind.map(|record| record.data.clone()).collect())
     }

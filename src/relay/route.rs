@@ -1,4 +1,4 @@
-//! Decides which way mail for a domain goes: to a host named by the operator, or to the hosts found
+//! Decides which route mail for a domain takes: to a host named by the operator, or to the hosts found
 //! in the DNS (docs/protocol.md 5.2 and 5.3).
 
 use std::collections::BTreeMap;
@@ -71,10 +71,10 @@ pub struct NextHop {
     port: Option<u16>,
 }
 
-/// The way that mail for a recipient goes. Recipients of one message with the same way may share a
+/// The route of mail for a recipient. Recipients of one message with the same route may share a
 /// transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Way {
+pub enum Route {
     /// To the mail hosts of this domain, in lower case.
     Domain(String),
     /// To the address of an address literal.
@@ -130,22 +130,22 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Routes {
-    /// The way to `domain`, which may be an address literal in brackets.
+    /// The route to `domain`, which may be an address literal in brackets.
     ///
     /// # Errors
     ///
     /// A failure for good if the text is neither a domain nor an address literal.
-    pub fn way(&self, domain: &str) -> Result<Way, Verdict> {
+    pub fn route(&self, domain: &str) -> Result<Route, Verdict> {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         if let Some(host) = self.named.get(&domain) {
-            return Ok(Way::Named(host.clone()));
+            return Ok(Route::Named(host.clone()));
         }
         if self.smarthost.is_some() {
-            return Ok(Way::Smarthost);
+            return Ok(Route::Smarthost);
         }
         match address::literal(&domain) {
-            Some(address) => Ok(Way::Literal(address)),
-            None if is_name(&domain) => Ok(Way::Domain(domain)),
+            Some(address) => Ok(Route::Literal(address)),
+            None if is_name(&domain) => Ok(Route::Domain(domain)),
             None => {
                 let reason = format!("{domain} is neither a domain nor an address");
                 Err(Verdict::failed(Status::BAD_DOMAIN, &reason))
@@ -153,12 +153,12 @@ impl Routes {
         }
     }
 
-    /// The protection of connections on this way; `usual` if the way does not ask for another.
+    /// The protection of connections on this route; `usual` if it does not ask for another.
     #[must_use]
-    pub fn protection(&self, way: &Way, usual: &Protection) -> Protection {
+    pub fn protection(&self, route: &Route, usual: &Protection) -> Protection {
         let is_implicit = |hop: &NextHop| hop.port.unwrap_or(self.port) == SUBMISSIONS_PORT;
-        match (way, &self.smarthost) {
-            (Way::Smarthost, Some(Smarthost { host, login, tls })) => {
+        match (route, &self.smarthost) {
+            (Route::Smarthost, Some(Smarthost { host, login, tls })) => {
                 let tls = tls.or_else(|| is_implicit(host).then_some(SmarthostTls::Implicit));
                 match (tls, login.clone()) {
                     (Some(SmarthostTls::Implicit), login) => Protection::FromTheStart(login),
@@ -170,7 +170,7 @@ impl Routes {
                     (None, None) => usual.clone(),
                 }
             }
-            (Way::Named(hop), _) if is_implicit(hop) => Protection::FromTheStart(None),
+            (Route::Named(hop), _) if is_implicit(hop) => Protection::FromTheStart(None),
             _ => usual.clone(),
         }
     }
@@ -180,22 +180,22 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// The verdict for all recipients of the way, if no host was found.
+    /// The verdict for all recipients of the route, if no host was found.
     pub async fn targets(
         &self,
-        way: &Way,
+        route: &Route,
         resolver: &Arc<impl Resolver + 'static>,
         chance: &mut Rng,
     ) -> Result<Vec<Target>, Verdict> {
         let end = Instant::now() + LOOKUP_BUDGET;
-        match (way, &self.smarthost) {
-            (Way::Domain(domain), _) => self.of_domain(domain, resolver, chance, end).await,
-            (Way::Literal(address), _) => self.of_literal(*address),
-            (Way::Named(host), _) => self.of_named(host, resolver, end).await,
-            (Way::Smarthost, Some(smarthost)) => {
+        match (route, &self.smarthost) {
+            (Route::Domain(domain), _) => self.of_domain(domain, resolver, chance, end).await,
+            (Route::Literal(address), _) => self.of_literal(*address),
+            (Route::Named(host), _) => self.of_named(host, resolver, end).await,
+            (Route::Smarthost, Some(smarthost)) => {
                 self.of_named(&smarthost.host, resolver, end).await
             }
-            (Way::Smarthost, None) => Err(no_address("the smarthost")),
+            (Route::Smarthost, None) => Err(no_address("the smarthost")),
         }
     }
 
@@ -410,8 +410,8 @@ mod tests {
     }
 
     async fn targets(routes: &Routes, domain: &str, zone: &Zone) -> Result<Vec<String>, Verdict> {
-        let (way, zone) = (routes.way(domain)?, Arc::new(zone.clone()));
-        let targets = routes.targets(&way, &zone, &mut Rng::with_seed(1)).await?;
+        let (route, zone) = (routes.route(domain)?, Arc::new(zone.clone()));
+        let targets = routes.targets(&route, &zone, &mut Rng::with_seed(1)).await?;
         let shown = |target: &Target| format!("{} {}", target.host, target.address);
         Ok(targets.iter().map(shown).collect())
     }
@@ -543,11 +543,11 @@ mod tests {
         routes.named.insert("x.example".to_owned(), hop("192.0.2.1"));
         routes.smarthost =
             Some(Smarthost { host: hop("192.0.2.7:587"), login: Some(login.clone()), tls: None });
-        let (named, smart) = (routes.way("x.example"), routes.way("[127.0.0.1]"));
-        assert_eq!(smart, Ok(Way::Smarthost));
+        let (named, smart) = (routes.route("x.example"), routes.route("[127.0.0.1]"));
+        assert_eq!(smart, Ok(Route::Smarthost));
         let usual = Protection::Opportunistic;
-        let protection = |way: Result<Way, Verdict>| {
-            way.map(|way| routes.protection(&way, &usual)).expect("a way")
+        let protection = |route: Result<Route, Verdict>| {
+            route.map(|route| routes.protection(&route, &usual)).expect("a way")
         };
         assert_eq!(protection(named), Protection::Opportunistic);
         assert_eq!(protection(smart), Protection::Verified(login));
@@ -561,7 +561,7 @@ mod tests {
         let usual = Protection::Opportunistic;
         let of = |host: &str, login, tls| {
             let smarthost = Some(Smarthost { host: hop(host), login, tls });
-            Routes { smarthost, ..routes() }.protection(&Way::Smarthost, &usual)
+            Routes { smarthost, ..routes() }.protection(&Route::Smarthost, &usual)
         };
         let verified = Protection::Verified(user().expect("a login"));
         assert_eq!(of("h:465", None, None), Protection::FromTheStart(None));
@@ -572,7 +572,7 @@ mod tests {
         assert_eq!(of("h:465", None, Some(SmarthostTls::None)), Protection::None);
         assert_eq!(of("h:587", None, None), usual);
         assert_eq!(of("h:587", user(), None), verified);
-        let named = |host: &str| routes().protection(&Way::Named(hop(host)), &usual);
+        let named = |host: &str| routes().protection(&Route::Named(hop(host)), &usual);
         assert_eq!(named("h:465"), Protection::FromTheStart(None));
         assert_eq!(named("h"), usual);
     }

@@ -1,4 +1,4 @@
-//! A relay run: selects the recipients to try, groups them by way, delivers their messages, and
+//! A relay run: selects the recipients to try, groups them by route, delivers their messages, and
 //! writes the results to the queue (docs/protocol.md 5.1).
 //!
 //! The queue is never locked during network I/O. A delivery is marked in the queue file right after
@@ -21,21 +21,21 @@ use crate::mail::path::{Address, BadAddress, EnvelopePath};
 use crate::mail::{address, machine};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
-use crate::relay::courier::{Carried, Courier, Ledger};
+use crate::relay::delivery_agent::{Carried, DeliveryAgent, Ledger};
 use crate::relay::envelope::Envelope;
-use crate::relay::errands::{Errand, Errands};
 use crate::relay::hosts::{Hosts, Prospects};
+use crate::relay::jobs::{Job, Jobs};
 use crate::relay::limits::Limits;
 use crate::relay::mx::Target;
 use crate::relay::notification::Notification;
 use crate::relay::outcomes::{self, Outcomes};
 use crate::relay::owed::{self, Owed};
-use crate::relay::progress::{Attempt, Board, Found, Tally};
-use crate::relay::queue_target::Pick;
+use crate::relay::progress::{Attempt, Found, Progress, Tally};
+use crate::relay::queue_target::QueueTarget;
 use crate::relay::queued::QueuedText;
 use crate::relay::resolver::Resolver;
-use crate::relay::route::{Routes, Way};
-use crate::relay::selection::{Names, Picks};
+use crate::relay::route::{Route, Routes};
+use crate::relay::selection::{Names, QueueTargets};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter};
 use crate::relay::verdict::{Again, Verdict};
@@ -43,7 +43,7 @@ use crate::store::directory::{Directory, Envelope as StoredEnvelope, User};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
 
-/// The most ways whose hosts are looked up concurrently; slow name servers may delay each.
+/// The most routes whose hosts are looked up concurrently; slow name servers may delay each.
 const MOST_LOOKUPS: usize = 100;
 
 /// The most senders that are notified concurrently; a locked mailbox may delay each.
@@ -79,7 +79,7 @@ pub struct Relay<R> {
     /// Whether senders are notified of failed mail.
     pub bounces: Bounces,
     /// Shows the progress of runs.
-    pub board: Board,
+    pub progress: Progress,
 }
 
 /// Whether senders are notified of failed mail.
@@ -100,7 +100,7 @@ pub enum Choice {
     /// Those that are due.
     Due,
     /// These, now.
-    Only(BTreeSet<Pick>),
+    Only(BTreeSet<QueueTarget>),
     /// Those that are named, now.
     Named(Names),
     /// Those that are named and due.
@@ -156,10 +156,10 @@ impl<R: Resolver + 'static> Relay<R> {
         // The DNS may have changed since the last run.
         self.resolver.renew();
         let run = Arc::new(Run::new(self, queue));
-        let ways = run.plan(entries, choice);
-        run.go(ways).await;
+        let routes = run.plan(entries, choice);
+        run.go(routes).await;
         let concluded = run.conclude().await;
-        self.board.run_ends();
+        self.progress.run_ends();
         concluded
     }
 
@@ -188,8 +188,8 @@ impl<R> Relay<R> {
     #[must_use]
     pub fn hosts_of(&self, forward_path: &str) -> Option<Found> {
         let address = Address::parse(forward_path).ok()?;
-        let way = self.routes.way(address.domain()).ok()?;
-        self.board.hosts(&way)
+        let route = self.routes.route(address.domain()).ok()?;
+        self.progress.hosts(&route)
     }
 }
 
@@ -208,16 +208,16 @@ struct Results {
     tally: Tally,
 }
 
-/// How a courier's task ended.
+/// How a agent's task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// No errand is left, or another way needs the connection more.
+    /// No job is left, or another route needs the connection more.
     Finished,
-    /// No connection is available for it besides those of other couriers.
+    /// No connection is available for it besides those of other agents.
     SteppedAside,
 }
 
-/// Why an errand is not carried out.
+/// Why a job is not carried out.
 enum Unsent {
     /// All its recipients have been dropped or held since the run began.
     Gone,
@@ -251,12 +251,12 @@ impl<R: Resolver + 'static> Run<R> {
         }
     }
 
-    /// Selects the recipients to try and groups them by way.
-    fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Way, VecDeque<Errand>> {
+    /// Selects the recipients to try and groups them by route.
+    fn plan(&self, entries: Vec<Entry>, choice: &Choice) -> BTreeMap<Route, VecDeque<Job>> {
         let now = SystemTime::now();
-        let picks: Picks = match choice {
-            Choice::Only(picks) => picks.iter().cloned().collect(),
-            _ => Picks::default(),
+        let targets: QueueTargets = match choice {
+            Choice::Only(targets) => targets.iter().cloned().collect(),
+            _ => QueueTargets::default(),
         };
         let chosen = |block: &Block| -> Vec<EnvelopePath<Address>> {
             let recipients = block.recipients.iter();
@@ -264,7 +264,7 @@ impl<R: Resolver + 'static> Run<R> {
                 _ if recipient.state != RecipientState::Pending => false,
                 Choice::All => true,
                 Choice::Due => outcomes::is_due(recipient, now),
-                Choice::Only(_) => picks.mean(&block.id, &recipient.forward_path),
+                Choice::Only(_) => targets.mean(&block.id, &recipient.forward_path),
                 Choice::Named(names) => names.mean(block, recipient),
                 Choice::NamedAndDue(names) => {
                     outcomes::is_due(recipient, now) && names.mean(block, recipient)
@@ -276,150 +276,150 @@ impl<R: Resolver + 'static> Run<R> {
         let entries: Vec<(Vec<_>, Arc<Entry>)> = entries.collect();
         let recipients = entries.iter().map(|(chosen, _)| chosen.len()).sum();
         self.results().tally.recipients = recipients;
-        self.relay.board.run_begins(recipients);
-        let mut ways: BTreeMap<Way, VecDeque<Errand>> = BTreeMap::new();
+        self.relay.progress.run_begins(recipients);
+        let mut routes: BTreeMap<Route, VecDeque<Job>> = BTreeMap::new();
         for (chosen, entry) in entries {
-            for (way, recipients) in self.by_way(&entry, &chosen) {
-                let errand = Errand { entry: Arc::clone(&entry), recipients };
-                ways.entry(way).or_default().push_back(errand);
+            for (route, recipients) in self.by_route(&entry, &chosen) {
+                let job = Job { entry: Arc::clone(&entry), recipients };
+                routes.entry(route).or_default().push_back(job);
             }
         }
-        for errands in ways.values_mut() {
+        for jobs in routes.values_mut() {
             // A stable sort: within both groups the order of the queue stays.
-            errands.make_contiguous().sort_by_cached_key(Errand::goes_last);
+            jobs.make_contiguous().sort_by_cached_key(Job::goes_last);
         }
-        ways
+        routes
     }
 
-    fn by_way(
+    fn by_route(
         &self,
         entry: &Arc<Entry>,
         chosen: &[EnvelopePath<Address>],
-    ) -> BTreeMap<Way, Vec<Address>> {
-        let mut ways: BTreeMap<Way, Vec<Address>> = BTreeMap::new();
+    ) -> BTreeMap<Route, Vec<Address>> {
+        let mut routes: BTreeMap<Route, Vec<Address>> = BTreeMap::new();
         for forward_path in chosen {
-            let way = forward_path.read().map_err(bad_address).and_then(|address| {
-                let way = self.relay.routes.way(address.domain())?;
-                Ok((way, address))
+            let route = forward_path.read().map_err(bad_address).and_then(|address| {
+                let route = self.relay.routes.route(address.domain())?;
+                Ok((route, address))
             });
-            match way {
-                Ok((way, address)) => ways.entry(way).or_default().push(address.clone()),
+            match route {
+                Ok((route, address)) => routes.entry(route).or_default().push(address.clone()),
                 Err(verdict) => self.settle(entry, forward_path, verdict),
             }
         }
-        ways
+        routes
     }
 
-    async fn go(self: &Arc<Self>, ways: BTreeMap<Way, VecDeque<Errand>>) {
+    async fn go(self: &Arc<Self>, routes: BTreeMap<Route, VecDeque<Job>>) {
         let mut under_way = JoinSet::new();
-        for (way, errands) in ways {
-            under_way.spawn(Arc::clone(self).go_way(way, errands));
+        for (route, jobs) in routes {
+            under_way.spawn(Arc::clone(self).go_route(route, jobs));
         }
         while let Some(ended) = under_way.join_next().await {
             gone(ended);
         }
     }
 
-    async fn go_way(self: Arc<Self>, way: Way, errands: VecDeque<Errand>) {
-        match self.targets(&way).await {
-            Ok(targets) => self.go_to(&way, Hosts::new(targets), Errands::new(errands)).await,
+    async fn go_route(self: Arc<Self>, route: Route, jobs: VecDeque<Job>) {
+        match self.targets(&route).await {
+            Ok(targets) => self.go_to(&route, Hosts::new(targets), Jobs::new(jobs)).await,
             Err(verdict) => {
-                for errand in &errands {
-                    self.settle_errand(errand, &verdict);
+                for job in &jobs {
+                    self.settle_errand(job, &verdict);
                 }
             }
         }
     }
 
-    /// Runs the couriers of a way. One starts alone; while hosts answer, others join up to the
-    /// limit, until one of them is refused. If the last courier stepped aside, the errand it gave
+    /// Runs the agents of a route. One starts alone; while hosts answer, others join up to the
+    /// limit, until one of them is refused. If the last agent stepped aside, the job it gave
     /// back starts another one.
-    async fn go_to(self: &Arc<Self>, way: &Way, hosts: Arc<Hosts>, errands: Errands) {
-        let errands = Arc::new(errands);
+    async fn go_to(self: &Arc<Self>, route: &Route, hosts: Arc<Hosts>, jobs: Jobs) {
+        let jobs = Arc::new(jobs);
         let another = || {
-            let courier = self.courier(way, Arc::clone(&hosts));
-            Arc::clone(self).carry(courier, Arc::clone(&errands))
+            let agent = self.agent(route, Arc::clone(&hosts));
+            Arc::clone(self).carry(agent, Arc::clone(&jobs))
         };
-        let mut couriers = JoinSet::new();
+        let mut agents = JoinSet::new();
         let mut grows = true;
         loop {
-            if couriers.is_empty() {
-                if errands.is_empty() || self.is_stopped() {
+            if agents.is_empty() {
+                if jobs.is_empty() || self.is_stopped() {
                     return;
                 }
-                couriers.spawn(another());
+                agents.spawn(another());
             }
             tokio::select! {
-                Some(ended) = couriers.join_next() => {
-                    // A refused courier shows that the host accepts no more connections.
+                Some(ended) = agents.join_next() => {
+                    // A refused agent shows that the host accepts no more connections.
                     grows &= gone(ended) != Some(Ending::SteppedAside);
                 }
                 () = hosts.answered() => {
-                    // Only one courier connects at a time, so that a host at its limit refuses only
+                    // Only one agent connects at a time, so that a host at its limit refuses only
                     // once.
-                    let all_are_in = hosts.let_in() == couriers.len();
-                    let fits = couriers.len() < self.relay.connections_per_domain;
+                    let all_are_in = hosts.let_in() == agents.len();
+                    let fits = agents.len() < self.relay.connections_per_domain;
                     let may_grow = grows && all_are_in && fits && self.limits.have_room();
-                    if may_grow && !errands.is_empty() {
-                        couriers.spawn(another());
+                    if may_grow && !jobs.is_empty() {
+                        agents.spawn(another());
                     }
                 }
             }
         }
     }
 
-    async fn targets(&self, way: &Way) -> Result<Vec<Target>, Verdict> {
+    async fn targets(&self, route: &Route) -> Result<Vec<Target>, Verdict> {
         let _permit = self.lookups.acquire().await;
-        let Relay { routes, resolver, board, client, .. } = &*self.relay;
+        let Relay { routes, resolver, progress, client, .. } = &*self.relay;
         let mut chance = Rng::new();
         let targets = tokio::select! {
-            targets = routes.targets(way, resolver, &mut chance) => targets,
+            targets = routes.targets(route, resolver, &mut chance) => targets,
             () = client.stop.cancelled() => Err(stopped()),
         };
-        board.found(way, targets.clone());
+        progress.found(route, targets.clone());
         targets
     }
 
-    fn courier(&self, way: &Way, hosts: Arc<Hosts>) -> Courier {
+    fn agent(&self, route: &Route, hosts: Arc<Hosts>) -> DeliveryAgent {
         let Relay { helo, hello, protection, routes, client, .. } = &*self.relay;
         let introduction = Introduction {
             domain: helo.clone(),
             hello: *hello,
-            protection: routes.protection(way, protection),
+            protection: routes.protection(route, protection),
         };
         let (client, limits) = (Arc::clone(client), Arc::clone(&self.limits));
-        Courier::new(client, limits, introduction, hosts)
+        DeliveryAgent::new(client, limits, introduction, hosts)
     }
 
-    async fn carry(self: Arc<Self>, mut courier: Courier, errands: Arc<Errands>) -> Ending {
+    async fn carry(self: Arc<Self>, mut agent: DeliveryAgent, jobs: Arc<Jobs>) -> Ending {
         let mut ending = Ending::Finished;
         while ending == Ending::Finished
             && !self.is_stopped()
-            && !courier.is_to_give_way()
-            && let Some(errand) = errands.next()
+            && !agent.is_to_give_way()
+            && let Some(job) = jobs.next()
         {
-            match courier.prospects() {
+            match agent.prospects() {
                 Prospects::Good => {
-                    if let Some(errand) = self.run_errand(&mut courier, &errand).await {
-                        errands.put_back(errand);
+                    if let Some(job) = self.run_errand(&mut agent, &job).await {
+                        jobs.put_back(job);
                         ending = Ending::SteppedAside;
                     }
                 }
-                Prospects::Refused(verdict) => self.settle_errand(&errand, &verdict),
-                Prospects::Spared(why) => self.pass_over(&errand, &why),
+                Prospects::Refused(verdict) => self.settle_errand(&job, &verdict),
+                Prospects::Spared(why) => self.pass_over(&job, &why),
             }
         }
-        courier.finish().await;
+        agent.finish().await;
         ending
     }
 
-    /// Carries out an errand; returns the part that another courier must carry out.
-    async fn run_errand(&self, courier: &mut Courier, errand: &Errand) -> Option<Errand> {
-        match self.prepare(errand).await {
-            Ok((envelope, letter)) => self.deliver(courier, &envelope, &letter).await,
+    /// Carries out a job; returns the part that another agent must carry out.
+    async fn run_errand(&self, agent: &mut DeliveryAgent, job: &Job) -> Option<Job> {
+        match self.prepare(job).await {
+            Ok((envelope, letter)) => self.deliver(agent, &envelope, &letter).await,
             Err(Unsent::Gone) => None,
             Err(Unsent::Settled(verdict)) => {
-                self.settle_errand(errand, &verdict);
+                self.settle_errand(job, &verdict);
                 None
             }
         }
@@ -427,28 +427,28 @@ impl<R: Resolver + 'static> Run<R> {
 
     async fn deliver(
         &self,
-        courier: &mut Courier,
+        agent: &mut DeliveryAgent,
         envelope: &Envelope,
         letter: &Letter<QueuedText>,
-    ) -> Option<Errand> {
+    ) -> Option<Job> {
         let entry = Arc::clone(letter.text.entry());
         for recipient in &envelope.recipients {
-            let pick = Pick::one(&entry.block.id, recipient.as_str());
-            self.relay.board.sends(pick, letter.octets(), &letter.sent);
+            let target = QueueTarget::one(&entry.block.id, recipient.as_str());
+            self.relay.progress.sends(target, letter.octets(), &letter.sent);
         }
         let recipients = &envelope.recipients;
         let mut ledger = QueueLedger { run: self, entry: Arc::clone(&entry), recipients };
-        let carried = courier.deliver(envelope, letter, &mut ledger).await;
+        let carried = agent.deliver(envelope, letter, &mut ledger).await;
         let (Carried::SteppedAside(left) | Carried::NotOffered(left)) = &carried else {
             return None;
         };
         let left: Vec<Address> =
             left.iter().filter_map(|&place| recipients.get(place).cloned()).collect();
         for recipient in &left {
-            self.relay.board.puts_back(&Pick::one(&entry.block.id, recipient.as_str()));
+            self.relay.progress.puts_back(&QueueTarget::one(&entry.block.id, recipient.as_str()));
         }
-        let left = Errand { entry, recipients: left };
-        match (carried, courier.prospects()) {
+        let left = Job { entry, recipients: left };
+        match (carried, agent.prospects()) {
             (Carried::SteppedAside(_), _) => return Some(left),
             (_, Prospects::Spared(why)) => self.pass_over(&left, &why),
             _ => {}
@@ -456,16 +456,16 @@ impl<R: Resolver + 'static> Run<R> {
         None
     }
 
-    /// Records why an errand was not carried out. Its attempts and times stay as they are.
-    fn pass_over(&self, errand: &Errand, why: &str) {
-        let id = &errand.entry.block.id;
-        for recipient in &errand.recipients {
+    /// Records why a job was not carried out. Its attempts and times stay as they are.
+    fn pass_over(&self, job: &Job, why: &str) {
+        let id = &job.entry.block.id;
+        for recipient in &job.recipients {
             self.results().outcomes.note_passed_over(id, recipient.as_str(), why);
         }
     }
 
-    async fn prepare(&self, errand: &Errand) -> Result<(Envelope, Letter<QueuedText>), Unsent> {
-        let (entry, recipients) = self.still_wanted(errand).await?;
+    async fn prepare(&self, job: &Job) -> Result<(Envelope, Letter<QueuedText>), Unsent> {
+        let (entry, recipients) = self.still_wanted(job).await?;
         let reverse_path = entry.block.reverse_path.read().map_err(bad_address)?.clone();
         let queued = local_time(entry.block.queued);
         let Block { id, client, .. } = &entry.block;
@@ -478,27 +478,26 @@ impl<R: Resolver + 'static> Run<R> {
         Ok((Envelope { reverse_path, recipients }, Letter::new(received, text)))
     }
 
-    /// The entry as it is now, and the errand's recipients that have not been held or dropped since
+    /// The entry as it is now, and the job's recipients that have not been held or dropped since
     /// the run began.
-    async fn still_wanted(&self, errand: &Errand) -> Result<(Arc<Entry>, Vec<Address>), Unsent> {
-        let entry = self.queue.now(&errand.entry).await?;
+    async fn still_wanted(&self, job: &Job) -> Result<(Arc<Entry>, Vec<Address>), Unsent> {
+        let entry = self.queue.now(&job.entry).await?;
         let is_pending = |address: &&Address| {
             entry.block.recipients.iter().any(|recipient| {
                 recipient.state == RecipientState::Pending
                     && recipient.forward_path == *address.as_str()
             })
         };
-        let recipients: Vec<Address> =
-            errand.recipients.iter().filter(is_pending).cloned().collect();
+        let recipients: Vec<Address> = job.recipients.iter().filter(is_pending).cloned().collect();
         if recipients.is_empty() {
             return Err(Unsent::Gone);
         }
         Ok((Arc::new(entry), recipients))
     }
 
-    fn settle_errand(&self, errand: &Errand, verdict: &Verdict) {
-        for recipient in &errand.recipients {
-            self.settle(&errand.entry, recipient.as_str(), verdict.clone());
+    fn settle_errand(&self, job: &Job, verdict: &Verdict) {
+        for recipient in &job.recipients {
+            self.settle(&job.entry, recipient.as_str(), verdict.clone());
         }
     }
 
@@ -512,8 +511,8 @@ impl<R: Resolver + 'static> Run<R> {
         let verdict = outcomes::within_patience(verdict, entry.block.queued, at);
         self.results().note(&entry.block.id, forward_path, at, &verdict);
         let number = attempts_so_far(&entry.block, forward_path).saturating_add(1);
-        let pick = Pick::one(&entry.block.id, forward_path);
-        self.relay.board.settled(pick, Attempt { at, number, verdict });
+        let target = QueueTarget::one(&entry.block.id, forward_path);
+        self.relay.progress.settled(target, Attempt { at, number, verdict });
     }
 
     fn is_stopped(&self) -> bool {

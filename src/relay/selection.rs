@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::relay::queue_target::Pick;
+use crate::relay::queue_target::QueueTarget;
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Recipient};
 
@@ -148,7 +148,7 @@ impl Names {
 
 /// A set of entries and recipients, looked up by hash because an order may name thousands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Picks(HashMap<String, Whom>);
+pub struct QueueTargets(HashMap<String, Whom>);
 
 /// The selected recipients of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,10 +157,10 @@ enum Whom {
     These(HashSet<String>),
 }
 
-impl FromIterator<Pick> for Picks {
-    fn from_iter<I: IntoIterator<Item = Pick>>(picks: I) -> Self {
+impl FromIterator<QueueTarget> for QueueTargets {
+    fn from_iter<I: IntoIterator<Item = QueueTarget>>(targets: I) -> Self {
         let mut by_id = HashMap::new();
-        for Pick { id, recipient } in picks {
+        for QueueTarget { id, recipient } in targets {
             let whom = by_id.entry(id).or_insert_with(|| Whom::These(HashSet::new()));
             match (whom, recipient) {
                 (Whom::All, _) => {}
@@ -172,7 +172,7 @@ impl FromIterator<Pick> for Picks {
     }
 }
 
-impl Picks {
+impl QueueTargets {
     /// Whether the set is empty.
     #[must_use]
     pub fn are_none(&self) -> bool {
@@ -191,7 +191,7 @@ impl Picks {
 
     /// The picks that match nothing in `entries`, sorted.
     #[must_use]
-    pub fn missing(&self, entries: &[Entry]) -> Vec<Pick> {
+    pub fn missing(&self, entries: &[Entry]) -> Vec<QueueTarget> {
         let there: HashMap<&str, &Block> =
             entries.iter().map(|entry| (entry.block.id.as_str(), &entry.block)).collect();
         let is_there = |id: &str, path: &String| {
@@ -202,10 +202,10 @@ impl Picks {
         for (id, whom) in &self.0 {
             match whom {
                 Whom::All if there.contains_key(id.as_str()) => {}
-                Whom::All => missing.push(Pick { id: id.clone(), recipient: None }),
+                Whom::All => missing.push(QueueTarget { id: id.clone(), recipient: None }),
                 Whom::These(recipients) => {
                     let gone = recipients.iter().filter(|path| !is_there(id, path));
-                    missing.extend(gone.map(|path| Pick::one(id, path)));
+                    missing.extend(gone.map(|path| QueueTarget::one(id, path)));
                 }
             }
         }
@@ -290,13 +290,14 @@ mod tests {
 
     #[test]
     fn whom_picks_name_is_found_and_who_is_missing_is_told() {
-        let all = |id: &str| Pick { id: id.to_owned(), recipient: None };
-        let picks: Picks = [Pick::one("1", "new@x.example"), all("2"), Pick::one("1", "x@y")]
-            .into_iter()
-            .collect();
-        assert!(picks.mean("1", "new@x.example") && !picks.mean("1", "held@x.example."));
-        assert_eq!(picks.missing(&[entry()]), [Pick::one("1", "x@y"), all("2")]);
-        let whole: Picks = [Pick::one("1", "x@y"), all("1")].into_iter().collect();
+        let all = |id: &str| QueueTarget { id: id.to_owned(), recipient: None };
+        let targets: QueueTargets =
+            [QueueTarget::one("1", "new@x.example"), all("2"), QueueTarget::one("1", "x@y")]
+                .into_iter()
+                .collect();
+        assert!(targets.mean("1", "new@x.example") && !targets.mean("1", "held@x.example."));
+        assert_eq!(targets.missing(&[entry()]), [QueueTarget::one("1", "x@y"), all("2")]);
+        let whole: QueueTargets = [QueueTarget::one("1", "x@y"), all("1")].into_iter().collect();
         assert!(whole.mean("1", "anybody") && whole.missing(&[entry()]).is_empty());
     }
 }

@@ -25,7 +25,7 @@ pub enum Again {
     NextHost,
     /// In a later run: this host may have the message, or the fault is ours.
     NextRun,
-    /// In a later run and behind all other messages of its way: a host broke off the conversation
+    /// In a later run and behind all other messages of its route: a host broke off the conversation
     /// about this one.
     BehindOthers,
 }

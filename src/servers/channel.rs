@@ -17,7 +17,7 @@ use crate::servers::limits::{
 };
 use crate::servers::session::{Farewell, Reply};
 use crate::servers::stream::{Stream, release};
-use crate::watch::connection_log::Presence;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::Side;
 use crate::wire::line::LineBuffer;
 
@@ -85,7 +85,7 @@ enum Part {
 pub struct Channel {
     // First, so that it is dropped first: the connection is reported as closed before its
     // descriptor can be used by the next connection.
-    presence: Presence,
+    connection_log: ConnectionLog,
     stream: Stream,
     /// Returned to the limits when the connection is closed.
     _place: Place,
@@ -101,17 +101,17 @@ impl Channel {
     #[must_use]
     pub const fn new(
         stream: Stream,
-        presence: Presence,
+        connection_log: ConnectionLog,
         place: Place,
         ending: CancellationToken,
     ) -> Self {
-        Self { presence, stream, _place: place, replies: Vec::new(), ending, deadline: None }
+        Self { connection_log, stream, _place: place, replies: Vec::new(), ending, deadline: None }
     }
 
     /// The connection's entry in the transcript and in the registry.
     #[must_use]
-    pub const fn presence(&self) -> &Presence {
-        &self.presence
+    pub const fn connection_log(&self) -> &ConnectionLog {
+        &self.connection_log
     }
 
     /// Waits for input and appends it to `input`; returns the number of octets.
@@ -129,11 +129,11 @@ impl Channel {
             // A shutdown comes before input that is there already: a busy client must not delay it.
             biased;
             () = self.ending.cancelled() => Err(End::Shutdown),
-            () = self.presence.close_requested() => Err(End::Operator),
+            () = self.connection_log.close_requested() => Err(End::Operator),
             arrived = self.stream.read_into(input, octets) => match arrived {
                 Ok(0) => Err(End::Hangup),
                 Ok(octets) => {
-                    self.presence.read_ended(input);
+                    self.connection_log.read_ended(input);
                     Ok(octets)
                 }
                 Err(error) => Err(End::Lost(error)),
@@ -178,9 +178,9 @@ impl Channel {
     /// the new part begins. Delays or faults in the output of all protocols belong here. Reports
     /// lines to the observers, and sends if much output is waiting.
     async fn pass(&mut self, from: usize, part: Part) -> Result<(), End> {
-        if part == Part::Lines && self.presence.is_observed() {
+        if part == Part::Lines && self.connection_log.is_observed() {
             for line in lines(self.replies.get(from..).unwrap_or_default()) {
-                self.presence.line(Side::Server, line);
+                self.connection_log.line(Side::Server, line);
             }
         }
         if self.replies.len() < REPLIES_OCTETS {
@@ -200,7 +200,7 @@ impl Channel {
         let mut sent = 0;
         while sent < self.replies.len() {
             let octets = self.send_from(sent).await?;
-            self.presence.sent(octets);
+            self.connection_log.sent(octets);
             sent += octets;
         }
         self.replies.clear();
@@ -221,7 +221,7 @@ impl Channel {
                 Err(error) => Err(End::Lost(error)),
             },
             // Part of a reply has been sent, so no farewell can follow.
-            () = self.presence.close_requested() => Err(End::Torn("by the operator".into())),
+            () = self.connection_log.close_requested() => Err(End::Torn("by the operator".into())),
             () = patience(&self.ending, &mut self.deadline) => Err(End::Stalled),
         }
     }
@@ -247,7 +247,7 @@ impl Channel {
         self.flush().await?;
         tokio::select! {
             () = self.ending.cancelled() => Err(End::Shutdown),
-            () = self.presence.close_requested() => Err(End::Operator),
+            () = self.connection_log.close_requested() => Err(End::Operator),
             () = sleep(time) => Ok(()),
         }
     }
@@ -330,9 +330,11 @@ mod tests {
         let lines = Arc::new(Lines::default());
         let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let presence = Presence::opened(name, peer, Observers::one(Arc::clone(&lines) as _), None);
+        let connection_log =
+            ConnectionLog::opened(name, peer, Observers::one(Arc::clone(&lines) as _), None);
         let place = Place::default();
-        let mut channel = Channel::new(ours.into(), presence, place, CancellationToken::new());
+        let mut channel =
+            Channel::new(ours.into(), connection_log, place, CancellationToken::new());
         let hello = Reply::of_lines(&[b"250-localhost", b"250-SIZE 1000", b"250 \r8BITMIME"]);
         channel.say(&hello).await.unwrap();
         channel.say(&Reply::fixed("250 OK")).await.unwrap();

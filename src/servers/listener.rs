@@ -21,7 +21,7 @@ use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESE
 use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
 use crate::servers::settings::Settings;
-use crate::watch::connection_log::Presence;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, ConnectionName};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
@@ -133,14 +133,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// The lifetime of the whole process's service or of one server: a token that ends it, and the
 /// tasks that must have ended by then.
 #[derive(Debug, Clone, Default)]
-pub struct Term {
+pub struct Lifetime {
     /// Cancelled to end the term.
     pub ending: CancellationToken,
     /// All tasks of the term; [`end`](Self::end) waits for them.
     pub tasks: TaskTracker,
 }
 
-impl Term {
+impl Lifetime {
     /// A term that ends with this one, or earlier by itself. Only its own [`end`](Self::end) waits
     /// for its tasks.
     #[must_use]
@@ -227,14 +227,14 @@ pub struct Listener<S> {
     /// What all listeners of the process share.
     pub shared: Arc<Shared>,
     /// Ends the listener; the tasks of its connections belong to this term.
-    pub term: Term,
+    pub lifetime: Lifetime,
 }
 
 impl<S: Server> Listener<S> {
     /// Accepts connections until the term ends.
     pub async fn run(self) {
         tokio::select! {
-            () = self.term.ending.cancelled() => {}
+            () = self.lifetime.ending.cancelled() => {}
             never = self.accept() => match never {},
         }
     }
@@ -269,7 +269,7 @@ impl<S: Server> Listener<S> {
         if let Ok(connection) = Arc::clone(&room.connections).try_acquire_owned() {
             let channel = self.channel(stream, peer, connection, descriptor);
             let settings = Arc::clone(&self.shared.settings);
-            self.term.tasks.spawn(serve(channel, session, service, settings));
+            self.lifetime.tasks.spawn(serve(channel, session, service, settings));
         } else {
             self.turn_away(stream, peer, descriptor, session);
         }
@@ -284,8 +284,8 @@ impl<S: Server> Listener<S> {
     ) {
         if let Ok(refusal) = Arc::clone(&self.shared.room.refusals).try_acquire_owned() {
             let channel = self.channel(stream, peer, refusal, descriptor);
-            channel.presence().refused();
-            self.term.tasks.spawn(refuse(channel, session));
+            channel.connection_log().refused();
+            self.lifetime.tasks.spawn(refuse(channel, session));
             return;
         }
         if let Some(registry) = &self.shared.registry {
@@ -311,10 +311,10 @@ impl<S: Server> Listener<S> {
             service: S::PROTOCOL,
         };
         let transcript = shared.transcript.clone();
-        let presence = Presence::opened(name, peer, transcript, shared.registry.clone());
+        let connection_log = ConnectionLog::opened(name, peer, transcript, shared.registry.clone());
         let place = Place { connection: Some(connection), descriptor };
         // A child token: ten thousand connections waiting on one token would contend for its lock.
-        Channel::new(stream.into(), presence, place, self.term.ending.child_token())
+        Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
     }
 }
 
@@ -339,10 +339,10 @@ mod tests {
     fn task_of<S: Server>(server: &S) -> usize {
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
-        let presence = Presence::opened(name, peer, Observers::none(), None);
+        let connection_log = ConnectionLog::opened(name, peer, Observers::none(), None);
         let (stream, _) = duplex(1);
         let ending = CancellationToken::new();
-        let channel = Channel::new(stream.into(), presence, Place::default(), ending);
+        let channel = Channel::new(stream.into(), connection_log, Place::default(), ending);
         let (session, service) = server.open(peer);
         let settings = Settings::default();
         settings.set_idle(Idle::Unlimited);

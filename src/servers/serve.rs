@@ -13,7 +13,7 @@ use crate::servers::channel::{Channel, End};
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
 use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
-use crate::watch::connection_log::Presence;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind, Side};
 use crate::watch::text_log::TextLog;
 use crate::wire::dot::Unstuffer;
@@ -63,7 +63,7 @@ where
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
-    let idle = Idle::new(settings, channel.presence().service());
+    let idle = Idle::new(settings, channel.connection_log().service());
     let mut conversation = Conversation {
         channel,
         session,
@@ -123,8 +123,13 @@ struct Incoming<Effect> {
 }
 
 impl<Effect> Incoming<Effect> {
-    fn new(then: Effect, presence: &Presence) -> Self {
-        Self { unstuffer: Unstuffer::default(), log: TextLog::received(presence), pace: 0, then }
+    fn new(then: Effect, connection_log: &ConnectionLog) -> Self {
+        Self {
+            unstuffer: Unstuffer::default(),
+            log: TextLog::received(connection_log),
+            pace: 0,
+            then,
+        }
     }
 }
 
@@ -138,12 +143,12 @@ where
         loop {
             // Before the flush: an observer that has seen a reply also sees the new state.
             let user = self.session.user();
-            self.channel.presence().changed_for(user, || self.session.state());
+            self.channel.connection_log().changed_for(user, || self.session.state());
             self.channel.flush().await?;
             self.wait().await?;
             self.answer().await?;
             if let Mode::Commands = self.mode {
-                self.channel.presence().unended_line(self.input.unread());
+                self.channel.connection_log().unended_line(self.input.unread());
             }
         }
     }
@@ -159,7 +164,7 @@ where
             () = self.idle.passed() => return Err(End::Idle),
         };
         // Counted before the input is handled: the connection may end with it, as after QUIT.
-        self.channel.presence().received(arrived);
+        self.channel.connection_log().received(arrived);
         if let Mode::Text(incoming) = &mut self.mode {
             incoming.pace += arrived;
             if incoming.pace >= TEXT_PACE_OCTETS {
@@ -192,7 +197,7 @@ where
 
     fn next_command(&mut self) -> Option<Step<S::Effect>> {
         let (line, reads) = self.input.next_line_and_reads()?;
-        self.channel.presence().heard(Side::Client, &line, reads);
+        self.channel.connection_log().heard(Side::Client, &line, reads);
         Some(match line {
             Line::Whole(line) => self.session.line(line),
             Line::Overlong { .. } => Step::Reply(self.session.overlong()),
@@ -204,24 +209,24 @@ where
         let Mode::Text(incoming) = &mut self.mode else {
             return None;
         };
-        let presence = self.channel.presence();
+        let connection_log = self.channel.connection_log();
         let piece = self.input.unread();
         let used = incoming.unstuffer.push(piece, |text| {
             self.service.take_text(text);
             incoming.log.count(text);
         });
         let taken = used.unwrap_or(piece.len());
-        presence.text_came(piece.get(..taken).unwrap_or_default());
-        incoming.log.show(&self.input, taken, presence);
+        connection_log.text_came(piece.get(..taken).unwrap_or_default());
+        incoming.log.show(&self.input, taken, connection_log);
         self.input.consume(taken);
         // `None` means that the text has not ended yet.
         used?;
         // While the text is being stored, the connection is not waiting for the client.
-        presence.unended_line(self.input.unread());
+        connection_log.unended_line(self.input.unread());
         let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
             return None;
         };
-        incoming.log.end(presence);
+        incoming.log.end(connection_log);
         Some(Step::Perform(incoming.then))
     }
 
@@ -235,8 +240,9 @@ where
                 }
                 Step::Text(reply, then) => {
                     self.channel.say(&reply).await?;
-                    self.channel.presence().text_begins();
-                    self.mode = Mode::Text(Box::new(Incoming::new(then, self.channel.presence())));
+                    self.channel.connection_log().text_begins();
+                    self.mode =
+                        Mode::Text(Box::new(Incoming::new(then, self.channel.connection_log())));
                 }
                 Step::Perform(effect) => {
                     let outcome = self.service.perform(effect, &mut self.channel).await?;
@@ -253,7 +259,7 @@ where
     /// any.
     fn last_word(&self, end: &End) -> Option<Reply> {
         if let Some(note) = self.note(end) {
-            self.channel.presence().tell(|| Kind::Note(note));
+            self.channel.connection_log().tell(|| Kind::Note(note));
         }
         end.farewell().and_then(|why| self.session.farewell(why))
     }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::servers::echo::EchoServer;
-use crate::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
+use crate::servers::listener::{Addresses, Lifetime, Listener, Server, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::port::cannot_listen_again;
 use crate::servers::smtp::service::SmtpServer;
@@ -71,12 +71,12 @@ impl Protocol {
         &self,
         sockets: Vec<TcpListener>,
         shared: &Arc<Shared>,
-        term: &Term,
+        lifetime: &Lifetime,
     ) -> io::Result<()> {
         match self {
-            Self::Echo(server) => listen(server, sockets, shared, term),
-            Self::Smtp(server) => listen(server, sockets, shared, term),
-            Self::Pop3(server) => listen(server, sockets, shared, term),
+            Self::Echo(server) => listen(server, sockets, shared, lifetime),
+            Self::Smtp(server) => listen(server, sockets, shared, lifetime),
+            Self::Pop3(server) => listen(server, sockets, shared, lifetime),
         }
     }
 }
@@ -86,27 +86,27 @@ fn listen<S: Server>(
     server: &Arc<S>,
     sockets: Vec<TcpListener>,
     shared: &Arc<Shared>,
-    term: &Term,
+    lifetime: &Lifetime,
 ) -> io::Result<()> {
     let listener = |socket| {
         Ok(Listener {
             socket: tokio::net::TcpListener::from_std(socket)?,
             server: Arc::clone(server),
             shared: Arc::clone(shared),
-            term: term.clone(),
+            lifetime: lifetime.clone(),
         })
     };
     let listeners: io::Result<Vec<_>> = sockets.into_iter().map(listener).collect();
     // Started only now, so that none runs if one of the sockets failed.
     for listener in listeners? {
-        term.tasks.spawn(listener.run());
+        lifetime.tasks.spawn(listener.run());
     }
     Ok(())
 }
 
 /// A server with its addresses and its state.
 #[derive(Debug)]
-pub struct Station {
+pub struct SupervisedServer {
     protocol: Protocol,
     /// The addresses it was first bound to, and is bound to again.
     bound: Vec<SocketAddr>,
@@ -115,7 +115,7 @@ pub struct Station {
 
 #[derive(Debug)]
 enum Stage {
-    Running(Term),
+    Running(Lifetime),
     Stopping(Then),
     Stopped,
     Failed(String),
@@ -144,13 +144,13 @@ impl From<Change> for Then {
 pub enum Task {
     /// Nothing.
     Nothing,
-    /// End this term, then call [`Station::stopped`].
-    End(Term),
-    /// Call [`Station::start`].
+    /// End this term, then call [`SupervisedServer::stopped`].
+    End(Lifetime),
+    /// Call [`SupervisedServer::start`].
     Start,
 }
 
-impl Station {
+impl SupervisedServer {
     /// Starts a server on these sockets. Must be called within the tokio runtime that will run it.
     ///
     /// # Errors
@@ -160,11 +160,11 @@ impl Station {
         protocol: Protocol,
         sockets: Vec<TcpListener>,
         shared: &Arc<Shared>,
-        term: Term,
+        lifetime: Lifetime,
     ) -> io::Result<Self> {
         let bound: io::Result<Vec<_>> = sockets.iter().map(TcpListener::local_addr).collect();
-        protocol.listen(sockets, shared, &term)?;
-        Ok(Self { protocol, bound: bound?, stage: Stage::Running(term) })
+        protocol.listen(sockets, shared, &lifetime)?;
+        Ok(Self { protocol, bound: bound?, stage: Stage::Running(lifetime) })
     }
 
     /// The protocol.
@@ -188,10 +188,10 @@ impl Station {
     /// Takes an order. While the server is stopping, only the last order counts.
     pub fn take(&mut self, what: Change) -> Task {
         match (&mut self.stage, what) {
-            (Stage::Running(term), Change::Stop | Change::Restart) => {
-                let term = term.clone();
+            (Stage::Running(lifetime), Change::Stop | Change::Restart) => {
+                let lifetime = lifetime.clone();
                 self.stage = Stage::Stopping(what.into());
-                Task::End(term)
+                Task::End(lifetime)
             }
             (Stage::Stopping(then), _) => {
                 *then = what.into();
@@ -211,16 +211,16 @@ impl Station {
     }
 
     /// Serves again on the same port, or stores why it cannot.
-    pub async fn start(&mut self, addresses: &Addresses, shared: &Arc<Shared>, term: Term) {
+    pub async fn start(&mut self, addresses: &Addresses, shared: &Arc<Shared>, lifetime: Lifetime) {
         let bound = bind_again(addresses.clone(), self.port()).await;
         let started = bound.and_then(|sockets| {
-            self.protocol.listen(sockets, shared, &term).map_err(|error| cannot_serve(&error))
+            self.protocol.listen(sockets, shared, &lifetime).map_err(|error| cannot_serve(&error))
         });
         let service = self.service();
         self.stage = match started {
             Ok(()) => {
                 tracing::info!("{service}: listening on port {} again", self.port());
-                Stage::Running(term)
+                Stage::Running(lifetime)
             }
             Err(why) => {
                 tracing::warn!("{service}: {why}");
@@ -249,20 +249,20 @@ fn cannot_serve(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn station(stage: Stage) -> Station {
+    fn supervised(stage: Stage) -> SupervisedServer {
         let echo = EchoServer { author: "A / a".into() };
-        Station { protocol: Protocol::Echo(Arc::new(echo)), bound: Vec::new(), stage }
+        SupervisedServer { protocol: Protocol::Echo(Arc::new(echo)), bound: Vec::new(), stage }
     }
 
     #[test]
     fn what_is_so_already_is_not_done_again() {
-        let mut running = station(Stage::Running(Term::default()));
+        let mut running = supervised(Stage::Running(Lifetime::default()));
         assert!(matches!(running.take(Change::Start), Task::Nothing));
         assert_eq!(running.view().condition, Condition::Running);
-        let mut stopped = station(Stage::Stopped);
+        let mut stopped = supervised(Stage::Stopped);
         assert!(matches!(stopped.take(Change::Stop), Task::Nothing));
         assert!(matches!(stopped.take(Change::Restart), Task::Start));
-        let mut failed = station(Stage::Failed("in use".into()));
+        let mut failed = supervised(Stage::Failed("in use".into()));
         assert!(matches!(failed.take(Change::Stop), Task::Nothing));
         assert_eq!(failed.view().condition, Condition::Failed("in use".into()));
         assert!(matches!(failed.take(Change::Start), Task::Start));
@@ -278,15 +278,15 @@ mod tests {
             (&[Change::Stop, Change::Restart, Change::Stop], Then::Rest),
         ];
         for (orders, then) in orders {
-            let mut station = station(Stage::Running(Term::default()));
-            assert!(matches!(station.take(orders[0]), Task::End(_)));
+            let mut supervised = supervised(Stage::Running(Lifetime::default()));
+            assert!(matches!(supervised.take(orders[0]), Task::End(_)));
             for &what in &orders[1..] {
-                assert!(matches!(station.take(what), Task::Nothing));
+                assert!(matches!(supervised.take(what), Task::Nothing));
             }
-            assert_eq!(station.view().condition, Condition::Stopping);
-            let starts = matches!(station.stopped(), Task::Start);
+            assert_eq!(supervised.view().condition, Condition::Stopping);
+            let starts = matches!(supervised.stopped(), Task::Start);
             assert_eq!(starts, then == Then::Start, "{orders:?}");
-            assert_eq!(station.view().condition, Condition::Stopped);
+            assert_eq!(supervised.view().condition, Condition::Stopped);
         }
     }
 }

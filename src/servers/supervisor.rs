@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::servers::listener::{Addresses, Shared, Term};
+use crate::servers::listener::{Addresses, Lifetime, Shared};
 use crate::servers::settings::{Setting, Settings, SettingsView};
 pub use crate::servers::supervised::{Change, Condition, ServerView};
-use crate::servers::supervised::{Station, Task};
+use crate::servers::supervised::{SupervisedServer, Task};
 use crate::watch::event::Service;
 
 /// The most orders that may wait.
@@ -69,41 +69,41 @@ fn within_this_machine(mut address: SocketAddr) -> SocketAddr {
 /// Carries out orders one after another. It does not wait for a server to stop, so that the others
 /// can be given orders in the meantime.
 #[derive(Debug)]
-pub struct Switchboard {
-    stations: Vec<Station>,
+pub struct Supervisor {
+    supervised: Vec<SupervisedServer>,
     addresses: Addresses,
     shared: Arc<Shared>,
     /// The term of the process; each start of a server gets its own term within it.
-    term: Term,
+    lifetime: Lifetime,
     orders: mpsc::Receiver<ServerOrder>,
     shown: watch::Sender<Arc<Vec<ServerView>>>,
     /// The servers that are stopping.
     stopping: JoinSet<Service>,
 }
 
-impl Switchboard {
+impl Supervisor {
     /// Starts the task in `term`; when that ends, so do the servers.
     #[must_use]
     pub fn start(
-        mut stations: Vec<Station>,
+        mut supervised: Vec<SupervisedServer>,
         addresses: Addresses,
         shared: Arc<Shared>,
-        term: &Term,
+        lifetime: &Lifetime,
     ) -> Control {
-        stations.sort_by_key(|station| place(station.service()));
+        supervised.sort_by_key(|supervised| place(supervised.service()));
         let (give, orders) = mpsc::channel(WAITING);
-        let (shown, servers) = watch::channel(views(&stations));
+        let (shown, servers) = watch::channel(views(&supervised));
         let settings = Arc::clone(&shared.settings);
-        let term = term.clone();
-        let tasks = term.tasks.clone();
+        let lifetime = lifetime.clone();
+        let tasks = lifetime.tasks.clone();
         let stopping = JoinSet::new();
-        let switchboard = Self { stations, addresses, shared, term, orders, shown, stopping };
-        tasks.spawn(switchboard.work());
+        let supervisor = Self { supervised, addresses, shared, lifetime, orders, shown, stopping };
+        tasks.spawn(supervisor.work());
         Control { orders: give, servers, settings }
     }
 
     async fn work(mut self) {
-        let ending = self.term.ending.clone();
+        let ending = self.lifetime.ending.clone();
         loop {
             tokio::select! {
                 () = ending.cancelled() => break,
@@ -116,43 +116,44 @@ impl Switchboard {
     }
 
     async fn take(&mut self, ServerOrder { service, what }: ServerOrder) {
-        let Some(station) = self.station(service) else { return };
-        let task = station.take(what);
+        let Some(supervised) = self.supervised(service) else { return };
+        let task = supervised.take(what);
         self.carry_out(service, task).await;
     }
 
     async fn stopped(&mut self, service: Service) {
-        let Some(station) = self.station(service) else { return };
-        let task = station.stopped();
+        let Some(supervised) = self.supervised(service) else { return };
+        let task = supervised.stopped();
         self.carry_out(service, task).await;
     }
 
     async fn carry_out(&mut self, service: Service, task: Task) {
         match task {
             Task::Nothing => {}
-            Task::End(term) => self.see_off(service, term),
+            Task::End(lifetime) => self.see_off(service, lifetime),
             Task::Start => self.begin(service).await,
         }
     }
 
-    fn see_off(&mut self, service: Service, term: Term) {
-        term.ending.cancel();
+    fn see_off(&mut self, service: Service, lifetime: Lifetime) {
+        lifetime.ending.cancel();
         self.stopping.spawn(async move {
-            term.end().await;
+            lifetime.end().await;
             service
         });
     }
 
     async fn begin(&mut self, service: Service) {
-        let Self { stations, addresses, shared, term, .. } = self;
-        if let Some(station) = stations.iter_mut().find(|one| one.service() == service) {
-            station.start(addresses, shared, term.within()).await;
+        let Self { supervised, addresses, shared, lifetime, .. } = self;
+        if let Some(supervised) = supervised.iter_mut().find(|one| one.service() == service) {
+            supervised.start(addresses, shared, lifetime.within()).await;
         }
     }
 
     /// Stops all servers and waits for them, including those that were stopping already.
     async fn end(&mut self) {
-        let services: Vec<Service> = self.stations.iter().map(Station::service).collect();
+        let services: Vec<Service> =
+            self.supervised.iter().map(SupervisedServer::service).collect();
         for service in services {
             self.take(ServerOrder { service, what: Change::Stop }).await;
         }
@@ -160,7 +161,7 @@ impl Switchboard {
     }
 
     fn show(&self) {
-        let now = views(&self.stations);
+        let now = views(&self.supervised);
         self.shown.send_if_modified(|shown| {
             let is_news = *shown != now;
             *shown = now;
@@ -168,13 +169,13 @@ impl Switchboard {
         });
     }
 
-    fn station(&mut self, service: Service) -> Option<&mut Station> {
-        self.stations.iter_mut().find(|station| station.service() == service)
+    fn supervised(&mut self, service: Service) -> Option<&mut SupervisedServer> {
+        self.supervised.iter_mut().find(|supervised| supervised.service() == service)
     }
 }
 
-fn views(stations: &[Station]) -> Arc<Vec<ServerView>> {
-    Arc::new(stations.iter().map(Station::view).collect())
+fn views(supervised: &[SupervisedServer]) -> Arc<Vec<ServerView>> {
+    Arc::new(supervised.iter().map(SupervisedServer::view).collect())
 }
 
 /// The position of a server in the top line.

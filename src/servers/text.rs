@@ -25,14 +25,14 @@ pub trait TextSource: Send {
 /// be cut.
 pub async fn send(source: &mut impl TextSource, channel: &mut Channel) -> Result<(), End> {
     let mut stuffer = Stuffer::default();
-    let mut log = TextLog::sent(Side::Server, channel.presence());
+    let mut log = TextLog::sent(Side::Server, channel.connection_log());
     let mut piece = Vec::new();
     while source.next_piece(&mut piece).await.map_err(End::Torn)? {
-        log.push(&piece, channel.presence());
+        log.push(&piece, channel.connection_log());
         channel.say_text(|wire| stuffer.push(&piece, wire)).await?;
         piece.clear();
     }
     channel.say_text(|wire| stuffer.finish(wire)).await?;
-    log.end(channel.presence());
+    log.end(channel.connection_log());
     Ok(())
 }

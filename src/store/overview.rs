@@ -17,7 +17,7 @@ pub struct MailboxView {
     /// The holder of its lock; `None` if it is not locked.
     pub holder: Option<Holder>,
     /// Why it cannot be read or written; `None` if it can.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
 }
 
 /// The holder of a mailbox's lock.

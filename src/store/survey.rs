@@ -187,21 +187,21 @@ impl Survey {
             return Some(MailboxView { holder, ..seen.value.clone() });
         }
         let before = before.map(|seen| seen.value.clone());
-        let (messages, trouble) = match count(opened, name).await {
+        let (messages, error) = match count(opened, name).await {
             Ok(index) => (Some(index.messages.len() as u64), None),
-            Err(Trouble::Locked) => {
+            Err(ConnectionError::Locked) => {
                 self.foreign_lock = true;
                 // What was seen before is shown on; the next look tries again.
                 let holder = Some(whoever(holder, opened, name));
                 let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
                 return Some(MailboxView { holder, ..before });
             }
-            Err(Trouble::Other(why)) => (None, Some(why)),
+            Err(ConnectionError::Other(why)) => (None, Some(why)),
         };
         self.revisions += 1;
         let (octets, revision) = (stamp.size, self.revisions);
         let value =
-            MailboxView { messages, octets, revision, holder, trouble, name: user.to_owned() };
+            MailboxView { messages, octets, revision, holder, error, name: user.to_owned() };
         if let Some(before) = before {
             tell_change(&before, &value);
         }
@@ -221,8 +221,8 @@ impl Survey {
                 self.queue = Some(Seen { sighting, value: value.clone() });
                 value
             }
-            Err(trouble) => {
-                self.foreign_lock |= matches!(trouble, Trouble::Locked);
+            Err(error) => {
+                self.foreign_lock |= matches!(error, ConnectionError::Locked);
                 self.queue.as_ref().map(|seen| seen.value.clone()).unwrap_or_default()
             }
         }
@@ -249,8 +249,8 @@ fn whoever(known: Option<Holder>, opened: &Opened, name: &FileName) -> Holder {
 /// Logs messages that have come and gone since the last look, whatever program was the cause.
 fn tell_change(before: &MailboxView, now: &MailboxView) {
     let name = &now.name;
-    match (before.messages, now.messages, &now.trouble) {
-        (_, _, Some(why)) if before.trouble.as_ref() != Some(why) => {
+    match (before.messages, now.messages, &now.error) {
+        (_, _, Some(why)) if before.error.as_ref() != Some(why) => {
             tracing::warn!(target: "mailbox", "{name}: {why}");
         }
         (Some(before), Some(now), _) if before < now => {
@@ -271,18 +271,18 @@ impl MailboxView {
             octets,
             revision: 0,
             holder: None,
-            trouble: None,
+            error: None,
         }
     }
 }
 
 /// Why a file could not be looked at.
-enum Trouble {
+enum ConnectionError {
     Locked,
     Other(String),
 }
 
-impl From<LockError> for Trouble {
+impl From<LockError> for ConnectionError {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Busy => Self::Locked,
@@ -291,13 +291,13 @@ impl From<LockError> for Trouble {
     }
 }
 
-impl From<IndexError> for Trouble {
+impl From<IndexError> for ConnectionError {
     fn from(error: IndexError) -> Self {
         Self::Other(error.to_string())
     }
 }
 
-async fn count(opened: &Opened, name: &FileName) -> Result<Arc<Index>, Trouble> {
+async fn count(opened: &Opened, name: &FileName) -> Result<Arc<Index>, ConnectionError> {
     let index = indexed(opened, name);
     Ok(committer::with_locked_at_once(&opened.committer, name, Purpose::Read, index).await??)
 }
@@ -310,7 +310,7 @@ fn indexed(
     move |locked| Ok(committer.ground().indexes.of(&name, locked.file())?.index)
 }
 
-async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, Trouble> {
+async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, ConnectionError> {
     let index = indexed(opened, name);
     let list = move |locked: LockedFile| {
         // The clone keeps the lock until the entries have been read: OFD locks last until the last

@@ -16,7 +16,7 @@ use crate::wire::reads::Reads;
 /// Reports what happens on one connection. Dropping it reports the connection as closed, so that
 /// this is reported even if the connection's task panics.
 #[derive(Debug)]
-pub struct Presence {
+pub struct ConnectionLog {
     name: ConnectionName,
     transcript: Observers,
     listed: Option<Listed>,
@@ -30,7 +30,7 @@ struct Listed {
     connection: Arc<Connection>,
 }
 
-impl Presence {
+impl ConnectionLog {
     /// Reports a new connection. `registry` is `None` without a console.
     #[must_use]
     pub fn opened(
@@ -185,7 +185,7 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for ConnectionLog {
     fn drop(&mut self) {
         self.tell(|| Kind::Closed);
         if let Some(listed) = &self.listed {

@@ -3,7 +3,7 @@
 
 use std::iter;
 
-use crate::watch::connection_log::Presence;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{LINE_OCTETS, Line, LineBuffer, OVERLONG_KEPT};
 
@@ -36,28 +36,28 @@ enum Form {
 impl TextLog {
     /// The log of a text that we send, as `side`.
     #[must_use]
-    pub fn sent(side: Side, presence: &Presence) -> Self {
-        Self::new(side, Form::Text, presence)
+    pub fn sent(side: Side, connection_log: &ConnectionLog) -> Self {
+        Self::new(side, Form::Text, connection_log)
     }
 
     /// The log of a text that a client sends to us.
     #[must_use]
-    pub fn received(presence: &Presence) -> Self {
-        Self::new(Side::Client, Form::Wire, presence)
+    pub fn received(connection_log: &ConnectionLog) -> Self {
+        Self::new(Side::Client, Form::Wire, connection_log)
     }
 
-    fn new(side: Side, form: Form, presence: &Presence) -> Self {
+    fn new(side: Side, form: Form, connection_log: &ConnectionLog) -> Self {
         // One octet more than a line of the text may have, for a stuffed dot.
-        let lines = presence.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
+        let lines = connection_log.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
         Self { side, form, octets: 0, lines, dot: None }
     }
 
     /// Counts and reports a piece of a text that is sent, given without dot stuffing.
-    pub fn push(&mut self, piece: &[u8], presence: &Presence) {
+    pub fn push(&mut self, piece: &[u8], connection_log: &ConnectionLog) {
         self.count(piece);
         if let Some(lines) = &mut self.lines {
             lines.extend(piece);
-            self.tell_lines(presence);
+            self.tell_lines(connection_log);
         }
     }
 
@@ -68,27 +68,28 @@ impl TextLog {
 
     /// Reports the first `octets` that `input` holds, part of a received text as it was on the
     /// wire. The caller counts them with [`count`](Self::count), once they are unstuffed.
-    pub fn show(&mut self, input: &LineBuffer, octets: usize, presence: &Presence) {
+    pub fn show(&mut self, input: &LineBuffer, octets: usize, connection_log: &ConnectionLog) {
         if let Some(lines) = &mut self.lines {
             lines.extend_from(input, octets);
-            self.tell_lines(presence);
+            self.tell_lines(connection_log);
         }
     }
 
     /// Reports that the text has ended with its dot, and its length.
-    pub fn end(self, presence: &Presence) {
+    pub fn end(self, connection_log: &ConnectionLog) {
         if let Some(lines) = self.lines.filter(|lines| !lines.is_empty()) {
             let kept = self.form.kept(lines.unread(), lines.unread().len() as u64);
-            presence.tell(|| Kind::TextLine(self.side, kept));
+            connection_log.tell(|| Kind::TextLine(self.side, kept));
         }
-        presence.tell(|| Kind::Text { octets: self.octets });
-        presence.tell(|| Kind::Line(self.side, self.dot.unwrap_or_else(|| KeptLine::new(b"."))));
+        connection_log.tell(|| Kind::Text { octets: self.octets });
+        connection_log
+            .tell(|| Kind::Line(self.side, self.dot.unwrap_or_else(|| KeptLine::new(b"."))));
     }
 
-    fn tell_lines(&mut self, presence: &Presence) {
+    fn tell_lines(&mut self, connection_log: &ConnectionLog) {
         let mut lines = iter::from_fn(|| self.next_line()).fuse().peekable();
         while lines.peek().is_some() {
-            presence.tell_all(lines.by_ref().take(TOLD_AT_ONCE));
+            connection_log.tell_all(lines.by_ref().take(TOLD_AT_ONCE));
         }
     }
 
@@ -166,31 +167,31 @@ mod tests {
         }
     }
 
-    fn watched() -> (Arc<Watcher>, Presence) {
+    fn watched() -> (Arc<Watcher>, ConnectionLog) {
         let watcher = Arc::new(Watcher::default());
         let name = ConnectionName { id: 1, number: 7, service: Service::Smtp };
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let transcript = Observers::one(Arc::clone(&watcher) as _);
-        let presence = Presence::opened(name, peer, transcript, None);
+        let connection_log = ConnectionLog::opened(name, peer, transcript, None);
         watcher.0.lock().unwrap().clear();
-        (watcher, presence)
+        (watcher, connection_log)
     }
 
     /// The transcript lines of a text that these reads bring.
     fn received(reads: &[&[u8]], view: View) -> Vec<String> {
-        let (watcher, presence) = watched();
-        let mut log = TextLog::received(&presence);
+        let (watcher, connection_log) = watched();
+        let mut log = TextLog::received(&connection_log);
         let mut unstuffer = Unstuffer::default();
         let mut input = LineBuffer::new(LINE_OCTETS);
         for read in reads {
             input.extend(read);
-            presence.read_ended(&mut input);
+            connection_log.read_ended(&mut input);
             let used = unstuffer.push(input.unread(), |text| log.count(text));
             let taken = used.unwrap_or(input.unread().len());
-            log.show(&input, taken, &presence);
+            log.show(&input, taken, &connection_log);
             input.consume(taken);
             if used.is_some() {
-                log.end(&presence);
+                log.end(&connection_log);
                 break;
             }
         }
@@ -199,12 +200,12 @@ mod tests {
 
     /// The transcript lines of a text that is sent in these pieces.
     fn sent(pieces: &[&[u8]], view: View) -> Vec<String> {
-        let (watcher, presence) = watched();
-        let mut log = TextLog::sent(Side::Server, &presence);
+        let (watcher, connection_log) = watched();
+        let mut log = TextLog::sent(Side::Server, &connection_log);
         for piece in pieces {
-            log.push(piece, &presence);
+            log.push(piece, &connection_log);
         }
-        log.end(&presence);
+        log.end(&connection_log);
         watcher.lines(view)
     }
 

@@ -23,12 +23,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mailconsole");
 const LEFT: Option<i32> = Some(75);
 
 /// A directory with a queue that the program works on.
-pub(crate) struct Post {
+pub(crate) struct RelayHandle {
     dir: tempfile::TempDir,
     routes: Vec<String>,
 }
 
-impl Post {
+impl RelayHandle {
     pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory"), routes: Vec::new() }
     }
@@ -161,7 +161,7 @@ async fn the_exit_status_tells_whether_something_is_left() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).route("y.example", &nobody);
+    let post = RelayHandle::new().route("x.example", &host).route("y.example", &nobody);
     assert_eq!(post.relay(&[]).await.status, Some(0));
     post.queue(&["a@x.example"], "one").await;
     let ended = post.relay(&[]).await;
@@ -202,7 +202,7 @@ async fn what_is_wrong_is_one_sentence() {
 #[tokio::test]
 async fn the_conversation_has_the_form_of_the_servers() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     post.queue(&["a@x.example"], "one").await;
     let ended = post.relay(&["-v"]).await;
     let (number, _) = ended.stderr.split_once(" New connection\n").expect("a connection");
@@ -240,7 +240,7 @@ async fn the_conversation_has_the_form_of_the_servers() {
 #[tokio::test]
 async fn two_runs_at_once_send_nothing_twice() {
     let (host, begun) = host_telling(|heard| matches!(heard, Heard::Text), say("250 taken")).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     for number in 0..50 {
         post.queue(&["a@x.example"], &number.to_string()).await;
     }
@@ -262,7 +262,7 @@ async fn what_is_queued_during_a_run_is_there_after_it() {
     // The host takes its time with the text: meanwhile something is queued.
     let (host, waits) =
         host_telling(|heard| matches!(heard, Heard::Text), Act::Drip(b"250 ok\r\n".to_vec())).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     post.queue(&["a@x.example"], "first").await;
     let run = post.begin(&[]);
     waits.notified().await;
@@ -280,7 +280,7 @@ async fn a_signal_ends_a_run_soon_and_the_queue_is_as_it_was() {
     for ending in [Signal::SIGINT, Signal::SIGTERM] {
         let data = |heard: Heard<'_>| matches!(heard, Heard::Command("DATA"));
         let (host, silent) = host_telling(data, Act::Silence).await;
-        let post = Post::new().route("x.example", &host);
+        let post = RelayHandle::new().route("x.example", &host);
         post.queue(&["a@x.example"], "one").await;
         let before = post.file();
         let run = post.begin(&[]);
@@ -295,7 +295,7 @@ async fn a_signal_ends_a_run_soon_and_the_queue_is_as_it_was() {
 #[tokio::test]
 async fn a_relay_that_keeps_running_sends_what_comes_and_ends_with_a_signal() {
     let (host, taken) = host_telling(|heard| matches!(heard, Heard::Text), say("250 taken")).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     post.queue(&["a@x.example"], "one").await;
     let run = post.begin(&["--every", "1"]);
     taken.notified().await;
@@ -310,7 +310,7 @@ async fn a_relay_that_keeps_running_sends_what_comes_and_ends_with_a_signal() {
 #[tokio::test]
 async fn the_servers_send_by_a_timer() {
     let (host, taken) = host_telling(|heard| matches!(heard, Heard::Text), say("250 taken")).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     post.queue(&["a@x.example"], "one").await;
     let mut command = program(&["smtp", "-p", "0", "--relay-every", "1"]);
     let mut servers = command.args(&post.routes).arg(post.dir.path()).spawn().expect("the program");
@@ -332,7 +332,7 @@ struct Server {
 }
 
 impl Server {
-    fn of(post: &Post) -> Self {
+    fn of(post: &RelayHandle) -> Self {
         let mut command = program(&["smtp", "-p", "0", "--bind", "127.0.0.1"]);
         let mut program = command.arg(post.dir.path()).spawn().expect("the program");
         let mut line = String::new();
@@ -359,7 +359,7 @@ impl Server {
 #[tokio::test]
 async fn the_trace_line_says_who_brought_the_message() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     let server = Server::of(&post);
     let long = "v".repeat(255);
     let said = server.answers(&[
@@ -389,7 +389,7 @@ async fn the_trace_line_says_who_brought_the_message() {
 
 #[tokio::test]
 async fn mail_for_an_address_of_this_machine_is_for_its_users() {
-    let post = Post::new();
+    let post = RelayHandle::new();
     std::fs::write(post.path("ben.mbox"), "").expect("a mailbox");
     let server = Server::of(&post);
     let addresses = machine::addresses().expect("addresses");
@@ -422,7 +422,7 @@ async fn a_failure_is_told_to_its_local_sender_if_that_is_wanted() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     std::fs::write(post.dir.path().join("ben.mbox"), "").expect("a mailbox");
     post.queue(&["a@x.example"], "one").await;
     assert_eq!(post.relay(&["--bounce"]).await.status, Some(0));
@@ -438,7 +438,7 @@ async fn the_queue_is_listed_for_scripts_and_obeys_orders() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     assert_eq!(post.queue_command(&[]).await.stdout, "The relay queue is empty.\n");
     assert_eq!(post.list().await.len(), 0);
     post.queue(&["a@x.example", "b@x.example"], "one").await;
@@ -496,7 +496,7 @@ async fn a_relay_that_is_killed_at_any_moment_loses_nothing() {
         })
         .await
     };
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     for number in 0..MESSAGES {
         post.queue(&["a@x.example"], &format!("number {number}")).await;
     }

@@ -73,9 +73,9 @@ impl Lookup {
     }
 
     async fn of(&self, domain: &str) -> Result<Vec<String>, Verdict> {
-        let way = self.routes.way(domain)?;
+        let route = self.routes.route(domain)?;
         let mut chance = Rng::with_seed(1);
-        let targets = self.routes.targets(&way, &self.dns, &mut chance).await?;
+        let targets = self.routes.targets(&route, &self.dns, &mut chance).await?;
         let shown = targets.iter().map(|target| format!("{} {}", target.host, target.address));
         Ok(shown.collect())
     }

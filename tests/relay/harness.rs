@@ -9,7 +9,7 @@ use std::time::Duration;
 use mailconsole::mail::path::{Address, ReversePath};
 use mailconsole::relay::client::Client;
 use mailconsole::relay::conversation::opening::{Hello, Introduction, Protection};
-use mailconsole::relay::courier::{Carried, Courier, Ledger};
+use mailconsole::relay::delivery_agent::{Carried, DeliveryAgent, Ledger};
 use mailconsole::relay::envelope::Envelope;
 use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
@@ -176,8 +176,8 @@ impl Relay {
         self
     }
 
-    /// A courier to these hosts, who are all called mx.example.
-    pub(crate) fn courier(self, hosts: &[SocketAddr]) -> (Courier, Arc<Recorder>) {
+    /// A agent to these hosts, who are all called mx.example.
+    pub(crate) fn agent(self, hosts: &[SocketAddr]) -> (DeliveryAgent, Arc<Recorder>) {
         let targets = hosts.iter().map(|&address| Target {
             preference: None,
             host: "mx.example".to_owned(),
@@ -185,15 +185,15 @@ impl Relay {
         });
         let limits = Arc::new(Limits::default());
         let hosts = Hosts::new(targets.collect());
-        let courier = Courier::new(Arc::new(self.client), limits, self.introduction, hosts);
-        (courier, self.recorder)
+        let agent = DeliveryAgent::new(Arc::new(self.client), limits, self.introduction, hosts);
+        (agent, self.recorder)
     }
 
     /// Takes one letter to the hosts, says good-bye, and tells the verdicts.
     pub(crate) async fn sends(self, hosts: &[SocketAddr], recipients: &[&str]) -> Vec<String> {
-        let (mut courier, _) = self.courier(hosts);
-        let verdicts = carry(&mut courier, recipients, &letter()).await;
-        courier.finish().await;
+        let (mut agent, _) = self.agent(hosts);
+        let verdicts = carry(&mut agent, recipients, &letter()).await;
+        agent.finish().await;
         verdicts
     }
 }
@@ -220,12 +220,12 @@ pub(crate) fn letter() -> Letter<Text> {
 
 /// Takes one letter and tells the verdicts.
 pub(crate) async fn carry(
-    courier: &mut Courier,
+    agent: &mut DeliveryAgent,
     recipients: &[&str],
     letter: &Letter<Text>,
 ) -> Vec<String> {
     let mut ledger = Remembered(vec![None; recipients.len()]);
-    let carried = courier.deliver(&envelope(recipients), letter, &mut ledger).await;
+    let carried = agent.deliver(&envelope(recipients), letter, &mut ledger).await;
     let left = match carried {
         Carried::Whole => Vec::new(),
         Carried::SteppedAside(left) | Carried::NotOffered(left) => left,

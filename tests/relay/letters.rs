@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use mailconsole::relay::courier::Courier;
+use mailconsole::relay::delivery_agent::DeliveryAgent;
 use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
 use mailconsole::relay::mx::Target;
@@ -65,10 +65,10 @@ async fn verdict_of(relay: Relay, at: Place, act: Act) -> String {
 #[tokio::test]
 async fn a_letter_is_delivered_and_the_transcript_tells_how() {
     let host = MailHost::that(polite).await;
-    let (mut courier, recorder) = Relay::new().courier(&[host.address]);
+    let (mut agent, recorder) = Relay::new().agent(&[host.address]);
     let letter = letter();
-    let verdicts = carry(&mut courier, &["a@x.example", "b@x.example"], &letter).await;
-    courier.finish().await;
+    let verdicts = carry(&mut agent, &["a@x.example", "b@x.example"], &letter).await;
+    agent.finish().await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"; 2]);
     assert_eq!(host.texts(), [[b"Received: by relay.example\r\n", TEXT].concat()]);
     assert_eq!(letter.sent.load(Relaxed), letter.octets());
@@ -100,10 +100,10 @@ async fn a_letter_is_delivered_and_the_transcript_tells_how() {
 #[tokio::test]
 async fn the_wire_view_shows_the_reads_of_replies_and_the_dots_of_the_text() {
     let host = host_that(Place::Helo, say("250-ok\r\n250 ok")).await;
-    let (mut courier, recorder) = Relay::new().seen_on_the_wire().courier(&[host.address]);
+    let (mut agent, recorder) = Relay::new().seen_on_the_wire().agent(&[host.address]);
     let letter = Letter::new(".a\r\n".to_owned(), Text::of(b"b\n.\n"));
-    carry(&mut courier, &["a@x.example"], &letter).await;
-    courier.finish().await;
+    carry(&mut agent, &["a@x.example"], &letter).await;
+    agent.finish().await;
     let lines = recorder.lines();
     assert_eq!(lines[2..5], ["C: HELO relay.example␍␊", "S: 250-ok␍␊", "S: 250 ok␍␊┊"]);
     let text = ["C: ..a␍␊", "C: b␍␊", "C: ..␍␊", ".. 10 octets of message text", "C: .␍␊"];
@@ -294,12 +294,12 @@ async fn a_greeting_that_refuses_fails_no_mail_also_if_all_hosts_say_so() {
 #[tokio::test]
 async fn a_connection_carries_one_letter_after_another() {
     let host = MailHost::that(polite).await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     for _ in 0..3 {
-        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
         assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
     }
-    courier.finish().await;
+    agent.finish().await;
     assert_eq!(host.connections(), 1);
     assert_eq!(host.commands().iter().filter(|line| *line == "QUIT").count(), 1);
 }
@@ -311,13 +311,10 @@ async fn a_refused_letter_is_reset_and_the_next_one_goes() {
         heard => polite(heard),
     })
     .await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
+    assert_eq!(carry(&mut agent, &["b@x.example"], &letter()).await, ["failed: 550 no such user"]);
     assert_eq!(
-        carry(&mut courier, &["b@x.example"], &letter()).await,
-        ["failed: 550 no such user"]
-    );
-    assert_eq!(
-        carry(&mut courier, &["a@x.example"], &letter()).await,
+        carry(&mut agent, &["a@x.example"], &letter()).await,
         ["delivered: 250 2.0.0 queued"]
     );
     assert_eq!(host.connections(), 1);
@@ -327,9 +324,9 @@ async fn a_refused_letter_is_reset_and_the_next_one_goes() {
 #[tokio::test]
 async fn a_host_that_hangs_up_after_each_letter_is_called_again() {
     let host = host_that(Place::Text, Act::SayAndClose("250 taken".to_owned())).await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     for _ in 0..3 {
-        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
         assert_eq!(verdicts, ["delivered: 250 taken"]);
     }
     assert_eq!(host.connections(), 3);
@@ -338,9 +335,9 @@ async fn a_host_that_hangs_up_after_each_letter_is_called_again() {
 #[tokio::test]
 async fn a_dead_host_costs_one_attempt_a_run_not_one_a_letter() {
     let host = host_that(Place::Greeting, Act::Silence).await;
-    let (mut courier, _) = Relay::new().impatient().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().impatient().agent(&[host.address]);
     for _ in 0..50 {
-        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
         assert!(verdicts[0].starts_with("deferred: mx.example did not answer"));
     }
     assert_eq!(host.connections(), 1);
@@ -350,9 +347,9 @@ async fn a_dead_host_costs_one_attempt_a_run_not_one_a_letter() {
 async fn a_host_that_keeps_breaking_off_is_spared_the_rest_and_nothing_is_said_of_that() {
     for place in [Place::Mail, Place::Rcpt, Place::Data, Place::Text] {
         let host = host_that(place, Act::Close).await;
-        let (mut courier, _) = Relay::new().courier(&[host.address]);
+        let (mut agent, _) = Relay::new().agent(&[host.address]);
         for nth in 0..10 {
-            let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+            let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
             let fate =
                 if nth < 3 { "deferred: mx.example closed the connection" } else { "not offered" };
             assert!(verdicts[0].starts_with(fate), "{place:?} {nth}: {verdicts:?}");
@@ -364,14 +361,13 @@ async fn a_host_that_keeps_breaking_off_is_spared_the_rest_and_nothing_is_said_o
 #[tokio::test]
 async fn our_own_fault_is_not_taken_for_the_hosts() {
     let host = MailHost::that(polite).await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     for _ in 0..4 {
         let torn = Text { octets: vec![b'x'; 500_000], readable: 300_000 };
-        let verdicts =
-            carry(&mut courier, &["a@x.example"], &Letter::new(String::new(), torn)).await;
+        let verdicts = carry(&mut agent, &["a@x.example"], &Letter::new(String::new(), torn)).await;
         assert!(verdicts[0].contains("the queued message cannot be read"), "{verdicts:?}");
     }
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
 }
 
@@ -382,13 +378,13 @@ async fn a_letter_that_is_deferred_by_the_only_host_leaves_the_connection_to_the
         heard => polite(heard),
     })
     .await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     for (recipient, verdict) in [
         ("b@x.example", "deferred: 450 greylisted"),
         ("a@x.example", "delivered: 250 2.0.0 queued"),
         ("b@x.example", "deferred: 450 greylisted"),
     ] {
-        assert_eq!(carry(&mut courier, &[recipient], &letter()).await, [verdict]);
+        assert_eq!(carry(&mut agent, &[recipient], &letter()).await, [verdict]);
     }
     assert_eq!(host.connections(), 1);
 }
@@ -429,14 +425,14 @@ async fn large_text_goes_out_whole_and_dots_and_line_ends_arrive_as_they_should(
     for n in 0..200_000u32 {
         text.extend_from_slice(format!(".{n}\r\n..\r\n").as_bytes());
     }
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     let letter = Letter::new(String::new(), Text::of(&text));
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter).await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
     assert!(host.texts() == [text], "the text has changed on its way");
 
     let letter = Letter::new(String::new(), Text::of(b"a\n.\nb\rc"));
-    carry(&mut courier, &["a@x.example"], &letter).await;
+    carry(&mut agent, &["a@x.example"], &letter).await;
     assert_eq!(host.texts()[1], b"a\r\n.\r\nb c\r\n");
 }
 
@@ -444,9 +440,9 @@ async fn large_text_goes_out_whole_and_dots_and_line_ends_arrive_as_they_should(
 async fn text_that_cannot_be_read_to_its_end_is_never_given_one() {
     let host = MailHost::that(polite).await;
     let text = Text { octets: vec![b'x'; 500_000], readable: 300_000 };
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     let letter = Letter::new(String::new(), text);
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter).await;
     assert!(
         verdicts[0].contains("the queued message cannot be read (the disk is gone)"),
         "{verdicts:?}"
@@ -457,18 +453,18 @@ async fn text_that_cannot_be_read_to_its_end_is_never_given_one() {
 #[tokio::test]
 async fn a_host_may_refuse_large_text_before_its_end() {
     let host = host_that(Place::Data, Act::Interrupt("354 go on", 1_000, "552 too large")).await;
-    let (mut courier, _) = Relay::new().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().agent(&[host.address]);
     let letter = Letter::new(String::new(), Text::of(&vec![b'x'; 30_000_000]));
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter).await;
     assert_eq!(verdicts, ["failed: 552 too large"]);
 }
 
 #[tokio::test]
 async fn a_host_that_reads_no_text_is_given_up() {
     let host = host_that(Place::Data, Act::Deafness("354 go on")).await;
-    let (mut courier, _) = Relay::new().impatient().courier(&[host.address]);
+    let (mut agent, _) = Relay::new().impatient().agent(&[host.address]);
     let letter = Letter::new(String::new(), Text::of(&vec![b'x'; 30_000_000]));
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter).await;
     let begins = "deferred: mx.example took no more octets for 0.3 s, at ";
     assert!(verdicts[0].starts_with(begins), "{verdicts:?}");
 }
@@ -482,12 +478,12 @@ async fn pipelining_size_and_8bitmime_are_used_where_they_are_offered() {
         heard => polite(heard),
     })
     .await;
-    let (mut courier, _) = Relay::new().with_ehlo().courier(&[host.address]);
-    let verdicts = carry(&mut courier, &["a@x.example", "b@x.example"], &letter()).await;
+    let (mut agent, _) = Relay::new().with_ehlo().agent(&[host.address]);
+    let verdicts = carry(&mut agent, &["a@x.example", "b@x.example"], &letter()).await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"; 2]);
     assert_eq!(host.commands()[1], "MAIL FROM:<ben@localhost> SIZE=50 BODY=8BITMIME");
     let large = Letter::new(String::new(), Text::of(&[b'x'; 1_001]));
-    let verdicts = carry(&mut courier, &["a@x.example"], &large).await;
+    let verdicts = carry(&mut agent, &["a@x.example"], &large).await;
     assert_eq!(
         verdicts,
         ["failed: mx.example takes messages of at most 1000 octets, and this one has 1001"]
@@ -509,9 +505,9 @@ async fn eight_bit_text_goes_as_it_is_and_the_transcript_says_so_where_nobody_of
         })
         .await;
         let relay = if ehlo { Relay::new().with_ehlo() } else { Relay::new() };
-        let (mut courier, recorder) = relay.courier(&[host.address]);
+        let (mut agent, recorder) = relay.agent(&[host.address]);
         let letter = Letter::new(String::new(), Text::of(text.as_bytes()));
-        carry(&mut courier, &["a@x.example"], &letter).await;
+        carry(&mut agent, &["a@x.example"], &letter).await;
         assert_eq!(host.texts(), [text.as_bytes()]);
         let lines = recorder.lines();
         let notes = lines.iter().filter(|line| line.contains("does not offer 8BITMIME")).count();
@@ -563,21 +559,21 @@ async fn a_host_never_has_more_connections_from_us_than_it_may() {
     let relay = Relay::new();
     let client = Arc::new(relay.client);
     let limits = Arc::new(Limits::to_one_host(2));
-    let couriers = (0..8).map(|_| {
+    let agents = (0..8).map(|_| {
         let target =
             Target { preference: None, host: "mx.example".to_owned(), address: host.address };
         let (client, limits) = (Arc::clone(&client), Arc::clone(&limits));
         let introduction = relay.introduction.clone();
         tokio::spawn(async move {
             let hosts = Hosts::new(vec![target]);
-            let mut courier = Courier::new(client, limits, introduction, hosts);
-            let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
-            courier.finish().await;
+            let mut agent = DeliveryAgent::new(client, limits, introduction, hosts);
+            let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
+            agent.finish().await;
             verdicts
         })
     });
-    for courier in couriers.collect::<Vec<_>>() {
-        let verdicts = courier.await.expect("the courier");
+    for agent in agents.collect::<Vec<_>>() {
+        let verdicts = agent.await.expect("the agent");
         assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
     }
     assert_eq!(host.connections(), 8);

@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "in a test that is how it fails")]
 
 mod command;
-mod couriers;
+mod delivery_agents;
 mod dns;
 mod harness;
 mod letters;

@@ -119,7 +119,7 @@ async fn same_port() -> (UdpSocket, TcpListener) {
 async fn answer_udp(udp: UdpSocket, zone: Zone) {
     let mut datagram = [0; 4_096];
     while let Ok((octets, from)) = udp.recv_from(&mut datagram).await {
-        if let Some(answer) = answer(&datagram[..octets], &zone, Way::Udp) {
+        if let Some(answer) = answer(&datagram[..octets], &zone, Route::Udp) {
             let _ = udp.send_to(&answer, from).await;
         }
     }
@@ -135,7 +135,7 @@ async fn serve_tcp(mut stream: TcpStream, zone: Zone) -> io::Result<()> {
     loop {
         let mut question = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut question).await?;
-        if let Some(answer) = answer(&question, &zone, Way::Tcp) {
+        if let Some(answer) = answer(&question, &zone, Route::Tcp) {
             let octets = u16::try_from(answer.len()).expect("an answer of 64 KiB");
             stream.write_u16(octets).await?;
             stream.write_all(&answer).await?;
@@ -144,23 +144,23 @@ async fn serve_tcp(mut stream: TcpStream, zone: Zone) -> io::Result<()> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Route {
     Udp,
     Tcp,
 }
 
-fn answer(question: &[u8], zone: &Zone, way: Way) -> Option<Vec<u8>> {
+fn answer(question: &[u8], zone: &Zone, route: Route) -> Option<Vec<u8>> {
     let question = Message::from_vec(question).ok()?;
     let query = question.queries.first()?;
     let asked = query.name().to_ascii().to_ascii_lowercase();
     let mut answer = Message::response(question.metadata.id, OpCode::Query);
     answer.add_query(query.clone());
     answer.metadata.recursion_available = true;
-    match (zone(asked.trim_end_matches('.'), query.query_type()), way) {
-        (Answer::Records(records), _) | (Answer::OverTcp(records), Way::Tcp) => {
+    match (zone(asked.trim_end_matches('.'), query.query_type()), route) {
+        (Answer::Records(records), _) | (Answer::OverTcp(records), Route::Tcp) => {
             answer.add_answers(of(query, records));
         }
-        (Answer::OverTcp(_), Way::Udp) => answer.metadata.truncation = true,
+        (Answer::OverTcp(_), Route::Udp) => answer.metadata.truncation = true,
         (Answer::NoData, _) => {}
         (Answer::NxDomain, _) => answer.metadata.response_code = ResponseCode::NXDomain,
         (Answer::ServFail, _) => answer.metadata.response_code = ResponseCode::ServFail,

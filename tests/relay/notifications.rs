@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command::{self, Ended};
 use crate::mail_host::{Act, Heard, MailHost, polite, say};
-use crate::runs::{Post, Ready};
+use crate::runs::{Ready, RelayHandle};
 
 fn refusing(heard: Heard<'_>) -> Act {
     match heard {
@@ -54,7 +54,7 @@ fn later(mut post: Ready, bounces: Bounces) -> Ready {
 #[tokio::test]
 async fn results_are_written_before_a_locked_mailbox_is_waited_for_and_a_stop_ends_that() {
     let host = MailHost::that(refusing).await;
-    let post = Post::new().route("x.example", &host).bouncing().ready();
+    let post = RelayHandle::new().route("x.example", &host).bouncing().ready();
     for sender in ["ben", "linh", "zoe"] {
         post.relay.directory.create(sender).expect("a mailbox");
         post.queue_text(&format!("{sender}@localhost"), &["a@x.example"], "x\r\n").await;
@@ -92,7 +92,7 @@ async fn what_failed_without_notifications_is_told_by_a_later_run_with_them() {
         heard => refusing(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.relay.directory.create("ben").expect("a mailbox");
     post.queue(&["a@x.example", "b@x.example"]).await;
     post.queue(&["c@x.example"]).await;
@@ -124,7 +124,7 @@ async fn what_failed_without_notifications_is_told_by_a_later_run_with_them() {
 #[tokio::test]
 async fn a_sender_at_an_address_of_this_machine_is_told() {
     let host = MailHost::that(refusing).await;
-    let post = Post::new().route("x.example", &host).bouncing().ready();
+    let post = RelayHandle::new().route("x.example", &host).bouncing().ready();
     post.relay.directory.create("ben").expect("a mailbox");
     for sender in ["ben@[127.0.0.1]", "ben@[IPv6:::1]", "ben@[192.0.2.1]"] {
         post.queue_text(sender, &["a@x.example"], "x\r\n").await;
@@ -136,7 +136,7 @@ async fn a_sender_at_an_address_of_this_machine_is_told() {
 #[tokio::test]
 async fn a_signal_ends_the_wait_for_locked_mailboxes_and_results_are_kept() {
     let host = MailHost::that(refusing).await;
-    let post = command::Post::new().route("x.example", &host);
+    let post = command::RelayHandle::new().route("x.example", &host);
     for nth in 0..5 {
         std::fs::write(post.path(&format!("u{nth}.mbox")), "").expect("a mailbox");
         std::fs::write(post.path(&format!("u{nth}.mbox.lock")), "").expect("a lock");
@@ -168,7 +168,7 @@ const REPEATED: usize = 10;
 #[tokio::test]
 async fn a_relay_that_is_killed_while_it_tells_a_sender_repeats_little_and_forgets_nothing() {
     let host = MailHost::that(refusing).await;
-    let post = command::Post::new().route("x.example", &host);
+    let post = command::RelayHandle::new().route("x.example", &host);
     let mailbox = post.path("ben.mbox");
     std::fs::write(&mailbox, "").expect("a mailbox");
     for nth in 0..FAILURES {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailconsole::console::action::Request;
-use mailconsole::relay::orders::{Order, Pick};
-use mailconsole::relay::postmaster::{Post as Line, Postmaster};
+use mailconsole::relay::orders::{Order, QueueTarget};
+use mailconsole::relay::postmaster::{Postmaster, RelayHandle as Line};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::mail_host::{Act, Heard, MailHost, polite, say};
-use crate::runs::{Post, Ready};
+use crate::runs::{Ready, RelayHandle};
 
 /// An operator at the relay's line.
 struct Operator {
@@ -33,8 +33,8 @@ impl Operator {
     async fn gives(&self, order: Order) {
         let entries = self.post.relay.directory.queue().entries().await.expect("entries");
         let block = &entries[0].block;
-        let pick = Pick::one(&block.id, &block.recipients[0].forward_path);
-        self.asks(Request::Give(order, pick)).await;
+        let target = QueueTarget::one(&block.id, &block.recipients[0].forward_path);
+        self.asks(Request::Give(order, target)).await;
     }
 
     async fn hears(&mut self, words: &str) {
@@ -53,7 +53,7 @@ impl Operator {
 #[tokio::test]
 async fn an_operator_hears_what_came_of_a_run() {
     let host = MailHost::that(polite).await;
-    let mut operator = Operator::of(Post::new().route("x.example", &host).ready(), None);
+    let mut operator = Operator::of(RelayHandle::new().route("x.example", &host).ready(), None);
     operator.asks(Request::Run).await;
     operator.hears("Relay run: nothing to send; 0 left in the queue.").await;
     operator.post.queue(&["a@x.example"]).await;
@@ -69,7 +69,7 @@ async fn what_failed_is_tried_only_when_it_is_retried() {
         heard => polite(heard),
     })
     .await;
-    let mut operator = Operator::of(Post::new().route("x.example", &host).ready(), None);
+    let mut operator = Operator::of(RelayHandle::new().route("x.example", &host).ready(), None);
     operator.post.queue(&["a@x.example"]).await;
     operator.asks(Request::Run).await;
     operator.hears("Relay run: 0 delivered, 0 deferred, 1 failed; 1 left in the queue.").await;
@@ -83,7 +83,7 @@ async fn what_failed_is_tried_only_when_it_is_retried() {
 
 #[tokio::test]
 async fn an_operator_holds_releases_and_drops() {
-    let mut operator = Operator::of(Post::new().ready(), None);
+    let mut operator = Operator::of(RelayHandle::new().ready(), None);
     operator.post.queue(&["a@x.example"]).await;
     operator.gives(Order::Hold).await;
     operator.hears("Holding a@x.example: not tried until it is released.").await;
@@ -108,7 +108,7 @@ async fn what_is_asked_for_during_a_run_follows_it() {
         heard => polite(heard),
     })
     .await;
-    let mut operator = Operator::of(Post::new().route("x.example", &host).ready(), None);
+    let mut operator = Operator::of(RelayHandle::new().route("x.example", &host).ready(), None);
     operator.post.queue(&["a@x.example"]).await;
     operator.asks(Request::Run).await;
     begun.notified().await;
@@ -123,7 +123,7 @@ async fn what_is_asked_for_during_a_run_follows_it() {
 
 #[tokio::test]
 async fn a_run_of_another_process_is_told_and_not_waited_for() {
-    let mut operator = Operator::of(Post::new().ready(), None);
+    let mut operator = Operator::of(RelayHandle::new().ready(), None);
     let lock = operator.post.relay.directory.queue().begin_run().expect("a lock");
     operator.asks(Request::Run).await;
     let words = "No relay run: another relay run is at work on this queue; wait for its end.";
@@ -135,7 +135,7 @@ async fn a_run_of_another_process_is_told_and_not_waited_for() {
 #[tokio::test]
 async fn a_timer_sends_what_is_due_and_says_nothing_of_nothing() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     let mut operator = Operator::of(post, Some(Duration::from_millis(20)));
     operator.hears("Relay run: 1 delivered, 0 deferred, 0 failed; 0 left in the queue.").await;

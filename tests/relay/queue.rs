@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::command::{Ended, Post, program};
+use crate::command::{Ended, RelayHandle, program};
 use crate::mail_host::{Heard, MailHost, polite, say};
 
 /// Seconds of a day.
@@ -24,8 +24,8 @@ fn entry(id: &str, sender: &str, age: u64, recipients: &str, text: &str) -> Stri
 }
 
 /// A queue of three messages: new, a week old, and a notification.
-fn post() -> Post {
-    let post = Post::new();
+fn post() -> RelayHandle {
+    let post = RelayHandle::new();
     let one = entry(
         "1-a",
         "ben@localhost",
@@ -50,7 +50,7 @@ fn post() -> Post {
     post
 }
 
-async fn chosen(post: &Post, choice: &str) -> Vec<String> {
+async fn chosen(post: &RelayHandle, choice: &str) -> Vec<String> {
     let words: Vec<&str> = choice.split_whitespace().collect();
     let names = post.listed(&words).await.into_iter().map(|object| {
         let recipient = object["recipient"].as_str().expect("a recipient");
@@ -119,7 +119,7 @@ async fn json_is_an_object_a_line_and_nothing_where_there_is_nothing() {
     let first: serde_json::Value =
         serde_json::from_str(list.lines().next().expect("a line")).expect("an object");
     assert_eq!((&first["id"], &first["state"]), (&"1-a".into(), &"pending".into()));
-    assert_eq!(Post::new().queue_command(&["--json"]).await.stdout, "");
+    assert_eq!(RelayHandle::new().queue_command(&["--json"]).await.stdout, "");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ const MANY: usize = 30_000;
 
 #[tokio::test]
 async fn ids_come_from_stdin_however_many_and_those_that_are_gone_are_passed_over() {
-    let post = Post::new();
+    let post = RelayHandle::new();
     let mut file = String::new();
     let mut ids = String::new();
     for nth in 0..MANY {
@@ -223,7 +223,7 @@ async fn a_summary_counts_by_domain_and_age_and_by_reason() {
 #[tokio::test]
 async fn a_run_may_be_for_a_domain_an_entry_or_a_sender() {
     let host = MailHost::that(polite).await;
-    let all = |post: Post| {
+    let all = |post: RelayHandle| {
         ["x", "y", "z"]
             .iter()
             .fold(post, |post, domain| post.route(&format!("{domain}.example"), &host))
@@ -250,7 +250,7 @@ async fn a_run_may_be_for_a_domain_an_entry_or_a_sender() {
 #[tokio::test]
 async fn we_introduce_ourselves_as_an_operator_says() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     post.queue(&["a@x.example"], "one").await;
     assert_eq!(post.relay(&["--helo", "out.example.org"]).await.status, Some(0));
     assert_eq!(host.commands()[0], "HELO out.example.org");
@@ -263,11 +263,11 @@ async fn we_introduce_ourselves_as_an_operator_says() {
 
 #[tokio::test]
 async fn what_is_no_queue_is_named_with_what_to_do_about_it() {
-    let directory = Post::new();
+    let directory = RelayHandle::new();
     std::fs::create_dir(directory.path("mqueue")).expect("a directory");
-    let link = Post::new();
+    let link = RelayHandle::new();
     std::os::unix::fs::symlink("/dev/null", link.path("mqueue")).expect("a link");
-    let foreign = Post::new();
+    let foreign = RelayHandle::new();
     std::fs::write(foreign.path("mqueue"), "this is no mbox\n").expect("written");
     let irregular = "the relay queue is not a regular file: something else has the name mqueue. Move \
                      it out of the directory";
@@ -297,7 +297,7 @@ async fn what_is_due_later_than_any_wait_is_long_is_due() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host);
+    let post = RelayHandle::new().route("x.example", &host);
     let due = now() + 400 * DAY;
     let waits = format!("X-MC-Rcpt: P 1 {due} <a@x.example> 451 later\n");
     std::fs::write(post.path("mqueue"), entry("1", "a@b", 60, &waits, "x")).expect("written");

@@ -9,8 +9,8 @@ use std::time::Duration;
 use mailconsole::relay::conversation::opening::{Hello, Protection};
 use mailconsole::relay::limits::TO_ONE_HOST;
 use mailconsole::relay::mx::{Loopback, Own};
-use mailconsole::relay::orders::{Order, Pick};
-use mailconsole::relay::progress::Board;
+use mailconsole::relay::orders::{Order, QueueTarget};
+use mailconsole::relay::progress::Progress;
 use mailconsole::relay::resolver::Dns;
 use mailconsole::relay::route::{Routes, Smarthost};
 use mailconsole::relay::run::{Bounces, Choice, Relay, RunError, Summary};
@@ -21,12 +21,12 @@ use crate::mail_host::{Act, Heard, MailHost, polite, say};
 use crate::name_server::{Answer, NameServer, at, mx};
 
 /// A directory with a relay that finds all hosts by routes.
-pub(crate) struct Post {
+pub(crate) struct RelayHandle {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) relay: Relay<Dns>,
 }
 
-impl Post {
+impl RelayHandle {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let directory = Directory::open(dir.path(), Durability::Synced).expect("a directory");
@@ -47,7 +47,7 @@ impl Post {
             client: Arc::new(harness::Relay::new().client),
             connections_per_domain: TO_ONE_HOST,
             bounces: Bounces::Never,
-            board: Board::default(),
+            progress: Progress::default(),
         };
         Self { dir, relay }
     }
@@ -121,10 +121,10 @@ impl Ready {
     pub(crate) async fn order(&self, order: Order, recipient: Option<&str>) {
         let entries = self.relay.directory.queue().entries().await.expect("entries");
         let recipient = recipient.map(str::to_owned);
-        let picks = entries
+        let targets = entries
             .iter()
-            .map(|entry| Pick { id: entry.block.id.clone(), recipient: recipient.clone() });
-        order.give(&self.relay.directory.queue(), picks.collect()).await.expect("obeyed");
+            .map(|entry| QueueTarget { id: entry.block.id.clone(), recipient: recipient.clone() });
+        order.give(&self.relay.directory.queue(), targets.collect()).await.expect("obeyed");
     }
 }
 
@@ -143,7 +143,7 @@ fn recipients_in(file: &Path) -> Vec<String> {
 #[tokio::test]
 async fn what_is_delivered_leaves_the_queue() {
     let (x, y) = (MailHost::that(polite).await, MailHost::that(polite).await);
-    let post = Post::new().route("x.example", &x).route("y.example", &y).ready();
+    let post = RelayHandle::new().route("x.example", &x).route("y.example", &y).ready();
     post.queue(&["a@x.example", "b@y.example", "c@x.example"]).await;
     let summary = post.run_all().await;
     assert_eq!((summary.tally.recipients, summary.tally.delivered, summary.left), (3, 3, 0));
@@ -169,7 +169,7 @@ async fn what_is_not_delivered_stays_with_the_reason() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example", "b@x.example", "c@x.example"]).await;
     let summary = post.run_all().await;
     assert_eq!(summary.left, 2);
@@ -187,7 +187,7 @@ async fn a_person_tries_the_deferred_at_once_and_a_timer_when_they_are_due() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     assert_eq!(post.run(Choice::Due).await.tally.deferred, 1);
     assert_eq!(post.run(Choice::Due).await.tally.recipients, 0);
@@ -204,7 +204,7 @@ async fn the_failed_and_the_held_wait_for_an_operator() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example", "b@x.example"]).await;
     post.order(Order::Hold, Some("b@x.example")).await;
     post.run_all().await;
@@ -221,19 +221,19 @@ async fn the_failed_and_the_held_wait_for_an_operator() {
 #[tokio::test]
 async fn a_run_may_be_for_one_recipient() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example", "b@x.example"]).await;
     let entries = post.relay.directory.queue().entries().await.expect("entries");
     let id = entries[0].block.id.clone();
-    let pick = Pick { id, recipient: Some("b@x.example".to_owned()) };
-    assert_eq!(post.run(Choice::Only(BTreeSet::from([pick]))).await.left, 1);
+    let target = QueueTarget { id, recipient: Some("b@x.example".to_owned()) };
+    assert_eq!(post.run(Choice::Only(BTreeSet::from([target]))).await.left, 1);
     assert_eq!(post.recipients(), ["P 0 <a@x.example>"]);
 }
 
 #[tokio::test]
 async fn a_delivery_is_marked_before_anything_else_is_said() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let post = Post::new();
+    let post = RelayHandle::new();
     let file = post.dir.path().join("mqueue");
     let noted = Arc::clone(&seen);
     let host = MailHost::that(move |heard| {
@@ -252,7 +252,7 @@ async fn a_delivery_is_marked_before_anything_else_is_said() {
 #[tokio::test]
 async fn what_an_earlier_run_has_marked_is_not_sent_again() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     post.queue(&["b@x.example"]).await;
     let queue = post.relay.directory.queue();
@@ -265,7 +265,7 @@ async fn what_an_earlier_run_has_marked_is_not_sent_again() {
 #[tokio::test]
 async fn a_message_without_envelope_is_left_as_it_is() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     let foreign = "From x Wed Sep 17 11:00:00 2025\nSubject: not ours\n\nbody\n\n";
     std::fs::write(post.file(), foreign).expect("written");
     post.queue(&["a@x.example"]).await;
@@ -284,7 +284,7 @@ async fn mail_that_is_queued_during_a_run_stays_for_the_next() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     let relay = Arc::clone(&post.relay);
     let run = tokio::spawn(async move { relay.run(&Choice::All).await });
@@ -308,8 +308,8 @@ async fn who_is_dropped_or_held_during_a_run_is_not_sent_to() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).connections(2).ready();
-    // Two couriers take one each; the others wait until these are delivered.
+    let post = RelayHandle::new().route("x.example", &host).connections(2).ready();
+    // Two agents take one each; the others wait until these are delivered.
     post.queue(&["a@x.example"]).await;
     post.queue(&["a@x.example"]).await;
     post.queue(&["late@x.example"]).await;
@@ -329,7 +329,7 @@ async fn who_is_dropped_or_held_during_a_run_is_not_sent_to() {
 async fn the_mark_of_a_delivery_finds_its_recipient_where_another_has_been_dropped() {
     let (said, mut heard_rcpt) = tokio::sync::mpsc::unbounded_channel();
     let marks = Arc::new(Mutex::new(Vec::new()));
-    let post = Post::new();
+    let post = RelayHandle::new();
     let (file, noted) = (post.dir.path().join("mqueue"), Arc::clone(&marks));
     let host = MailHost::that(move |heard| match heard {
         Heard::Command("RCPT TO:<b@x.example>") => {
@@ -367,7 +367,7 @@ async fn a_silent_host_does_not_hold_up_the_others_and_a_stop_ends_the_run() {
         polite(heard)
     })
     .await;
-    let post = Post::new().route("a.example", &silent).route("x.example", &host).ready();
+    let post = RelayHandle::new().route("a.example", &silent).route("x.example", &host).ready();
     for _ in 0..5 {
         post.queue(&["a@a.example", "b@x.example"]).await;
     }
@@ -386,7 +386,7 @@ async fn a_silent_host_does_not_hold_up_the_others_and_a_stop_ends_the_run() {
 #[tokio::test]
 async fn a_thousand_messages_go_out_once_each_over_few_connections() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     for n in 0..1_000 {
         let text = format!("Subject: {n}\r\n\r\n");
         post.queue_text("ben@localhost", &["a@x.example"], &text).await;
@@ -400,7 +400,7 @@ async fn a_thousand_messages_go_out_once_each_over_few_connections() {
 #[tokio::test]
 async fn a_smarthost_gets_all_recipients_of_a_message_at_once() {
     let host = MailHost::that(polite).await;
-    let mut post = Post::new();
+    let mut post = RelayHandle::new();
     let smarthost = host.address.to_string().parse().expect("a host");
     post.relay.routes.smarthost = Some(Smarthost { host: smarthost, login: None, tls: None });
     let post = post.ready();
@@ -412,7 +412,7 @@ async fn a_smarthost_gets_all_recipients_of_a_message_at_once() {
 #[tokio::test]
 async fn a_message_that_goes_in_circles_fails() {
     let host = MailHost::that(polite).await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     let text = "Received: from x by y; z\r\n".repeat(101) + "\r\nbody\r\n";
     post.queue_text("ben@localhost", &["a@x.example"], &text).await;
     assert_eq!(post.run_all().await.left, 1);
@@ -430,7 +430,7 @@ async fn a_local_sender_is_told_and_the_entry_goes() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).bouncing().ready();
+    let post = RelayHandle::new().route("x.example", &host).bouncing().ready();
     post.relay.directory.create("ben").expect("a mailbox");
     post.queue(&["a@x.example", "b@x.example"]).await;
     assert_eq!(post.run_all().await.left, 0);
@@ -448,7 +448,7 @@ async fn nobody_is_told_where_there_is_nobody_to_tell() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).bouncing().ready();
+    let post = RelayHandle::new().route("x.example", &host).bouncing().ready();
     post.relay.directory.create("ben").expect("a mailbox");
     for reverse_path in ["", "nobody@localhost", "ben@elsewhere.example"] {
         post.queue_text(reverse_path, &["a@x.example"], "x\r\n").await;
@@ -465,7 +465,7 @@ async fn after_five_days_a_deferral_fails() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     let block = "X-MC-Id: 1\nX-MC-From: <>\nX-MC-Queued: 1000000000\n\
                  X-MC-Rcpt: P 99 0 <a@x.example> 451 later\nX-MC-End:\n";
     let entry = format!("From <MAILER-DAEMON> Wed Sep 17 11:00:00 2025\n{block}Subject: x\n\n\n");
@@ -476,7 +476,7 @@ async fn after_five_days_a_deferral_fails() {
 
 #[tokio::test]
 async fn what_cannot_be_an_address_fails_and_stays_visible() {
-    let post = Post::new().ready();
+    let post = RelayHandle::new().ready();
     let block = "X-MC-Id: 1\nX-MC-From: <a b>\nX-MC-Queued: 1000000000\n\
                  X-MC-Rcpt: P 0 0 <nobody>\nX-MC-Rcpt: P 0 0 <a@[nonsense]>\nX-MC-End:\n";
     let entry = format!("From <MAILER-DAEMON> Wed Sep 17 11:00:00 2025\n{block}Subject: x\n\n\n");
@@ -501,7 +501,7 @@ async fn hosts_are_found_with_the_name_servers() {
         }
     })
     .await;
-    let mut post = Post::new().impatient();
+    let mut post = RelayHandle::new().impatient();
     post.relay.resolver = Arc::new(Dns::at(server.address, Duration::from_secs(5)));
     post.relay.routes.port = host.address.port();
     post.relay.routes.own.loopback = Loopback::Allowed;
@@ -521,7 +521,7 @@ async fn hosts_are_found_with_the_name_servers() {
 #[tokio::test]
 async fn loopback_is_refused_unless_it_is_allowed() {
     let host = MailHost::that(polite).await;
-    let mut post = Post::new();
+    let mut post = RelayHandle::new();
     post.relay.routes.port = host.address.port();
     let post = post.ready();
     post.queue(&["a@[127.0.0.1]"]).await;
@@ -537,17 +537,17 @@ async fn the_board_tells_what_was_found_and_tried() {
         heard => polite(heard),
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     post.queue(&["a@x.example"]).await;
     post.run_all().await;
     let entries = post.relay.directory.queue().entries().await.expect("entries");
-    let pick = Pick::one(&entries[0].block.id, "a@x.example");
-    let board = &post.relay.board;
-    assert_eq!(board.tally(), None);
-    let attempts = board.attempts(&pick);
+    let target = QueueTarget::one(&entries[0].block.id, "a@x.example");
+    let progress = &post.relay.progress;
+    assert_eq!(progress.tally(), None);
+    let attempts = progress.attempts(&target);
     assert_eq!((attempts.len(), attempts[0].number), (1, 1));
     assert_eq!(attempts[0].verdict.diagnosis().reason.as_str(), "451 later");
-    let live = board.live(std::slice::from_ref(&pick));
+    let live = progress.live(std::slice::from_ref(&target));
     assert_eq!((live[0].sending, live[0].last.as_ref()), (None, attempts.last()));
     let hosts = post.relay.hosts_of("c@X.example").expect("looked up").expect("found");
     assert_eq!(hosts[0].address, host.address);

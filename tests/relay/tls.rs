@@ -25,8 +25,8 @@ fn secure(heard: Heard<'_>) -> Act {
 #[tokio::test]
 async fn mail_goes_over_tls_where_it_is_offered_whatever_the_certificate() {
     let host = MailHost::that(secure).await;
-    let (mut courier, recorder) = Relay::new().with_ehlo().courier(&[host.address]);
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+    let (mut agent, recorder) = Relay::new().with_ehlo().agent(&[host.address]);
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
     let ehlos = host.commands().iter().filter(|line| line.starts_with("EHLO")).count();
     assert_eq!(ehlos, 2);
@@ -66,8 +66,8 @@ async fn what_is_said_before_tls_stands_is_not_believed() {
 async fn a_smarthost_is_given_the_password_when_its_certificate_is_proven() {
     let host = MailHost::that(secure).await;
     let relay = Relay::new().with_protection(login()).trusting(host.certificate.clone());
-    let (mut courier, recorder) = relay.courier(&[host.address]);
-    let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+    let (mut agent, recorder) = relay.agent(&[host.address]);
+    let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
     assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
     let lines = recorder.lines();
     assert!(lines.contains(&"C: AUTH PLAIN ******".to_owned()), "{lines:?}");
@@ -112,8 +112,8 @@ async fn a_host_that_speaks_tls_from_the_start_is_spoken_to_in_tls() {
         [(Protection::FromTheStart(None), 0), (Protection::FromTheStart(Some(user)), 1)]
     {
         let relay = Relay::new().with_protection(protection).trusting(host.certificate.clone());
-        let (mut courier, recorder) = relay.courier(&[host.address]);
-        let verdicts = carry(&mut courier, &["a@x.example"], &letter()).await;
+        let (mut agent, recorder) = relay.agent(&[host.address]);
+        let verdicts = carry(&mut agent, &["a@x.example"], &letter()).await;
         assert_eq!(verdicts, ["delivered: 250 2.0.0 queued"]);
         let lines = recorder.lines();
         assert_eq!(lines[..2], ["New connection", ".. TLS from here on"]);

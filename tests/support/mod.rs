@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use mailconsole::servers::accounts::Accounts;
 use mailconsole::servers::channel::{Channel, Place};
-use mailconsole::servers::listener::{Addresses, Listener, Server, Shared, Term, bind};
+use mailconsole::servers::listener::{Addresses, Lifetime, Listener, Server, Shared, bind};
 use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::settings::{Idle, Settings, SettingsView};
 use mailconsole::servers::smtp::service::{SmtpServer, SmtpService};
 use mailconsole::servers::smtp::session::SmtpSession;
 use mailconsole::store::directory::{Directory, Durability};
-use mailconsole::watch::connection_log::Presence;
+use mailconsole::watch::connection_log::ConnectionLog;
 use mailconsole::watch::event::{
     self, ConnectionName, Event, Passwords, transcript_line, wire_line,
 };
@@ -179,8 +179,8 @@ fn channel<S: Server>(
     ending: &CancellationToken,
 ) -> Channel {
     let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
-    let presence = Presence::opened(name, stranger(), transcript, None);
-    Channel::new(stream.into(), presence, Place::default(), ending.clone())
+    let connection_log = ConnectionLog::opened(name, stranger(), transcript, None);
+    Channel::new(stream.into(), connection_log, Place::default(), ending.clone())
 }
 
 fn stranger() -> SocketAddr {
@@ -241,7 +241,7 @@ impl Server for Stranger {
 /// Servers on sockets of their own.
 pub(crate) struct Sockets {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) term: Term,
+    pub(crate) lifetime: Lifetime,
 }
 
 impl Sockets {
@@ -257,7 +257,7 @@ impl Sockets {
     fn sharing(registry: Option<Arc<Registry>>, connections: usize) -> Self {
         let settings = Arc::default();
         let shared = Shared::new(Observers::none(), registry, settings, connections, 1_000);
-        Self { shared: Arc::new(shared), term: Term::default() }
+        Self { shared: Arc::new(shared), lifetime: Lifetime::default() }
     }
 
     /// Serves `server`, and says where.
@@ -270,15 +270,15 @@ impl Sockets {
                 socket: tokio::net::TcpListener::from_std(socket).unwrap(),
                 server: Arc::clone(&server),
                 shared: Arc::clone(&self.shared),
-                term: self.term.clone(),
+                lifetime: self.lifetime.clone(),
             };
-            self.term.tasks.spawn(listener.run());
+            self.lifetime.tasks.spawn(listener.run());
         }
         address.unwrap()
     }
 
     pub(crate) async fn end(&self) {
-        self.term.end().await;
+        self.lifetime.end().await;
     }
 }
 

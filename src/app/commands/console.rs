@@ -19,7 +19,7 @@ use crate::app::transcript::{MessageText, TranscriptWriter};
 use crate::console::feed::Feed;
 use crate::console::program::{Parts, Program};
 use crate::console::state::State;
-use crate::relay::postmaster::Post;
+use crate::relay::postmaster::RelayHandle;
 use crate::store::directory::Directory;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
@@ -111,7 +111,7 @@ async fn show(
     state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
     let settings = servers.settings().changes();
     let mut running = servers.serve()?;
-    let Post { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
+    let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
     let control = running.control().clone();

@@ -19,8 +19,8 @@ use crate::app::commands::queue::job::{Detail, Form, Job, Listing, Meant, Shown}
 use crate::app::commands::queue::words::{Row, count, json_lines, print, rfc_3339, word};
 use crate::app::error::StartError;
 use crate::app::mailboxes::{Mailboxes, open_as_it_is};
-use crate::relay::orders::{Done, Order, Pick};
-use crate::relay::selection::{Picks, Selection};
+use crate::relay::orders::{Done, Order, QueueTarget};
+use crate::relay::selection::{QueueTargets, Selection};
 use crate::store::queue::{Block, Entry, Recipient};
 use crate::wire::display::DisplayText;
 
@@ -31,7 +31,7 @@ const STDIN_MOST: u64 = 256 * 1024 * 1024;
 pub fn run(mailboxes: &Mailboxes, job: Job) -> Result<ExitCode, StartError> {
     match job {
         Job::List(listing) => list(mailboxes, listing),
-        Job::Show(pick, shown) => show(mailboxes, &pick, shown),
+        Job::Show(target, shown) => show(mailboxes, &target, shown),
         Job::Order(order, meant) => give(mailboxes, order, meant),
     }
 }
@@ -56,17 +56,17 @@ fn list(mailboxes: &Mailboxes, listing: Listing) -> Result<ExitCode, StartError>
 }
 
 /// Shows one entry on stdout.
-fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, StartError> {
+fn show(mailboxes: &Mailboxes, target: &QueueTarget, shown: Shown) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
     Runtime::new()?.block_on(async {
         let mut entries = queue.entries().await?;
-        if let Some(missing) = Picks::from_iter([pick.clone()]).missing(&entries).first() {
+        if let Some(missing) = QueueTargets::from_iter([target.clone()]).missing(&entries).first() {
             return Err(StartError::NoSuchEntry(name(missing)));
         }
-        entries.retain(|entry| entry.block.id == pick.id);
+        entries.retain(|entry| entry.block.id == target.id);
         for entry in &entries {
             if shown == Shown::Whole {
-                let whom = pick.recipient.as_deref();
+                let whom = target.recipient.as_deref();
                 print(entry::envelope(entry, whom, SystemTime::now()).as_bytes());
             }
             entry::print_text(&queue, entry, shown).await?;
@@ -78,9 +78,9 @@ fn show(mailboxes: &Mailboxes, pick: &Pick, shown: Shown) -> Result<ExitCode, St
 /// Carries out an order. If an entry that is named is missing, nothing is changed.
 fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, StartError> {
     let queue = open_as_it_is(mailboxes)?.queue();
-    let Meant { picks, stdin, selection } = meant;
-    let all = picks.is_empty() && !stdin;
-    let mut named: Picks = picks.iter().cloned().collect();
+    let Meant { targets, stdin, selection } = meant;
+    let all = targets.is_empty() && !stdin;
+    let mut named: QueueTargets = targets.iter().cloned().collect();
     let piped = if stdin { picks_of(io::stdin().lock())? } else { BTreeSet::new() };
     Runtime::new()?.block_on(async {
         if !all {
@@ -89,7 +89,7 @@ fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, S
             if let Some(first) = missing.first() {
                 return Err(StartError::NoSuchEntry(name(first)));
             }
-            named = picks.into_iter().chain(piped.iter().cloned()).collect();
+            named = targets.into_iter().chain(piped.iter().cloned()).collect();
             tell_of_gone(named.missing(&entries).len());
         }
         let now = SystemTime::now();
@@ -104,14 +104,14 @@ fn give(mailboxes: &Mailboxes, order: Order, meant: Meant) -> Result<ExitCode, S
 }
 
 /// The words that `stdin` holds, one a line.
-fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<Pick>> {
-    let mut picks = BTreeSet::new();
+fn picks_of(stdin: impl BufRead) -> io::Result<BTreeSet<QueueTarget>> {
+    let mut targets = BTreeSet::new();
     for line in stdin.take(STDIN_MOST).lines() {
-        if let Some(Ok(pick)) = line?.split_whitespace().next().map(str::parse) {
-            picks.insert(pick);
+        if let Some(Ok(target)) = line?.split_whitespace().next().map(str::parse) {
+            targets.insert(target);
         }
     }
-    Ok(picks)
+    Ok(targets)
 }
 
 /// Entries that a list names may be delivered before the list is read.
@@ -131,10 +131,10 @@ fn sentence(order: Order, Done { recipients, messages }: Done) -> String {
     format!("{} of {} {done}\n", count(recipients, "recipient"), count(messages, "message"))
 }
 
-fn name(pick: &Pick) -> String {
-    let name = match &pick.recipient {
-        None => pick.id.clone(),
-        Some(recipient) => format!("{}/{recipient}", pick.id),
+fn name(target: &QueueTarget) -> String {
+    let name = match &target.recipient {
+        None => target.id.clone(),
+        Some(recipient) => format!("{}/{recipient}", target.id),
     };
     DisplayText::from(name.as_str()).into_string()
 }
@@ -184,10 +184,11 @@ mod tests {
 
     #[test]
     fn ids_from_stdin_stand_on_lines_of_their_own() {
-        let picks = picks_of("1-2-3\n\n  4-5-6/a@b  \r\n7-8-9 pending 0\n".as_bytes()).unwrap();
-        let all = |id: &str| Pick { id: id.into(), recipient: None };
-        let expected = BTreeSet::from([all("1-2-3"), Pick::one("4-5-6", "a@b"), all("7-8-9")]);
-        assert_eq!(picks, expected);
+        let targets = picks_of("1-2-3\n\n  4-5-6/a@b  \r\n7-8-9 pending 0\n".as_bytes()).unwrap();
+        let all = |id: &str| QueueTarget { id: id.into(), recipient: None };
+        let expected =
+            BTreeSet::from([all("1-2-3"), QueueTarget::one("4-5-6", "a@b"), all("7-8-9")]);
+        assert_eq!(targets, expected);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::app::servers::raise_descriptor_limit;
 use crate::app::signals::{INTERRUPTED, Signals};
 use crate::app::transcript::with_transcript;
 use crate::console::setting::value::Value;
-use crate::relay::progress::{Board, Tally};
+use crate::relay::progress::{Progress, Tally};
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::selection::Names;
@@ -132,7 +132,7 @@ async fn run_until_signal(
     verbosity: Verbosity,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
-    let progress = show_progress(&relay.board, verbosity);
+    let progress = show_progress(&relay.progress, verbosity);
     let mut work = std::pin::pin!(watched(work(relay, choice, every), progress));
     let ended = tokio::select! {
         ended = &mut work => ended,
@@ -205,12 +205,12 @@ impl Ended {
 }
 
 /// Shows the progress of the run on a terminal, in a line that is overwritten.
-async fn show_progress(board: &Board, verbosity: Verbosity) -> Infallible {
-    let mut changes = board.changes();
+async fn show_progress(progress: &Progress, verbosity: Verbosity) -> Infallible {
+    let mut changes = progress.changes();
     let mut line = ProgressLine::default();
     let is_wanted = verbosity == Verbosity::Quiet && io::stderr().is_terminal();
     while is_wanted && changes.changed().await.is_ok() {
-        line.show(board.tally());
+        line.show(progress.tally());
         tokio::time::sleep(PROGRESS_STEP).await;
     }
     std::future::pending().await

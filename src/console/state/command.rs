@@ -11,8 +11,8 @@ use crate::console::state::listed::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::console::state::overlay::Question;
 use crate::console::state::rows::QueueRow;
 use crate::console::state::{State, filter};
-use crate::mailroom::Wish;
-use crate::relay::orders::{Order, Pick};
+use crate::mailroom::MailroomRequest;
+use crate::relay::orders::{Order, QueueTarget};
 use crate::servers::settings::SettingName;
 use crate::servers::supervisor::{Change, ServerOrder};
 use crate::watch::event::{ConnectionName, Service};
@@ -170,7 +170,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("mark", "mark-entry", "mark a message or a queue entry for what is done next"),
     Verb::key("mark-all", "mark-all-entries", "mark all that are shown"),
     Verb::key("mouse", "mouse", "take the mouse, or leave it to the terminal to select text"),
-    Verb::with("new-mailbox", "NAME", |_, name| Ok(Some(Command::Wish(Wish::Create(name.to_owned())))), |_, _| Vec::new(), "make a mailbox").or_key("new-mailbox"),
+    Verb::with("new-mailbox", "NAME", |_, name| Ok(Some(Command::MailroomRequest(MailroomRequest::Create(name.to_owned())))), |_, _| Vec::new(), "make a mailbox").or_key("new-mailbox"),
     Verb::key("next", "next-message", "show the next message"),
     Verb::key("next-pane", "next-pane", "go to the next pane"),
     Verb::with("only", CONNECTION, State::narrow_to_number, State::open_connections, "narrow the transcript to the connection [N], or #N").or_key("only-this"),
@@ -235,8 +235,8 @@ impl State {
     }
 
     fn ask_to_drop_named(&mut self, which: &str) -> Result<Option<Command>, String> {
-        let picks = self.entries_named(which)?;
-        self.ask(Question::Drop(picks));
+        let targets = self.entries_named(which)?;
+        self.ask(Question::Drop(targets));
         Ok(None)
     }
 
@@ -288,26 +288,26 @@ impl State {
 
     /// The recipients that are meant: those that are marked, those that are shown, all of them, or
     /// one.
-    fn entries_named(&self, which: &str) -> Result<Vec<Pick>, String> {
-        let picks: Vec<Pick> = match which {
+    fn entries_named(&self, which: &str) -> Result<Vec<QueueTarget>, String> {
+        let targets: Vec<QueueTarget> = match which {
             "marked" if self.queue.marked() == 0 => Vec::new(),
-            "marked" => self.queue.meant().iter().map(|row| row.pick.clone()).collect(),
-            "shown" => self.queue.shown().map(|row| row.pick.clone()).collect(),
-            "all" => self.queue.items().iter().map(|row| row.pick.clone()).collect(),
-            one => vec![self.entry(one)?.pick],
+            "marked" => self.queue.meant().iter().map(|row| row.target.clone()).collect(),
+            "shown" => self.queue.shown().map(|row| row.target.clone()).collect(),
+            "all" => self.queue.items().iter().map(|row| row.target.clone()).collect(),
+            one => vec![self.entry(one)?.target],
         };
-        if picks.is_empty() {
+        if targets.is_empty() {
             return Err(match which {
                 "marked" => "No entry of the relay queue is marked.".to_owned(),
                 _ => "There is no entry in the relay queue.".to_owned(),
             });
         }
-        Ok(picks)
+        Ok(targets)
     }
 
     fn order(&mut self, order: Order, which: &str) -> Result<Option<Command>, String> {
-        let picks = self.entries_named(which)?;
-        Ok(self.give(order, picks))
+        let targets = self.entries_named(which)?;
+        Ok(self.give(order, targets))
     }
 
     fn ask_to_clear(&mut self, name: &str) -> Result<Option<Command>, String> {
@@ -367,7 +367,7 @@ impl State {
             return Err(format!("There is no mailbox {name}: new-mailbox {name} creates one."));
         }
         self.update(Action::Focus(Pane::Mailboxes));
-        Ok(Some(Command::Wish(self.reader.open(name.to_owned()))))
+        Ok(Some(Command::MailroomRequest(self.reader.open(name.to_owned()))))
     }
 
     /// What the command line could go on as, the whole line each: what begins as it does, or else
@@ -468,8 +468,8 @@ mod tests {
 
     fn retried(state: &mut State, line: &str) -> String {
         match state.obey(line) {
-            Ok(Some(Command::Relay(Request::Give(Order::Retry, pick)))) => {
-                pick.recipient.unwrap_or_default()
+            Ok(Some(Command::Relay(Request::Give(Order::Retry, target)))) => {
+                target.recipient.unwrap_or_default()
             }
             other => panic!("{line}: {other:?}"),
         }

@@ -3,7 +3,7 @@
 use crate::console::action::Command;
 use crate::console::state::State;
 use crate::console::state::overlay::Overlay;
-use crate::mailroom::Wish;
+use crate::mailroom::MailroomRequest;
 
 impl State {
     /// Opens the form, from one mailbox to the selected one.
@@ -31,6 +31,6 @@ impl State {
         let draft = self.form.draft()?;
         self.form.sent();
         self.overlay = Overlay::None;
-        Some(Command::Wish(Wish::Send(draft)))
+        Some(Command::MailroomRequest(MailroomRequest::Send(draft)))
     }
 }

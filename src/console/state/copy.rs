@@ -136,21 +136,21 @@ mod tests {
 
     #[test]
     fn in_a_mailbox_what_is_read_is_copied() {
-        use crate::mailroom::{MessageKey, News, Summary, decode};
+        use crate::mailroom::{MailroomEvent, MessageKey, Summary, decode};
         let mut state = talking();
         state.focus = Pane::Mailboxes;
         let (key, text) = (MessageKey { hash: 1, occurrence: 0 }, |text: &str| text.into());
         let _ = state.reader.open("linhphan".to_owned());
         let mailbox = "linhphan".to_owned();
-        state.take_news(News::Begun { mailbox, messages: 1, left_out: 0 });
+        state.take_news(MailroomEvent::Begun { mailbox, messages: 1, left_out: 0 });
         let (from, subject) = (text("Ben"), text("Hello"));
         let summary = Summary { key, number: 1, from, subject, date: None, octets: 9 };
-        state.take_news(News::Listed(vec![summary]));
-        state.take_news(News::Complete);
+        state.take_news(MailroomEvent::Listed(vec![summary]));
+        state.take_news(MailroomEvent::Complete);
         assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Ben: Hello");
         state.update(Action::OpenMessage);
         let message = decode::message(key, b"Subject: Hello\n\nLinh,\nbye\n".to_vec(), 27);
-        state.take_news(News::Shown(Box::new(message)));
+        state.take_news(MailroomEvent::Shown(Box::new(message)));
         assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Linh,\nbye");
         let raw = [Action::NextShape, Action::CopyLine];
         assert_eq!(copied(&mut state, &raw).unwrap(), "Subject: Hello\n\nLinh,\nbye");

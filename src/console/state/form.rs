@@ -23,7 +23,7 @@ pub struct Form {
     attachment: Input,
     body: Body,
     at: Field,
-    trouble: Option<DisplayText>,
+    error: Option<DisplayText>,
     /// The sender and the recipient that were filled in for the user.
     offered: (String, String),
 }
@@ -37,7 +37,7 @@ impl Default for Form {
             attachment: Input::default(),
             body: Body::default(),
             at: Field::To,
-            trouble: None,
+            error: None,
             offered: Default::default(),
         }
     }
@@ -70,8 +70,8 @@ impl Form {
 
     /// Why it cannot be sent as it is.
     #[must_use]
-    pub const fn trouble(&self) -> Option<&DisplayText> {
-        self.trouble.as_ref()
+    pub const fn error(&self) -> Option<&DisplayText> {
+        self.error.as_ref()
     }
 
     /// Fills in who sends and who receives, unless the user has; and goes to what is to be filled
@@ -106,7 +106,7 @@ impl Form {
 
     /// Changes the field that the cursor is in.
     pub fn edit(&mut self, request: InputRequest) {
-        self.trouble = None;
+        self.error = None;
         match self.at {
             Field::From => prompt::edit(&mut self.from, request, LINE_MOST),
             Field::To => prompt::edit(&mut self.to, request, LINE_MOST),
@@ -152,7 +152,7 @@ impl Form {
             Ok(draft) => Some(draft),
             Err((field, why)) => {
                 self.at = field;
-                self.trouble = Some(DisplayText::from(why.as_str()));
+                self.error = Some(DisplayText::from(why.as_str()));
                 None
             }
         }

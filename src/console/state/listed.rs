@@ -8,7 +8,7 @@ use crate::console::state::list::{Listed, Order};
 use crate::console::state::pattern::Pattern;
 use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::mailroom::{MessageKey, Summary};
-use crate::relay::orders::Pick;
+use crate::relay::orders::QueueTarget;
 use crate::store::overview::RecipientState;
 use crate::watch::event::ConnectionName;
 use crate::wire::display::DisplayText;
@@ -168,12 +168,12 @@ impl Listed for MailboxRow {
 }
 
 impl Listed for QueueRow {
-    type Key = Pick;
+    type Key = QueueTarget;
 
     const ORDERS: &'static [Order<Self>] = OF_QUEUE;
 
-    fn key(&self) -> Pick {
-        self.pick.clone()
+    fn key(&self) -> QueueTarget {
+        self.target.clone()
     }
 
     fn text(&self) -> String {

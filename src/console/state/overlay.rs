@@ -2,7 +2,7 @@
 
 use crate::console::action::Answer;
 use crate::mailroom::MessageKey;
-use crate::relay::orders::Pick;
+use crate::relay::orders::QueueTarget;
 use crate::servers::supervisor::ServerOrder;
 use crate::watch::event::ConnectionName;
 use crate::wire::display::DisplayText;
@@ -18,7 +18,7 @@ pub enum Question {
     /// Close this connection?
     Close(ConnectionName),
     /// Drop these recipients of queued messages?
-    Drop(Vec<Pick>),
+    Drop(Vec<QueueTarget>),
     /// Delete these messages?
     Delete(Vec<MessageKey>),
     /// Delete all messages of a mailbox?

@@ -35,7 +35,7 @@ pub struct Prompt {
     /// What it is so far.
     pub input: Input,
     /// Why it will not do as it is.
-    pub trouble: Option<DisplayText>,
+    pub error: Option<DisplayText>,
     /// What it could go on as, and which of that it is now.
     pub completion: Option<Completion>,
 }
@@ -55,7 +55,7 @@ impl Prompt {
     /// A line that begins as `text`.
     #[must_use]
     pub fn new(purpose: Purpose, text: &str) -> Self {
-        Self { purpose, input: Input::new(text.to_owned()), trouble: None, completion: None }
+        Self { purpose, input: Input::new(text.to_owned()), error: None, completion: None }
     }
 
     /// Goes on as the first of the candidates, or as the next one.
@@ -105,7 +105,7 @@ impl Prompt {
             _ => return,
         };
         self.input = Input::new(line.to_owned());
-        (self.trouble, self.completion) = (None, None);
+        (self.error, self.completion) = (None, None);
     }
 
     /// What is typed so far.

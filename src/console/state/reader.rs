@@ -4,8 +4,8 @@ use crate::console::action::{Context, Direction, Step};
 use crate::console::state::messages::Messages;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::viewer::Viewer;
-use crate::mailroom::{Message, MessageKey, News, Summary, Wish};
-use crate::relay::orders::Pick;
+use crate::mailroom::{MailroomEvent, MailroomRequest, Message, MessageKey, Summary};
+use crate::relay::orders::QueueTarget;
 
 /// What is read.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +15,7 @@ pub struct Reader {
     /// The message that was wished for and has not come.
     coming: Option<MessageKey>,
     /// The queue entry whose message it is, if it is no mailbox's.
-    queued: Option<Pick>,
+    queued: Option<QueueTarget>,
 }
 
 impl Reader {
@@ -31,15 +31,15 @@ impl Reader {
 
     /// One that waits for the message of a queue entry, or waits for another one.
     #[must_use]
-    pub fn turned_to_queued(self, pick: Pick) -> Self {
-        let coming = Some(MessageKey::of_queued(&pick));
+    pub fn turned_to_queued(self, target: QueueTarget) -> Self {
+        let coming = Some(MessageKey::of_queued(&target));
         let viewer = self.viewer.filter(|_| self.queued.is_some());
-        Self { messages: None, viewer, coming, queued: Some(pick) }
+        Self { messages: None, viewer, coming, queued: Some(target) }
     }
 
     /// The queue entry whose message is read.
     #[must_use]
-    pub const fn queued(&self) -> Option<&Pick> {
+    pub const fn queued(&self) -> Option<&QueueTarget> {
         self.queued.as_ref()
     }
 
@@ -78,26 +78,26 @@ impl Reader {
     }
 
     /// Opens a mailbox.
-    pub fn open(&mut self, mailbox: String) -> Wish {
+    pub fn open(&mut self, mailbox: String) -> MailroomRequest {
         *self = Self { messages: Some(Messages::of(mailbox.clone())), ..Self::default() };
-        Wish::Open(mailbox)
+        MailroomRequest::Open(mailbox)
     }
 
     /// Closes the message, or else the mailbox.
-    pub fn back(&mut self) -> Option<Wish> {
+    pub fn back(&mut self) -> Option<MailroomRequest> {
         self.coming = None;
         if self.viewer.take().is_some() {
             return None;
         }
-        self.messages.take().map(|_| Wish::Close)
+        self.messages.take().map(|_| MailroomRequest::Close)
     }
 
-    /// Takes what came of a wish; returns what is to be said about it.
-    pub fn take(&mut self, news: News) -> Option<String> {
+    /// Takes what came of a request; returns what is to be said about it.
+    pub fn take(&mut self, news: MailroomEvent) -> Option<String> {
         match news {
-            News::Said(words) => return Some(words),
-            News::Shown(message) => self.show(*message),
-            News::NotShown(why) => {
+            MailroomEvent::Said(words) => return Some(words),
+            MailroomEvent::Shown(message) => self.show(*message),
+            MailroomEvent::NotShown(why) => {
                 // Of the open message there may be more that cannot be read.
                 let is_heard = self.coming.take().is_some() || self.viewer.is_some();
                 return is_heard.then_some(why);
@@ -128,16 +128,16 @@ impl Reader {
     }
 
     /// Opens the selected message.
-    pub fn open_selected(&mut self) -> Option<Wish> {
+    pub fn open_selected(&mut self) -> Option<MailroomRequest> {
         let messages = self.messages.as_mut()?;
         let key = messages.list().selected()?.key;
         messages.hold();
         self.coming = Some(key);
-        Some(Wish::Read(key))
+        Some(MailroomRequest::Read(key))
     }
 
     /// Opens the message after the open one, or before it; nothing, if there is none.
-    pub fn open_other(&mut self, direction: Direction) -> Option<Wish> {
+    pub fn open_other(&mut self, direction: Direction) -> Option<MailroomRequest> {
         let open = self.coming.or_else(|| self.viewer.as_ref().map(Viewer::key))?;
         let messages = self.messages.as_mut()?;
         // What follows a message that is gone is selected already.
@@ -242,7 +242,7 @@ impl Reader {
     }
 
     /// Selects the n-th row in view; opens it, if it is selected already.
-    pub fn click(&mut self, row: usize) -> Option<Wish> {
+    pub fn click(&mut self, row: usize) -> Option<MailroomRequest> {
         let messages = self.messages.as_mut().filter(|_| self.viewer.is_none())?;
         if messages.list().is_selected(row) {
             return self.open_selected();
@@ -275,15 +275,18 @@ impl Reader {
     }
 }
 
-fn take_into(messages: &mut Messages, news: News) {
+fn take_into(messages: &mut Messages, news: MailroomEvent) {
     match news {
-        News::Begun { mailbox, messages: count, left_out } => {
+        MailroomEvent::Begun { mailbox, messages: count, left_out } => {
             messages.begin(&mailbox, count, left_out);
         }
-        News::Listed(more) => messages.take(more),
-        News::Complete => messages.complete(),
-        News::NotListed(why) => messages.give_up(&why),
-        News::Shown(_) | News::NotShown(_) | News::Said(_) | News::NotSent(_) => {}
+        MailroomEvent::Listed(more) => messages.take(more),
+        MailroomEvent::Complete => messages.complete(),
+        MailroomEvent::NotListed(why) => messages.give_up(&why),
+        MailroomEvent::Shown(_)
+        | MailroomEvent::NotShown(_)
+        | MailroomEvent::Said(_)
+        | MailroomEvent::NotSent(_) => {}
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::console::state::rows::QueueRow;
 use crate::relay::backoff;
 pub use crate::relay::mx::Target;
-use crate::relay::orders::Pick;
+use crate::relay::orders::QueueTarget;
 pub use crate::relay::progress::{Attempt, Found, Live, Sent, Tally};
 pub use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
@@ -17,7 +17,7 @@ pub struct RelayNow {
     /// The run, if one is under way.
     pub tally: Option<Tally>,
     /// How far the recipients are whose rows are in sight.
-    live: HashMap<Pick, Live>,
+    live: HashMap<QueueTarget, Live>,
     /// What is known of the selected recipient.
     pub story: Story,
 }
@@ -32,8 +32,8 @@ pub struct Story {
 }
 
 impl RelayNow {
-    /// Takes what the board says of these recipients.
-    pub fn is(&mut self, tally: Option<Tally>, live: impl Iterator<Item = (Pick, Live)>) {
+    /// Takes what the progress says of these recipients.
+    pub fn is(&mut self, tally: Option<Tally>, live: impl Iterator<Item = (QueueTarget, Live)>) {
         self.tally = tally;
         self.live = live.collect();
     }
@@ -46,15 +46,15 @@ impl RelayNow {
 
     /// Whether the message for this recipient, which is in sight, is being sent.
     #[must_use]
-    pub fn is_being_sent(&self, pick: &Pick) -> bool {
-        self.live.get(pick).is_some_and(|live| live.sending.is_some())
+    pub fn is_being_sent(&self, target: &QueueTarget) -> bool {
+        self.live.get(target).is_some_and(|live| live.sending.is_some())
     }
 
     /// The row with what has happened since the file was written.
     #[must_use]
     pub fn bring_up_to_date(&self, row: &QueueRow) -> QueueRow {
         let mut row = row.clone();
-        let Some(live) = self.live.get(&row.pick) else { return row };
+        let Some(live) = self.live.get(&row.target) else { return row };
         row.sending = live.sending;
         if let Some(last) = live.last.as_ref().filter(|last| last.number > row.attempts) {
             note(&mut row, last);

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::relay::orders::Pick;
+use crate::relay::orders::QueueTarget;
 use crate::relay::progress::Sent;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
@@ -131,7 +131,7 @@ pub struct MailboxRow {
     /// Who keeps it locked: `locked` for a POP3 session of ours, `locked by pid 812 (mutt)`.
     pub holder: Option<DisplayText>,
     /// Why it cannot be read or written.
-    pub trouble: Option<DisplayText>,
+    pub error: Option<DisplayText>,
 }
 
 impl MailboxRow {
@@ -144,7 +144,7 @@ impl MailboxRow {
             new: view.messages.unwrap_or(0).saturating_sub(seen),
             octets: view.octets,
             holder: view.holder.as_ref().map(in_words),
-            trouble: view.trouble.as_deref().map(DisplayText::from),
+            error: view.error.as_deref().map(DisplayText::from),
         }
     }
 
@@ -170,7 +170,7 @@ fn in_words(holder: &Holder) -> DisplayText {
 #[derive(Debug, Clone)]
 pub struct QueueRow {
     /// Which it is, for the relay.
-    pub pick: Pick,
+    pub target: QueueTarget,
     /// Which of the rows of the queue it is, in the order of the file, counted from 1.
     pub number: usize,
     /// The entry's id.
@@ -204,7 +204,7 @@ impl QueueRow {
             path => path,
         };
         Self {
-            pick: Pick::one(&view.id, &view.recipient),
+            target: QueueTarget::one(&view.id, &view.recipient),
             number,
             id: DisplayText::from(view.id.as_str()),
             reverse_path: DisplayText::from(reverse_path),

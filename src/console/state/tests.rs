@@ -89,7 +89,7 @@ pub(crate) fn mailbox(name: &str, messages: u64) -> MailboxView {
         octets: 100 * messages,
         revision: 0,
         holder: None,
-        trouble: None,
+        error: None,
     }
 }
 

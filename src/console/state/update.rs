@@ -15,8 +15,8 @@ use crate::console::state::pattern::Pattern;
 use crate::console::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::console::state::reader::{Reader, attachments_meant};
 use crate::console::state::rows::{MailboxRow, QueueRow};
-use crate::mailroom::{MessageKey, QueuedWish, Wish};
-use crate::relay::orders::{Order, Pick};
+use crate::mailroom::{MailroomRequest, MessageKey, QueuedRequest};
+use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::postmaster::Request;
 use crate::servers::supervisor::Change;
 use crate::store::overview::RecipientState;
@@ -85,7 +85,9 @@ impl State {
             Action::Save => return Some(Command::Save(None)),
             Action::OpenMailbox => return self.open_mailbox(),
             Action::NewMailbox => self.ask_for(Purpose::NewMailbox, ""),
-            Action::OpenMessage => return self.reader.open_selected().map(Command::Wish),
+            Action::OpenMessage => {
+                return self.reader.open_selected().map(Command::MailroomRequest);
+            }
             Action::OtherMessage(direction) => return self.open_other_message(direction),
             Action::NextShape => self.reader.next_shape(),
             Action::Browse => return self.browse(),
@@ -160,7 +162,7 @@ impl State {
         } else if self.set_aside.is_some() {
             self.leave_queued();
         } else if matches!(place, Context::Messages | Context::Message) {
-            return self.reader.back().map(Command::Wish);
+            return self.reader.back().map(Command::MailroomRequest);
         } else if self.zoomed {
             self.zoomed = false;
         } else if self.tiled {
@@ -260,7 +262,7 @@ impl State {
             return None;
         }
         self.prompt = None;
-        row.and_then(|row| self.reader.click(row)).map(Command::Wish)
+        row.and_then(|row| self.reader.click(row)).map(Command::MailroomRequest)
     }
 
     fn wheel_reader(&mut self, direction: Direction) -> Option<Command> {
@@ -330,7 +332,7 @@ impl State {
     fn edit(&mut self, request: InputRequest) {
         if let Some(prompt) = &mut self.prompt {
             prompt::edit(&mut prompt.input, request, MOST_TYPED);
-            prompt.trouble = None;
+            prompt.error = None;
             prompt.completion = None;
             self.filter_as_typed();
         } else if let Overlay::Help { top } = &mut self.overlay {
@@ -347,9 +349,9 @@ impl State {
             return;
         };
         let (place, text) = (*place, input.value().to_owned());
-        let trouble = self.set_filter(place, &text).err();
+        let error = self.set_filter(place, &text).err();
         if let Some(prompt) = &mut self.prompt {
-            prompt.trouble = trouble.map(|words| DisplayText::from(words.as_str()));
+            prompt.error = error.map(|words| DisplayText::from(words.as_str()));
         }
     }
 
@@ -418,12 +420,14 @@ impl State {
                 }
                 self.obey(&text)
             }
-            Purpose::NewMailbox => Ok(Some(Command::Wish(Wish::Create(text)))),
+            Purpose::NewMailbox => {
+                Ok(Some(Command::MailroomRequest(MailroomRequest::Create(text))))
+            }
             Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
             Purpose::Attachments => self.save_attachments_meant(&text),
         };
-        done.unwrap_or_else(|trouble| {
-            prompt.trouble = Some(DisplayText::from(trouble.as_str()));
+        done.unwrap_or_else(|error| {
+            prompt.error = Some(DisplayText::from(error.as_str()));
             self.prompt = Some(prompt);
             None
         })
@@ -441,22 +445,26 @@ impl State {
         Some(match question {
             Question::Quit { .. } => Command::Quit,
             Question::Close(connection) => Command::Close(connection.id),
-            Question::Drop(picks) => {
+            Question::Drop(targets) => {
                 self.leave_queued();
                 // The details would be those of another entry.
                 self.overlay = Overlay::None;
-                return self.give(Order::Drop, picks);
+                return self.give(Order::Drop, targets);
             }
             Question::Delete(keys) => {
                 for &key in &keys {
                     self.reader.leave(key);
                 }
                 self.unmark(Context::Messages);
-                Command::Wish(one_or_all(keys, Wish::Delete, Wish::DeleteAll)?)
+                Command::MailroomRequest(one_or_all(
+                    keys,
+                    MailroomRequest::Delete,
+                    MailroomRequest::DeleteAll,
+                )?)
             }
             Question::Clear { mailbox, messages } => {
                 let messages = usize::try_from(messages).unwrap_or(usize::MAX);
-                Command::Wish(Wish::Clear(mailbox.into_string(), messages))
+                Command::MailroomRequest(MailroomRequest::Clear(mailbox.into_string(), messages))
             }
             Question::Stop { order, .. } => Command::Server(order),
         })
@@ -501,7 +509,7 @@ impl State {
         let name = row.name.as_str().to_owned();
         // Who clicks on what is open already does not want to lose the place in it.
         let is_another = self.reader.mailbox() != Some(name.as_str());
-        is_another.then(|| Command::Wish(self.reader.open(name)))
+        is_another.then(|| Command::MailroomRequest(self.reader.open(name)))
     }
 
     /// Does something with the entry whose details are shown, whatever is marked.
@@ -511,7 +519,7 @@ impl State {
             Deed::Retry => self.retry_rows(&[row]),
             Deed::Hold => self.hold_or_release_rows(&[row]),
             Deed::Drop => {
-                self.ask(Question::Drop(vec![row.pick]));
+                self.ask(Question::Drop(vec![row.target]));
                 None
             }
             Deed::View | Deed::Save | Deed::Copy | Deed::Other(_) => self.update(deed.action()),
@@ -520,22 +528,22 @@ impl State {
 
     /// Has the message of the selected queue entry shown.
     fn view_queued(&mut self) -> Option<Command> {
-        let pick = self.queue_entry()?.pick;
+        let target = self.queue_entry()?.target;
         self.overlay = Overlay::None;
         self.focus_on(Pane::Queue);
         let before = std::mem::take(&mut self.reader);
         if self.set_aside.is_some() {
-            self.reader = before.turned_to_queued(pick.clone());
+            self.reader = before.turned_to_queued(target.clone());
         } else {
             self.set_aside = Some(before);
-            self.reader = Reader::default().turned_to_queued(pick.clone());
+            self.reader = Reader::default().turned_to_queued(target.clone());
         }
-        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Read)))
+        Some(Command::MailroomRequest(MailroomRequest::Queued(target, QueuedRequest::Read)))
     }
 
     fn save_queued(&mut self) -> Option<Command> {
-        let pick = self.queue_entry()?.pick;
-        Some(Command::Wish(Wish::Queued(pick, QueuedWish::Save)))
+        let target = self.queue_entry()?.target;
+        Some(Command::MailroomRequest(MailroomRequest::Queued(target, QueuedRequest::Save)))
     }
 
     fn go_to_other_entry(&mut self, direction: Direction) {
@@ -563,29 +571,32 @@ impl State {
         if self.set_aside.is_some() {
             return self.view_other_queued(direction);
         }
-        let wish = self.reader.open_other(direction);
-        if wish.is_none() {
+        let request = self.reader.open_other(direction);
+        if request.is_none() {
             self.say(match direction {
                 Direction::Forward => "This is the last message.",
                 Direction::Backward => "This is the first message.",
             });
         }
-        wish.map(Command::Wish)
+        request.map(Command::MailroomRequest)
     }
 
-    fn on_message(&mut self, wish: impl FnOnce(MessageKey) -> Wish) -> Option<Command> {
+    fn on_message(
+        &mut self,
+        request: impl FnOnce(MessageKey) -> MailroomRequest,
+    ) -> Option<Command> {
         let key = self.reader.selected_key();
         if key.is_none() {
             self.say("No message is selected.");
         }
-        key.map(|key| Command::Wish(wish(key)))
+        key.map(|key| Command::MailroomRequest(request(key)))
     }
 
     fn browse(&mut self) -> Option<Command> {
         match self.reader.key_of_html() {
-            Ok(key) => Some(Command::Wish(match self.reader.queued().cloned() {
-                Some(pick) => Wish::Queued(pick, QueuedWish::Browse),
-                None => Wish::Browse(key),
+            Ok(key) => Some(Command::MailroomRequest(match self.reader.queued().cloned() {
+                Some(target) => MailroomRequest::Queued(target, QueuedRequest::Browse),
+                None => MailroomRequest::Browse(key),
             })),
             Err(why) => {
                 self.say(why);
@@ -596,11 +607,11 @@ impl State {
 
     fn save_attachment(&mut self, which: Option<usize>) -> Option<Command> {
         match self.reader.queued().cloned() {
-            Some(pick) => {
-                let wish = QueuedWish::SaveAttachments(which);
-                Some(Command::Wish(Wish::Queued(pick, wish)))
+            Some(target) => {
+                let request = QueuedRequest::SaveAttachments(which);
+                Some(Command::MailroomRequest(MailroomRequest::Queued(target, request)))
             }
-            None => self.on_message(|key| Wish::SaveAttachments(key, which)),
+            None => self.on_message(|key| MailroomRequest::SaveAttachments(key, which)),
         }
     }
 
@@ -610,12 +621,13 @@ impl State {
         }
         let keys = self.messages_meant()?;
         self.unmark(Context::Messages);
-        one_or_all(keys, Wish::Save, Wish::SaveAll).map(Command::Wish)
+        one_or_all(keys, MailroomRequest::Save, MailroomRequest::SaveAll)
+            .map(Command::MailroomRequest)
     }
 
     fn ask_to_delete(&mut self) {
-        if let Some(pick) = self.reader.queued().cloned() {
-            self.ask(Question::Drop(vec![pick]));
+        if let Some(target) = self.reader.queued().cloned() {
+            self.ask(Question::Drop(vec![target]));
         } else if let Some(keys) = self.messages_meant() {
             self.ask(Question::Delete(keys));
         }
@@ -716,11 +728,11 @@ impl State {
 
     fn retry_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
         let waiting = rows.iter().filter(|row| row.sending.is_none());
-        let picks: Vec<Pick> = waiting.map(|row| row.pick.clone()).collect();
-        if picks.is_empty() {
+        let targets: Vec<QueueTarget> = waiting.map(|row| row.target.clone()).collect();
+        if targets.is_empty() {
             self.say("It is being sent now.");
         }
-        self.give(Order::Retry, picks)
+        self.give(Order::Retry, targets)
     }
 
     fn hold_or_release(&mut self) -> Option<Command> {
@@ -731,21 +743,22 @@ impl State {
     fn hold_or_release_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
         let is_held = |row: &QueueRow| row.state == RecipientState::Held;
         let order = if rows.iter().all(is_held) { Order::Release } else { Order::Hold };
-        self.give(order, rows.iter().map(|row| row.pick.clone()).collect())
+        self.give(order, rows.iter().map(|row| row.target.clone()).collect())
     }
 
     fn ask_to_drop(&mut self) {
         if let Some(rows) = self.entries_meant() {
-            self.ask(Question::Drop(rows.into_iter().map(|row| row.pick).collect()));
+            self.ask(Question::Drop(rows.into_iter().map(|row| row.target).collect()));
         }
     }
 
     /// The order is for all of them, and their marks have done their work.
-    pub(super) fn give(&mut self, order: Order, picks: Vec<Pick>) -> Option<Command> {
+    pub(super) fn give(&mut self, order: Order, targets: Vec<QueueTarget>) -> Option<Command> {
         self.unmark(Context::Pane(Pane::Queue));
-        let one = |pick| Request::Give(order, pick);
-        let all = |picks: Vec<Pick>| Request::GiveAll(order, picks.into_iter().collect());
-        one_or_all(picks, one, all).map(Command::Relay)
+        let one = |target| Request::Give(order, target);
+        let all =
+            |targets: Vec<QueueTarget>| Request::GiveAll(order, targets.into_iter().collect());
+        one_or_all(targets, one, all).map(Command::Relay)
     }
 
     /// The recipients that are marked, or else the selected one; or a word to the user that there

@@ -98,15 +98,15 @@ pub struct Opening<'a> {
 #[derive(Debug)]
 enum Stage {
     Greeting,
-    Ehlo(Channel),
-    Helo(Channel),
+    Ehlo(ClientChannel),
+    Helo(ClientChannel),
     StartTls(Extensions),
     Auth(Exchange, Extensions),
 }
 
 /// Whether the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Channel {
+enum ClientChannel {
     Clear,
     Tls,
 }
@@ -159,7 +159,7 @@ impl<'a> Opening<'a> {
     /// To be called after the TLS handshake. Returns the EHLO that begins again, because everything
     /// said before the handshake must be discarded (RFC 3207 section 4.2).
     pub fn secured(&mut self) -> Command {
-        self.ehlo(Channel::Tls)
+        self.ehlo(ClientChannel::Tls)
     }
 
     fn greeted(&mut self, reply: &Reply) -> Step {
@@ -168,8 +168,8 @@ impl<'a> Opening<'a> {
         }
         let Introduction { hello, protection, .. } = self.introduction;
         let channel = match protection {
-            Protection::FromTheStart(_) => Channel::Tls,
-            _ => Channel::Clear,
+            Protection::FromTheStart(_) => ClientChannel::Tls,
+            _ => ClientChannel::Clear,
         };
         // STARTTLS and AUTH are extensions, so they need EHLO.
         let needs_ehlo = *protection == Protection::Required || protection.login().is_some();
@@ -179,17 +179,17 @@ impl<'a> Opening<'a> {
         }
     }
 
-    fn ehlo(&mut self, channel: Channel) -> Command {
+    fn ehlo(&mut self, channel: ClientChannel) -> Command {
         self.stage = Stage::Ehlo(channel);
         Command::open(format!("EHLO {}", self.introduction.domain))
     }
 
-    fn helo(&mut self, channel: Channel) -> Command {
+    fn helo(&mut self, channel: ClientChannel) -> Command {
         self.stage = Stage::Helo(channel);
         Command::open(format!("HELO {}", self.introduction.domain))
     }
 
-    fn answered_ehlo(&mut self, channel: Channel, reply: &Reply) -> Step {
+    fn answered_ehlo(&mut self, channel: ClientChannel, reply: &Reply) -> Step {
         match reply.class() {
             Class::Completion => self.introduced(channel, Extensions::of_reply(reply)),
             // An old host that does not know EHLO.
@@ -198,18 +198,18 @@ impl<'a> Opening<'a> {
         }
     }
 
-    fn answered_helo(&mut self, channel: Channel, reply: &Reply) -> Step {
+    fn answered_helo(&mut self, channel: ClientChannel, reply: &Reply) -> Step {
         match reply.class() {
             Class::Completion => self.introduced(channel, Extensions::default()),
             _ => self.refused(reply),
         }
     }
 
-    fn introduced(&mut self, channel: Channel, extensions: Extensions) -> Step {
+    fn introduced(&mut self, channel: ClientChannel, extensions: Extensions) -> Step {
         let offered = extensions.offer(Extension::StartTls);
         let protection = &self.introduction.protection;
         match (protection, channel) {
-            (_, Channel::Tls) => match protection.login() {
+            (_, ClientChannel::Tls) => match protection.login() {
                 Some(login) => self.log_in(login, extensions),
                 None => Step::Ready(extensions),
             },

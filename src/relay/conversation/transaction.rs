@@ -5,12 +5,12 @@ use std::fmt::Write;
 use std::mem;
 
 use crate::mail::path::ReversePath;
+use crate::relay::connection_error::ConnectionError;
 use crate::relay::conversation::extensions::{Extension, Extensions, Size};
 use crate::relay::conversation::{Awaited, Command};
 use crate::relay::envelope::Envelope;
 use crate::relay::reply::{Class, Reply};
 use crate::relay::status::Status;
-use crate::relay::trouble::Trouble;
 use crate::relay::verdict::{Again, Diagnosis, Verdict};
 
 /// The most octets of commands sent before their replies are read. The socket buffers of both sides
@@ -149,14 +149,16 @@ impl<'a> Transaction<'a> {
     }
 
     /// Ends the transaction because of a fault in the connection or on our side.
-    pub fn broken(&mut self, trouble: &Trouble) -> Outcome {
-        let mut diagnosis = trouble.diagnosis(self.host, self.awaited());
+    pub fn broken(&mut self, error: &ConnectionError) -> Outcome {
+        let mut diagnosis = error.diagnosis(self.host, self.awaited());
         if let Stage::Dot = self.stage {
             let reason = format!("{}; it may have the message", diagnosis.reason);
             diagnosis = Diagnosis::ours(diagnosis.status, &reason);
         }
-        let (again, after) = match trouble {
-            Trouble::Message(_) | Trouble::Stopped => (Again::NextRun, After::Abandoned),
+        let (again, after) = match error {
+            ConnectionError::Message(_) | ConnectionError::Stopped => {
+                (Again::NextRun, After::Abandoned)
+            }
             _ => (self.again(), After::Ended),
         };
         self.settle(&Verdict::Deferred(diagnosis, again));
@@ -165,14 +167,14 @@ impl<'a> Transaction<'a> {
 
     /// Ends the transaction because the host stopped accepting the text. `reply` is what it sent
     /// before the end of the text, if anything.
-    pub fn interrupted(&mut self, reply: Option<&Reply>, trouble: &Trouble) -> Outcome {
+    pub fn interrupted(&mut self, reply: Option<&Reply>, error: &ConnectionError) -> Outcome {
         if let Some(reply) = reply
             // The reply settles all recipients; `broken` then only ends the transaction.
             && let Class::Transient | Class::Permanent = reply.class()
         {
             self.settle(&self.refusal(reply));
         }
-        self.broken(trouble)
+        self.broken(error)
     }
 
     fn first_step(&mut self, extensions: &Extensions, octets: u64) -> Step {
@@ -448,10 +450,10 @@ mod tests {
         }
 
         #[track_caller]
-        fn breaks(mut self, trouble: &Trouble, verdicts: &[&str]) {
-            let outcome = self.0.broken(trouble);
-            let after = match trouble {
-                Trouble::Message(_) => After::Abandoned,
+        fn breaks(mut self, error: &ConnectionError, verdicts: &[&str]) {
+            let outcome = self.0.broken(error);
+            let after = match error {
+                ConnectionError::Message(_) => After::Abandoned,
                 _ => After::Ended,
             };
             outcome_is(&outcome, after, verdicts);
@@ -578,15 +580,15 @@ mod tests {
         let envelope = envelope(&["b@x.example"]);
         let talk = || Talk::about(&envelope);
         talk().breaks(
-            &Trouble::Closed,
+            &ConnectionError::Closed,
             &["next host: mx.example closed the connection, at MAIL FROM"],
         );
         talk().up_to_the_text().breaks(
-            &Trouble::Closed,
+            &ConnectionError::Closed,
             &["next host: mx.example closed the connection, at the end of the message text"],
         );
         talk().up_to_the_text().sends_the_text().breaks(
-            &Trouble::Closed,
+            &ConnectionError::Closed,
             &["next run: mx.example closed the connection, at the end of the message text; \
                it may have the message"],
         );
@@ -596,7 +598,7 @@ mod tests {
     fn a_message_that_cannot_be_read_is_not_tried_elsewhere() {
         let envelope = envelope(&["b@x.example"]);
         Talk::about(&envelope).up_to_the_text().breaks(
-            &Trouble::Message("gone".to_owned()),
+            &ConnectionError::Message("gone".to_owned()),
             &["next run: the queued message cannot be read (gone), at the end of the message text"],
         );
     }
@@ -606,12 +608,12 @@ mod tests {
         let envelope = envelope(&["b@x.example"]);
         let mut talk = Talk::about(&envelope).up_to_the_text();
         let reply = Reply::of_wire("552 too large\r\n");
-        let outcome = talk.0.interrupted(Some(&reply), &Trouble::Closed);
+        let outcome = talk.0.interrupted(Some(&reply), &ConnectionError::Closed);
         outcome_is(&outcome, After::Ended, &["failed: 552 too large"]);
 
         let mut talk = Talk::about(&envelope).up_to_the_text();
         let reply = Reply::of_wire("250 thanks\r\n");
-        let outcome = talk.0.interrupted(Some(&reply), &Trouble::Closed);
+        let outcome = talk.0.interrupted(Some(&reply), &ConnectionError::Closed);
         assert!(matches!(outcome.verdicts[..], [Verdict::Deferred(..)]));
     }
 

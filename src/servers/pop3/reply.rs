@@ -1,6 +1,6 @@
 //! The replies of the POP3 server (RFC 1939, docs/protocol.md 4.2).
 
-use crate::servers::pop3::command::Refusal;
+use crate::servers::pop3::command::Pop3Refusal;
 use crate::servers::pop3::maildrop::Absent;
 use crate::servers::session::Reply;
 use crate::store::mbox::NotMbox;
@@ -33,13 +33,13 @@ pub(super) const SHUTTING_DOWN: Reply = Reply::fixed("-ERR Server shutting down"
 pub(super) const TOO_MANY: Reply = Reply::fixed("-ERR Too many connections, try again later");
 pub(super) const OPERATOR: Reply = Reply::fixed("-ERR Closed by the operator");
 
-pub(super) const fn refusal(refusal: Refusal) -> Reply {
+pub(super) const fn refusal(refusal: Pop3Refusal) -> Reply {
     match refusal {
-        Refusal::NotSupported => NOT_SUPPORTED,
-        Refusal::ArgumentMissing => Reply::fixed("-ERR argument missing"),
-        Refusal::ArgumentNotTaken => Reply::fixed("-ERR this command takes no argument"),
-        Refusal::NotANumber => Reply::fixed("-ERR not a message number"),
-        Refusal::NotPrintable => Reply::fixed("-ERR argument is not printable ASCII"),
+        Pop3Refusal::NotSupported => NOT_SUPPORTED,
+        Pop3Refusal::ArgumentMissing => Reply::fixed("-ERR argument missing"),
+        Pop3Refusal::ArgumentNotTaken => Reply::fixed("-ERR this command takes no argument"),
+        Pop3Refusal::NotANumber => Reply::fixed("-ERR not a message number"),
+        Pop3Refusal::NotPrintable => Reply::fixed("-ERR argument is not printable ASCII"),
     }
 }
 

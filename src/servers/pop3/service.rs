@@ -13,7 +13,7 @@ use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
 use crate::servers::pop3::guesses::{Guess, Guesses, TooMany};
 use crate::servers::pop3::maildrop::{Message, Remaining};
-use crate::servers::pop3::session::{Effect, Outcome, Pop3Session};
+use crate::servers::pop3::session::{Pop3Effect, Pop3Outcome, Pop3Session};
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
 use crate::servers::text::{self, TextSource};
@@ -69,7 +69,7 @@ impl Pop3Service {
         user: &str,
         password: &[u8],
         channel: &mut Channel,
-    ) -> Result<Outcome, NotDone> {
+    ) -> Result<Pop3Outcome, NotDone> {
         // Checked before the delay, because the delay depends on the result.
         let user = self.accounts.log_in(user, password);
         let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
@@ -77,18 +77,18 @@ impl Pop3Service {
         match self.guesses.delay(self.peer, before, guess, now) {
             Ok(Duration::ZERO) => {}
             Ok(delay) => hold_back(delay, channel).await?,
-            Err(TooMany) => return Ok(Outcome::TooManyGuesses),
+            Err(TooMany) => return Ok(Pop3Outcome::TooManyGuesses),
         }
         let Some(user) = user else {
             self.wrong_guesses += 1;
-            return Ok(Outcome::LoginRefused);
+            return Ok(Pop3Outcome::LoginRefused);
         };
         self.guesses.forgive(self.peer);
         let maildrop =
             channel.unless_ending(self.accounts.directory.open_maildrop(&user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         let maildrop = self.maildrop.insert(maildrop);
-        Ok(Outcome::Opened {
+        Ok(Pop3Outcome::Opened {
             mailbox: user.name().to_owned(),
             octets: maildrop.octets(),
             deleted: maildrop.marks(),
@@ -104,7 +104,7 @@ impl Pop3Service {
         status: &Reply,
         messages: Remaining,
         channel: &mut Channel,
-    ) -> Result<Outcome, NotDone> {
+    ) -> Result<Pop3Outcome, NotDone> {
         let ids = channel.unless_ending(self.maildrop()?.unique_ids()).await??;
         let line = |message: Message, line: &mut Vec<u8>| {
             if let Some(id) = ids.get(message.index) {
@@ -114,10 +114,10 @@ impl Pop3Service {
         list(status, messages, line, channel).await
     }
 
-    async fn unique_id(&self, index: usize, channel: &mut Channel) -> Result<Outcome, NotDone> {
+    async fn unique_id(&self, index: usize, channel: &mut Channel) -> Result<Pop3Outcome, NotDone> {
         let id = channel.unless_ending(self.maildrop()?.unique_id(index)).await??;
         channel.say(&format!("+OK {} {id}", index + 1).into()).await?;
-        Ok(Outcome::Said)
+        Ok(Pop3Outcome::Said)
     }
 
     async fn retrieve(
@@ -125,43 +125,53 @@ impl Pop3Service {
         status: &Reply,
         index: usize,
         channel: &mut Channel,
-    ) -> Result<Outcome, NotDone> {
+    ) -> Result<Pop3Outcome, NotDone> {
         // Opened before the status line, so that an error can still be the reply.
         let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
         channel.say(status).await?;
         text::send(&mut message, channel).await?;
-        channel.presence().carried(1);
-        Ok(Outcome::Said)
+        channel.connection_log().carried(1);
+        Ok(Pop3Outcome::Said)
     }
 
-    async fn update(&mut self, deleted: Vec<usize>) -> Result<Outcome, NotDone> {
+    async fn update(&mut self, deleted: Vec<usize>) -> Result<Pop3Outcome, NotDone> {
         if let Some(maildrop) = self.maildrop.take() {
             // Not within `unless_ending`: an update that has begun is completed (docs/protocol.md
             // 1.11).
             maildrop.update(deleted).await?;
         }
-        Ok(Outcome::Updated)
+        Ok(Pop3Outcome::Updated)
     }
 
-    async fn do_it(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, NotDone> {
+    async fn do_it(
+        &mut self,
+        effect: Pop3Effect,
+        channel: &mut Channel,
+    ) -> Result<Pop3Outcome, NotDone> {
         match effect {
-            Effect::Login { user, password } => self.login(&user, &password, channel).await,
-            Effect::List { status, messages } => list(&status, messages, list_line, channel).await,
-            Effect::UniqueIds { status, messages } => {
+            Pop3Effect::Login { user, password } => self.login(&user, &password, channel).await,
+            Pop3Effect::List { status, messages } => {
+                list(&status, messages, list_line, channel).await
+            }
+            Pop3Effect::UniqueIds { status, messages } => {
                 self.unique_ids(&status, messages, channel).await
             }
-            Effect::UniqueId { index } => self.unique_id(index, channel).await,
-            Effect::Retrieve { status, index } => self.retrieve(&status, index, channel).await,
-            Effect::Update { deleted } => self.update(deleted).await,
+            Pop3Effect::UniqueId { index } => self.unique_id(index, channel).await,
+            Pop3Effect::Retrieve { status, index } => self.retrieve(&status, index, channel).await,
+            Pop3Effect::Update { deleted } => self.update(deleted).await,
         }
     }
 }
 
 impl Service for Pop3Service {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = Pop3Effect;
+    type Outcome = Pop3Outcome;
 
-    async fn perform(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, End> {
+    async fn perform(
+        &mut self,
+        effect: Pop3Effect,
+        channel: &mut Channel,
+    ) -> Result<Pop3Outcome, End> {
         // Boxed, so that an idle session does not keep the memory of the work's future.
         let (note, outcome) = match Box::pin(self.do_it(effect, channel)).await {
             Ok(outcome) => return Ok(outcome),
@@ -170,7 +180,7 @@ impl Service for Pop3Service {
             Err(NotDone::NotUpdated(error)) => (error.to_string(), not_updated(&error)),
             Err(NotDone::NotOpened(error)) => (error.to_string(), not_opened(error)),
         };
-        channel.presence().tell(|| Kind::Note(note));
+        channel.connection_log().tell(|| Kind::Note(note));
         Ok(outcome)
     }
 }
@@ -180,7 +190,7 @@ async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End> {
     if delay >= WORTH_TELLING {
         let words =
             || format!("the answer waits {:.1} s after wrong passwords", delay.as_secs_f64());
-        channel.presence().tell(|| Kind::Note(words()));
+        channel.connection_log().tell(|| Kind::Note(words()));
     }
     channel.pause(delay).await
 }
@@ -220,28 +230,28 @@ impl From<End> for NotDone {
     }
 }
 
-fn not_opened(error: MaildropError) -> Outcome {
+fn not_opened(error: MaildropError) -> Pop3Outcome {
     match error {
-        MaildropError::InUse => Outcome::InUse,
-        MaildropError::Missing => Outcome::LoginRefused,
-        MaildropError::Busy => Outcome::Busy,
-        MaildropError::NotMbox(why) => Outcome::NotMbox(why),
-        MaildropError::Io(_) => Outcome::NoMaildrop,
+        MaildropError::InUse => Pop3Outcome::InUse,
+        MaildropError::Missing => Pop3Outcome::LoginRefused,
+        MaildropError::Busy => Pop3Outcome::Busy,
+        MaildropError::NotMbox(why) => Pop3Outcome::NotMbox(why),
+        MaildropError::Io(_) => Pop3Outcome::NoMaildrop,
     }
 }
 
-const fn unreadable(error: &ReadError) -> Outcome {
+const fn unreadable(error: &ReadError) -> Pop3Outcome {
     match error {
-        ReadError::Replaced => Outcome::Replaced,
-        ReadError::Changed | ReadError::Missing | ReadError::Io(_) => Outcome::Unreadable,
+        ReadError::Replaced => Pop3Outcome::Replaced,
+        ReadError::Changed | ReadError::Missing | ReadError::Io(_) => Pop3Outcome::Unreadable,
     }
 }
 
-const fn not_updated(error: &UpdateError) -> Outcome {
+const fn not_updated(error: &UpdateError) -> Pop3Outcome {
     match error {
-        UpdateError::Replaced => Outcome::Replaced,
+        UpdateError::Replaced => Pop3Outcome::Replaced,
         UpdateError::Changed | UpdateError::Missing | UpdateError::Busy | UpdateError::Io(_) => {
-            Outcome::NotUpdated
+            Pop3Outcome::NotUpdated
         }
     }
 }
@@ -256,13 +266,13 @@ async fn list(
     messages: Remaining,
     write: impl Fn(Message, &mut Vec<u8>),
     channel: &mut Channel,
-) -> Result<Outcome, NotDone> {
+) -> Result<Pop3Outcome, NotDone> {
     channel.say(status).await?;
     for message in messages {
         channel.say_line(|line| write(message, line)).await?;
     }
     channel.say(&END).await?;
-    Ok(Outcome::Said)
+    Ok(Pop3Outcome::Said)
 }
 
 impl TextSource for MessageReader {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::servers::limits::LOGIN_FAILURES;
-use crate::servers::pop3::command::{self, Command, MessageNumber};
+use crate::servers::pop3::command::{self, MessageNumber, Pop3Command};
 use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
 use crate::servers::pop3::reply;
 use crate::servers::session::{Farewell, Reply, Session, Step};
@@ -14,7 +14,7 @@ use crate::store::mbox::NotMbox;
 
 /// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum Pop3Effect {
     /// Lock and open the maildrop of `user`, if the password is right.
     Login {
         /// The user name, as given with USER.
@@ -57,7 +57,7 @@ pub enum Effect {
 
 /// The result of an effect.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Pop3Outcome {
     /// The maildrop is open and locked.
     Opened {
         /// The name of the mailbox; the client may have given its full address.
@@ -118,28 +118,28 @@ impl Pop3Session {
         Self { domain, state: State::Anonymous, login_failures: 0 }
     }
 
-    fn authorization(&mut self, command: Command) -> Step<Effect> {
+    fn authorization(&mut self, command: Pop3Command) -> Step<Pop3Effect> {
         match command {
             // The reply does not show whether the user exists; PASS refuses both cases alike.
-            Command::User(name) => {
+            Pop3Command::User(name) => {
                 self.state = State::Named(name);
                 Step::Reply(reply::SEND_PASS)
             }
-            Command::Pass(password) => self.pass(password),
-            Command::Quit => Step::Close(reply::GOODBYE),
+            Pop3Command::Pass(password) => self.pass(password),
+            Pop3Command::Quit => Step::Close(reply::GOODBYE),
             _ => Step::Reply(reply::LOG_IN_FIRST),
         }
     }
 
-    fn pass(&self, password: Vec<u8>) -> Step<Effect> {
+    fn pass(&self, password: Vec<u8>) -> Step<Pop3Effect> {
         let State::Named(user) = &self.state else {
             return Step::Reply(reply::USER_FIRST);
         };
-        Step::Perform(Effect::Login { user: user.clone(), password })
+        Step::Perform(Pop3Effect::Login { user: user.clone(), password })
     }
 
     /// RFC 1939 section 4: after a failed PASS the client must send USER again.
-    fn login_failed(&mut self, reply: Reply) -> Step<Effect> {
+    fn login_failed(&mut self, reply: Reply) -> Step<Pop3Effect> {
         self.state = State::Anonymous;
         self.login_failures += 1;
         if self.login_failures < LOGIN_FAILURES {
@@ -157,39 +157,41 @@ impl Pop3Session {
 }
 
 /// Handles a command in the TRANSACTION state.
-fn transaction(maildrop: &mut Maildrop, command: &Command) -> Step<Effect> {
+fn transaction(maildrop: &mut Maildrop, command: &Pop3Command) -> Step<Pop3Effect> {
     match *command {
-        Command::User(_) | Command::Pass(_) => Step::Reply(reply::LOGGED_IN),
-        Command::Stat => Step::Reply(stat(maildrop)),
-        Command::List(None) => Step::Perform(Effect::List {
+        Pop3Command::User(_) | Pop3Command::Pass(_) => Step::Reply(reply::LOGGED_IN),
+        Pop3Command::Stat => Step::Reply(stat(maildrop)),
+        Pop3Command::List(None) => Step::Perform(Pop3Effect::List {
             status: summary(maildrop),
             messages: maildrop.remaining(),
         }),
-        Command::List(Some(number)) => Step::Reply(list_one(maildrop, number)),
-        Command::Uidl(None) => Step::Perform(Effect::UniqueIds {
+        Pop3Command::List(Some(number)) => Step::Reply(list_one(maildrop, number)),
+        Pop3Command::Uidl(None) => Step::Perform(Pop3Effect::UniqueIds {
             status: summary(maildrop),
             messages: maildrop.remaining(),
         }),
-        Command::Uidl(Some(number)) => with(maildrop.message(number), |message| {
-            Step::Perform(Effect::UniqueId { index: message.index })
+        Pop3Command::Uidl(Some(number)) => with(maildrop.message(number), |message| {
+            Step::Perform(Pop3Effect::UniqueId { index: message.index })
         }),
-        Command::Retr(number) => with(maildrop.message(number), |message| {
-            Step::Perform(Effect::Retrieve {
+        Pop3Command::Retr(number) => with(maildrop.message(number), |message| {
+            Step::Perform(Pop3Effect::Retrieve {
                 status: format!("+OK {} octets", message.octets).into(),
                 index: message.index,
             })
         }),
-        Command::Dele(number) => with(maildrop.delete(number), |()| Step::Reply(reply::DELETED)),
-        Command::Noop => Step::Reply(reply::OK),
-        Command::Rset => {
+        Pop3Command::Dele(number) => {
+            with(maildrop.delete(number), |()| Step::Reply(reply::DELETED))
+        }
+        Pop3Command::Noop => Step::Reply(reply::OK),
+        Pop3Command::Rset => {
             maildrop.reset();
             Step::Reply(summary(maildrop))
         }
-        Command::Quit => Step::Perform(Effect::Update { deleted: maildrop.deleted() }),
+        Pop3Command::Quit => Step::Perform(Pop3Effect::Update { deleted: maildrop.deleted() }),
     }
 }
 
-fn with<T>(found: Result<T, Absent>, step: impl FnOnce(T) -> Step<Effect>) -> Step<Effect> {
+fn with<T>(found: Result<T, Absent>, step: impl FnOnce(T) -> Step<Pop3Effect>) -> Step<Pop3Effect> {
     match found {
         Ok(found) => step(found),
         Err(absent) => Step::Reply(reply::absent(absent)),
@@ -213,8 +215,8 @@ fn summary(maildrop: &Maildrop) -> Reply {
 }
 
 impl Session for Pop3Session {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = Pop3Effect;
+    type Outcome = Pop3Outcome;
 
     fn verb(line: &[u8]) -> Option<&'static str> {
         command::keyword(line)
@@ -224,8 +226,8 @@ impl Session for Pop3Session {
         format!("+OK POP3 ready [{}]", self.domain).into()
     }
 
-    fn line(&mut self, line: &[u8]) -> Step<Effect> {
-        let command = match Command::parse(line) {
+    fn line(&mut self, line: &[u8]) -> Step<Pop3Effect> {
+        let command = match Pop3Command::parse(line) {
             Ok(command) => command,
             Err(refusal) => return Step::Reply(reply::refusal(refusal)),
         };
@@ -233,7 +235,7 @@ impl Session for Pop3Session {
             State::Anonymous | State::Named(_) => self.authorization(command),
             State::Transaction { maildrop, .. } => {
                 let step = transaction(maildrop, &command);
-                if matches!(step, Step::Perform(Effect::Update { .. })) {
+                if matches!(step, Step::Perform(Pop3Effect::Update { .. })) {
                     // Set before the effect: whatever its outcome, no further command is carried
                     // out.
                     self.state = State::Update;
@@ -248,24 +250,24 @@ impl Session for Pop3Session {
         reply::TOO_LONG
     }
 
-    fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
+    fn resume(&mut self, outcome: Pop3Outcome) -> Step<Pop3Effect> {
         match outcome {
-            Outcome::Opened { mailbox, octets, deleted } => {
+            Pop3Outcome::Opened { mailbox, octets, deleted } => {
                 Step::Reply(self.logged_in(mailbox, octets, deleted))
             }
-            Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
-            Outcome::TooManyGuesses => self.login_failed(reply::TOO_MANY_GUESSES),
+            Pop3Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
+            Pop3Outcome::TooManyGuesses => self.login_failed(reply::TOO_MANY_GUESSES),
             // A maildrop that cannot be opened is a failed PASS too: the client must send USER
             // again.
-            Outcome::InUse => self.login_failed(reply::IN_USE),
-            Outcome::Busy => self.login_failed(reply::BUSY),
-            Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
-            Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
-            Outcome::Said => Step::Quiet,
-            Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
-            Outcome::Replaced => Step::Close(reply::REPLACED),
-            Outcome::Updated => Step::Close(reply::GOODBYE),
-            Outcome::NotUpdated => Step::Close(reply::NOT_REMOVED),
+            Pop3Outcome::InUse => self.login_failed(reply::IN_USE),
+            Pop3Outcome::Busy => self.login_failed(reply::BUSY),
+            Pop3Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
+            Pop3Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
+            Pop3Outcome::Said => Step::Quiet,
+            Pop3Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
+            Pop3Outcome::Replaced => Step::Close(reply::REPLACED),
+            Pop3Outcome::Updated => Step::Close(reply::GOODBYE),
+            Pop3Outcome::NotUpdated => Step::Close(reply::NOT_REMOVED),
         }
     }
 
@@ -304,31 +306,31 @@ mod tests {
     /// A server with these mailboxes: linhphan, password cis505, has messages of 120 and 200
     /// octets; the maildrop of zives is locked, that of damaged cannot be read, and that of letter
     /// is not an mbox file.
-    fn peer() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
+    fn peer() -> Peer<Pop3Session, impl FnMut(Pop3Effect) -> Pop3Outcome> {
         Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
-            Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
+            Pop3Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
                 "linhphan" => opened(&[120, 200]),
-                "zives" => Outcome::InUse,
-                "damaged" => Outcome::NoMaildrop,
-                "letter" => Outcome::NotMbox(NotMbox::begins_with(&[0xff; 1_000])),
-                _ => Outcome::LoginRefused,
+                "zives" => Pop3Outcome::InUse,
+                "damaged" => Pop3Outcome::NoMaildrop,
+                "letter" => Pop3Outcome::NotMbox(NotMbox::begins_with(&[0xff; 1_000])),
+                _ => Pop3Outcome::LoginRefused,
             },
-            Effect::Login { .. } => Outcome::LoginRefused,
-            Effect::Update { deleted } if deleted.len() == 2 => Outcome::NotUpdated,
-            Effect::Update { .. } => Outcome::Updated,
-            _ => Outcome::Said,
+            Pop3Effect::Login { .. } => Pop3Outcome::LoginRefused,
+            Pop3Effect::Update { deleted } if deleted.len() == 2 => Pop3Outcome::NotUpdated,
+            Pop3Effect::Update { .. } => Pop3Outcome::Updated,
+            _ => Pop3Outcome::Said,
         })
     }
 
-    fn opened(octets: &[u64]) -> Outcome {
-        Outcome::Opened {
+    fn opened(octets: &[u64]) -> Pop3Outcome {
+        Pop3Outcome::Opened {
             mailbox: "linhphan".into(),
             octets: octets.into(),
             deleted: Arc::new(Marks::of(octets.len())),
         }
     }
 
-    fn logged_in() -> Peer<Pop3Session, impl FnMut(Effect) -> Outcome> {
+    fn logged_in() -> Peer<Pop3Session, impl FnMut(Pop3Effect) -> Pop3Outcome> {
         let mut peer = peer();
         peer.send("USER linhphan").expect("+OK*");
         peer.send("PASS cis505").expect("+OK 2 messages (320 octets)");
@@ -438,7 +440,7 @@ mod tests {
         let mut session = Pop3Session::new("localhost".into());
         let marks = Arc::new(Marks::of(2));
         session.line(b"USER linhphan");
-        session.resume(Outcome::Opened {
+        session.resume(Pop3Outcome::Opened {
             mailbox: "linhphan".into(),
             octets: [120, 200].into(),
             deleted: Arc::clone(&marks),
@@ -468,15 +470,15 @@ mod tests {
         session.line(b"USER linhphan");
         session.resume(opened(&[120, 200, 7]));
         session.line(b"DELE 2");
-        let Step::Perform(Effect::List { status, messages }) = session.line(b"LIST") else {
+        let Step::Perform(Pop3Effect::List { status, messages }) = session.line(b"LIST") else {
             panic!("LIST lists nothing");
         };
         assert_eq!(status.bytes(), b"+OK 2 messages (127 octets)");
         let listed: Vec<_> = messages.map(|m| (m.index, m.octets)).collect();
         assert_eq!(listed, [(0, 120), (2, 7)]);
-        let retrieve = Effect::Retrieve { status: Reply::fixed("+OK 7 octets"), index: 2 };
+        let retrieve = Pop3Effect::Retrieve { status: Reply::fixed("+OK 7 octets"), index: 2 };
         assert_eq!(session.line(b"RETR 3"), Step::Perform(retrieve));
-        let update = Effect::Update { deleted: vec![1] };
+        let update = Pop3Effect::Update { deleted: vec![1] };
         assert_eq!(session.line(b"QUIT"), Step::Perform(update));
     }
 
@@ -496,8 +498,10 @@ mod tests {
         let mut session = Pop3Session::new("localhost".into());
         session.line(b"USER linhphan");
         session.resume(opened(&[120]));
-        assert!(matches!(session.line(b"RETR 1"), Step::Perform(Effect::Retrieve { .. })));
-        let Step::Close(reply) = session.resume(Outcome::Replaced) else { panic!("it goes on") };
+        assert!(matches!(session.line(b"RETR 1"), Step::Perform(Pop3Effect::Retrieve { .. })));
+        let Step::Close(reply) = session.resume(Pop3Outcome::Replaced) else {
+            panic!("it goes on")
+        };
         assert!(reply.bytes().starts_with(b"-ERR "));
     }
 

@@ -7,7 +7,7 @@ use crate::mail::address::{Domain, ForwardPath, Malformed, ReversePath};
 
 /// A command that the server supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum SmtpCommand {
     /// `HELO <domain>`, with the name the client gives.
     Helo(String),
     /// `MAIL FROM:<reverse-path>`.
@@ -26,7 +26,7 @@ pub enum Command {
 
 /// Why a line is no command of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SmtpRefusal {
     /// The verb is unknown.
     Unrecognized,
     /// The verb belongs to SMTP or ESMTP, but is not supported here.
@@ -38,17 +38,17 @@ pub enum Refusal {
 }
 
 /// Parses the argument of a verb.
-type Parse = fn(&str) -> Result<Command, Refusal>;
+type Parse = fn(&str) -> Result<SmtpCommand, SmtpRefusal>;
 
 /// The known verbs, the most frequent ones first.
 static VERBS: [(&str, Parse); 17] = [
     ("MAIL", mail),
     ("RCPT", rcpt),
-    ("DATA", |argument| without_argument(argument, Command::Data)),
+    ("DATA", |argument| without_argument(argument, SmtpCommand::Data)),
     ("HELO", helo),
-    ("RSET", |argument| without_argument(argument, Command::Rset)),
-    ("NOOP", |_| Ok(Command::Noop)),
-    ("QUIT", |argument| without_argument(argument, Command::Quit)),
+    ("RSET", |argument| without_argument(argument, SmtpCommand::Rset)),
+    ("NOOP", |_| Ok(SmtpCommand::Noop)),
+    ("QUIT", |argument| without_argument(argument, SmtpCommand::Quit)),
     // A client that is refused EHLO falls back to HELO.
     ("EHLO", not_implemented),
     ("VRFY", not_implemented),
@@ -62,14 +62,14 @@ static VERBS: [(&str, Parse); 17] = [
     ("STARTTLS", not_implemented),
 ];
 
-impl Command {
+impl SmtpCommand {
     /// Parses a line, given without its CRLF.
     ///
     /// # Errors
     ///
     /// Why the line is not a valid command.
-    pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let (&(_, parse), argument) = split(line).ok_or(Refusal::Unrecognized)?;
+    pub fn parse(line: &[u8]) -> Result<Self, SmtpRefusal> {
+        let (&(_, parse), argument) = split(line).ok_or(SmtpRefusal::Unrecognized)?;
         parse(printable(argument)?.trim_start_matches(' '))
     }
 }
@@ -97,61 +97,61 @@ fn trim_end(line: &[u8]) -> &[u8] {
 
 /// RFC 5321 section 4.1.2: a byte that is not printable ASCII makes the whole line invalid. Cutting
 /// the line there could execute a different command.
-fn printable(argument: &[u8]) -> Result<&str, Refusal> {
+fn printable(argument: &[u8]) -> Result<&str, SmtpRefusal> {
     match std::str::from_utf8(argument) {
         Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) => Ok(text),
-        _ => Err(Refusal::Argument),
+        _ => Err(SmtpRefusal::Argument),
     }
 }
 
-fn not_implemented(_: &str) -> Result<Command, Refusal> {
-    Err(Refusal::NotImplemented)
+fn not_implemented(_: &str) -> Result<SmtpCommand, SmtpRefusal> {
+    Err(SmtpRefusal::NotImplemented)
 }
 
-fn without_argument(argument: &str, command: Command) -> Result<Command, Refusal> {
+fn without_argument(argument: &str, command: SmtpCommand) -> Result<SmtpCommand, SmtpRefusal> {
     if argument.is_empty() {
         return Ok(command);
     }
-    Err(Refusal::Argument)
+    Err(SmtpRefusal::Argument)
 }
 
 /// The name is not used for decisions, so underscores and a final dot are accepted.
-fn helo(argument: &str) -> Result<Command, Refusal> {
+fn helo(argument: &str) -> Result<SmtpCommand, SmtpRefusal> {
     let name = argument.strip_suffix('.').unwrap_or(argument);
     Domain::parse(&name.replace('_', "x"))?;
-    Ok(Command::Helo(name.into()))
+    Ok(SmtpCommand::Helo(name.into()))
 }
 
-fn mail(argument: &str) -> Result<Command, Refusal> {
+fn mail(argument: &str) -> Result<SmtpCommand, SmtpRefusal> {
     let (path, rest) = ReversePath::take(path_behind("FROM:", argument)?)?;
     no_parameters(rest)?;
-    Ok(Command::Mail(path))
+    Ok(SmtpCommand::Mail(path))
 }
 
-fn rcpt(argument: &str) -> Result<Command, Refusal> {
+fn rcpt(argument: &str) -> Result<SmtpCommand, SmtpRefusal> {
     let (path, rest) = ForwardPath::take(path_behind("TO:", argument)?)?;
     no_parameters(rest)?;
-    Ok(Command::Rcpt(path))
+    Ok(SmtpCommand::Rcpt(path))
 }
 
-fn path_behind<'a>(keyword: &str, argument: &'a str) -> Result<&'a str, Refusal> {
+fn path_behind<'a>(keyword: &str, argument: &'a str) -> Result<&'a str, SmtpRefusal> {
     match argument.split_at_checked(keyword.len()) {
         Some((found, path)) if found.eq_ignore_ascii_case(keyword) => {
             Ok(path.trim_start_matches(' '))
         }
-        _ => Err(Refusal::Argument),
+        _ => Err(SmtpRefusal::Argument),
     }
 }
 
-fn no_parameters(rest: &str) -> Result<(), Refusal> {
+fn no_parameters(rest: &str) -> Result<(), SmtpRefusal> {
     if rest.is_empty() {
         return Ok(());
     }
-    let parameters = rest.strip_prefix(' ').ok_or(Refusal::Argument)?;
+    let parameters = rest.strip_prefix(' ').ok_or(SmtpRefusal::Argument)?;
     if parameters.split_ascii_whitespace().all(is_parameter) {
-        return Err(Refusal::Parameter);
+        return Err(SmtpRefusal::Parameter);
     }
-    Err(Refusal::Argument)
+    Err(SmtpRefusal::Argument)
 }
 
 /// `keyword` or `keyword=value` (RFC 5321 section 4.1.2).
@@ -160,13 +160,13 @@ fn is_parameter(text: &str) -> bool {
     !keyword.is_empty() && keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-impl From<Malformed> for Refusal {
+impl From<Malformed> for SmtpRefusal {
     fn from(_: Malformed) -> Self {
         Self::Argument
     }
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for SmtpCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Helo(domain) => write!(f, "HELO {domain}"),
@@ -188,15 +188,15 @@ mod tests {
 
     #[track_caller]
     fn reads(line: &str, command: &str) {
-        let parsed = Command::parse(line.as_bytes());
+        let parsed = SmtpCommand::parse(line.as_bytes());
         assert_eq!(parsed.map(|parsed| parsed.to_string()), Ok(command.into()));
     }
 
     #[track_caller]
-    fn refuses(refusal: Refusal, lines: &[&[u8]]) {
+    fn refuses(refusal: SmtpRefusal, lines: &[&[u8]]) {
         for line in lines {
             let line_shown = String::from_utf8_lossy(line);
-            assert_eq!(Command::parse(line), Err(refusal), "{line_shown}");
+            assert_eq!(SmtpCommand::parse(line), Err(refusal), "{line_shown}");
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_refused() {
         refuses(
-            Refusal::Argument,
+            SmtpRefusal::Argument,
             &[
                 b"HELO",
                 b"HELO ",
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_parameter_is_refused_as_such() {
         refuses(
-            Refusal::Parameter,
+            SmtpRefusal::Parameter,
             &[
                 b"MAIL FROM:<a@b> SIZE=100",
                 b"MAIL FROM:<> BODY=8BITMIME SIZE=1",
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn nul_and_eight_bit_bytes_spoil_the_line() {
         refuses(
-            Refusal::Argument,
+            SmtpRefusal::Argument,
             &[
                 b"MAIL FROM:<a@b>\0",
                 b"MAIL FROM:<a\0@b>",
@@ -287,7 +287,7 @@ mod tests {
             ],
         );
         refuses(
-            Refusal::Unrecognized,
+            SmtpRefusal::Unrecognized,
             &[b"QUIT\0", b"\0QUIT", b"NOOP\xff", b"QUIT\r", b"NOOP\nQUIT", b"DATA\x0c"],
         );
     }
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn verbs_that_are_not_offered_and_verbs_that_nobody_knows() {
         refuses(
-            Refusal::NotImplemented,
+            SmtpRefusal::NotImplemented,
             &[
                 b"EHLO x",
                 b"vrfy",
@@ -310,7 +310,7 @@ mod tests {
             ],
         );
         refuses(
-            Refusal::Unrecognized,
+            SmtpRefusal::Unrecognized,
             &[b"", b" ", b" NOOP", b"BDAT 1", b"NOOPX", b"MAIL\tFROM:<a@b>", b"MAILFROM:<a@b>"],
         );
     }
@@ -320,29 +320,29 @@ mod tests {
         reads("NOOP whatever it is", "NOOP");
     }
 
-    fn any_command() -> impl Strategy<Value = Command> {
+    fn any_command() -> impl Strategy<Value = SmtpCommand> {
         prop_oneof![
-            "[a-z0-9]{1,20}(\\.[a-z_]{1,9}){0,3}".prop_map(Command::Helo),
-            Just(Command::Mail(ReversePath::Null)),
-            any_mailbox().prop_map(|mailbox| Command::Mail(ReversePath::Mailbox(mailbox))),
-            any_mailbox().prop_map(|mailbox| Command::Rcpt(ForwardPath::Mailbox(mailbox))),
-            Just(Command::Rcpt(ForwardPath::Postmaster)),
-            Just(Command::Data),
-            Just(Command::Rset),
-            Just(Command::Noop),
-            Just(Command::Quit),
+            "[a-z0-9]{1,20}(\\.[a-z_]{1,9}){0,3}".prop_map(SmtpCommand::Helo),
+            Just(SmtpCommand::Mail(ReversePath::Null)),
+            any_mailbox().prop_map(|mailbox| SmtpCommand::Mail(ReversePath::Mailbox(mailbox))),
+            any_mailbox().prop_map(|mailbox| SmtpCommand::Rcpt(ForwardPath::Mailbox(mailbox))),
+            Just(SmtpCommand::Rcpt(ForwardPath::Postmaster)),
+            Just(SmtpCommand::Data),
+            Just(SmtpCommand::Rset),
+            Just(SmtpCommand::Noop),
+            Just(SmtpCommand::Quit),
         ]
     }
 
     proptest! {
         #[test]
         fn a_rendered_command_parses_to_itself(command in any_command()) {
-            prop_assert_eq!(Command::parse(command.to_string().as_bytes()), Ok(command));
+            prop_assert_eq!(SmtpCommand::parse(command.to_string().as_bytes()), Ok(command));
         }
 
         #[test]
         fn no_line_makes_the_parser_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Command::parse(&line);
+            let _ = SmtpCommand::parse(&line);
         }
     }
 }

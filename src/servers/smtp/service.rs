@@ -12,7 +12,7 @@ use crate::servers::listener::Server;
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{
-    Delivery, Effect, Outcome, Relaying, SmtpSession, Transaction,
+    Delivery, Relaying, SmtpEffect, SmtpOutcome, SmtpSession, Transaction,
 };
 use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
@@ -62,27 +62,27 @@ pub struct SmtpService {
 }
 
 impl SmtpService {
-    fn verify(&self, local_part: &str) -> Outcome {
+    fn verify(&self, local_part: &str) -> SmtpOutcome {
         match self.directory.look_up(local_part.as_bytes()) {
-            Ok(Some(user)) => Outcome::Verified(user),
-            Ok(None) => Outcome::NoSuchUser,
+            Ok(Some(user)) => SmtpOutcome::Verified(user),
+            Ok(None) => SmtpOutcome::NoSuchUser,
             Err(error) => {
                 tracing::error!("{local_part}: the mailbox cannot be looked up: {error}");
-                Outcome::Unknown
+                SmtpOutcome::Unknown
             }
         }
     }
 
     /// Decides whether the client may send to another domain. An address literal of this machine
     /// means a local user, whatever the machine's name.
-    fn relay(&self, mailbox: Mailbox) -> Outcome {
+    fn relay(&self, mailbox: Mailbox) -> SmtpOutcome {
         if let Domain::Literal(address) = mailbox.domain
             && machine::has(address)
         {
             return self.verify(&mailbox.local_part.into_string());
         }
         let may = self.settings.relays_for(self.peer);
-        Outcome::Relay(mailbox, if may { Relaying::Allowed } else { Relaying::Denied })
+        SmtpOutcome::Relay(mailbox, if may { Relaying::Allowed } else { Relaying::Denied })
     }
 
     fn message_most(&mut self) -> u64 {
@@ -117,22 +117,26 @@ impl SmtpService {
 }
 
 impl Service for SmtpService {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = SmtpEffect;
+    type Outcome = SmtpOutcome;
 
-    async fn perform(&mut self, effect: Effect, channel: &mut Channel) -> Result<Outcome, End> {
+    async fn perform(
+        &mut self,
+        effect: SmtpEffect,
+        channel: &mut Channel,
+    ) -> Result<SmtpOutcome, End> {
         let transaction = match effect {
-            Effect::Verify(local_part) => return Ok(self.verify(&local_part)),
-            Effect::Relay(mailbox) => return Ok(self.relay(mailbox)),
-            Effect::Deliver(transaction) => transaction,
+            SmtpEffect::Verify(local_part) => return Ok(self.verify(&local_part)),
+            SmtpEffect::Relay(mailbox) => return Ok(self.relay(mailbox)),
+            SmtpEffect::Deliver(transaction) => transaction,
         };
         // Boxed, so that an idle session does not keep the memory of the work's future.
         let Err(reason) = Box::pin(self.deliver(transaction)).await else {
-            channel.presence().carried(1);
-            return Ok(Outcome::Delivery(Delivery::Stored));
+            channel.connection_log().carried(1);
+            return Ok(SmtpOutcome::Delivery(Delivery::Stored));
         };
-        channel.presence().tell(|| Kind::Note(reason.to_string()));
-        Ok(Outcome::Delivery(reason.into()))
+        channel.connection_log().tell(|| Kind::Note(reason.to_string()));
+        Ok(SmtpOutcome::Delivery(reason.into()))
     }
 
     fn take_text(&mut self, piece: &[u8]) {

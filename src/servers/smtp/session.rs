@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::mail::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::servers::limits::RECIPIENTS;
 use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::servers::smtp::command::{self, Command, Refusal};
+use crate::servers::smtp::command::{self, SmtpCommand, SmtpRefusal};
 use crate::servers::smtp::reply;
 use crate::store::directory::User;
 
@@ -23,7 +23,7 @@ pub enum Relaying {
 
 /// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum SmtpEffect {
     /// Check whether a mailbox exists.
     Verify(String),
     /// Check whether the client may send to this mailbox at another domain.
@@ -34,7 +34,7 @@ pub enum Effect {
 
 /// The result of an effect.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SmtpOutcome {
     /// The mailbox exists.
     Verified(User),
     /// It does not exist, or does not accept mail.
@@ -106,19 +106,21 @@ impl SmtpSession {
         Self { domain, helo: Arc::default(), state: State::Greeted }
     }
 
-    fn command(&mut self, command: Command) -> Step<Effect> {
+    fn command(&mut self, command: SmtpCommand) -> Step<SmtpEffect> {
         match command {
-            Command::Helo(name) => self.helo(&name),
-            Command::Mail(reverse_path) => Step::Reply(self.mail(reverse_path)),
-            Command::Rcpt(forward_path) => self.rcpt(forward_path),
-            Command::Data => self.data(),
-            Command::Rset => self.reset(),
-            Command::Noop => Step::Reply(reply::OK),
-            Command::Quit => Step::Close(self.say("221", "Service closing transmission channel")),
+            SmtpCommand::Helo(name) => self.helo(&name),
+            SmtpCommand::Mail(reverse_path) => Step::Reply(self.mail(reverse_path)),
+            SmtpCommand::Rcpt(forward_path) => self.rcpt(forward_path),
+            SmtpCommand::Data => self.data(),
+            SmtpCommand::Rset => self.reset(),
+            SmtpCommand::Noop => Step::Reply(reply::OK),
+            SmtpCommand::Quit => {
+                Step::Close(self.say("221", "Service closing transmission channel"))
+            }
         }
     }
 
-    fn helo(&mut self, name: &str) -> Step<Effect> {
+    fn helo(&mut self, name: &str) -> Step<SmtpEffect> {
         // A repeated HELO ends an open transaction, like RSET (RFC 5321 section 4.1.4).
         self.helo = name.into();
         self.state = State::Ready;
@@ -138,7 +140,7 @@ impl SmtpSession {
         }
     }
 
-    fn rcpt(&mut self, forward_path: ForwardPath) -> Step<Effect> {
+    fn rcpt(&mut self, forward_path: ForwardPath) -> Step<SmtpEffect> {
         let State::Transaction(transaction) = &self.state else {
             return Step::Reply(reply::MAIL_FIRST);
         };
@@ -149,7 +151,9 @@ impl SmtpSession {
         }
         let mailbox = match forward_path {
             // `<Postmaster>` without a domain must be accepted (RFC 5321 section 4.5.1).
-            ForwardPath::Postmaster => return Step::Perform(Effect::Verify("postmaster".into())),
+            ForwardPath::Postmaster => {
+                return Step::Perform(SmtpEffect::Verify("postmaster".into()));
+            }
             ForwardPath::Mailbox(mailbox) => mailbox,
         };
         if is_local(&mailbox.domain, &self.domain) {
@@ -157,17 +161,17 @@ impl SmtpSession {
             if mailbox.local_part.excess() > 0 {
                 return Step::Reply(reply::WRONG_ARGUMENT);
             }
-            return Step::Perform(Effect::Verify(mailbox.local_part.into_string()));
+            return Step::Perform(SmtpEffect::Verify(mailbox.local_part.into_string()));
         }
         // The service decides, because the setting may change at run time.
-        Step::Perform(Effect::Relay(mailbox))
+        Step::Perform(SmtpEffect::Relay(mailbox))
     }
 
-    fn data(&mut self) -> Step<Effect> {
+    fn data(&mut self) -> Step<SmtpEffect> {
         // The transaction moves into the effect; in all other cases the state is put back.
         match mem::replace(&mut self.state, State::Data) {
             State::Transaction(transaction) if transaction.accepted > 0 => {
-                Step::Text(reply::START_MAIL_INPUT, Effect::Deliver(transaction))
+                Step::Text(reply::START_MAIL_INPUT, SmtpEffect::Deliver(transaction))
             }
             state => {
                 self.state = state;
@@ -181,7 +185,7 @@ impl SmtpSession {
         }
     }
 
-    fn reset(&mut self) -> Step<Effect> {
+    fn reset(&mut self) -> Step<SmtpEffect> {
         if !matches!(self.state, State::Greeted) {
             self.state = State::Ready;
         }
@@ -220,8 +224,8 @@ impl SmtpSession {
 }
 
 impl Session for SmtpSession {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = SmtpEffect;
+    type Outcome = SmtpOutcome;
 
     fn verb(line: &[u8]) -> Option<&'static str> {
         command::verb(line)
@@ -231,14 +235,14 @@ impl Session for SmtpSession {
         self.say("220", "mailconsole service ready")
     }
 
-    fn line(&mut self, line: &[u8]) -> Step<Effect> {
-        match Command::parse(line) {
+    fn line(&mut self, line: &[u8]) -> Step<SmtpEffect> {
+        match SmtpCommand::parse(line) {
             Ok(command) => self.command(command),
             Err(refusal) => Step::Reply(match refusal {
-                Refusal::Unrecognized => reply::UNRECOGNIZED,
-                Refusal::NotImplemented => reply::NOT_IMPLEMENTED,
-                Refusal::Argument => reply::WRONG_ARGUMENT,
-                Refusal::Parameter => reply::PARAMETER,
+                SmtpRefusal::Unrecognized => reply::UNRECOGNIZED,
+                SmtpRefusal::NotImplemented => reply::NOT_IMPLEMENTED,
+                SmtpRefusal::Argument => reply::WRONG_ARGUMENT,
+                SmtpRefusal::Parameter => reply::PARAMETER,
             }),
         }
     }
@@ -247,15 +251,15 @@ impl Session for SmtpSession {
         reply::TOO_LONG
     }
 
-    fn resume(&mut self, outcome: Outcome) -> Step<Effect> {
+    fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {
         Step::Reply(match outcome {
-            Outcome::Verified(user) => self.verified(user),
-            Outcome::NoSuchUser => reply::NO_SUCH_USER,
+            SmtpOutcome::Verified(user) => self.verified(user),
+            SmtpOutcome::NoSuchUser => reply::NO_SUCH_USER,
             // Not 550: the sender would give up for good because our disk failed.
-            Outcome::Unknown => reply::LOCAL_ERROR,
-            Outcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
-            Outcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
-            Outcome::Delivery(delivery) => {
+            SmtpOutcome::Unknown => reply::LOCAL_ERROR,
+            SmtpOutcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
+            SmtpOutcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
+            SmtpOutcome::Delivery(delivery) => {
                 self.state = State::Ready;
                 verdict(delivery)
             }
@@ -340,19 +344,19 @@ mod tests {
     fn peer(
         relaying: Relaying,
         delivery: Delivery,
-    ) -> (Peer<SmtpSession, impl FnMut(Effect) -> Outcome>, Delivered) {
+    ) -> (Peer<SmtpSession, impl FnMut(SmtpEffect) -> SmtpOutcome>, Delivered) {
         let delivered = Delivered::default();
         let deliveries = Rc::clone(&delivered);
         let perform = move |effect| match effect {
-            Effect::Verify(user) => match user.as_str() {
-                "linhphan" | "zives" | "postmaster" => Outcome::Verified(User::named(&user)),
-                "unreadable" => Outcome::Unknown,
-                _ => Outcome::NoSuchUser,
+            SmtpEffect::Verify(user) => match user.as_str() {
+                "linhphan" | "zives" | "postmaster" => SmtpOutcome::Verified(User::named(&user)),
+                "unreadable" => SmtpOutcome::Unknown,
+                _ => SmtpOutcome::NoSuchUser,
             },
-            Effect::Relay(mailbox) => Outcome::Relay(mailbox, relaying),
-            Effect::Deliver(transaction) => {
+            SmtpEffect::Relay(mailbox) => SmtpOutcome::Relay(mailbox, relaying),
+            SmtpEffect::Deliver(transaction) => {
                 deliveries.borrow_mut().push(*transaction);
-                Outcome::Delivery(delivery)
+                SmtpOutcome::Delivery(delivery)
             }
         };
         let session = SmtpSession::new("localhost".into());
@@ -360,7 +364,7 @@ mod tests {
     }
 
     /// The same, after HELO, for a client that may relay.
-    fn greeted() -> Peer<SmtpSession, impl FnMut(Effect) -> Outcome> {
+    fn greeted() -> Peer<SmtpSession, impl FnMut(SmtpEffect) -> SmtpOutcome> {
         let (mut peer, _) = peer(Relaying::Allowed, Delivery::Stored);
         peer.send("HELO tester").expect("250 localhost");
         peer

@@ -151,8 +151,8 @@ fn draw_body(state: &State, text: Rect, buffer: &mut Buffer, hits: &mut HitMap) 
 fn draw_foot(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let last = usize::from(inner.height.saturating_sub(1));
-    if let (Some(at), Some(trouble)) = (line(inner, last.saturating_sub(1)), state.form.trouble()) {
-        put(buffer, at.as_position(), at.width, trouble.as_str(), theme.bad);
+    if let (Some(at), Some(error)) = (line(inner, last.saturating_sub(1)), state.form.error()) {
+        put(buffer, at.as_position(), at.width, error.as_str(), theme.bad);
     }
     let Some(foot) = line(inner, last) else {
         return;

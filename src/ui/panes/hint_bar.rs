@@ -94,7 +94,7 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     let mut at = area.as_position();
     at.x += put(buffer, at, area.width, &format!(" {}", label(prompt.purpose)), theme.title);
     let note = note(state, prompt);
-    let style = if prompt.trouble.is_some() { theme.bad } else { theme.faint };
+    let style = if prompt.error.is_some() { theme.bad } else { theme.faint };
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let has_below = lines_below(state, prompt, area.width) > 0 && below.height > 0;
     let note = if has_below { String::new() } else { note };
@@ -104,19 +104,19 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     let room = left.saturating_sub(width(&note)).max(wanted.min(left));
     at.x += draw_typed(&prompt.input, at, room, &theme, buffer);
     put(buffer, at, area.right().saturating_sub(at.x), &note, style);
-    if let Some(trouble) = prompt.trouble.as_ref().filter(|_| has_below) {
-        draw_lines(&wrapped(trouble.as_str(), area.width), below, style, buffer);
+    if let Some(error) = prompt.error.as_ref().filter(|_| has_below) {
+        draw_lines(&wrapped(error.as_str(), area.width), below, style, buffer);
     }
 }
 
 /// Lines that what is wrong takes below what is typed; none, where it has room beside it.
 fn lines_below(state: &State, prompt: &Prompt, columns: u16) -> usize {
-    let Some(trouble) = &prompt.trouble else { return 0 };
+    let Some(error) = &prompt.error else { return 0 };
     let beside = [&label(prompt.purpose), prompt.text(), &note(state, prompt)].map(width);
     if beside.iter().sum::<usize>() + MARGIN <= usize::from(columns) {
         return 0;
     }
-    wrapped(trouble.as_str(), columns).len()
+    wrapped(error.as_str(), columns).len()
 }
 
 /// Draws as much of a line as there is room for, with its cursor; returns the columns it took.
@@ -175,8 +175,8 @@ fn name_of(place: Context) -> String {
 
 /// What stands behind the cursor: what is wrong, or what there is to know.
 fn note(state: &State, prompt: &Prompt) -> String {
-    if let Some(trouble) = &prompt.trouble {
-        return format!("  {trouble}");
+    if let Some(error) = &prompt.error {
+        return format!("  {error}");
     }
     match prompt.purpose {
         Purpose::Filter(place) if prompt.text().is_empty() => {

@@ -79,11 +79,11 @@ fn draw_row(
     let theme = Theme::of(state.palette);
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
     let (style, sign) = (theme.text, mark(is_selected));
-    if let Some(trouble) = &row.trouble {
+    if let Some(error) = &row.error {
         // What is wrong is worth more than figures that cannot be trusted.
         table.row(buffer, at, &[(sign, style), (row.name.as_str(), style)]);
         let rest = table.rest(at, 2);
-        let words = format!("! {trouble}");
+        let words = format!("! {error}");
         put(buffer, rest.as_position(), rest.width, &words, theme.bad);
         lay_bar(state, Pane::Mailboxes, is_selected, at, buffer);
         return;

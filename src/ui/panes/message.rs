@@ -61,9 +61,9 @@ fn text_area(area: Rect) -> Rect {
 
 fn left_title(state: &State, viewer: &Viewer) -> String {
     let mailbox = match state.reader.queued() {
-        Some(pick) => format!(
+        Some(target) => format!(
             "queued for {}",
-            DisplayText::from(pick.recipient.as_deref().unwrap_or(&pick.id))
+            DisplayText::from(target.recipient.as_deref().unwrap_or(&target.id))
         ),
         None => DisplayText::from(state.reader.mailbox().unwrap_or_default()).into_string(),
     };

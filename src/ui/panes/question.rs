@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::action::{Action, Answer, Change, Pick};
+use crate::console::action::{Action, Answer, Change, QueueTarget};
 use crate::console::state::State;
 use crate::console::state::overlay::Question;
 use crate::mailroom::MessageKey;
@@ -68,11 +68,11 @@ fn to_be_deleted(state: &State, key: MessageKey) -> String {
     }
 }
 
-fn to_be_dropped(state: &State, picks: &[Pick]) -> Asked {
-    let is_sent = picks.iter().any(|pick| state.relay.is_being_sent(pick));
-    match picks {
-        [pick] => {
-            let recipient = pick.recipient.as_deref().unwrap_or(&pick.id);
+fn to_be_dropped(state: &State, targets: &[QueueTarget]) -> Asked {
+    let is_sent = targets.iter().any(|target| state.relay.is_being_sent(target));
+    match targets {
+        [target] => {
+            let recipient = target.recipient.as_deref().unwrap_or(&target.id);
             Asked {
                 question: format!("Drop the mail for {}?", DisplayText::from(recipient)),
                 reason: if is_sent {
@@ -84,8 +84,8 @@ fn to_be_dropped(state: &State, picks: &[Pick]) -> Asked {
                 no: " Esc Keep it ",
             }
         }
-        picks => Asked {
-            question: format!("Drop {} recipients from the queue?", grouped(picks.len())),
+        targets => Asked {
+            question: format!("Drop {} recipients from the queue?", grouped(targets.len())),
             reason: if is_sent {
                 "Some are being sent now and may still arrive.".to_owned()
             } else {
@@ -127,7 +127,7 @@ impl Asked {
 
     fn of(state: &State, question: &Question) -> Self {
         match question {
-            Question::Drop(picks) => to_be_dropped(state, picks),
+            Question::Drop(targets) => to_be_dropped(state, targets),
             Question::Delete(keys) => match keys.as_slice() {
                 [key] => Self {
                     question: to_be_deleted(state, *key),

@@ -28,7 +28,7 @@ const NAMES: u16 = 14;
 enum Entry {
     Header,
     Row(usize, PopupRow),
-    Trouble(String),
+    ConnectionError(String),
     Heading,
     Relay,
     Blank,
@@ -88,7 +88,7 @@ fn troubles(state: &State, row: PopupRow, width: u16) -> Vec<Entry> {
         Some(Condition::Failed(why)) => {
             let why = DisplayText::from(why.as_str());
             let lines = words_in_lines(why.as_str(), usize::from(width.saturating_sub(4)));
-            lines.into_iter().map(Entry::Trouble).collect()
+            lines.into_iter().map(Entry::ConnectionError).collect()
         }
         _ => Vec::new(),
     }
@@ -106,7 +106,7 @@ fn draw_entry(state: &State, entry: &Entry, table: &Table, at: Rect, buffer: &mu
         Entry::Row(row, PopupRow::Setting(name)) => {
             draw_setting(state, *name, is_selected(state, *row), at, buffer);
         }
-        Entry::Trouble(words) => {
+        Entry::ConnectionError(words) => {
             put(buffer, Position::new(at.x + 4, at.y), at.width, words, theme.bad);
         }
         Entry::Heading => {

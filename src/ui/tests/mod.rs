@@ -23,9 +23,9 @@ use crate::console::state::server::Server;
 use crate::console::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
-use crate::mailroom::{Message, MessageKey, News, QueuedWish, Wish};
+use crate::mailroom::{MailroomEvent, MailroomRequest, Message, MessageKey, QueuedRequest};
 use crate::relay::mx::Target;
-use crate::relay::orders::{Order, Pick};
+use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::postmaster::Request;
 use crate::relay::progress::{Attempt, Live, Sent, Tally};
 use crate::relay::status::Status;
@@ -349,9 +349,9 @@ pub(super) fn overflow() -> State {
 /// What can be wrong is wrong.
 fn error() -> State {
     let mut state = empty();
-    let broken = |name: &str, trouble: &str| MailboxView {
+    let broken = |name: &str, error: &str| MailboxView {
         messages: None,
-        trouble: Some(trouble.to_owned()),
+        error: Some(error.to_owned()),
         ..mailbox(name, 0)
     };
     let now = state.clock.wall;
@@ -414,15 +414,15 @@ fn relaying() -> State {
         held,
     ];
     state.overview_is(&overview);
-    let picks: Vec<Pick> =
-        overview.queue.iter().map(|view| Pick::one(&view.id, &view.recipient)).collect();
+    let targets: Vec<QueueTarget> =
+        overview.queue.iter().map(|view| QueueTarget::one(&view.id, &view.recipient)).collect();
     let lives = [
         live_sending(),
         live(now, Verdict::Deferred(refusal(), Again::NextHost)),
         live(now, Verdict::Delivered(refusal())),
     ];
     let tally = Tally { recipients: 3, delivered: 1, deferred: 1, failed: 0 };
-    state.relay_is(Some(tally), picks.into_iter().zip(lives), story(now));
+    state.relay_is(Some(tally), targets.into_iter().zip(lives), story(now));
     state
 }
 
@@ -706,8 +706,8 @@ fn what_the_file_says_of_a_later_attempt_counts() {
     Screen::of(state).sized((120, 40)).shows("as the file has it");
 }
 
-fn pick(screen: &Screen, row: usize) -> Pick {
-    screen.state.queue.items()[row].pick.clone()
+fn target(screen: &Screen, row: usize) -> QueueTarget {
+    screen.state.queue.items()[row].target.clone()
 }
 
 #[test]
@@ -715,7 +715,7 @@ fn an_operator_retries_holds_releases_and_drops_by_key() {
     let screen = Screen::of(relaying()).press(&["4", "r"]).shows("It is being sent now.");
     assert_eq!(screen.commands, []);
     let screen = screen.press(&["↓", "r", "h", "↓", "↓", "↓", "h", "R"]);
-    let give = |order, row| Command::Relay(Request::Give(order, pick(&screen, row)));
+    let give = |order, row| Command::Relay(Request::Give(order, target(&screen, row)));
     let expected = [
         give(Order::Retry, 1),
         give(Order::Hold, 1),
@@ -727,7 +727,7 @@ fn an_operator_retries_holds_releases_and_drops_by_key() {
     let screen = screen.press(&["⏎"]).hides("Confirm");
     assert_eq!(screen.commands, []);
     let screen = screen.press(&["d", "y"]);
-    let dropped = Command::Relay(Request::Give(Order::Drop, pick(&screen, 1)));
+    let dropped = Command::Relay(Request::Give(Order::Drop, target(&screen, 1)));
     assert_eq!(screen.commands, [dropped]);
 }
 
@@ -744,7 +744,7 @@ fn the_buttons_of_the_queue_are_clicked() {
     for size in SIZES {
         let clicked = |text: &str| {
             let screen = Screen::of(typical()).sized(size).click(text);
-            let first = pick(&screen, 0);
+            let first = target(&screen, 0);
             (screen.commands, first)
         };
         let (commands, first) = clicked("[r Retry]");
@@ -793,7 +793,7 @@ fn in_three_columns_a_reply_has_lines_of_its_own() {
         screen.shows("└ 550 5.1.1 <friend@example.org>: ").shows("unknown in table");
     }
     let screen = Screen::of(refused(30, reply)).sized((200, 60)).press(&["4", "↓", "↓", "↓", "r"]);
-    let fourth = Command::Relay(Request::Give(Order::Retry, pick(&screen, 3)));
+    let fourth = Command::Relay(Request::Give(Order::Retry, target(&screen, 3)));
     assert_eq!(screen.commands, [fourth]);
     let screen = screen.shows("▸ ◷  4 u4@").click("u2@").shows("▸ ◷  2 u2@");
     screen.press(&["End"]).shows("▸ ◷ 30 u30@");
@@ -803,15 +803,15 @@ fn in_three_columns_a_reply_has_lines_of_its_own() {
 fn an_entry_is_called_by_the_number_of_its_row_whatever_is_filtered() {
     let screen = Screen::of(refused(30, "")).press(&["4", "/"]).type_in("u17@").press(&["⏎"]);
     let screen = screen.shows("17 u17@x.example").press(&[":"]).type_in("retry 17").press(&["⏎"]);
-    let meant = Command::Relay(Request::Give(Order::Retry, pick(&screen, 16)));
+    let meant = Command::Relay(Request::Give(Order::Retry, target(&screen, 16)));
     assert_eq!(screen.commands, [meant]);
 }
 
 #[test]
 fn marked_entries_are_retried_held_and_dropped_together_after_one_question() {
     let all = |order, screen: &Screen, rows: &[usize]| {
-        let picks = rows.iter().map(|&row| pick(screen, row)).collect();
-        Command::Relay(Request::GiveAll(order, picks))
+        let targets = rows.iter().map(|&row| target(screen, row)).collect();
+        Command::Relay(Request::GiveAll(order, targets))
     };
     let screen = Screen::of(relaying()).press(&["4", " ", "t", " "]).shows("3 marked");
     let screen = screen.press(&["r"]).hides("marked");
@@ -832,7 +832,7 @@ fn marked_entries_are_retried_held_and_dropped_together_after_one_question() {
 #[test]
 fn the_button_of_a_row_is_for_that_row_whatever_is_marked() {
     let screen = Screen::of(refused(3, "")).press(&["4", " ", " ", "G"]).click("[Retry]");
-    let first = Command::Relay(Request::Give(Order::Retry, pick(&screen, 0)));
+    let first = Command::Relay(Request::Give(Order::Retry, target(&screen, 0)));
     assert_eq!(screen.commands, [first]);
 }
 
@@ -859,13 +859,13 @@ fn entries_are_found_by_their_state() {
     Screen::of(relaying()).press(&["4", "/"]).type_in("held").shows("zives@").hides("▸ ⣾");
 }
 
-fn queued_message(screen: &Screen, row: usize) -> News {
-    let key = MessageKey::of_queued(&pick(screen, row));
-    News::Shown(Box::new(Message { key, ..plain_message() }))
+fn queued_message(screen: &Screen, row: usize) -> MailroomEvent {
+    let key = MessageKey::of_queued(&target(screen, row));
+    MailroomEvent::Shown(Box::new(Message { key, ..plain_message() }))
 }
 
-fn queued_wish(screen: &Screen, row: usize, wish: QueuedWish) -> Command {
-    Command::Wish(Wish::Queued(pick(screen, row), wish))
+fn queued_wish(screen: &Screen, row: usize, request: QueuedRequest) -> Command {
+    Command::MailroomRequest(MailroomRequest::Queued(target(screen, row), request))
 }
 
 #[test]
@@ -879,9 +879,9 @@ fn the_message_of_an_entry_is_read_from_the_queue_and_back_to_it() {
         screen.state.take_news(late);
         let screen = screen.press(&["s", "d"]).shows("Drop the mail for carol@").press(&["Esc"]);
         let expected = [
-            queued_wish(&screen, 1, QueuedWish::Read),
-            queued_wish(&screen, 2, QueuedWish::Read),
-            queued_wish(&screen, 2, QueuedWish::Save),
+            queued_wish(&screen, 1, QueuedRequest::Read),
+            queued_wish(&screen, 2, QueuedRequest::Read),
+            queued_wish(&screen, 2, QueuedRequest::Save),
         ];
         assert_eq!(screen.commands, expected);
         screen.press(&["Esc"]).hides("Dear Linh,").shows("┏ 4 Relay queue").shows("▸ ✓ 3 carol@");
@@ -895,16 +895,18 @@ fn what_was_read_before_an_entrys_message_is_read_again_behind_it() {
     let shown = queued_message(&screen, 0);
     screen.state.take_news(shown);
     let mailbox = "bcpierce".to_owned();
-    screen.state.take_news(News::Begun { mailbox, messages: 1, left_out: 0 });
-    screen.state.take_news(News::Listed(vec![summary(1)]));
-    screen.state.take_news(News::Complete);
+    screen.state.take_news(MailroomEvent::Begun { mailbox, messages: 1, left_out: 0 });
+    screen.state.take_news(MailroomEvent::Listed(vec![summary(1)]));
+    screen.state.take_news(MailroomEvent::Complete);
     screen.shows("Dear Linh,").press(&["3"]).shows("bcpierce  1 message").hides("Dear Linh");
 }
 
 #[test]
 fn a_queued_message_that_cannot_be_shown_leaves_the_queue_as_it_is() {
     let mut screen = Screen::of(relaying()).press(&["4", "v"]);
-    screen.state.take_news(News::NotShown("Cannot show the queued message: gone.".to_owned()));
+    screen
+        .state
+        .take_news(MailroomEvent::NotShown("Cannot show the queued message: gone.".to_owned()));
     let screen = screen.shows("Cannot show the queued message: gone.").press(&["↓"]);
     screen.shows("▸ ◷ 2 alice@").press(&["3", "⏎"]).shows("reading…");
 }
@@ -913,12 +915,12 @@ fn a_queued_message_that_cannot_be_shown_leaves_the_queue_as_it_is() {
 fn the_details_of_an_entry_have_buttons() {
     let details = || Screen::of(relaying()).press(&["4", "↓", "⏎"]).shows("Queue entry 2 of 5");
     let screen = details().click("[r Retry]");
-    let second = Command::Relay(Request::Give(Order::Retry, pick(&screen, 1)));
+    let second = Command::Relay(Request::Give(Order::Retry, target(&screen, 1)));
     assert_eq!(screen.commands, [second]);
     let screen = details().press(&["→"]).shows("Queue entry 3 of 5").press(&["←", "s"]);
-    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedWish::Save)]);
+    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedRequest::Save)]);
     let screen = details().click("[v View]");
-    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedWish::Read)]);
+    assert_eq!(screen.commands, [queued_wish(&screen, 1, QueuedRequest::Read)]);
     details()
         .click("[→]")
         .shows("Queue entry 3 of 5")
@@ -929,7 +931,7 @@ fn the_details_of_an_entry_have_buttons() {
     let screen = Screen::of(relaying()).sized((200, 60)).press(&["4", "a", "1"]);
     let screen = screen.click("[v View]").click("[→]").shows("Queue entry 2 of 5");
     let screen = screen.shows("┏ 4 Relay queue");
-    assert_eq!(screen.commands, [queued_wish(&screen, 0, QueuedWish::Read)]);
+    assert_eq!(screen.commands, [queued_wish(&screen, 0, QueuedRequest::Read)]);
 }
 
 #[test]
@@ -1265,8 +1267,8 @@ fn a_server_is_stopped_from_its_popup_after_a_question() {
 fn a_fresh_user_is_told_what_to_do_and_n_does_it() {
     let screen = Screen::of(empty()).shows("n creates one.").press(&["n"]);
     let screen = screen.shows("New mailbox for the user:").type_in("ada").press(&["⏎"]);
-    let wish = crate::mailroom::Wish::Create("ada".to_owned());
-    assert_eq!(screen.commands, [Command::Wish(wish)]);
+    let request = crate::mailroom::MailroomRequest::Create("ada".to_owned());
+    assert_eq!(screen.commands, [Command::MailroomRequest(request)]);
 }
 
 #[test]
@@ -1435,8 +1437,8 @@ fn nothing_that_is_shown_can_be_obeyed_by_a_terminal() {
         last_reply: hostile.to_owned(),
         ..queued(hostile, SystemTime::UNIX_EPOCH, None)
     };
-    let trouble = MailboxView { trouble: Some(hostile.to_owned()), ..mailbox(hostile, 1) };
-    state.overview_is(&Overview { mailboxes: vec![trouble], queue: vec![entry] });
+    let error = MailboxView { error: Some(hostile.to_owned()), ..mailbox(hostile, 1) };
+    state.overview_is(&Overview { mailboxes: vec![error], queue: vec![entry] });
     state.apply(line(1, hostile));
     state.apply(text_line(1, hostile));
     tell(&mut state, name(1), 1, Kind::Note(hostile.to_owned()));
@@ -1610,16 +1612,18 @@ fn happen(state: &mut State, happening: &Happening) {
         }
         Happening::Listing(count) => {
             let mailbox = state.reader.mailbox().unwrap_or("user1").to_owned();
-            state.take_news(News::Begun { mailbox, messages: count, left_out: count / 2 });
-            state.take_news(News::Listed((1..=count).map(summary).collect()));
-            state.take_news(News::Complete);
+            state.take_news(MailroomEvent::Begun { mailbox, messages: count, left_out: count / 2 });
+            state.take_news(MailroomEvent::Listed((1..=count).map(summary).collect()));
+            state.take_news(MailroomEvent::Complete);
         }
-        Happening::MoreMail(number) => state.take_news(News::Listed(vec![summary(number)])),
+        Happening::MoreMail(number) => {
+            state.take_news(MailroomEvent::Listed(vec![summary(number)]));
+        }
         Happening::Message(kind) => {
             if let Some(key) = state.reader.selected_key() {
                 let messages = [plain_message(), html_message(), long_message()];
                 let message = messages[kind % messages.len()].clone();
-                state.take_news(News::Shown(Box::new(Message { key, ..message })));
+                state.take_news(MailroomEvent::Shown(Box::new(Message { key, ..message })));
             }
         }
         Happening::Frame(width, height) => {

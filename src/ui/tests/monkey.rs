@@ -13,7 +13,7 @@ use crate::console::state::row::Row;
 use crate::console::state::tests::{
     connect, line, mailbox, name, queued, text_line, with_connections,
 };
-use crate::mailroom::{Attachment, Message, MessageKey, News, Summary, decode};
+use crate::mailroom::{Attachment, MailroomEvent, Message, MessageKey, Summary, decode};
 use crate::servers::settings::{RelayPolicy, SettingsView};
 use crate::servers::supervisor::{Condition, ServerView};
 use crate::store::overview::Overview;
@@ -117,7 +117,7 @@ fn happen(state: &mut State, happening: &Happening, area: &mut Rect) {
         Happening::Mailboxes(count) => overview(state, *count),
         Happening::Servers(nth) => servers(state, *nth),
         Happening::Listed(count) => list(state, *count),
-        Happening::NotListed => state.take_news(News::NotListed(HOSTILE.to_owned())),
+        Happening::NotListed => state.take_news(MailroomEvent::NotListed(HOSTILE.to_owned())),
         Happening::Shown(count) => show(state, *count),
     }
 }
@@ -161,7 +161,7 @@ fn servers(state: &mut State, nth: usize) {
 
 fn list(state: &mut State, count: usize) {
     let mailbox = "user1".to_owned();
-    state.take_news(News::Begun { mailbox, messages: count, left_out: count / 9 });
+    state.take_news(MailroomEvent::Begun { mailbox, messages: count, left_out: count / 9 });
     let summary = |n: usize| Summary {
         key: MessageKey { hash: n as u64, occurrence: 0 },
         number: n + 1,
@@ -170,8 +170,8 @@ fn list(state: &mut State, count: usize) {
         date: Some(SystemTime::UNIX_EPOCH),
         octets: n as u64 * 997,
     };
-    state.take_news(News::Listed((0..count).map(summary).collect()));
-    state.take_news(News::Complete);
+    state.take_news(MailroomEvent::Listed((0..count).map(summary).collect()));
+    state.take_news(MailroomEvent::Complete);
 }
 
 /// A mailbox is opened, if none is, and the selected message of it is shown.
@@ -193,7 +193,7 @@ fn show(state: &mut State, count: usize) {
         octets: u64::MAX,
         ..decode::message(key, text, octets)
     };
-    state.take_news(News::Shown(Box::new(message)));
+    state.take_news(MailroomEvent::Shown(Box::new(message)));
 }
 
 fn is_harmless(symbol: &str) -> bool {

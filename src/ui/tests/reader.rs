@@ -13,7 +13,8 @@ use crate::console::state::State;
 use crate::console::state::appearance::Palette;
 use crate::console::state::tests::{clock, mailbox};
 use crate::mailroom::{
-    Attachment, Draft, Message, MessageKey, News, SHOWN_MOST, Summary, Wish, decode,
+    Attachment, Draft, MailroomEvent, MailroomRequest, Message, MessageKey, SHOWN_MOST, Summary,
+    decode,
 };
 use crate::store::overview::Overview;
 use crate::ui::tests::{SIZES, Screen, empty, pictures, typical};
@@ -121,16 +122,16 @@ pub(super) fn long_message() -> Message {
     Message { octets: 16 << 20, ..decode::message(key(7), text.into_bytes(), octets) }
 }
 
-fn begun(count: usize) -> News {
-    News::Begun { mailbox: "linhphan".to_owned(), messages: count, left_out: 0 }
+fn begun(count: usize) -> MailroomEvent {
+    MailroomEvent::Begun { mailbox: "linhphan".to_owned(), messages: count, left_out: 0 }
 }
 
-fn listed(numbers: impl Iterator<Item = usize>) -> News {
-    News::Listed(numbers.map(summary).collect())
+fn listed(numbers: impl Iterator<Item = usize>) -> MailroomEvent {
+    MailroomEvent::Listed(numbers.map(summary).collect())
 }
 
 impl Screen {
-    fn hears(mut self, news: News) -> Self {
+    fn hears(mut self, news: MailroomEvent) -> Self {
         self.state.take_news(news);
         self
     }
@@ -140,14 +141,14 @@ impl Screen {
         self.press(&["3", "↓", "⏎"])
             .hears(begun(count))
             .hears(listed(1..=count))
-            .hears(News::Complete)
+            .hears(MailroomEvent::Complete)
     }
 
     /// The selected message has been opened, and is this.
     fn reads(self, message: Message) -> Self {
         let screen = self.press(&["⏎"]);
         let key = screen.state.reader.selected_key().unwrap();
-        screen.hears(News::Shown(Box::new(Message { key, ..message })))
+        screen.hears(MailroomEvent::Shown(Box::new(Message { key, ..message })))
     }
 
     /// The message of this number is selected, and in sight.
@@ -159,8 +160,8 @@ impl Screen {
     }
 
     #[track_caller]
-    fn wishes(mut self, wishes: &[Wish]) -> Self {
-        let expected: Vec<_> = wishes.iter().cloned().map(Command::Wish).collect();
+    fn requests(mut self, requests: &[MailroomRequest]) -> Self {
+        let expected: Vec<_> = requests.iter().cloned().map(Command::MailroomRequest).collect();
         assert_eq!(std::mem::take(&mut self.commands), expected);
         self
     }
@@ -226,14 +227,15 @@ fn a_message_that_is_composed() {
 #[test]
 fn a_user_opens_a_mailbox_reads_a_message_and_goes_back() {
     let screen = Screen::of(typical()).press(&["3", "↓", "⏎"]).shows("linhphan  reading…");
-    let screen = screen.wishes(&[Wish::Open("linhphan".to_owned())]).hears(begun(4));
+    let screen = screen.requests(&[MailroomRequest::Open("linhphan".to_owned())]).hears(begun(4));
     let screen = screen.hears(listed(1..=2)).shows("reading █████····· 50%").shows("Esc cancels");
-    let screen = screen.hears(listed(3..=4)).hears(News::Complete).shows("linhphan  4 messages");
-    let screen = screen.selects(4).press(&["↑", "⏎"]).wishes(&[Wish::Read(key(3))]);
+    let screen =
+        screen.hears(listed(3..=4)).hears(MailroomEvent::Complete).shows("linhphan  4 messages");
+    let screen = screen.selects(4).press(&["↑", "⏎"]).requests(&[MailroomRequest::Read(key(3))]);
     let message = Message { key: key(3), ..plain_message() };
-    let screen = screen.hears(News::Shown(Box::new(message))).shows("linhphan  message 3");
+    let screen = screen.hears(MailroomEvent::Shown(Box::new(message))).shows("linhphan  message 3");
     let screen = screen.shows("Dear Linh,").press(&["Esc"]).selects(3).press(&["Esc"]);
-    screen.wishes(&[Wish::Close]).shows("2 Transcript").shows("┏ 3 Mailboxes");
+    screen.requests(&[MailroomRequest::Close]).shows("2 Transcript").shows("┏ 3 Mailboxes");
 }
 
 #[test]
@@ -252,7 +254,8 @@ fn what_is_read_is_in_the_place_of_the_transcript_while_its_pane_has_the_keys() 
 fn a_listing_is_cancelled_by_closing_it() {
     let screen = Screen::of(typical()).press(&["3", "↓", "⏎"]).hears(begun(100_000));
     let screen = screen.hears(listed(1..=5)).press(&["Esc"]);
-    let screen = screen.wishes(&[Wish::Open("linhphan".to_owned()), Wish::Close]);
+    let screen =
+        screen.requests(&[MailroomRequest::Open("linhphan".to_owned()), MailroomRequest::Close]);
     screen.hears(listed(6..=9)).shows("┏ 3 Mailboxes");
 }
 
@@ -277,8 +280,8 @@ fn mail_that_comes_while_a_message_is_read_moves_nothing() {
     let mut screen = screen
         .hears(listed(61..=61))
         .hears(begun(61))
-        .hears(News::Listed(std::iter::once(summary(99)).chain(again).collect()))
-        .hears(News::Complete);
+        .hears(MailroomEvent::Listed(std::iter::once(summary(99)).chain(again).collect()))
+        .hears(MailroomEvent::Complete);
     let after = screen.picture().to_string().replace("message 61", "message 60");
     assert_eq!(after, before.to_string());
     screen.press(&["Esc"]).selects(61);
@@ -290,7 +293,7 @@ fn a_listing_that_begins_anew_does_not_move_what_is_looked_at() {
     let selected = screen.state.reader.selected_key();
     let before = screen.picture().to_string();
     let screen = screen.hears(begun(199)).hears(listed(1..=100)).shows("reading █████····· 50%");
-    let mut screen = screen.hears(listed(102..=200)).hears(News::Complete);
+    let mut screen = screen.hears(listed(102..=200)).hears(MailroomEvent::Complete);
     assert_eq!(screen.state.reader.selected_key(), selected);
     let rows = |picture: &str| picture.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
     let after = screen.picture().to_string();
@@ -303,7 +306,7 @@ fn a_listing_that_begins_anew_does_not_move_what_is_looked_at() {
 #[test]
 fn when_the_selected_message_goes_the_next_one_is_selected() {
     let screen = in_linhphan(7).press(&["g", "↓"]).hears(begun(6));
-    let screen = screen.hears(listed((1..=7).filter(|&n| n != 2))).hears(News::Complete);
+    let screen = screen.hears(listed((1..=7).filter(|&n| n != 2))).hears(MailroomEvent::Complete);
     assert_eq!(screen.state.reader.selected_key(), Some(key(3)));
 }
 
@@ -311,15 +314,16 @@ fn when_the_selected_message_goes_the_next_one_is_selected() {
 fn a_mailbox_that_cannot_be_listed_says_why() {
     let why = "Cannot list linhphan: permission denied.";
     let screen = Screen::of(typical()).press(&["3", "↓", "⏎"]);
-    screen.hears(News::NotListed(why.to_owned())).shows(why);
-    in_linhphan(7).hears(News::NotListed(why.to_owned())).shows(why).selects(7);
+    screen.hears(MailroomEvent::NotListed(why.to_owned())).shows(why);
+    in_linhphan(7).hears(MailroomEvent::NotListed(why.to_owned())).shows(why).selects(7);
 }
 
 #[test]
 fn older_messages_than_can_be_listed_are_counted() {
     let screen = Screen::of(typical()).press(&["3", "↓", "⏎"]);
-    let news = News::Begun { mailbox: "linhphan".to_owned(), messages: 1, left_out: 12_345 };
-    let screen = screen.hears(news).hears(listed(12_346..=12_346)).hears(News::Complete);
+    let news =
+        MailroomEvent::Begun { mailbox: "linhphan".to_owned(), messages: 1, left_out: 12_345 };
+    let screen = screen.hears(news).hears(listed(12_346..=12_346)).hears(MailroomEvent::Complete);
     screen.shows("1 message · 12,345 older ones not listed");
 }
 
@@ -392,11 +396,12 @@ fn who_has_the_open_mailbox_locked_is_said() {
 
 #[test]
 fn a_message_is_saved_and_deleted_only_after_a_yes() {
-    let screen = in_linhphan(7).press(&["↑", "s"]).wishes(&[Wish::Save(key(6))]);
+    let screen = in_linhphan(7).press(&["↑", "s"]).requests(&[MailroomRequest::Save(key(6))]);
     let screen = screen.press(&["d"]).shows("Delete message 6: Re: homework 2").press(&["⏎"]);
-    let screen = screen.wishes(&[]).press(&["d", "y"]).wishes(&[Wish::Delete(key(6))]);
+    let screen =
+        screen.requests(&[]).press(&["d", "y"]).requests(&[MailroomRequest::Delete(key(6))]);
     let said = "Deleted message 6 of linhphan.";
-    screen.hears(News::Said(said.to_owned())).shows(said);
+    screen.hears(MailroomEvent::Said(said.to_owned())).shows(said);
 }
 
 #[test]
@@ -404,18 +409,18 @@ fn marked_messages_are_deleted_and_saved_together_after_one_question() {
     let screen =
         in_linhphan(7).press(&["g", " ", "t"]).shows(" *    1 Ben").shows("2 marked · locked");
     let screen = screen.press(&["d"]).shows("Delete 2 messages of linhphan?").press(&["⏎"]);
-    let screen = screen.wishes(&[]).press(&["d", "y"]).hides("marked");
-    let both = Wish::DeleteAll(vec![key(1), key(2)]);
-    let screen = screen.wishes(&[both]).press(&["/"]).type_in("Thunderbird").press(&["⏎"]);
+    let screen = screen.requests(&[]).press(&["d", "y"]).hides("marked");
+    let both = MailroomRequest::DeleteAll(vec![key(1), key(2)]);
+    let screen = screen.requests(&[both]).press(&["/"]).type_in("Thunderbird").press(&["⏎"]);
     // Of seven, number five is about that; all that is shown is marked.
-    let screen = screen.press(&["a", "s"]).wishes(&[Wish::Save(key(5))]);
+    let screen = screen.press(&["a", "s"]).requests(&[MailroomRequest::Save(key(5))]);
     screen.press(&["Esc", "a"]).shows("7 marked").press(&["a"]).hides("marked");
 }
 
 #[test]
 fn marks_are_taken_away_before_the_mailbox_is_left() {
     let screen = in_linhphan(7).press(&[" ", "Esc"]).hides("marked").shows("7 messages");
-    screen.press(&["Esc"]).wishes(&[Wish::Close]);
+    screen.press(&["Esc"]).requests(&[MailroomRequest::Close]);
 }
 
 #[test]
@@ -438,12 +443,12 @@ fn messages_are_shown_in_other_orders() {
 #[test]
 fn a_mailbox_is_cleared_after_a_question_that_says_how_much() {
     let screen = Screen::of(typical()).press(&[":"]).type_in("clear bcpierce").press(&["⏎"]);
-    let screen = screen.shows("Delete all 12 messages of bcpierce?").press(&["⏎"]).wishes(&[]);
+    let screen = screen.shows("Delete all 12 messages of bcpierce?").press(&["⏎"]).requests(&[]);
     let screen = screen.press(&[":"]).type_in("clear bcpierce").press(&["⏎", "y"]);
-    screen.wishes(&[Wish::Clear("bcpierce".to_owned(), 12)]);
+    screen.requests(&[MailroomRequest::Clear("bcpierce".to_owned(), 12)]);
     let refused = |name: &str, words: &str| {
         let screen = Screen::of(typical()).press(&[":"]).type_in(&format!("clear {name}"));
-        screen.press(&["⏎"]).shows(words).wishes(&[]);
+        screen.press(&["⏎"]).shows(words).requests(&[]);
     };
     refused("zives", "zives has no message.");
     refused("nobody", "There is no mailbox nobody.");
@@ -454,38 +459,42 @@ fn a_mailbox_is_cleared_after_a_question_that_says_how_much() {
 fn a_message_that_is_deleted_while_it_is_read_is_left() {
     let screen = in_linhphan(7).reads(plain_message()).press(&["d"]).shows("Delete message 7: ");
     let screen = screen.press(&["Esc"]).shows("Dear Linh").press(&["d", "y"]);
-    let screen = screen.wishes(&[Wish::Read(key(7)), Wish::Delete(key(7))]);
+    let screen = screen.requests(&[MailroomRequest::Read(key(7)), MailroomRequest::Delete(key(7))]);
     screen.hides("Dear Linh").shows("linhphan  7 messages");
 }
 
 #[test]
 fn a_message_that_cannot_be_shown_says_why() {
     let why = "Cannot show message 7: it is gone.";
-    let screen = in_linhphan(7).press(&["⏎"]).hears(News::NotShown(why.to_owned()));
+    let screen = in_linhphan(7).press(&["⏎"]).hears(MailroomEvent::NotShown(why.to_owned()));
     screen.shows(why).shows("7 messages");
 }
 
 #[test]
 fn a_message_that_nobody_waits_for_any_more_is_not_shown() {
     let screen = in_linhphan(7).press(&["⏎", "Esc"]);
-    screen.hears(News::Shown(Box::new(plain_message()))).hides("Dear Linh");
+    screen.hears(MailroomEvent::Shown(Box::new(plain_message()))).hides("Dear Linh");
 }
 
 #[test]
 fn a_user_leafs_through_a_mailbox() {
     let screen = in_linhphan(7).reads(plain_message()).press(&["→"]).shows("the last message");
-    let screen = screen.press(&["←"]).wishes(&[Wish::Read(key(7)), Wish::Read(key(6))]);
+    let screen = screen
+        .press(&["←"])
+        .requests(&[MailroomRequest::Read(key(7)), MailroomRequest::Read(key(6))]);
     // Quicker than messages come.
-    let screen = screen.press(&["←", "←"]).wishes(&[Wish::Read(key(5)), Wish::Read(key(4))]);
+    let screen = screen
+        .press(&["←", "←"])
+        .requests(&[MailroomRequest::Read(key(5)), MailroomRequest::Read(key(4))]);
     let message = Message { key: key(4), ..message("", "number four") };
-    screen.hears(News::Shown(Box::new(message))).shows("number four").shows("message 4");
+    screen.hears(MailroomEvent::Shown(Box::new(message))).shows("number four").shows("message 4");
 }
 
 #[test]
 fn after_a_message_that_is_gone_comes_the_one_behind_it() {
     let screen = in_linhphan(7).press(&["g"]).reads(plain_message()).hears(begun(6));
-    let screen = screen.hears(listed(2..=7)).hears(News::Complete).press(&["→"]);
-    screen.wishes(&[Wish::Read(key(1)), Wish::Read(key(2))]);
+    let screen = screen.hears(listed(2..=7)).hears(MailroomEvent::Complete).press(&["→"]);
+    screen.requests(&[MailroomRequest::Read(key(1)), MailroomRequest::Read(key(2))]);
 }
 
 #[test]
@@ -545,19 +554,21 @@ fn the_shapes_of_a_message_are_gone_round() {
 #[test]
 fn html_is_opened_in_the_browser_where_there_is_any() {
     let screen = in_linhphan(7).reads(alternative_message()).press(&["o"]);
-    let screen = screen.wishes(&[Wish::Read(key(7)), Wish::Browse(key(7))]).press(&["Esc"]);
+    let screen = screen
+        .requests(&[MailroomRequest::Read(key(7)), MailroomRequest::Browse(key(7))])
+        .press(&["Esc"]);
     let screen = screen.reads(plain_message()).press(&["o"]).shows("This message has no HTML.");
-    screen.wishes(&[Wish::Read(key(7))]);
+    screen.requests(&[MailroomRequest::Read(key(7))]);
 }
 
 #[test]
 fn the_rest_of_a_long_message_comes_later_and_moves_nothing() {
     let mut screen = in_linhphan(7).reads(long_message()).press(&["PgDn", "PgDn"]);
     let before = screen.picture().to_string();
-    let mut screen = screen.hears(News::Shown(Box::new(long_message())));
+    let mut screen = screen.hears(MailroomEvent::Shown(Box::new(long_message())));
     assert_eq!(screen.picture().to_string(), before);
     let why = "Cannot show message 7: it is gone.";
-    screen.hears(News::NotShown(why.to_owned())).shows(why).shows("of a log");
+    screen.hears(MailroomEvent::NotShown(why.to_owned())).shows(why).shows("of a log");
 }
 
 // A text of one line was decoded and wrapped anew for each piece of it.
@@ -570,18 +581,18 @@ fn a_text_of_one_long_line_is_wrapped_and_gone_through() {
 
 #[test]
 fn the_only_attachment_is_saved_at_once_and_of_several_it_is_asked_which() {
-    let save = |which| Wish::SaveAttachments(key(7), which);
+    let save = |which| MailroomRequest::SaveAttachments(key(7), which);
     let screen = in_linhphan(7).reads(plain_message()).press(&["a"]).shows("has no attachment");
     let screen = screen.press(&["Esc"]);
     let mut one = html_message();
     one.attachments.truncate(1);
     let screen = screen.reads(one).press(&["a"]);
-    let read = Wish::Read(key(7));
-    let screen = screen.wishes(&[read.clone(), read.clone(), save(Some(0))]).press(&["Esc"]);
+    let read = MailroomRequest::Read(key(7));
+    let screen = screen.requests(&[read.clone(), read.clone(), save(Some(0))]).press(&["Esc"]);
     let screen = screen.reads(html_message()).press(&["a"]).shows("Save which attachments: ");
     let screen = screen.type_in("4").press(&["⏎"]).shows("Type a number from 1 to 3, or all.");
     let screen = screen.press(&["Backspace"]).type_in("2").press(&["⏎", "a"]).type_in("ALL");
-    screen.press(&["⏎"]).wishes(&[read, save(Some(1)), save(None)]);
+    screen.press(&["⏎"]).requests(&[read, save(Some(1)), save(None)]);
 }
 
 #[test]
@@ -590,25 +601,25 @@ fn an_attachment_is_saved_by_a_click() {
         let screen = in_linhphan(7).sized(size).reads(html_message());
         let screen = screen.click("[save]").mouse(MouseEventKind::ScrollDown, "[save]");
         let screen = screen.click("[save]");
-        let save = |nth| Wish::SaveAttachments(key(7), Some(nth));
-        let wishes = [Wish::Read(key(7)), save(0), save(0)];
-        screen.wishes(&wishes).shows("[save]");
+        let save = |nth| MailroomRequest::SaveAttachments(key(7), Some(nth));
+        let requests = [MailroomRequest::Read(key(7)), save(0), save(0)];
+        screen.requests(&requests).shows("[save]");
     }
 }
 
 #[test]
 fn a_click_selects_and_a_click_on_what_is_selected_opens() {
-    let screen = Screen::of(typical()).click("linhphan    7").wishes(&[]).click("linhphan    7");
-    let screen = screen.wishes(&[Wish::Open("linhphan".to_owned())]);
-    let screen = screen.hears(begun(7)).hears(listed(1..=7)).hears(News::Complete);
-    let screen = screen.click("naïve").wishes(&[]).click("naïve");
-    screen.wishes(&[Wish::Read(key(2))]);
+    let screen = Screen::of(typical()).click("linhphan    7").requests(&[]).click("linhphan    7");
+    let screen = screen.requests(&[MailroomRequest::Open("linhphan".to_owned())]);
+    let screen = screen.hears(begun(7)).hears(listed(1..=7)).hears(MailroomEvent::Complete);
+    let screen = screen.click("naïve").requests(&[]).click("naïve");
+    screen.requests(&[MailroomRequest::Read(key(2))]);
 }
 
 #[test]
 fn beside_what_is_read_the_mailboxes_are_clicked() {
-    let screen = in_linhphan(7).sized((120, 40)).click("bcpierce").wishes(&[]);
-    screen.click("bcpierce").wishes(&[Wish::Open("bcpierce".to_owned())]);
+    let screen = in_linhphan(7).sized((120, 40)).click("bcpierce").requests(&[]);
+    screen.click("bcpierce").requests(&[MailroomRequest::Open("bcpierce".to_owned())]);
 }
 
 #[test]
@@ -621,14 +632,14 @@ fn the_wheel_moves_what_is_under_the_mouse() {
 #[test]
 fn the_mailbox_of_the_relay_is_its_queue() {
     let screen = Screen::of(typical()).press(&["3", "↓", "↓", "⏎"]).shows("┏ 4 Relay queue");
-    screen.wishes(&[]);
+    screen.requests(&[]);
 }
 
 #[test]
 fn a_mailbox_is_made_where_there_is_none() {
     let screen = Screen::of(empty()).shows("No mailbox yet: n adds").press(&["3", "n"]);
     let screen = screen.shows("New mailbox for the user:").type_in("linhphan").press(&["⏎"]);
-    screen.wishes(&[Wish::Create("linhphan".to_owned())]);
+    screen.requests(&[MailroomRequest::Create("linhphan".to_owned())]);
 }
 
 #[test]
@@ -644,9 +655,10 @@ fn a_message_is_composed_and_sent_by_key() {
         body: "Hello\nthere".to_owned(),
         attachment: 10_240,
     };
-    let screen = screen.wishes(&[Wish::Send(draft.clone())]).press(&["c"]).hides("Hello");
+    let screen =
+        screen.requests(&[MailroomRequest::Send(draft.clone())]).press(&["c"]).hides("Hello");
     let screen = screen.shows("linhphan@localhost").press(&["Esc"]);
-    let screen = screen.hears(News::NotSent(draft)).press(&["c"]).shows("Hello");
+    let screen = screen.hears(MailroomEvent::NotSent(draft)).press(&["c"]).shows("Hello");
     screen.shows("10240");
 }
 
@@ -659,14 +671,14 @@ fn the_form_says_what_is_wrong_and_the_cursor_goes_there() {
     let screen = screen.shows("An attachment can be 1G at most.").shows("▸ Attachment");
     let screen = screen.press(&["Backspace"]).type_in("x").press(&["^S"]).shows("Not a size");
     let screen = screen.press(&["⇧Tab", "⇧Tab", "⇧Tab"]).type_in("me").press(&["⏎", "^S"]);
-    screen.shows("“me” is not an address").shows("▸ From").wishes(&[]);
+    screen.shows("“me” is not an address").shows("▸ From").requests(&[]);
 }
 
 #[test]
 fn what_is_composed_stays_until_it_is_sent() {
     let screen = in_linhphan(7).press(&["c"]).type_in("half a subj").press(&["Esc"]);
     let screen = screen.hides("half a subj").press(&["1", "c"]).shows("half a subj");
-    screen.press(&["Backspace"]).shows("half a sub ").wishes(&[]);
+    screen.press(&["Backspace"]).shows("half a sub ").requests(&[]);
 }
 
 #[test]
@@ -680,7 +692,7 @@ fn a_form_that_nobody_has_touched_is_for_the_selected_mailbox() {
 fn fields_and_the_button_are_clicked() {
     let screen = in_linhphan(7).press(&["c"]).click("To ").shows("▸ To").click("Attachment");
     let screen = screen.shows("▸ Attachment").click("From ").shows("▸ From").click("[ Send ]");
-    assert!(matches!(screen.commands[..], [Command::Wish(Wish::Send(_))]));
+    assert!(matches!(screen.commands[..], [Command::MailroomRequest(MailroomRequest::Send(_))]));
 }
 
 #[test]
@@ -725,8 +737,8 @@ fn nothing_of_a_message_can_be_obeyed_by_a_terminal() {
     state.focus = Pane::Mailboxes;
     state.take_news(begun(1));
     let evil = Summary { from: hostile.into(), subject: hostile.into(), ..summary(7) };
-    state.take_news(News::Listed(vec![evil]));
-    state.take_news(News::Complete);
+    state.take_news(MailroomEvent::Listed(vec![evil]));
+    state.take_news(MailroomEvent::Complete);
     let message = Message {
         attachments: vec![Attachment {
             name: hostile.into(),
@@ -737,8 +749,8 @@ fn nothing_of_a_message_can_be_obeyed_by_a_terminal() {
     };
     let _ = state.reader.open_selected();
     let listed = state.clone();
-    state.take_news(News::Shown(Box::new(message)));
-    state.take_news(News::NotListed(hostile.to_owned()));
+    state.take_news(MailroomEvent::Shown(Box::new(message)));
+    state.take_news(MailroomEvent::NotListed(hostile.to_owned()));
     let screens: [&[&str]; 6] =
         [&["H"], &["e", "w"], &["d"], &["/", "\u{202e}"], &["c", "\u{9b}"], &["n", "\u{202e}"]];
     for keys in screens {

@@ -10,7 +10,7 @@ use crate::app::commands::queue::arguments::{
 use crate::app::config::{AFTER, Setup};
 use crate::app::config_error::ConfigError;
 use crate::app::mailboxes::Mailboxes;
-use crate::relay::orders::{Order, Pick};
+use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::selection::Selection;
 
 /// What is done with the queue.
@@ -19,7 +19,7 @@ pub enum Job {
     /// List it.
     List(Listing),
     /// Show one entry.
-    Show(Pick, Shown),
+    Show(QueueTarget, Shown),
     /// Carry out an order.
     Order(Order, Meant),
 }
@@ -57,7 +57,7 @@ pub enum Shown {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meant {
     /// Those that are named, if any are.
-    pub picks: BTreeSet<Pick>,
+    pub targets: BTreeSet<QueueTarget>,
     /// Those that stdin names, too.
     pub stdin: bool,
     /// Those that are like this.
@@ -96,20 +96,20 @@ impl QueueArguments {
         let Entries { all, mut words } = entries;
         let directory = take_directory(setup, directory, &mut words)?;
         let stdin = words.iter().any(|word| word == STDIN);
-        let picks: BTreeSet<Pick> = words
+        let targets: BTreeSet<QueueTarget> = words
             .iter()
             .filter(|word| *word != STDIN)
             .map(|word| word.parse())
             .map(never)
             .collect();
-        let names_none = picks.is_empty() && !stdin;
+        let names_none = targets.is_empty() && !stdin;
         match all {
             true if !names_none => return Err(ConfigError::AllAndSome),
             false if names_none && selection.is_any() => return Err(ConfigError::NoEntry),
             _ => {}
         }
         let mailboxes = setup.mailboxes(Some(directory), AFTER)?.for_queue();
-        Ok((mailboxes, Job::Order(order, Meant { picks, stdin, selection })))
+        Ok((mailboxes, Job::Order(order, Meant { targets, stdin, selection })))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::relay::verdict::Diagnosis;
 
 /// Why a conversation ended early. It never fails a recipient for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ConnectionError {
     /// The host closed the connection.
     Closed,
     /// The connection broke; the text is the system's error.
@@ -30,13 +30,13 @@ pub enum Trouble {
     Message(String),
 }
 
-impl From<Malformed> for Trouble {
+impl From<Malformed> for ConnectionError {
     fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed)
     }
 }
 
-impl Trouble {
+impl ConnectionError {
     /// The diagnosis for a conversation with `host` in which the reply to `awaited` was next.
     #[must_use]
     pub fn diagnosis(&self, host: &str, awaited: Awaited) -> Diagnosis {
@@ -96,11 +96,11 @@ mod tests {
 
     #[test]
     fn the_reason_names_the_host_what_happened_and_where() {
-        let trouble = Trouble::TimedOut(Duration::from_mins(5));
-        let diagnosis = trouble.diagnosis("mx.example", Awaited::Rcpt);
+        let error = ConnectionError::TimedOut(Duration::from_mins(5));
+        let diagnosis = error.diagnosis("mx.example", Awaited::Rcpt);
         assert_eq!(diagnosis.reason.as_str(), "mx.example did not answer within 300 s, at RCPT TO");
-        let trouble = Trouble::Malformed(Malformed::TooManyLines);
-        let diagnosis = trouble.diagnosis("mx.example", Awaited::Greeting);
+        let error = ConnectionError::Malformed(Malformed::TooManyLines);
+        let diagnosis = error.diagnosis("mx.example", Awaited::Greeting);
         assert_eq!(
             diagnosis.reason.as_str(),
             "mx.example sent a reply that has more than 100 lines, at its greeting"

@@ -1,5 +1,5 @@
-//! Delivers messages to the hosts of one way: tries the hosts in order and keeps the connection
-//! open for the next message. Several couriers of one way share what they learn of its hosts in
+//! Delivers messages to the hosts of one route: tries the hosts in order and keeps the connection
+//! open for the next message. Several agents of one route share what they learn of its hosts in
 //! [`Hosts`].
 
 use std::future::Future;
@@ -25,7 +25,7 @@ const MOST_SESSIONS: usize = 2;
 /// end.
 const PROTECTED: Duration = Duration::from_secs(5);
 
-/// Records the verdicts of a courier.
+/// Records the verdicts of a agent.
 pub trait Ledger: Send {
     /// Called right after each transaction with the recipients, by their index in the envelope,
     /// whose verdict for this run is final. Nothing is sent before it returns, so that a delivery
@@ -33,8 +33,8 @@ pub trait Ledger: Send {
     fn enter(&mut self, settled: Vec<(usize, Verdict)>) -> impl Future<Output = ()> + Send;
 }
 
-/// Delivers messages to the hosts of one way, one message after another.
-pub struct Courier {
+/// Delivers messages to the hosts of one route, one message after another.
+pub struct DeliveryAgent {
     client: Arc<Client>,
     limits: Arc<Limits>,
     introduction: Introduction,
@@ -42,12 +42,12 @@ pub struct Courier {
     line: Option<OpenLine>,
 }
 
-/// The recipients of a message that a courier did not settle, by their index in the envelope.
+/// The recipients of a message that a agent did not settle, by their index in the envelope.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Carried {
     /// None: every recipient has a verdict.
     Whole,
-    /// These have no verdict, and this courier must end: another courier of the way, which has a
+    /// These have no verdict, and this agent must end: another agent of the route, which has a
     /// connection, should take them over.
     SteppedAside(Vec<usize>),
     /// These have no verdict and get none in this run: no host was asked for them.
@@ -61,16 +61,16 @@ struct OpenLine {
     _permit: Permit,
 }
 
-/// Why a courier has no connection.
+/// Why a agent has no connection.
 enum NoLine {
-    /// Another courier of this way has a connection, and no further one is available.
+    /// Another agent of this route has a connection, and no further one is available.
     StepAside,
     /// All hosts have been tried or are unusable.
     NoHost,
 }
 
-impl Courier {
-    /// A courier to `hosts`, without a connection yet.
+impl DeliveryAgent {
+    /// A agent to `hosts`, without a connection yet.
     #[must_use]
     pub const fn new(
         client: Arc<Client>,
@@ -92,7 +92,7 @@ impl Courier {
         let places: Vec<usize> = (0..envelope.recipients.len()).collect();
         let mut chunks = places.chunks(MOST_RECIPIENTS);
         while let Some(chunk) = chunks.next() {
-            let mut carried = self.run(Errand::new(envelope, chunk), letter, ledger).await;
+            let mut carried = self.run(Job::new(envelope, chunk), letter, ledger).await;
             if let Carried::SteppedAside(left) | Carried::NotOffered(left) = &mut carried {
                 // The chunks that have not been tried are left over too.
                 left.extend(chunks.flatten());
@@ -108,8 +108,8 @@ impl Courier {
         if self.line.is_some() { Prospects::Good } else { self.hosts.prospects() }
     }
 
-    /// Whether this courier should end so that another way gets its connection. Never true for the
-    /// only courier of a way.
+    /// Whether this agent should end so that another route gets its connection. Never true for the
+    /// only agent of a route.
     #[must_use]
     pub fn is_to_give_way(&self) -> bool {
         self.line.is_some() && self.hosts.visitors() > 1 && self.limits.is_asked_to_give_way()
@@ -122,30 +122,30 @@ impl Courier {
 
     async fn run<M: MessageText>(
         &mut self,
-        mut errand: Errand<'_>,
+        mut job: Job<'_>,
         letter: &Letter<M>,
         ledger: &mut impl Ledger,
     ) -> Carried {
-        while !errand.is_done() {
-            let line = match self.line_for(&errand).await {
+        while !job.is_done() {
+            let line = match self.line_for(&job).await {
                 Ok(line) => line,
-                Err(NoLine::StepAside) => return Carried::SteppedAside(errand.places()),
+                Err(NoLine::StepAside) => return Carried::SteppedAside(job.places()),
                 Err(NoLine::NoHost) => {
-                    let (given_up, not_offered) = errand.give_up(&self.hosts.prospects());
+                    let (given_up, not_offered) = job.give_up(&self.hosts.prospects());
                     ledger.enter(given_up).await;
                     return carried_but(not_offered);
                 }
             };
             // Read before the transaction, which counts as a use itself.
             let stale = line.connection.is_used();
-            let (places, envelope) = errand.due();
+            let (places, envelope) = job.due();
             let outcome = line.connection.deliver(&envelope, letter).await;
             let (after, host) = (outcome.connection, line.visit.host());
             if after == After::Ended && !stale {
                 line.visit.broke_off();
-                errand.broke = true;
+                job.broke = true;
             }
-            let settled = errand.take(&places, outcome);
+            let settled = job.take(&places, outcome);
             ledger.enter(settled).await;
             match (after, stale) {
                 // A host may close a reused connection at any time between messages, so this says
@@ -154,11 +154,11 @@ impl Courier {
                 (After::Ended, true) => self.line = None,
                 (After::Ended | After::Abandoned, _) => {
                     self.line = None;
-                    errand.tried(host);
+                    job.tried(host);
                 }
                 (After::Usable, _) => {
                     self.came_to_its_end();
-                    errand.tried(host);
+                    job.tried(host);
                 }
             }
         }
@@ -166,23 +166,23 @@ impl Courier {
     }
 
     /// A connection to a host that has not been tried for this message.
-    async fn line_for(&mut self, errand: &Errand<'_>) -> Result<&mut OpenLine, NoLine> {
-        let is_new = |line: &OpenLine| !errand.has_tried(line.visit.host());
+    async fn line_for(&mut self, job: &Job<'_>) -> Result<&mut OpenLine, NoLine> {
+        let is_new = |line: &OpenLine| !job.has_tried(line.visit.host());
         if !self.line.as_ref().is_some_and(is_new) {
             // If no other host can be asked, the connection stays open for the next message.
-            if errand.tried.len() >= MOST_SESSIONS || !self.hosts.has_another(&errand.tried) {
+            if job.tried.len() >= MOST_SESSIONS || !self.hosts.has_another(&job.tried) {
                 return Err(NoLine::NoHost);
             }
-            // A courier has one connection at a time.
+            // A agent has one connection at a time.
             self.hang_up().await;
-            self.line = Some(self.connect(errand).await?);
+            self.line = Some(self.connect(job).await?);
         }
         self.line.as_mut().ok_or(NoLine::NoHost)
     }
 
-    async fn connect(&mut self, errand: &Errand<'_>) -> Result<OpenLine, NoLine> {
+    async fn connect(&mut self, job: &Job<'_>) -> Result<OpenLine, NoLine> {
         let mut protected = PROTECTED;
-        while let Some(mut visit) = self.hosts.visit(&errand.tried) {
+        while let Some(mut visit) = self.hosts.visit(&job.tried) {
             let permit = self.permit(visit.target()).await.ok_or(NoLine::StepAside)?;
             match self.knock(visit.target(), protected).await {
                 Some(Ok(connection)) => {
@@ -200,8 +200,8 @@ impl Courier {
         Err(NoLine::NoHost)
     }
 
-    /// A permit for a connection. The first courier of a way waits for it; further ones only take a
-    /// permit that is free, because they must not delay other ways.
+    /// A permit for a connection. The first agent of a route waits for it; further ones only take a
+    /// permit that is free, because they must not delay other routes.
     async fn permit(&mut self, target: &Target) -> Option<Permit> {
         if self.hosts.visitors() > 1 {
             return self.limits.permit_at_once(target.address);
@@ -243,7 +243,7 @@ fn carried_but(not_offered: Vec<usize>) -> Carried {
 }
 
 /// One message for at most [`MOST_RECIPIENTS`] recipients, and the recipients without a verdict.
-struct Errand<'a> {
+struct Job<'a> {
     envelope: &'a Envelope,
     left: Vec<Left>,
     /// The hosts that have been offered the message, by index.
@@ -258,7 +258,7 @@ struct Left {
     so_far: Option<Verdict>,
 }
 
-impl<'a> Errand<'a> {
+impl<'a> Job<'a> {
     fn new(envelope: &'a Envelope, places: &[usize]) -> Self {
         let left = places.iter().map(|&place| Left { place, so_far: None });
         Self { envelope, left: left.collect(), tried: Vec::new(), broke: false }

@@ -20,9 +20,11 @@ use crate::mailroom::compose::{self, Composed};
 use crate::mailroom::decode::{self, Attached, Parsed};
 use crate::mailroom::listing::{self, Found, Lister, Listing};
 use crate::mailroom::new_file::{NewFile, safe_name};
-use crate::mailroom::{Desk, Draft, MessageKey, News, QueuedWish, Wish};
+use crate::mailroom::{
+    Draft, MailroomEvent, MailroomHandle, MailroomRequest, MessageKey, QueuedRequest,
+};
 use crate::relay::client::Client;
-use crate::relay::queue_target::Pick;
+use crate::relay::queue_target::QueueTarget;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
 use crate::store::directory::Directory;
@@ -40,7 +42,7 @@ const WISHES_WAITING: usize = 64;
 /// The most results that may wait; one may describe hundreds of messages.
 const NEWS_WAITING: usize = 16;
 
-/// The most errands at the same time.
+/// The most jobs at the same time.
 const ERRANDS_MOST: usize = 16;
 
 /// The most octets of a message that are parsed; the SMTP server accepts no longer messages by
@@ -95,15 +97,15 @@ impl fmt::Debug for SmtpListener {
 
 /// The task that takes requests.
 #[derive(Debug)]
-pub struct Clerk {
+pub struct MailroomTask {
     room: Arc<Room>,
-    wishes: mpsc::Receiver<Wish>,
-    news: mpsc::Sender<News>,
+    requests: mpsc::Receiver<MailroomRequest>,
+    news: mpsc::Sender<MailroomEvent>,
     open: Option<Open>,
     /// Held while messages are deleted: the session lock would also refuse our own next deletion.
     deleting: Arc<Mutex<()>>,
     /// Errands that are completed whatever is requested next.
-    errands: JoinSet<()>,
+    jobs: JoinSet<()>,
 }
 
 /// The mailbox that is open.
@@ -117,23 +119,23 @@ struct Open {
     reader: JoinSet<()>,
 }
 
-impl Clerk {
+impl MailroomTask {
     /// Starts the task among `tasks`; it ends when the room is stopped.
     #[must_use]
-    pub fn start(room: Room, tasks: &TaskTracker) -> Desk {
-        let (wishes, taken) = mpsc::channel(WISHES_WAITING);
+    pub fn start(room: Room, tasks: &TaskTracker) -> MailroomHandle {
+        let (requests, taken) = mpsc::channel(WISHES_WAITING);
         let (news, told) = mpsc::channel(NEWS_WAITING);
         let directory = room.directory.clone();
         let clerk = Self {
             room: Arc::new(room),
-            wishes: taken,
+            requests: taken,
             news,
             open: None,
             deleting: Arc::default(),
-            errands: JoinSet::new(),
+            jobs: JoinSet::new(),
         };
         tasks.spawn(clerk.work());
-        Desk { wishes, news: told, directory }
+        MailroomHandle { requests, news: told, directory }
     }
 
     async fn work(mut self) {
@@ -141,11 +143,11 @@ impl Clerk {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                wish = self.wishes.recv() => match wish {
-                    Some(wish) => self.take(wish).await,
+                request = self.requests.recv() => match request {
+                    Some(request) => self.take(request).await,
                     None => break,
                 },
-                Some(ended) = self.errands.join_next() => {
+                Some(ended) = self.jobs.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!("a mailbox task panicked: {error}");
                     }
@@ -155,27 +157,29 @@ impl Clerk {
         self.close().await;
         // Errands are not aborted: a deletion is completed or not begun, and its locks are
         // released.
-        while self.errands.join_next().await.is_some() {}
+        while self.jobs.join_next().await.is_some() {}
     }
 
     /// Takes a request; does not wait for slow work.
-    async fn take(&mut self, wish: Wish) {
-        match wish {
-            Wish::Open(mailbox) => self.open(mailbox).await,
-            Wish::Close => self.close().await,
-            Wish::Read(key) => self.read(key).await,
-            Wish::Browse(key) => self.with_message(key, Errand::browse),
-            Wish::Save(key) => self.with_message(key, Errand::save),
-            Wish::SaveAll(keys) => self.with_messages(&keys, Errand::save_all),
-            Wish::SaveAttachments(key, which) => {
-                self.with_message(key, move |errand, found| errand.save_attachments(found, which));
+    async fn take(&mut self, request: MailroomRequest) {
+        match request {
+            MailroomRequest::Open(mailbox) => self.open(mailbox).await,
+            MailroomRequest::Close => self.close().await,
+            MailroomRequest::Read(key) => self.read(key).await,
+            MailroomRequest::Browse(key) => self.with_message(key, Job::browse),
+            MailroomRequest::Save(key) => self.with_message(key, Job::save),
+            MailroomRequest::SaveAll(keys) => self.with_messages(&keys, Job::save_all),
+            MailroomRequest::SaveAttachments(key, which) => {
+                self.with_message(key, move |job, found| job.save_attachments(found, which));
             }
-            Wish::Delete(key) => self.with_message(key, Errand::delete),
-            Wish::DeleteAll(keys) => self.with_messages(&keys, Errand::delete_all),
-            Wish::Clear(mailbox, messages) => self.run(|errand| errand.clear(mailbox, messages)),
-            Wish::Queued(pick, wish) => self.with_queued(pick, wish),
-            Wish::Create(name) => self.run(|errand| errand.create(name)),
-            Wish::Send(draft) => self.run(|errand| errand.send(draft)),
+            MailroomRequest::Delete(key) => self.with_message(key, Job::delete),
+            MailroomRequest::DeleteAll(keys) => self.with_messages(&keys, Job::delete_all),
+            MailroomRequest::Clear(mailbox, messages) => {
+                self.run(|job| job.clear(mailbox, messages));
+            }
+            MailroomRequest::Queued(target, request) => self.with_queued(target, request),
+            MailroomRequest::Create(name) => self.run(|job| job.create(name)),
+            MailroomRequest::Send(draft) => self.run(|job| job.send(draft)),
         }
     }
 
@@ -203,33 +207,33 @@ impl Clerk {
     }
 
     async fn read(&mut self, key: MessageKey) {
-        let errand = self.errand();
+        let job = self.job();
         let Some(open) = &mut self.open else { return };
         // A user who pages through messages wants to see only the last one.
         open.reader.shutdown().await;
         let (mailbox, found) = (Arc::clone(&open.mailbox), open.listing.find(key));
         open.reader.spawn(async move {
             match found {
-                Some(found) => errand.read(key, &found).await,
-                None => errand.tell(News::NotShown(gone(&mailbox))).await,
+                Some(found) => job.read(key, &found).await,
+                None => job.tell(MailroomEvent::NotShown(gone(&mailbox))).await,
             }
         });
     }
 
-    fn with_message<F>(&mut self, key: MessageKey, work: impl FnOnce(Errand, Listed) -> F)
+    fn with_message<F>(&mut self, key: MessageKey, work: impl FnOnce(Job, Listed) -> F)
     where
         F: Future<Output = Vec<String>> + Send + 'static,
     {
         let Some(open) = &self.open else { return };
         let mailbox = Arc::clone(&open.mailbox);
         match open.listing.find(key) {
-            Some(message) => self.run(|errand| work(errand, Listed { mailbox, message })),
+            Some(message) => self.run(|job| work(job, Listed { mailbox, message })),
             None => self.say(gone(&mailbox)),
         }
     }
 
     /// Starts work on those of the messages that are still there.
-    fn with_messages<F>(&mut self, keys: &[MessageKey], work: impl FnOnce(Errand, AllListed) -> F)
+    fn with_messages<F>(&mut self, keys: &[MessageKey], work: impl FnOnce(Job, AllListed) -> F)
     where
         F: Future<Output = Vec<String>> + Send + 'static,
     {
@@ -240,45 +244,45 @@ impl Clerk {
             return;
         }
         let gone = keys.len() - messages.len();
-        self.run(|errand| work(errand, AllListed { mailbox, messages, gone }));
+        self.run(|job| work(job, AllListed { mailbox, messages, gone }));
     }
 
-    fn with_queued(&mut self, pick: Pick, wish: QueuedWish) {
-        match wish {
-            QueuedWish::Read => self.run(|errand| errand.read_queued(pick)),
-            QueuedWish::Browse => self.run(|errand| errand.browse_queued(pick)),
-            QueuedWish::Save => self.run(|errand| errand.save_queued(pick)),
-            QueuedWish::SaveAttachments(which) => {
-                self.run(move |errand| errand.save_attachments_queued(pick, which));
+    fn with_queued(&mut self, target: QueueTarget, request: QueuedRequest) {
+        match request {
+            QueuedRequest::Read => self.run(|job| job.read_queued(target)),
+            QueuedRequest::Browse => self.run(|job| job.browse_queued(target)),
+            QueuedRequest::Save => self.run(|job| job.save_queued(target)),
+            QueuedRequest::SaveAttachments(which) => {
+                self.run(move |job| job.save_attachments_queued(target, which));
             }
         }
     }
 
-    /// Runs an errand concurrently with all others and reports its results.
-    fn run<F>(&mut self, work: impl FnOnce(Errand) -> F)
+    /// Runs a job concurrently with all others and reports its results.
+    fn run<F>(&mut self, work: impl FnOnce(Job) -> F)
     where
         F: Future<Output = Vec<String>> + Send + 'static,
     {
-        if self.errands.len() >= ERRANDS_MOST {
+        if self.jobs.len() >= ERRANDS_MOST {
             self.say("Too many requests are under way; try again when some are done.".to_owned());
             return;
         }
-        let (errand, work) = (self.errand(), work(self.errand()));
-        self.errands.spawn(async move {
+        let (job, work) = (self.job(), work(self.job()));
+        self.jobs.spawn(async move {
             for words in work.await {
-                errand.tell(News::Said(words)).await;
+                job.tell(MailroomEvent::Said(words)).await;
             }
         });
     }
 
-    fn errand(&self) -> Errand {
+    fn job(&self) -> Job {
         let (room, deleting) = (Arc::clone(&self.room), Arc::clone(&self.deleting));
-        Errand { room, news: self.news.clone(), deleting }
+        Job { room, news: self.news.clone(), deleting }
     }
 
-    /// Reports a sentence if there is room: the clerk must not wait for the screen.
+    /// Reports a sentence if there is room: the task must not wait for the screen.
     fn say(&self, words: String) {
-        let _ = self.news.try_send(News::Said(words));
+        let _ = self.news.try_send(MailroomEvent::Said(words));
     }
 }
 
@@ -301,14 +305,14 @@ struct AllListed {
 }
 
 /// One piece of work.
-struct Errand {
+struct Job {
     room: Arc<Room>,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<MailroomEvent>,
     deleting: Arc<Mutex<()>>,
 }
 
-impl Errand {
-    async fn tell(&self, news: News) {
+impl Job {
+    async fn tell(&self, news: MailroomEvent) {
         tokio::select! {
             () = self.room.stop.cancelled() => {}
             _ = self.news.send(news) => {}
@@ -318,7 +322,7 @@ impl Errand {
     async fn read(&self, key: MessageKey, found: &Found) {
         if let Err(error) = self.show(key, found).await {
             let words = format!("Cannot show message {}: {error}.", found.number());
-            self.tell(News::NotShown(words)).await;
+            self.tell(MailroomEvent::NotShown(words)).await;
         }
     }
 
@@ -344,7 +348,7 @@ impl Errand {
             let is_all = text.len() as u64 >= octets || most == PARSED_MOST;
             let read = if is_all { std::mem::take(&mut text) } else { text.clone() };
             let shown = away(move || Box::new(decode::message(key, read, octets))).await?;
-            self.tell(News::Shown(shown)).await;
+            self.tell(MailroomEvent::Shown(shown)).await;
             if is_all {
                 break;
             }
@@ -384,7 +388,7 @@ impl Errand {
         let failed = move |why: String| {
             let words = format!("{remedy}: no browser has opened it ({why}).");
             // Called on the thread of the browser, which may block.
-            let _ = news.blocking_send(News::Said(words));
+            let _ = news.blocking_send(MailroomEvent::Said(words));
         };
         match self.room.browser.open(page, failed) {
             Ok(()) => format!("Opened in the browser, remote content blocked: {place}"),
@@ -496,23 +500,24 @@ impl Errand {
         Ok(saved.await??)
     }
 
-    async fn read_queued(self, pick: Pick) -> Vec<String> {
+    async fn read_queued(self, target: QueueTarget) -> Vec<String> {
         let shown = async {
-            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let (entry, reader) = self.unless_stopped(self.queued(&target)).await??;
             Ok::<_, NotRead>(
-                self.show_read(MessageKey::of_queued(&pick), entry.octets, reader).await?,
+                self.show_read(MessageKey::of_queued(&target), entry.octets, reader).await?,
             )
         };
         if let Err(error) = shown.await {
-            self.tell(News::NotShown(format!("Cannot show the queued message: {error}."))).await;
+            self.tell(MailroomEvent::NotShown(format!("Cannot show the queued message: {error}.")))
+                .await;
         }
         Vec::new()
     }
 
-    async fn browse_queued(self, pick: Pick) -> Vec<String> {
+    async fn browse_queued(self, target: QueueTarget) -> Vec<String> {
         let page = async {
-            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
-            let name = format!("queued-{}.html", pick.id);
+            let (_, reader) = self.unless_stopped(self.queued(&target)).await??;
+            let name = format!("queued-{}.html", target.id);
             Ok::<_, NotRead>(self.written_page(beginning_of(reader).await?, &name).await?)
         };
         vec![match page.await {
@@ -523,19 +528,19 @@ impl Errand {
     }
 
     /// The queue entry as it is now, and its message.
-    async fn queued(&self, pick: &Pick) -> Result<(Entry, MessageReader), QueueError> {
+    async fn queued(&self, target: &QueueTarget) -> Result<(Entry, MessageReader), QueueError> {
         let queue = self.room.directory.queue();
         let entries = queue.entries().await?;
-        let entry = entries.into_iter().find(|entry| entry.block.id == pick.id);
+        let entry = entries.into_iter().find(|entry| entry.block.id == target.id);
         let entry = entry.ok_or(QueueError::Gone)?;
         let reader = queue.text(&entry).await?;
         Ok((entry, reader))
     }
 
-    async fn save_queued(self, pick: Pick) -> Vec<String> {
+    async fn save_queued(self, target: QueueTarget) -> Vec<String> {
         let saved = async {
-            let (entry, reader) = self.unless_stopped(self.queued(&pick)).await??;
-            let name = safe_name(&format!("queued-{}.eml", pick.id), "queued.eml");
+            let (entry, reader) = self.unless_stopped(self.queued(&target)).await??;
+            let name = safe_name(&format!("queued-{}.eml", target.id), "queued.eml");
             let name = self.written(reader, name).await?;
             Ok::<_, NotRead>(format!("Saved {name} ({} octets).", entry.octets))
         };
@@ -543,9 +548,13 @@ impl Errand {
         vec![words.unwrap_or_else(|error| format!("Cannot save the queued message: {error}."))]
     }
 
-    async fn save_attachments_queued(self, pick: Pick, which: Option<usize>) -> Vec<String> {
+    async fn save_attachments_queued(
+        self,
+        target: QueueTarget,
+        which: Option<usize>,
+    ) -> Vec<String> {
         let saved = async {
-            let (_, reader) = self.unless_stopped(self.queued(&pick)).await??;
+            let (_, reader) = self.unless_stopped(self.queued(&target)).await??;
             let text = beginning_of(reader).await?;
             Ok::<_, NotRead>(self.saved_attachments_of(text, which).await?)
         };
@@ -641,7 +650,7 @@ impl Errand {
         match self.sent(&draft).await {
             Ok(words) => words,
             Err(words) => {
-                self.tell(News::NotSent(draft)).await;
+                self.tell(MailroomEvent::NotSent(draft)).await;
                 words
             }
         }

@@ -1,4 +1,4 @@
-//! The messages that go one way, shared by all couriers of that way.
+//! The messages that go one route, shared by all agents of that route.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use crate::mail::path::Address;
 use crate::relay::outcomes;
 use crate::store::queue::Entry;
 
-/// A message and those of its recipients that go the same way.
+/// A message and those of its recipients that take the same route.
 #[derive(Debug, Clone)]
-pub struct Errand {
+pub struct Job {
     /// The queue entry, as it was when the run began.
     pub entry: Arc<Entry>,
-    /// The recipients of this way.
+    /// The recipients of this route.
     pub recipients: Vec<Address>,
 }
 
-impl Errand {
-    /// Whether it goes behind the other errands of its way.
+impl Job {
+    /// Whether it goes behind the other jobs of its route.
     #[must_use]
     pub fn goes_last(&self) -> bool {
         let Self { entry, recipients } = self;
@@ -27,36 +27,36 @@ impl Errand {
     }
 }
 
-/// The errands of one way that no courier has taken yet.
+/// The jobs of one route that no agent has taken yet.
 #[derive(Debug, Default)]
-pub struct Errands(Mutex<VecDeque<Errand>>);
+pub struct Jobs(Mutex<VecDeque<Job>>);
 
-impl Errands {
+impl Jobs {
     /// Errands that will be taken in the given order.
     #[must_use]
-    pub fn new(errands: VecDeque<Errand>) -> Self {
-        Self(Mutex::new(errands))
+    pub fn new(jobs: VecDeque<Job>) -> Self {
+        Self(Mutex::new(jobs))
     }
 
-    /// Takes the next errand out of the list.
+    /// Takes the next job out of the list.
     #[must_use]
-    pub fn next(&self) -> Option<Errand> {
+    pub fn next(&self) -> Option<Job> {
         self.lock().pop_front()
     }
 
-    /// Puts an errand at the head of the list, for another courier.
-    pub fn put_back(&self, errand: Errand) {
+    /// Puts a job at the head of the list, for another agent.
+    pub fn put_back(&self, job: Job) {
         // At the front, so that the order of the messages stays.
-        self.lock().push_front(errand);
+        self.lock().push_front(job);
     }
 
-    /// Whether all errands have been taken.
+    /// Whether all jobs have been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Errand>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Job>> {
         self.0.lock()
     }
 }

@@ -9,9 +9,9 @@ use mailconsole::relay::run::Choice;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::mail_host::{Act, Heard, MailHost, polite, say};
-use crate::runs::{Post, Ready};
+use crate::runs::{Ready, RelayHandle};
 
-async fn queued(post: Post, messages: usize) -> Ready {
+async fn queued(post: RelayHandle, messages: usize) -> Ready {
     let post = post.ready();
     for _ in 0..messages {
         post.queue(&["a@x.example"]).await;
@@ -31,7 +31,7 @@ fn slow(heard: Heard<'_>) -> Act {
 async fn a_host_that_takes_one_connection_gets_all_over_that_one() {
     for refusal in ["554 5.7.1 one at a time", "421 4.7.0 too many", "521 no", "450 later"] {
         let host = MailHost::taking(1, refusal, polite).await;
-        let post = queued(Post::new().route("x.example", &host).bouncing(), 30).await;
+        let post = queued(RelayHandle::new().route("x.example", &host).bouncing(), 30).await;
         post.relay.directory.create("ben").expect("a mailbox");
         let summary = post.run_all().await;
         assert_eq!((summary.tally.delivered, summary.left), (30, 0), "{refusal}");
@@ -50,7 +50,7 @@ async fn a_host_that_takes_one_connection_and_one_message_on_it_gets_all_the_sam
         heard => polite(heard),
     })
     .await;
-    let post = queued(Post::new().route("x.example", &host), 10).await;
+    let post = queued(RelayHandle::new().route("x.example", &host), 10).await;
     let mut runs = 0;
     // It may not have noticed yet that a connection is gone when the next one comes: then what is
     // left waits for the next run, and nothing fails.
@@ -65,7 +65,7 @@ async fn a_host_that_takes_one_connection_and_one_message_on_it_gets_all_the_sam
 #[tokio::test]
 async fn where_all_hosts_refuse_all_is_deferred_with_what_they_say() {
     let host = MailHost::that(|_| say("554 5.3.2 no mail here")).await;
-    let post = queued(Post::new().route("x.example", &host).bouncing(), 5).await;
+    let post = queued(RelayHandle::new().route("x.example", &host).bouncing(), 5).await;
     post.relay.directory.create("ben").expect("a mailbox");
     assert_eq!(post.run_all().await.left, 5);
     assert_eq!(post.recipients(), ["P 1 <a@x.example> 554 5.3.2 no mail here"; 5]);
@@ -76,7 +76,7 @@ async fn where_all_hosts_refuse_all_is_deferred_with_what_they_say() {
 async fn connections_grow_up_to_the_limit_while_the_host_answers() {
     for (most, messages) in [(1, 3), (3, 12), (5, 20)] {
         let host = MailHost::that(slow).await;
-        let post = Post::new().route("x.example", &host).connections(most);
+        let post = RelayHandle::new().route("x.example", &host).connections(most);
         let post = queued(post, messages).await;
         assert_eq!(post.run_all().await.left, 0);
         assert_eq!((host.most_open(), host.connections()), (most, most));
@@ -87,7 +87,7 @@ async fn connections_grow_up_to_the_limit_while_the_host_answers() {
 #[tokio::test]
 async fn no_more_connect_than_there_is_to_carry() {
     let host = MailHost::that(slow).await;
-    let post = queued(Post::new().route("x.example", &host), 2).await;
+    let post = queued(RelayHandle::new().route("x.example", &host), 2).await;
     assert_eq!(post.run_all().await.left, 0);
     assert!(host.connections() <= 2, "{} connections", host.connections());
 }
@@ -95,7 +95,7 @@ async fn no_more_connect_than_there_is_to_carry() {
 #[tokio::test]
 async fn a_host_that_has_not_answered_has_one_connection() {
     let silent = MailHost::that(|_| Act::Silence).await;
-    let post = queued(Post::new().route("x.example", &silent).impatient(), 20).await;
+    let post = queued(RelayHandle::new().route("x.example", &silent).impatient(), 20).await;
     assert_eq!(post.run_all().await.tally.deferred, 20);
     assert_eq!(silent.connections(), 1);
 }
@@ -133,7 +133,7 @@ async fn host_that_hangs_up_at_bad_ones(at: At) -> MailHost {
 async fn mail_behind_messages_that_a_host_hangs_up_at_is_not_counted_as_tried_and_gets_through() {
     for at in [At::Mail, At::Rcpt, At::Data, At::Dot] {
         let host = host_that_hangs_up_at_bad_ones(at).await;
-        let post = Post::new().route("x.example", &host).connections(1).ready();
+        let post = RelayHandle::new().route("x.example", &host).connections(1).ready();
         for _ in 0..8 {
             post.queue_text("bad@localhost", &["bad@x.example"], "x\r\n").await;
         }
@@ -164,7 +164,10 @@ async fn mail_behind_messages_that_a_host_hangs_up_at_is_not_counted_as_tried_an
 }
 
 /// So many hosts that say nothing, each for a domain of its own that comes before all others.
-async fn silent_domains(mut post: Post, count: usize) -> (Post, Vec<MailHost>, Vec<String>) {
+async fn silent_domains(
+    mut post: RelayHandle,
+    count: usize,
+) -> (RelayHandle, Vec<MailHost>, Vec<String>) {
     let (mut hosts, mut recipients) = (Vec::new(), Vec::new());
     for nth in 0..count {
         let domain = format!("a{nth}.example");
@@ -192,7 +195,7 @@ async fn telling_host() -> (MailHost, UnboundedReceiver<()>) {
 /// How long it takes until healthy domains have their mail beside silent ones, of whom each would
 /// be waited for a minute.
 async fn healthy_beside_silent(silent: usize) -> Duration {
-    let (post, silent, recipients) = silent_domains(Post::new(), silent).await;
+    let (post, silent, recipients) = silent_domains(RelayHandle::new(), silent).await;
     let (healthy, mut heard_text) = telling_host().await;
     let post = post.route("z.example", &healthy).ready();
     for _ in 0..6 {
@@ -226,7 +229,7 @@ async fn domains_that_do_not_answer_give_way_where_all_connections_are_theirs() 
 #[tokio::test]
 async fn who_gives_way_is_tried_again_in_the_same_run() {
     // They answer only when all that could be sent elsewhere has been.
-    let (post, _silent, recipients) = silent_domains(Post::new(), 100).await;
+    let (post, _silent, recipients) = silent_domains(RelayHandle::new(), 100).await;
     let ready = Arc::new(AtomicBool::new(false));
     let at_last = Arc::clone(&ready);
     let late = MailHost::that(move |heard| match heard {
@@ -243,9 +246,9 @@ async fn who_gives_way_is_tried_again_in_the_same_run() {
     let run = tokio::spawn(async move { relay.run(&Choice::All).await });
     heard_text.recv().await.expect("a text");
     ready.store(true, Relaxed);
-    let mut changes = post.relay.board.changes();
-    while post.relay.board.tally().is_some_and(|tally| tally.delivered < 2) {
-        changes.changed().await.expect("a board");
+    let mut changes = post.relay.progress.changes();
+    while post.relay.progress.tally().is_some_and(|tally| tally.delivered < 2) {
+        changes.changed().await.expect("progress");
     }
     post.relay.client.stop.cancel();
     run.await.expect("no panic").expect("a run");
@@ -267,7 +270,7 @@ async fn who_steps_aside_gives_back_what_it_had_in_hand() {
         slow(heard)
     })
     .await;
-    let post = Post::new().route("x.example", &host).ready();
+    let post = RelayHandle::new().route("x.example", &host).ready();
     for nth in 0..4 {
         post.queue(&[&format!("{nth}@x.example")]).await;
     }
