@@ -135,6 +135,8 @@ impl Anchor {
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            // Something removes the file as soon as it is there: this lock is a file of its own.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.rename_to(lock),
             Err(error) if knows_no_links(&error) => {
                 let told = self.linkless.swap(true, Ordering::Relaxed);
                 if !told {

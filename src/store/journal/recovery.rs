@@ -187,10 +187,7 @@ impl Recovery {
     fn look(&self, own: &[String]) -> io::Result<Vec<Known>> {
         let Some(folder) = self.files.folder(FOLDER)?.map(Arc::new) else { return Ok(Vec::new()) };
         let mut journals = Vec::new();
-        for name in folder.names(OTHERS_MOST)? {
-            if !name.ends_with(SUFFIX) || own.contains(&name) {
-                continue;
-            }
+        for name in journals_in(&folder)?.into_iter().filter(|name| !own.contains(name)) {
             match Other::open(&folder, &name) {
                 Ok(journal) => {
                     journals.push(Known { journal: Arc::new(journal), unsettled: None });
@@ -244,6 +241,16 @@ fn await_checkpoint(other: &Other, mailbox: &str, until: Instant) -> io::Result<
         watch.wait(left)?;
     }
     Ok(true)
+}
+
+/// The names of the journals in an open folder.
+fn journals_in(folder: &Files) -> io::Result<Vec<String>> {
+    match folder.names(OTHERS_MOST) {
+        Ok(names) => Ok(names.into_iter().filter(|name| name.ends_with(SUFFIX)).collect()),
+        // The owner of the last journal removed the folder since it was opened.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -358,6 +365,15 @@ mod tests {
             let content = std::fs::read(self.path(self.mailbox)).unwrap();
             String::from_utf8(content).unwrap().strip_prefix(OLD).unwrap().to_owned()
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_once_it_is_open_has_no_journals() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path()).unwrap();
+        let folder = files.own_folder(FOLDER).unwrap();
+        files.remove_folder(FOLDER).unwrap();
+        assert_eq!(journals_in(&folder).unwrap(), Vec::<String>::new());
     }
 
     fn from_line_of(message: &str) -> &str {
