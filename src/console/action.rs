@@ -1,5 +1,5 @@
-//! What a user can ask of the screen, and what the screen then asks of the program. Plain values:
-//! knows no key and no server.
+//! What a user can ask of the screen ([`Action`]), and what the screen then asks of the program
+//! ([`Command`]). Plain values, independent of keys and servers.
 
 use std::path::PathBuf;
 
@@ -12,26 +12,26 @@ pub use crate::relay::postmaster::Request;
 pub use crate::servers::settings::{Setting, SettingName};
 pub use crate::servers::supervisor::{Change, ServerOrder};
 
-/// One of the numbered panes.
+/// One of the panes that have a number key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Pane {
-    /// The connections, open and lately closed.
+    /// The open connections and the recently closed ones.
     Connections,
-    /// What is said on them.
+    /// What clients and servers say on the connections.
     Transcript,
-    /// The mailboxes in the directory.
+    /// The mailboxes of the mail directory.
     Mailboxes,
-    /// What waits for the relay.
+    /// The relay queue.
     Queue,
     /// The program's own diagnostics.
     Log,
 }
 
 impl Pane {
-    /// In the order of their numbers.
+    /// All panes, in the order of their numbers.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The number and the name, as the title has them.
+    /// The number and the name of the pane, as in its title.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -44,14 +44,14 @@ impl Pane {
     }
 }
 
-/// Where keys go, where no question, no help and no typing takes them.
+/// The part of the screen that receives keys while no question, help or prompt is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Context {
     /// A pane.
     Pane(Pane),
-    /// The messages of the mailbox that is open.
+    /// The list of messages of the open mailbox.
     Messages,
-    /// The message that is open.
+    /// The open message.
     Message,
     /// The servers' popup.
     Servers,
@@ -64,21 +64,21 @@ pub enum Step {
     Up,
     /// One row towards the end.
     Down,
-    /// Half of what is in view.
+    /// Half a page towards the beginning.
     HalfPageUp,
-    /// Half of what is in view.
+    /// Half a page towards the end.
     HalfPageDown,
-    /// What is in view.
+    /// A page towards the beginning.
     PageUp,
-    /// What is in view.
+    /// A page towards the end.
     PageDown,
-    /// To the beginning.
+    /// To the first row.
     First,
-    /// To the end; the transcript follows again.
+    /// To the last row; the transcript follows its end again.
     Last,
 }
 
-/// Where the next match is looked for.
+/// The direction of a search, of a turn of the wheel, or of a step to a neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Towards the end.
@@ -87,49 +87,49 @@ pub enum Direction {
     Backward,
 }
 
-/// A field of the form for a test message.
+/// A field of the form for a test message, in the order of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Field {
-    /// Who sends it.
+    /// The address of the sender.
     From,
-    /// Who is to get it.
+    /// The addresses of the recipients.
     To,
-    /// What it is about.
+    /// The subject.
     Subject,
-    /// How long an attachment it has.
+    /// The size of the attachment.
     Attachment,
-    /// Its text.
+    /// The text of the message.
     Body,
-    /// The button that sends it.
+    /// The button that sends the message.
     Send,
 }
 
 impl Field {
-    /// In the order of the form.
+    /// All fields, in the order of the form.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 }
 
-/// What the details of a queue entry have buttons for.
+/// What the buttons in the details of a queue entry do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
-    /// Try it now.
+    /// Try to deliver it now.
     Retry,
-    /// Hold it, or release it.
+    /// Hold it, or release it if it is held.
     Hold,
-    /// Drop it, after a question.
+    /// Drop it, after a confirmation.
     Drop,
     /// Show its message.
     View,
     /// Save its message.
     Save,
-    /// Copy its recipient and the last reply.
+    /// Copy its recipient and the last reply to the clipboard.
     Copy,
-    /// Show the entry before it, or after it.
+    /// Show the next entry, or the previous one.
     Other(Direction),
 }
 
 impl Deed {
-    /// What a key does that does it.
+    /// The action of the key that does the same.
     #[must_use]
     pub const fn action(self) -> Action {
         match self {
@@ -144,16 +144,16 @@ impl Deed {
     }
 }
 
-/// An answer to a question of the screen.
+/// An answer to a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Do it.
+    /// Do what was asked.
     Yes,
-    /// Leave it; the safe one.
+    /// Do nothing. This is the safe answer, which is marked at first.
     No,
 }
 
-/// Something a user did.
+/// Something a user does, with a key, the mouse or a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Opens or closes the help.
@@ -162,93 +162,93 @@ pub enum Action {
     Focus(Pane),
     /// Focuses the next pane.
     FocusNext,
-    /// Focuses the pane before.
+    /// Focuses the previous pane.
     FocusPrevious,
-    /// Gives the focused pane the whole screen, or takes it back.
+    /// Gives the focused pane the whole screen, or goes back to all panes.
     Zoom,
-    /// One live pane for each of the newest connections, or the one transcript again.
+    /// Shows a tile for each of the newest connections, or the single transcript again.
     Tiles,
-    /// Takes back the latest of: overlay, filter, zoom, tiles, narrowing.
+    /// Undoes the latest of: overlay, filter, zoom, tiles, narrowing.
     Escape,
-    /// Moves in the focused pane.
+    /// Moves in the part of the screen that receives keys.
     Move(Step),
-    /// Turns the wheel over a pane.
+    /// Turns the mouse wheel over a pane.
     Wheel(Pane, Direction),
-    /// Clicks into a pane, on the n-th of the rows in view if on one.
+    /// Clicks into a pane: on the n-th row in view (from 0), or beside the rows (`None`).
     Click(Pane, Option<usize>),
-    /// Clicks on what the command line offers, on the n-th of all.
+    /// Clicks on the n-th of all offers of the command line, counted from 0.
     ClickOffer(usize),
-    /// Begins to type a filter for the focused pane.
+    /// Opens the prompt for a filter of the focused pane.
     Filter,
-    /// Goes to another match.
+    /// Goes to the next or the previous match.
     Find(Direction),
-    /// Changes what is being typed.
+    /// Edits the line or the text that is being typed.
     Edit(InputRequest),
-    /// Completes the command that is being typed.
+    /// Completes the command that is being typed, with the next or the previous candidate.
     Complete(Direction),
-    /// Goes to another field of what is being composed.
+    /// Goes to the next or the previous field of the form.
     Field(Direction),
-    /// Sends what is being composed.
+    /// Sends the message in the form.
     Submit,
-    /// Enter, where something is typed or asked.
+    /// Enter, in a prompt, a question or the form.
     Confirm,
     /// Answers a question.
     Answer(Answer),
-    /// Marks the other answer.
+    /// Marks the other answer of a question.
     OtherAnswer,
     /// Narrows the transcript to the selected connection.
     OnlyThis,
     /// Shows all connections in the transcript again.
     AllConnections,
-    /// Asks whether to close the selected connection.
+    /// Asks for confirmation and closes the selected connection.
     CloseConnection,
-    /// Shows the selected queue entry whole.
+    /// Shows the details of the selected queue entry.
     Details,
     /// Shows the message of the selected queue entry.
     ViewQueued,
-    /// Saves it.
+    /// Saves the message of the selected queue entry.
     SaveQueued,
-    /// Shows the queue entry after the selected one, or before it.
+    /// Shows the next or the previous queue entry.
     OtherEntry(Direction),
-    /// Does something with the queue entry whose details are shown beside the queue.
+    /// Acts on the queue entry whose details are shown beside the queue.
     WithEntry(Deed),
-    /// Marks the selected thing, or takes its mark away: keys are for all that are marked.
+    /// Marks the selected row, or unmarks it. Keys then act on all marked rows.
     Mark,
-    /// Marks everything that is shown, or takes the marks away.
+    /// Marks all rows that are shown, or unmarks them.
     MarkAll,
-    /// Shows the focused list in another order.
+    /// Shows the focused list in the next sort order.
     Sort,
-    /// Starts a relay run for everybody who waits.
+    /// Starts a relay run for all recipients in the queue.
     RelayRun,
-    /// Tries the selected queue entry now.
+    /// Tries to deliver the selected queue entry now.
     Retry,
-    /// Tries the n-th of the queue's rows in view now.
+    /// Tries to deliver the n-th of the queue's rows in view now.
     RetryRow(usize),
-    /// Holds the selected queue entry, or releases it.
+    /// Holds the selected queue entry, or releases it if it is held.
     Hold,
-    /// Asks whether to drop the selected queue entry.
+    /// Asks for confirmation and drops the selected queue entry.
     Drop,
-    /// Freezes the transcript, or lets it go on.
+    /// Freezes the transcript, or lets it continue.
     Pause,
     /// Follows the transcript's end, or stops following.
     Follow,
-    /// Time stamps: seconds, milliseconds, none.
+    /// Switches to the next form of the time stamps.
     Stamps,
     /// Wraps long transcript rows, or cuts them.
     Wrap,
-    /// Shows message text line by line, or only how much it was.
+    /// Shows message text line by line, or only its size.
     Bodies,
     /// Shows passwords, or masks them.
     Passwords,
-    /// Shows how lines look on the wire, or as headless `-v` prints them.
+    /// Shows lines as they are on the wire, or as `-v` prints them without the console.
     Wire,
-    /// Goes to another tile.
+    /// Chooses the next or the previous tile.
     OtherTile(Direction),
     /// Copies the selected row to the clipboard.
     CopyLine,
     /// Copies all rows of the selected connection to the clipboard.
     CopyConnection,
-    /// Saves the transcript rows that the filters let through.
+    /// Saves the transcript rows that pass the filters.
     Save,
     /// Lists the messages of the selected mailbox.
     OpenMailbox,
@@ -256,33 +256,34 @@ pub enum Action {
     NewMailbox,
     /// Shows the selected message.
     OpenMessage,
-    /// Shows the message after the shown one, or before it.
+    /// Shows the next or the previous message.
     OtherMessage(Direction),
-    /// Shows the message in the next of its shapes: text, HTML, as it is.
+    /// Shows the message in its next form: text, HTML, source.
     NextShape,
     /// Opens the HTML of the shown message in the browser.
     Browse,
-    /// Shows all header fields, or the usual ones.
+    /// Shows all header fields, or only the usual ones.
     AllHeaders,
-    /// Saves the selected message, or the shown one.
+    /// Saves the selected or the open message.
     SaveMessage,
-    /// Asks which attachments to save.
+    /// Asks which attachments are to be saved.
     SaveAttachments,
-    /// Saves the n-th attachment.
+    /// Saves the n-th attachment, counted from 0.
     SaveAttachment(usize),
-    /// Asks whether to delete the selected message, or the shown one.
+    /// Asks for confirmation and deletes the selected or the open message.
     DeleteMessage,
-    /// Clicks into what is read, on the n-th of the rows in view if on one.
+    /// Clicks into the open mailbox or message: on the n-th row in view, or beside the rows
+    /// (`None`).
     ClickReader(Option<usize>),
-    /// Turns the wheel over what is read.
+    /// Turns the mouse wheel over the open mailbox or message.
     WheelReader(Direction),
     /// Opens the form for a test message.
     Compose,
-    /// Clicks on a field of the form; in the text, on the n-th of the lines in view.
+    /// Clicks on a field of the form; for the text also which of its lines in view.
     ClickField(Field, usize),
     /// Opens or closes the servers' popup.
     Servers,
-    /// Starts or stops the selected server, or asks for the selected setting's value.
+    /// Starts or stops the selected server, or asks for a new value of the selected setting.
     Change,
     /// Starts the selected server.
     StartServer,
@@ -290,51 +291,51 @@ pub enum Action {
     StopServer,
     /// Stops the selected server and starts it again.
     RestartServer,
-    /// Selects the n-th row of the servers' popup.
+    /// Selects the n-th row of the servers' popup, counted from 0.
     ServerRow(usize),
-    /// Begins to type a command.
+    /// Opens the command line.
     CommandLine,
     /// Opens or closes the first steps.
     FirstSteps,
-    /// The next colours.
+    /// Switches to the next palette.
     Theme,
-    /// Whether the mouse is the program's or the terminal's.
+    /// Gives the mouse to the program or to the terminal.
     Mouse,
-    /// Paints everything anew.
+    /// Repaints the whole screen.
     Redraw,
-    /// Stops the process as a shell's job.
+    /// Suspends the process as a job of the shell, as Ctrl-Z does.
     Suspend,
-    /// Quits; asks first while a connection is open.
+    /// Quits; asks for confirmation while a connection is open or a relay run is under way.
     Quit,
-    /// Quits, asking nothing.
+    /// Quits without a question.
     QuitNow,
 }
 
 /// What the screen asks of the program around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Close the connection of this id.
+    /// Close the connection with this id.
     Close(u64),
-    /// Have the relay do something.
+    /// A request to the relay.
     Relay(Request),
-    /// Something about mailboxes and messages.
+    /// A request about mailboxes and messages.
     MailroomRequest(MailroomRequest),
-    /// Start or stop a server.
+    /// Start, stop or restart a server.
     Server(ServerOrder),
     /// Change a setting.
     Set(Setting),
-    /// Put this on the clipboard; it holds nothing that drives a terminal.
+    /// Put this on the clipboard. The text is escaped: it contains no control sequences.
     Copy(String),
-    /// Save the transcript rows to a new file, of this name or of a made-up one.
+    /// Save the transcript rows to a new file, with this name or (`None`) one made from the time.
     Save(Option<PathBuf>),
-    /// Move in the log, whose position the log's own widget keeps.
+    /// Scroll the log. Its widget keeps the position, so the state cannot do it.
     ScrollLog(Step),
-    /// Take or give back the mouse, as the state now says.
+    /// Capture the mouse or release it, as the state now says.
     Mouse,
-    /// Paint everything anew.
+    /// Repaint the whole screen.
     Redraw,
-    /// Give the terminal back and stop.
+    /// Give the terminal back and stop the process.
     Suspend,
-    /// End.
+    /// End the program.
     Quit,
 }

@@ -1,10 +1,10 @@
-//! Values that a key goes through one after the other, in the order in which they are declared.
+//! Enums whose values a key steps through, one after the other, in the order of declaration.
 
 use strum::VariantArray;
 
-/// An enum whose values follow each other in a circle: behind the last comes the first.
+/// An enum whose values form a cycle: after the last value comes the first.
 pub trait Cycle: VariantArray + Copy + PartialEq {
-    /// The value behind this one.
+    /// The value after this one.
     #[must_use]
     fn next(self) -> Self {
         self.after(1)
@@ -16,7 +16,7 @@ pub trait Cycle: VariantArray + Copy + PartialEq {
         self.after(Self::VARIANTS.len() - 1)
     }
 
-    /// The value so many steps behind this one.
+    /// The value `steps` after this one.
     #[must_use]
     fn after(self, steps: usize) -> Self {
         let at = Self::VARIANTS.iter().position(|one| *one == self).unwrap_or(0);

@@ -1,5 +1,6 @@
-//! The way of the transcript to the screen: servers put events in and never wait, the screen takes
-//! them out a frame at a time. What there is no room for is dropped, oldest first, and counted.
+//! The queue of transcript events between the servers and the screen: the servers add events
+//! without ever waiting, and the screen takes them a frame at a time. When the queue is full, the
+//! oldest rows are dropped and counted.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -13,26 +14,26 @@ use crate::console::state::row::Row;
 use crate::watch::event::{Event, Kind};
 use crate::watch::observers::Observer;
 
-/// Rows that wait for the screen at most.
+/// The most rows that wait for the screen.
 const MOST_ROWS: usize = 65_536;
 
-/// Octets of waiting rows at most.
+/// The most octets that the waiting rows take in memory.
 const MOST_OCTETS: usize = 16 * 1024 * 1024;
 
-/// Rows that one frame takes; more would be late with the next key.
+/// The most rows that one frame takes; with more, the next key would be answered late.
 const ROWS_A_FRAME: usize = 20_000;
 
-/// Lines kept of one message text; one long message must not push everything else out.
+/// Lines kept of one message text; a single long message must not push everything else out.
 const TEXT_LINES: u64 = 1_000;
 
-/// What ends a line and is not kept with it.
+/// Octets of the line end, which is not kept with the line.
 const CRLF: u64 = 2;
 
-/// Takes the events of the servers for the screen.
+/// The observer that collects the servers' events for the screen.
 #[derive(Debug, Default)]
 pub struct Feed {
     waiting: Mutex<Waiting>,
-    /// Something is worth a frame.
+    /// Notified when there is something new to show.
     moved: Notify,
 }
 
@@ -41,41 +42,41 @@ struct Waiting {
     rows: VecDeque<Row>,
     octets: usize,
     skipped: u64,
-    /// Room that the screen has given back, so that a frame's rows change hands at once and servers
-    /// do not wait for it to copy them.
+    /// An emptied queue that the screen has given back. A frame takes all rows by swapping the two
+    /// queues, so that the servers do not wait for the lock while rows are copied.
     spare: VecDeque<Row>,
-    /// The message texts that are under way, by connection id.
+    /// Message texts that are being received or sent, by connection id.
     texts: FxHashMap<u64, Text>,
 }
 
-/// How much there has been of a message text.
+/// The size of a message text so far.
 #[derive(Debug, Default)]
 struct Text {
     lines: u64,
     octets: u64,
 }
 
-/// What one frame takes.
+/// The rows that one frame takes.
 #[derive(Debug)]
 pub struct Taken {
-    /// Rows, oldest first.
+    /// The rows, oldest first.
     pub rows: VecDeque<Row>,
-    /// Whether there are more.
+    /// Whether more rows are waiting.
     pub more: bool,
 }
 
 impl Feed {
-    /// Waits until there is something to show. Many reasons may come as one.
+    /// Waits until there is something to show. Several notifications may be merged into one.
     pub async fn moved(&self) {
         self.moved.notified().await;
     }
 
-    /// Asks the screen for a frame, for a reason that is not in the transcript.
+    /// Asks the screen for a frame, for a reason outside the transcript.
     pub fn wake(&self) {
         self.moved.notify_one();
     }
 
-    /// Takes what one frame can show.
+    /// Takes the rows of one frame.
     #[must_use]
     pub fn take(&self) -> Taken {
         let mut waiting = self.lock();
@@ -83,14 +84,14 @@ impl Feed {
         let mut rows = waiting.hand_over();
         let more = !waiting.rows.is_empty();
         drop(waiting);
-        // What was dropped is older than what is left.
+        // The dropped rows were older than the ones that are left, so their count comes first.
         if skipped > 0 {
             rows.push_front(Row::Skipped(skipped));
         }
         Taken { rows, more }
     }
 
-    /// Takes the room for a frame's rows back.
+    /// Takes back the queue of a frame's rows, to use its memory again.
     pub fn give_back(&self, mut rows: VecDeque<Row>) {
         rows.clear();
         self.lock().spare = rows;
@@ -118,19 +119,20 @@ impl Observer for Feed {
         }
     }
 
-    /// Always: whether text is shown is decided when it is looked at, also afterwards.
+    /// Always true: the user decides about showing message text when looking at it, also
+    /// afterwards.
     fn wants_text(&self) -> bool {
         true
     }
 
-    /// Always, for the same reason.
+    /// Always true, for the same reason.
     fn wants_reads(&self) -> bool {
         true
     }
 }
 
 impl Waiting {
-    /// The rows of a frame: all that wait, or as many as one can take.
+    /// Takes the rows of a frame: all that are waiting, or as many as one frame can take.
     fn hand_over(&mut self) -> VecDeque<Row> {
         let mut rows = mem::take(&mut self.spare);
         if self.rows.len() <= ROWS_A_FRAME {
@@ -158,8 +160,8 @@ impl Waiting {
         self.push(Row::Event(event));
     }
 
-    /// Says what stands for a text that has ended: for the part that was left out, and for the
-    /// whole while it is not shown line by line.
+    /// Adds the rows that stand for a text that has ended: how many lines were left out, and its
+    /// size, which is shown while message text is hidden.
     fn end_text(&mut self, text: &Text, next: &Event) {
         let Event { connection, at, .. } = *next;
         if text.lines > TEXT_LINES {

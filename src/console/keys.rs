@@ -1,5 +1,5 @@
-//! The one table of keys. What a key does, what the hint bar offers, what the help and the manual
-//! explain and what `:` understands are all read from it. Knows no terminal.
+//! The table of keys, the single source for what a key does, for the hint bar, for the help and the
+//! manual page, and for the commands after `:`. Independent of the terminal.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -9,20 +9,20 @@ use strum::VariantArray;
 
 use crate::console::action::{Action, Context, Direction, Pane, Step};
 
-/// A key, as the table and the config file name it. Shift is in the character already.
+/// A key, as the table and the config file name it. Shift is part of the character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// What it types.
+    /// A key that types this character.
     Char(char),
-    /// With the control key; the letter in lower case.
+    /// A letter with the control key, in lower case.
     Control(char),
-    /// A function key.
+    /// A function key, by its number.
     F(u8),
-    /// One that types nothing.
+    /// A key that types no character.
     Named(Named),
 }
 
-/// A key that types nothing.
+/// A key that types no character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "they are called what is printed on them")]
 pub enum Named {
@@ -44,7 +44,7 @@ pub enum Named {
 }
 
 impl Named {
-    /// Each with its name in the config file and its sign on the screen.
+    /// Each key with its name in the config file and its symbol on the screen.
     const ALL: [(Self, &'static str, &'static str); 15] = [
         (Self::Enter, "Enter", "⏎"),
         (Self::Esc, "Esc", "Esc"),
@@ -65,7 +65,7 @@ impl Named {
 }
 
 impl Display for Key {
-    /// As help and hints write it.
+    /// Writes the key as help and hints show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Char(' ') => f.write_str("Space"),
@@ -80,7 +80,7 @@ impl Display for Key {
     }
 }
 
-/// A word that names no key.
+/// An error: a word that is not the name of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no key: write a character, Space, Enter, Esc, Tab, Shift-Tab, Up, Down, Left, Right, \
@@ -92,7 +92,7 @@ impl FromStr for Key {
     type Err = NoKey;
 
     fn from_str(word: &str) -> Result<Self, NoKey> {
-        // First, because some keys have a single sign on the screen.
+        // Long names come first, because the symbols of some keys are single characters.
         if let Some(key) = long_name(word) {
             return Ok(key);
         }
@@ -119,7 +119,7 @@ fn long_name(word: &str) -> Option<Key> {
     })
 }
 
-/// `^D`, `Ctrl-D`, `C-d`.
+/// Parses `^D`, `Ctrl-D` and `C-d`.
 fn control(word: &str) -> Option<Key> {
     let prefixes = ["^", "Ctrl-", "ctrl-", "C-"];
     let letter = prefixes.iter().find_map(|prefix| word.strip_prefix(prefix))?;
@@ -135,20 +135,20 @@ fn control(word: &str) -> Option<Key> {
 /// Where a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Wherever keys go.
+    /// Wherever keys are not typed into something.
     Everywhere,
-    /// Where this has the keys, before what the key does everywhere.
+    /// Only in this context; there it has precedence over a key that works everywhere.
     In(Context),
 }
 
-/// Under which heading the help lists a key.
+/// The heading under which the help lists a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Section {
     /// Moving about.
     Move,
     /// The panes.
     Panes,
-    /// The program.
+    /// The program as a whole.
     Program,
     /// The connections.
     Connections,
@@ -163,10 +163,10 @@ pub enum Section {
 }
 
 impl Section {
-    /// In the order of the help.
+    /// All sections, in the order of the help.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The heading.
+    /// The heading on the screen.
     #[must_use]
     pub const fn heading(self) -> &'static str {
         match self {
@@ -181,7 +181,7 @@ impl Section {
         }
     }
 
-    /// What the help shows first where these have the keys.
+    /// The section that the help shows first in this context.
     #[must_use]
     pub const fn of(context: Context) -> Self {
         match context {
@@ -200,19 +200,19 @@ impl Section {
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding {
-    /// What the config file and `:` call it.
+    /// The name in the config file and after `:`.
     pub name: &'static str,
-    /// The keys, any of them, unless the config file says otherwise.
+    /// The default keys, each of which works; the config file may replace them.
     pub keys: &'static [Key],
-    /// Where they work.
+    /// Where the keys work.
     pub scope: Scope,
-    /// Where the help lists them. Neighbours with the same help are listed as one.
+    /// Where the help lists them. Neighbouring rows with the same help text are listed as one.
     pub section: Section,
-    /// What they do.
+    /// What the keys do.
     pub action: Action,
-    /// In a word, for the hint bar; empty: not there.
+    /// A word for the hint bar; if empty, the hint bar leaves the keys out.
     pub hint: &'static str,
-    /// In a line, for the help.
+    /// A line for the help.
     pub help: &'static str,
 }
 
@@ -245,7 +245,7 @@ const MESSAGE: Scope = Scope::In(Context::Message);
 const QUEUE: Scope = Scope::In(Context::Pane(Pane::Queue));
 const SERVERS: Scope = Scope::In(Context::Servers);
 
-/// The keys; the hint bar keeps this order.
+/// All bindings; the hint bar keeps this order.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = &[
     row("help", &[k('?'), Key::F(1)], ANY, Section::Program, Action::Help, "Help", "this help; type to search"),
@@ -332,43 +332,43 @@ pub const BINDINGS: &[Binding] = &[
     row("quit-now", &[Key::Control('c')], ANY, Section::Program, Action::QuitNow, "", "quit (may ask), quit now"),
 ];
 
-/// Keys that the config file has, by the names of what they do.
+/// The keys set in the config file, by the names of the bindings.
 pub type Chosen = BTreeMap<String, Vec<Key>>;
 
-/// Why the config file's keys cannot be had.
+/// Why the keys in the config file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeymapError {
-    /// Nothing is called that.
+    /// There is no binding with this name.
     #[error("nothing that a key can do is called {0:?}: the manual page and `?` have the names")]
     NoSuchName(String),
-    /// Two names want the same key where both work.
+    /// Two bindings that work in the same place have the same key.
     #[error("{key} is given to both {one} and {other}: give one of them another key")]
     Twice {
         /// The key.
         key: Key,
-        /// Who wants it.
+        /// The name of one binding.
         one: &'static str,
-        /// Who wants it too.
+        /// The name of the other.
         other: &'static str,
     },
-    /// It is needed to find everything else.
+    /// A binding without which the user could not find the others was left without a key.
     #[error("{0} needs a key: name one, or leave the line out")]
     NoKey(&'static str),
-    /// This one must always work.
+    /// `^C` was given to something else; it must always quit.
     #[error("^C always quits at once: choose another key for {0}")]
     Reserved(&'static str),
 }
 
-/// The key that always quits.
+/// The key that always quits, whatever the config file says.
 const ALWAYS_QUITS: Key = Key::Control('c');
 
-/// What must have a key: with these everything else can be found.
+/// Bindings that must have a key: with these a user can reach everything else.
 const NEEDED: [&str; 6] = ["back", "command", "down", "help", "quit", "up"];
 
-/// Which keys do what, for this user.
+/// The keys of this user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
-    /// The keys of each row of the table.
+    /// The keys of each row of [`BINDINGS`], by index.
     keys: Vec<Vec<Key>>,
 }
 
@@ -379,12 +379,13 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// The table with the user's own keys, each instead of those that the table has.
+    /// The table with the user's own keys, which replace the default keys of their bindings.
     ///
     /// # Errors
     ///
-    /// A name is not in the table, or needs a key and has none, or two would have one key in the same
-    /// place. Who wants a key that something else has must give that another one.
+    /// A name is not in the table, a needed binding is left without a key, or two bindings have the
+    /// same key in the same place. A user who wants a key that another binding has must give that
+    /// one another key.
     pub fn with(chosen: &Chosen) -> Result<Self, KeymapError> {
         let mut keymap = Self::default();
         if let Some(name) = chosen.keys().find(|name| named(name).is_none()) {
@@ -420,7 +421,7 @@ impl Keymap {
         Ok(self)
     }
 
-    /// What has other keys than the table gives it.
+    /// The bindings whose keys differ from the table's.
     pub fn changed(&self) -> impl Iterator<Item = (&'static Binding, &[Key])> {
         let rows = BINDINGS.iter().zip(&self.keys);
         rows.filter(|(binding, keys)| binding.keys != keys.as_slice())
@@ -432,7 +433,7 @@ impl Keymap {
         rows.flat_map(|(binding, keys)| keys.iter().map(move |key| (binding, *key)))
     }
 
-    /// What a key does where `context` has the keys.
+    /// What a key does in this context.
     #[must_use]
     pub fn action(&self, context: Context, key: Key) -> Option<Action> {
         if key == ALWAYS_QUITS {
@@ -443,14 +444,14 @@ impl Keymap {
         found.map(|(binding, _)| binding.action)
     }
 
-    /// The keys of a row of the table.
+    /// The keys of a binding.
     #[must_use]
     pub fn keys_of(&self, binding: &Binding) -> &[Key] {
         let row = BINDINGS.iter().position(|one| one.name == binding.name);
         row.and_then(|row| self.keys.get(row)).map_or(&[], Vec::as_slice)
     }
 
-    /// The first key that does this; empty where none does.
+    /// The first key for this action; empty if it has none.
     #[must_use]
     pub fn key_of(&self, action: Action) -> String {
         let found = self.pairs().find(|(binding, _)| binding.action == action);
@@ -458,9 +459,9 @@ impl Keymap {
     }
 }
 
-/// Whether both cannot have the key. What works in one place may have a key of what works
-/// everywhere, but only where the table itself has it so: a user's key is to do what it was given
-/// for.
+/// Whether the two bindings must not share the key. In one context a key may do something else than
+/// everywhere, but only where the table itself says so: a key that the user chooses must do what it
+/// was chosen for.
 fn clash(one: &Binding, other: &Binding, key: Key) -> bool {
     match (one.scope, other.scope) {
         (Scope::In(one), Scope::In(other)) => one == other,
@@ -469,13 +470,13 @@ fn clash(one: &Binding, other: &Binding, key: Key) -> bool {
     }
 }
 
-/// What is called this.
+/// The binding with this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Binding> {
     BINDINGS.iter().find(|binding| binding.name == name)
 }
 
-/// The rows whose hints are of use where `context` has the keys.
+/// The bindings whose hints are useful in this context.
 pub fn hints(context: Context) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |binding| {
         let is_here = match binding.scope {
@@ -486,8 +487,8 @@ pub fn hints(context: Context) -> impl Iterator<Item = &'static Binding> {
     })
 }
 
-/// Whether something that works everywhere is worth a hint here: what is about the transcript is
-/// not, where something else is read.
+/// Whether a binding that works everywhere is worth a hint in this context: the ones about the
+/// transcript are not while messages are being read, because the transcript is hidden then.
 fn is_of_use(context: Context, binding: &Binding) -> bool {
     match (context, binding.action) {
         (Context::Pane(_), _) | (_, Action::Help | Action::CommandLine | Action::Quit) => true,

@@ -1,6 +1,6 @@
-//! What the screen shows and what its user may do, pure: the state, the actions, the table of keys,
-//! the settings in words, the feed that brings the transcript, and the handle to the program. Knows no
-//! terminal.
+//! The model of the console, without I/O of its own: the state of the screen, the actions that
+//! change it, the table of keys, the settings as text, the feed of transcript events, and the
+//! handle to the running program. Independent of the terminal.
 
 pub mod action;
 pub mod cycle;

@@ -1,5 +1,6 @@
-//! The program as its console reaches it: one handle that brings what has happened into the state,
-//! and takes what the user asks for. Whoever draws the state knows no server and no relay.
+//! The running program as the console sees it: one handle that copies what has happened into the
+//! state, and carries out what the user asks for. The code that draws the state needs neither
+//! servers nor relay.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,33 +23,34 @@ use crate::servers::supervisor::Control;
 use crate::store::overview::Overview;
 use crate::watch::registry::Registry;
 
-/// Answers of the mailroom that one frame takes; each may tell of hundreds of messages.
+/// The most answers of the mailroom that one frame takes; each may carry hundreds of messages.
 const ANSWERS_A_FRAME: usize = 16;
 
-/// A snapshot of the connections may take this part of the time at most: ten thousand of them are
-/// not copied sixty times a second.
+/// Snapshots of the connections take at most one part in this many of the time: after one that took
+/// 1 ms, the next is due 20 ms later. Copying ten thousand connections sixty times a second would
+/// leave no time for anything else.
 const SNAPSHOT_SHARE: u32 = 20;
 
-/// What the handle is made of, by whoever starts the servers.
+/// The parts of the handle, supplied by the code that starts the servers.
 #[derive(Debug)]
 pub struct Parts {
-    /// The connections.
+    /// The open and the recently closed connections.
     pub registry: Arc<Registry>,
-    /// What lies in the directory.
+    /// The contents of the mail directory and of the queue.
     pub overview: watch::Receiver<Arc<Overview>>,
-    /// The transcript; the same feed observes the servers.
+    /// The transcript feed; the same feed is the servers' observer.
     pub feed: Arc<Feed>,
-    /// Takes what the user asks of the relay. Bounded: a full one refuses.
+    /// Requests of the user to the relay. Bounded: when it is full, a request is refused.
     pub requests: mpsc::Sender<Request>,
-    /// Says in a sentence what came of it.
+    /// The results of these requests, as sentences for the screen.
     pub words: mpsc::Receiver<String>,
-    /// The relay, which knows how far each recipient is.
+    /// The relay, which knows the progress of each recipient.
     pub relay: Arc<Relay<Dns>>,
-    /// Where mailboxes are listed, and messages read, saved, deleted and sent.
+    /// The mailroom, which lists mailboxes and reads, saves, deletes and sends messages.
     pub mailroom: MailroomHandle,
     /// Starts and stops the servers, and changes their settings.
     pub control: Control,
-    /// The settings, as they change.
+    /// The current settings.
     pub settings: watch::Receiver<SettingsView>,
 }
 
@@ -57,31 +59,31 @@ pub struct Parts {
 pub struct Program {
     parts: Parts,
     relay_changes: watch::Receiver<u64>,
-    /// What the relay has said since the last frame.
+    /// The relay's latest sentence since the last frame.
     said: Option<String>,
-    /// What the mailroom has answered since the last frame.
+    /// The mailroom's answers since the last frame.
     answers: Vec<MailroomEvent>,
     connections: Snapshot,
 }
 
-/// Which version of the registry the state has, and when it may have the next.
+/// The registry's version that the state shows, and the earliest time of the next snapshot.
 #[derive(Debug)]
 struct Snapshot {
     version: Option<u64>,
     not_before: Instant,
 }
 
-/// What a frame has taken of the transcript.
+/// How much of the transcript a frame has taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    /// Rows.
+    /// The number of rows.
     pub rows: usize,
-    /// Whether something is left for the next frame.
+    /// Whether rows are left for the next frame.
     pub more: bool,
 }
 
 impl Program {
-    /// A handle to the program of these parts.
+    /// Makes a handle from these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -93,16 +95,18 @@ impl Program {
         }
     }
 
-    /// The transcript's feed, which also wakes the screen for other reasons.
+    /// The transcript's feed. It also wakes the screen for reasons outside the transcript.
     #[must_use]
     pub const fn feed(&self) -> &Arc<Feed> {
         &self.parts.feed
     }
 
-    /// Waits until there is something new to show. Nothing is lost when the wait is given up.
+    /// Waits until there is something new to show. Cancel safe: nothing is lost if the future is
+    /// dropped.
     pub async fn changed(&mut self) {
         let Self { parts, relay_changes, said, answers, .. } = self;
-        // What a snapshot is taken of stays changed until a frame takes it.
+        // A receiver whose value has not been read stays marked as changed, so that the frame that
+        // follows still finds it. Queued sentences and answers are kept in `self` for it.
         tokio::select! {
             biased;
             () = parts.feed.moved() => {}
@@ -116,15 +120,15 @@ impl Program {
         }
     }
 
-    /// Shows the servers, the settings and the directory as they are at the start.
+    /// Puts the servers, the settings and the directory into the state before the first frame.
     pub fn begin(&mut self, state: &mut State) {
         self.take_servers(state);
         self.take_overview(state);
     }
 
-    /// Brings everything but the transcript and the connections up to date. Whatever has asked for
-    /// the frame, it shows the newest of everything: servers that talk without a pause must not keep
-    /// the rest from the screen.
+    /// Brings everything but the transcript and the connections up to date. Every frame takes all
+    /// of it, whatever has woken the screen: servers that talk without a pause must not keep the
+    /// rest from being shown.
     pub fn take_changes(&mut self, state: &mut State) {
         if self.parts.overview.has_changed().unwrap_or(false) {
             self.take_overview(state);
@@ -146,7 +150,7 @@ impl Program {
         }
     }
 
-    /// Brings the transcript up to date, as far as one frame can, and the connections.
+    /// Brings the transcript up to date, as far as one frame can, and then the connections.
     pub fn take_transcript(&mut self, state: &mut State, now: Instant) -> Taken {
         let mut taken = self.parts.feed.take();
         let rows = taken.rows.len();
@@ -156,14 +160,14 @@ impl Program {
         Taken { rows, more: more || taken.more }
     }
 
-    /// Brings what is known of the rows in sight up to date: what the relay does for them, and which
+    /// Fetches the details of the rows in view only: what the relay is doing for them, and which
     /// messages a POP3 session has marked as deleted.
     pub fn take_details(&self, state: &mut State) {
         self.take_relay(state);
         self.take_marks(state);
     }
 
-    /// Does what the user asks for. What cannot be taken now is said to the user.
+    /// Carries out a command of the user. If it cannot be accepted now, the state says so.
     pub fn send(&self, command: Command, state: &mut State) {
         match command {
             Command::Close(connection) => self.parts.registry.close(connection),
@@ -174,7 +178,7 @@ impl Program {
                 let name = setting.name();
                 state.say(&in_words(name, &self.parts.control.set(setting)));
             }
-            // The screen does these itself.
+            // The screen carries these out itself.
             Command::Copy(_)
             | Command::Save(_)
             | Command::ScrollLog(_)
@@ -218,8 +222,9 @@ impl Program {
         state.settings_are(self.parts.settings.borrow_and_update().clone());
     }
 
-    /// Takes a snapshot of the connections if there is something new, or if closed ones are listed,
-    /// which go by themselves. Returns false where it is due and too early.
+    /// Takes a snapshot of the connections if the registry has changed, or if closed connections
+    /// are listed, which expire without a change. Returns false if a snapshot is due but the last
+    /// one is too recent.
     fn take_connections(&mut self, state: &mut State, now: Instant) -> bool {
         let version = self.parts.registry.version();
         let has_closed = state.connections.items().iter().any(|row| row.closed.is_some());

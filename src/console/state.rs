@@ -1,5 +1,5 @@
-//! What the screen shows, and how what happens and what a user does change it. Pure: knows no
-//! terminal, no server and no clock of its own.
+//! The state of the screen, and how events and the user's actions change it. Does no I/O and reads
+//! no clock: each frame passes the time in.
 
 pub mod appearance;
 pub mod body;
@@ -67,26 +67,26 @@ use crate::watch::event::{ConnectionName, Service};
 use crate::watch::registry::{Counters, RegistryView};
 use crate::wire::display::DisplayText;
 
-/// How often ages change that are shown in seconds.
+/// How often ages shown in seconds change.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How often the sign of what is being sent turns.
+/// How often the spinner of a message that is being sent turns.
 pub const SPIN: Duration = Duration::from_millis(100);
 
-/// How often ages change that are shown in minutes.
+/// How often ages shown in minutes change.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// How long something that was said is shown, if no key takes it away before.
+/// How long a message to the user is shown, unless a key removes it earlier.
 const SAID: Duration = Duration::from_secs(5);
 
-/// The time of a frame.
+/// The time of a frame. The state reads no clock, so that tests can set the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// For ages of what the process itself saw.
+    /// For the ages of what this process has seen.
     pub instant: Instant,
     /// For what carries a date.
     pub wall: SystemTime,
-    /// From UTC to what the user's clock shows.
+    /// The difference of local time from UTC.
     pub offset: FixedOffset,
 }
 
@@ -97,49 +97,50 @@ pub struct State {
     pub clock: Clock,
     /// The servers, in the order of the top line.
     pub servers: Vec<Server>,
-    /// What each server and the relay have had to do.
+    /// The counters of the servers and of the relay.
     pub counters: Counters,
     /// The settings that can be changed while the servers run.
     pub settings: SettingsView,
-    /// Settings and warnings that the user must know of.
+    /// How the program was started, where that differs from the defaults, and warnings; the top
+    /// line shows them.
     pub notices: Vec<DisplayText>,
-    /// The pane that keys go to.
+    /// The pane that receives keys.
     pub focus: Pane,
     /// Whether the focused pane has the whole screen.
     pub zoomed: bool,
-    /// Whether the newest connections have a pane each.
+    /// Whether tiles are shown, one for each of the newest connections.
     pub tiled: bool,
-    /// Which connections these are, and which of them keys are for.
+    /// Which connections have a tile, and which tile is chosen.
     pub tiles: Tiles,
-    /// The connections.
+    /// The open connections and the recently closed ones.
     pub connections: List<ConnectionRow>,
-    /// How many connections there have ever been.
+    /// The number of connections since the start.
     pub opened: u64,
-    /// The mailboxes.
+    /// The mailboxes of the directory.
     pub mailboxes: List<MailboxRow>,
     /// The recipients in the relay queue.
     pub queue: List<QueueRow>,
-    /// What the relay is doing.
+    /// The progress of the relay.
     pub relay: RelayNow,
     /// The transcript.
     pub transcript: Scrollback,
-    /// Lines a second.
+    /// Transcript lines per second.
     pub rate: Rate,
-    /// Messages a second.
+    /// Messages per second.
     pub messages: Rate,
-    /// What lies over the panes.
+    /// What is open over the panes.
     pub overlay: Overlay,
-    /// What is being typed in the last line.
+    /// The line being typed in the last row of the screen.
     pub prompt: Option<Prompt>,
-    /// What is looked for in the help.
+    /// The text being searched for in the help.
     pub search: Input,
-    /// The commands that were typed.
+    /// The commands typed so far.
     pub history: History,
-    /// The filters that were typed before, in whichever pane.
+    /// The filters typed so far, shared by all panes.
     pub filters: History,
-    /// The mailbox that is open, and the message; or the message of a queue entry.
+    /// The open mailbox and message, or the open message of a queue entry.
     pub reader: Reader,
-    /// What was read before a queue entry's message was, and is again behind it.
+    /// The reader that the message of a queue entry has replaced, until that is closed.
     set_aside: Option<Reader>,
     /// How far a mail client's first visit is.
     pub checklist: Checklist,
@@ -151,30 +152,31 @@ pub struct State {
     pub password: DisplayText,
     /// The message that is composed; it stays until it is sent.
     pub form: Form,
-    /// Which keys do what.
+    /// The user's keys.
     pub keymap: Arc<Keymap>,
-    /// The program's answer to the last key.
+    /// The message to the user about the last key.
     pub said: Option<DisplayText>,
-    /// Until when; known from the frame on that shows it first.
+    /// When that message disappears; set by the first frame that shows it.
     said_until: Option<Instant>,
-    /// Time stamps.
+    /// The form of the time stamps.
     pub stamps: Stamps,
-    /// Long rows.
+    /// Whether long rows are cut or wrapped.
     pub long_rows: LongRows,
-    /// How rows are written.
+    /// How rows are written: as the transcript or as on the wire.
     pub notation: Notation,
-    /// Colours.
+    /// The colours.
     pub palette: Palette,
-    /// The mouse.
+    /// Whether the program or the terminal has the mouse.
     pub mouse: Mouse,
-    /// Messages of each mailbox when the user last looked.
+    /// The number of messages of each mailbox when the user last looked.
     seen: HashMap<DisplayText, u64>,
-    /// Mailboxes whose messages are not new when they are seen first; `None`: all of them.
+    /// The mailboxes that existed at the start; the messages of any other are new when it first
+    /// appears. `None`: the messages of a mailbox that appears are never new.
     old: Option<HashSet<DisplayText>>,
 }
 
 impl State {
-    /// An empty screen with room for `scrollback` transcript rows.
+    /// An empty screen that keeps at most `scrollback` transcript rows.
     #[must_use]
     pub fn new(clock: Clock, scrollback: usize) -> Self {
         Self {
@@ -220,7 +222,7 @@ impl State {
         }
     }
 
-    /// Sets the time of the coming frame.
+    /// Sets the time of the next frame.
     pub fn tick(&mut self, clock: Clock) {
         self.clock = clock;
         self.rate.advance(clock.instant);
@@ -228,14 +230,14 @@ impl State {
         self.let_words_pass(clock.instant);
     }
 
-    /// What was said long enough ago gives way.
+    /// Removes the message to the user when its time is over.
     fn let_words_pass(&mut self, now: Instant) {
         if self.said.is_some() && now >= *self.said_until.get_or_insert(now + SAID) {
             self.said = None;
         }
     }
 
-    /// Takes a transcript row.
+    /// Adds a transcript row.
     pub fn apply(&mut self, row: impl Into<Row>) {
         let row = row.into();
         self.rate.count(row.lines(), self.clock.instant);
@@ -246,7 +248,7 @@ impl State {
         self.transcript.push(row);
     }
 
-    /// Takes a snapshot of the connections.
+    /// Takes over a snapshot of the connections.
     pub fn connections_are(&mut self, view: RegistryView) {
         self.opened = view.opened;
         self.counters = view.counters;
@@ -254,25 +256,27 @@ impl State {
         let rows = view.connections.into_iter().map(ConnectionRow::from);
         self.connections.replace(open_first(rows.collect()));
         if is_at_top {
-            // Who looks at the top looks at what is open, not at what has just closed.
+            // With the first row selected, the user is watching the newest open connections: stay
+            // at the top rather than follow that connection down among the closed ones.
             self.connections.step(Step::First);
         }
     }
 
-    /// What is in other mailboxes than these has come while the program runs.
+    /// Names the mailboxes that existed at the start; the messages of all others are new.
     pub fn only_these_are_old<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         self.old = Some(names.map(DisplayText::from).collect());
     }
 
-    /// Takes a snapshot of what lies in the directory.
+    /// Takes over a snapshot of the directory.
     pub fn overview_is(&mut self, overview: &Overview) {
         let rows = overview.mailboxes.iter().map(|mailbox| {
             let name = DisplayText::from(mailbox.name.as_str());
-            // Of one that cannot be read at the moment nothing is known to be new.
+            // A mailbox that cannot be read at the moment has an unknown number of messages.
             let Some(messages) = mailbox.messages else { return MailboxRow::new(mailbox, 0) };
             let is_old = self.old.as_ref().is_none_or(|old| old.contains(&name));
             let seen = self.seen.entry(name).or_insert(if is_old { messages } else { 0 });
-            // Mail that was fetched and deleted must not hide as much that comes later.
+            // After messages have been fetched and deleted, the count seen must go down with them:
+            // otherwise it would hide as many new ones.
             *seen = messages.min(*seen);
             MailboxRow::new(mailbox, *seen)
         });
@@ -281,7 +285,8 @@ impl State {
         self.queue.replace(rows.collect());
     }
 
-    /// The recipients in the queue's view, of whom the screen wants to know what the relay does.
+    /// The recipients whose queue rows are in view, for which the screen wants the relay's
+    /// progress.
     #[must_use]
     pub fn queue_in_sight(&self) -> Vec<QueueTarget> {
         let page = self.queue.extent().page;
@@ -291,7 +296,7 @@ impl State {
         targets
     }
 
-    /// Takes what the relay is doing for them, and everything about the selected one.
+    /// Takes over the relay's progress for these, and the details of the selected recipient.
     pub fn relay_is(
         &mut self,
         tally: Option<Tally>,
@@ -302,19 +307,19 @@ impl State {
         self.relay.story = story;
     }
 
-    /// The selected recipient in the queue, as it is now.
+    /// The selected recipient of the queue, with the relay's progress applied.
     #[must_use]
     pub fn queue_selected(&self) -> Option<QueueRow> {
         self.queue.selected().map(|row| self.relay.bring_up_to_date(row))
     }
 
-    /// Says something to the user, until the next key or for a while.
+    /// Shows a message to the user, until the next key or for five seconds.
     pub fn say(&mut self, words: &str) {
         self.said = Some(DisplayText::from(words));
         self.said_until = None;
     }
 
-    /// Says something beside what has been said since the last key.
+    /// Appends to the message that is shown since the last key.
     fn say_more(&mut self, words: &str) {
         match self.said.take() {
             Some(said) => self.say(&format!("{said} {words}")),
@@ -322,7 +327,7 @@ impl State {
         }
     }
 
-    /// How many connections of a service are open, or of all.
+    /// The number of open connections of a service, or of all services (`None`).
     #[must_use]
     pub fn open(&self, service: Option<Service>) -> usize {
         let open = self.connections.items().iter().filter(|connection| {
@@ -331,7 +336,7 @@ impl State {
         open.count()
     }
 
-    /// The POP3 session of this process that has a mailbox locked.
+    /// The POP3 session of this process that holds the lock of a mailbox.
     #[must_use]
     pub fn session_on(&self, mailbox: &DisplayText) -> Option<ConnectionName> {
         let mut rows = self.connections.items().iter();
@@ -339,21 +344,21 @@ impl State {
         row.map(|row| row.name)
     }
 
-    /// How many recipients in the queue are in this state.
+    /// The number of recipients in the queue in this state.
     #[must_use]
     pub fn queued(&self, state: RecipientState) -> usize {
         let rows = self.queue.items().iter();
         rows.filter(|row| row.state == state).count()
     }
 
-    /// Tells how far down what lies over the panes can be scrolled.
+    /// Limits how far an overlay is scrolled: to `most` lines, which the drawing code works out.
     pub fn fit_overlay(&mut self, most: usize) {
         if let Some(top) = self.overlay.top_mut() {
             *top = most.min(*top);
         }
     }
 
-    /// Where keys go, where no question, no help and no typing takes them.
+    /// The part of the screen that receives keys while no question, help or prompt is open.
     #[must_use]
     pub fn context(&self) -> Context {
         match (&self.overlay, self.focus) {
@@ -363,7 +368,7 @@ impl State {
         }
     }
 
-    /// Takes what came of a request about mailboxes and messages.
+    /// Takes over the result of a request about mailboxes and messages.
     pub fn take_news(&mut self, news: MailroomEvent) {
         match news {
             MailroomEvent::NotSent(draft) => self.form.take_back(&draft),
@@ -375,7 +380,8 @@ impl State {
                     self.leave_queued();
                 }
             }
-            // What is about a list is about the mailbox that is open.
+            // Listings belong to the open mailbox, which may be set aside behind a queue entry's
+            // message.
             MailroomEvent::Begun { .. }
             | MailroomEvent::Listed(_)
             | MailroomEvent::Complete
@@ -388,22 +394,22 @@ impl State {
         }
     }
 
-    /// Goes back from the message of a queue entry to what was read before.
+    /// Closes the message of a queue entry and goes back to the reader that it has replaced.
     fn leave_queued(&mut self) {
         if let Some(reader) = self.set_aside.take() {
             self.reader = reader;
         }
     }
 
-    /// Whether what is read is in sight: while the mailboxes have the keys and one is open, or the
-    /// queue has them and the message of an entry is.
+    /// Whether the open mailbox or message is visible: while the mailboxes are focused and a
+    /// mailbox is open, or while the queue is focused and the message of an entry is open.
     #[must_use]
     pub fn is_reading(&self) -> bool {
         let of = if self.set_aside.is_some() { Pane::Queue } else { Pane::Mailboxes };
         self.focus == of && self.reader.context().is_some()
     }
 
-    /// What is looked for where `place` has the keys.
+    /// The filter of this context, as it was typed.
     #[must_use]
     pub fn filter_of(&self, place: Context) -> Option<&str> {
         match place {
@@ -419,7 +425,7 @@ impl State {
         .map(Pattern::as_str)
     }
 
-    /// How long the screen stays true when nothing happens; `None`: for ever.
+    /// How long the screen stays correct if nothing happens; `None`: indefinitely.
     #[must_use]
     pub fn ages_in(&self) -> Option<Duration> {
         let said = self.said.as_ref().and(self.said_until);
@@ -447,8 +453,8 @@ impl State {
     }
 }
 
-/// The open ones as they came, then those that have closed, the latest first: however many come and
-/// go, the open ones stay in sight.
+/// The open connections in the order of their arrival, then the closed ones, the latest first. The
+/// open ones stay in view however many come and go.
 fn open_first(mut rows: Vec<ConnectionRow>) -> Vec<ConnectionRow> {
     rows.sort_unstable_by_key(|row| match row.closed {
         None => (false, None, row.name.id),
