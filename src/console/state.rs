@@ -142,15 +142,15 @@ pub struct State {
     pub reader: Reader,
     /// The reader that the message of a queue entry has replaced, until that is closed.
     set_aside: Option<Reader>,
-    /// How far a mail client's first visit is.
+    /// The progress of a mail client's first visit.
     pub checklist: Checklist,
-    /// The directory, if it was made at the start.
+    /// The mail directory, if the program created it at the start.
     pub made: Option<DisplayText>,
-    /// The domain whose mailboxes these are.
+    /// The domain of the mailboxes.
     pub domain: DisplayText,
-    /// The password of every user.
+    /// The password, which is the same for all users.
     pub password: DisplayText,
-    /// The message that is composed; it stays until it is sent.
+    /// The form for a test message; it keeps its contents until the message is sent.
     pub form: Form,
     /// The user's keys.
     pub keymap: Arc<Keymap>,

@@ -1,5 +1,6 @@
-//! The command line: one table of what can be typed after `:`, with what each command does, what can
-//! stand behind it and how that is completed. Every name of the table of keys is a command too.
+//! The command line: the table of commands that can be typed after `:`, with what each does, the
+//! argument that it takes and how that is completed. Every name in the table of keys is a command
+//! too.
 
 use std::path::PathBuf;
 
@@ -17,54 +18,55 @@ use crate::servers::settings::SettingName;
 use crate::servers::supervisor::{Change, ServerOrder};
 use crate::watch::event::{ConnectionName, Service};
 
-/// What `:sort` calls a list's own order.
+/// The name that `:sort` uses for a list's own order.
 pub(super) const NO_ORDER: &str = "none";
 
-/// What a command does with what stands behind it, or what is wrong with that in a sentence.
+/// Runs a command with the text after its name. The error is a sentence that says what is wrong
+/// with that text.
 type Run = fn(&mut State, &str) -> Result<Option<Command>, String>;
 
-/// What can stand behind a command, given what stands there so far: each with what is known of it.
+/// Completes an argument, given what is typed of it so far: each candidate with a description.
 type Complete = fn(&State, &str) -> Vec<(String, String)>;
 
-/// What a command does alone, with nothing behind it.
+/// What a command does when it is typed without an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alone {
-    /// What its key does.
+    /// The same as its key.
     Key,
-    /// The same as with an argument, which is empty then.
+    /// It runs with an empty argument.
     Runs,
-    /// Nothing; it asks for its argument.
+    /// It asks for the argument, and does nothing.
     Refuses,
 }
 
 /// A row of the table of commands.
 #[derive(Debug, Clone, Copy)]
 pub struct Verb {
-    /// What it is called.
+    /// The name of the command.
     pub name: &'static str,
-    /// What else it can be called: words from other programs, and those that people would guess.
+    /// Other names for it: words from other programs, and words that a user might guess.
     other_names: &'static [&'static str],
-    /// The row of the table of keys that does the same; empty, if no key does.
+    /// The name of the binding in the table of keys that does the same; empty if no key does.
     key: &'static str,
     argument: Option<Argument>,
     alone: Alone,
-    /// Whether what it does can be seen in the servers' popup, which then stays open.
+    /// Whether the effect can be seen in the servers' popup, which then stays open.
     keeps_servers: bool,
-    /// In a line, for the list above the command line and the manual.
+    /// A line for the list above the command line and for the manual page.
     pub help: &'static str,
 }
 
-/// What stands behind a command.
+/// The argument of a command.
 #[derive(Debug, Clone, Copy)]
 struct Argument {
-    /// As the manual has it.
+    /// Its name in the manual page.
     name: &'static str,
     run: Run,
     complete: Complete,
 }
 
 impl Verb {
-    /// A command without an argument, which does what a key does.
+    /// A command without an argument, which does the same as a key.
     const fn key(name: &'static str, key: &'static str, help: &'static str) -> Self {
         let (other_names, argument) = (&[] as &[_], None);
         Self { name, other_names, key, argument, alone: Alone::Key, keeps_servers: false, help }
@@ -85,18 +87,18 @@ impl Verb {
         }
     }
 
-    /// The same, which does alone what this key does.
+    /// The same command, which without an argument does the same as this key.
     const fn or_key(self, key: &'static str) -> Self {
         Self { key, alone: Alone::Key, ..self }
     }
 
-    /// The same, which can also be told nothing.
+    /// The same command, whose argument can be left out.
     const fn or_nothing(self) -> Self {
         Self { key: self.name, alone: Alone::Runs, ..self }
     }
 
-    /// The same, about a server or a setting. In the servers' popup the keys of these names know
-    /// which server is meant; the command does not.
+    /// The same command, for a server or a setting. In the servers' popup the keys with these names
+    /// act on the selected server; the command does not.
     const fn of_servers(self) -> Self {
         Self { key: self.name, keeps_servers: true, ..self }
     }
@@ -105,7 +107,7 @@ impl Verb {
         Self { other_names, ..self }
     }
 
-    /// What can stand behind it, as the manual has it; empty, if nothing can.
+    /// The argument as the manual page shows it; empty if the command takes none.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
         match self.argument {
@@ -114,24 +116,24 @@ impl Verb {
         }
     }
 
-    /// What can stand behind it, given what stands there so far.
+    /// The completions of the argument, given what is typed of it so far.
     pub(super) fn completed(&self, state: &State, so_far: &str) -> Vec<(String, String)> {
         self.argument.map_or_else(Vec::new, |argument| (argument.complete)(state, so_far))
     }
 
-    /// The key that does it too.
+    /// The binding in the table of keys that does the same, if there is one.
     pub(super) fn binding(&self) -> Option<&'static Binding> {
         named(self.key)
     }
 
-    /// Whether it can be called this, which is also the case for its key's name in the config file.
+    /// Whether this is one of its names; the name of its key in the config file is one too.
     pub(super) fn is_called(&self, name: &str) -> bool {
         let is_key = !self.key.is_empty() && self.key == name;
         self.name == name || is_key || self.other_names.contains(&name)
     }
 }
 
-/// The commands that can be told more, by name.
+/// The commands that take an argument, sorted by name.
 pub fn with_arguments() -> impl Iterator<Item = &'static Verb> {
     VERBS.iter().filter(|verb| verb.argument.is_some())
 }
@@ -140,7 +142,7 @@ const ENTRIES: &str = "ROW|ID|ADDRESS|marked|shown|all";
 const CONNECTION: &str = "N|#N";
 const SERVER: &str = "smtp|pop3|echo";
 
-/// The commands, by name. Beside these, each name of the table of keys is a command.
+/// The commands, sorted by name. In addition, each name in the table of keys is a command.
 #[rustfmt::skip]
 pub(super) const VERBS: &[Verb] = &[
     Verb::key("all", "all-connections", "show the lines of all connections again"),
@@ -207,14 +209,14 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("zoom", "zoom", "give the whole screen to one pane, or take it back"),
 ];
 
-/// The command of this name, or the one whose key is called so in the config file.
+/// The command with this name, or the one whose key has this name in the config file.
 pub(super) fn verb(name: &str) -> Option<&'static Verb> {
     let by_name = VERBS.iter().find(|verb| verb.name == name);
     by_name.or_else(|| VERBS.iter().find(|verb| verb.other_names.contains(&name)))
 }
 
 impl State {
-    /// Does what a command line says; an error says what is wrong with it.
+    /// Runs a command line. The error is a sentence that says what is wrong with the line.
     pub(super) fn obey(&mut self, line: &str) -> Result<Option<Command>, String> {
         let (name, argument) = split(line);
         let argument = argument.trim();
@@ -272,8 +274,8 @@ impl State {
         found.ok_or_else(|| format!("No connection {} is open.", called(number)))
     }
 
-    /// A recipient in the queue: by its row, counted from 1, by the end of its entry's id, or by
-    /// its address.
+    /// A recipient in the queue, given by its row (counted from 1), by the end of its entry's id,
+    /// or by its address.
     fn entry(&self, which: &str) -> Result<QueueRow, String> {
         let rows = self.queue.items();
         let by_row = which.parse::<usize>().ok().and_then(|n| rows.get(n.checked_sub(1)?));
@@ -286,7 +288,7 @@ impl State {
         found.cloned().ok_or_else(|| format!("There is no entry {which} in the relay queue."))
     }
 
-    /// The recipients that are meant: those that are marked, those that are shown, all of them, or
+    /// The recipients that an argument names: the marked ones, the shown ones, all, or a single
     /// one.
     fn entries_named(&self, which: &str) -> Result<Vec<QueueTarget>, String> {
         let targets: Vec<QueueTarget> = match which {
@@ -328,7 +330,7 @@ impl State {
         }
     }
 
-    /// Shows the list that has the keys in the order of this name.
+    /// Shows the focused list in the order with this name.
     fn sort_by(&mut self, name: &str) -> Result<Option<Command>, String> {
         let names = self.order_names();
         let order = match names.iter().position(|one| *one == name) {
@@ -351,7 +353,7 @@ impl State {
         Ok(None)
     }
 
-    /// The orders of the list that has the keys.
+    /// The names of the focused list's sort orders.
     pub(super) fn order_names(&self) -> Vec<&'static str> {
         match self.context() {
             Context::Pane(Pane::Connections) => OF_CONNECTIONS.iter().map(|o| o.name).collect(),
@@ -370,8 +372,8 @@ impl State {
         Ok(Some(Command::MailroomRequest(self.reader.open(name.to_owned()))))
     }
 
-    /// What the command line could go on as, the whole line each: what begins as it does, or else
-    /// what is offered besides.
+    /// The completions of a command line, each as the whole line, in the order of
+    /// [`State::offers`].
     #[must_use]
     pub fn candidates(&self, line: &str) -> Vec<String> {
         self.offers(line).into_iter().map(|offer| offer.line).collect()
@@ -393,7 +395,7 @@ fn server_names() -> Vec<(String, String)> {
     SERVERS.map(|service| alone(service.name())).to_vec()
 }
 
-/// What a filter can go on with, besides text of the user's own.
+/// Completions of a filter, besides text that the user makes up.
 fn filters_so_far(so_far: &str) -> Vec<(String, String)> {
     let before = so_far.rfind(' ').map_or("", |blank| so_far.split_at(blank + 1).0);
     let services = [Service::Smtp, Service::Pop3, Service::Echo, Service::Relay];
@@ -402,7 +404,7 @@ fn filters_so_far(so_far: &str) -> Vec<(String, String)> {
     services.into_iter().chain(sides).map(|words| alone(&words)).collect()
 }
 
-/// A completion of which there is nothing to say.
+/// A completion without a description.
 pub(super) fn alone(word: &str) -> (String, String) {
     (word.to_owned(), String::new())
 }
@@ -410,20 +412,20 @@ pub(super) fn alone(word: &str) -> (String, String) {
 /// The servers that can be started and stopped.
 const SERVERS: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];
 
-/// The first word of a line, and what is behind it.
+/// Splits a line into its first word and the rest.
 pub(super) fn split(line: &str) -> (&str, &str) {
     let line = line.trim_start();
     let (name, argument) = line.split_once(' ').unwrap_or((line, ""));
     (name, argument.trim_start())
 }
 
-/// Whether what a line says can be seen in the servers' popup.
+/// Whether the effect of a command line can be seen in the servers' popup.
 #[must_use]
 pub fn is_about_servers(line: &str) -> bool {
     verb(split(line).0).is_some_and(|verb| verb.keeps_servers)
 }
 
-/// Whether a connection is meant by `12`, `[12]`, or its session, `#12`.
+/// Whether `12`, `[12]`, or the session `#12` names this connection.
 fn is_named(typed: &str, name: ConnectionName) -> bool {
     match filter::session(typed) {
         Some(session) => session == name.id,
@@ -435,7 +437,7 @@ fn bare(typed: &str) -> &str {
     typed.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// As the screen writes what was typed.
+/// Writes a connection as the screen does: `[12]`, or `#12` for a session.
 fn called(typed: &str) -> String {
     if typed.starts_with('#') { typed.to_owned() } else { format!("[{}]", bare(typed)) }
 }

@@ -1,6 +1,6 @@
-//! A list with a selected row. The selection holds on to what it stands on, not to a position,
-//! so that rows that come and go never move what a user looks at. So do the marks of those with
-//! which the user means to do something together.
+//! A list with a selected row. The selection and the marks belong to items, not to positions, so
+//! that rows that appear and disappear never move what the user is looking at. Marks select several
+//! items for one action.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -10,58 +10,58 @@ use crate::console::action::{Direction, Step};
 use crate::console::state::extent::Extent;
 use crate::console::state::pattern::Pattern;
 
-/// An order of things.
+/// A sort order.
 #[derive(Debug)]
 pub struct Order<T: 'static> {
-    /// What `:sort` calls it.
+    /// Its name for `:sort`.
     pub name: &'static str,
-    /// What the list's title says of it.
+    /// The words for it in the title of the list.
     pub words: &'static str,
-    /// Which of two comes first; those that are alike stay as they are.
+    /// Compares two items; those that compare equal keep their order.
     pub compare: fn(&T, &T) -> Ordering,
 }
 
-/// Something a list can hold.
+/// An item of a list.
 pub trait Listed: Sized + 'static {
-    /// What makes it the same thing in the next snapshot.
+    /// Identifies the same item in the next snapshot.
     type Key: Clone + Eq + Hash;
 
-    /// The orders in which a list of them can be shown besides its own.
+    /// The sort orders besides the list's own.
     const ORDERS: &'static [Order<Self>] = &[];
 
-    /// Its key.
+    /// The key of this item.
     fn key(&self) -> Self::Key;
 
-    /// What a filter looks in.
+    /// The text that a filter searches.
     fn text(&self) -> String;
 
-    /// Whether a filter lets it through. Whoever is listed by the hundred thousand looks without
-    /// putting its text together.
+    /// Whether a filter lets this item through. Types with very many items override this, to search
+    /// without building the text.
     fn has(&self, pattern: &Pattern) -> bool {
         pattern.is_in(&self.text())
     }
 }
 
-/// Things, those among them that a filter lets through, and which is selected.
+/// Items, with the filter, the order, the selection and the marks.
 #[derive(Debug, Clone)]
 pub struct List<T: Listed> {
     items: Vec<T>,
-    /// Indices of what the filter lets through.
+    /// Indices of the items that the filter lets through.
     shown: Vec<usize>,
     pattern: Option<Pattern>,
     selected: Option<T::Key>,
-    /// Which of the orders it is shown in, if not in its own.
+    /// The index of the order in [`Listed::ORDERS`]; `None`: the list's own.
     order: Option<usize>,
-    /// Whether things have come that are not in that order yet.
+    /// Whether items were added that have not been sorted yet.
     is_mixed: bool,
     marks: HashSet<T::Key>,
-    /// How many of those that are shown are marked.
+    /// The number of marked items among those shown.
     marked: usize,
-    /// Where in `shown` the selected thing stands.
+    /// The position of the selected item in `shown`.
     at: usize,
-    /// Which of `shown` is the first in view.
+    /// The position in `shown` of the first row in view.
     top: usize,
-    /// Rows in view.
+    /// The number of rows in view.
     page: usize,
 }
 
@@ -84,7 +84,7 @@ impl<T: Listed> Default for List<T> {
 }
 
 impl<T: Listed> List<T> {
-    /// Takes a new snapshot.
+    /// Replaces the items by a new snapshot.
     pub fn replace(&mut self, items: Vec<T>) {
         self.items = items;
         if !self.marks.is_empty() {
@@ -94,7 +94,7 @@ impl<T: Listed> List<T> {
         self.filter_again();
     }
 
-    /// Takes more things, behind the others. Costs what they cost, not what is there already.
+    /// Appends items. The cost depends on the number of new items, not on those already there.
     pub fn extend(&mut self, more: impl IntoIterator<Item = T>) {
         let (before, was_empty) = (self.items.len(), self.shown.is_empty());
         self.items.extend(more);
@@ -102,38 +102,38 @@ impl<T: Listed> List<T> {
         let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
         let more = (before..).zip(items.iter().skip(before));
         shown.extend(more.filter(|(_, item)| passes(item)).map(|(index, _)| index));
-        // Put in order when it is looked at: a long list comes in many parts.
+        // Sorted only when the list is next looked at, because a long list arrives in many parts.
         self.is_mixed = self.order.is_some();
         if was_empty {
             self.select(self.at);
         }
     }
 
-    /// Shows only what has the pattern, or everything.
+    /// Shows only the items that match the pattern, or all.
     pub fn filter(&mut self, pattern: Option<Pattern>) {
         self.pattern = pattern;
         self.filter_again();
     }
 
-    /// Shows the next of the orders; behind the last comes the list's own.
+    /// Shows the next of the orders; after the last comes the list's own.
     pub fn next_order(&mut self) {
         let next = self.order.map_or(0, |order| order + 1);
         self.show_in(Some(next).filter(|&order| order < T::ORDERS.len()));
     }
 
-    /// Shows one of the orders, or the list's own.
+    /// Shows one of the orders by its index, or (`None`) the list's own.
     pub fn show_in(&mut self, order: Option<usize>) {
         self.order = order;
         self.filter_again();
     }
 
-    /// In which order it is shown, if not in its own.
+    /// The order in which it is shown; `None`: the list's own.
     #[must_use]
     pub fn order(&self) -> Option<&'static Order<T>> {
         T::ORDERS.get(self.order?)
     }
 
-    /// Marks the selected thing, or takes its mark away, and goes to the next.
+    /// Marks the selected item, or unmarks it, and selects the next one.
     pub fn mark(&mut self) {
         let Some(key) = self.selected().map(Listed::key) else { return };
         if self.marks.remove(&key) {
@@ -145,7 +145,7 @@ impl<T: Listed> List<T> {
         self.step(Step::Down);
     }
 
-    /// Marks everything that is shown; where all of that is marked, takes the marks away.
+    /// Marks all shown items; if all of them are marked already, unmarks them.
     pub fn mark_all(&mut self) {
         let shown = self.shown.iter().filter_map(|&index| Some(self.items.get(index)?.key()));
         if self.marked < self.shown.len() {
@@ -158,7 +158,7 @@ impl<T: Listed> List<T> {
         }
     }
 
-    /// Takes all marks away; says whether there were any.
+    /// Removes all marks; returns whether there were any.
     pub fn unmark(&mut self) -> bool {
         self.marked = 0;
         let had_marks = !self.marks.is_empty();
@@ -166,19 +166,19 @@ impl<T: Listed> List<T> {
         had_marks
     }
 
-    /// How many of the things that are shown are marked.
+    /// The number of marked items among those shown.
     #[must_use]
     pub const fn marked(&self) -> usize {
         self.marked
     }
 
-    /// Whether it is marked.
+    /// Whether an item is marked.
     #[must_use]
     pub fn is_marked(&self, item: &T) -> bool {
         !self.marks.is_empty() && self.marks.contains(&item.key())
     }
 
-    /// What an order means: everything that is shown and marked, or else the selected thing.
+    /// The items that an action is for: all that are shown and marked, or else the selected one.
     #[must_use]
     pub fn meant(&self) -> Vec<&T> {
         if self.marked == 0 {
@@ -187,48 +187,48 @@ impl<T: Listed> List<T> {
         self.shown().filter(|item| self.is_marked(item)).collect()
     }
 
-    /// Everything that is shown, in the order in which it is.
+    /// All shown items, in the order in which they are shown.
     pub fn shown(&self) -> impl Iterator<Item = &T> {
         self.shown.iter().filter_map(|&index| self.items.get(index))
     }
 
-    /// What is looked for.
+    /// The pattern of the filter.
     #[must_use]
     pub const fn pattern(&self) -> Option<&Pattern> {
         self.pattern.as_ref()
     }
 
-    /// All things, whether the filter lets them through or not.
+    /// All items, including those that the filter hides.
     #[must_use]
     pub fn items(&self) -> &[T] {
         &self.items
     }
 
-    /// How many the filter lets through.
+    /// The number of items that are shown.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shown.len()
     }
 
-    /// Whether nothing is shown.
+    /// Whether no item is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shown.is_empty()
     }
 
-    /// The selected thing.
+    /// The selected item.
     #[must_use]
     pub fn selected(&self) -> Option<&T> {
         self.items.get(*self.shown.get(self.at)?)
     }
 
-    /// Which of the things that are let through is selected, counted from 0.
+    /// The position of the selected item among those shown, counted from 0.
     #[must_use]
     pub fn place(&self) -> Option<usize> {
         (!self.is_empty()).then_some(self.at)
     }
 
-    /// What is in view, and whether it is the selected thing.
+    /// The items in view, each with whether it is selected.
     pub fn in_view(&self) -> impl Iterator<Item = (&T, bool)> {
         let rows = self.shown.iter().enumerate().skip(self.top);
         rows.filter_map(|(row, &index)| Some((self.items.get(index)?, row == self.at)))
@@ -255,8 +255,8 @@ impl<T: Listed> List<T> {
         });
     }
 
-    /// Selects the last of the things that are shown which `is` so; the very last, if that or one
-    /// behind it is selected already.
+    /// Selects the last shown item for which `is` holds; if that one or a later one is already
+    /// selected, selects the very last.
     pub fn step_to_last(&mut self, is: impl Fn(&T) -> bool) {
         let is_so = |&index: &usize| self.items.get(index).is_some_and(&is);
         match self.shown.iter().rposition(is_so) {
@@ -278,7 +278,7 @@ impl<T: Listed> List<T> {
         }
     }
 
-    /// Selects the next row that is let through; after the last comes the first.
+    /// Selects the next or the previous shown row; after the last comes the first.
     pub fn find(&mut self, direction: Direction) {
         let last = self.shown.len().saturating_sub(1);
         self.select(match direction {
@@ -289,7 +289,7 @@ impl<T: Listed> List<T> {
         });
     }
 
-    /// Brings the selection into a view of `height` rows.
+    /// Scrolls so that the selection is within a view of `height` rows.
     pub fn fit(&mut self, height: usize) {
         if self.is_mixed {
             self.filter_again();
@@ -315,7 +315,7 @@ impl<T: Listed> List<T> {
             self.items.get(index).map(Listed::key).as_ref() == self.selected.as_ref()
         });
         if let Some(place) = place {
-            // What is above it came or went; it stays where it is on the screen.
+            // Rows above the selection came or went; it stays at the same line of the screen.
             self.top = (self.top + place).saturating_sub(self.at);
         }
         self.select(place.unwrap_or(self.at));

@@ -1,5 +1,5 @@
-//! How connections, mailboxes, messages and queue entries are listed: what makes each the same thing
-//! in the next snapshot, what a filter looks in, and the orders besides the list's own.
+//! How connections, mailboxes, messages and queue entries are listed: the key that identifies each
+//! in the next snapshot, the text that a filter searches, and the sort orders.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -13,7 +13,7 @@ use crate::store::overview::RecipientState;
 use crate::watch::event::ConnectionName;
 use crate::wire::display::DisplayText;
 
-/// Of connections. Those that are open come before the others.
+/// Orders of connections. The open ones come before the closed ones in each.
 pub const OF_CONNECTIONS: &[Order<ConnectionRow>] = &[
     Order {
         name: "newest",
@@ -47,7 +47,7 @@ fn open_first<K: Ord>(
     }
 }
 
-/// Of messages.
+/// Orders of messages.
 pub const OF_MESSAGES: &[Order<Summary>] = &[
     Order { name: "date", words: "by date", compare: |one, other| one.date.cmp(&other.date) },
     Order {
@@ -74,7 +74,7 @@ fn alphabetically(one: &str, other: &str) -> Ordering {
     letters(one).cmp(&letters(other))
 }
 
-/// The subject of a conversation, without what replies and forwarded messages put before it.
+/// The subject of a thread, without the prefixes of replies and forwarded messages.
 fn topic(subject: &str) -> &str {
     let mut topic = subject.trim_start();
     while let Some((before, rest)) = topic.split_once(':')
@@ -85,10 +85,10 @@ fn topic(subject: &str) -> &str {
     topic
 }
 
-/// The order in which recipients of one domain stand together.
+/// The name of the order that groups recipients by domain.
 pub const BY_DOMAIN: &str = "domain";
 
-/// Of recipients in the relay queue.
+/// Orders of recipients in the relay queue.
 pub const OF_QUEUE: &[Order<QueueRow>] = &[
     Order {
         name: BY_DOMAIN,
@@ -121,7 +121,7 @@ pub fn domain(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, domain)| domain)
 }
 
-/// What an operator has to do something about comes first.
+/// The rank of a state: what the operator must act on comes first.
 const fn urgency(state: RecipientState) -> u8 {
     match state {
         RecipientState::Failed => 0,
@@ -141,7 +141,7 @@ impl Listed for ConnectionRow {
     }
 
     fn text(&self) -> String {
-        // A connection and a service as they are looked for in the transcript.
+        // The connection and the service in the form in which the transcript's filter takes them.
         let ConnectionName { number, service, .. } = self.name;
         let session = self.name.session();
         format!("[{number}] {session} @{service} {} {}", self.peer, self.state)

@@ -1,5 +1,5 @@
-//! What the command line offers: each command with a sentence and its key, found by its name or by
-//! what its sentence says.
+//! The offers of the command line: each command with a sentence and its key, found by its name or
+//! by a word of its sentence.
 
 use crate::console::action::Action;
 use crate::console::setting;
@@ -9,23 +9,23 @@ use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::servers::settings::SettingName;
 use crate::wire::display::DisplayText;
 
-/// Offers that are made at once at most.
+/// The most offers that are made at once.
 const MOST: usize = 200;
 
-/// Something that can be said behind `:`.
+/// A command line that is offered for completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// The whole line.
     pub line: String,
-    /// What it does, or what is named.
+    /// What the command does, or what the argument names.
     pub sentence: DisplayText,
-    /// The key that does it too; empty, if there is none.
+    /// The key that does the same; empty if there is none.
     pub key: String,
 }
 
 impl State {
-    /// What the line could go on as, best first: what begins so, then what has it in its name, then
-    /// what speaks of it.
+    /// The offers for a line, best first: those that begin with it, then those that have it in
+    /// their name, then those that have it in their sentence.
     #[must_use]
     pub fn offers(&self, line: &str) -> Vec<Offer> {
         let (name, argument) = split(line);
@@ -39,7 +39,7 @@ impl State {
         ranked.into_iter().map(|(_, offer)| offer).take(MOST).collect()
     }
 
-    /// Every command once.
+    /// Every command, once.
     fn commands(&self) -> impl Iterator<Item = Offer> {
         VERBS.iter().map(|verb| {
             let argument = if verb.argument().is_empty() { "" } else { " …" };
@@ -82,7 +82,7 @@ impl State {
         rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()
     }
 
-    /// The settings' names, and behind a name the value that it has.
+    /// The names of the settings; after a name, its current value.
     pub(super) fn settings_so_far(&self, so_far: &str) -> Vec<(String, String)> {
         let with_value = |name: SettingName| {
             let words = match so_far.split_once(' ') {
@@ -134,7 +134,7 @@ fn rank(offer: &Offer, typed: &str) -> Option<u8> {
     }
 }
 
-/// A letter or two stand in every sentence.
+/// The fewest letters that are searched for in sentences: one or two occur in every sentence.
 const LEAST_IN_SENTENCE: usize = 3;
 
 fn capital(sentence: &str) -> String {
@@ -143,7 +143,7 @@ fn capital(sentence: &str) -> String {
     first.into_iter().chain(characters).collect()
 }
 
-/// Whether a command that is offered does this.
+/// Whether one of the offered commands does this.
 #[must_use]
 pub fn is_offered(action: Action) -> bool {
     VERBS.iter().filter_map(Verb::binding).any(|binding| binding.action == action)

@@ -1,4 +1,4 @@
-//! The mailbox that is open, its messages, and the message that is open.
+//! The open mailbox with its messages, and the open message.
 
 use crate::console::action::{Context, Direction, Step};
 use crate::console::state::messages::Messages;
@@ -7,19 +7,19 @@ use crate::console::state::viewer::Viewer;
 use crate::mailroom::{MailroomEvent, MailroomRequest, Message, MessageKey, Summary};
 use crate::relay::orders::QueueTarget;
 
-/// What is read.
+/// The open mailbox and the open message, if any.
 #[derive(Debug, Clone, Default)]
 pub struct Reader {
     messages: Option<Messages>,
     viewer: Option<Viewer>,
-    /// The message that was wished for and has not come.
+    /// The message that was requested and has not arrived.
     coming: Option<MessageKey>,
-    /// The queue entry whose message it is, if it is no mailbox's.
+    /// The queue entry that the message belongs to, if it is not in a mailbox.
     queued: Option<QueueTarget>,
 }
 
 impl Reader {
-    /// Where keys go while a mailbox is open.
+    /// The part of the reader that receives keys; `None` while nothing is open.
     #[must_use]
     pub fn context(&self) -> Option<Context> {
         match (&self.viewer, &self.messages) {
@@ -29,7 +29,7 @@ impl Reader {
         }
     }
 
-    /// One that waits for the message of a queue entry, or waits for another one.
+    /// A reader that waits for the message of this queue entry.
     #[must_use]
     pub fn turned_to_queued(self, target: QueueTarget) -> Self {
         let coming = Some(MessageKey::of_queued(&target));
@@ -37,53 +37,53 @@ impl Reader {
         Self { messages: None, viewer, coming, queued: Some(target) }
     }
 
-    /// The queue entry whose message is read.
+    /// The queue entry whose message is open or requested.
     #[must_use]
     pub const fn queued(&self) -> Option<&QueueTarget> {
         self.queued.as_ref()
     }
 
-    /// The mailbox that is open.
+    /// The name of the open mailbox.
     #[must_use]
     pub fn mailbox(&self) -> Option<&str> {
         self.messages.as_ref().map(Messages::mailbox)
     }
 
-    /// Its messages.
+    /// The messages of the open mailbox.
     #[must_use]
     pub const fn messages(&self) -> Option<&Messages> {
         self.messages.as_ref()
     }
 
-    /// The message that is open.
+    /// The open message.
     #[must_use]
     pub const fn viewer(&self) -> Option<&Viewer> {
         self.viewer.as_ref()
     }
 
-    /// The messages, for whoever fits them into their area.
+    /// The messages, so that they can be fitted into their area.
     pub const fn messages_mut(&mut self) -> Option<&mut Messages> {
         self.messages.as_mut()
     }
 
-    /// The open message, for whoever fits it into its area.
+    /// The open message, so that it can be fitted into its area.
     pub const fn viewer_mut(&mut self) -> Option<&mut Viewer> {
         self.viewer.as_mut()
     }
 
-    /// Whether it waits for the message of a queue entry no more, and has none.
+    /// Whether a reader for queue entries has no message and does not wait for one.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.queued.is_some() && self.coming.is_none() && self.viewer.is_none()
     }
 
-    /// Opens a mailbox.
+    /// Opens a mailbox; returns the request to list it.
     pub fn open(&mut self, mailbox: String) -> MailroomRequest {
         *self = Self { messages: Some(Messages::of(mailbox.clone())), ..Self::default() };
         MailroomRequest::Open(mailbox)
     }
 
-    /// Closes the message, or else the mailbox.
+    /// Closes the message, or if none is open, the mailbox.
     pub fn back(&mut self) -> Option<MailroomRequest> {
         self.coming = None;
         if self.viewer.take().is_some() {
@@ -92,13 +92,13 @@ impl Reader {
         self.messages.take().map(|_| MailroomRequest::Close)
     }
 
-    /// Takes what came of a request; returns what is to be said about it.
+    /// Takes over the result of a request; returns a sentence for the user, if there is one.
     pub fn take(&mut self, news: MailroomEvent) -> Option<String> {
         match news {
             MailroomEvent::Said(words) => return Some(words),
             MailroomEvent::Shown(message) => self.show(*message),
             MailroomEvent::NotShown(why) => {
-                // Of the open message there may be more that cannot be read.
+                // A later part of the open message may be unreadable too.
                 let is_heard = self.coming.take().is_some() || self.viewer.is_some();
                 return is_heard.then_some(why);
             }
@@ -110,8 +110,8 @@ impl Reader {
         None
     }
 
-    /// A message that is no longer wished for comes too late. The open one comes again when more of
-    /// it has been read.
+    /// Shows a message that has arrived, unless it is no longer requested. The open message arrives
+    /// again when more of it has been read.
     fn show(&mut self, message: Message) {
         if let Some(viewer) = &mut self.viewer
             && self.coming.is_none()
@@ -127,7 +127,7 @@ impl Reader {
         }
     }
 
-    /// Opens the selected message.
+    /// Requests the selected message.
     pub fn open_selected(&mut self) -> Option<MailroomRequest> {
         let messages = self.messages.as_mut()?;
         let key = messages.list().selected()?.key;
@@ -136,11 +136,11 @@ impl Reader {
         Some(MailroomRequest::Read(key))
     }
 
-    /// Opens the message after the open one, or before it; nothing, if there is none.
+    /// Requests the next or the previous message; `None` at the end of the list.
     pub fn open_other(&mut self, direction: Direction) -> Option<MailroomRequest> {
         let open = self.coming.or_else(|| self.viewer.as_ref().map(Viewer::key))?;
         let messages = self.messages.as_mut()?;
-        // What follows a message that is gone is selected already.
+        // If the open message is gone from the list, the one after it is already selected.
         if messages.list().selected()?.key == open || direction == Direction::Backward {
             messages.step(match direction {
                 Direction::Forward => Step::Down,
@@ -151,7 +151,7 @@ impl Reader {
         is_another.then(|| self.open_selected()).flatten()
     }
 
-    /// The selected message, or the open one.
+    /// The open message, or else the selected one.
     #[must_use]
     pub fn selected_key(&self) -> Option<MessageKey> {
         match &self.viewer {
@@ -160,7 +160,8 @@ impl Reader {
         }
     }
 
-    /// The open message, or else those that are marked, or the selected one.
+    /// The messages that a key acts on: the open one, or else the marked ones, or else the selected
+    /// one.
     #[must_use]
     pub fn meant(&self) -> Vec<MessageKey> {
         match (&self.viewer, &self.messages) {
@@ -172,7 +173,7 @@ impl Reader {
         }
     }
 
-    /// What the list says of a message, if it is the selected one.
+    /// The summary of a message, if it is the selected one.
     #[must_use]
     pub fn summary_of(&self, key: MessageKey) -> Option<&Summary> {
         self.selected().filter(|summary| summary.key == key)
@@ -182,18 +183,18 @@ impl Reader {
         self.messages.as_ref()?.list().selected()
     }
 
-    /// Leaves a message that is being deleted; the list shows when it is gone.
+    /// Closes a message that is being deleted; the list is updated once it is gone.
     pub fn leave(&mut self, key: MessageKey) {
         self.viewer.take_if(|viewer| viewer.key() == key);
     }
 
-    /// How many attachments the open message has.
+    /// The number of attachments of the open message.
     #[must_use]
     pub fn attachment_count(&self) -> usize {
         self.viewer.as_ref().map_or(0, |viewer| viewer.message().attachments.len())
     }
 
-    /// What is looked for.
+    /// The text that is being searched for.
     #[must_use]
     pub fn filter(&self) -> Option<&str> {
         match (&self.viewer, &self.messages) {
@@ -204,7 +205,7 @@ impl Reader {
         .map(Pattern::as_str)
     }
 
-    /// Messages that have what is looked for, or lines of the open one in which it begins.
+    /// The number of messages that match, or of lines of the open message in which a match begins.
     #[must_use]
     pub fn found(&self) -> usize {
         match (&self.viewer, &self.messages) {
@@ -214,7 +215,7 @@ impl Reader {
         }
     }
 
-    /// Looks for something.
+    /// Searches for a pattern, or ends the search.
     pub fn set_filter(&mut self, pattern: Option<Pattern>) {
         match (&mut self.viewer, &mut self.messages) {
             (Some(viewer), _) => viewer.look_for(pattern),
@@ -223,7 +224,7 @@ impl Reader {
         }
     }
 
-    /// Goes to another match.
+    /// Goes to the next or the previous match.
     pub fn find(&mut self, direction: Direction) {
         match (&mut self.viewer, &mut self.messages) {
             (Some(viewer), _) => viewer.find(direction),
@@ -232,7 +233,7 @@ impl Reader {
         }
     }
 
-    /// Moves.
+    /// Moves in the messages or in the open message.
     pub fn step(&mut self, step: Step) {
         match (&mut self.viewer, &mut self.messages) {
             (Some(viewer), _) => viewer.step(step),
@@ -241,7 +242,7 @@ impl Reader {
         }
     }
 
-    /// Selects the n-th row in view; opens it, if it is selected already.
+    /// Selects the n-th row in view; if it is already selected, requests the message.
     pub fn click(&mut self, row: usize) -> Option<MailroomRequest> {
         let messages = self.messages.as_mut().filter(|_| self.viewer.is_none())?;
         if messages.list().is_selected(row) {
@@ -251,14 +252,15 @@ impl Reader {
         None
     }
 
-    /// Shows the message in the next of its shapes.
+    /// Shows the open message in the next of its forms.
     pub fn next_shape(&mut self) {
         if let Some(viewer) = &mut self.viewer {
             viewer.next_shape();
         }
     }
 
-    /// The open message, if it has HTML; else why there is none to open.
+    /// The open message if it has HTML; the error is a sentence that says why there is nothing to
+    /// open.
     pub fn key_of_html(&self) -> Result<MessageKey, &'static str> {
         match &self.viewer {
             Some(viewer) if viewer.message().body.has_html() => Ok(viewer.key()),
@@ -267,7 +269,7 @@ impl Reader {
         }
     }
 
-    /// Shows all header fields, or the usual ones.
+    /// Shows all header fields, or only the usual ones.
     pub fn toggle_header(&mut self) {
         if let Some(viewer) = &mut self.viewer {
             viewer.toggle_header();
@@ -290,7 +292,7 @@ fn take_into(messages: &mut Messages, news: MailroomEvent) {
     }
 }
 
-/// Which attachments somebody means who typed this: all of them (`None`), or one by its number.
+/// Which attachments the typed text names: all of them (`None`), or one by its number.
 pub fn attachments_meant(typed: &str, count: usize) -> Result<Option<usize>, String> {
     if typed.eq_ignore_ascii_case("all") {
         return Ok(None);

@@ -1,11 +1,13 @@
-//! The newest rows of the transcript, and which of them are let through.
+//! The newest rows of the transcript, and the indices of those that are let through.
 //!
-//! Every row has a sequence number, and everything that points at rows does so by number, so that
-//! rows that fall out at the old end never move what is being read. What is let through is kept
-//! as indices that grow and shrink with the rows: a frame costs what is visible, not what is kept.
+//! Every row has a sequence number, and everything that refers to rows does so by number: removing
+//! the oldest rows never moves what the user is reading. The rows that are let through are kept as
+//! indices that are updated with each row, so that the cost of a frame depends on what is visible,
+//! not on what is kept.
 //!
-//! Rows of the connection that they are narrowed to, or that a filter has found, are set aside when
-//! newer ones push them out: a flood does not wash away what somebody has picked out of it.
+//! When newer rows push out rows of the connection that the transcript is narrowed to, or rows that
+//! a filter has found, these are set aside: a flood must not remove what the user has picked out of
+//! it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -18,31 +20,32 @@ use crate::console::state::filter::Filter;
 use crate::console::state::row::Row;
 use crate::watch::event::{ConnectionName, Passwords};
 
-/// Octets of all kept rows together; past that the oldest go, however few there are.
+/// Octets of all kept rows together; beyond that the oldest are removed, however few rows there
+/// are.
 const MOST_OCTETS: usize = 32 * 1024 * 1024;
 
 /// Whether message text is shown line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bodies {
-    /// One row says how much it was.
+    /// One row shows the size of the text.
     #[default]
     Hidden,
-    /// All of it that was kept.
+    /// All lines of it that were kept are shown.
     Shown,
 }
 
-/// What is set aside takes one part in so many of the room at most.
+/// The rows set aside take at most one part in this many of the room for all rows.
 const ASIDE_SHARE: usize = 2;
 
-/// Connections that are remembered though none of their rows are kept.
+/// Connections that are remembered although none of their rows are kept.
 const MOST_SILENT: usize = 20_000;
 
-/// What a filter does to the rows.
+/// Which rows a filter shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matches {
-    /// Only rows that have it are shown.
+    /// Only rows that match.
     Only,
-    /// All rows are shown, the matches among them.
+    /// All rows, with the matches marked.
     InContext,
 }
 
@@ -50,20 +53,20 @@ pub enum Matches {
 struct Search {
     filter: Filter,
     matches: Matches,
-    /// Rows of `base` that the filter lets through.
+    /// The rows of `base` that the filter lets through.
     found: VecDeque<u64>,
 }
 
-/// The rows. A *place* is a position among those that are let through.
+/// The rows that are kept. A *place* is a position among those that are let through.
 #[derive(Debug, Clone)]
 pub struct Ring {
     rows: VecDeque<Row>,
-    /// Sequence number of the oldest of them.
+    /// The sequence number of the oldest row in `rows`.
     first: u64,
-    /// Older rows that are kept because they were picked out, with their numbers.
+    /// Older rows that were set aside, with their sequence numbers, in order.
     aside: VecDeque<(u64, Row)>,
     aside_octets: usize,
-    /// Of all rows.
+    /// Octets of all rows, including those set aside.
     octets: usize,
     /// Rows that were let through and are kept no more.
     forgotten: u64,
@@ -72,28 +75,28 @@ pub struct Ring {
     bodies: Bodies,
     passwords: Passwords,
     only: Option<ConnectionName>,
-    /// Rows that `bodies` and `only` let through.
+    /// The rows that `bodies` and `only` let through, by sequence number, in order.
     base: VecDeque<u64>,
     search: Option<Search>,
     /// What is known of each connection, by its id.
     connections: FxHashMap<u64, Connection>,
 }
 
-/// What is known of a connection. It may be silent for so long that none of its rows are kept, and
-/// go on.
+/// What is known of a connection. A connection may be silent for so long that none of its rows are
+/// kept, and then continue.
 #[derive(Debug, Clone, Default)]
 struct Connection {
-    /// When it began, as far as is known.
+    /// When it began, if known.
     began: Option<SystemTime>,
     is_closed: bool,
-    /// How many of its rows are kept.
+    /// The number of its rows that are kept.
     kept: usize,
     /// Those of them that `bodies` lets through.
     rows: VecDeque<u64>,
 }
 
 impl Ring {
-    /// Keeps at most `most_rows` rows, and at least one.
+    /// A ring that keeps at most `most_rows` rows, and at least one.
     #[must_use]
     pub fn new(most_rows: usize) -> Self {
         Self {
@@ -114,7 +117,7 @@ impl Ring {
         }
     }
 
-    /// Adds a row; the oldest go where there is no room.
+    /// Adds a row; the oldest are removed if there is no room.
     pub fn push(&mut self, row: Row) {
         if let Row::Skipped(lines) = row {
             self.skipped += lines;
@@ -139,20 +142,20 @@ impl Ring {
         }
     }
 
-    /// The sequence number that the next row gets.
+    /// The sequence number of the next row.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.first + self.rows.len() as u64
     }
 
-    /// How many rows have been let through, whether they are still kept or not. Comparable while
-    /// nothing changes what is let through.
+    /// The number of rows that have ever been let through, whether they are still kept or not. Two
+    /// values can be compared only if the filters have not changed in between.
     #[must_use]
     pub fn ever(&self) -> u64 {
         self.forgotten + self.len() as u64
     }
 
-    /// How many rows are let through.
+    /// The number of rows that are let through.
     #[must_use]
     pub fn len(&self) -> usize {
         self.visible().len()
@@ -177,20 +180,21 @@ impl Ring {
         seqs.filter_map(|&seq| Some((seq, self.row(seq)?)))
     }
 
-    /// The place of the first row that is not older than `seq`; past the last, if there is none.
+    /// The place of the first row with this sequence number or a later one; [`len`](Self::len) if
+    /// there is none.
     #[must_use]
     pub fn place_of(&self, seq: u64) -> usize {
         self.visible().partition_point(|&visible| visible < seq)
     }
 
-    /// Rows of one connection, whatever else is narrowed and filtered.
+    /// The rows of one connection, regardless of narrowing and filter.
     #[must_use]
     pub fn of(&self, connection: u64) -> impl DoubleEndedIterator<Item = &Row> {
         let known = self.connections.get(&connection);
         known.into_iter().flat_map(|known| &known.rows).filter_map(|&seq| self.row(seq))
     }
 
-    /// How many rows were skipped since the beginning.
+    /// The number of rows that were skipped since the start.
     #[must_use]
     pub const fn skipped(&self) -> u64 {
         self.skipped
@@ -214,26 +218,27 @@ impl Ring {
         self.bodies
     }
 
-    /// What is looked for, and whether only that is shown.
+    /// The filter, and which rows it shows.
     #[must_use]
     pub fn search(&self) -> Option<(&Filter, Matches)> {
         let search = self.search.as_ref()?;
         Some((&search.filter, search.matches))
     }
 
-    /// When the connection of a row began, as far as is known.
+    /// When the connection of a row began, if known.
     #[must_use]
     pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
         self.connections.get(&row.connection()?.id)?.began
     }
 
-    /// Whether a connection is open, as far as its rows tell.
+    /// Whether a connection is open, as far as its rows show.
     #[must_use]
     pub fn is_open(&self, connection: u64) -> bool {
         self.connections.get(&connection).is_some_and(|known| !known.is_closed)
     }
 
-    /// How long the reply of this number took, if it is one, and what it answers stands before it.
+    /// How long this reply took, if the row is a reply and the line that it answers is the one
+    /// before it on its connection.
     #[must_use]
     pub fn took(&self, seq: u64) -> Option<Duration> {
         let row = self.row(seq).filter(|row| row.is_reply())?;
@@ -243,26 +248,26 @@ impl Ring {
         row.at()?.duration_since(before.at()?).ok()
     }
 
-    /// When the row before the one of this number happened, of those that are let through.
+    /// The time of the row before this one, among those that are let through.
     #[must_use]
     pub fn before(&self, seq: u64) -> Option<SystemTime> {
         let mut rows = (0..self.place_of(seq)).rev().filter_map(|place| self.at(place));
         rows.find_map(|(_, row)| row.at())
     }
 
-    /// How many rows the filter lets through; 0 without one.
+    /// The number of rows that match the filter; 0 without a filter.
     #[must_use]
     pub fn found(&self) -> usize {
         self.search.as_ref().map_or(0, |search| search.found.len())
     }
 
-    /// Lets all rows through, or those of one connection.
+    /// Lets all rows through, or only those of one connection.
     pub fn narrow(&mut self, only: Option<ConnectionName>) {
         self.only = only;
         self.index_again();
     }
 
-    /// Lets message text through, or keeps it back.
+    /// Lets message text through, or hides it.
     pub fn toggle_bodies(&mut self) {
         self.bodies = match self.bodies {
             Bodies::Hidden => Bodies::Shown,
@@ -271,7 +276,7 @@ impl Ring {
         self.index_again();
     }
 
-    /// Shows or masks passwords. Looks for the pattern again: it must not find what is masked.
+    /// Shows or masks passwords, and applies the filter again: it must not find masked text.
     pub fn toggle_passwords(&mut self) {
         self.passwords = match self.passwords {
             Passwords::Masked => Passwords::Shown,
@@ -280,7 +285,7 @@ impl Ring {
         self.search_again();
     }
 
-    /// Lets only those rows through that the filter does, or all.
+    /// Lets only matching rows through, or (`None`) all.
     pub fn filter(&mut self, filter: Option<Filter>) {
         match (&mut self.search, filter) {
             (Some(search), Some(filter)) if search.filter == filter => {
@@ -294,9 +299,10 @@ impl Ring {
         }
     }
 
-    /// The next match after `seq`, or before it; beyond the end it begins again at the other end.
-    /// From then on all rows are let through, the matches among them; those of which the context is
-    /// kept no more are not.
+    /// The next match after `seq`, or the previous one before it; at the end it starts again from
+    /// the other end. From then on all rows are let through, with the matches among them. Matches
+    /// that were set aside are dropped, because the rows around them are no longer kept; for a
+    /// narrowed transcript these are set aside too, and nothing is dropped.
     pub fn find(&mut self, seq: u64, direction: Direction) -> Option<u64> {
         let last = *self.search.as_ref()?.found.back()?;
         if self.only.is_none() && last < self.first {
@@ -337,7 +343,7 @@ impl Ring {
         }
     }
 
-    /// Looks at every row that is let through but for the filter; the others stay as they are.
+    /// Applies the filter anew to the rows of `base`; the other indices stay as they are.
     fn search_again(&mut self) {
         if !self.aside.is_empty() {
             self.index_again();
@@ -382,13 +388,13 @@ impl Ring {
             }
             self.aside = aside;
         } else if let Some(search) = &mut self.search {
-            // Among all others their place is lost.
+            // These are not in `base`: the rows that were between them are gone.
             search.found.extend(self.aside.iter().map(|(seq, _)| *seq));
         }
     }
 
-    /// Whether a row is kept when newer ones push it out. Message text of the only connection is,
-    /// also while it is not shown.
+    /// Whether a row is set aside when newer rows push it out. For a narrowed transcript this
+    /// includes message text, even while it is hidden.
     fn is_picked_out(&self, row: &Row) -> bool {
         match (self.only, &self.search) {
             (Some(only), _) => row.connection().is_none_or(|name| name.id == only.id),
@@ -426,7 +432,7 @@ impl Ring {
         }
     }
 
-    /// The text of the last row has changed.
+    /// Updates the matches after the text of the last row has changed.
     fn look_again_at_last(&mut self) {
         let last = self.end() - 1;
         let is_found = self.rows.back().is_some_and(|row| self.is_found(row));
@@ -444,10 +450,10 @@ impl Ring {
         search.is_some_and(|search| search.filter.lets_through(row, self.passwords))
     }
 
-    /// Takes note of a row that is going to be kept.
+    /// Records a row that is about to be kept.
     fn keep(&mut self, row: &Row) {
         let Some(name) = row.connection() else { return };
-        // Of each of the others there is a row.
+        // Every other connection has at least one kept row, so the excess must be silent ones.
         if self.connections.len() > MOST_SILENT + self.rows.len() + self.aside.len() {
             self.connections.retain(|_, known| known.kept > 0);
         }
@@ -457,7 +463,7 @@ impl Ring {
         known.is_closed |= row.is_end();
     }
 
-    /// Sets the oldest row aside, or forgets it.
+    /// Removes the oldest row: sets it aside, or forgets it.
     fn let_oldest_go(&mut self) {
         let Some(row) = self.rows.pop_front() else {
             return;
@@ -466,7 +472,8 @@ impl Ring {
         self.first += 1;
         let is_picked_out = match (self.only, &self.search) {
             (None, Some(search)) if search.matches == Matches::Only => {
-                // What it has found before is aside.
+                // The matches before this one are the rows set aside, so it is a match if it comes
+                // next.
                 search.found.get(self.aside.len()) == Some(&seq)
             }
             _ => self.is_picked_out(&row),
@@ -495,7 +502,7 @@ impl Ring {
         }
     }
 
-    /// Forgets the oldest row of those that are let through, if they are.
+    /// Removes the oldest row from the indices that it is in.
     fn forget(&mut self, seq: u64, row: &Row) {
         self.forgotten += u64::from(self.visible().front() == Some(&seq));
         forget(&mut self.base, seq);

@@ -1,4 +1,4 @@
-//! The user's view of the transcript: following its end, paused, or somewhere in what is kept.
+//! The user's view of the transcript: following its end, paused, or held at a place.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -13,33 +13,34 @@ use crate::watch::event::ConnectionName;
 /// Rows that one turn of the mouse wheel moves.
 const WHEEL_ROWS: usize = 3;
 
-/// Rows that a paused view keeps to itself: more than any terminal shows.
+/// Rows that a paused view copies: more than any terminal shows.
 const PAUSED_ROWS: usize = 256;
 
-/// Where in the rows the user looks.
+/// The place in the transcript that the view shows.
 #[derive(Debug, Clone)]
 enum View {
-    /// At the end, whatever comes.
+    /// The end, which moves with every new row.
     Following,
-    /// At these rows, copied because a flood may push them out of what is kept.
+    /// Copies of the rows, because a flood may push them out of the ring while the view is paused.
     Paused {
         rows: Vec<(u64, Row)>,
-        /// When their connections began, by id.
+        /// When their connections began, by connection id.
         starts: HashMap<u64, SystemTime>,
-        /// The first row that came after following ended.
+        /// The sequence number of the first row that arrived after following ended.
         since: u64,
-        /// Where the user was, if not at the end. The rows are those from the first in view on.
+        /// The place that was held before, if the view did not follow the end. The copied rows then
+        /// begin with the first row in view.
         held: Option<Place>,
     },
-    /// Somewhere, with a cursor.
+    /// A place with a cursor.
     Held {
         place: Place,
-        /// The first row that came after following ended.
+        /// The sequence number of the first row that arrived after following ended.
         since: u64,
     },
 }
 
-/// Where in the rows the user is, by their sequence numbers.
+/// A place in the rows, by sequence numbers.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     /// The first row in view.
@@ -47,25 +48,25 @@ struct Place {
     cursor: u64,
 }
 
-/// The kept rows and the view of them.
+/// The transcript rows that are kept, and the view of them.
 #[derive(Debug, Clone)]
 pub struct Scrollback {
     ring: Ring,
     view: View,
-    /// Rows in view when it was last fitted.
+    /// The number of rows in view, as last fitted.
     page: usize,
-    /// How many rows had ever been let through when following ended.
+    /// The value of [`Ring::ever`] when following ended.
     ever_then: u64,
 }
 
 impl Scrollback {
-    /// Keeps at most `most_rows` rows.
+    /// A scrollback that keeps at most `most_rows` rows.
     #[must_use]
     pub fn new(most_rows: usize) -> Self {
         Self { ring: Ring::new(most_rows), view: View::Following, page: 1, ever_then: 0 }
     }
 
-    /// The rows.
+    /// The rows that are kept.
     #[must_use]
     pub const fn ring(&self) -> &Ring {
         &self.ring
@@ -76,19 +77,19 @@ impl Scrollback {
         self.ring.push(row);
     }
 
-    /// Whether the view stays at the end.
+    /// Whether the view follows the end.
     #[must_use]
     pub const fn is_following(&self) -> bool {
         matches!(self.view, View::Following)
     }
 
-    /// Whether the view stands still.
+    /// Whether the view is paused.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
         matches!(self.view, View::Paused { .. })
     }
 
-    /// Rows that came since following ended.
+    /// The number of shown rows that arrived since following ended.
     #[must_use]
     pub fn unseen(&self) -> u64 {
         match self.view {
@@ -99,7 +100,8 @@ impl Scrollback {
         }
     }
 
-    /// Something else is let through: of what came since following ended, what is kept counts.
+    /// Counts the unseen rows anew after the filters have changed. Of the rows that arrived since
+    /// following ended, only those that are still kept can be counted.
     fn count_again(&mut self) {
         if let View::Paused { since, .. } | View::Held { since, .. } = self.view {
             self.ever_then = self.ring.ever() - self.kept_since(since);
@@ -110,7 +112,7 @@ impl Scrollback {
         (self.ring.len() - self.ring.place_of(since)) as u64
     }
 
-    /// The row the cursor is on; there is one only where the user has moved it.
+    /// The row under the cursor, which exists only once the user has moved it.
     #[must_use]
     pub fn cursor(&self) -> Option<(u64, &Row)> {
         match self.view {
@@ -123,7 +125,7 @@ impl Scrollback {
         }
     }
 
-    /// The row that the cursor is on; where there is none, the newest that is shown.
+    /// The row under the cursor, or without a cursor the newest row that is shown.
     #[must_use]
     pub fn cursor_or_newest(&self) -> Option<&Row> {
         match &self.view {
@@ -135,7 +137,7 @@ impl Scrollback {
         }
     }
 
-    /// When the connection of a row in view began, as far as is known.
+    /// When the connection of a row in view began, if known.
     #[must_use]
     pub fn start_of(&self, row: &Row) -> Option<SystemTime> {
         match &self.view {
@@ -144,7 +146,7 @@ impl Scrollback {
         }
     }
 
-    /// When the row happened that is shown before the one of this number.
+    /// The time of the row that is shown before the one with this sequence number.
     #[must_use]
     pub fn before(&self, seq: u64) -> Option<SystemTime> {
         match &self.view {
@@ -156,7 +158,7 @@ impl Scrollback {
         }
     }
 
-    /// Shows all connections, or one; at its end.
+    /// Shows one connection or all of them, and goes to the end.
     pub fn narrow(&mut self, only: Option<ConnectionName>) {
         self.view = View::Following;
         self.ring.narrow(only);
@@ -175,15 +177,15 @@ impl Scrollback {
         self.count_again();
     }
 
-    /// Shows only the rows that the filter lets through, or all.
+    /// Shows only the rows that pass the filter, or all.
     pub fn filter(&mut self, filter: Option<Filter>) {
         self.go_on();
         self.ring.filter(filter);
         self.count_again();
     }
 
-    /// Goes to the next match and shows what stands around it; after the last comes the first. Says
-    /// whether there is one of which that is kept.
+    /// Goes to the next match and shows the rows around it; after the last match comes the first.
+    /// Returns whether there is a match whose surroundings are still kept.
     pub fn find(&mut self, direction: Direction) -> bool {
         let from = match self.view {
             View::Following => self.ring.end(),
@@ -219,7 +221,7 @@ impl Scrollback {
         self.hold(top, cursor);
     }
 
-    /// Moves the view with the wheel; at its end it follows again.
+    /// Moves the view with the mouse wheel; at the end it follows again.
     pub fn wheel(&mut self, direction: Direction) {
         let (top, cursor) = self.window();
         let up = |place: usize| place.saturating_sub(WHEEL_ROWS);
@@ -240,7 +242,7 @@ impl Scrollback {
         }
     }
 
-    /// Lets the view stand still where it is, or follow again.
+    /// Pauses the view where it is, or lets it follow again.
     pub fn pause(&mut self) {
         self.view = match self.view {
             View::Paused { .. } => View::Following,
@@ -272,8 +274,8 @@ impl Scrollback {
         }
     }
 
-    /// Brings the cursor into a view of `height` lines, where a row takes as many as `lines_of`
-    /// says, which is at least one.
+    /// Scrolls so that the cursor is within a view of `height` lines. `lines_of` gives the lines
+    /// that a row takes, which must be at least one.
     pub fn fit(&mut self, height: usize, lines_of: impl Fn(&Row) -> usize) {
         if let View::Held { place: Place { top, cursor }, .. } = self.view {
             let cursor = self.clamped(cursor);
@@ -288,8 +290,8 @@ impl Scrollback {
         self.page = self.in_view(height, lines_of).1.len().max(1);
     }
 
-    /// The rows in a view of `height` lines with their sequence numbers, and how many lines of
-    /// the first are above it.
+    /// The rows in a view of `height` lines with their sequence numbers, and how many lines of the
+    /// first row are above the view.
     pub fn in_view(
         &self,
         height: usize,
@@ -319,7 +321,7 @@ impl Scrollback {
         Extent { above: self.window().0, page: self.page, all: self.ring.len() }
     }
 
-    /// A paused view becomes one that new filters can be put to.
+    /// Ends a pause but holds its place: new filters cannot be applied to copied rows.
     fn go_on(&mut self) {
         if self.is_paused() {
             let (top, cursor) = self.window();
@@ -327,7 +329,7 @@ impl Scrollback {
         }
     }
 
-    /// The place of a row, or of the nearest one that is let through.
+    /// The place of a row, or of the nearest row that is let through.
     fn clamped(&self, seq: u64) -> usize {
         self.ring.place_of(seq).min(self.ring.len().saturating_sub(1))
     }
@@ -358,7 +360,7 @@ impl Scrollback {
         self.view = View::Held { place, since };
     }
 
-    /// Puts the cursor on a row; if it was out of view, into the middle.
+    /// Puts the cursor on a row; one that was out of view goes to the middle.
     fn look_at(&mut self, seq: u64) {
         let (top, _) = self.window();
         let place = self.ring.place_of(seq);
@@ -377,7 +379,7 @@ impl Scrollback {
     }
 }
 
-/// As many rows as a view of `height` lines takes, if the first begins it.
+/// The rows that fill a view of `height` lines which begins with the first of them.
 fn from_top<'a>(
     rows: impl Iterator<Item = (u64, &'a Row)>,
     height: usize,
@@ -392,8 +394,8 @@ fn from_top<'a>(
     (0, rows.collect())
 }
 
-/// As many rows as a view of `height` lines takes, if the last of them ends it: in order, with
-/// how many lines of the first are above.
+/// The rows that fill a view of `height` lines which ends with the last of them, in order, and how
+/// many lines of the first are above the view.
 fn from_end<'a>(
     newest_first: impl Iterator<Item = (u64, &'a Row)>,
     height: usize,

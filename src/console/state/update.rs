@@ -1,4 +1,4 @@
-//! What a user does to the screen, and what the screen then asks of the program.
+//! How the actions of the user change the state, and what the screen then asks of the program.
 
 use tui_input::{Input, InputRequest};
 
@@ -23,7 +23,7 @@ use crate::store::overview::RecipientState;
 use crate::wire::display::DisplayText;
 
 impl State {
-    /// Does what a user asks of the screen; returns what the screen asks of the program.
+    /// Applies an action of the user; returns what the program must do for it, if anything.
     pub fn update(&mut self, action: Action) -> Option<Command> {
         self.said = None;
         match action {
@@ -136,7 +136,7 @@ impl State {
         self.prompt = None;
     }
 
-    /// What is in the mailboxes now is new no more.
+    /// Counts all messages that are in the mailboxes now as seen.
     fn has_looked_at_mailboxes(&mut self) {
         let mut rows = self.mailboxes.items().to_vec();
         for row in &mut rows {
@@ -147,7 +147,7 @@ impl State {
         self.mailboxes.replace(rows);
     }
 
-    /// Takes back the latest thing.
+    /// Undoes the latest of what Escape can undo.
     fn escape(&mut self) -> Option<Command> {
         let place = self.context();
         if let Some(prompt) = self.prompt.take() {
@@ -204,7 +204,8 @@ impl State {
     fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
         match place {
             Context::Pane(Pane::Connections) if step == Step::Last => {
-                // What is gone is listed behind what can still be looked at.
+                // The closed connections are listed after the open ones, which are of more
+                // interest.
                 self.connections.step_to_last(|row| row.closed.is_none());
             }
             Context::Pane(Pane::Connections) => self.connections.step(step),
@@ -287,7 +288,7 @@ impl State {
             Context::Servers => return,
             place => place,
         };
-        // Again after a search that showed the matches in context: only the matches.
+        // After a search has shown the matches in context, filtering again shows only the matches.
         let text = self.filter_of(place).unwrap_or_default().to_owned();
         let _ = self.set_filter(place, &text);
         self.ask_for(Purpose::Filter(place), &text);
@@ -316,7 +317,7 @@ impl State {
         }
     }
 
-    /// To a fresh user, whose screen says so, the key is that of a new mailbox.
+    /// The screen of a new user offers this key for making a mailbox.
     fn nothing_to_find(&mut self) {
         if self.has_no_mailbox() {
             self.ask_for(Purpose::NewMailbox, "");
@@ -343,7 +344,7 @@ impl State {
         }
     }
 
-    /// A filter takes effect while it is typed; one that cannot be leaves the last good one.
+    /// Applies a filter while it is being typed. While it is not valid, the last valid one stays.
     fn filter_as_typed(&mut self) {
         let Some(Prompt { purpose: Purpose::Filter(place), input, .. }) = &self.prompt else {
             return;
@@ -379,7 +380,7 @@ impl State {
         self.prompt = Some(prompt);
     }
 
-    /// The first click on an offer types it, another does it.
+    /// The first click on an offer puts it into the line, a second one runs it.
     fn click_offer(&mut self, nth: usize) -> Option<Command> {
         let mut prompt = self.prompt.take()?;
         let is_chosen = prompt.chosen() == Some(nth);
@@ -404,7 +405,8 @@ impl State {
         }
     }
 
-    /// Does what was typed; what is wrong with it is said beside it, and it can be mended.
+    /// Carries out the line that was typed. If it is not valid, the prompt stays open with the
+    /// error.
     fn take_typed(&mut self, mut prompt: Prompt) -> Option<Command> {
         let text = prompt.text().trim().to_owned();
         let done = match prompt.purpose {
@@ -447,7 +449,7 @@ impl State {
             Question::Close(connection) => Command::Close(connection.id),
             Question::Drop(targets) => {
                 self.leave_queued();
-                // The details would be those of another entry.
+                // After dropping, the details would be those of another entry.
                 self.overlay = Overlay::None;
                 return self.give(Order::Drop, targets);
             }
@@ -502,17 +504,17 @@ impl State {
             return None;
         };
         if row.is_queue() {
-            // Its entries are no messages of a user, and have a pane of their own.
+            // The relay queue is not a user's mailbox, and has a pane of its own.
             self.focus_on(Pane::Queue);
             return None;
         }
         let name = row.name.as_str().to_owned();
-        // Who clicks on what is open already does not want to lose the place in it.
+        // A click on the mailbox that is already open must not lose the place in it.
         let is_another = self.reader.mailbox() != Some(name.as_str());
         is_another.then(|| Command::MailroomRequest(self.reader.open(name)))
     }
 
-    /// Does something with the entry whose details are shown, whatever is marked.
+    /// Acts on the entry whose details are shown, whichever entries are marked.
     fn with_entry(&mut self, deed: Deed) -> Option<Command> {
         let row = self.queue_entry()?;
         match deed {
@@ -526,7 +528,7 @@ impl State {
         }
     }
 
-    /// Has the message of the selected queue entry shown.
+    /// Asks for the message of the selected queue entry.
     fn view_queued(&mut self) -> Option<Command> {
         let target = self.queue_entry()?.target;
         self.overlay = Overlay::None;
@@ -553,7 +555,7 @@ impl State {
         }
     }
 
-    /// Has the message shown of the entry after the selected one, or before it.
+    /// Asks for the message of the next or the previous queue entry.
     fn view_other_queued(&mut self, direction: Direction) -> Option<Command> {
         let before = self.queue.place();
         self.go_to_other_entry(direction);
@@ -633,8 +635,8 @@ impl State {
         }
     }
 
-    /// The message that is open, or those that are marked, or the selected one; or a word to the
-    /// user that there is none.
+    /// The messages that a key acts on: the open one, or else the marked ones, or else the selected
+    /// one. If there is none, the user is told so.
     fn messages_meant(&mut self) -> Option<Vec<MessageKey>> {
         let keys = self.reader.meant();
         if keys.is_empty() {
@@ -662,7 +664,7 @@ impl State {
         }
     }
 
-    /// Takes the marks away that there are in a list; says whether there were any.
+    /// Removes all marks in a list; returns whether there were any.
     fn unmark(&mut self, place: Context) -> bool {
         match place {
             Context::Pane(Pane::Queue) => self.queue.unmark(),
@@ -682,7 +684,7 @@ impl State {
         }
     }
 
-    /// Asks which, unless there is only one.
+    /// Asks which attachments to save, unless there is only one.
     fn save_attachments(&mut self) -> Option<Command> {
         match self.reader.attachment_count() {
             0 => self.say("This message has no attachment."),
@@ -752,7 +754,7 @@ impl State {
         }
     }
 
-    /// The order is for all of them, and their marks have done their work.
+    /// Gives an order for all these recipients, and removes the marks, which are no longer needed.
     pub(super) fn give(&mut self, order: Order, targets: Vec<QueueTarget>) -> Option<Command> {
         self.unmark(Context::Pane(Pane::Queue));
         let one = |target| Request::Give(order, target);
@@ -761,11 +763,11 @@ impl State {
         one_or_all(targets, one, all).map(Command::Relay)
     }
 
-    /// The recipients that are marked, or else the selected one; or a word to the user that there
-    /// is none.
+    /// The recipients that a key acts on: the marked ones, or else the selected one. If there is
+    /// none, the user is told so.
     fn entries_meant(&mut self) -> Option<Vec<QueueRow>> {
         if self.overlay != Overlay::None {
-            // In the details keys are for the entry that is shown.
+            // While the details are open, keys act on the entry that they show.
             return self.queue_entry().map(|row| vec![row]);
         }
         let meant = self.queue.meant();
@@ -777,7 +779,7 @@ impl State {
         Some(rows)
     }
 
-    /// The selected recipient, or a word to the user that there is none.
+    /// The selected recipient; if there is none, the user is told so.
     pub(super) fn queue_entry(&mut self) -> Option<QueueRow> {
         let row = self.queue_selected();
         if row.is_none() {
@@ -826,7 +828,7 @@ const fn one_row(direction: Direction) -> Step {
     }
 }
 
-/// What is asked for with one thing, or with several; nothing with none.
+/// Makes the request for one item, or the one for several; nothing if there is none.
 fn one_or_all<T, R>(
     mut things: Vec<T>,
     one: impl FnOnce(T) -> R,
@@ -839,7 +841,7 @@ fn one_or_all<T, R>(
     }
 }
 
-/// Where a text of unknown length is scrolled to; whoever draws it knows its end.
+/// The new scroll position of a text of unknown length. The drawing code limits it to the end.
 fn stepped(top: usize, step: Step) -> usize {
     const PAGE: usize = 10;
     match step {

@@ -1,6 +1,6 @@
-//! The message that is open: what of it is shown, how far down, and what is looked for in it. Its text
-//! is decoded as far as it is looked at; how it falls into lines is worked out once for each width, by
-//! whoever draws it.
+//! The open message: which part of it is shown, the scroll position, and the search in it. The text
+//! is decoded only as far as it is looked at. The drawing code breaks it into lines, once for each
+//! width.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::mailroom::decode::Passage;
 use crate::mailroom::{Field, Message, MessageKey, SHOWN_MOST, Shape, USUAL_FIELDS};
 use crate::wire::display::DisplayText;
 
-/// Octets of a text that are decoded when a message is opened: more than any screen shows.
+/// Octets of text that are decoded when a message is opened: more than any screen shows.
 const DECODED_FIRST: usize = 32 * 1024;
 
-/// How many times as many are decoded when more is looked at, so that what is decoded again is a
-/// part of it all.
+/// The factor by which more is decoded when the user scrolls on. Each time everything before is
+/// decoded again; with a factor, that stays a fraction of the whole.
 const GROWTH: usize = 4;
 
 /// Which header fields are shown.
@@ -29,34 +29,34 @@ pub enum Header {
     All,
 }
 
-/// What a line of the view belongs to; they stand in this order.
+/// The part of the view that a line belongs to. The parts are shown in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The n-th of the header fields that are shown.
+    /// The n-th of the shown header fields, counted from 0.
     Field(u32),
-    /// The n-th attachment.
+    /// The n-th attachment, counted from 0.
     Attachment(u32),
-    /// Between header and text.
+    /// The rule between header and text.
     Rule,
-    /// The n-th line of the text, or of the message as it is.
+    /// The n-th line of the text, or of the source, counted from 0.
     Text(u32),
-    /// What is said behind the text.
+    /// The note after the text.
     End,
 }
 
-/// A line of the view: a part, or a stretch of one, in octets.
+/// A line of the view: a part, or a range of its text, in octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
-    /// What it shows.
+    /// The part.
     pub part: Part,
-    /// Where in the part's text it begins.
+    /// The offset in the part's text at which the line begins.
     pub from: u32,
-    /// Where it ends.
+    /// The offset at which it ends.
     pub to: u32,
 }
 
 impl Line {
-    /// Where it is in the part's text.
+    /// The line's range in the part's text.
     #[must_use]
     pub const fn range(&self) -> Range<usize> {
         self.from as usize..self.to as usize
@@ -66,9 +66,9 @@ impl Line {
 /// What the lines of a view depend on, besides the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Columns.
+    /// The width in columns.
     pub width: u16,
-    /// What happens to lines of the message as it is that are wider.
+    /// What happens to longer lines of a message that is shown as source.
     pub long_rows: LongRows,
 }
 
@@ -77,33 +77,33 @@ pub struct Room {
 pub struct Viewer {
     message: Arc<Message>,
     shape: Shape,
-    /// The beginning of the text, and how many octets of it were asked for.
+    /// The decoded beginning of the text, and the number of octets that were asked for.
     passage: Passage,
     asked: usize,
     header: Header,
-    /// Places of the header fields that are shown.
+    /// Indices of the header fields that are shown.
     fields: Vec<usize>,
-    /// What the lines were made for; `None`: they must be made anew.
+    /// What the lines were made for; `None`: they must be made again.
     room: Option<Room>,
     lines: Vec<Line>,
     /// The first line in view.
     top: usize,
-    /// Lines in view.
+    /// The number of lines in view.
     page: usize,
     search: Option<Search>,
 }
 
-/// What is looked for, in all of the text.
+/// A search in the whole text.
 #[derive(Debug, Clone)]
 struct Search {
     pattern: Pattern,
-    /// The first line in view when it began.
+    /// The first line in view when the search began.
     origin: usize,
-    /// Whether it is still to be gone to, when there are lines again.
+    /// Whether the view must still go to the first match, once the lines have been made.
     is_new: bool,
-    /// The lines in which something begins that was found.
+    /// The lines in which a match begins.
     found: Vec<usize>,
-    /// Which of them was gone to.
+    /// The index in `found` of the match that the view went to.
     at: usize,
 }
 
@@ -115,14 +115,14 @@ impl Viewer {
         Self::shaped(message, shape, Header::Usual)
     }
 
-    /// Shows another message in the same way.
+    /// Shows another message, in the same form.
     #[must_use]
     pub fn turned_to(&self, message: Message) -> Self {
         let shape = self.shape_of(&message);
         Self::shaped(message, shape, self.header)
     }
 
-    /// Shows more of the same message at the same place.
+    /// Shows a longer part of the same message, at the same place.
     pub fn grow_to(&mut self, message: Message) {
         self.shape = self.shape_of(&message);
         self.message = Arc::new(message);
@@ -149,26 +149,26 @@ impl Viewer {
         viewer
     }
 
-    /// What other messages are shown as, if this one can be.
+    /// The form in which `message` is shown: the current one if it has that, or else its first.
     fn shape_of(&self, message: &Message) -> Shape {
         let shapes = message.body.shapes();
         let same = shapes.iter().find(|&&shape| shape == self.shape);
         same.or(shapes.first()).copied().unwrap_or(Shape::Raw)
     }
 
-    /// Decodes the beginning of the text, some `most` octets; its lines must be made anew.
+    /// Decodes about `most` octets from the beginning of the text; the lines must be made again.
     fn decode(&mut self, most: usize) {
         self.asked = most.min(SHOWN_MOST);
         self.passage = self.message.body.passage(self.shape, self.asked);
         self.room = None;
     }
 
-    /// Whether as much of the text has been decoded as there is, or as is shown.
+    /// Whether the text has been decoded to its end, or as far as it is ever shown.
     const fn has_all(&self) -> bool {
         self.passage.left_out == 0 || self.asked >= SHOWN_MOST
     }
 
-    /// Which message it is.
+    /// The key of the message.
     #[must_use]
     pub fn key(&self) -> MessageKey {
         self.message.key
@@ -180,25 +180,25 @@ impl Viewer {
         &self.message
     }
 
-    /// As what it is shown.
+    /// The form in which it is shown.
     #[must_use]
     pub const fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// How many header fields are shown.
+    /// The number of header fields that are shown.
     #[must_use]
     pub const fn field_count(&self) -> usize {
         self.fields.len()
     }
 
-    /// The n-th of the header fields that are shown.
+    /// The n-th of the shown header fields, counted from 0.
     #[must_use]
     pub fn field(&self, n: u32) -> Option<&Field> {
         self.message.header.get(*self.fields.get(n as usize)?)
     }
 
-    /// The text of a part of which lines show stretches.
+    /// The text of a part, which the ranges of its lines refer to.
     #[must_use]
     pub fn text(&self, part: Part) -> &str {
         let text = match part {
@@ -209,13 +209,13 @@ impl Viewer {
         text.map_or("", |text| text.as_str())
     }
 
-    /// How many lines of the text there are so far.
+    /// The number of lines of text decoded so far.
     #[must_use]
     pub const fn text_lines(&self) -> usize {
         self.passage.lines.len()
     }
 
-    /// Octets of the message that do not follow, however far down one goes.
+    /// Octets of the message that are not shown, however far the user scrolls.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         let left_out = self.passage.left_out.saturating_add(self.message.body.unread());
@@ -228,7 +228,7 @@ impl Viewer {
         self.message.body.passage(self.shape, SHOWN_MOST).lines
     }
 
-    /// Shows the message in the next of the shapes that it has.
+    /// Shows the message in the next of the forms that it has.
     pub fn next_shape(&mut self) {
         let shapes = self.message.body.shapes();
         let next = shapes.iter().skip_while(|&&shape| shape != self.shape).nth(1);
@@ -237,7 +237,7 @@ impl Viewer {
         self.decode(if self.search.is_some() { SHOWN_MOST } else { DECODED_FIRST });
     }
 
-    /// Shows all header fields, or the usual ones.
+    /// Shows all header fields, or only the usual ones.
     pub fn toggle_header(&mut self) {
         self.header = match self.header {
             Header::Usual => Header::All,
@@ -246,9 +246,9 @@ impl Viewer {
         self.choose_fields();
     }
 
-    /// Fits the message into a view of `height` lines. `lines` makes the lines, and is asked only
-    /// when they have changed; the view then stays at the text that was its first. Where what is
-    /// decoded ends within the next page, more is decoded.
+    /// Fits the message into a view of `height` lines. `lines` makes the lines; it is called only
+    /// when they have changed, and the view then stays at the text that was at its top. If the
+    /// decoded text ends within the next page, more is decoded.
     pub fn fit(&mut self, room: Room, height: usize, lines: impl Fn(&Self) -> Vec<Line>) {
         self.page = height.max(1);
         loop {
@@ -280,7 +280,7 @@ impl Viewer {
         Extent { above: self.top, page: self.page, all: self.lines.len() + self.lines_to_come() }
     }
 
-    /// About how many lines the text has that has not been decoded.
+    /// An estimate of the lines of the text that has not been decoded.
     fn lines_to_come(&self) -> usize {
         if self.has_all() {
             return 0;
@@ -291,7 +291,7 @@ impl Viewer {
             .unwrap_or(usize::MAX / 2)
     }
 
-    /// Scrolls; where the end is, is known when the message is fitted into its view again.
+    /// Scrolls. The end is known, and the position limited, when the message is next fitted.
     pub fn step(&mut self, step: Step) {
         let half = (self.page / 2).max(1);
         self.top = match step {
@@ -306,13 +306,13 @@ impl Viewer {
         };
     }
 
-    /// What is looked for.
+    /// The pattern that is being searched for.
     #[must_use]
     pub fn pattern(&self) -> Option<&Pattern> {
         self.search.as_ref().map(|search| &search.pattern)
     }
 
-    /// In how many lines it was found, and at which of them the view is, counted from 1.
+    /// The number of lines with a match, and which of them the view is at, counted from 1.
     #[must_use]
     pub fn found(&self) -> (usize, usize) {
         let Some(search) = &self.search else { return (0, 0) };
@@ -320,9 +320,9 @@ impl Viewer {
         (count, (search.at + 1).min(count))
     }
 
-    /// Looks for something, and goes to where it is next; `None`: for nothing any more.
+    /// Searches for a pattern and goes to the next match; `None` ends the search.
     pub fn look_for(&mut self, pattern: Option<Pattern>) {
-        // While it is typed, every letter looks from where the first one did.
+        // While the pattern is being typed, each search starts where the first one did.
         let origin = self.search.as_ref().map_or(self.top, |search| search.origin);
         self.search = pattern.map(|pattern| Search {
             pattern,
@@ -348,7 +348,7 @@ impl Viewer {
         }
     }
 
-    /// Goes to the next place where it was found; after the last comes the first.
+    /// Goes to the next or the previous match; after the last comes the first.
     pub fn find(&mut self, direction: Direction) {
         let Some(search) = &mut self.search else { return };
         let last = search.found.len().saturating_sub(1);
@@ -363,7 +363,7 @@ impl Viewer {
     fn choose_fields(&mut self) {
         self.fields = match self.header {
             Header::All => (0..self.message.header.len()).collect(),
-            // What is no field may be text that has lost the empty line before it.
+            // A line that is not a field may be text whose empty line before it was lost.
             Header::Usual => {
                 let fields = |name: &'static str| {
                     let all = self.message.header.iter().enumerate();
@@ -376,7 +376,7 @@ impl Viewer {
         self.room = None;
     }
 
-    /// The line in which another one's text begins.
+    /// The line in which the text of `other` begins.
     fn line_with(&self, other: Line) -> usize {
         let after =
             self.lines.partition_point(|line| (line.part, line.from) <= (other.part, other.from));
@@ -386,7 +386,7 @@ impl Viewer {
     fn look_again(&mut self) {
         let Some(mut search) = self.search.take() else { return };
         search.found.clear();
-        // A part is looked through once, however many lines it has.
+        // Each part is searched once, however many lines it has.
         let (mut part, mut found) = (Part::End, Vec::new());
         for (n, line) in self.lines.iter().enumerate() {
             if line.part != part {
@@ -406,7 +406,7 @@ impl Viewer {
         self.search = Some(search);
     }
 
-    /// Brings what was gone to into the view, a third down if it was not there.
+    /// Scrolls to the current match; if it was out of view, it goes a third down the page.
     fn go_to_found(&mut self) {
         let line = self.search.as_ref().and_then(|search| search.found.get(search.at).copied());
         let Some(line) = line else { return };
