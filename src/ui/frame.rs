@@ -1,4 +1,4 @@
-//! What the panes have in common: borders with titles, scroll bars, popups, the selected row.
+//! Elements shared by the panes: borders with titles, scroll bars, popups, the selected row.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -12,19 +12,19 @@ use crate::ui::text::{columns, grouped, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
-/// A pane of this height is only its title, and for the log its newest line.
+/// A pane of this height is only its title; the log also shows its newest line there.
 pub(super) const TITLE_ONLY: u16 = 1;
 
-/// What is said in the border of a pane.
+/// The two titles in the upper border of a pane.
 pub(super) struct Titles<'a> {
-    /// From the left corner on; has precedence.
+    /// Starts at the left corner; has precedence.
     pub(super) left: &'a str,
-    /// Up to the right corner; left out where there is no room for both.
+    /// Ends at the right corner; left out if there is no room for both.
     pub(super) right: &'a str,
 }
 
-/// Draws the border of a pane, thick if keys go to it; returns what is inside. A pane that is
-/// only a title gets a rule, and has nothing inside.
+/// Draws the border of a pane, thick if the pane receives keys; returns the area inside. A pane
+/// that is only a title gets a single line, and has no area inside.
 pub(super) fn frame(
     state: &State,
     pane: Pane,
@@ -43,7 +43,7 @@ pub(super) fn frame(
     inside(area)
 }
 
-/// What is inside of a pane's border.
+/// The area inside a pane's border.
 #[must_use]
 pub fn inside(area: Rect) -> Rect {
     match area.height {
@@ -65,14 +65,15 @@ pub(super) fn border(area: Rect, buffer: &mut Buffer, style: Style, kind: Border
     Block::bordered().border_type(kind).border_style(style).render(area, buffer);
 }
 
-/// Columns for the left title of the box `area` beside the title on its right, which is left out
-/// where there are more.
+/// Columns for the left title of the box `area` beside the right title, which is left out if the
+/// left one is longer than this.
 pub(super) fn room_beside(area: Rect, right: &str) -> u16 {
-    // The corners, their neighbours, and the blanks around both titles.
+    // The corners, the columns next to them, and the blanks around both titles.
     area.width.saturating_sub(8 + columns(right))
 }
 
-/// The left title has precedence; the right one is left out where both have no room.
+/// Draws both titles. The left one has precedence: the right one is left out if there is no room
+/// for both.
 pub(super) fn title(area: Rect, buffer: &mut Buffer, theme: &Theme, titles: &Titles<'_>) {
     let room = area.width.saturating_sub(4);
     let left = format!(" {} ", titles.left);
@@ -87,14 +88,14 @@ pub(super) fn title(area: Rect, buffer: &mut Buffer, theme: &Theme, titles: &Tit
     put(buffer, at, wanted, &right, theme.text);
 }
 
-/// Shows on the right border which of a pane's rows are in view, if not all are.
+/// Draws a scroll bar on the right border of a pane, unless all of its rows are in view.
 pub(super) fn scroll_bar(area: Rect, buffer: &mut Buffer, theme: &Theme, extent: Extent) {
     let Extent { above, page, all } = extent;
     let track = usize::from(area.height.saturating_sub(2));
     if all <= page || track == 0 {
         return;
     }
-    // What lies beneath a question may not have been fitted since it was sent to its end.
+    // A list beneath a question may have been scrolled to its end and not fitted since.
     let above = above.min(all - page);
     let thumb = (track * page / all).clamp(1, track);
     let room = track - thumb;
@@ -104,7 +105,7 @@ pub(super) fn scroll_bar(area: Rect, buffer: &mut Buffer, theme: &Theme, extent:
     }
 }
 
-/// A box over the panes, in their middle; returns what is inside.
+/// Draws a box in the middle over the panes; returns the area inside.
 pub(super) fn overlay(
     area: Rect,
     buffer: &mut Buffer,
@@ -122,15 +123,15 @@ pub(super) fn overlay(
     inside_overlay(area, size)
 }
 
-/// Where a box over the panes is, with room inside for `size`, if there is that much.
+/// The area of a box over the panes, with room inside for `size` if the screen has that much.
 pub(super) fn over(area: Rect, size: (u16, u16)) -> Rect {
     let width = size.0.saturating_add(4).min(area.width);
     let height = size.1.saturating_add(2).min(area.height);
     Rect::new(area.x + (area.width - width) / 2, area.y + (area.height - height) / 2, width, height)
 }
 
-/// Shows on the border of a box over the panes which of its `all` lines are in view, from the
-/// `top`-th on, if not all are.
+/// Draws a scroll bar on the border of a box over the panes, unless all of its `all` lines are in
+/// view; `top` is the first line in view.
 pub(super) fn overlay_scroll_bar(
     area: Rect,
     buffer: &mut Buffer,
@@ -142,13 +143,13 @@ pub(super) fn overlay_scroll_bar(
     scroll_bar(over(area, size), buffer, theme, Extent { above: top, page, all });
 }
 
-/// What is inside of a box over the panes.
+/// The area inside a box over the panes.
 pub(super) fn inside_overlay(area: Rect, size: (u16, u16)) -> Rect {
     let inner = inside(over(area, size));
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
-/// Blanks a wide character whose right half an overlay has taken.
+/// Blanks a wide character whose other half is covered by an overlay.
 pub(super) fn mend_wide(over: Rect, buffer: &mut Buffer) {
     let Some(left) = over.x.checked_sub(1) else {
         return;
@@ -162,7 +163,7 @@ pub(super) fn mend_wide(over: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Lays the selection over a row of a list that has been drawn, if it is selected and keys go there.
+/// Highlights a row of a list that has been drawn, if it is selected and the list receives keys.
 pub(super) fn lay_bar(
     state: &State,
     pane: Pane,
@@ -175,7 +176,7 @@ pub(super) fn lay_bar(
     }
 }
 
-/// The name of a list's pane, in which order it is shown, and what is looked for in it.
+/// The title of a list's pane: its name, its sort order and its filter.
 pub(super) fn name_and_filter(state: &State, pane: Pane) -> String {
     let order = match pane {
         Pane::Connections => state.connections.order().map(|order| order.words),
@@ -189,7 +190,7 @@ pub(super) fn name_and_filter(state: &State, pane: Pane) -> String {
     }
 }
 
-/// How many of a list's rows are marked, in front of what else there is to say.
+/// Puts the number of marked rows of a list before `words`.
 pub(super) fn with_marked(marked: usize, words: String) -> String {
     match marked {
         0 => words,
@@ -198,12 +199,12 @@ pub(super) fn with_marked(marked: usize, words: String) -> String {
     }
 }
 
-/// The sign in front of the selected row, for those to whom reverse says nothing.
+/// The sign in front of the selected row, for users and terminals without reverse video.
 pub(super) const fn mark(is_selected: bool) -> &'static str {
     if is_selected { "▸" } else { " " }
 }
 
-/// The same, where rows can be marked for what is done next.
+/// The sign in a list whose rows can also be marked.
 pub(super) const fn marks(is_selected: bool, is_marked: bool) -> &'static str {
     match (is_selected, is_marked) {
         (true, true) => "▸*",
@@ -213,19 +214,19 @@ pub(super) const fn marks(is_selected: bool, is_marked: bool) -> &'static str {
     }
 }
 
-/// Columns of these signs: the marks take none where there are none.
+/// Columns of these signs: without marked rows they take none.
 pub(super) fn columns_of_marks(marked: usize) -> u16 {
     if marked == 0 { 1 } else { 2 }
 }
 
-/// Where a list's rows begin: below the names of its columns.
+/// The area of a list's rows, below the column headings.
 #[must_use]
 pub fn below_header(inner: Rect) -> Rect {
     let header = inner.height.min(1);
     Rect { y: inner.y + header, height: inner.height - header, ..inner }
 }
 
-/// Says in the middle of an empty list why it is empty.
+/// Draws the reason why a list is empty in its middle.
 pub(super) fn say_empty(inner: Rect, buffer: &mut Buffer, style: Style, words: &str) {
     let room = usize::from(inner.width.saturating_sub(2));
     for (n, piece) in words_in_lines(words, room).iter().enumerate() {
@@ -236,7 +237,7 @@ pub(super) fn say_empty(inner: Rect, buffer: &mut Buffer, style: Style, words: &
     }
 }
 
-/// Our own words in lines of at most `room` columns, broken at blanks.
+/// Breaks a text of the program into lines of at most `room` columns, at blanks.
 pub(super) fn words_in_lines(words: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words.split(' ') {

@@ -1,21 +1,22 @@
-//! What the mouse does where. Whoever draws something that can be clicked registers it here with the
-//! same rectangle, so that no place is worked out twice, and a click means what its user saw.
+//! What the mouse does at each place. The code that draws something clickable registers it here
+//! with the same rectangle, so that no position is worked out twice, and a click acts on what its
+//! user saw.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use crate::console::action::{Action, Direction};
 
-/// The areas of one picture that a click or a turn of the wheel does something in. What is
-/// registered later lies above what was registered before, as what is drawn later does.
+/// The areas of one picture in which a click or a turn of the wheel has an effect. Areas registered
+/// later lie above earlier ones, in the same way as what is drawn later.
 #[derive(Debug, Clone, Default)]
 pub struct HitMap {
-    /// `None`: a click does nothing here, whatever lies beneath.
+    /// `None`: a click has no effect here, whatever lies beneath.
     clicks: Vec<(Rect, Option<Action>)>,
     wheels: Vec<(Rect, Wheel)>,
 }
 
-/// What a turn of the wheel does in an area.
+/// The effect of the wheel in an area.
 #[derive(Debug, Clone, Copy)]
 struct Wheel {
     up: Action,
@@ -23,24 +24,25 @@ struct Wheel {
 }
 
 impl HitMap {
-    /// A click in `area` does this.
+    /// Registers what a click in `area` does.
     pub fn click(&mut self, area: Rect, action: Action) {
         self.clicks.push((area, Some(action)));
     }
 
-    /// What lies beneath `area` can no longer be clicked.
+    /// Makes `area` opaque to clicks: what lies beneath can no longer be clicked.
     pub fn cover(&mut self, area: Rect) {
         self.clicks.push((area, None));
     }
 
-    /// A turn of the wheel over `area` does this; towards the user is [`Direction::Forward`]. Popups
-    /// do not cover it: the state decides what the wheel moves while one is open.
+    /// Registers what a turn of the wheel over `area` does; towards the user is
+    /// [`Direction::Forward`]. Popups do not cover it: the state decides what the wheel moves while
+    /// one is open.
     pub fn wheel(&mut self, area: Rect, turned: impl Fn(Direction) -> Action) {
         let wheel = Wheel { up: turned(Direction::Backward), down: turned(Direction::Forward) };
         self.wheels.push((area, wheel));
     }
 
-    /// What the user does by this event of the mouse, if anything.
+    /// The action of a mouse event, if it has one.
     #[must_use]
     pub fn action(&self, event: MouseEvent) -> Option<Action> {
         let at = Position::new(event.column, event.row);

@@ -1,4 +1,5 @@
-//! What a key of the terminal means where keys go now. The table itself is the app's.
+//! What a key of the terminal does at the moment. The table of keys itself is in
+//! [`crate::console::keys`].
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::InputRequest;
@@ -9,9 +10,9 @@ use crate::console::state::State;
 use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
 
-/// The keys that were pressed. Alt is no key of ours: a terminal reports Escape and a quick next key
-/// as one with it. Where a line is being typed it is left alone: there fingers use it for moves by
-/// words, and the line must not go.
+/// The keys of a terminal event. No key of the table uses Alt, because a terminal reports Escape
+/// and a quick next key as that key with Alt: such an event counts as two keys. While a line is
+/// being typed Alt stays, so that moving by words with it does not close the prompt.
 pub fn pressed(state: &State, event: KeyEvent) -> impl Iterator<Item = KeyEvent> + use<> {
     let has_alt = event.modifiers.contains(KeyModifiers::ALT);
     let is_typing =
@@ -22,7 +23,7 @@ pub fn pressed(state: &State, event: KeyEvent) -> impl Iterator<Item = KeyEvent>
     pressed.into_iter().flatten()
 }
 
-/// What a key does on this screen.
+/// The action of a key on the current screen.
 #[must_use]
 pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
     let key = key_of(event)?;
@@ -41,12 +42,12 @@ pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
     .or_else(|| everywhere(state, key))
 }
 
-/// The table's name for what the terminal reports.
+/// The key in the table for what the terminal reports.
 fn key_of(event: KeyEvent) -> Option<Key> {
     let control = event.modifiers.contains(KeyModifiers::CONTROL);
     let named = |named| Some(Key::Named(named));
     match event.code {
-        // What some terminals send for Backspace.
+        // Some terminals send this for Backspace.
         KeyCode::Char('h') if control => named(Named::Backspace),
         KeyCode::Char(character) if control => Some(Key::Control(character.to_ascii_lowercase())),
         KeyCode::Char(character) => Some(Key::Char(character)),
@@ -75,13 +76,13 @@ fn bound(state: &State, key: Key) -> Option<Action> {
     state.keymap.action(state.context(), key)
 }
 
-/// Quitting at once, suspending and redrawing work wherever one is.
+/// Keys that work on every screen: quit at once, suspend and redraw.
 fn everywhere(state: &State, key: Key) -> Option<Action> {
     let action = bound(state, key)?;
     matches!(action, Action::QuitNow | Action::Suspend | Action::Redraw).then_some(action)
 }
 
-/// What changes a line that is being typed.
+/// Keys that edit the line being typed.
 fn editing(key: Key) -> Option<Action> {
     let request = match key {
         Key::Char(character) => InputRequest::InsertChar(character),
@@ -99,7 +100,7 @@ fn editing(key: Key) -> Option<Action> {
     Some(Action::Edit(request))
 }
 
-/// What scrolls a text, or a list beside which is typed.
+/// Keys that scroll a text, or a list while a line is being typed.
 const fn scrolling(key: Key) -> Option<Action> {
     let Key::Named(named) = key else { return None };
     Some(Action::Move(match named {
@@ -117,7 +118,7 @@ fn in_prompt(prompt: &Prompt, key: Key) -> Option<Action> {
     match (key, prompt.purpose) {
         (Key::Named(Named::Enter), _) => Some(Action::Confirm),
         (Key::Named(Named::Esc), _) => Some(Action::Escape),
-        // As in vi: nothing is left to take back but the prompt itself.
+        // As in vi, Backspace in an empty command line closes it.
         (Key::Named(Named::Backspace), Purpose::Command) if prompt.text().is_empty() => {
             Some(Action::Escape)
         }
@@ -135,7 +136,7 @@ fn in_help(state: &State, key: Key) -> Option<Action> {
     }
 }
 
-/// What can be done to an entry, and scrolling; any other key closes it.
+/// Keys that act on the queue entry, and scrolling; any other key closes it.
 fn over_queue_entry(state: &State, key: Key) -> Option<Action> {
     match bound(state, key) {
         action @ Some(
@@ -156,7 +157,7 @@ fn over_queue_entry(state: &State, key: Key) -> Option<Action> {
     }
 }
 
-/// The first steps name keys, which work at once.
+/// The first steps name keys, so these work at once.
 fn over_first_steps(state: &State, key: Key) -> Option<Action> {
     match bound(state, key) {
         Some(Action::Find(_)) => Some(Action::NewMailbox),

@@ -1,4 +1,5 @@
-//! Which pane is where. Knows sizes and what must not be hidden, not what the panes hold.
+//! The areas of the panes. Depends on the size of the screen and the lengths of the lists, not on
+//! how the panes draw them.
 
 use ratatui::layout::Rect;
 
@@ -7,64 +8,64 @@ use crate::console::state::State;
 use crate::ui::frame::TITLE_ONLY;
 use crate::ui::panes::{connections, hint_bar, queue, top_line};
 
-/// Under this the panes would say nothing.
+/// The smallest screen in columns and lines on which the panes are useful.
 pub const LEAST: (u16, u16) = (60, 16);
 
 const TWO_COLUMNS: (u16, u16) = (110, 30);
 const THREE_COLUMNS: (u16, u16) = (160, 45);
 
-/// Borders and the names of columns.
+/// Lines of a pane's borders and column headings.
 const FRAME_AND_HEADER: u16 = 3;
 
-/// Lines of the log where there is room for it.
+/// Lines of the log if there is room for it.
 const LOG: u16 = 6;
 
-/// Body height from which the log has more than its title.
+/// The height of the body from which the log has more than its title.
 const ROOM_FOR_LOG: u16 = 36;
 
-/// The chart of lines a second.
+/// Lines of the chart.
 const CHART: u16 = 9;
 
-/// The chart, where there is room to spare.
+/// Lines of the chart if there is room to spare.
 const CHART_MOST: u16 = 15;
 
-/// Lines that the lists keep free for what comes.
+/// Lines that the lists keep free for new rows.
 const SPARE: u16 = 6;
 
-/// The least height of a list with its frame.
+/// The smallest height of a list, with its border.
 const LIST: u16 = 7;
 
-/// Least and most columns of the connections, where there are three columns.
+/// The smallest and the largest width of the connections in the layout with three columns.
 const LEFT: (u16, u16) = (50, 62);
 
-/// Least and most columns of the queue there.
+/// The smallest and the largest width of the queue in that layout.
 const RIGHT: (u16, u16) = (46, 66);
 
-/// The selected queue entry.
+/// Lines of the selected queue entry.
 const ENTRY: u16 = 18;
 
-/// A screen, divided.
+/// The areas of a screen.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// The servers.
+    /// The top line with the servers.
     pub top: Rect,
-    /// Notices that the top line has no room for.
+    /// The line for notices that do not fit into the top line.
     pub notices: Option<Rect>,
-    /// The panes that are in sight.
+    /// The panes that are visible.
     pub panes: Vec<(Pane, Rect)>,
-    /// The mailbox or the message that is read, in the place of the transcript; of all panes,
-    /// where they are stacked.
+    /// The open mailbox or message. It takes the place of the transcript; in the stacked layout,
+    /// that of all panes.
     pub reader: Option<Rect>,
-    /// Lines a second.
+    /// The chart of lines and messages per second.
     pub chart: Option<Rect>,
-    /// The selected queue entry.
+    /// The details of the selected queue entry.
     pub entry: Option<Rect>,
-    /// The keys.
+    /// The hint bar.
     pub hints: Rect,
 }
 
 impl Layout {
-    /// Divides `area`; `None` if it is too small.
+    /// Divides `area`; `None` if it is too small for the panes.
     #[must_use]
     pub fn of(state: &State, area: Rect) -> Option<Self> {
         if area.width < LEAST.0 || area.height < LEAST.1 {
@@ -120,7 +121,7 @@ impl Layout {
 
     fn two_columns(&mut self, state: &State, body: Rect) {
         let rest = self.queue_and_log_below(state, body.height, body);
-        // Tiles tell themselves whose they are, and need the room.
+        // The titles of tiles name their connections already, and tiles need the room.
         let most = if state.tiled { 46 } else { 60 };
         let (left, right) = cut_left(rest, (body.width * 12 / 25).clamp(46, most));
         let (mailboxes, connections) = cut_bottom(left, mailboxes_height(state, left.height));
@@ -156,7 +157,7 @@ impl Layout {
         ]);
     }
 
-    /// Puts queue and log at the foot of `area`; returns what is left.
+    /// Puts the queue and the log at the bottom of `area`; returns the rest.
     fn queue_and_log_below(&mut self, state: &State, body: u16, area: Rect) -> Rect {
         let log = match state.focus {
             Pane::Log if body >= 3 * LOG => LOG,
@@ -171,19 +172,19 @@ impl Layout {
     }
 }
 
-/// Columns of the connections and what is below them, of a screen this wide: what their rows need,
-/// within bounds in which the panes do not jump about.
+/// The width of the connections and the panes below them: what their rows need, within bounds that
+/// keep the panes from moving about.
 fn left_width(state: &State, all: u16) -> u16 {
     connections::columns_wanted(state).clamp(LEFT.0, LEFT.1.min(all / 3).max(LEFT.0))
 }
 
-/// Columns of the queue and what is below it.
+/// The width of the queue and the panes below it.
 fn right_width(state: &State, all: u16) -> u16 {
     queue::columns_wanted(state).clamp(RIGHT.0, RIGHT.1.min(all * 3 / 10).max(RIGHT.0))
 }
 
-/// Lines of the mailboxes, of those that they share with the connections: no blank ones where the
-/// connections need them, and the other way round.
+/// The height of the mailboxes, out of the lines that they share with the connections. Neither list
+/// keeps blank lines that the other one needs.
 fn mailboxes_height(state: &State, both: u16) -> u16 {
     let lines =
         |rows: usize| u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(FRAME_AND_HEADER);
@@ -191,11 +192,11 @@ fn mailboxes_height(state: &State, both: u16) -> u16 {
         (lines(state.mailboxes.len()), lines(connections::lines_wanted(state)));
     let usual = both * 2 / 5;
     let room = both.saturating_sub(connections).max(usual);
-    // Whoever comes next finds a line.
+    // One line is kept free for the next mailbox.
     mailboxes.saturating_add(1).clamp(usual.min(LIST), room)
 }
 
-/// Lines of the chart: more of them where the lists have no use for them.
+/// The height of the chart: larger if the lists leave lines unused.
 fn chart_height(state: &State, left: u16) -> u16 {
     let rows = connections::lines_wanted(state) + state.mailboxes.len();
     let lists =
@@ -203,7 +204,7 @@ fn chart_height(state: &State, left: u16) -> u16 {
     left.saturating_sub(lists).clamp(CHART, CHART_MOST)
 }
 
-/// An empty queue is only its title.
+/// The height of the queue; an empty queue is only its title.
 fn queue_height(state: &State, width: u16, most: u16) -> u16 {
     if state.queue.items().is_empty() {
         return TITLE_ONLY;

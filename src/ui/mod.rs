@@ -1,8 +1,8 @@
 //! The console: a full screen that shows what the servers do and takes an operator's keys.
 //!
-//! It runs on a thread of its own, with a small loop of its own, so that neither busy servers
-//! make it slow nor a slow terminal the servers. It wakes for events, keys, and ages that are in
-//! sight, and for nothing else.
+//! It runs on a thread of its own with its own event loop, so that busy servers do not slow it
+//! down, and a slow terminal does not slow down the servers. It wakes only for events, for keys,
+//! and when an age on the screen changes.
 
 pub mod canvas;
 pub mod clipboard;
@@ -47,51 +47,51 @@ use crate::ui::panes::{
 };
 use crate::ui::theme::Theme;
 
-/// How long a screen that was told to end may take.
+/// How long a screen that was told to end may take to do so.
 const ENDING: Duration = Duration::from_millis(700);
 
-/// Transcript rows that are kept where nobody asks for another number.
+/// The default number of transcript rows that are kept.
 pub const SCROLLBACK: usize = 50_000;
 
-/// What the console begins with.
+/// What the console starts with.
 #[derive(Debug)]
 pub struct Console {
-    /// The program that it shows, and whose user it serves.
+    /// The handle to the program that it shows and controls.
     pub program: Program,
-    /// What it shows before anything has happened, and how its user wants it to look.
+    /// The state before anything has happened, with the user's wishes for its appearance.
     pub state: State,
-    /// How many colours the terminal has.
+    /// The number of colours that the terminal has.
     pub depth: Depth,
 }
 
 /// Why the console ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Its user quit.
+    /// The user quit.
     Quit,
-    /// It was told to end.
+    /// The program told it to end.
     Shutdown,
-    /// Its terminal is gone.
+    /// The terminal is gone.
     TerminalGone,
 }
 
-/// The time now.
+/// The current time, as a frame of the screen needs it.
 #[must_use]
 pub fn clock() -> Clock {
     Clock { instant: Instant::now(), wall: SystemTime::now(), offset: Local::now().offset().fix() }
 }
 
-/// Shows the console until its user quits or `shutdown` fires. The terminal is given back before
-/// this returns.
+/// Runs the console until its user quits or `shutdown` is cancelled. The terminal is given back
+/// before this returns.
 ///
 /// # Errors
 ///
-/// Standard output is no terminal (ask [`terminal::require`] before), or it cannot be taken; or
-/// the screen has panicked, which its panic message has told.
+/// Standard output is not a terminal (check with [`terminal::require`] first), or the terminal
+/// cannot be taken; or the screen's thread has panicked, which its panic message has reported.
 pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<Ending> {
     terminal::require().map_err(io::Error::other)?;
     let stop = shutdown.child_token();
-    // Whoever drops this future does not leave the screen behind.
+    // If this future is dropped, the screen's thread must end too.
     let _stop_when_dropped = stop.clone().drop_guard();
     let (tell, told) = oneshot::channel();
     thread::Builder::new().name("screen".to_owned()).spawn(move || {
@@ -110,8 +110,8 @@ pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<En
     }
 }
 
-/// Brings selections and positions into the panes' areas: the one step between the state and its
-/// picture that changes the state.
+/// Fits selections and scroll positions to the areas of the panes. This is the only step between
+/// the state and its picture that changes the state.
 pub fn fit(state: &mut State, area: Rect) {
     let most = match &state.overlay {
         Overlay::Help { .. } => help::most_scrolled(state, area),
@@ -141,7 +141,7 @@ pub fn fit(state: &mut State, area: Rect) {
     }
 }
 
-/// Draws the whole screen; returns what the mouse does on it.
+/// Draws the whole screen; returns what clicks and the wheel do on it.
 pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) -> HitMap {
     let mut hits = HitMap::default();
     let area = buffer.area;
@@ -172,7 +172,7 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) -> HitMap {
     }
     match state.overlay {
         Overlay::None => {}
-        // A click beside it closes it.
+        // A click beside the popup closes it.
         Overlay::Servers { .. } => hits.click(area, Action::Escape),
         _ => hits.cover(area),
     }
@@ -217,7 +217,7 @@ fn draw_overlay(
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked, beneath } => {
-            // Nothing but the question can be clicked.
+            // While a question is open, only its answers can be clicked.
             draw_overlay(state, beneath, area, buffer, &mut HitMap::default());
             question::draw(state, question, *marked, area, buffer, hits);
         }

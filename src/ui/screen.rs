@@ -1,4 +1,4 @@
-//! The loop of the screen: what wakes it, what a frame takes, what a key does.
+//! The event loop of the screen: what wakes it, what a frame takes over, and what a key does.
 
 use std::env;
 use std::future::poll_fn;
@@ -27,20 +27,20 @@ use crate::ui::text::grouped;
 use crate::ui::{Console, Ending, clock, diagnostics, draw, fit, keymap};
 use crate::wire::display::DisplayText;
 
-/// Sixty frames a second are as many as anybody sees.
+/// The shortest time between two frames: more than sixty a second cannot be seen.
 const FRAME: Duration = Duration::from_micros(16_667);
 
-/// How often the figures move on while there is something in them.
+/// How often the chart and the rates move on while they show anything.
 const CHART_STEP: Duration = Duration::from_secs(1);
 
-/// What a frame takes while so much is said that nobody can read it as it goes: every other one is
-/// left to the servers.
+/// The time between two frames while more arrives than can be read: half as many frames leave more
+/// of the processor to the servers.
 const BUSY_FRAME: Duration = Duration::from_micros(33_334);
 
-/// Rows of one frame that are more than anybody reads.
+/// The rows of one frame above which the screen counts as busy: more than can be read.
 const BUSY_ROWS: usize = 200;
 
-/// Runs the screen on the calling thread until its user quits or `stop` fires.
+/// Runs the screen on the calling thread until its user quits or `stop` is cancelled.
 pub(super) fn run(console: Console, stop: &CancellationToken) -> io::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     diagnostics::start(Arc::clone(console.program.feed()));
@@ -57,17 +57,17 @@ struct Screen {
     log: LogView,
     terminal: Terminal,
     desktop: Desktop,
-    /// What the mouse does on the last picture.
+    /// What clicks and the wheel do on the last picture.
     hits: HitMap,
-    /// Whether the picture is behind the state.
+    /// Whether the state has changed since the last picture.
     is_dirty: bool,
     /// When the last frame was drawn.
     drawn: Instant,
-    /// When the next frame may be drawn.
+    /// The earliest time of the next frame.
     next_frame: Instant,
-    /// When something in sight has aged.
+    /// When an age on the screen next changes.
     next_age: Option<Instant>,
-    /// What was said last that is too long for the screen.
+    /// The latest message to the user that was too long for the screen, so that it is logged once.
     too_long: Option<DisplayText>,
 }
 
@@ -128,7 +128,7 @@ impl Screen {
     }
 
     async fn wait(&mut self, input: &mut EventStream, stop: &CancellationToken) -> Woken {
-        // What the terminal has not taken yet is the newest that it can be shown.
+        // Output that the terminal has not accepted yet would only delay a newer frame.
         let may_draw = self.is_dirty && self.terminal.is_ready();
         let frame = may_draw.then_some(self.next_frame);
         let age = self.next_age.filter(|_| !self.is_dirty);
@@ -147,7 +147,7 @@ impl Screen {
 
     async fn take_input(&mut self, event: &Event) -> io::Result<Option<Ending>> {
         self.is_dirty = true;
-        // Keys are answered as quickly while the servers are busy.
+        // Keys are answered without the delay for a busy screen.
         self.next_frame = self.next_frame.min(self.drawn + FRAME);
         match event {
             Event::Key(event) if event.kind != KeyEventKind::Release => {
@@ -197,7 +197,7 @@ impl Screen {
     }
 
     fn save(&mut self, name: Option<&Path>) {
-        // Where it cannot be told where the console runs, `.` fails with the reason.
+        // If the current directory is unknown, saving to `.` fails with the reason.
         let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let words = match save(&self.state, &here, name) {
             Ok((path, 1)) => format!("Saved 1 line to {}.", path.display()),
@@ -207,7 +207,7 @@ impl Screen {
         self.state.say(&words);
     }
 
-    /// The state has said already that it is copied.
+    /// The state has already told the user that the text is copied.
     fn copy(&mut self, text: String) -> io::Result<()> {
         match osc_52(&text) {
             Ok(told) => {
@@ -238,7 +238,7 @@ impl Screen {
         Ok(())
     }
 
-    /// What was said and has no room on the screen is in the log, once.
+    /// Logs a message to the user that does not fit on the screen, once.
     fn log_what_is_too_long(&mut self) {
         let said = hint_bar::too_long(&self.state, self.terminal.area().width).cloned();
         if let Some(said) = said.as_ref().filter(|_| said != self.too_long) {
@@ -247,7 +247,7 @@ impl Screen {
         self.too_long = said;
     }
 
-    /// How long the picture stays true when nothing happens.
+    /// How long the picture stays correct if nothing happens.
     fn ages_in(&self) -> Option<Duration> {
         let layout = Layout::of(&self.state, self.terminal.area());
         let has_chart = layout.is_some_and(|layout| layout.chart.is_some());
@@ -258,7 +258,7 @@ impl Screen {
     }
 }
 
-/// Waits until a moment; for ever, if there is none.
+/// Waits until a moment; without one, forever.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(Timer::from_std(moment)).await,

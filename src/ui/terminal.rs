@@ -1,4 +1,4 @@
-//! The terminal: taken for the screen, and given back as it was, however the screen ends.
+//! The terminal: taken over for the screen, and restored however the screen ends.
 
 use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
@@ -30,16 +30,16 @@ use crate::ui::output::{self, Output};
 /// command asks for, which would wake the screen for nothing.
 const CAPTURE_MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 
-/// How long a shell is given to stop the process.
+/// How long to wait until the process is stopped by its signal.
 const STOPPING: Duration = Duration::from_millis(100);
 
-/// How long a terminal that is given back may take for it.
+/// How long restoring the terminal may take.
 const PARTING: Duration = Duration::from_millis(250);
 
-/// Whether the terminal is in the screen's hands.
+/// Whether the screen has the terminal.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Standard output is no terminal.
+/// An error: standard output is not a terminal.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot show the console: standard output is not a terminal. \
@@ -47,25 +47,25 @@ static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 )]
 pub struct NoTerminal;
 
-/// Tells whether there is a terminal to draw on.
+/// Checks that there is a terminal to draw on.
 ///
 /// # Errors
 ///
-/// There is none.
+/// Standard output is not a terminal.
 pub fn require() -> Result<(), NoTerminal> {
     if io::stdout().is_terminal() { Ok(()) } else { Err(NoTerminal) }
 }
 
-/// What has happened to the terminal.
+/// An event of the terminal other than keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stirred {
-    /// Somebody has stopped and continued the process from outside.
+    /// The process was stopped from outside and has been continued.
     Continued,
-    /// It has taken more of what was written to it.
+    /// The terminal has accepted more of the output.
     Written,
 }
 
-/// The terminal, in the screen's hands until this is dropped.
+/// The terminal while the screen has it; dropping this restores it.
 pub struct Terminal {
     canvas: Canvas,
     output: Output,
@@ -74,14 +74,14 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Takes the terminal.
+    /// Takes over the terminal.
     ///
     /// # Errors
     ///
-    /// It cannot be put into raw mode or written; it is then as it was.
+    /// The terminal cannot be put into raw mode or written; it is restored in that case.
     pub fn enter(mouse: Mouse, depth: Depth) -> io::Result<Self> {
         let (columns, lines) = size()?;
-        // Made first: if taking the terminal fails half way, dropping this gives it back.
+        // Made first: if taking over the terminal fails half way, dropping this restores it.
         let mut terminal = Self {
             canvas: Canvas::new(columns, lines, depth),
             output: Output::new()?,
@@ -92,19 +92,19 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// How large it is.
+    /// The size of the screen.
     #[must_use]
     pub const fn area(&self) -> Rect {
         self.canvas.area()
     }
 
-    /// Whether the terminal has taken what was written so far: a frame is drawn only then.
+    /// Whether the terminal has accepted all output so far. A frame is drawn only then.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.output.is_empty()
     }
 
-    /// Waits until something happens to the terminal.
+    /// Waits for the next event of the terminal.
     ///
     /// # Errors
     ///
@@ -127,17 +127,17 @@ impl Terminal {
         self.output.send()
     }
 
-    /// Takes another size.
+    /// Changes the size of the screen.
     pub fn resize(&mut self, columns: u16, lines: u16) {
         self.canvas.resize(columns, lines);
     }
 
-    /// Paints everything anew in the next frame.
+    /// Repaints the whole screen in the next frame.
     pub const fn redraw(&mut self) {
         self.canvas.forget();
     }
 
-    /// Writes what tells the terminal something, between two frames.
+    /// Writes a control sequence between two frames.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Terminal {
         self.output.send()
     }
 
-    /// Takes the mouse, or gives it back to the terminal.
+    /// Captures the mouse, or releases it to the terminal.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Terminal {
         self.output.send()
     }
 
-    /// Takes the terminal again after a stop in which others have used it.
+    /// Takes over the terminal again after a stop, during which other programs may have used it.
     ///
     /// # Errors
     ///
@@ -174,18 +174,19 @@ impl Terminal {
         Ok(())
     }
 
-    /// Gives the terminal back, stops the process as Ctrl-Z does elsewhere, and takes the terminal
-    /// again once the process goes on.
+    /// Restores the terminal, stops the process as Ctrl-Z does in other programs, and takes over
+    /// the terminal again once the process is continued.
     ///
     /// # Errors
     ///
     /// The terminal cannot be written.
     pub async fn suspend(&mut self) -> io::Result<()> {
         self.give_back();
-        // The whole process group, as the terminal itself would: whoever started this process in
-        // a pipe or with `cargo run` is to stop with it.
+        // Stops the whole process group, as the terminal itself would: a process that started this
+        // one in a pipe or with `cargo run` must stop with it.
         kill(Pid::from_raw(0), Signal::SIGTSTP)?;
-        // The stop may hit another thread a moment later, or nobody may be there to continue.
+        // The signal may stop the process a moment later, and without job control it may never be
+        // continued: so the wait is limited.
         let _ = tokio::time::timeout(STOPPING, self.continued.recv()).await;
         self.take_again()
     }
@@ -201,7 +202,8 @@ impl Terminal {
         self.output.send()
     }
 
-    /// What has not been written yet would be written to somebody else's terminal.
+    /// Drops output that is still waiting: it would be written while another program has the
+    /// terminal.
     fn give_back(&mut self) {
         self.output.forget();
         restore();
@@ -214,8 +216,8 @@ impl Drop for Terminal {
     }
 }
 
-/// Gives the terminal back as it was, in a moment whatever the terminal does; nothing if it has
-/// been given back already. Its failures have nobody to be told to: the terminal is gone.
+/// Restores the terminal, within a short time whatever the terminal does; does nothing if it is
+/// restored already. Errors are ignored: with the terminal gone they cannot be shown.
 pub fn restore() {
     if !IS_TAKEN.swap(false, SeqCst) {
         return;
@@ -234,8 +236,8 @@ pub fn restore() {
     let _ = disable_raw_mode();
 }
 
-/// While this is there, a panic of the screen's thread gives the terminal back before it is
-/// reported, and a panic of any other thread is a line in the log, not a scar on the screen.
+/// While this exists, a panic of the screen's thread restores the terminal before it is reported,
+/// and a panic of any other thread is logged instead of being printed over the screen.
 pub struct PanicGuard {
     before: Arc<PanicHook>,
 }
@@ -243,7 +245,7 @@ pub struct PanicGuard {
 type PanicHook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
 impl PanicGuard {
-    /// Guards the screen, whose thread is the one that calls this.
+    /// Installs the guard for a screen on the calling thread.
     #[must_use]
     pub fn new() -> Self {
         let screen = thread::current().id();
@@ -272,7 +274,7 @@ impl Default for PanicGuard {
 
 impl Drop for PanicGuard {
     fn drop(&mut self) {
-        // A panicking thread may not change the hook.
+        // A panicking thread must not change the panic hook.
         if !thread::panicking() {
             let before = Arc::clone(&self.before);
             panic::set_hook(Box::new(move |info| before(info)));

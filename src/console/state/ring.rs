@@ -68,7 +68,7 @@ pub struct Ring {
     aside_octets: usize,
     /// Octets of all rows, including those set aside.
     octets: usize,
-    /// Rows that were let through and are kept no more.
+    /// The number of rows that were let through and are no longer kept.
     forgotten: u64,
     most_rows: usize,
     skipped: u64,

@@ -1,4 +1,4 @@
-//! Lines and messages a second over the last two minutes.
+//! The chart of lines and messages per second over the last two minutes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use crate::ui::frame::{Titles, border, inside, title};
 use crate::ui::text::{grouped, line, put};
 use crate::ui::theme::Theme;
 
-/// Draws them, newest on the right.
+/// Draws the chart, with the newest second on the right.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     border(area, buffer, theme.border, BorderType::Rounded);
@@ -35,7 +35,7 @@ fn draw_rate(rate: &Rate, unit: &str, area: Rect, style: Style, buffer: &mut Buf
         .render(below, buffer);
 }
 
-/// The seconds, as many to a column as it takes to show them all.
+/// The values of the columns, each for as many seconds as it takes to show all of them.
 fn columns(rate: &Rate, width: usize) -> Vec<u64> {
     let mut columns = rate.stretches(SECONDS.div_ceil(width.max(1)));
     columns.resize(width, 0);

@@ -1,4 +1,4 @@
-//! The connections: how far each is, and what a client has left unended.
+//! The connections: the state of each, and lines that clients have begun and not ended.
 
 use std::borrow::Cow;
 
@@ -17,36 +17,38 @@ use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{clock, columns, cut, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
 
-/// Columns of the mark, the age and the octets both ways, and the gaps between all ten.
+/// Columns of the mark, the age and the octets in both directions, and the gaps between all ten
+/// columns.
 const OTHERS: u16 = 1 + 3 * 5 + 9;
 
-/// Which column has the state.
+/// The index of the column with the state.
 const STATE_COLUMN: usize = 6;
 
 /// Columns of a port.
 const PORT: u16 = 5;
 
-/// Columns of a state for which others are given up.
+/// Columns of a state that has precedence over other columns.
 const STATE: u16 = 18;
 
-/// Columns of a state with its mailbox at most.
+/// The most columns of a state with its mailbox.
 const MOST_STATE: u16 = 30;
 
-/// Columns that the longest address with its port takes.
+/// Columns of the longest address with its port.
 const MOST_ADDRESS: u16 = 47;
 
 /// Fits the rows into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
     let height = usize::from(below_header(inside(area)).height);
     state.connections.fit(height);
-    // What the selection is brought to may have unended lines of its own, once.
+    // The newly selected connection may itself have an unended line, which takes a line of the
+    // area: so fit a second time.
     for _ in 0..2 {
         let unended = lines_for_unended(state, height);
         state.connections.fit(height - unended);
     }
 }
 
-/// Columns that the pane needs to show all of its rows but their addresses.
+/// Columns needed to show all rows without their addresses.
 #[must_use]
 pub fn columns_wanted(state: &State) -> u16 {
     const AROUND: u16 = 2;
@@ -54,7 +56,7 @@ pub fn columns_wanted(state: &State) -> u16 {
     OTHERS - 1 + AROUND + number + session + service + PORT + idle.saturating_sub(4) + state
 }
 
-/// Lines below the header that all rows would take.
+/// Lines below the header needed for all rows.
 #[must_use]
 pub fn lines_wanted(state: &State) -> usize {
     let now = state.clock.instant;
@@ -62,7 +64,7 @@ pub fn lines_wanted(state: &State) -> usize {
     rows.map(|row| 1 + usize::from(row.is_waiting(now))).take(usize::from(u8::MAX)).sum()
 }
 
-/// Draws them.
+/// Draws the pane.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let right = format!("{} open / {} total", grouped(state.open(None)), grouped(state.opened));
@@ -103,11 +105,11 @@ fn draw_rows(state: &State, table: &Table, area: Rect, buffer: &mut Buffer, hits
 struct Placed<'a> {
     row: &'a ConnectionRow,
     is_selected: bool,
-    /// Whether its unended line is shown beneath it.
+    /// Whether the unended line is shown below it.
     has_unended: bool,
 }
 
-/// The connections that `height` lines have room for, with their unended lines.
+/// The connections that fit into `height` lines, with their unended lines.
 fn placed(state: &State, height: usize) -> Vec<Placed<'_>> {
     let unended = lines_for_unended(state, height);
     let rows: Vec<(&ConnectionRow, bool)> =
@@ -126,9 +128,9 @@ fn placed(state: &State, height: usize) -> Vec<Placed<'_>> {
     placed
 }
 
-/// How many of `height` lines unended lines are given: as many as it takes, but none of those that
-/// open connections have, except for the selected one's. What a hung client waits for is worth more
-/// than clients that are gone.
+/// How many of `height` lines are for unended lines: as many as needed, but none that open
+/// connections take, except for the selected connection's unended line. What a hung client waits
+/// for is more important than clients that are gone.
 fn lines_for_unended(state: &State, height: usize) -> usize {
     let count = |is: &dyn Fn(&ConnectionRow, bool) -> bool| {
         let in_view = state.connections.in_view().take(height);
@@ -174,7 +176,7 @@ fn draw_row(
     lay_bar(state, Pane::Connections, is_selected, at, buffer);
 }
 
-/// A state in at most `room` columns: whose mailbox it is, is worth more than the whole word.
+/// A state in at most `room` columns. The name of the mailbox has precedence over the full word.
 pub(super) fn state_in(state: &str, room: usize) -> Cow<'_, str> {
     if width(state) <= room {
         return state.into();
@@ -192,7 +194,7 @@ fn in_short(state: &str) -> String {
     if rest.is_empty() { short.to_owned() } else { format!("{short} {rest}") }
 }
 
-/// How long nothing has come, or for how long it has been closed.
+/// The time since the last input, or since the connection was closed.
 fn idle(state: &State, row: &ConnectionRow) -> String {
     let since = row.closed.unwrap_or(row.heard);
     clock(state.clock.instant.saturating_duration_since(since))
@@ -209,7 +211,7 @@ fn draw_begun(state: &State, row: &ConnectionRow, at: Rect, buffer: &mut Buffer)
     put(buffer, Position::new(at.x + 1, at.y), room, &words, theme.faint);
 }
 
-/// Columns of the numbers, the sessions, the services, the ages and the states in view.
+/// The widths of numbers, sessions, services, ages and states in view.
 fn measured(state: &State) -> (u16, u16, u16, u16, u16) {
     let widest = |text: &dyn Fn(&ConnectionRow) -> String, least: u16| {
         let widths = state.connections.in_view().take(usize::from(u8::MAX));
@@ -231,10 +233,10 @@ fn table(state: &State, available: u16) -> Table {
     };
     let (number, session, service, idle, _) = measured(state);
     let address = widest(&|row| row.peer.to_string(), 4).min(MOST_ADDRESS);
-    // Whose mailbox it is, is worth more than how many octets came.
+    // The name of the mailbox has precedence over the number of octets received.
     let state_least = widest(&|row| in_short(row.state.as_str()), 6).min(STATE);
-    // The port tells peers on one machine apart: the address must not cost anything else, and not
-    // come and go with the sessions.
+    // The port tells clients on one machine apart. So the address has room only beside the widest
+    // rows: it must not displace other columns, nor appear and disappear with the sessions.
     let with_address = OTHERS + number + session + service + address + MOST_STATE;
     let (peer, port) =
         if available >= with_address { (Some(address), None) } else { (None, Some(5)) };
@@ -256,7 +258,7 @@ fn table(state: &State, available: u16) -> Table {
     )
 }
 
-/// A column that is left out, whatever the room, where it has no width.
+/// A column that is left out altogether if its width is `None`.
 fn optional(title: &'static str, width: Option<u16>, rank: u8) -> Column {
     Column {
         title,

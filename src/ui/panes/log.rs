@@ -1,5 +1,5 @@
-//! The program's own diagnostics, which tui-logger collects. Where the pane is only a title, its
-//! newest line stands beside it.
+//! The program's own log, which tui-logger collects. While the pane is only a title, its newest
+//! line is shown beside it.
 
 use std::ops::Range;
 
@@ -19,10 +19,10 @@ use crate::ui::text::{cut, wrap_words};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
-/// Columns of the pane's title, where it is only a title.
+/// Columns of the title while the pane is only that.
 const TITLE: u16 = 9;
 
-/// Where in the log the user looks; tui-logger keeps the records and the position.
+/// The scroll position in the log; tui-logger keeps both the records and the position.
 #[derive(Default)]
 pub struct LogView(TuiWidgetState);
 
@@ -33,7 +33,7 @@ impl LogView {
         Self(TuiWidgetState::new())
     }
 
-    /// Moves, by whole pages.
+    /// Scrolls by whole pages.
     pub fn scroll(&self, step: Step) {
         let event = match step {
             Step::Up | Step::HalfPageUp | Step::PageUp | Step::First => TuiWidgetEvent::PrevPageKey,
@@ -44,7 +44,7 @@ impl LogView {
     }
 }
 
-/// Draws it.
+/// Draws the pane.
 pub fn draw(state: &State, log: &LogView, area: Rect, buffer: &mut Buffer) {
     let titles = Titles { left: Pane::Log.title(), right: "" };
     let inner = frame(state, Pane::Log, area, buffer, &titles);
@@ -67,7 +67,7 @@ pub fn draw(state: &State, log: &LogView, area: Rect, buffer: &mut Buffer) {
         .render(inner, buffer);
 }
 
-/// Makes lines of a record. Diagnostics quote peers and files: they are escaped here.
+/// Formats a record as lines. Log messages may quote clients and files: they are escaped here.
 struct Formatter {
     theme: Theme,
     clock: Clock,

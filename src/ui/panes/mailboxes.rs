@@ -1,4 +1,4 @@
-//! The mailboxes: how much each holds, what is new, who has it locked.
+//! The mailboxes: the size of each, its new messages, and the lock.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,19 +15,19 @@ use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, octets, put, width};
 use crate::ui::theme::Theme;
 
-/// Columns of the bar that shows a mailbox's share.
+/// Columns of the bar for a mailbox's share of the total size.
 const BAR: u16 = 10;
 
-/// Columns of a name that is not cut.
+/// Columns that a name keeps.
 const NAME: u16 = 8;
 
-/// Which column has the number of messages.
+/// The index of the column with the number of messages.
 const COUNT_COLUMN: usize = 2;
 
-/// Columns for which the bars are given up.
+/// Columns of the standing that has precedence over the bars.
 const MOST_STANDING: u16 = 20;
 
-/// From this width on states are words and not signs.
+/// The width in columns from which on the standing is in words instead of signs.
 const ROOM_FOR_WORDS: u16 = 36;
 
 /// Fits the rows into the area that [`draw`] will get.
@@ -36,7 +36,7 @@ pub fn fit(state: &mut State, area: Rect) {
     state.mailboxes.fit(usize::from(rows.height));
 }
 
-/// Draws them.
+/// Draws the pane.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
@@ -80,7 +80,7 @@ fn draw_row(
     let total: u64 = state.mailboxes.items().iter().map(|row| row.octets).sum();
     let (style, sign) = (theme.text, mark(is_selected));
     if let Some(error) = &row.error {
-        // What is wrong is worth more than figures that cannot be trusted.
+        // An error has precedence over figures that cannot be trusted.
         table.row(buffer, at, &[(sign, style), (row.name.as_str(), style)]);
         let rest = table.rest(at, 2);
         let words = format!("! {error}");
@@ -88,7 +88,7 @@ fn draw_row(
         lay_bar(state, Pane::Mailboxes, is_selected, at, buffer);
         return;
     }
-    // New mail is seen from across the room.
+    // Bold, so that new mail catches the eye.
     let name = if row.new > 0 { style.add_modifier(Modifier::BOLD) } else { style };
     let cells = [
         (sign, style),
@@ -106,7 +106,7 @@ fn messages(row: &MailboxRow) -> String {
     row.messages.map_or_else(|| "—".to_owned(), grouped)
 }
 
-/// The count in at most `room` columns: how many there are about is worth more than no size.
+/// The number of messages in at most `room` columns; an approximate number is better than none.
 fn counted(row: &MailboxRow, room: usize) -> String {
     let exact = messages(row);
     match row.messages {
@@ -115,7 +115,7 @@ fn counted(row: &MailboxRow, room: usize) -> String {
     }
 }
 
-/// In four columns: `1234`, `100K`, `1.2M`.
+/// A number in four columns: `1234`, `100K`, `1.2M`.
 fn in_short(count: u64) -> String {
     match count {
         0..=9_999 => count.to_string(),
@@ -127,7 +127,7 @@ fn in_short(count: u64) -> String {
     }
 }
 
-/// What is worth knowing about a mailbox, the most urgent first.
+/// The standing of a mailbox: its most urgent facts first.
 fn standing(state: &State, row: &MailboxRow, room: u16) -> String {
     let has_words = room >= ROOM_FOR_WORDS;
     let mut words = Vec::new();
@@ -146,7 +146,7 @@ fn standing(state: &State, row: &MailboxRow, room: u16) -> String {
     words.join(" ")
 }
 
-/// A bar as long as the share of `octets` in `total`, in eighths of a column.
+/// A bar for the share of `octets` in `total`, in eighths of a column.
 pub(super) fn bar(octets: u64, total: u64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let most = u128::from(BAR) * 8;
@@ -167,10 +167,10 @@ fn table(state: &State, available: u16) -> Table {
         .map(|(row, _)| columns(&standing(state, row, available)))
         .fold(0, u16::max)
         .min(MOST_STANDING);
-    // What is worth knowing goes before the sizes, if there is anything.
+    // The standing has precedence over the sizes, if any mailbox has one.
     let standing_rank = if standing > 0 { 2 } else { 4 };
     let standing = standing.max(4);
-    // The mark, the name, the size, and the gaps.
+    // The mark, the name, the size, and the gaps between them.
     let others = 1 + NAME + 5 + standing + 4;
     let count = if others + count > available { count.min(4) } else { count };
     Table::new(

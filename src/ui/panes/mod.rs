@@ -1,4 +1,4 @@
-//! The panes, one a file. Each draws what the state says into its area and nothing else.
+//! The panes, one per file. Each draws its part of the state into its area.
 
 mod begun;
 mod buttons;

@@ -1,4 +1,4 @@
-//! A pane for each of the newest connections, in the place of the one transcript.
+//! A tile for each of the newest connections, in place of the single transcript.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ use crate::ui::panes::transcript::draw_begun;
 use crate::ui::text::{clock, cut, line, width};
 use crate::ui::theme::Theme;
 
-/// A tile smaller than this shows nothing of use.
+/// The smallest useful size of a tile, in columns and lines.
 const LEAST: (u16, u16) = (30, 5);
 
 /// Fits the tiles into the area that [`draw`] will get.
@@ -24,7 +24,7 @@ pub fn fit(state: &mut State, area: Rect) {
     state.tiles.fit(room_for(area), state.connections.items());
 }
 
-/// Draws them.
+/// Draws the tiles.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let newest = state.tiles.of(state.connections.items());
@@ -42,7 +42,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
 }
 
-/// How many tiles there is room for.
+/// The number of tiles that fit.
 fn room_for(area: Rect) -> usize {
     let across = usize::from(area.width / LEAST.0).clamp(1, 3);
     let down = usize::from(area.height / LEAST.1).clamp(1, 3);
@@ -68,7 +68,7 @@ fn grid(area: Rect, count: usize) -> Vec<Rect> {
     tiles.collect()
 }
 
-/// Divides a length from `start` into `parts`, of which the last takes what is left over.
+/// Divides a length from `start` into `parts`; the last part takes the remainder.
 fn split(start: u16, length: u16, parts: usize) -> Vec<(u16, u16)> {
     let parts = u16::try_from(parts).unwrap_or(1).max(1);
     let part = length / parts;
@@ -98,7 +98,8 @@ fn draw_tile(state: &State, row: &ConnectionRow, area: Rect, buffer: &mut Buffer
     draw_lines(state, row, inside(area), buffer);
 }
 
-/// The state is cut rather than the age is left out; of a closed connection it is told whole or not.
+/// The left title. The state is cut to make room for the age; the state of a closed connection is
+/// shown completely or not at all.
 fn left_title(row: &ConnectionRow, room: u16) -> String {
     let name = format!("[{}] {} {}", row.name.number, row.name.session(), row.name.service);
     let room = usize::from(room);
@@ -109,7 +110,7 @@ fn left_title(row: &ConnectionRow, room: u16) -> String {
     cut(&format!("{name} {state}"), room).into_owned()
 }
 
-/// How long nothing has come, or for how long the connection has been closed.
+/// The time since the last input, or since the connection was closed.
 fn right_title(state: &State, row: &ConnectionRow) -> String {
     let ago = |moment| clock(state.clock.instant.saturating_duration_since(moment));
     match row.closed {
@@ -118,7 +119,7 @@ fn right_title(state: &State, row: &ConnectionRow) -> String {
     }
 }
 
-/// Draws the newest rows, the last at the foot of the tile once it is full.
+/// Draws the newest rows; once the tile is full, the last one is at its bottom.
 fn draw_lines(state: &State, row: &ConnectionRow, inner: Rect, buffer: &mut Buffer) {
     let is_waiting = row.is_waiting(state.clock.instant);
     let room = usize::from(inner.height).saturating_sub(usize::from(is_waiting));

@@ -1,4 +1,4 @@
-//! The top line: the servers and their ports, what waits for the relay, what the user must know.
+//! The top line: the servers with their ports, the relay queue, and notices.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,14 +14,15 @@ use crate::ui::text;
 use crate::ui::text::{columns, grouped, put, put_right};
 use crate::ui::theme::Theme;
 
-/// From this width on there is room for whole words.
+/// The width in columns from which on words are not abbreviated.
 const WIDE: u16 = 110;
 
-/// Draws it.
+/// Draws the top line.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let mut at = area.as_position();
     let mut shown = parts(state, area.width);
-    // The program's name, and a sign and words for each server, open the servers' popup.
+    // A click on the program's name, or on the sign and words of a server, opens the servers'
+    // popup.
     let of_servers = shown.iter().take(1 + 2 * state.servers.len());
     let width = of_servers.map(|(words, _)| columns(words)).fold(0, u16::saturating_add);
     hits.click(Rect { width: width.min(area.width), ..area }, Action::Servers);
@@ -38,13 +39,14 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
 }
 
-/// Whether lines a second are told in a top line of this width, or were a moment ago.
+/// Whether a top line of this width shows the lines per second, which is so while there are any and
+/// for a moment after.
 #[must_use]
 pub fn has_rate(state: &State, width: u16) -> bool {
     width >= WIDE && state.rate.is_moving()
 }
 
-/// Lines a second, on the right, if there were any and there is room.
+/// Draws the lines per second on the right, if there were any and there is room.
 fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
     let rate = state.rate.now();
     let unit = if rate == 1 { "line/s" } else { "lines/s" };
@@ -54,14 +56,14 @@ fn draw_rate(state: &State, rest: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Draws the notices, where the top line has no room for them.
+/// Draws the notices on a line of their own, if the top line has no room for them.
 pub fn draw_notices(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let words = format!(" ! {}", notices(state).join(" · "));
     put(buffer, area.as_position(), area.width, &words, theme.notice);
 }
 
-/// Whether the notices have room in a top line of this width.
+/// Whether the notices fit into a top line of this width.
 #[must_use]
 pub fn has_room_for_notices(state: &State, width: u16) -> bool {
     if notices(state).is_empty() {
@@ -77,24 +79,24 @@ fn badges(state: &State) -> impl Iterator<Item = (String, Style)> {
     notices(state).into_iter().map(move |notice| (format!("  ! {notice}"), style))
 }
 
-/// How the program was started, and every setting that is not as usual.
+/// The notices: how the program was started, and settings that differ from their defaults.
 fn notices(state: &State) -> Vec<String> {
     let fixed = state.notices.iter().map(|notice| notice.as_str().to_owned());
     fixed.chain(state.settings.notices()).collect()
 }
 
-/// How much is said of each thing.
+/// The level of detail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
-    /// All of it.
+    /// Everything.
     Full,
-    /// Less words.
+    /// Fewer words.
     Brief,
-    /// What waits for the relay is worth more than how many are connected.
+    /// Fewest words: the relay queue has precedence over the number of connections.
     Least,
 }
 
-/// What is said, in as much detail as there is room for.
+/// The parts of the line, in the most detail that fits.
 fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
     let fits = |parts: &Vec<(String, Style)>| {
         parts.iter().map(|(words, _)| columns(words)).fold(0, u16::saturating_add) <= width
@@ -124,7 +126,7 @@ fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
     parts
 }
 
-/// A sign for each condition, so that colour is not alone in saying it.
+/// The sign of a server's condition, so that colour alone does not say it.
 const fn sign(server: &Server, theme: &Theme) -> (&'static str, Style) {
     match server.condition {
         Condition::Running => ("●", theme.good),
@@ -159,7 +161,7 @@ fn relay(state: &State, theme: &Theme, detail: Detail) -> Option<(String, Style)
     Some((format!(" ◷ {name}{}", counts.replace(" ·", "")), style))
 }
 
-/// `◷ 2 ✗ 1`, by the signs that the queue's entries have.
+/// The counts of the queue with the signs of its entries: `◷ 2 ✗ 1`.
 fn in_signs(state: &State) -> String {
     let signs = [
         (RecipientState::Pending, "◷"),

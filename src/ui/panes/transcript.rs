@@ -26,7 +26,7 @@ pub fn fit(state: &mut State, area: Rect) {
     state.transcript.fit(usize::from(rows.height), |row| lines.taken_by(row));
 }
 
-/// Draws it.
+/// Draws the pane.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let right = right_title(state);
     let left = left_title(state, usize::from(room_beside(area, &right)));
@@ -48,8 +48,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
 }
 
-/// What is shown, in at most `room` columns: whether the view follows, or what has come since, is
-/// worth more than the end of a filter, and a filter more than that it is of all connections.
+/// The title in at most `room` columns. Whether the view follows, or how much has arrived since,
+/// has precedence over the end of a filter, and a filter over the words for all connections.
 fn left_title(state: &State, room: usize) -> String {
     let transcript = &state.transcript;
     let notation = match state.notation {
@@ -94,7 +94,7 @@ fn right_title(state: &State) -> String {
     }
 }
 
-/// Why no row is let through; `None`: there is none yet.
+/// Why no row is shown; `None` if no row has arrived yet.
 fn why_empty(state: &State) -> Option<&'static str> {
     let ring = state.transcript.ring();
     if ring.search().is_some() {
@@ -103,7 +103,8 @@ fn why_empty(state: &State) -> Option<&'static str> {
     ring.only().map(|_| "No lines of this connection are left; 0 shows all connections.")
 }
 
-/// Where rows go: all that is inside, but for the line that a narrowed client has not ended.
+/// The area of the rows: all of the inside, except the line for an unended line of the connection
+/// that the transcript is narrowed to.
 fn rows_area(state: &State, inner: Rect) -> Rect {
     let foot = u16::from(waiting_row(state).is_some() && inner.height > 1);
     Rect { height: inner.height - foot, ..inner }
@@ -116,8 +117,8 @@ fn waiting_row(state: &State) -> Option<&ConnectionRow> {
     row.is_waiting(state.clock.instant).then_some(row)
 }
 
-/// Draws what the only connection has begun beneath the texts of its rows, or from the margin on
-/// where it needs the whole line.
+/// Draws the unended line of the only connection, below the texts of its rows, or from the left
+/// edge if it needs the whole width.
 fn draw_foot(state: &State, row: &ConnectionRow, foot: Rect, buffer: &mut Buffer) {
     let before = format!("[{}] ", row.name.number);
     let in_all = |begun: Begun| width(&begun::in_short("C: ", &begun, usize::MAX)) + width(&before);
@@ -126,7 +127,7 @@ fn draw_foot(state: &State, row: &ConnectionRow, foot: Rect, buffer: &mut Buffer
     draw_begun(state, row, &before, if has_room { behind } else { foot }, buffer);
 }
 
-/// Draws what a client has begun and not ended, and for how long, behind `before`.
+/// Draws a client's unended line and its age, after `before`.
 pub(super) fn draw_begun(
     state: &State,
     row: &ConnectionRow,
@@ -179,7 +180,7 @@ fn draw_stamp(state: &State, seq: u64, row: &Row, line: Rect, buffer: &mut Buffe
     }
 }
 
-/// What of a line is left behind the time.
+/// The part of a line after the time stamp.
 fn behind_stamp(state: &State, line: Rect) -> Rect {
     let taken = stamps::columns(state.stamps).min(line.width);
     Rect { x: line.x + taken, width: line.width - taken, ..line }
@@ -190,7 +191,7 @@ fn text_room(state: &State, area: Rect) -> usize {
     usize::from(behind_stamp(state, area).width)
 }
 
-/// How many lines rows take. Of rows that are cut no text is made to know that.
+/// How many lines rows take. For rows that are cut this is known without building their text.
 #[derive(Debug, Clone, Copy)]
 struct Lines {
     long_rows: LongRows,
