@@ -26,8 +26,8 @@ use crate::ui::canvas::Canvas;
 use crate::ui::depth::Depth;
 use crate::ui::output::{self, Output};
 
-/// Clicks and the wheel, in coordinates of any size; not every movement, as crossterm's own
-/// command asks for, which would wake the screen for nothing.
+/// Reports clicks and the wheel, in coordinates of any size (SGR mode). The command of crossterm
+/// also asks for every movement, which would wake the screen for nothing.
 const CAPTURE_MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 
 /// How long to wait until the process is stopped by its signal.

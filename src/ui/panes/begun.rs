@@ -1,18 +1,17 @@
-//! What a peer has begun and not ended, in one line: it is what a hung client waits on.
+//! The unended line of a client, in one line of the screen: it shows what a hung client waits for.
 
 use crate::console::state::rows::Begun;
 use crate::ui::text::{clock, cut, width};
 
-/// Columns of the line that stay, however long is what there is to say about it.
+/// Columns of the unended line that always stay, however long the words about it are.
 const LINE_LEAST: usize = 6;
 
-/// `before`, what has been begun, why it does not end, and for how long it has stood there, in at
-/// most `room` columns.
+/// `before`, the unended line, why it does not end, and its age, in at most `room` columns.
 pub(super) fn in_short(before: &str, begun: &Begun, room: usize) -> String {
     fitted(before, begun, &format!(" … {}", clock(begun.age)), room)
 }
 
-/// As [`in_short`], in more words where there is room for them.
+/// As [`in_short`], but with more words if there is room for them.
 pub(super) fn in_words(before: &str, begun: &Begun, room: usize) -> String {
     let age = format!(" … not ended for {}", clock(begun.age));
     let whole = format!("{before}{}{}{age}", begun.line, why(begun));

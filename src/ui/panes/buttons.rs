@@ -9,14 +9,15 @@ use crate::ui::frame::TITLE_ONLY;
 use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, put};
 
-/// What can be clicked.
+/// A button: its place, its label and its action.
 pub(super) struct Button {
     at: Rect,
     words: String,
     action: Action,
 }
 
-/// Those for which the border of `area` has room, at its right end; the last are left out first.
+/// The buttons that fit into the lower border of `area`, at its right end; the last ones are left
+/// out first.
 pub(super) fn in_border(
     area: Rect,
     wanted: impl IntoIterator<Item = (Action, String)>,
@@ -45,7 +46,7 @@ pub(super) fn in_border(
     shown.into_iter().map(place).collect()
 }
 
-/// Draws them, and has each do what it says when it is clicked.
+/// Draws the buttons, and registers their clicks.
 pub(super) fn draw(buttons: &[Button], style: Style, buffer: &mut Buffer, hits: &mut HitMap) {
     for button in buttons {
         put(buffer, button.at.as_position(), button.at.width, &button.words, style);

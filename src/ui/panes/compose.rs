@@ -14,19 +14,19 @@ use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
-/// Columns and lines, where there is that much room.
+/// Columns and lines of the form, if there is room for them.
 const MOST: (u16, u16) = (100, 30);
 
-/// Columns of the names of fields, and of the mark before them.
+/// Columns of the names of the fields and of the mark before them.
 const NAMES: u16 = 13;
 
 /// Lines above the text.
 const ABOVE: u16 = 5;
 
-/// Lines below the text: a rule, what is wrong, and the button.
+/// Lines below the text: a rule, the error, and the button.
 const BELOW: u16 = 3;
 
-/// What is clicked to send.
+/// The button that sends the message.
 const SEND: &str = "[ Send ]";
 
 /// Fits the text into the area that [`draw`] will get.
@@ -35,7 +35,7 @@ pub fn fit(state: &mut State, area: Rect) {
     state.form.fit(usize::from(text.height));
 }
 
-/// Draws it.
+/// Draws the form.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, size(area), "Compose a test message");
@@ -91,7 +91,7 @@ const fn name(field: Field) -> &'static str {
     }
 }
 
-/// What an empty field means.
+/// The text in an empty field, which says what it means.
 const fn placeholder(field: Field) -> &'static str {
     match field {
         Field::From => "<> (no sender: no report comes back)",
@@ -101,7 +101,8 @@ const fn placeholder(field: Field) -> &'static str {
     }
 }
 
-/// Draws a line that is typed, its end where the cursor is in it; returns the columns it took.
+/// Draws a line that is being typed, scrolled to its end if the cursor is in it; returns the
+/// columns that it took.
 fn draw_input(
     input: &Input,
     has_cursor: bool,
@@ -116,7 +117,7 @@ fn draw_input(
     put(buffer, at.as_position(), at.width, shown.as_str(), theme.text)
 }
 
-/// Around the text; the arrows say that it goes on.
+/// Draws the rules above and below the text; their arrows say that the text continues there.
 fn draw_rules(state: &State, inner: Rect, theme: &Theme, buffer: &mut Buffer) {
     let text = text_area(inner);
     let (above, below) = state.form.body().goes_on();
@@ -134,7 +135,7 @@ fn draw_rules(state: &State, inner: Rect, theme: &Theme, buffer: &mut Buffer) {
 }
 
 fn draw_body(state: &State, text: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
-    // Also below the last line, whose end a click there goes to.
+    // Also the lines below the text: a click there goes to the last line.
     for (n, row) in text.rows().enumerate() {
         hits.click(row, Action::ClickField(Field::Body, n));
     }

@@ -1,6 +1,5 @@
-//! What to do first: where nothing has been said yet, in the transcript's place; whenever it is
-//! asked for, over the panes; and how far a mail client's first visit is, in the transcript's lower
-//! border.
+//! What a new user should do first. Shown in place of an empty transcript, and over the panes on
+//! request; the progress of a mail client's first visit is in the lower border of the transcript.
 
 use std::ops::Range;
 
@@ -18,10 +17,10 @@ use crate::ui::text::{columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
 use crate::watch::event::Service;
 
-/// Columns and lines over the panes.
+/// Columns and lines of the box over the panes.
 const SIZE: (u16, u16) = (74, 19);
 
-/// Transcript lines after which nobody needs to be told how to begin.
+/// Transcript lines after which a user no longer needs to be told how to begin.
 const NO_BEGINNER: usize = 2_000;
 
 /// A line of it.
@@ -30,7 +29,7 @@ struct Told {
     style: Style,
 }
 
-/// Draws it over the panes.
+/// Draws the first steps over the panes, with `top` as the first line.
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, "First steps — Esc closes");
@@ -39,7 +38,7 @@ pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     draw_lines(&lines, top, inner, buffer);
 }
 
-/// Lines that it can be scrolled by, over the panes of `area`.
+/// How many lines they can be scrolled, in a box over the panes of `area`.
 #[must_use]
 pub fn most_scrolled(state: &State, area: Rect) -> usize {
     let inner = inside_overlay(area, SIZE);
@@ -48,15 +47,15 @@ pub fn most_scrolled(state: &State, area: Rect) -> usize {
     lines.len().saturating_sub(usize::from(inner.height))
 }
 
-/// Draws it in the place of a transcript in which nothing has been said.
+/// Draws them in place of an empty transcript.
 pub fn draw_in_place(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     draw_lines(&wrapped(beginning(state, &theme), inner.width), 0, inner, buffer);
 }
 
-/// Draws how far the first visit is into the lower border of the transcript's `area`, until all
-/// is reached or it is no beginning any more.
+/// Draws the progress of the first visit into the lower border of the transcript's `area`, until
+/// all of it is done or the user is no longer a beginner.
 pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
     let is_beginning = state.transcript.ring().len() < NO_BEGINNER;
     if area.height <= TITLE_ONLY || state.checklist.is_complete() || !is_beginning {
@@ -72,8 +71,8 @@ pub fn draw_strip(state: &State, area: Rect, buffer: &mut Buffer) {
     put(buffer, at, 1, " ", theme.border);
 }
 
-/// How far the first visit is, in at most `room` columns: what is still to come is worth more than
-/// the names of what has been.
+/// The progress of the first visit in at most `room` columns: the steps to come have precedence
+/// over the names of those that are done.
 fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
     let fits = |strip: &Vec<(String, Style)>| {
         strip.iter().map(|(words, _)| columns(words) + 1).sum::<u16>() <= room
@@ -108,8 +107,8 @@ fn ticked(state: &State, milestone: Milestone, name: &str, theme: &Theme) -> (St
     }
 }
 
-/// The lines, broken at blanks where they are longer than `most` columns. What goes on stands under
-/// the words, behind the number of the step.
+/// The lines, broken at blanks if they are longer than `most` columns. Continuation lines are
+/// indented to the words after the number of the step.
 fn wrapped(lines: Vec<Told>, most: u16) -> Vec<Told> {
     let wrapped = |Told { words, style }: Told| {
         let gutter = if words.get(1..3) == Some("  ") { 3 } else { 0 };
@@ -200,7 +199,7 @@ fn first_user(state: &State) -> Option<&str> {
     users.next().map(|row| row.name.as_str())
 }
 
-/// What Thunderbird asks for.
+/// The settings that Thunderbird asks for.
 fn account(state: &State) -> [String; 5] {
     let port = |service| {
         let server = state.servers.iter().find(|server| server.service == service);

@@ -13,7 +13,7 @@ use crate::ui::text::{columns, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
-/// Columns and lines of the help, where there is room for them.
+/// Columns and lines of the help, if there is room for them.
 const SIZE: (u16, u16) = (74, 21);
 
 /// Columns of the keys.
@@ -27,7 +27,7 @@ enum Entry {
     Keys(String, Cow<'static, str>),
 }
 
-/// Lines that the help can be scrolled by, for what is looked for.
+/// How many lines the help can be scrolled, with what its search leaves.
 #[must_use]
 pub fn most_scrolled(state: &State, area: Rect) -> usize {
     let height = usize::from(SIZE.1.min(area.height.saturating_sub(2)));
@@ -35,7 +35,7 @@ pub fn most_scrolled(state: &State, area: Rect) -> usize {
     left.len().max(right.len()).saturating_sub(height)
 }
 
-/// Draws it.
+/// Draws the help, with `top` as its first line.
 pub fn draw(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let search = state.search.value();
@@ -76,8 +76,8 @@ fn draw_entry(entry: &Entry, at: Rect, theme: &Theme, buffer: &mut Buffer) {
     }
 }
 
-/// The sections in two columns of about the same length, those of the place that has the keys
-/// first. Where there is no room for two, one column has them all.
+/// The sections in two columns of about the same length, with those of the current context first.
+/// If there is no room for two, one column has them all.
 fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
     let here = Section::of(state.context());
     let others = Section::ALL.iter().copied().filter(|section| *section != here);
@@ -100,7 +100,7 @@ fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
     (left, right)
 }
 
-/// The keys that the config file has changed, and what they were.
+/// The keys that the config file has changed, with their defaults.
 fn changed_entries(state: &State) -> Option<Vec<Entry>> {
     let pattern = Pattern::new(state.search.value());
     let is_looked_for = |words: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_in(words));

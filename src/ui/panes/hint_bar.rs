@@ -1,5 +1,5 @@
-//! The last line: what is being typed, or what was said, or the keys that are of use now. Words that
-//! are too long for one line get more; what is too long for these is in the log.
+//! The last line: the prompt, or a message to the user, or the keys that are useful now. A message
+//! that is too long for one line gets more; if it is too long for these, the log has it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -19,10 +19,10 @@ use crate::wire::display::DisplayText;
 /// Columns that stay free to the right of the cursor.
 const MARGIN: usize = 2;
 
-/// Lines that what was said gets at most, and what is wrong with what is typed.
+/// The most lines of a message to the user, and of the error of a prompt.
 const MOST_LINES: usize = 2;
 
-/// Lines that it takes on a screen of this width.
+/// Lines that the bar takes on a screen of this width.
 #[must_use]
 pub fn lines_wanted(state: &State, width: u16) -> u16 {
     let lines = match (&state.prompt, &state.said) {
@@ -33,7 +33,7 @@ pub fn lines_wanted(state: &State, width: u16) -> u16 {
     u16::try_from(lines).unwrap_or(u16::MAX)
 }
 
-/// What was said, if a screen of this width has no room for all of it.
+/// The message to the user, if it does not fit on a screen of this width.
 #[must_use]
 pub fn too_long(state: &State, width: u16) -> Option<&DisplayText> {
     let said = state.said.as_ref().filter(|_| state.prompt.is_none())?;
@@ -41,7 +41,7 @@ pub fn too_long(state: &State, width: u16) -> Option<&DisplayText> {
     (wrap_words(said.as_str(), room).len() > MOST_LINES).then_some(said)
 }
 
-/// The words in lines, the last of them cut if there are too many.
+/// The words in lines; the last line is cut if there are too many.
 fn wrapped(words: &str, width: u16) -> Vec<String> {
     let room = usize::from(width).saturating_sub(MARGIN);
     let ranges = wrap_words(words, room);
@@ -52,7 +52,7 @@ fn wrapped(words: &str, width: u16) -> Vec<String> {
     lines.collect()
 }
 
-/// Draws it.
+/// Draws the bar.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     if let Some(prompt) = &state.prompt {
@@ -99,7 +99,7 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     let has_below = lines_below(state, prompt, area.width) > 0 && below.height > 0;
     let note = if has_below { String::new() } else { note };
     let left = usize::from(area.right().saturating_sub(at.x));
-    // What is typed goes before what there is to know.
+    // The typed text has precedence over the note beside it.
     let wanted = width(prompt.text()) + MARGIN;
     let room = left.saturating_sub(width(&note)).max(wanted.min(left));
     at.x += draw_typed(&prompt.input, at, room, &theme, buffer);
@@ -109,7 +109,7 @@ fn draw_prompt(state: &State, prompt: &Prompt, area: Rect, buffer: &mut Buffer) 
     }
 }
 
-/// Lines that what is wrong takes below what is typed; none, where it has room beside it.
+/// Lines that the error takes below the typed text; none if it fits beside it.
 fn lines_below(state: &State, prompt: &Prompt, columns: u16) -> usize {
     let Some(error) = &prompt.error else { return 0 };
     let beside = [&label(prompt.purpose), prompt.text(), &note(state, prompt)].map(width);
@@ -119,7 +119,7 @@ fn lines_below(state: &State, prompt: &Prompt, columns: u16) -> usize {
     wrapped(error.as_str(), columns).len()
 }
 
-/// Draws as much of a line as there is room for, with its cursor; returns the columns it took.
+/// Draws as much of a line as there is room for, with its cursor; returns the columns that it took.
 pub(super) fn draw_typed(
     input: &Input,
     at: Position,
@@ -143,7 +143,7 @@ pub(super) fn draw_typed(
     taken + put(buffer, rest, most.saturating_sub(taken), under.as_str(), theme.text)
 }
 
-/// The end of `text` that fits into `room` columns.
+/// The longest end of `text` that fits into `room` columns.
 fn tail(text: &str, room: usize) -> &str {
     let mut tail = text;
     while width(tail) > room {
@@ -173,7 +173,7 @@ fn name_of(place: Context) -> String {
     }
 }
 
-/// What stands behind the cursor: what is wrong, or what there is to know.
+/// The note after the cursor: the error, or else what the user should know.
 fn note(state: &State, prompt: &Prompt) -> String {
     if let Some(error) = &prompt.error {
         return format!("  {error}");
@@ -200,7 +200,7 @@ fn note(state: &State, prompt: &Prompt) -> String {
     }
 }
 
-/// What can be typed to filter by.
+/// What can be typed into a filter.
 const fn what_filters(place: Context) -> &'static str {
     match place {
         Context::Pane(Pane::Transcript | Pane::Log) => {
@@ -221,7 +221,7 @@ fn shown(state: &State, place: Context) -> usize {
     }
 }
 
-/// A hint that has found its place.
+/// A hint with its place.
 struct Hint {
     at: Rect,
     key: String,
@@ -229,16 +229,16 @@ struct Hint {
     action: Action,
 }
 
-/// As many hints as there is room for, and always the last one, which is how to quit.
+/// As many hints as fit, and always the last one, which says how to quit.
 fn placed(state: &State, area: Rect) -> Vec<Hint> {
-    // Where these have the keys, they say themselves which ones there are.
+    // These overlays show their own keys.
     if let Overlay::Help { .. } | Overlay::Ask { .. } | Overlay::Compose = state.overlay {
         return Vec::new();
     }
     let context = state.context();
     let mut wanted: Vec<(String, &Binding)> = hints(context)
         .filter_map(|hint| {
-            // Some keys do something else here.
+            // Some keys do something else in this context.
             let mut keys = state.keymap.keys_of(hint).iter();
             let key = keys.find(|key| state.keymap.action(context, **key) == Some(hint.action));
             Some((key?.to_string(), hint))

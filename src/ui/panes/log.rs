@@ -27,7 +27,7 @@ const TITLE: u16 = 9;
 pub struct LogView(TuiWidgetState);
 
 impl LogView {
-    /// At the end of the log.
+    /// A view of the end of the log.
     #[must_use]
     pub fn new() -> Self {
         Self(TuiWidgetState::new())

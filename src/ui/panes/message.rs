@@ -1,5 +1,5 @@
-//! The open message: its header fields, its attachments and its text, or all of it as it is. Only
-//! the lines in view are drawn; all lines are made once for each width.
+//! The open message: its header fields, attachments and text, or its source. Only the lines in view
+//! are drawn; all lines are made once for each width.
 
 use std::ops::Range;
 
@@ -22,10 +22,10 @@ use crate::wire::display::DisplayText;
 /// Columns of the names of header fields.
 const NAMES: u16 = 12;
 
-/// What is clicked to save an attachment.
+/// The button that saves an attachment.
 const SAVE: &str = "[save]";
 
-/// Columns of an attachment's size.
+/// Columns of the size of an attachment.
 const SIZE: usize = 5;
 
 /// Fits the open message into the area that [`draw`] will get.
@@ -37,11 +37,11 @@ pub fn fit(state: &mut State, area: Rect) {
     }
 }
 
-/// Draws it.
+/// Draws the pane.
 pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let (left, right) = (left_title(state, viewer), right_title(viewer));
     let titles = Titles { left: &left, right: &right };
-    // It is read where it was opened.
+    // A message belongs to the pane in which it was opened.
     let pane = if state.reader.queued().is_some() { Pane::Queue } else { Pane::Mailboxes };
     frame(state, pane, area, buffer, &titles);
     let text = text_area(area);
@@ -53,7 +53,7 @@ pub fn draw(state: &State, viewer: &Viewer, area: Rect, buffer: &mut Buffer, hit
     scroll_bar(area, buffer, &Theme::of(state.palette), viewer.extent());
 }
 
-/// Inside of the border, with a blank column on either side.
+/// The area inside the border, without a blank column on either side.
 fn text_area(area: Rect) -> Rect {
     let inner = inside(area);
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
@@ -165,7 +165,7 @@ fn anywhere(text: &str, most: usize) -> Vec<Range<usize>> {
     wrap(text, most).into_iter().map(stretch).collect()
 }
 
-/// What is said behind the text.
+/// The note after the text, if something was left out.
 fn end(viewer: &Viewer) -> Option<String> {
     let left_out = viewer.left_out();
     (left_out > 0).then(|| format!("… {} more; s saves it whole", octets(left_out)))
@@ -215,13 +215,13 @@ fn field_style(viewer: &Viewer, n: u32, theme: &Theme) -> Style {
     if is_subject { theme.title } else { theme.text }
 }
 
-/// What is quoted stands back.
+/// Quoted text is faint.
 fn text_style(viewer: &Viewer, part: Part, theme: &Theme) -> Style {
     let is_quoted = viewer.shape() != Shape::Raw && viewer.text(part).starts_with('>');
     if is_quoted { theme.client } else { theme.text }
 }
 
-/// Draws a stretch of a part, and what was found in it.
+/// Draws the range of a part's text that a line shows, with the matches of the search.
 fn draw_text(
     viewer: &Viewer,
     shown: Line,
@@ -239,7 +239,7 @@ fn draw_text(
     }
 }
 
-/// Highlights what was found, also where it begins in the line before, or goes on in the next.
+/// Highlights the matches, including those that begin in the line before or end in the next.
 fn highlight(
     viewer: &Viewer,
     shown: Line,
@@ -258,8 +258,8 @@ fn highlight(
     }
 }
 
-/// Between header and text; says what the text was made of, if it is not what it seems, and what
-/// else there is.
+/// Draws the rule between header and text. It says what the text was converted from, if that is not
+/// obvious, and in which other forms it can be shown.
 fn draw_rule(state: &State, viewer: &Viewer, at: Rect, theme: &Theme, buffer: &mut Buffer) {
     let rule = "─".repeat(usize::from(at.width));
     put(buffer, at.as_position(), at.width, &rule, theme.border);
@@ -298,7 +298,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// Names and types are cut where there is no room for all of them; sizes and buttons are not.
+    /// Names and types are cut if there is no room for them; sizes and buttons are not.
     fn of(attachments: &[Attachment], room: u16) -> Self {
         let longest = |of: fn(&Attachment) -> &DisplayText| {
             attachments.iter().map(|one| width(of(one).as_str())).max().unwrap_or(0)
@@ -326,7 +326,7 @@ fn padded(text: &str, columns: usize) -> String {
     format!("{shown}{}", " ".repeat(blanks))
 }
 
-/// Where an attachment's name and its button are in its line.
+/// The places of an attachment's name and of its button in its line.
 struct Placed {
     words: String,
     button: Rect,

@@ -1,5 +1,5 @@
-//! The messages of a mailbox: whom each is from, what it is about, how old and how long it is. Only
-//! the rows in view are made, however many there are.
+//! The messages of a mailbox: sender, subject, age and size of each. Only the rows in view are
+//! built, however many messages there are.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ use crate::ui::text::{columns, grouped, line, octets};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
-/// Messages older than this show their year instead of their time.
+/// Messages older than this show the year instead of the time.
 const RECENT: Duration = Duration::from_hours(300 * 24);
 
 /// Columns of a date.
@@ -38,7 +38,7 @@ pub fn fit(state: &mut State, area: Rect) {
     }
 }
 
-/// Draws them.
+/// Draws the pane.
 pub fn draw(
     state: &State,
     messages: &Messages,
@@ -97,7 +97,8 @@ fn standing(messages: &Messages) -> String {
     }
 }
 
-/// Who has the mailbox locked, which says why nothing can be deleted; and the selected row.
+/// The session that has locked the mailbox, which is why nothing can be deleted; and the number of
+/// the selected row.
 fn right_title(state: &State, messages: &Messages) -> String {
     let mailbox = messages.mailbox();
     let row = state.mailboxes.items().iter().find(|row| row.name.as_str() == mailbox);
@@ -117,13 +118,13 @@ fn why_empty(messages: &Messages) -> String {
     }
 }
 
-/// A row, in words.
+/// The texts of a row.
 struct Row<'a> {
     summary: &'a Summary,
     is_selected: bool,
     /// Whether the user has marked it.
     is_meant: bool,
-    /// Whether a session means to remove it.
+    /// Whether a POP3 session has marked it as deleted.
     is_marked: bool,
     number: String,
     date: String,
@@ -169,7 +170,7 @@ fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut 
     lay_bar(state, Pane::Mailboxes, row.is_selected, at, buffer);
 }
 
-/// `25 Nov 16:34` where that says it all, else `2019-11-25`; nothing where it cannot be said.
+/// `25 Nov 16:34` for a recent date, otherwise `2019-11-25`; a dash if the date cannot be shown.
 fn date(state: &State, at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).map(|since| since.as_secs());
     let seconds = since.ok().and_then(|since| i64::try_from(since).ok());
@@ -183,7 +184,7 @@ fn date(state: &State, at: SystemTime) -> String {
 }
 
 fn table(messages: &Messages, available: u16) -> Table {
-    // The newest has the longest number.
+    // The newest message has the highest number.
     let longest = messages.list().items().last().map_or(1, |newest| newest.number);
     let number = columns(&longest.to_string()).max(2);
     let signs = columns_of_marks(messages.list().marked());

@@ -1,4 +1,4 @@
-//! What the command line offers, in a list above it: name, sentence, key.
+//! The offers of the command line, in a list above it: name, sentence, key.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,19 +15,19 @@ use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{columns, grouped, line, put};
 use crate::ui::theme::Theme;
 
-/// Lines of the list at most, and the part of the screen that it may cover.
+/// The most lines of the list.
 const MOST_LINES: u16 = 12;
 
-/// Wider than this the key would be far from its name.
+/// If the list were wider than this, the key would be far from its name.
 const MOST_COLUMNS: u16 = 100;
 
-/// What of the screen is above the hints.
+/// The part of the screen above the hint bar.
 #[must_use]
 pub fn above(area: Rect, hints: Rect) -> Rect {
     Rect { height: hints.y.saturating_sub(area.y), ..area }
 }
 
-/// Draws the list above the line in which is typed, if it is a command.
+/// Draws the list above the prompt, if the prompt is for a command.
 pub fn draw(state: &State, above: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let Some(List { prompt, offers, at, area }) = list(state, above) else { return };
     let theme = Theme::of(state.palette);
@@ -55,11 +55,11 @@ pub fn draw(state: &State, above: Rect, buffer: &mut Buffer, hits: &mut HitMap) 
     scroll_bar(area, buffer, &theme, Extent { above, page, all: offers.len() });
 }
 
-/// The list as it is shown.
+/// The part of the offers that is shown.
 struct List<'a> {
     prompt: &'a Prompt,
     offers: Vec<Offer>,
-    /// Which of them the line is.
+    /// The index of the offer that the line currently is.
     at: Option<usize>,
     area: Rect,
 }
@@ -78,7 +78,7 @@ fn first_in_view(at: Option<usize>, inner: Rect) -> usize {
     at.map_or(0, |at| at + 1).saturating_sub(inner.height.into())
 }
 
-/// What is offered, and which of that the line is already.
+/// The offers, and which of them the line currently is.
 fn offered(state: &State, prompt: &Prompt) -> (Vec<Offer>, Option<usize>) {
     match &prompt.completion {
         Some(completion) => (state.offers(&completion.typed), Some(completion.at)),

@@ -1,4 +1,4 @@
-//! One row of the transcript: what it says, what was found in it, and the marks of the wire view.
+//! One row of the transcript: its text, the matches of the search, and the marks of the wire view.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use crate::ui::text::{columns, put, wrap};
 use crate::ui::theme::Theme;
 use crate::watch::event::{Event, Kind, Side};
 
-/// What the wire view puts into a line; whoever sends one of these is shown escaped.
+/// The marks that the wire view adds to a line. If a client or server sends one of these characters
+/// itself, it is shown escaped.
 const MARKS: &str = "␀␉␊␍┊";
 
-/// A reply that took longer than this has its time behind it.
+/// A reply that took longer than this is shown with its time.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Draws one row.
@@ -28,7 +29,7 @@ pub(super) struct Painter<'a> {
     state: &'a State,
     row: &'a Row,
     text: String,
-    /// Where in the text is what was looked for, in octets.
+    /// The ranges of the matches in the text, in octets.
     found: Vec<Range<usize>>,
     /// How long the reply took, if it was slow.
     took: Option<Duration>,
@@ -42,18 +43,18 @@ impl<'a> Painter<'a> {
         Self { state, row, text, found, took: None }
     }
 
-    /// Says behind a slow reply how long it took; `seq` is its row's number.
+    /// Adds the time of a slow reply; `seq` is the sequence number of the row.
     pub(super) fn in_place(self, seq: u64) -> Self {
         let took = self.state.transcript.ring().took(seq).filter(|time| *time > SLOW);
         Self { took, ..self }
     }
 
-    /// The text.
+    /// The text of the row.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Which octets of the text each line has, where there are `room` columns.
+    /// The range of the text, in octets, that each line shows if there are `room` columns.
     pub(super) fn pieces(&self, room: usize) -> Vec<Range<usize>> {
         match self.state.long_rows {
             LongRows::Cut => std::iter::once(0..self.text.len()).collect(),
@@ -68,7 +69,7 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// Draws a piece of the text.
+    /// Draws one of these ranges.
     pub(super) fn draw(&self, line: Rect, piece: &Range<usize>, buffer: &mut Buffer) {
         let theme = Theme::of(self.state.palette);
         let shown = self.text.get(piece.clone()).unwrap_or_default();
@@ -89,8 +90,8 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// The `[N]` of a row is there on every row: it must not be louder than what follows, but those
-    /// of connections that are open are told apart.
+    /// Draws the `[N]` that every row begins with. It must not be more prominent than what follows;
+    /// only open connections have colours that tell them apart.
     fn draw_number(&self, line: Rect, piece: &str, theme: &Theme, buffer: &mut Buffer) {
         let Some(end) = piece.starts_with('[').then(|| piece.find(']')).flatten() else {
             return;
@@ -102,7 +103,8 @@ impl<'a> Painter<'a> {
         buffer.set_style(Rect { width, ..line }, style);
     }
 
-    /// Where a connection begins, a rule parts it from what others said before.
+    /// Draws a rule after the text of a connection's first row, which sets it off from earlier
+    /// rows.
     fn draw_rule(&self, rest: Rect, piece: &Range<usize>, theme: &Theme, buffer: &mut Buffer) {
         if self.row.is_start() && piece.start == 0 && rest.width > 1 {
             let rule = "─".repeat(usize::from(rest.width - 1));
@@ -129,7 +131,8 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// Says behind a row that stands for a message text how to see that. It is no part of the row.
+    /// Says after a row that stands for a message text how to show the text. This is not part of
+    /// the row.
     fn draw_fold(&self, rest: Rect, theme: &Theme, buffer: &mut Buffer) {
         if !self.row.is_message() || self.state.transcript.ring().bodies() == Bodies::Shown {
             return;
@@ -152,10 +155,10 @@ fn found_in(state: &State, text: &str) -> Vec<Range<usize>> {
     }
 }
 
-/// The marks of the wire view are not looked at: they may stand in the middle of what is found.
+/// Searches the text without the marks of the wire view, which may stand in the middle of a match.
 fn found_among_marks(pattern: &Pattern, text: &str) -> Vec<Range<usize>> {
     let mut plain = String::with_capacity(text.len());
-    // Where in `text` each octet of `plain` is.
+    // The offset in `text` of each octet of `plain`.
     let mut places = Vec::with_capacity(text.len());
     for (at, character) in text.char_indices().filter(|(_, c)| !MARKS.contains(*c)) {
         plain.push(character);
@@ -193,8 +196,8 @@ fn said_style(row: &Row, theme: &Theme) -> Style {
     }
 }
 
-/// By the class of a reply: `+OK` or `-ERR`, or the first digit of an SMTP reply's code (RFC 5321
-/// section 4.2.1). Lines of a listing have none.
+/// The style for the class of a reply: `+OK` or `-ERR`, or the first digit of the code of an SMTP
+/// reply (RFC 5321 section 4.2.1). Lines of a multi-line listing have no class.
 fn reply_style(reply: &[u8], theme: &Theme) -> Style {
     let class = match reply {
         [b'+', b' ', ..] | [b'+'] => b'3',

@@ -1,4 +1,4 @@
-//! A question over the panes. The safe answer is marked until the user marks the other.
+//! A confirmation over the panes. The safe answer is marked until the user marks the other.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -15,10 +15,10 @@ use crate::wire::display::DisplayText;
 
 const WIDTH: u16 = 52;
 
-/// Lines of it.
+/// Lines of the box.
 const HEIGHT: u16 = 5;
 
-/// Draws it.
+/// Draws the box.
 pub fn draw(
     state: &State,
     question: &Question,
@@ -42,7 +42,7 @@ pub fn draw(
     }
 }
 
-/// The question in a line, for a terminal that has no room for more.
+/// The question in one line, for a terminal that is too small for the box.
 #[must_use]
 pub fn in_short(state: &State, question: &Question) -> String {
     format!("{} y yes, Esc no", Asked::of(state, question).question)
@@ -55,7 +55,7 @@ const fn stop_or_restart(change: Change) -> &'static str {
     }
 }
 
-/// Names a message by its number and by what it is about.
+/// Names a message by its number and its subject.
 fn to_be_deleted(state: &State, key: MessageKey) -> String {
     let Some(summary) = state.reader.summary_of(key) else {
         return "Delete this message?".to_owned();
@@ -105,7 +105,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// The answers and where they stand, the safe one first.
+    /// The answers with their areas and labels, the safe one first.
     fn buttons(&self, inner: Rect) -> Vec<(Answer, Rect, &'static str)> {
         let Some(foot) = line(inner, usize::from(HEIGHT) - 1) else {
             return Vec::new();

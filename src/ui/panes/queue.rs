@@ -1,6 +1,6 @@
-//! The relay queue: an entry for each recipient, what was last said about it, how far it is while
-//! it is sent, and buttons for what can be done. What the remote host said is what an operator
-//! looks for: it has precedence over all other columns, and a line of its own in a narrow pane.
+//! The relay queue: an entry for each recipient with its last reply, its progress while it is sent,
+//! and buttons for the possible actions. The reply of the remote host is what an operator looks
+//! for: it has precedence over all other columns, and in a narrow pane lines of its own.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,29 +27,29 @@ use crate::ui::table::{Column, Side, Table};
 use crate::ui::text::{age, clock, columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
-/// Which column has the recipient.
+/// The index of the column with the recipient.
 const RECIPIENT_COLUMN: usize = 3;
 
-/// Which column has the last reply.
+/// The index of the column with the last reply.
 const REPLY_COLUMN: usize = 6;
 
-/// Which column has the button of its row.
+/// The index of the column with the button of the row.
 const RETRY_COLUMN: usize = 9;
 
-/// In a pane narrower than this replies have lines of their own.
+/// In a pane narrower than this, replies have lines of their own.
 const ROOM_FOR_REPLIES: u16 = 76;
 
-/// Lines that a reply gets at most, where it has its own.
+/// The most lines that a reply gets, where it has lines of its own.
 const MOST_REPLY: usize = 3;
 
 /// Columns before a reply that has lines of its own.
 const INDENT: u16 = 7;
 
-/// A list of at least so many lines gives replies a line of their own though then it cannot show
-/// all entries.
+/// In a list of at least this many lines, replies get lines of their own even if it then cannot
+/// show all entries.
 const ENOUGH: u16 = 8;
 
-/// Entries whose columns are measured.
+/// The most entries that are measured for the widths of the columns.
 const MEASURED: usize = 255;
 
 /// Fits the rows into the area that [`draw`] will get.
@@ -58,18 +58,20 @@ pub fn fit(state: &mut State, area: Rect) {
     state.queue.fit(usize::from(rows / lines_of_entry(state, area)));
 }
 
-/// Lines that the entries take, in a pane that is `width` columns wide and as high as one likes.
+/// Lines that the entries take in a pane that is `width` columns wide, if its height is not
+/// limited.
 #[must_use]
 pub fn lines_wanted(state: &State, width: u16) -> u16 {
     let entries = u16::try_from(state.queue.items().len()).unwrap_or(u16::MAX);
     entries.saturating_mul(most_lines_of_entry(state, width))
 }
 
-/// Columns that the pane needs where replies have lines of their own.
+/// Columns that the pane needs if replies have lines of their own.
 #[must_use]
 pub fn columns_wanted(state: &State) -> u16 {
     const AROUND: u16 = 2;
-    // The signs, the number, tries, age, next, the button, and the gaps between them.
+    // The signs, the number, the tries, the age, the next try, the button, and the gaps between
+    // them.
     const OTHERS: u16 = 2 + 1 + 3 + 5 + 4 + 5 + 7 + 8;
     let rows = || state.queue.items().iter().take(MEASURED);
     let recipient = rows().map(|row| columns(row.recipient.as_str())).max().unwrap_or(0).min(40);
@@ -77,7 +79,8 @@ pub fn columns_wanted(state: &State) -> u16 {
     AROUND + OTHERS + recipient + sender
 }
 
-/// Lines of an entry: one; in a narrow pane as many more as its reply takes and there is room for.
+/// Lines of an entry: one, and in a narrow pane those that its reply needs, as far as there is
+/// room.
 fn lines_of_entry(state: &State, area: Rect) -> u16 {
     let rows = below_header(inside(area)).height;
     let entries = u16::try_from(state.queue.len()).unwrap_or(u16::MAX).max(1);
@@ -85,19 +88,19 @@ fn lines_of_entry(state: &State, area: Rect) -> u16 {
     (rows / entries).max(least).min(most_lines_of_entry(state, area.width))
 }
 
-/// One, or in a narrow pane what the longest reply takes, and a blank line behind it.
+/// One line, or in a narrow pane those of the longest reply and a blank line after it.
 fn most_lines_of_entry(state: &State, width: u16) -> u16 {
     if width >= ROOM_FOR_REPLIES {
         return 1;
     }
-    // The borders of the pane.
+    // The pane loses two columns to its borders.
     let room = usize::from(width.saturating_sub(INDENT + 2));
     let rows = state.queue.items().iter().take(MEASURED);
     let lines = rows.map(|row| wrap_words(row.last_reply.as_str(), room).len().min(MOST_REPLY));
     u16::try_from(2 + lines.max().unwrap_or(1)).unwrap_or(u16::MAX)
 }
 
-/// Draws it.
+/// Draws the pane.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let counts = counts(state).unwrap_or_else(|| "empty".to_owned());
@@ -158,7 +161,7 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
     in_border(area, labels.map(|(action, label)| (action, format!("[{} {label}]", key(action)))))
 }
 
-/// `2 waiting · 1 failed`; `None` for an empty queue.
+/// The counts in the title: `2 waiting · 1 failed`; `None` for an empty queue.
 pub(super) fn counts(state: &State) -> Option<String> {
     let named = [
         (RecipientState::Pending, "waiting"),
@@ -172,19 +175,19 @@ pub(super) fn counts(state: &State) -> Option<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{} {name}", grouped(*count)))
         .collect();
-    // Of a longer queue the rest is not listed.
+    // The rest of a longer queue is not listed.
     let more = if state.queue.items().len() >= QUEUE_LISTED { " and more" } else { "" };
     (!words.is_empty()).then(|| words.join(" · ") + more)
 }
 
-/// How far the run is, if one is under way.
+/// The progress of the relay run, if one is under way.
 pub(super) fn run(state: &State) -> Option<String> {
     let tally = state.relay.tally?;
     let tried = tally.delivered + tally.deferred + tally.failed;
     Some(format!("{} {tried} of {} tried", spinner(state), tally.recipients))
 }
 
-/// A sign that turns with time.
+/// A sign that turns with the time.
 fn spinner(state: &State) -> &'static str {
     const SIGNS: [&str; 8] = ["⣾", "⣽", "⣻", "⢿", "⡿", "⣟", "⣯", "⣷"];
     let since = state.clock.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -193,7 +196,7 @@ fn spinner(state: &State) -> &'static str {
     SIGNS.get(sign).copied().unwrap_or("⣾")
 }
 
-/// `sending… DATA 61%`
+/// The progress of a message that is being sent: `sending… DATA 61%`.
 pub(super) fn sending(sent: Sent) -> String {
     match sent.octets.saturating_mul(100).checked_div(sent.of) {
         None | Some(0) => "sending…".to_owned(),
@@ -201,7 +204,7 @@ pub(super) fn sending(sent: Sent) -> String {
     }
 }
 
-/// Draws an entry in as many lines as `at` has.
+/// Draws an entry into the lines of `at`.
 fn draw_entry(
     state: &State,
     table: &Table,
@@ -246,16 +249,16 @@ fn draw_entry(
     lay_bar(state, Pane::Queue, is_selected, at, buffer);
 }
 
-/// What an entry is among those of its domain.
+/// The place of an entry in the group of its domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Head {
-    /// The first in sight, of so many in the list.
+    /// The first one in view; the domain has this many entries in the list.
     First(usize),
-    /// A further one: its domain has been said.
+    /// A further one, which does not repeat the domain.
     Again,
 }
 
-/// The domains of a queue that is shown by domain, and how many entries each has.
+/// The domains of a queue that is sorted by domain, with their numbers of entries.
 struct Groups<'a>(HashMap<&'a str, usize>);
 
 impl<'a> Groups<'a> {
@@ -281,7 +284,7 @@ fn waited(state: &State, row: &QueueRow) -> String {
     age(state.clock.wall.duration_since(row.queued).unwrap_or_default())
 }
 
-/// What was last said about an entry, or how far it is.
+/// The last reply for an entry, or its progress while it is sent.
 fn reply(row: &QueueRow) -> Cow<'_, str> {
     match row.sending {
         Some(sent) => sending(sent).into(),
@@ -289,7 +292,7 @@ fn reply(row: &QueueRow) -> Cow<'_, str> {
     }
 }
 
-/// Draws a reply into the lines of an entry that are its own, if it has any.
+/// Draws a reply into the lines of an entry below the first, if there are any.
 fn draw_reply(reply: &str, entry: Rect, style: Style, buffer: &mut Buffer) {
     const SIGN: u16 = 2;
     let own = Rect {
@@ -312,7 +315,7 @@ fn draw_reply(reply: &str, entry: Rect, style: Style, buffer: &mut Buffer) {
     }
 }
 
-/// A sign for each state, so that colour is not alone in saying it.
+/// The sign of a recipient's state, so that colour alone does not say it.
 fn sign(state: RecipientState, theme: &Theme) -> (&'static str, Style) {
     match state {
         RecipientState::Pending => ("◷", theme.notice),
@@ -322,7 +325,7 @@ fn sign(state: RecipientState, theme: &Theme) -> (&'static str, Style) {
     }
 }
 
-/// When an entry is due: a time to go, `now`, or never by itself.
+/// When an entry is due: the time left, `now`, or a dash if it is not tried by itself.
 pub(super) fn next(row: &QueueRow, now: SystemTime) -> String {
     let left = row.next_attempt.and_then(|at| at.duration_since(now).ok());
     match (row.sending, row.state, left) {
@@ -332,7 +335,7 @@ pub(super) fn next(row: &QueueRow, now: SystemTime) -> String {
     }
 }
 
-/// `lines` are those of an entry: where its reply has its own, it has no column.
+/// The columns. `lines` are the lines of an entry: a reply with lines of its own has no column.
 fn table(state: &State, available: u16, lines: u16) -> Table {
     let widest = |text: &dyn Fn(&QueueRow) -> u16, least: u16, most: u16| {
         let rows = state.queue.items().iter().take(MEASURED);
@@ -341,7 +344,7 @@ fn table(state: &State, available: u16, lines: u16) -> Table {
     let up_to_date = |row: &QueueRow| state.relay.bring_up_to_date(row);
     let signs = columns_of_marks(state.queue.marked());
     let number = columns(&state.queue.items().len().to_string());
-    // Behind the first of a domain stands how many it has.
+    // The first entry of a domain also shows how many the domain has.
     let is_grouped = state.queue.order().is_some_and(|order| order.name == BY_DOMAIN);
     let count = if is_grouped { 2 + number } else { 0 };
     let recipient = widest(&|row| columns(row.recipient.as_str()), 9, 40) + count;

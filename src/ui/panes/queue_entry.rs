@@ -1,5 +1,5 @@
-//! One entry of the relay queue, whole: its envelope, the hosts as they were looked up, and every
-//! attempt. Beside the queue where there is room, else over it.
+//! The details of one entry of the relay queue: its envelope, the hosts that were looked up, and
+//! all attempts. Shown beside the queue if there is room, otherwise over the panes.
 
 use std::time::SystemTime;
 
@@ -24,13 +24,14 @@ use crate::wire::display::DisplayText;
 /// Columns of the names.
 const NAMES: u16 = 8;
 
-/// Columns and lines over the panes.
+/// Columns and lines of the box over the panes.
 const SIZE: (u16, u16) = (72, 19);
 
-/// Lines that the entry can be scrolled by, over the panes of `area`.
+/// How many lines the entry can be scrolled, in a box over the panes of `area`.
 #[must_use]
 pub fn most_scrolled(state: &State, area: Rect) -> usize {
-    // As the overlay will be: two columns of border and two of margin, two lines of border.
+    // The width inside the box: two columns of border and two of margin are taken off, and from the
+    // height two lines of border.
     let width = SIZE.0.min(area.width.saturating_sub(4));
     let height = SIZE.1.min(area.height.saturating_sub(2));
     lines(state, width).len().saturating_sub(usize::from(height))
@@ -81,7 +82,7 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
     in_border(area, labels.map(button))
 }
 
-/// Draws the selected entry over the panes, from its `top`-th line on.
+/// Draws the selected entry over the panes, with `top` as its first line.
 pub fn draw_over(state: &State, top: usize, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, SIZE, &name(state));
@@ -103,7 +104,8 @@ fn draw_entry(state: &State, top: usize, inner: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The lines of the selected entry in `width` columns, each with its name, if it begins something.
+/// The lines of the selected entry in `width` columns. Each comes with the name of the field that
+/// it begins, or an empty one.
 fn lines(state: &State, width: u16) -> Vec<(String, String)> {
     let Some(row) = state.queue_selected() else {
         return Vec::new();
@@ -146,8 +148,8 @@ fn envelope(state: &State, row: &QueueRow) -> Vec<Field> {
     fields.map(|(name, words)| (name.to_owned(), words)).to_vec()
 }
 
-/// The hosts in the order in which they are tried, with the preference of their MX records, or
-/// why there are none.
+/// The hosts in the order in which they are tried, each with the preference of its MX record, or
+/// the reason why there are none.
 fn hosts(story: &Story) -> Vec<Field> {
     let words = match &story.hosts {
         None => vec!["not looked up yet".to_owned()],
@@ -164,7 +166,7 @@ fn hosts(story: &Story) -> Vec<Field> {
     named_once("hosts", words)
 }
 
-/// The newest first.
+/// The attempts, newest first.
 fn attempts(state: &State, story: &Story) -> Vec<Field> {
     let words = story.attempts.iter().rev().map(|attempt| told(state, attempt));
     named_once("tried", words.collect())

@@ -1,4 +1,4 @@
-//! What is read, in the place of the transcript: the messages of a mailbox, or one of them.
+//! The open mailbox or message, in place of the transcript.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,7 +7,7 @@ use crate::console::state::State;
 use crate::ui::hits::HitMap;
 use crate::ui::panes::{message, messages};
 
-/// Fits it into the area that [`draw`] will get.
+/// Fits the open message, or else the messages, into the area that [`draw`] will get.
 pub fn fit(state: &mut State, area: Rect) {
     messages::fit(state, area);
     message::fit(state, area);

@@ -1,5 +1,5 @@
-//! The servers' popup: what each server does, why one does not, and the settings that can be
-//! changed while they run.
+//! The servers' popup: the state of each server, why a server does not run, and the settings that
+//! can be changed while the servers run.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -18,10 +18,10 @@ use crate::ui::theme::Theme;
 use crate::watch::event::Service;
 use crate::wire::display::DisplayText;
 
-/// Columns.
+/// Columns of the popup.
 const WIDTH: u16 = 76;
 
-/// Columns of the names of settings, and of the mark before them.
+/// Columns of the names of settings and of the mark before them.
 const NAMES: u16 = 14;
 
 /// A line of the popup.
@@ -34,7 +34,7 @@ enum Entry {
     Blank,
 }
 
-/// Draws it.
+/// Draws the popup.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let inner = overlay(area, buffer, &theme, size(state, area), "Servers — Esc closes");
@@ -54,13 +54,13 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
 }
 
-/// As many lines as there are, one that is blank, and the buttons.
+/// Columns and lines: one line for each entry, a blank one, and the buttons.
 fn size(state: &State, area: Rect) -> (u16, u16) {
     let entries = entries(state, WIDTH.min(area.width.saturating_sub(4))).len();
     (WIDTH, u16::try_from(entries + 2).unwrap_or(u16::MAX))
 }
 
-/// The first click on a row selects it, another changes it.
+/// The first click on a row selects it, a second one changes it.
 const fn click_on(state: &State, row: usize) -> Action {
     if is_selected(state, row) { Action::Change } else { Action::ServerRow(row) }
 }
@@ -81,7 +81,7 @@ fn entries(state: &State, width: u16) -> Vec<Entry> {
     entries
 }
 
-/// Why a server does not run, in lines.
+/// The reason why a server does not run, in lines.
 fn troubles(state: &State, row: PopupRow, width: u16) -> Vec<Entry> {
     let PopupRow::Server(nth) = row else { return Vec::new() };
     match state.servers.get(nth).map(|server| &server.condition) {
@@ -149,7 +149,7 @@ fn draw_server(
     }
 }
 
-/// What the relay has had to do; it has no port and is not started or stopped here.
+/// The counters of the relay, which has no port and is not started or stopped here.
 fn draw_counts(state: &State, service: Service, table: &Table, at: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let counts = counts(state, service);
@@ -210,7 +210,7 @@ fn draw_setting(
     }
 }
 
-/// The buttons at the foot.
+/// The buttons at the bottom.
 fn buttons(state: &State, inner: Rect) -> Vec<(Rect, String, Action)> {
     let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The time in front of a transcript row.
+//! The time stamp in front of a transcript row.
 
 use std::time::SystemTime;
 
@@ -9,10 +9,10 @@ use crate::console::state::appearance::Stamps;
 use crate::console::state::row::Row;
 use crate::ui::text::clock;
 
-/// From this many seconds on a length of time is not told by the millisecond.
+/// From this many seconds on, a duration is shown without milliseconds.
 const LONG: u64 = 100_000;
 
-/// Columns that it takes, with the blank behind it.
+/// Columns of a time stamp, with the blank after it.
 pub(super) const fn columns(stamps: Stamps) -> u16 {
     match stamps {
         Stamps::Seconds => 9,
@@ -22,7 +22,7 @@ pub(super) const fn columns(stamps: Stamps) -> u16 {
     }
 }
 
-/// The time of a row, if it has one and it is to be shown.
+/// The time stamp of a row; `None` if the row has no time or stamps are off.
 pub(super) fn stamp(state: &State, seq: u64, row: &Row) -> Option<String> {
     let at = row.at()?;
     match state.stamps {
@@ -49,7 +49,7 @@ fn to_the_right(time: &str) -> String {
     format!("{time:>10}")
 }
 
-/// From `start` to `end`; nothing where the clock was set back in between.
+/// The duration from `start` to `end`; empty if the clock was set back in between.
 fn since(start: SystemTime, end: SystemTime) -> String {
     let time = end.duration_since(start).unwrap_or_default();
     if time.as_secs() < LONG {

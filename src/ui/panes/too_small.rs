@@ -1,4 +1,4 @@
-//! What is shown where the panes have no room.
+//! What is shown on a terminal that is too small for the panes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -10,7 +10,7 @@ use crate::ui::panes::question;
 use crate::ui::text::{columns, put};
 use crate::ui::theme::Theme;
 
-/// Says how large the terminal is and how large it must be.
+/// Says how large the terminal is, and how large it must be.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let sizes = format!("have {}x{}, need {}x{}", area.width, area.height, LEAST.0, LEAST.1);
