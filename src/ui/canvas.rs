@@ -1,5 +1,5 @@
-//! What the terminal shows and what it shall show next. Only the difference is written, in one
-//! piece; where there is none, nothing is.
+//! The picture on the terminal and the next one. Only the difference between them is written, in
+//! one write; nothing if they are equal.
 
 use std::io::{self, Write};
 
@@ -12,41 +12,41 @@ use ratatui::layout::Rect;
 
 use crate::ui::depth::Depth;
 
-/// The two pictures.
+/// The shown picture and the next one.
 #[derive(Debug)]
 pub struct Canvas {
     shown: Buffer,
     next: Buffer,
-    /// Whether the terminal shows who knows what.
+    /// Whether the contents of the terminal are unknown.
     is_stale: bool,
     depth: Depth,
 }
 
 impl Canvas {
-    /// A canvas for a terminal that shows who knows what in so many colours.
+    /// A canvas for a terminal of this size and depth, whose contents are unknown.
     #[must_use]
     pub fn new(columns: u16, lines: u16, depth: Depth) -> Self {
         let area = Rect::new(0, 0, columns, lines);
         Self { shown: Buffer::empty(area), next: Buffer::empty(area), is_stale: true, depth }
     }
 
-    /// How large it is.
+    /// The size of the picture.
     #[must_use]
     pub const fn area(&self) -> Rect {
         self.next.area
     }
 
-    /// Takes another size.
+    /// Changes the size; the next frame paints everything.
     pub fn resize(&mut self, columns: u16, lines: u16) {
         *self = Self::new(columns, lines, self.depth);
     }
 
-    /// Forgets what the terminal shows: the next frame paints everything.
+    /// Treats the contents of the terminal as unknown: the next frame paints everything.
     pub const fn forget(&mut self) {
         self.is_stale = true;
     }
 
-    /// Paints the next picture and writes how it differs from the last.
+    /// Paints the next picture and writes its difference from the last one.
     ///
     /// # Errors
     ///

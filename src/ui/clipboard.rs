@@ -1,6 +1,6 @@
-//! The clipboard, two ways at once: the terminal's by OSC 52, which also reaches the user's machine
-//! from afar, and that of the desktop where there is one. Only what its user asks for at a key is
-//! ever put there.
+//! The clipboard, in two ways at once: that of the terminal by OSC 52, which also works over a
+//! remote connection, and that of the desktop if there is one. Only text that the user asked to
+//! copy is put there.
 
 use std::env;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,10 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::wire::figures::grouped;
 
-/// Octets of text at most; xterm takes no more than this of base64, other terminals less.
+/// The most octets of text: xterm accepts no more than this in base64, other terminals less.
 const MOST_OCTETS: usize = 100_000;
 
-/// More was to be copied than terminals take.
+/// An error: the text is longer than terminals accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "These are {} octets, and terminals take no more than {}: save them with s instead.",
@@ -22,12 +22,12 @@ const MOST_OCTETS: usize = 100_000;
 )]
 pub struct TooLong(usize);
 
-/// What tells the terminal to copy `text`. It holds nothing of the text that a terminal would take
-/// for anything else.
+/// The control sequence that copies `text` to the terminal's clipboard. The text is encoded in
+/// base64, so that it cannot contain other control sequences.
 ///
 /// # Errors
 ///
-/// It is too long.
+/// The text is too long.
 pub fn osc_52(text: &str) -> Result<String, TooLong> {
     if text.len() > MOST_OCTETS {
         return Err(TooLong(text.len()));
@@ -38,13 +38,13 @@ pub fn osc_52(text: &str) -> Result<String, TooLong> {
 /// The desktop's clipboard.
 #[derive(Debug, Default)]
 pub struct Desktop {
-    /// To the thread that has it, once something was copied.
+    /// The channel to the thread that owns the clipboard; `None` until something is copied.
     thread: Option<Sender<String>>,
 }
 
 impl Desktop {
-    /// Has the desktop copy `text`, if there is one. Waits for nothing, and says nothing if it
-    /// fails: the terminal was told, too.
+    /// Copies `text` to the desktop's clipboard, if there is one. Does not wait, and ignores
+    /// errors: the terminal has been asked, too.
     pub fn copy(&mut self, text: String) {
         if self.thread.is_none() && is_there() {
             self.thread = start();
@@ -60,7 +60,7 @@ fn is_there() -> bool {
     is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
 }
 
-/// A thread of its own, because a display that has gone away answers late or never.
+/// Starts a thread of its own, because a display that has gone away answers late or never.
 fn start() -> Option<Sender<String>> {
     let (sender, texts) = mpsc::channel();
     let thread = thread::Builder::new().name("clipboard".to_owned());
@@ -69,13 +69,13 @@ fn start() -> Option<Sender<String>> {
 }
 
 fn serve(texts: &Receiver<String>) {
-    // Kept for as long as the console runs: under X11 who has copied is asked at each pasting.
+    // Kept as long as the console runs: under X11 each paste asks the program that copied the text.
     let mut clipboard = None;
     while let Ok(text) = texts.recv() {
         let newest = texts.try_iter().last().unwrap_or(text);
         clipboard = clipboard.or_else(|| arboard::Clipboard::new().ok());
         let is_done = clipboard.as_mut().is_some_and(|one| one.set_text(newest).is_ok());
-        // The next time another one is tried.
+        // After an error, the next text tries a new one.
         clipboard = clipboard.filter(|_| is_done);
     }
 }

@@ -1,26 +1,25 @@
-//! How many colours a terminal has. Themes are made of true colours; here they step down to 256 and
-//! to 16.
+//! The number of colours of a terminal. Themes use true colours; here they are mapped to 256 or 16.
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-/// How many colours a terminal has.
+/// The number of colours of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// 24 bits.
+    /// 24-bit colours.
     True,
-    /// The 256 of xterm.
+    /// The 256 colours of xterm.
     Indexed,
-    /// The 16 that every terminal lets its user choose.
+    /// The 16 colours, which a user can choose in every terminal.
     Sixteen,
 }
 
-/// Terminals that have true colours and may not say so in COLORTERM, by what TERM begins with.
+/// Terminals that have true colours but may not set COLORTERM, by the beginning of TERM.
 const KNOWN: [&str; 6] =
     ["xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm", "contour"];
 
 impl Depth {
-    /// Of the terminal of these environment variables; empty, where they are not set.
+    /// The depth for the values of COLORTERM and TERM; empty values if they are not set.
     #[must_use]
     pub fn of_terminal(colorterm: &str, term: &str) -> Self {
         let says_so = ["truecolor", "24bit"].iter().any(|word| colorterm.contains(word));
@@ -33,7 +32,7 @@ impl Depth {
         }
     }
 
-    /// Brings a picture down to these colours.
+    /// Maps all colours of a picture to this depth.
     pub fn step_down(self, picture: &mut Buffer) {
         if self == Self::True {
             return;
@@ -44,7 +43,7 @@ impl Depth {
     }
 
     fn step_cell_down(self, cell: &mut Cell) {
-        // Sixteen colours have none that is soft: the selection is reversed as a whole.
+        // None of the sixteen colours is soft: the selected row is reversed as a whole instead.
         if self == Self::Sixteen && is_soft(cell.bg) {
             (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
             cell.modifier.insert(Modifier::REVERSED);
@@ -62,20 +61,21 @@ impl Depth {
     }
 }
 
-/// A ground that is neither strong nor black.
+/// Whether a background is neither strong nor black.
 fn is_soft(ground: Color) -> bool {
     let Color::Rgb(red, green, blue) = ground else { return false };
     let (least, most) = (red.min(green).min(blue), red.max(green).max(blue));
     most > 0 && most - least < SATURATED && least != u8::MAX
 }
 
-/// A colour whose parts differ by more than this is a strong one.
+/// A colour whose components differ by more than this is strong.
 const SATURATED: u8 = 60;
 
-/// The steps of each part in the cube of xterm's 256 colours.
+/// The levels of each component in the colour cube of xterm's 256 colours.
 const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// The nearest of the cube and the greys of xterm's 256 colours; the first 16 are the user's.
+/// The nearest of the cube and the greys of xterm's 256 colours. The first 16 are left out, because
+/// the user can change them.
 fn indexed(colour: [u8; 3]) -> u8 {
     let step = |part: u8| (0..6_u8).min_by_key(|n| STEPS[usize::from(*n)].abs_diff(part));
     let steps = colour.map(|part| step(part).unwrap_or(0));
@@ -90,8 +90,7 @@ fn indexed(colour: [u8; 3]) -> u8 {
     }
 }
 
-/// What the sixteen are like where their user has not changed them. Black and white grounds are
-/// nobody's ink.
+/// The usual values of the sixteen colours, if the user has not changed them.
 const SIXTEEN: [(Color, [u8; 3]); 16] = [
     (Color::Black, [0, 0, 0]),
     (Color::Red, [170, 20, 30]),

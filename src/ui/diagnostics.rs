@@ -1,7 +1,8 @@
-//! Sends the program's own diagnostics to the Log pane. Started with the screen only.
+//! Sends the program's own log messages to the Log pane. Used only with the console.
 //!
-//! tui-logger's own thread, which would wake a hundred times a second to move records into its
-//! pane, is never started: the screen moves them before it draws, and a new record wakes it.
+//! The thread of tui-logger, which would wake a hundred times a second to move records into its
+//! pane, is never started. Instead each record wakes the screen, which moves the records before it
+//! draws.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use tracing_subscriber::{EnvFilter, registry};
 
 use crate::console::feed::Feed;
 
-/// Shows diagnostics from INFO on, or what `RUST_LOG` says. A subscriber that is there already
-/// stays: its owner wants them elsewhere.
+/// Shows messages from INFO on, or as `RUST_LOG` says. If a subscriber is already installed, it
+/// stays: its owner wants the messages elsewhere.
 pub(super) fn start(feed: Arc<Feed>) {
     tui_logger::set_default_level(tui_logger::LevelFilter::Trace);
     let filter =
@@ -26,12 +27,12 @@ pub(super) fn start(feed: Arc<Feed>) {
         .try_init();
 }
 
-/// Moves what has come into the pane.
+/// Moves new records into the pane.
 pub(super) fn collect() {
     tui_logger::move_events();
 }
 
-/// Asks for a frame at each record.
+/// Requests a frame for each record.
 struct Wake(Arc<Feed>);
 
 impl<S: Subscriber> Layer<S> for Wake {

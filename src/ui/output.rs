@@ -1,5 +1,5 @@
-//! What is written to the terminal. It is never waited for: what the terminal does not take at once
-//! stays here, and a terminal that has stopped taking output holds up nobody.
+//! The output to the terminal. Writing never blocks: what the terminal does not accept at once is
+//! kept here, so that a terminal that has stopped reading does not block the program.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,21 +15,21 @@ use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Octets that wait for the terminal at most, beside a frame. What is told it beyond that, because
-/// it has taken nothing for long, is lost.
+/// The most octets that wait for the terminal, besides a frame. Control sequences beyond that are
+/// dropped; this happens only if the terminal has read nothing for long.
 const MOST_WAITING: usize = 1024 * 1024;
 
-/// Makes a terminal forget a sequence that was cut off.
+/// Makes a terminal abandon a control sequence that was cut off (CAN).
 const CANCEL: u8 = 0x18;
 
-/// The terminal on standard output, by a descriptor that never waits. It is not standard output
-/// itself: the shell has that too, and would have to live with its flags.
+/// The terminal on standard output, opened anew so that it can be non-blocking. Standard output
+/// itself is shared with the shell, which would be affected by a change of its flags.
 static DEVICE: OnceLock<Arc<File>> = OnceLock::new();
 
-/// Whether standard output itself had to be told not to wait, because it cannot be opened anew.
+/// Whether standard output itself had to be made non-blocking, because it could not be opened anew.
 static IS_STANDARD_OUTPUT: AtomicBool = AtomicBool::new(false);
 
-/// Whether the terminal has had a part of something whose rest still waits.
+/// Whether the terminal has received only a part of what was written last.
 static IS_CUT: AtomicBool = AtomicBool::new(false);
 
 fn device() -> io::Result<Arc<File>> {
@@ -41,7 +41,8 @@ fn device() -> io::Result<Arc<File>> {
 }
 
 fn open() -> io::Result<File> {
-    // The second for those who may not open the terminal of the user they have come from.
+    // The second path serves a user who may not open the terminal because it belongs to the user
+    // that they were before (`su`).
     let anew = ["/proc/self/fd/1", "/dev/tty"].into_iter().find_map(|path| {
         OpenOptions::new().write(true).custom_flags(O_NOCTTY | O_NONBLOCK).open(path).ok()
     });
@@ -52,7 +53,7 @@ fn open() -> io::Result<File> {
     Ok(rustix::io::dup(rustix::stdio::stdout())?.into())
 }
 
-/// As many octets as the terminal takes now.
+/// Writes as many octets as the terminal accepts now; returns their number.
 fn write_now(device: &File, octets: &[u8]) -> io::Result<usize> {
     match write(device, octets) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
@@ -67,18 +68,18 @@ fn write(mut device: &File, octets: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// What the terminal is to get.
+/// The octets that wait for the terminal.
 pub(super) struct Output {
     device: AsyncFd<Arc<File>>,
     waiting: Vec<u8>,
 }
 
 impl Output {
-    /// To the terminal on standard output; within a runtime.
+    /// Makes an output for the terminal on standard output. Must be called within a runtime.
     ///
     /// # Errors
     ///
-    /// There is none, or it cannot be waited for.
+    /// There is no terminal, or the runtime cannot watch it.
     pub(super) fn new() -> io::Result<Self> {
         #[expect(
             deprecated,
@@ -88,11 +89,11 @@ impl Output {
         Ok(Self { device, waiting: Vec::new() })
     }
 
-    /// Begins to write to a terminal that others have had.
+    /// Starts writing to a terminal that other programs have had in between.
     ///
     /// # Errors
     ///
-    /// It is gone.
+    /// The terminal is gone.
     pub(super) fn begin(&self) -> io::Result<()> {
         if IS_STANDARD_OUTPUT.load(SeqCst) {
             let device = self.device.get_ref();
@@ -101,21 +102,21 @@ impl Output {
         Ok(())
     }
 
-    /// Whether the terminal has taken everything.
+    /// Whether the terminal has accepted everything.
     pub(super) const fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Forgets what the terminal has not taken.
+    /// Drops what the terminal has not accepted.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
     }
 
-    /// Writes what the terminal takes at once.
+    /// Writes what the terminal accepts at once.
     ///
     /// # Errors
     ///
-    /// It is gone.
+    /// The terminal is gone.
     pub(super) fn send(&mut self) -> io::Result<()> {
         while !self.waiting.is_empty() {
             let written = write_now(self.device.get_ref(), &self.waiting)?;
@@ -128,11 +129,11 @@ impl Output {
         Ok(())
     }
 
-    /// Waits until the terminal takes more, and writes that.
+    /// Waits until the terminal accepts more, and writes that.
     ///
     /// # Errors
     ///
-    /// It is gone.
+    /// The terminal is gone.
     pub(super) async fn go_on(&mut self) -> io::Result<()> {
         let mut ready = self.device.writable().await?;
         match ready.try_io(|device| write(device.get_ref(), &self.waiting)) {
@@ -146,7 +147,7 @@ impl Output {
 }
 
 impl Write for Output {
-    /// Keeps it to be sent.
+    /// Queues the octets; [`send`](Self::send) writes them.
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         if self.waiting.len() < MOST_WAITING {
             self.waiting.extend_from_slice(octets);
@@ -159,10 +160,10 @@ impl Write for Output {
     }
 }
 
-/// Writes last words, within `time`. Of a terminal that takes nothing what it has not taken is
-/// thrown away, so that it finds these when it reads again.
+/// Writes the last octets, within `time`. If the terminal is not reading, what it has not read yet
+/// is discarded, so that it finds these when it reads again.
 pub(super) fn write_last(words: &[u8], time: Duration) {
-    // Where there is no terminal, nobody needs them.
+    // Without a terminal there is nothing to restore.
     let Ok(device) = device() else { return };
     let device = device.as_ref();
     let cut = if IS_CUT.swap(false, SeqCst) { &[CANCEL][..] } else { &[] };
@@ -179,7 +180,7 @@ pub(super) fn write_last(words: &[u8], time: Duration) {
     }
 }
 
-/// Whether all was taken.
+/// Writes within `time`; returns whether everything was accepted.
 fn write_within(device: &File, octets: &[u8], time: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + time;
     let mut rest = octets;

@@ -1,4 +1,4 @@
-//! Saves transcript rows to a file, as headless `-v` would have printed them.
+//! Saves transcript rows to a file, in the form that `-v` prints without the console.
 
 use std::env;
 use std::io::{self, BufWriter, Write};
@@ -9,35 +9,35 @@ use chrono::{DateTime, Utc};
 use crate::console::state::{Clock, State};
 use crate::mailroom::new_file::NewFile;
 
-/// Why nothing was saved, or not all of it.
+/// Why nothing was saved, or not everything.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// An empty file would be of no use to anybody.
+    /// No row is shown; an empty file would be useless.
     #[error("There is nothing to save: no line is shown.")]
     Nothing,
-    /// A file of this name is there.
+    /// There is already a file with this name.
     #[error("{} exists, and nothing is overwritten. Choose another name.", .0.display())]
     Exists(PathBuf),
-    /// No file can be made or written there.
+    /// The file cannot be created or written.
     #[error(
         "Cannot save the lines in {}: {source}. Name a file elsewhere with :save FILE.",
         .place.display()
     )]
     Write {
-        /// The file, or the directory that it was to be made in.
+        /// The file, or the directory in which it was to be created.
         place: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Saves the rows that the filters let through to a new file; returns its path and how many rows
-/// there were. The file is called `name`, seen from `directory`, or by the time in `directory`.
-/// Never overwrites a file, and leaves none that is half written.
+/// Saves the rows that pass the filters to a new file; returns its path and the number of rows.
+/// `name` is relative to `directory`; without a name, the file is named by the time. Never
+/// overwrites a file, and leaves no partly written one.
 ///
 /// # Errors
 ///
-/// No row is let through, there is such a file, or none can be made there, or it cannot be written.
+/// No row passes the filters, the file exists already, or it cannot be created or written.
 pub fn save(
     state: &State,
     directory: &Path,
@@ -69,7 +69,7 @@ fn write(state: &State, file: &mut NewFile) -> io::Result<usize> {
     Ok(rows)
 }
 
-/// `~/` is what the shell would have made of it.
+/// Expands `~/`, which no shell does here.
 fn at_home(name: &Path, home: Option<PathBuf>) -> PathBuf {
     match (name.strip_prefix("~"), home) {
         (Ok(below), Some(home)) => home.join(below),

@@ -1,4 +1,4 @@
-//! Columns of a list: which of them there is room for, and how wide each may be.
+//! The layout of a table: which columns have room, and how wide each is.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -6,34 +6,34 @@ use ratatui::style::Style;
 
 use crate::ui::text::{put, put_right};
 
-/// Columns between two columns.
+/// Blank columns between two columns of the table.
 const GAP: u16 = 1;
 
-/// On which side a column's text stands.
+/// The alignment of a column's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Words.
+    /// Left, for words.
     Left,
-    /// Figures.
+    /// Right, for numbers.
     Right,
 }
 
-/// A column.
+/// The requirements of a column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// Its name.
+    /// The heading.
     pub title: &'static str,
-    /// Narrower than this it is of no use and left out.
+    /// The smallest useful width; with less room the column is left out.
     pub least: u16,
-    /// Wider than this would be a waste.
+    /// The largest useful width.
     pub most: u16,
-    /// How early it is left out where there is no room: 0 stays longest.
+    /// When the column is left out for lack of room: higher ranks go first, 0 stays longest.
     pub rank: u8,
-    /// Where its text stands.
+    /// The alignment.
     pub side: Side,
 }
 
-/// A column that has found its place.
+/// The place of a column.
 #[derive(Debug, Clone, Copy)]
 struct Placed {
     title: &'static str,
@@ -42,19 +42,19 @@ struct Placed {
     side: Side,
 }
 
-/// The columns of one list at one width.
+/// The columns of one table at one width.
 #[derive(Debug)]
 pub struct Table(Vec<Option<Placed>>);
 
 impl Table {
-    /// Places `columns` in `available` columns of the screen.
+    /// Lays out `columns` in a width of `available`.
     #[must_use]
     pub fn new(columns: &[Column], available: u16) -> Self {
         Self::widening_first(None, columns, available)
     }
 
-    /// As [`new`](Self::new), but the n-th column is as wide as it may be before the others get
-    /// more than they need, and gets what they all have no use for.
+    /// As [`new`](Self::new), but the n-th column gets its largest width before the others get more
+    /// than their smallest, and also gets the width that is left over in the end.
     #[must_use]
     pub fn with_precedence(n: usize, columns: &[Column], available: u16) -> Self {
         Self::widening_first(Some(n), columns, available)
@@ -86,7 +86,7 @@ impl Table {
         Self(place(&widths, columns))
     }
 
-    /// What is left of a line from the n-th column on; nothing, if that has no place.
+    /// The part of a line from the n-th column on; empty if that column is left out.
     #[must_use]
     pub fn rest(&self, line: Rect, column: usize) -> Rect {
         let placed = self.0.get(column).copied().flatten();
@@ -94,20 +94,20 @@ impl Table {
         Rect { x: line.x + offset, width: line.width - offset, ..line }
     }
 
-    /// Columns of the n-th column; none, if it has no place.
+    /// The width of the n-th column; 0 if it is left out.
     #[must_use]
     pub fn width(&self, column: usize) -> u16 {
         self.0.get(column).copied().flatten().map_or(0, |placed| placed.width)
     }
 
-    /// Draws the names of the columns.
+    /// Draws the column headings.
     pub fn header(&self, buffer: &mut Buffer, line: Rect, style: Style) {
         for column in self.0.iter().flatten() {
             draw(buffer, line, column, column.title, style);
         }
     }
 
-    /// Draws a row: a text and a style for each column, also for those that have no place.
+    /// Draws a row, with a text and a style for each column, including those that are left out.
     pub fn row(&self, buffer: &mut Buffer, line: Rect, cells: &[(&str, Style)]) {
         for (column, (text, style)) in self.0.iter().zip(cells) {
             if let Some(column) = column {
@@ -124,7 +124,7 @@ fn total(widths: &[Option<u16>]) -> u16 {
     total.saturating_sub(GAP)
 }
 
-/// Gives what is left to the columns in turn, each up to its most.
+/// Distributes the remaining width over the columns in turn, each up to its largest width.
 fn widen(widths: &mut [Option<u16>], columns: &[Column], mut left: u16) {
     while left > 0 {
         let before = left;

@@ -1,5 +1,5 @@
-//! Text on the screen: how wide it is, where it is cut or wrapped, how figures and ages are
-//! written. What is put on the screen here has been escaped before.
+//! Text on the screen: its width, cutting and wrapping, and the forms of numbers and ages. The text
+//! has been escaped before it gets here.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,19 +14,19 @@ pub use crate::wire::figures::grouped;
 
 const KIB: u64 = 1024;
 
-/// Columns that `text` takes.
+/// The number of columns that `text` takes.
 #[must_use]
 pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// As [`width`], for places that count columns as the screen does.
+/// As [`width`], in the type that the screen uses for columns.
 #[must_use]
 pub fn columns(text: &str) -> u16 {
     u16::try_from(width(text)).unwrap_or(u16::MAX)
 }
 
-/// `text`, or as much of it as leaves room for an ellipsis in `most` columns.
+/// `text`, or if it is wider than `most` columns, its beginning with an ellipsis.
 #[must_use]
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     if width(text) <= most {
@@ -39,7 +39,7 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}…"))
 }
 
-/// `text` in pieces of at most `most` columns, one at least.
+/// `text` in pieces of at most `most` columns; at least one piece.
 #[must_use]
 pub fn wrap(text: &str, most: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
@@ -60,9 +60,9 @@ pub fn wrap(text: &str, most: usize) -> Vec<&str> {
     pieces
 }
 
-/// Where `text` is cut into lines of at most `most` columns, in octets: behind blanks, or else
-/// within a word that is longer than a line. A blank that a line ends with may stand beyond it.
-/// There is one line at least.
+/// The ranges of the lines of `text`, in octets, if it is wrapped at `most` columns: after blanks,
+/// or within a word that is longer than a line. A blank at the end of a line may lie beyond the
+/// last column. There is at least one line.
 #[must_use]
 pub fn wrap_words(text: &str, most: usize) -> Vec<Range<usize>> {
     let mut lines = Vec::with_capacity(1);
@@ -78,7 +78,7 @@ pub fn wrap_words(text: &str, most: usize) -> Vec<Range<usize>> {
     }
 }
 
-/// Octets of `text` that its first line has.
+/// The number of octets of `text` in its first line.
 fn first_line(text: &str, most: usize) -> usize {
     let fitting = fitting(text, most);
     let (line, rest) = text.split_at(fitting);
@@ -89,14 +89,13 @@ fn first_line(text: &str, most: usize) -> usize {
         return fitting + 1;
     }
     match line.rfind(' ') {
-        // A word that is longer than a line is not torn from its indentation, or from the sign that
-        // it is quoted.
+        // A word that is longer than a line stays with its indentation and its quote marks.
         Some(blank) if line.trim_start_matches([' ', '>']).contains(' ') => blank + 1,
         _ => fitting.max(text.chars().next().map_or(0, char::len_utf8)),
     }
 }
 
-/// Octets of `text` that fit into `most` columns.
+/// The number of octets of `text` that fit into `most` columns.
 fn fitting(text: &str, most: usize) -> usize {
     let mut used = 0;
     let too_far = text.char_indices().find(|(_, character)| {
@@ -106,7 +105,7 @@ fn fitting(text: &str, most: usize) -> usize {
     too_far.map_or(text.len(), |(at, _)| at)
 }
 
-/// Puts `text`, cut to `most` columns, on the screen; returns the columns it took.
+/// Draws `text`, cut to `most` columns; returns the columns that it took.
 pub fn put(buffer: &mut Buffer, at: Position, most: u16, text: &str, style: Style) -> u16 {
     let most = most.min(buffer.area.right().saturating_sub(at.x));
     if most == 0 || !buffer.area.contains(at) {
@@ -117,21 +116,21 @@ pub fn put(buffer: &mut Buffer, at: Position, most: u16, text: &str, style: Styl
     end.saturating_sub(at.x)
 }
 
-/// As [`put`], ending at the right edge of the `most` columns.
+/// As [`put`], but aligned to the right edge of the `most` columns.
 pub fn put_right(buffer: &mut Buffer, at: Position, most: u16, text: &str, style: Style) {
     let indent = most.saturating_sub(columns(text));
     let at = Position::new(at.x.saturating_add(indent), at.y);
     put(buffer, at, most - indent, text, style);
 }
 
-/// The n-th line of an area; none below its end.
+/// The n-th line of an area, counted from 0; `None` below its end.
 #[must_use]
 pub fn line(area: Rect, n: usize) -> Option<Rect> {
     let n = u16::try_from(n).ok().filter(|&n| n < area.height)?;
     Some(Rect::new(area.x, area.y + n, area.width, 1))
 }
 
-/// A number of octets: `312`, `14.2K`, `318K`, `1.4G`.
+/// Formats a number of octets: `312`, `14.2K`, `318K`, `1.4G`.
 #[must_use]
 pub fn octets(octets: u64) -> String {
     let mut unit = 1;
@@ -145,12 +144,12 @@ pub fn octets(octets: u64) -> String {
     if whole >= 100 || unit == 1 {
         return format!("{whole}{letter}");
     }
-    // Tenths of the remainder, without leaving 64 bits.
+    // The tenths of the remainder, divided first so that 64 bits suffice.
     let tenths = octets % unit / (unit / KIB) * 10 / KIB;
     format!("{whole}.{tenths}{letter}")
 }
 
-/// A length of time that is watched as it goes: `0:12`, `12:40`, `1h02`, `3d04`.
+/// Formats a running duration: `0:12`, `12:40`, `1h02`, `3d04`.
 #[must_use]
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -162,7 +161,7 @@ pub fn clock(time: Duration) -> String {
     }
 }
 
-/// A length of time, roughly: `12s`, `4m`, `3h`, `2d`.
+/// Formats a duration roughly: `12s`, `4m`, `3h`, `2d`.
 #[must_use]
 pub fn age(time: Duration) -> String {
     match time.as_secs() {

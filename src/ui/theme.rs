@@ -1,5 +1,5 @@
-//! What things look like. Colour never says anything alone: what it says is also a word, a sign,
-//! bold, dim or reverse, so that the plain theme loses nothing.
+//! The styles of the screen. Colour is never the only sign of something: there is also a word, a
+//! symbol, bold, dim or reverse, so that the plain theme loses nothing.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,48 +7,48 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::console::state::appearance::Palette;
 
-/// The styles of the parts of the screen.
+/// The styles for the parts of the screen.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
-    /// Beneath everything.
+    /// The background of everything.
     pub base: Style,
-    /// What is read.
+    /// Normal text.
     pub text: Style,
-    /// What is beside the point: what is closed, names of fields.
+    /// Less important text: closed connections, names of fields.
     pub faint: Style,
-    /// The time in front of each line, which must not be louder than the line.
+    /// Time stamps, which must not be more prominent than their rows.
     pub stamp: Style,
-    /// Names of columns.
+    /// Column headings.
     pub header: Style,
-    /// Names of panes.
+    /// Titles of panes.
     pub title: Style,
-    /// Around a pane.
+    /// The border of a pane.
     pub border: Style,
-    /// Around the pane that keys go to.
+    /// The border of the pane that receives keys.
     pub focus: Style,
-    /// What is selected.
+    /// The selected row.
     pub selected: Style,
-    /// How that lies over a row of several colours.
+    /// How the selection is applied to a row of several colours.
     pub bar: Bar,
-    /// What was looked for.
+    /// Matches of a search.
     pub found: Style,
-    /// What a client says.
+    /// Lines of clients.
     pub client: Style,
-    /// What a server says.
+    /// Lines of servers.
     pub server: Style,
-    /// A reply that something is done: `+OK`, 2xx.
+    /// A positive reply: `+OK`, 2xx.
     pub done: Style,
-    /// A reply that asks for more: 3xx.
+    /// An intermediate reply: 3xx.
     pub go_on: Style,
-    /// A reply that something may be done later: 4xx.
+    /// A transient negative reply: 4xx.
     pub later: Style,
-    /// A reply that something is not done: `-ERR`, 5xx.
+    /// A permanent negative reply: `-ERR`, 5xx.
     pub refused: Style,
-    /// Tell open connections apart; nothing where colours do not.
+    /// Colours that tell open connections apart; empty in themes without them.
     pub hues: &'static [Color],
-    /// All is well.
+    /// Everything is in order.
     pub good: Style,
-    /// Worth a look.
+    /// Something deserves attention.
     pub notice: Style,
     /// Something is wrong.
     pub bad: Style,
@@ -56,17 +56,17 @@ pub struct Theme {
     pub key: Style,
 }
 
-/// How the selection lies over a row.
+/// How the selection is applied to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bar {
-    /// One ground beneath the colours of the row.
+    /// The background changes, and the colours of the text stay.
     Soft,
-    /// In place of all of them: what is reversed or bright would look patchy.
+    /// The style replaces all colours: a mix with reversed or bright text would look patchy.
     Solid,
 }
 
 impl Theme {
-    /// The styles of a palette.
+    /// The theme of a palette.
     #[must_use]
     pub fn of(palette: Palette) -> Self {
         match palette {
@@ -77,7 +77,7 @@ impl Theme {
         }
     }
 
-    /// The style of the `[N]` of a connection that is open.
+    /// The style of the `[N]` of an open connection.
     #[must_use]
     pub fn number(&self, id: u64) -> Style {
         let count = self.hues.len() as u64;
@@ -88,11 +88,11 @@ impl Theme {
         }
     }
 
-    /// Lays the selection over a row that has been drawn.
+    /// Highlights a row that has been drawn.
     pub fn select(&self, row: Rect, buffer: &mut Buffer) {
         for at in row.intersection(buffer.area).positions() {
             let Some(cell) = buffer.cell_mut(at) else { continue };
-            // What was looked for is seen in the selected row too.
+            // Matches of a search stay visible in the selected row.
             if self.found.bg.is_some_and(|ground| ground == cell.bg) {
                 continue;
             }
@@ -110,7 +110,7 @@ impl Theme {
     }
 
     fn plain(ink: Color) -> Self {
-        // Words in a border do not take its colour.
+        // Titles in a border do not take over its colour.
         let plain = Style::new().fg(ink).remove_modifier(Modifier::DIM);
         let bold = plain.add_modifier(Modifier::BOLD);
         let dim = Style::new().add_modifier(Modifier::DIM);
@@ -141,7 +141,7 @@ impl Theme {
         }
     }
 
-    /// Nothing dim, nothing that depends on what the terminal's own colours are.
+    /// A theme without dim text, and independent of the terminal's own colours.
     fn high_contrast() -> Self {
         let ink = Style::new().fg(Color::Rgb(255, 255, 255));
         let bold = ink.add_modifier(Modifier::BOLD);

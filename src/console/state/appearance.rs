@@ -1,34 +1,35 @@
-//! How the user wants the screen to look: time stamps, long rows, colours, the mouse.
+//! How the user wants the screen to look: time stamps, long rows, colours, and the use of the
+//! mouse.
 
 use std::str::FromStr;
 
 use strum::VariantArray;
 
-/// How transcript rows show when they happened.
+/// The form of the time stamps of transcript rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Stamps {
     /// `10:42:57`.
     Seconds,
     /// `10:42:57.301`.
     Milliseconds,
-    /// `+12.345`: since the connection began.
+    /// `+12.345`: the time since the connection began.
     SinceStart,
-    /// `Δ0.003`: since the row before.
+    /// `Δ0.003`: the time since the row before.
     SinceBefore,
-    /// Not at all.
+    /// No time stamps.
     Off,
 }
 
-/// What happens to transcript rows longer than the pane is wide.
+/// What happens to transcript rows that are longer than the pane is wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum LongRows {
-    /// An ellipsis stands for the rest.
+    /// They are cut, with an ellipsis at the end.
     Cut,
-    /// They go on in the next line.
+    /// They continue in the next line.
     Wrapped,
 }
 
-/// Which colours are used.
+/// The colours of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Palette {
     /// For a dark background.
@@ -37,15 +38,15 @@ pub enum Palette {
     Light,
     /// Bright on black, for eyes or screens that need it.
     HighContrast,
-    /// None: bold, dim and reverse only.
+    /// No colours: only bold, dim and reverse.
     Plain,
 }
 
 impl Palette {
-    /// In the order in which the key goes through them.
+    /// All palettes, in the order in which the key steps through them.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// What options and commands call it.
+    /// The name in options and commands.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,12 +71,12 @@ impl FromStr for Palette {
     }
 }
 
-/// Who gets the mouse.
+/// Whether the program or the terminal gets the mouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mouse {
-    /// The program: clicks select, the wheel scrolls.
+    /// The program: clicks select rows, the wheel scrolls.
     Captured,
-    /// The terminal: it selects text.
+    /// The terminal, which selects text with it.
     Free,
 }
 

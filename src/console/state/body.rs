@@ -1,25 +1,25 @@
-//! The text of a message while it is typed: lines, and the one that the cursor is in.
+//! The editor for the text of a message: lines, and a cursor in one of them.
 
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::Step;
 use crate::console::state::prompt;
 
-/// Characters of a line at most (RFC 5322 section 2.1.1).
+/// The most characters of a line (RFC 5322 section 2.1.1).
 const LINE_MOST: usize = 998;
 
-/// Lines at most.
+/// The most lines of a text.
 const LINES_MOST: usize = 1_000;
 
-/// A text of one line at least.
+/// A text of at least one line.
 #[derive(Debug, Clone)]
 pub struct Body {
     lines: Vec<Input>,
-    /// The line that the cursor is in.
+    /// The index of the line with the cursor.
     at: usize,
-    /// The first line in view.
+    /// The index of the first line in view.
     top: usize,
-    /// Lines in view.
+    /// The number of lines in view.
     page: usize,
 }
 
@@ -30,14 +30,14 @@ impl Default for Body {
 }
 
 impl Body {
-    /// A text with LF between its lines.
+    /// Makes a text from `text`, whose lines are separated by LF.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let lines = text.split('\n').take(LINES_MOST).map(|line| Input::new(line.to_owned()));
         Self { lines: lines.collect(), ..Self::default() }
     }
 
-    /// The text, with LF between its lines.
+    /// The text, with its lines separated by LF.
     #[must_use]
     pub fn text(&self) -> String {
         let lines: Vec<&str> = self.lines.iter().map(Input::value).collect();
@@ -50,7 +50,7 @@ impl Body {
         self.lines.iter().all(|line| line.value().is_empty())
     }
 
-    /// The lines in view, and whether the cursor is in them.
+    /// The lines in view, each with whether the cursor is in it.
     pub fn in_view(&self) -> impl Iterator<Item = (&Input, bool)> {
         let lines = self.lines.iter().enumerate().skip(self.top);
         lines.map(|(n, line)| (line, n == self.at))
@@ -69,13 +69,13 @@ impl Body {
         self.top = self.top.min(self.at).max(least);
     }
 
-    /// Changes the text where the cursor is.
+    /// Edits the text at the cursor.
     pub fn edit(&mut self, request: InputRequest) {
         let Some(line) = self.lines.get_mut(self.at) else { return };
         let is_at_beginning = line.cursor() == 0;
         let is_at_end = line.cursor() == line.value().chars().count();
         match request {
-            // What is pasted has one or the other between its lines.
+            // Pasted text separates its lines by one or the other.
             InputRequest::InsertChar('\n' | '\r') => self.split(),
             InputRequest::DeletePrevChar if is_at_beginning => self.join_to_previous(),
             InputRequest::DeleteNextChar if is_at_end => self.join_next(),
@@ -85,7 +85,7 @@ impl Body {
         }
     }
 
-    /// Begins a new line where the cursor is; a text that is full takes no more.
+    /// Splits the line at the cursor; does nothing if the text has its most lines.
     pub fn split(&mut self) {
         let Some(line) = self.lines.get(self.at) else { return };
         let characters: Vec<char> = line.value().chars().collect();
@@ -98,7 +98,7 @@ impl Body {
         }
     }
 
-    /// Moves between lines; says whether there was one to move to.
+    /// Moves the cursor to another line; returns whether there was one.
     pub fn step(&mut self, step: Step) -> bool {
         let last = self.lines.len().saturating_sub(1);
         let to = match step {
@@ -112,7 +112,7 @@ impl Body {
         self.go_to(to.min(last))
     }
 
-    /// Goes to the n-th line in view, or to the last one above.
+    /// Moves the cursor to the n-th line in view, or to the last line if that is above.
     pub fn click(&mut self, row: usize) {
         let last = self.lines.len().saturating_sub(1);
         self.go_to((self.top + row).min(last));
@@ -160,7 +160,7 @@ impl Body {
         }
     }
 
-    /// Joins the next line to the one that the cursor is in, if both together are not too long.
+    /// Joins the next line to the one with the cursor, unless the result would be too long.
     fn join_next(&mut self) {
         let (Some(line), Some(next)) = (self.lines.get(self.at), self.lines.get(self.at + 1))
         else {

@@ -1,5 +1,5 @@
-//! How far a mail client's first visit has come, as the wire tells: what Thunderbird does when it
-//! works, in its order.
+//! The progress of a mail client's first visit, as seen on the wire: the steps of Thunderbird when
+//! everything works, in its order.
 
 use rustc_hash::FxHashMap;
 
@@ -8,7 +8,7 @@ use strum::VariantArray;
 use crate::console::state::row::Row;
 use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 
-/// Connections whose last command is remembered; more at once are no first visit.
+/// The most connections whose last command is remembered; more at once are not a first visit.
 const MOST_CONNECTIONS: usize = 64;
 
 /// A step of the first visit.
@@ -16,20 +16,20 @@ const MOST_CONNECTIONS: usize = 64;
 pub enum Milestone {
     /// A client has connected.
     Connected,
-    /// It was told that EHLO is not implemented.
+    /// EHLO was refused as not implemented.
     EhloRefused,
-    /// It has said HELO instead.
+    /// The client has sent HELO instead.
     Helo,
-    /// Its first message is stored.
+    /// The client's first message is stored.
     Stored,
-    /// It has logged in.
+    /// The client has logged in.
     LoggedIn,
-    /// It has fetched its first message.
+    /// The client has fetched its first message.
     Retrieved,
 }
 
 impl Milestone {
-    /// In a word, where there is little room.
+    /// A single word, for places with little room.
     #[must_use]
     pub const fn short_name(self) -> &'static str {
         match self {
@@ -40,10 +40,10 @@ impl Milestone {
         }
     }
 
-    /// In the order in which they are reached.
+    /// All milestones, in the order in which they are reached.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// In a word or two.
+    /// A word or two.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,24 +61,26 @@ impl Milestone {
 #[derive(Debug, Clone, Default)]
 pub struct Checklist {
     reached: Vec<Milestone>,
-    /// The milestone that a good reply to the last command of a connection would mean.
+    /// The milestone that a positive reply to the last command of a connection would reach, by its
+    /// id.
     asked: FxHashMap<u64, Milestone>,
 }
 
 impl Checklist {
-    /// Whether one has been reached.
+    /// Whether a milestone has been reached.
     #[must_use]
     pub fn has(&self, milestone: Milestone) -> bool {
         self.reached.contains(&milestone)
     }
 
-    /// Whether there is nothing left to reach.
+    /// Whether all milestones have been reached.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.reached.len() == Milestone::ALL.len()
     }
 
-    /// Looks at what has happened; returns a milestone that is reached by it.
+    /// Updates the list with a row of the transcript; returns the milestone that it has reached, if
+    /// any.
     pub fn apply(&mut self, row: &Row) -> Option<Milestone> {
         let Row::Event(event) = row else { return None };
         if self.is_complete() || !matches!(event.connection.service, Service::Smtp | Service::Pop3)
@@ -128,14 +130,14 @@ impl Checklist {
     }
 }
 
-/// What a good reply to this line would mean.
+/// The milestone that a positive reply to this line would reach.
 fn asked_by(service: Service, line: &KeptLine) -> Option<Milestone> {
     let word = line.bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
     let is = |command: &str| word.eq_ignore_ascii_case(command.as_bytes());
     match service {
         Service::Smtp if is("EHLO") => Some(Milestone::EhloRefused),
         Service::Smtp if is("HELO") => Some(Milestone::Helo),
-        // The lone dot that ends a message text.
+        // The line with a single dot that ends the message text (RFC 5321 section 4.5.2).
         Service::Smtp if is(".") => Some(Milestone::Stored),
         Service::Pop3 if is("PASS") => Some(Milestone::LoggedIn),
         Service::Pop3 if is("RETR") => Some(Milestone::Retrieved),

@@ -1,4 +1,5 @@
-//! Opening the form for a test message, filling in who sends and who receives, and sending it.
+//! The actions on the form for a test message: opening it with sender and recipient filled in, and
+//! sending it.
 
 use crate::console::action::Command;
 use crate::console::state::State;
@@ -6,7 +7,7 @@ use crate::console::state::overlay::Overlay;
 use crate::mailroom::MailroomRequest;
 
 impl State {
-    /// Opens the form, from one mailbox to the selected one.
+    /// Opens the form, with a sender and the selected mailbox's user as the recipient filled in.
     pub(super) fn compose(&mut self) {
         let users = || self.mailboxes.items().iter().filter(|row| !row.is_queue());
         let selected = self.mailboxes.selected().filter(|row| !row.is_queue());
@@ -26,7 +27,7 @@ impl State {
         }
     }
 
-    /// Sends what is in the form, or says there why it cannot be sent.
+    /// Sends the message in the form, or shows there why it cannot be sent.
     pub(super) fn submit(&mut self) -> Option<Command> {
         let draft = self.form.draft()?;
         self.form.sent();

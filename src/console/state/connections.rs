@@ -1,4 +1,4 @@
-//! Which connection a key is about, and the tiles.
+//! The actions on connections: which connection a key acts on, and the tiles.
 
 use crate::console::action::{Direction, Pane};
 use crate::console::state::State;
@@ -7,7 +7,7 @@ use crate::console::state::tiles::Tiles;
 use crate::watch::event::ConnectionName;
 
 impl State {
-    /// Gives the newest connections a tile each, or takes the tiles back.
+    /// Shows a tile for each of the newest connections, or goes back to the single transcript.
     pub(super) fn toggle_tiles(&mut self) {
         self.tiled = !self.tiled;
         if self.tiled {
@@ -17,21 +17,22 @@ impl State {
         }
     }
 
-    /// Chooses another tile.
+    /// Chooses the next or the previous tile.
     pub(super) fn other_tile(&mut self, direction: Direction) {
         if self.tiled {
             self.tiles.step(direction, self.connections.items());
         }
     }
 
-    /// The connection whose tile keys are for.
+    /// The connection whose tile is chosen.
     #[must_use]
     pub fn chosen_tile(&self) -> Option<&ConnectionRow> {
         self.tiles.chosen(self.connections.items()).filter(|_| self.tiled)
     }
 
-    /// The connection that a key means which is about a whole one: in its list the selected one;
-    /// elsewhere that of the tile, or of the transcript's cursor, or the one it is narrowed to.
+    /// The connection that a key acts on: the selected one while the list of connections is
+    /// focused; otherwise that of the chosen tile, or of the transcript's cursor, or the one to
+    /// which the transcript is narrowed.
     pub(super) fn connection_at_hand(&self) -> Option<ConnectionName> {
         let selected = || self.connections.selected().map(|row| row.name);
         if self.focus == Pane::Connections {

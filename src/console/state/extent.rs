@@ -1,12 +1,12 @@
 //! Which part of a list or a text is in view.
 
-/// How far down a view is.
+/// The position of a view, in rows; scroll bars are drawn from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// Rows above the view.
     pub above: usize,
     /// Rows in the view.
     pub page: usize,
-    /// Rows in all.
+    /// All rows.
     pub all: usize,
 }

@@ -1,5 +1,5 @@
-//! What lets transcript rows through: who says them, on which connection, and what they have. Words
-//! that name those stand first; the rest is what the row must have.
+//! The filter for transcript rows: by side, by service, by connection, and by text. The words that
+//! name the former come first; the rest is the text that a row must contain.
 
 use crate::console::state::pattern::Pattern;
 use crate::console::state::row::Row;
@@ -9,20 +9,20 @@ use crate::watch::event::{ConnectionName, Passwords, Service, Side};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     typed: String,
-    /// One of these says it; anybody where there are none. So are the services and connections.
+    /// The sides that pass; if empty, both do. The same holds for services and connections.
     sides: Vec<Side>,
     services: Vec<Service>,
-    /// The N of `[N]`.
+    /// Connection numbers: the N of `[N]`.
     numbers: Vec<i32>,
-    /// The N of `#N`.
+    /// Sessions: the N of `#N`.
     sessions: Vec<u64>,
     pattern: Option<Pattern>,
 }
 
 impl Filter {
-    /// Understands what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, `#12`, and behind
-    /// them a text or `/an expression/`. Of several of one kind (`[12] [14]`) either will do. `None` where that is nothing at all; an error says why the
-    /// expression is none.
+    /// Parses what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, `#12`, and after them a
+    /// text or `/an expression/`. Of several of one kind (`[12] [14]`) any one may apply. `None` if
+    /// nothing was typed; the error is a sentence that says what is wrong with the expression.
     pub fn parse(typed: &str) -> Result<Option<Self>, String> {
         let mut filter = Self {
             typed: typed.to_owned(),
@@ -41,19 +41,19 @@ impl Filter {
         Ok(is_something.then_some(filter))
     }
 
-    /// As it was typed.
+    /// The filter as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.typed
     }
 
-    /// What is to be found in the rows' text, if anything is.
+    /// The pattern that the text of a row must contain, if any.
     #[must_use]
     pub const fn pattern(&self) -> Option<&Pattern> {
         self.pattern.as_ref()
     }
 
-    /// Whether it lets a row through. Its text is made only where it matters.
+    /// Whether a row passes. Its text is built only if the filter needs it.
     #[must_use]
     pub fn lets_through(&self, row: &Row, passwords: Passwords) -> bool {
         let connection = row.connection();
@@ -63,7 +63,7 @@ impl Filter {
             && self.pattern.as_ref().is_none_or(|p| p.is_in(row.text(passwords).as_str()))
     }
 
-    /// Whether it is one of the connections that are named, however they are.
+    /// Whether a connection is one of those that the filter names, by number or by session.
     fn is_of(&self, connection: Option<ConnectionName>) -> bool {
         let is_named = |name: ConnectionName| {
             self.numbers.contains(&name.number) || self.sessions.contains(&name.id)
@@ -78,8 +78,8 @@ impl Filter {
             && self.sessions.is_empty())
     }
 
-    /// Takes the first word of `rest` if it names a side, a service or a connection; returns what
-    /// is behind it.
+    /// Takes the first word of `rest` if it names a side, a service or a connection; returns the
+    /// text after it.
     fn take_word<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
         let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
         if let Some(side) = side(word) {
@@ -95,7 +95,7 @@ impl Filter {
     }
 }
 
-/// Whether it is one of those that are named, if any are.
+/// Whether `it` is in the list; true if the list is empty.
 fn is_one_of<T: PartialEq>(named: &[T], it: Option<T>) -> bool {
     named.is_empty() || it.is_some_and(|it| named.contains(&it))
 }
@@ -114,7 +114,7 @@ fn service(word: &str) -> Option<Service> {
     services.into_iter().find(|service| service.name() == name)
 }
 
-/// The id of a connection that was named by it.
+/// The session that a word like `#12` names.
 pub(super) fn session(word: &str) -> Option<u64> {
     word.strip_prefix('#')?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The form for a test message. What has been filled in stays until it has been sent.
+//! The form for a test message. It keeps its contents until the message has been sent.
 
 use tui_input::{Input, InputRequest};
 
@@ -11,10 +11,10 @@ use crate::mailroom::{ATTACHMENT_MOST, Draft};
 use crate::servers::units::Size;
 use crate::wire::display::DisplayText;
 
-/// Characters of a line at most (RFC 5322 section 2.1.1).
+/// The most characters of a line (RFC 5322 section 2.1.1).
 const LINE_MOST: usize = 998;
 
-/// What has been filled in, and where the cursor is.
+/// The contents of the form, and the field with the cursor.
 #[derive(Debug, Clone)]
 pub struct Form {
     from: Input,
@@ -24,7 +24,8 @@ pub struct Form {
     body: Body,
     at: Field,
     error: Option<DisplayText>,
-    /// The sender and the recipient that were filled in for the user.
+    /// The sender and the recipient that were filled in for the user. If they are unchanged, they
+    /// may be filled in anew.
     offered: (String, String),
 }
 
@@ -44,13 +45,13 @@ impl Default for Form {
 }
 
 impl Form {
-    /// The field that the cursor is in.
+    /// The field with the cursor.
     #[must_use]
     pub const fn at(&self) -> Field {
         self.at
     }
 
-    /// A field of one line.
+    /// The input of a field that has a single line; `None` for the others.
     #[must_use]
     pub const fn line(&self, field: Field) -> Option<&Input> {
         match field {
@@ -62,20 +63,20 @@ impl Form {
         }
     }
 
-    /// The text.
+    /// The text of the message.
     #[must_use]
     pub const fn body(&self) -> &Body {
         &self.body
     }
 
-    /// Why it cannot be sent as it is.
+    /// Why the message cannot be sent as it is.
     #[must_use]
     pub const fn error(&self) -> Option<&DisplayText> {
         self.error.as_ref()
     }
 
-    /// Fills in who sends and who receives, unless the user has; and goes to what is to be filled
-    /// in first.
+    /// Fills in sender and recipient unless the user has changed them, and moves to the first field
+    /// that is still to be filled in.
     pub fn offer(&mut self, from: String, to: String) {
         let typed = (self.from.value(), self.to.value());
         if typed == (self.offered.0.as_str(), self.offered.1.as_str()) {
@@ -88,7 +89,7 @@ impl Form {
         }
     }
 
-    /// Goes to another field.
+    /// Moves to the next or the previous field.
     pub fn go(&mut self, direction: Direction) {
         self.at = match direction {
             Direction::Forward => self.at.next(),
@@ -96,7 +97,7 @@ impl Form {
         };
     }
 
-    /// Goes to a field; in the text, to the n-th line in view.
+    /// Moves to a field; in the text, to the n-th line in view.
     pub fn click(&mut self, field: Field, row: usize) {
         self.at = field;
         if field == Field::Body {
@@ -104,7 +105,7 @@ impl Form {
         }
     }
 
-    /// Changes the field that the cursor is in.
+    /// Edits the field with the cursor.
     pub fn edit(&mut self, request: InputRequest) {
         self.error = None;
         match self.at {
@@ -117,7 +118,7 @@ impl Form {
         }
     }
 
-    /// Moves in the text, and out of it at its ends; between the fields elsewhere.
+    /// Moves within the text, and at its ends out of it; elsewhere between the fields.
     pub fn step(&mut self, step: Step) {
         if self.at == Field::Body && self.body.step(step) {
             return;
@@ -130,8 +131,8 @@ impl Form {
         }
     }
 
-    /// Takes Enter: a new line in the text, the next field elsewhere; something only on the button
-    /// that sends.
+    /// Handles Enter: starts a new line in the text, and goes to the next field elsewhere. `Some`
+    /// on the button, whose message must then be sent.
     pub fn enter(&mut self) -> Option<()> {
         match self.at {
             Field::Send => return Some(()),
@@ -146,7 +147,7 @@ impl Form {
         self.body.fit(height);
     }
 
-    /// What is to be sent. Where it cannot be, the form says why, and the cursor is in that field.
+    /// The message to be sent. If it cannot be sent, the form shows why, and moves to that field.
     pub fn draft(&mut self) -> Option<Draft> {
         match self.judged() {
             Ok(draft) => Some(draft),
@@ -158,13 +159,13 @@ impl Form {
         }
     }
 
-    /// Empties the form, but for who sends and who receives.
+    /// Empties the form, except for sender and recipient.
     pub fn sent(&mut self) {
         let Self { from, to, offered, .. } = std::mem::take(self);
         *self = Self { from, to, offered, ..Self::default() };
     }
 
-    /// Takes back a message that could not be sent, unless another one has been begun.
+    /// Puts back a message that could not be sent, unless another one has been started.
     pub fn take_back(&mut self, draft: &Draft) {
         if !self.is_empty() {
             return;

@@ -1,7 +1,7 @@
-//! The messages of the mailbox that is open, as far as they have been listed, and which of them is
-//! selected. What comes to the mailbox never moves what is looked at: rows are added behind the
-//! others, and a listing that begins anew is shown when it is complete. Only a user who has not
-//! moved since the mailbox was opened, or who went to the end, is taken along to the newest.
+//! The messages of the open mailbox, as far as they have been listed, and the selection. Changes in
+//! the mailbox never move what the user is looking at: rows are added at the end, and a new listing
+//! is shown only when it is complete. The selection follows the newest message only until the user
+//! moves, or after the user went to the end.
 
 use std::collections::HashSet;
 
@@ -11,26 +11,26 @@ use crate::console::state::pattern::Pattern;
 use crate::mailroom::Summary;
 use crate::wire::display::DisplayText;
 
-/// How far a listing is.
+/// The progress of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// It has not begun. What is told before it does is about another one.
+    /// Requested, but not begun. Rows that arrive before it begins belong to another listing.
     Asked,
-    /// It goes on; rows are shown as they come.
+    /// Under way; rows are shown as they arrive.
     Listing {
-        /// Messages that will be listed.
+        /// The number of messages that will be listed.
         of: usize,
     },
-    /// The mailbox is listed anew, while the listing before is still shown.
+    /// Under way again, while the previous listing is still shown.
     Again {
-        /// Messages that will be listed.
+        /// The number of messages that will be listed.
         of: usize,
-        /// Those that have been.
+        /// The messages listed so far.
         listed: Vec<Summary>,
     },
-    /// It has all there is.
+    /// All messages have been listed.
     Complete,
-    /// There is none, for this reason.
+    /// The mailbox cannot be listed, for this reason.
     NotListed(DisplayText),
 }
 
@@ -40,16 +40,16 @@ pub struct Messages {
     mailbox: String,
     list: List<Summary>,
     stage: Stage,
-    /// Older messages, which are more than can be listed.
+    /// The number of older messages that are not listed, because there are too many.
     left_out: usize,
-    /// Whether the selection goes along to the newest.
+    /// Whether the selection moves to the newest message when one arrives.
     follows: bool,
-    /// Numbers of messages in view that a session means to remove.
+    /// Numbers of the messages in view that a POP3 session has marked as deleted.
     marked: HashSet<usize>,
 }
 
 impl Messages {
-    /// Those of `mailbox`, of which none has been listed.
+    /// An empty list for `mailbox`, whose listing has been requested.
     #[must_use]
     pub fn of(mailbox: String) -> Self {
         Self {
@@ -62,31 +62,31 @@ impl Messages {
         }
     }
 
-    /// Whose they are.
+    /// The name of the mailbox.
     #[must_use]
     pub fn mailbox(&self) -> &str {
         &self.mailbox
     }
 
-    /// The messages that can be shown.
+    /// The messages that are listed.
     #[must_use]
     pub const fn list(&self) -> &List<Summary> {
         &self.list
     }
 
-    /// How far the listing is.
+    /// The progress of the listing.
     #[must_use]
     pub const fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// Older messages, which are more than can be listed.
+    /// The number of older messages that are not listed, because there are too many.
     #[must_use]
     pub const fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Messages listed so far and messages that will be, while a listing is under way.
+    /// While a listing is under way: the messages listed so far, and those that will be.
     #[must_use]
     pub fn progress(&self) -> Option<(usize, usize)> {
         match &self.stage {
@@ -96,7 +96,7 @@ impl Messages {
         }
     }
 
-    /// Takes that a listing of `mailbox` begins, or begins anew.
+    /// Records that a listing of `mailbox` has begun, for the first time or again.
     pub fn begin(&mut self, mailbox: &str, messages: usize, left_out: usize) {
         if mailbox != self.mailbox {
             return;
@@ -109,7 +109,7 @@ impl Messages {
         };
     }
 
-    /// Takes the next messages.
+    /// Adds the next messages of the listing.
     pub fn take(&mut self, more: Vec<Summary>) {
         match &mut self.stage {
             Stage::Asked => {}
@@ -121,7 +121,7 @@ impl Messages {
         }
     }
 
-    /// Takes that all there is has been listed.
+    /// Records that all messages have been listed.
     pub fn complete(&mut self) {
         if self.stage == Stage::Asked {
             return;
@@ -132,12 +132,12 @@ impl Messages {
         }
     }
 
-    /// Takes that the mailbox cannot be listed. What has been listed is kept.
+    /// Records that the mailbox cannot be listed. Messages listed so far are kept.
     pub fn give_up(&mut self, why: &str) {
         self.stage = Stage::NotListed(DisplayText::from(why));
     }
 
-    /// Shows only what has the pattern, or everything; then who looks for something has moved.
+    /// Shows only the messages that match the pattern, or all. Filtering counts as moving.
     pub fn filter(&mut self, pattern: Option<Pattern>) {
         let is_looking = pattern.is_some();
         self.list.filter(pattern);
@@ -157,41 +157,41 @@ impl Messages {
         self.list.click(row);
     }
 
-    /// Selects the next row, or the one before.
+    /// Selects the next match, or the previous one.
     pub fn find(&mut self, direction: Direction) {
         self.follows = false;
         self.list.find(direction);
     }
 
-    /// Shows the next of the orders.
+    /// Shows the next of the sort orders.
     pub fn next_order(&mut self) {
         self.follows = false;
         self.list.next_order();
     }
 
-    /// Shows one of the orders, or that of the mailbox.
+    /// Shows one of the sort orders by its index, or (`None`) the order of the mailbox.
     pub fn show_in(&mut self, order: Option<usize>) {
         self.follows = false;
         self.list.show_in(order);
     }
 
-    /// Marks the selected message, or takes its mark away, and goes to the next.
+    /// Marks the selected message, or unmarks it, and selects the next one.
     pub fn mark(&mut self) {
         self.follows = false;
         self.list.mark();
     }
 
-    /// Marks all messages that are shown, or takes their marks away.
+    /// Marks all messages that are shown, or unmarks them.
     pub fn mark_all(&mut self) {
         self.list.mark_all();
     }
 
-    /// Takes all marks away; says whether there were any.
+    /// Removes all marks; returns whether there were any.
     pub fn unmark(&mut self) -> bool {
         self.list.unmark()
     }
 
-    /// Stays with the selected message, whatever comes.
+    /// Keeps the selection where it is when messages arrive.
     pub const fn hold(&mut self) {
         self.follows = false;
     }
@@ -201,25 +201,26 @@ impl Messages {
         self.list.fit(height);
     }
 
-    /// Numbers of the messages in view, of which the screen wants to know whether they are marked.
+    /// Numbers of the messages in view, for which the screen wants to know whether a POP3 session
+    /// has marked them as deleted.
     pub fn in_sight(&self) -> impl Iterator<Item = usize> {
         let page = self.list.extent().page;
         self.list.in_view().take(page).map(|(summary, _)| summary.number)
     }
 
-    /// Takes which of the messages in view the POP3 session that has the mailbox means to remove.
+    /// Sets which of the messages in view the POP3 session has marked as deleted.
     pub fn marks_are(&mut self, numbers: impl Iterator<Item = usize>) {
         self.marked = numbers.collect();
     }
 
-    /// Whether a session means to remove this one.
+    /// Whether a POP3 session has marked this message as deleted.
     #[must_use]
     pub fn is_marked(&self, summary: &Summary) -> bool {
         self.marked.contains(&summary.number)
     }
 
     fn follow(&mut self) {
-        // In another order than the mailbox's the newest is not the last.
+        // In any order but the mailbox's own, the newest message is not the last.
         if self.follows && self.list.order().is_none() {
             self.list.step(Step::Last);
         }

@@ -1,4 +1,4 @@
-//! What lies over the panes: the help, a question, the form, the popups.
+//! Overlays over the panes: the help, a confirmation, the form, the popups.
 
 use crate::console::action::Answer;
 use crate::mailroom::MessageKey;
@@ -7,12 +7,12 @@ use crate::servers::supervisor::ServerOrder;
 use crate::watch::event::ConnectionName;
 use crate::wire::display::DisplayText;
 
-/// A question that waits for an answer.
+/// An action that waits for confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Quit while so many connections are open, or a relay run is under way?
+    /// Quit while connections are open, or a relay run is under way?
     Quit {
-        /// How many.
+        /// The number of open connections.
         open: usize,
     },
     /// Close this connection?
@@ -23,60 +23,60 @@ pub enum Question {
     Delete(Vec<MessageKey>),
     /// Delete all messages of a mailbox?
     Clear {
-        /// Which mailbox.
+        /// The name of the mailbox.
         mailbox: DisplayText,
-        /// How many messages it has.
+        /// The number of its messages.
         messages: u64,
     },
     /// Stop this server, or restart it, while connections to it are open?
     Stop {
-        /// What is to be done.
+        /// The order that waits.
         order: ServerOrder,
-        /// How many connections.
+        /// The number of open connections to the server.
         open: usize,
     },
 }
 
-/// What lies over the panes.
+/// The overlay over the panes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Overlay {
     /// Nothing.
     None,
-    /// The keys.
+    /// The list of keys.
     Help {
-        /// Lines scrolled down.
+        /// The number of lines scrolled down.
         top: usize,
     },
-    /// A question.
+    /// A confirmation.
     Ask {
-        /// What is asked.
+        /// The action to confirm.
         question: Question,
-        /// What Enter answers.
+        /// The answer that Enter gives.
         marked: Answer,
-        /// What was there before, and is there again afterwards.
+        /// The overlay that was open before, and is again afterwards.
         beneath: Box<Overlay>,
     },
-    /// The selected queue entry.
+    /// The details of the selected queue entry.
     QueueEntry {
-        /// Lines scrolled down.
+        /// The number of lines scrolled down.
         top: usize,
     },
-    /// The servers and the settings.
+    /// The popup with servers and settings.
     Servers {
-        /// The selected row.
+        /// The index of the selected row.
         at: usize,
     },
     /// The form for a test message.
     Compose,
-    /// What to do first, and how far Thunderbird is.
+    /// The first steps, with the progress of a mail client's first visit.
     FirstSteps {
-        /// Lines scrolled down.
+        /// The number of lines scrolled down.
         top: usize,
     },
 }
 
 impl Overlay {
-    /// What is seen again when it is closed.
+    /// The overlay that is left when this one is closed.
     pub(super) fn beneath(&self) -> Self {
         match self {
             Self::Ask { beneath, .. } => (**beneath).clone(),
@@ -84,7 +84,7 @@ impl Overlay {
         }
     }
 
-    /// How far down it is, if it can be scrolled.
+    /// The scroll position, if this overlay can be scrolled.
     pub(super) const fn top_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Help { top } | Self::QueueEntry { top } | Self::FirstSteps { top } => Some(top),

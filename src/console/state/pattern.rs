@@ -1,30 +1,31 @@
-//! What is looked for in shown text: a plain string, or a regular expression between slashes.
-//! Letters are found without regard to case.
+//! A search pattern for shown text: a plain string, or a regular expression between slashes. Upper
+//! and lower case are not distinguished.
 
 use std::ops::Range;
 
 use regex::{Regex, RegexBuilder};
 
-/// Octets that a compiled expression may take.
+/// The most octets that a compiled expression may take.
 const MOST_COMPILED: usize = 1024 * 1024;
 
-/// Something to be found.
+/// A search pattern.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     typed: String,
-    /// The expression; without one, `typed` itself is looked for.
+    /// The regular expression; if `None`, `typed` itself is searched for.
     regex: Option<Regex>,
 }
 
 impl Pattern {
-    /// Looks for `text` as it is, ASCII letters without regard to case; an empty text is no pattern.
+    /// A pattern for the plain `text`, in which the case of ASCII letters is ignored; `None` if it
+    /// is empty.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self { typed: text.to_owned(), regex: None })
     }
 
-    /// As [`new`](Self::new), but what stands behind a slash is a regular expression; a slash may
-    /// end it. An error says in a sentence why it is none.
+    /// As [`new`](Self::new), but text after a slash is a regular expression, which a second slash
+    /// may end. The error is a sentence that says what is wrong with the expression.
     pub fn parse(typed: &str) -> Result<Option<Self>, String> {
         let Some(expression) = typed.strip_prefix('/') else {
             return Ok(Self::new(typed));
@@ -47,7 +48,7 @@ impl Pattern {
         &self.typed
     }
 
-    /// Whether `text` has it.
+    /// Whether `text` contains a match.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         match &self.regex {
@@ -56,7 +57,7 @@ impl Pattern {
         }
     }
 
-    /// Where it stands in `text`, in octets, without overlaps.
+    /// The ranges of all matches in `text`, in octets, without overlaps.
     #[must_use]
     pub fn all_in(&self, text: &str) -> Vec<Range<usize>> {
         if let Some(regex) = &self.regex {
@@ -72,8 +73,8 @@ impl Pattern {
         std::iter::from_fn(next).collect()
     }
 
-    /// Where the plain text stands first at or after `from`. A match begins and ends between
-    /// characters, because the pattern does.
+    /// The first match of the plain text at or after `from`. A match starts and ends at character
+    /// boundaries, because the pattern does.
     fn find(&self, text: &str, from: usize) -> Option<usize> {
         let pattern = self.typed.as_bytes();
         let first = *pattern.first()?;
@@ -97,7 +98,7 @@ impl PartialEq for Pattern {
 
 impl Eq for Pattern {}
 
-/// The last line of the report says what is wrong; those before draw where.
+/// The last line of the error says what is wrong; the lines before it mark the place.
 fn why(error: &regex::Error) -> String {
     let report = error.to_string();
     let reason = report.lines().last().unwrap_or_default().trim_start_matches("error: ");

@@ -1,4 +1,4 @@
-//! A line that is being typed: what for, what it is so far, and what is wrong with it.
+//! The prompt: the line being typed, its purpose, its completion and its error.
 
 use tui_input::{Input, InputRequest};
 
@@ -6,59 +6,59 @@ use crate::console::action::{Context, Direction, Step};
 use crate::servers::settings::SettingName;
 use crate::wire::display::DisplayText;
 
-/// Characters that can be typed into a line.
+/// The most characters that can be typed into a line.
 pub const MOST_TYPED: usize = 500;
 
-/// Lines that are remembered.
+/// The most lines that a history remembers.
 const REMEMBERED: usize = 100;
 
-/// What a line is typed for.
+/// The purpose of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show only what has it; takes effect as it is typed.
+    /// A filter for this context; it takes effect while it is being typed.
     Filter(Context),
-    /// To do it.
+    /// A command to be run.
     Command,
-    /// To be the name of a new mailbox.
+    /// The name of a new mailbox.
     NewMailbox,
-    /// To be the value of a setting.
+    /// The new value of a setting.
     Setting(SettingName),
-    /// To say which attachments are saved.
+    /// Which attachments are to be saved.
     Attachments,
 }
 
-/// A line that is being typed.
+/// The line being typed.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    /// What for.
+    /// What the line is for.
     pub purpose: Purpose,
-    /// What it is so far.
+    /// The text so far, and the cursor.
     pub input: Input,
-    /// Why it will not do as it is.
+    /// What is wrong with the text; `None` while nothing is known to be.
     pub error: Option<DisplayText>,
-    /// What it could go on as, and which of that it is now.
+    /// The candidates while the user steps through them.
     pub completion: Option<Completion>,
 }
 
-/// The ways in which a line can go on.
+/// The candidates for completing a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// The line as it was typed.
+    /// The line as the user typed it.
     pub typed: String,
-    /// The whole line, each.
+    /// The candidates, each as the whole line.
     pub candidates: Vec<String>,
-    /// Which of them the line is.
+    /// The index of the candidate that is in the line.
     pub at: usize,
 }
 
 impl Prompt {
-    /// A line that begins as `text`.
+    /// A prompt with this text in its line.
     #[must_use]
     pub fn new(purpose: Purpose, text: &str) -> Self {
         Self { purpose, input: Input::new(text.to_owned()), error: None, completion: None }
     }
 
-    /// Goes on as the first of the candidates, or as the next one.
+    /// Completes the line with the first candidate, or steps to the next or the previous one.
     pub fn complete(&mut self, direction: Direction, candidates: impl FnOnce(&str) -> Vec<String>) {
         let completion = if let Some(Completion { typed, candidates, at }) = self.completion.take()
         {
@@ -75,11 +75,11 @@ impl Prompt {
         };
         let Some(line) = completion.candidates.get(completion.at) else { return };
         self.input = Input::new(line.clone());
-        // A single candidate is done with: what follows it is the next thing to complete.
+        // A single candidate ends the completion: the next one completes what follows.
         self.completion = (completion.candidates.len() > 1).then_some(completion);
     }
 
-    /// Goes on as the n-th of the candidates.
+    /// Completes the line with the n-th candidate.
     pub fn choose(&mut self, nth: usize, candidates: impl FnOnce(&str) -> Vec<String>) {
         let (typed, candidates) = match self.completion.take() {
             Some(Completion { typed, candidates, .. }) => (typed, candidates),
@@ -91,13 +91,13 @@ impl Prompt {
         self.completion = Some(Completion { typed, candidates, at: nth });
     }
 
-    /// Which of the candidates the line is.
+    /// The index of the candidate that is in the line.
     #[must_use]
     pub fn chosen(&self) -> Option<usize> {
         self.completion.as_ref().map(|completion| completion.at)
     }
 
-    /// Brings back a line that was typed before, or a later one.
+    /// Replaces the line by an earlier or a later one of the history.
     pub fn recall(&mut self, history: &mut History, step: Step) {
         let line = match step {
             Step::Up => history.older(),
@@ -108,14 +108,14 @@ impl Prompt {
         (self.error, self.completion) = (None, None);
     }
 
-    /// What is typed so far.
+    /// The text of the line so far.
     #[must_use]
     pub fn text(&self) -> &str {
         self.input.value()
     }
 }
 
-/// Changes a line; one that is full takes no more characters.
+/// Edits a line; a line of `most` characters accepts no more.
 pub fn edit(input: &mut Input, request: InputRequest, most: usize) {
     let is_full = input.value().chars().count() >= most;
     match request {
@@ -129,14 +129,14 @@ pub fn edit(input: &mut Input, request: InputRequest, most: usize) {
 /// The lines that were typed before.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// Oldest first.
+    /// The lines, oldest first.
     lines: Vec<String>,
-    /// Which of them is shown, counted from the newest; 0: none.
+    /// Which line is shown, counted from the newest as 1; 0 if none is.
     back: usize,
 }
 
 impl History {
-    /// Remembers a line; one that is typed again counts once.
+    /// Adds a line; if it is already there, it moves to the newest place.
     pub fn remember(&mut self, line: &str) {
         self.back = 0;
         self.lines.retain(|one| one != line);
@@ -145,19 +145,19 @@ impl History {
         self.lines.drain(..surplus);
     }
 
-    /// Whether none has been typed yet.
+    /// Whether no line has been added yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// The line before the one that is shown.
+    /// The line before the shown one.
     pub fn older(&mut self) -> &str {
         self.back = (self.back + 1).min(self.lines.len());
         self.shown()
     }
 
-    /// The line after the one that is shown; empty behind the newest.
+    /// The line after the shown one; empty after the newest.
     pub fn newer(&mut self) -> &str {
         self.back = self.back.saturating_sub(1);
         self.shown()

@@ -1,30 +1,30 @@
-//! How many lines or messages there were in each of the last seconds.
+//! The number of lines or messages in each of the last seconds.
 
 use std::collections::VecDeque;
 use std::iter;
 use std::time::Instant;
 
-/// Seconds that are remembered.
+/// The number of seconds that are remembered.
 pub const SECONDS: usize = 120;
 
-/// How many there were in each of the last [`SECONDS`] seconds.
+/// A count for each of the last [`SECONDS`] seconds.
 #[derive(Debug, Clone)]
 pub struct Rate {
     started: Instant,
-    /// Which second since the start the newest count is of.
+    /// The second that the newest count is for, counted from the start.
     newest: u64,
-    /// Newest last.
+    /// The counts, newest last.
     counts: VecDeque<u64>,
 }
 
 impl Rate {
-    /// None yet.
+    /// A rate without any counts yet.
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self { started, newest: 0, counts: VecDeque::from([0; SECONDS]) }
     }
 
-    /// Counts as many `more` that came at `now`.
+    /// Adds `more` to the count of the second of `now`.
     pub fn count(&mut self, more: u64, now: Instant) {
         self.advance(now);
         if let Some(count) = self.counts.back_mut() {
@@ -32,7 +32,7 @@ impl Rate {
         }
     }
 
-    /// Forgets what is too old at `now`.
+    /// Removes the counts that are too old at `now`.
     pub fn advance(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.started).as_secs();
         let passed = second.saturating_sub(self.newest);
@@ -49,8 +49,8 @@ impl Rate {
         self.counts.iter().copied()
     }
 
-    /// The most of one second in each stretch of so many `seconds` (at least 1), newest first.
-    /// Stretches begin at fixed moments, so that what is over stays as it is while time goes on.
+    /// The highest count in each stretch of this many `seconds` (at least 1), newest first.
+    /// Stretches begin at fixed moments, so that the past ones do not change as time goes on.
     #[must_use]
     pub fn stretches(&self, seconds: usize) -> Vec<u64> {
         let seconds = seconds.max(1);
@@ -61,19 +61,19 @@ impl Rate {
         iter::once(most(&counts)).chain(older.chunks(seconds).map(most)).collect()
     }
 
-    /// How many there were in the last second that is over.
+    /// The count of the last full second.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.counts().rev().nth(1).unwrap_or(0)
     }
 
-    /// Whether [`now`](Self::now) will change though nothing comes.
+    /// Whether [`now`](Self::now) will change even if nothing more is counted.
     #[must_use]
     pub fn is_moving(&self) -> bool {
         self.counts().rev().take(2).any(|count| count > 0)
     }
 
-    /// The most of one second.
+    /// The highest count of one second.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.counts().max().unwrap_or(0)

@@ -1,5 +1,5 @@
-//! What the relay is doing, as the screen shows it: ahead of what the queue file says, until a
-//! run ends and writes it down.
+//! The progress of the relay as the screen shows it. It is ahead of the queue file, into which a
+//! run writes its results only at its end.
 
 use std::collections::HashMap;
 
@@ -11,46 +11,46 @@ pub use crate::relay::progress::{Attempt, Found, Live, Sent, Tally};
 pub use crate::relay::verdict::{Source, Verdict};
 use crate::store::overview::RecipientState;
 
-/// What the relay is doing.
+/// The progress of the relay.
 #[derive(Debug, Clone, Default)]
 pub struct RelayNow {
-    /// The run, if one is under way.
+    /// The current run; `None` if none is under way.
     pub tally: Option<Tally>,
-    /// How far the recipients are whose rows are in sight.
+    /// The progress for the recipients whose rows are in view.
     live: HashMap<QueueTarget, Live>,
-    /// What is known of the selected recipient.
+    /// The details of the selected recipient.
     pub story: Story,
 }
 
-/// Everything that was found and tried for one recipient.
+/// The hosts and the attempts for one recipient.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Story {
-    /// The hosts of its domain, if this process has looked them up.
+    /// The hosts of its domain; `None` if this process has not looked them up.
     pub hosts: Option<Found>,
-    /// The attempts of this process, oldest first.
+    /// The attempts that this process has made, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
 impl RelayNow {
-    /// Takes what the progress says of these recipients.
+    /// Takes over the run and the progress of these recipients.
     pub fn is(&mut self, tally: Option<Tally>, live: impl Iterator<Item = (QueueTarget, Live)>) {
         self.tally = tally;
         self.live = live.collect();
     }
 
-    /// Whether a message in sight is being sent.
+    /// Whether a message for a recipient in view is being sent.
     #[must_use]
     pub fn is_sending(&self) -> bool {
         self.live.values().any(|live| live.sending.is_some())
     }
 
-    /// Whether the message for this recipient, which is in sight, is being sent.
+    /// Whether the message for this recipient is being sent; the recipient must be in view.
     #[must_use]
     pub fn is_being_sent(&self, target: &QueueTarget) -> bool {
         self.live.get(target).is_some_and(|live| live.sending.is_some())
     }
 
-    /// The row with what has happened since the file was written.
+    /// The row with the changes since the queue file was written.
     #[must_use]
     pub fn bring_up_to_date(&self, row: &QueueRow) -> QueueRow {
         let mut row = row.clone();

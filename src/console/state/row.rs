@@ -9,35 +9,35 @@ use crate::watch::event::{
 };
 use crate::wire::display::DisplayText;
 
-/// How rows are written on the screen. They are copied, saved and looked for as headless `-v`
-/// prints them, whatever is shown.
+/// The form in which rows are shown. Copying, saving and searching always use the form that `-v`
+/// prints without the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, VariantArray)]
 pub enum Notation {
-    /// As headless `-v` prints them.
+    /// As `-v` prints them without the console.
     #[default]
     Transcript,
-    /// With their line ends, and with where reads ended.
+    /// As they are on the wire, with line ends and marks where reads ended.
     Wire,
 }
 
 /// A row of the transcript.
 #[derive(Debug, Clone)]
 pub enum Row {
-    /// Something that happened on a connection.
+    /// An event of a connection.
     Event(Event),
-    /// So many rows came faster than the screen could take them.
+    /// This many rows were dropped because they arrived faster than the screen could take them.
     Skipped(u64),
-    /// So many lines of one message text were not kept.
+    /// Some lines of a message text that were not kept, because there were too many.
     TextLeftOut {
-        /// Where the text went.
+        /// The connection of the message text.
         connection: ConnectionName,
-        /// How many.
+        /// The number of lines.
         lines: u64,
     },
 }
 
 impl Row {
-    /// Octets that the row takes in memory, about.
+    /// The approximate number of octets that the row takes in memory.
     #[must_use]
     pub fn octets(&self) -> usize {
         let payload = match self {
@@ -51,7 +51,7 @@ impl Row {
         size_of::<Self>() + payload
     }
 
-    /// How many transcript lines it stands for.
+    /// The number of transcript lines that it stands for.
     #[must_use]
     pub const fn lines(&self) -> u64 {
         match self {
@@ -60,7 +60,7 @@ impl Row {
         }
     }
 
-    /// The connection it is about.
+    /// The connection that it belongs to; `None` for skipped rows.
     #[must_use]
     pub const fn connection(&self) -> Option<ConnectionName> {
         match self {
@@ -79,7 +79,7 @@ impl Row {
         }
     }
 
-    /// The row as it is shown.
+    /// The row as it is shown in this notation.
     #[must_use]
     pub fn shown(&self, notation: Notation, passwords: Passwords) -> DisplayText {
         match (notation, self) {
@@ -88,7 +88,7 @@ impl Row {
         }
     }
 
-    /// The row as headless `-v` would print it.
+    /// The row as `-v` prints it without the console.
     #[must_use]
     pub fn text(&self, passwords: Passwords) -> DisplayText {
         match self {
@@ -101,7 +101,7 @@ impl Row {
         }
     }
 
-    /// Who says it, if it is a line.
+    /// The side that sent the line; `None` if it is not a line.
     #[must_use]
     pub const fn side(&self) -> Option<Side> {
         match self {
@@ -112,37 +112,37 @@ impl Row {
         }
     }
 
-    /// Whether its connection begins with it.
+    /// Whether it is the first row of its connection.
     #[must_use]
     pub const fn is_start(&self) -> bool {
         matches!(self, Self::Event(Event { kind: Kind::Opened { .. }, .. }))
     }
 
-    /// Whether it is a line of the server's.
+    /// Whether it is a line that the server sent.
     #[must_use]
     pub const fn is_reply(&self) -> bool {
         matches!(self, Self::Event(Event { kind: Kind::Line(Side::Server, _), .. }))
     }
 
-    /// Whether a server is expected to reply to it.
+    /// Whether the server is expected to reply to it.
     #[must_use]
     pub fn is_answered(&self) -> bool {
         self.side() == Some(Side::Client) || self.is_message() || self.is_start()
     }
 
-    /// Whether its connection has ended with it.
+    /// Whether it is the end of its connection.
     #[must_use]
     pub const fn is_end(&self) -> bool {
         matches!(self, Self::Event(Event { kind: Kind::Closed, .. }))
     }
 
-    /// Whether a message has ended here.
+    /// Whether it completes a message.
     #[must_use]
     pub const fn is_message(&self) -> bool {
         matches!(self, Self::Event(Event { kind: Kind::Text { .. }, .. }))
     }
 
-    /// Whether it is part of a message text.
+    /// Whether it is a line of message text.
     #[must_use]
     pub const fn is_body(&self) -> bool {
         matches!(

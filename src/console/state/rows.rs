@@ -1,5 +1,5 @@
-//! What the lists show, made safe to be shown: here the words of peers, of files and of remote
-//! hosts become [`DisplayText`].
+//! The rows of the lists. Here the words of clients, of files and of remote hosts become
+//! [`DisplayText`], which is safe to show.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,27 +13,27 @@ use crate::watch::registry::{ConnectionView, Secrecy};
 use crate::wire::display::DisplayText;
 use crate::wire::unended::{NotEnded, TextEnd, last_line, why_line_goes_on};
 
-/// Message text is not looked at as it comes; only where it stops.
+/// Message text that is arriving is not shown as an unended line; only if it stops for this long.
 const TEXT_STOPS: Duration = Duration::from_secs(1);
 
 /// A connection in its list.
 #[derive(Debug, Clone)]
 pub struct ConnectionRow {
-    /// Its name in the transcript.
+    /// The name of the connection in the transcript.
     pub name: ConnectionName,
-    /// Who connected.
+    /// The address of the peer.
     pub peer: SocketAddr,
-    /// The protocol's state.
+    /// The state of the protocol.
     pub state: DisplayText,
-    /// The user whose mailbox a POP3 session holds.
+    /// The user whose mailbox the POP3 session has open.
     pub user: Option<DisplayText>,
-    /// When something last came from the peer.
+    /// When the peer last sent something.
     pub heard: Instant,
-    /// When it ended, if it has.
+    /// When the connection ended; `None` while it is open.
     pub closed: Option<Instant>,
-    /// Octets from the peer.
+    /// Octets received from the peer.
     pub octets_in: u64,
-    /// Octets to the peer.
+    /// Octets sent to the peer.
     pub octets_out: u64,
     partial: Vec<u8>,
     secrecy: Secrecy,
@@ -41,21 +41,21 @@ pub struct ConnectionRow {
     partial_since: Instant,
 }
 
-/// What a peer has begun and not ended, to be shown.
+/// A line that a peer has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
-    /// Who has begun it.
+    /// The side that has begun it.
     pub side: Side,
-    /// The line, or the last line of message text.
+    /// The line so far, or the last line of the message text.
     pub line: DisplayText,
-    /// Why it goes on, where it looks as if it had ended.
+    /// Why it has not ended, if it looks as if it had.
     pub not_ended: Option<NotEnded>,
-    /// For how long it has stood there.
+    /// How long it has been waiting for its end.
     pub age: Duration,
 }
 
 impl ConnectionRow {
-    /// Whether the peer has begun something at `now` and not ended it.
+    /// Whether at `now` the peer has begun something and not ended it.
     #[must_use]
     pub fn is_waiting(&self, now: Instant) -> bool {
         let has_begun = match &self.text {
@@ -65,7 +65,7 @@ impl ConnectionRow {
         has_begun && self.closed.is_none()
     }
 
-    /// What the peer has begun at `now` and not ended.
+    /// What the peer has begun and not ended, as of `now`.
     #[must_use]
     pub fn begun(&self, passwords: Passwords, now: Instant) -> Option<Begun> {
         if !self.is_waiting(now) {
@@ -77,7 +77,7 @@ impl ConnectionRow {
         };
         let masked = match (passwords, self.secrecy) {
             (Passwords::Masked, Secrecy::Answer) => Some(masked_answer()),
-            // What a message says is nobody's password.
+            // Message text contains no password of a session, so it is not masked.
             (Passwords::Masked, Secrecy::AsItSays) if self.text.is_none() => masked(line),
             _ => None,
         };
@@ -89,7 +89,7 @@ impl ConnectionRow {
         now.saturating_duration_since(self.partial_since)
     }
 
-    /// Who is listened to: the mail host, where it is the relay that has connected.
+    /// The side whose lines are waited for: the mail host, if the relay made the connection.
     const fn speaker(&self) -> Side {
         match self.name.service {
             Service::Relay => Side::Server,
@@ -120,22 +120,23 @@ impl From<ConnectionView> for ConnectionRow {
 /// A mailbox in its list.
 #[derive(Debug, Clone)]
 pub struct MailboxRow {
-    /// The user, or `mqueue`.
+    /// The name of the user, or `mqueue`.
     pub name: DisplayText,
-    /// Messages in it; `None` if it cannot be read.
+    /// The number of messages; `None` if the mailbox cannot be read.
     pub messages: Option<u64>,
-    /// Messages that came since the user last looked here.
+    /// The number of messages that arrived since the user last looked at the mailbox.
     pub new: u64,
-    /// Octets of the file.
+    /// The size of the file in octets.
     pub octets: u64,
-    /// Who keeps it locked: `locked` for a POP3 session of ours, `locked by pid 812 (mutt)`.
+    /// The holder of its lock: `locked` for a POP3 session of this process, or `locked by pid 812
+    /// (mutt)`.
     pub holder: Option<DisplayText>,
     /// Why it cannot be read or written.
     pub error: Option<DisplayText>,
 }
 
 impl MailboxRow {
-    /// Shows `view`, of whose messages the user has seen `seen`.
+    /// A row for `view`; the user has seen `seen` of its messages.
     #[must_use]
     pub fn new(view: &MailboxView, seen: u64) -> Self {
         Self {
@@ -169,34 +170,34 @@ fn in_words(holder: &Holder) -> DisplayText {
 /// A recipient in the list of the relay queue.
 #[derive(Debug, Clone)]
 pub struct QueueRow {
-    /// Which it is, for the relay.
+    /// The recipient and its message, as the relay names them.
     pub target: QueueTarget,
-    /// Which of the rows of the queue it is, in the order of the file, counted from 1.
+    /// The number of the row in the order of the file, counted from 1.
     pub number: usize,
     /// The entry's id.
     pub id: DisplayText,
-    /// Who sent it; `<>` for nobody.
+    /// The sender; `<>` for the null reverse-path.
     pub reverse_path: DisplayText,
-    /// Who is to get it.
+    /// The recipient.
     pub recipient: DisplayText,
-    /// How far it is.
+    /// The state of the delivery.
     pub state: RecipientState,
-    /// Octets of the message text.
+    /// The size of the message text in octets.
     pub octets: u64,
     /// When it was queued.
     pub queued: SystemTime,
-    /// Attempts so far.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// What was last said about it.
+    /// The last reply, or the error of the last attempt.
     pub last_reply: DisplayText,
-    /// When it is due again.
+    /// The time of the next attempt; `None` if none is planned.
     pub next_attempt: Option<SystemTime>,
-    /// How far the message is, if it is being sent.
+    /// The progress of the message while it is being sent.
     pub sending: Option<Sent>,
 }
 
 impl QueueRow {
-    /// Shows `view`, the `number`-th of the queue.
+    /// A row for `view`, the `number`-th of the queue.
     #[must_use]
     pub fn new(number: usize, view: &QueueView) -> Self {
         let reverse_path = match view.reverse_path.as_str() {
@@ -219,7 +220,7 @@ impl QueueRow {
         }
     }
 
-    /// How far it is, in a word.
+    /// The state in a word.
     #[must_use]
     pub const fn standing(&self) -> &'static str {
         match self.state {

@@ -8,14 +8,14 @@ pub use crate::servers::supervisor::Condition;
 use crate::servers::supervisor::ServerView;
 use crate::watch::event::Service;
 
-/// One of the servers.
+/// The state of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// What it speaks.
+    /// The service that it provides.
     pub service: Service,
-    /// Where it listens, or would listen.
+    /// The addresses on which it listens, or would listen if it ran.
     pub addresses: Vec<SocketAddr>,
-    /// Whether it runs.
+    /// Whether it runs, or why it does not.
     pub condition: Condition,
 }
 
@@ -30,14 +30,14 @@ impl From<&ServerView> for Server {
 }
 
 impl Server {
-    /// Whether it takes connections.
+    /// Whether it accepts connections.
     #[must_use]
     pub fn runs(&self) -> bool {
         self.condition == Condition::Running
     }
 
-    /// The port; the ports, where addresses differ; the whole address, where others than this
-    /// machine can connect.
+    /// The port; several ports if they differ by address; the whole address if other machines can
+    /// connect.
     #[must_use]
     pub fn ports(&self) -> String {
         if let Some(open_to_others) = self.addresses.iter().find(|a| !a.ip().is_loopback()) {
@@ -49,10 +49,10 @@ impl Server {
     }
 }
 
-/// A row of the popup.
+/// A row of the servers' popup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PopupRow {
-    /// The n-th server.
+    /// The n-th server, counted from 0.
     Server(usize),
     /// A setting.
     Setting(SettingName),

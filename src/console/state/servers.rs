@@ -1,4 +1,4 @@
-//! The servers' popup: which row is selected, and what is done to a server or a setting.
+//! The actions of the servers' popup: selecting a row, and changing a server or a setting.
 
 use crate::console::action::{Command, Step};
 use crate::console::setting;
@@ -10,12 +10,12 @@ use crate::servers::settings::{SettingName, SettingsView};
 use crate::servers::supervisor::{Change, ServerOrder, ServerView};
 
 impl State {
-    /// Takes the settings that hold now.
+    /// Takes over the current settings.
     pub fn settings_are(&mut self, settings: SettingsView) {
         self.settings = settings;
     }
 
-    /// Takes what the servers are.
+    /// Takes over the state of the servers.
     pub fn servers_are<'a>(&mut self, views: impl IntoIterator<Item = &'a ServerView>) {
         self.servers = views.into_iter().map(Server::from).collect();
     }
@@ -51,7 +51,7 @@ impl State {
         }
     }
 
-    /// Starts or stops the selected server; asks for the value of the selected setting.
+    /// Starts or stops the selected server, or asks for a value of the selected setting.
     pub(super) fn change(&mut self) -> Option<Command> {
         match self.selected_row()? {
             PopupRow::Server(nth) => {
@@ -75,7 +75,7 @@ impl State {
         self.give_order(ServerOrder { service, what })
     }
 
-    /// Asks first, where the order ends conversations.
+    /// Asks for confirmation if the order ends open connections.
     pub(super) fn give_order(&mut self, order: ServerOrder) -> Option<Command> {
         let open = self.open(Some(order.service));
         if order.what != Change::Start && open > 0 {

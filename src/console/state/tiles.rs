@@ -1,24 +1,24 @@
-//! Which connections have a tile each, and which of the tiles keys are for. It stays the same
-//! connection while others come and go.
+//! Which connections have a tile, and which tile is chosen. The choice stays with a connection
+//! while others come and go.
 
 use std::cmp::Reverse;
 
 use crate::console::action::Direction;
 use crate::console::state::rows::ConnectionRow;
 
-/// Tiles at most; more of them would be too small to read.
+/// The most tiles; more would be too small to read.
 pub const MOST: usize = 6;
 
-/// Tiles that are filled up with closed connections, whose end is worth reading; of more, only open
-/// ones have the room.
+/// Up to this number, tiles are filled up with closed connections, whose end is worth reading;
+/// beyond it, tiles are only for open ones.
 const WITH_CLOSED: usize = 4;
 
 /// The tiles.
 #[derive(Debug, Clone)]
 pub struct Tiles {
-    /// The id of the connection whose tile keys are for.
+    /// The id of the connection whose tile is chosen.
     chosen: Option<u64>,
-    /// How many there is room for.
+    /// The number of tiles for which there is room.
     room: usize,
 }
 
@@ -29,14 +29,14 @@ impl Default for Tiles {
 }
 
 impl Tiles {
-    /// Makes room for `room` tiles; a chosen connection that is gone is chosen no more.
+    /// Sets the number of tiles. If the chosen connection is gone, none is chosen.
     pub fn fit(&mut self, room: usize, all: &[ConnectionRow]) {
         self.room = room.clamp(1, MOST);
         self.chosen = self.chosen(all).map(|row| row.name.id);
     }
 
-    /// The connections that have a tile, oldest first: the newest that are open, and what room
-    /// they leave, up to four tiles, the newest that are closed. The chosen one is among them, however old it is.
+    /// The connections that have a tile, oldest first: the newest open ones, then, up to four tiles
+    /// in all, the newest closed ones. The chosen one always has a tile, however old it is.
     #[must_use]
     pub fn of<'a>(&self, all: &'a [ConnectionRow]) -> Vec<&'a ConnectionRow> {
         let rank = |row: &&ConnectionRow| {
@@ -54,7 +54,7 @@ impl Tiles {
         ranked
     }
 
-    /// The connection whose tile keys are for; the newest, until the user chooses.
+    /// The connection whose tile is chosen; the newest one until the user chooses.
     #[must_use]
     pub fn chosen<'a>(&self, all: &'a [ConnectionRow]) -> Option<&'a ConnectionRow> {
         let chosen = all.iter().find(|row| self.chosen == Some(row.name.id));
@@ -68,7 +68,7 @@ impl Tiles {
         }
     }
 
-    /// Chooses the tile after the chosen one, or before it; beyond the last comes the first.
+    /// Chooses the next or the previous tile; after the last comes the first.
     pub fn step(&mut self, direction: Direction, all: &[ConnectionRow]) {
         let shown = self.of(all);
         let chosen = self.chosen(all).map(|row| row.name.id);
