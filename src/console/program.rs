@@ -105,8 +105,8 @@ impl Program {
     /// dropped.
     pub async fn changed(&mut self) {
         let Self { parts, relay_changes, said, answers, .. } = self;
-        // A receiver whose value has not been read stays marked as changed, so that the frame that
-        // follows still finds it. Queued sentences and answers are kept in `self` for it.
+        // `changed` takes the mark of a change from a receiver; it is set again, so that the frame
+        // that follows finds it. Sentences and answers are kept in `self` until then.
         tokio::select! {
             biased;
             () = parts.feed.moved() => {}

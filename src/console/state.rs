@@ -296,7 +296,8 @@ impl State {
         targets
     }
 
-    /// Takes over the relay's progress for these, and the details of the selected recipient.
+    /// Takes over the relay's run, its progress for the recipients in view, and the details of the
+    /// selected one.
     pub fn relay_is(
         &mut self,
         tally: Option<Tally>,

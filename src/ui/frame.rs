@@ -214,7 +214,7 @@ pub(super) const fn marks(is_selected: bool, is_marked: bool) -> &'static str {
     }
 }
 
-/// Columns of these signs: without marked rows they take none.
+/// Columns of these signs: the marks take a column only if there are marked rows.
 pub(super) fn columns_of_marks(marked: usize) -> u16 {
     if marked == 0 { 1 } else { 2 }
 }

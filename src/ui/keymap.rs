@@ -11,8 +11,9 @@ use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
 
 /// The keys of a terminal event. No key of the table uses Alt, because a terminal reports Escape
-/// and a quick next key as that key with Alt: such an event counts as two keys. While a line is
-/// being typed Alt stays, so that moving by words with it does not close the prompt.
+/// and a quick next key as that key with Alt: such an event counts as these two keys. While a line
+/// is being typed, such an event is ignored: users move by words with Alt, and the Escape would
+/// discard the line.
 pub fn pressed(state: &State, event: KeyEvent) -> impl Iterator<Item = KeyEvent> + use<> {
     let has_alt = event.modifiers.contains(KeyModifiers::ALT);
     let is_typing =

@@ -1,5 +1,5 @@
-//! The areas of the panes. Depends on the size of the screen and the lengths of the lists, not on
-//! how the panes draw them.
+//! The areas of the panes, worked out from the size of the screen and from the room that the panes
+//! ask for. Independent of how they are drawn.
 
 use ratatui::layout::Rect;
 

@@ -1,6 +1,6 @@
-//! What is copied at the user's key: rows as headless `-v` prints them, whatever the screen makes
-//! of them, with passwords as they are shown. All of it is [`DisplayText`], so that nothing that is
-//! pasted drives a terminal.
+//! The actions that copy to the clipboard. Rows are copied as `-v` prints them without the console,
+//! whatever their form on the screen, with passwords as they are shown. All of it is
+//! [`DisplayText`], so that pasting it cannot send control sequences to a terminal.
 //!
 //! [`DisplayText`]: crate::wire::display::DisplayText
 
@@ -11,7 +11,8 @@ use crate::wire::display::DisplayText;
 use crate::wire::figures::grouped;
 
 impl State {
-    /// Copies what is at hand: an entry of the queue, a message, or else a row of the transcript.
+    /// Copies what the focused part shows as selected: an entry of the queue, a message, or else a
+    /// row of the transcript.
     pub(super) fn copy_line(&mut self) -> Option<Command> {
         match self.context() {
             Context::Pane(Pane::Queue) => return self.copy_entry(),
@@ -33,7 +34,7 @@ impl State {
         Some(Command::Copy(line))
     }
 
-    /// The row of the cursor, or else the newest that is shown.
+    /// The row under the cursor, or else the newest row that is shown.
     fn line_at_hand(&self) -> Option<&Row> {
         match self.chosen_tile() {
             Some(tile) => self.transcript.ring().of(tile.name.id).next_back(),
@@ -62,7 +63,7 @@ impl State {
         Some(Command::Copy(text))
     }
 
-    /// Copies the text of the open message, or all of it where it is shown as it is.
+    /// Copies the text of the open message, or its source if that is shown.
     fn copy_message(&mut self) -> Option<Command> {
         let viewer = self.reader.viewer()?;
         let lines = viewer.all_text();
