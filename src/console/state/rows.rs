@@ -188,9 +188,9 @@ pub struct QueueRow {
     pub queued: SystemTime,
     /// The number of attempts so far.
     pub attempts: u32,
-    /// The last reply, or the error of the last attempt.
+    /// The last reply of the mail host, or the relay's own last remark.
     pub last_reply: DisplayText,
-    /// The time of the next attempt; `None` if none is planned.
+    /// When the next attempt is due; `None` before the first attempt and after a failure.
     pub next_attempt: Option<SystemTime>,
     /// The progress of the message while it is being sent.
     pub sending: Option<Sent>,

@@ -71,7 +71,7 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
         (Deed::Copy, "Copy"),
     ];
     let key = |deed| match deed {
-        // Behind the entry's own keys this one saves what is shown.
+        // In the details, the key that otherwise saves transcript rows saves the message.
         Deed::Save => state.keymap.key_of(Action::Save),
         deed => state.keymap.key_of(deed.action()),
     };
