@@ -111,7 +111,7 @@ impl Field {
 
 /// What the buttons in the details of a queue entry do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum EntryAction {
     /// Try to deliver it now.
     Retry,
     /// Hold it, or release it if it is held.
@@ -128,7 +128,7 @@ pub enum Deed {
     Other(Direction),
 }
 
-impl Deed {
+impl EntryAction {
     /// The action of the key that does the same.
     #[must_use]
     pub const fn action(self) -> Action {
@@ -211,7 +211,7 @@ pub enum Action {
     /// Shows the next or the previous queue entry.
     OtherEntry(Direction),
     /// Acts on the queue entry whose details are shown beside the queue.
-    WithEntry(Deed),
+    WithEntry(EntryAction),
     /// Marks the selected row, or unmarks it. Keys then act on all marked rows.
     Mark,
     /// Marks all rows that are shown, or unmarks them.

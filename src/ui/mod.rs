@@ -50,9 +50,6 @@ use crate::ui::theme::Theme;
 /// How long a screen that was told to end may take to do so.
 const ENDING: Duration = Duration::from_millis(700);
 
-/// The default number of transcript rows that are kept.
-pub const SCROLLBACK: usize = 50_000;
-
 /// What the console starts with.
 #[derive(Debug)]
 pub struct Console {

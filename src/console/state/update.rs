@@ -2,7 +2,9 @@
 
 use tui_input::{Input, InputRequest};
 
-use crate::console::action::{Action, Answer, Command, Context, Deed, Direction, Pane, Step};
+use crate::console::action::{
+    Action, Answer, Command, Context, Direction, EntryAction, Pane, Step,
+};
 use crate::console::cycle::Cycle;
 use crate::console::setting;
 use crate::console::state::State;
@@ -515,16 +517,18 @@ impl State {
     }
 
     /// Acts on the entry whose details are shown, whichever entries are marked.
-    fn with_entry(&mut self, deed: Deed) -> Option<Command> {
+    fn with_entry(&mut self, deed: EntryAction) -> Option<Command> {
         let row = self.queue_entry()?;
         match deed {
-            Deed::Retry => self.retry_rows(&[row]),
-            Deed::Hold => self.hold_or_release_rows(&[row]),
-            Deed::Drop => {
+            EntryAction::Retry => self.retry_rows(&[row]),
+            EntryAction::Hold => self.hold_or_release_rows(&[row]),
+            EntryAction::Drop => {
                 self.ask(Question::Drop(vec![row.target]));
                 None
             }
-            Deed::View | Deed::Save | Deed::Copy | Deed::Other(_) => self.update(deed.action()),
+            EntryAction::View | EntryAction::Save | EntryAction::Copy | EntryAction::Other(_) => {
+                self.update(deed.action())
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::BorderType;
 
-use crate::console::action::{Action, Deed, Direction};
+use crate::console::action::{Action, Direction, EntryAction};
 use crate::console::state::State;
 use crate::console::state::relay::{Attempt, Source, Story, Target, Verdict};
 use crate::console::state::rows::QueueRow;
@@ -61,23 +61,23 @@ fn buttons(state: &State, area: Rect) -> Vec<Button> {
     let Some(row) = state.queue_selected() else { return Vec::new() };
     let is_held = row.state == RecipientState::Held;
     let labels = [
-        (Deed::Retry, "Retry"),
-        (Deed::View, "View"),
-        (Deed::Hold, if is_held { "Release" } else { "Hold" }),
-        (Deed::Drop, "Drop"),
-        (Deed::Other(Direction::Backward), ""),
-        (Deed::Other(Direction::Forward), ""),
-        (Deed::Save, "Save"),
-        (Deed::Copy, "Copy"),
+        (EntryAction::Retry, "Retry"),
+        (EntryAction::View, "View"),
+        (EntryAction::Hold, if is_held { "Release" } else { "Hold" }),
+        (EntryAction::Drop, "Drop"),
+        (EntryAction::Other(Direction::Backward), ""),
+        (EntryAction::Other(Direction::Forward), ""),
+        (EntryAction::Save, "Save"),
+        (EntryAction::Copy, "Copy"),
     ];
-    let key = |deed| match deed {
+    let key = |action| match action {
         // In the details, the key that otherwise saves transcript rows saves the message.
-        Deed::Save => state.keymap.key_of(Action::Save),
-        deed => state.keymap.key_of(deed.action()),
+        EntryAction::Save => state.keymap.key_of(Action::Save),
+        action => state.keymap.key_of(action.action()),
     };
-    let button = |(deed, label): (Deed, &str)| {
-        let words = format!("[{} {label}", key(deed)).trim_end().to_owned() + "]";
-        (Action::WithEntry(deed), words)
+    let button = |(action, label): (EntryAction, &str)| {
+        let words = format!("[{} {label}", key(action)).trim_end().to_owned() + "]";
+        (Action::WithEntry(action), words)
     };
     in_border(area, labels.map(button))
 }

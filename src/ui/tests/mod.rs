@@ -13,7 +13,7 @@ use ratatui::style::Color;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::console::action::{Action, Answer, Command, Deed, Direction, Field, Step};
+use crate::console::action::{Action, Answer, Command, Direction, EntryAction, Field, Step};
 use crate::console::keys;
 use crate::console::state::Clock;
 use crate::console::state::appearance::Palette;
@@ -1513,7 +1513,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         Action::ViewQueued,
         Action::SaveQueued,
         Action::OtherEntry(Direction::Forward),
-        Action::WithEntry(Deed::View),
+        Action::WithEntry(EntryAction::View),
         Action::Mark,
         Action::MarkAll,
         Action::Sort,
