@@ -5,6 +5,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use thiserror::Error;
 
@@ -150,13 +151,25 @@ impl FromStr for ReversePath {
     }
 }
 
-/// A path of a queue entry, without its brackets. It is parsed once, as an [`Address`] or a
+/// A path of a queue entry, without its brackets. It is parsed at most once, as an [`Address`] or a
 /// [`ReversePath`], and kept as it was written, so that reading an entry that was edited by hand
 /// never changes it. Two paths are equal if their texts are.
 #[derive(Debug, Clone)]
 pub struct EnvelopePath<A> {
     text: String,
-    read: Result<A, BadAddress>,
+    // Filled at the first `read`: a list of the whole queue shows paths and parses none.
+    read: OnceLock<Result<A, BadAddress>>,
+}
+
+impl<A: FromStr<Err = BadAddress>> EnvelopePath<A> {
+    /// The parsed path.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a valid path.
+    pub fn read(&self) -> Result<&A, &BadAddress> {
+        self.read.get_or_init(|| self.text.parse()).as_ref()
+    }
 }
 
 impl<A> EnvelopePath<A> {
@@ -165,25 +178,15 @@ impl<A> EnvelopePath<A> {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-
-    /// The parsed path.
-    ///
-    /// # Errors
-    ///
-    /// If the text is not a valid path.
-    pub fn read(&self) -> Result<&A, &BadAddress> {
-        self.read.as_ref()
-    }
 }
 
-impl<A: FromStr<Err = BadAddress>> From<String> for EnvelopePath<A> {
+impl<A> From<String> for EnvelopePath<A> {
     fn from(text: String) -> Self {
-        let read = text.parse();
-        Self { text, read }
+        Self { text, read: OnceLock::new() }
     }
 }
 
-impl<A: FromStr<Err = BadAddress>> From<&str> for EnvelopePath<A> {
+impl<A> From<&str> for EnvelopePath<A> {
     fn from(text: &str) -> Self {
         text.to_owned().into()
     }
