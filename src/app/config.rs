@@ -16,6 +16,7 @@ use crate::console::setting::value::Times;
 use crate::console::state::appearance::Palette;
 use crate::mail::address::Domain;
 use crate::servers::listener::Addresses;
+use crate::servers::profile::Choices;
 use crate::servers::settings::{RelayPolicy, SettingsView};
 use crate::store::directory::Durability;
 use crate::watch::event::Service;
@@ -173,6 +174,14 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
         relay: match networks {
             networks if networks.is_empty() => RelayPolicy::Loopback,
             networks => RelayPolicy::Networks(networks),
+        },
+        choices: Choices {
+            profile: options.profile,
+            extensions: options.extensions,
+            capabilities: options.pop3_capabilities,
+            auth: options.auth,
+            smtp_tls: options.smtp_tls,
+            pop3_tls: options.pop3_tls,
         },
     })
 }

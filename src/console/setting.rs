@@ -6,11 +6,18 @@ pub mod row;
 pub mod table;
 pub mod value;
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use enumset::EnumSet;
 
 use crate::console::setting::row::{Acts, Row};
 use crate::console::setting::table::ROWS;
+use crate::servers::extensions::Offer;
 use crate::servers::limits::{self, MESSAGE_OCTETS};
+use crate::servers::profile::{
+    AuthPolicy, Choices, Pop3Rules, Profile, Rules, SmtpRules, TlsPolicy,
+};
 use crate::servers::settings::{Idle, RelayPolicy, Setting, SettingName, SettingsView, listed};
 use crate::servers::units::{Network, Size, in_units};
 
@@ -54,11 +61,33 @@ pub fn read(name: SettingName, typed: &str) -> Result<Setting, String> {
         SettingName::Idle => idle(typed).map(Setting::Idle),
         SettingName::MessageMost => message_most(typed).map(Setting::MessageMost),
         SettingName::Relay => relay(typed).map(Setting::Relay),
+        SettingName::Profile => profile(typed).map(Setting::Profile),
+        SettingName::Extensions => beside(typed, Setting::Extensions),
+        SettingName::Capabilities => beside(typed, Setting::Capabilities),
+        SettingName::Auth => beside(typed, Setting::Auth),
+        SettingName::SmtpTls => beside(typed, Setting::SmtpTls),
+        SettingName::Pop3Tls => beside(typed, Setting::Pop3Tls),
     };
     setting.ok_or_else(|| {
         let (title, expected) = (name.title(), name.expected());
         format!("The {title} cannot be {typed:?}: write {expected}.")
     })
+}
+
+fn profile(typed: &str) -> Option<Profile> {
+    if typed.eq_ignore_ascii_case(DEFAULT) { Some(Profile::default()) } else { typed.parse().ok() }
+}
+
+/// A choice beside the profile; `default` leaves it to the profile.
+fn beside<T: FromStr>(typed: &str, set: fn(Option<T>) -> Setting) -> Option<Setting> {
+    if typed.eq_ignore_ascii_case(DEFAULT) {
+        return Some(set(None));
+    }
+    typed.parse().ok().map(|choice| set(Some(choice)))
+}
+
+fn or_default<T: ToString>(choice: Option<T>) -> String {
+    choice.map_or_else(|| DEFAULT.to_owned(), |choice| choice.to_string())
 }
 
 fn idle(typed: &str) -> Option<Idle> {
@@ -106,6 +135,12 @@ pub fn typed(name: SettingName, view: &SettingsView) -> String {
             RelayPolicy::Nobody => "nobody".to_owned(),
             RelayPolicy::Networks(networks) => listed(networks, ","),
         },
+        SettingName::Profile => view.choices.profile.to_string(),
+        SettingName::Extensions => or_default(view.choices.extensions),
+        SettingName::Capabilities => or_default(view.choices.capabilities),
+        SettingName::Auth => or_default(view.choices.auth.map(AuthPolicy::name)),
+        SettingName::SmtpTls => or_default(view.choices.smtp_tls.map(TlsPolicy::name)),
+        SettingName::Pop3Tls => or_default(view.choices.pop3_tls.map(TlsPolicy::name)),
     }
 }
 
@@ -121,6 +156,52 @@ pub fn in_words(name: SettingName, view: &SettingsView) -> String {
             "From the next recipient on, mail for other domains is accepted from {}.",
             peers(&view.relay)
         ),
+        SettingName::Profile => format!(
+            "New sessions follow the profile {}: {}.",
+            view.choices.profile,
+            view.choices.profile.purpose()
+        ),
+        SettingName::Extensions => {
+            format!("New SMTP sessions: {}.", ehlo(view.choices.rules().smtp))
+        }
+        SettingName::Capabilities => {
+            format!("New POP3 sessions: {}.", capa(view.choices.rules().pop3))
+        }
+        SettingName::Auth => {
+            format!("New SMTP sessions: login is {}.", view.choices.rules().smtp.auth.name())
+        }
+        SettingName::SmtpTls => {
+            format!("New SMTP sessions: {}.", tls(view.choices.rules().smtp.tls, "STARTTLS"))
+        }
+        SettingName::Pop3Tls => {
+            format!("New POP3 sessions: {}.", tls(view.choices.rules().pop3.tls, "STLS"))
+        }
+    }
+}
+
+fn ehlo(rules: SmtpRules) -> String {
+    offered("EHLO", rules.answers_ehlo, rules.extensions)
+}
+
+fn capa(rules: Pop3Rules) -> String {
+    offered("CAPA", rules.answers_capa, rules.capabilities)
+}
+
+fn offered<O: Offer>(command: &str, is_answered: bool, offers: EnumSet<O>) -> String {
+    if !is_answered {
+        return format!("{command} is not supported");
+    }
+    match offers.iter().map(Offer::name).collect::<Vec<_>>().join(" ") {
+        none if none.is_empty() => format!("{command} offers nothing"),
+        names => names,
+    }
+}
+
+fn tls(policy: TlsPolicy, command: &str) -> String {
+    match policy {
+        TlsPolicy::None => format!("{command} is not offered"),
+        TlsPolicy::Offered => format!("{command} is offered"),
+        TlsPolicy::Required => format!("{command} is required"),
     }
 }
 
@@ -150,6 +231,23 @@ pub fn shown(name: SettingName, view: &SettingsView) -> (String, bool) {
             };
             (words, view.has_usual_relay())
         }
+        SettingName::Profile => {
+            let profile = view.choices.profile;
+            (format!("{profile}: {}", profile.purpose()), profile == Profile::default())
+        }
+        _ => offer_shown(name, &view.choices),
+    }
+}
+
+/// What new sessions offer, and whether the profile alone says so.
+fn offer_shown(name: SettingName, choices: &Choices) -> (String, bool) {
+    let Rules { smtp, pop3, .. } = choices.rules();
+    match name {
+        SettingName::Extensions => (ehlo(smtp), choices.extensions.is_none()),
+        SettingName::Capabilities => (capa(pop3), choices.capabilities.is_none()),
+        SettingName::SmtpTls => (tls(smtp.tls, "STARTTLS"), choices.smtp_tls.is_none()),
+        SettingName::Pop3Tls => (tls(pop3.tls, "STLS"), choices.pop3_tls.is_none()),
+        _ => (format!("login is {}", smtp.auth.name()), choices.auth.is_none()),
     }
 }
 
@@ -204,6 +302,12 @@ mod tests {
             (SettingName::Relay, "Nobody", Setting::Relay(RelayPolicy::Nobody)),
             (SettingName::Relay, "10.0.0.0/8", networks(&["10.0.0.0/8"])),
             (SettingName::Relay, "10.0.0.0/8, ::2", networks(&["10.0.0.0/8", "::2/128"])),
+            (SettingName::Profile, "Esmtp", Setting::Profile(Profile::Esmtp)),
+            (SettingName::Profile, "default", Setting::Profile(Profile::Rfc821)),
+            (SettingName::Extensions, "default", Setting::Extensions(None)),
+            (SettingName::Extensions, "-size", Setting::Extensions("-SIZE".parse().ok())),
+            (SettingName::Auth, "required", Setting::Auth(Some(AuthPolicy::Required))),
+            (SettingName::Pop3Tls, "none", Setting::Pop3Tls(Some(TlsPolicy::None))),
         ] {
             assert_eq!(setting.name(), name);
             assert_eq!(read(name, typed), Ok(setting), "{typed}");
@@ -216,6 +320,11 @@ mod tests {
             (SettingName::Idle, &["", "-1", "1.5", "soon", "99999999999999999999"][..]),
             (SettingName::MessageMost, &["", "10X", "-1", "99999999999G"]),
             (SettingName::Relay, &["", ",", "everybody", "10.0.0.0/33", "nobody,10.0.0.0/8"]),
+            (SettingName::Profile, &["", "esmtp,catch", "none"]),
+            (SettingName::Extensions, &["", "TOP", "SIZE,-DSN"]),
+            (SettingName::Capabilities, &["", "SIZE"]),
+            (SettingName::Auth, &["", "none"]),
+            (SettingName::SmtpTls, &["", "off"]),
         ] {
             for typed in wrong {
                 let sentence = read(name, typed).unwrap_err();
@@ -231,11 +340,20 @@ mod tests {
             idle: Idle::Limited(Duration::from_secs(30)),
             message_most: 1_000,
             relay: RelayPolicy::Networks(["10.0.0.0/8", "::/0"].map(|n| n.parse().unwrap()).into()),
+            choices: Choices {
+                profile: Profile::Everything,
+                extensions: "-SIZE,+DSN".parse().ok(),
+                capabilities: "none".parse().ok(),
+                auth: Some(AuthPolicy::Off),
+                smtp_tls: Some(TlsPolicy::Required),
+                pop3_tls: Some(TlsPolicy::None),
+            },
         };
         let other = SettingsView {
             idle: Idle::Unlimited,
             message_most: 3 << 30,
             relay: RelayPolicy::Nobody,
+            choices: Choices { profile: Profile::Catch, ..Choices::default() },
         };
         for view in [SettingsView::default(), changed, other] {
             let again = SettingName::ALL.map(|name| read(name, &typed(name, &view)));
@@ -243,6 +361,12 @@ mod tests {
                 Setting::Idle(view.idle),
                 Setting::MessageMost(view.message_most),
                 Setting::Relay(view.relay),
+                Setting::Profile(view.choices.profile),
+                Setting::Extensions(view.choices.extensions),
+                Setting::Capabilities(view.choices.capabilities),
+                Setting::Auth(view.choices.auth),
+                Setting::SmtpTls(view.choices.smtp_tls),
+                Setting::Pop3Tls(view.choices.pop3_tls),
             ];
             assert_eq!(again, holds.map(Ok));
         }
@@ -260,6 +384,12 @@ mod tests {
                 "Messages over 67108864 octets are refused from now on.",
                 "From the next recipient on, mail for other domains is accepted from this machine \
                  only.",
+                "New sessions follow the profile rfc821: HELO, known users, no login, no TLS.",
+                "New SMTP sessions: EHLO is not supported.",
+                "New POP3 sessions: CAPA is not supported.",
+                "New SMTP sessions: login is off.",
+                "New SMTP sessions: STARTTLS is not offered.",
+                "New POP3 sessions: STLS is not offered.",
             ]
         );
         let nobody = SettingsView { relay: RelayPolicy::Nobody, ..usual };

@@ -4,10 +4,12 @@
 pub mod accounts;
 pub mod channel;
 pub mod echo;
+pub mod extensions;
 pub mod limits;
 pub mod listener;
 pub mod pop3;
 pub mod port;
+pub mod profile;
 pub mod serve;
 pub mod session;
 pub mod settings;

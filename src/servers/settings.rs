@@ -2,13 +2,17 @@
 //! a setting comes from nor how it is shown.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::limits::{self, IDLE_MOST, MESSAGE_OCTETS};
+use crate::servers::profile::{AuthPolicy, Choices, Profile, Rules, TlsPolicy};
 use crate::servers::units::in_units;
 use crate::watch::event::Service;
 
@@ -82,11 +86,33 @@ pub enum SettingName {
     MessageMost,
     /// Whose mail for other domains is taken.
     Relay,
+    /// The profile of new sessions.
+    Profile,
+    /// The SMTP extensions, beside the profile.
+    Extensions,
+    /// The POP3 capabilities, beside the profile.
+    Capabilities,
+    /// Whether SMTP clients log in, beside the profile.
+    Auth,
+    /// Whether SMTP clients begin TLS, beside the profile.
+    SmtpTls,
+    /// Whether POP3 clients begin TLS, beside the profile.
+    Pop3Tls,
 }
 
 impl SettingName {
     /// In the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Idle, Self::MessageMost, Self::Relay];
+    pub const ALL: [Self; 9] = [
+        Self::Idle,
+        Self::MessageMost,
+        Self::Relay,
+        Self::Profile,
+        Self::Extensions,
+        Self::Capabilities,
+        Self::Auth,
+        Self::SmtpTls,
+        Self::Pop3Tls,
+    ];
 }
 
 /// What a setting is to be.
@@ -98,6 +124,18 @@ pub enum Setting {
     MessageMost(u64),
     /// Whose mail for other domains is taken.
     Relay(RelayPolicy),
+    /// The profile of new sessions.
+    Profile(Profile),
+    /// The SMTP extensions; `None` for the profile's.
+    Extensions(Option<OfferList<SmtpExtension>>),
+    /// The POP3 capabilities; `None` for the profile's.
+    Capabilities(Option<OfferList<Pop3Capability>>),
+    /// Whether SMTP clients log in; `None` for what the profile says.
+    Auth(Option<AuthPolicy>),
+    /// Whether SMTP clients begin TLS; `None` for what the profile says.
+    SmtpTls(Option<TlsPolicy>),
+    /// Whether POP3 clients begin TLS; `None` for what the profile says.
+    Pop3Tls(Option<TlsPolicy>),
 }
 
 impl Setting {
@@ -108,6 +146,12 @@ impl Setting {
             Self::Idle(_) => SettingName::Idle,
             Self::MessageMost(_) => SettingName::MessageMost,
             Self::Relay(_) => SettingName::Relay,
+            Self::Profile(_) => SettingName::Profile,
+            Self::Extensions(_) => SettingName::Extensions,
+            Self::Capabilities(_) => SettingName::Capabilities,
+            Self::Auth(_) => SettingName::Auth,
+            Self::SmtpTls(_) => SettingName::SmtpTls,
+            Self::Pop3Tls(_) => SettingName::Pop3Tls,
         }
     }
 }
@@ -121,11 +165,18 @@ pub struct SettingsView {
     pub message_most: u64,
     /// Whose mail for other domains is taken.
     pub relay: RelayPolicy,
+    /// What new sessions offer.
+    pub choices: Choices,
 }
 
 impl Default for SettingsView {
     fn default() -> Self {
-        Self { idle: Idle::default(), message_most: MESSAGE_OCTETS, relay: RelayPolicy::default() }
+        Self {
+            idle: Idle::default(),
+            message_most: MESSAGE_OCTETS,
+            relay: RelayPolicy::default(),
+            choices: Choices::default(),
+        }
     }
 }
 
@@ -165,7 +216,15 @@ impl SettingsView {
         };
         let message = (!self.has_usual_message_most())
             .then(|| format!("messages of at most {}", in_units(self.message_most)));
-        [relay, idle, message].into_iter().flatten().collect()
+        let Choices { extensions, capabilities, auth, smtp_tls, pop3_tls, .. } = &self.choices;
+        let choices = [
+            extensions.map(|list| format!("extensions {list}")),
+            capabilities.map(|list| format!("pop3-capabilities {list}")),
+            auth.map(|policy| format!("auth {}", policy.name())),
+            smtp_tls.map(|policy| format!("smtp-tls {}", policy.name())),
+            pop3_tls.map(|policy| format!("pop3-tls {}", policy.name())),
+        ];
+        [relay, idle, message].into_iter().chain(choices).flatten().collect()
     }
 }
 
@@ -176,16 +235,23 @@ pub struct Settings {
     /// The idle limit once more: it is read at every line, and connections should not contend for a
     /// lock.
     idle: AtomicU64,
+    /// What the choices give, worked out once.
+    rules: RwLock<Arc<Rules>>,
 }
 
 impl Settings {
     /// Settings that begin with these.
     #[must_use]
     pub fn new(view: SettingsView) -> Self {
-        let settings = Self { now: watch::Sender::default(), idle: AtomicU64::default() };
+        let settings = Self {
+            now: watch::Sender::default(),
+            idle: AtomicU64::default(),
+            rules: RwLock::default(),
+        };
         settings.set_idle(view.idle);
         settings.set_message_most(view.message_most);
         settings.set_relay(view.relay);
+        settings.change_choices(|choices| *choices = view.choices);
         settings
     }
 
@@ -208,12 +274,24 @@ impl Settings {
         self.now.borrow().relay.admits(peer)
     }
 
+    /// What a session that begins now goes by, up to its end.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read())
+    }
+
     /// Changes one of them.
     pub fn set(&self, setting: Setting) {
         match setting {
             Setting::Idle(idle) => self.set_idle(idle),
             Setting::MessageMost(octets) => self.set_message_most(octets),
             Setting::Relay(policy) => self.set_relay(policy),
+            Setting::Profile(profile) => self.change_choices(|now| now.profile = profile),
+            Setting::Extensions(list) => self.change_choices(|now| now.extensions = list),
+            Setting::Capabilities(list) => self.change_choices(|now| now.capabilities = list),
+            Setting::Auth(policy) => self.change_choices(|now| now.auth = policy),
+            Setting::SmtpTls(policy) => self.change_choices(|now| now.smtp_tls = policy),
+            Setting::Pop3Tls(policy) => self.change_choices(|now| now.pop3_tls = policy),
         }
     }
 
@@ -233,6 +311,13 @@ impl Settings {
     /// Sets whose mail for other domains is taken.
     pub fn set_relay(&self, relay: RelayPolicy) {
         self.now.send_modify(|now| now.relay = relay);
+    }
+
+    fn change_choices(&self, change: impl FnOnce(&mut Choices)) {
+        self.now.send_modify(|now| {
+            change(&mut now.choices);
+            *self.rules.write() = Arc::new(now.choices.rules());
+        });
     }
 
     /// What holds now.
@@ -314,6 +399,17 @@ mod tests {
     }
 
     #[test]
+    fn a_session_keeps_the_rules_that_it_began_with() {
+        let settings = Settings::default();
+        let before = settings.rules();
+        settings.set(Setting::Profile(Profile::Esmtp));
+        assert_eq!(*before, Rules::default());
+        assert!(settings.rules().smtp.answers_ehlo);
+        settings.set(Setting::Extensions("none".parse().ok()));
+        assert!(settings.rules().smtp.extensions.is_empty());
+    }
+
+    #[test]
     fn a_limit_too_long_to_be_waited_for_is_cut() {
         let settings = Settings::default();
         settings.set_idle(Idle::Limited(Duration::from_secs(u64::MAX)));
@@ -346,11 +442,13 @@ mod tests {
             idle: Idle::Limited(Duration::from_secs(30)),
             message_most: 10 << 20,
             relay: RelayPolicy::Networks(networks.to_vec()),
+            choices: Choices { auth: Some(AuthPolicy::Off), ..Choices::default() },
         };
         let notices = [
             "relays for 192.0.2.0/24 2001:db8::/32",
             "idle at most 30 s",
             "messages of at most 10M",
+            "auth off",
         ];
         assert_eq!(changed.notices(), notices);
         let nobody = SettingsView { relay: RelayPolicy::Nobody, ..SettingsView::default() };

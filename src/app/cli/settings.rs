@@ -47,7 +47,10 @@ fn option(row: &'static Row) -> Arg {
     });
     match row.shape {
         Shape::Switch | Shape::Times => option,
-        Shape::One => option.value_name(row.value).value_parser(parser(row)),
+        Shape::One => option
+            .value_name(row.value)
+            .allow_hyphen_values(row.may_begin_with_hyphen)
+            .value_parser(parser(row)),
         Shape::Many => option.value_name(row.value).value_delimiter(',').value_parser(parser(row)),
     }
 }
@@ -111,7 +114,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 29] = [
+    const KNOWN: [(&str, &str, &str); 35] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -136,6 +139,12 @@ mod tests {
         ("timeout", "7", ""),
         ("bounce", "yes", ""),
         ("relay-every", "60", ""),
+        ("profile", "esmtp", "rfc821"),
+        ("extensions", "-CHUNKING,+HELP", ""),
+        ("pop3-capabilities", "TOP,UIDL", ""),
+        ("auth", "offered", ""),
+        ("smtp-tls", "required", ""),
+        ("pop3-tls", "none", ""),
         ("idle", "7", ""),
         ("max-connections", "8", "20000"),
         ("max-message", "1K", "64M"),

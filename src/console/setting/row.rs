@@ -31,6 +31,8 @@ pub struct Row {
     pub acts: Acts,
     /// How many values it takes.
     pub shape: Shape,
+    /// Whether a value may begin with `-`, which elsewhere begins an option.
+    pub may_begin_with_hyphen: bool,
     /// How the config file may have a value.
     pub written: Written,
     /// What a user must write, to stand behind "write".
@@ -56,6 +58,7 @@ pub enum DefaultValue {
 pub enum Group {
     Mailboxes,
     Listening,
+    Profile,
     Limits,
     Relay,
     Screen,
@@ -133,6 +136,7 @@ impl Row {
         places: Places::All,
         acts: Acts::AtStart,
         shape: Shape::One,
+        may_begin_with_hyphen: false,
         written: Written::Text,
         expected: "",
         check: |_| Ok(()),

@@ -14,6 +14,8 @@ use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCo
 use crate::console::setting::value::{NameServer, Route, Times, Values};
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
+use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
+use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::settings::{Idle, SettingName};
 use crate::servers::units::{Network, Size};
 
@@ -103,6 +105,77 @@ settings! {
     bind: Vec<IpAddr> {
         name: "bind", value: "ADDR", default: DefaultValue::Says("127.0.0.1 and ::1"),
         group: Group::Listening, commands: SERVERS,
+    }
+
+    /// Set of extensions and habits: rfc821, esmtp, catch, submission or everything
+    profile: Profile {
+        name: "profile", value: "NAME", default: DefaultValue::Is("rfc821"), group: Group::Profile,
+        commands: MAIL,
+        more: "rfc821: HELO, known users, no login, no TLS. esmtp: EHLO and CAPA with the usual \
+               extensions. catch: takes every message and every login, and sends nothing on. \
+               submission: TLS, and a login before MAIL. everything: all extensions. The options \
+               below change single things of a profile.",
+        acts: Acts::WhileRunning {
+            setting: SettingName::Profile,
+            title: "profile",
+            typed: "rfc821, esmtp, catch, submission or everything",
+        },
+    }
+    /// SMTP extensions: names are the whole set, names with + and - change the profile's, none is
+    /// EHLO alone
+    extensions: Option<OfferList<SmtpExtension>> {
+        name: "extensions", value: "LIST", default: DefaultValue::Says("the profile's"),
+        more: "PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, DSN, CHUNKING, \
+               BINARYMIME, STARTTLS, AUTH, VRFY, HELP and LIMITS, with commas between them.",
+        group: Group::Profile, commands: &[SubCommand::Smtp], may_begin_with_hyphen: true,
+        acts: Acts::WhileRunning {
+            setting: SettingName::Extensions,
+            title: "list of extensions",
+            typed: "names such as SIZE,DSN or -CHUNKING,+HELP, none, or default",
+        },
+    }
+    /// POP3 capabilities, written in the same way; none is CAPA alone
+    pop3_capabilities: Option<OfferList<Pop3Capability>> {
+        name: "pop3-capabilities", value: "LIST", default: DefaultValue::Says("the profile's"),
+        more: "TOP, UIDL, USER, RESP-CODES, AUTH-RESP-CODE, PIPELINING, SASL, APOP, STLS, UTF8, \
+               EXPIRE and IMPLEMENTATION, with commas between them. -UIDL and -USER take the \
+               command away too.",
+        group: Group::Profile, commands: &[SubCommand::Pop3], may_begin_with_hyphen: true,
+        acts: Acts::WhileRunning {
+            setting: SettingName::Capabilities,
+            title: "list of capabilities",
+            typed: "names such as TOP,UIDL or -TOP,+APOP, none, or default",
+        },
+    }
+    /// Whether SMTP clients log in: off, offered, or required before MAIL
+    auth: Option<AuthPolicy> {
+        name: "auth", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        group: Group::Profile, commands: &[SubCommand::Smtp],
+        acts: Acts::WhileRunning {
+            setting: SettingName::Auth,
+            title: "login of SMTP clients",
+            typed: "off, offered, required, or default",
+        },
+    }
+    /// Whether SMTP clients begin TLS with STARTTLS: none, offered or required
+    smtp_tls: Option<TlsPolicy> {
+        name: "smtp-tls", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        group: Group::Profile, commands: &[SubCommand::Smtp],
+        acts: Acts::WhileRunning {
+            setting: SettingName::SmtpTls,
+            title: "TLS of SMTP clients",
+            typed: "none, offered, required, or default",
+        },
+    }
+    /// Whether POP3 clients begin TLS with STLS: none, offered or required
+    pop3_tls: Option<TlsPolicy> {
+        name: "pop3-tls", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        group: Group::Profile, commands: &[SubCommand::Pop3],
+        acts: Acts::WhileRunning {
+            setting: SettingName::Pop3Tls,
+            title: "TLS of POP3 clients",
+            typed: "none, offered, required, or default",
+        },
     }
 
     /// Close a connection after SECONDS without input; 0 means never

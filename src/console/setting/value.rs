@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
+use crate::servers::extensions::{BadList, Offer, OfferList};
+use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::settings::Idle;
 use crate::servers::units::{Network, Size};
 
@@ -187,6 +189,39 @@ impl Value for SmarthostTls {
             "none" => Ok(Self::None),
             _ => Err(write::<Self>()),
         }
+    }
+}
+
+impl Value for Profile {
+    const EXPECTED: &'static str = "rfc821, esmtp, catch, submission or everything";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+/// The names are in the message of each kind.
+impl<O: Offer> Value for OfferList<O> {
+    const EXPECTED: &'static str = "names with commas between them, or none";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|bad: BadList<O>| bad.to_string())
+    }
+}
+
+impl Value for AuthPolicy {
+    const EXPECTED: &'static str = "off, offered or required";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for TlsPolicy {
+    const EXPECTED: &'static str = "none, offered or required";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::console::state::State;
 use crate::console::state::overlay::{Overlay, Question};
 use crate::console::state::prompt::{Prompt, Purpose};
 use crate::console::state::server::{PopupRow, Server};
+use crate::servers::profile::Profile;
 use crate::servers::settings::{SettingName, SettingsView};
 use crate::servers::supervisor::{Change, ServerOrder, ServerView};
 
@@ -13,6 +14,13 @@ impl State {
     /// Takes over the current settings.
     pub fn settings_are(&mut self, settings: SettingsView) {
         self.settings = settings;
+    }
+
+    /// The name of the profile that new sessions follow, unless it is the default.
+    #[must_use]
+    pub fn profile_badge(&self) -> Option<&'static str> {
+        let profile = self.settings.choices.profile;
+        (profile != Profile::default()).then(|| profile.name())
     }
 
     /// Takes over the state of the servers.

@@ -22,7 +22,7 @@ use crate::wire::display::DisplayText;
 const WIDTH: u16 = 76;
 
 /// Columns of the names of settings and of the mark before them.
-const NAMES: u16 = 14;
+const NAMES: u16 = 19;
 
 /// A line of the popup.
 enum Entry {

@@ -112,7 +112,8 @@ fn parts(state: &State, width: u16) -> Vec<(String, Style)> {
 fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
     let theme = Theme::of(state.palette);
     let name = if width < WIDE { " mc " } else { " mailconsole " };
-    let mut parts = vec![(name.to_owned(), theme.title)];
+    let badge = state.profile_badge().map(|profile| format!("{profile} ")).unwrap_or_default();
+    let mut parts = vec![(format!("{name}{badge}"), theme.title)];
     for server in &state.servers {
         let (sign, style) = sign(server, &theme);
         parts.push((format!(" {sign} "), style));

@@ -1,0 +1,407 @@
+//! Profiles: whole sets of extensions and habits, and the single choices beside them. Together they
+//! give the [`Rules`] that a session goes by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use enumset::{EnumSet, enum_set};
+use strum::VariantArray;
+
+use crate::servers::extensions::{Offer, OfferList, Pop3Capability, SmtpExtension};
+
+/// A set of extensions and habits, chosen by one name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, VariantArray)]
+pub enum Profile {
+    /// HELO only, no login, no TLS: RFC 821 and RFC 1939.
+    #[default]
+    Rfc821,
+    /// What libraries that insist on EHLO need.
+    Esmtp,
+    /// Takes everything that an application sends, whoever it claims to be.
+    Catch,
+    /// A submission server as providers run it (RFC 6409).
+    Submission,
+    /// All extensions.
+    Everything,
+}
+
+impl Profile {
+    /// Its name, as options and screens spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rfc821 => "rfc821",
+            Self::Esmtp => "esmtp",
+            Self::Catch => "catch",
+            Self::Submission => "submission",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// What it is for, in a few words.
+    #[must_use]
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Rfc821 => "HELO, known users, no login, no TLS",
+            Self::Esmtp => "EHLO and CAPA, for libraries that insist on them",
+            Self::Catch => "takes every message and every login, and sends nothing on",
+            Self::Submission => "TLS and a login, as a provider's submission server",
+            Self::Everything => "every extension, TLS and logins offered",
+        }
+    }
+
+    /// All names, as a sentence lists them.
+    #[must_use]
+    pub fn names() -> String {
+        Self::VARIANTS.iter().map(|profile| profile.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    const fn smtp_extensions(self) -> EnumSet<SmtpExtension> {
+        match self {
+            Self::Rfc821 => EnumSet::empty(),
+            Self::Esmtp | Self::Catch | Self::Submission => ESMTP,
+            Self::Everything => EnumSet::all(),
+        }
+    }
+
+    const fn pop3_capabilities(self) -> EnumSet<Pop3Capability> {
+        match self {
+            Self::Rfc821 => EnumSet::empty(),
+            Self::Esmtp | Self::Catch | Self::Submission => MODERN_POP3,
+            Self::Everything => EnumSet::all(),
+        }
+    }
+
+    const fn auth(self) -> AuthPolicy {
+        match self {
+            Self::Rfc821 | Self::Esmtp => AuthPolicy::Off,
+            Self::Catch | Self::Everything => AuthPolicy::Offered,
+            Self::Submission => AuthPolicy::Required,
+        }
+    }
+
+    const fn tls(self) -> TlsPolicy {
+        match self {
+            Self::Rfc821 | Self::Esmtp | Self::Catch => TlsPolicy::None,
+            Self::Submission | Self::Everything => TlsPolicy::Offered,
+        }
+    }
+
+    /// Whether any name and password is right.
+    #[must_use]
+    pub const fn takes_any_login(self) -> bool {
+        matches!(self, Self::Catch)
+    }
+
+    /// Whether mail for everybody is caught.
+    #[must_use]
+    pub const fn catches_all(self) -> bool {
+        matches!(self, Self::Catch)
+    }
+
+    /// The ports on which TLS begins with the first octet: SMTP's and POP3's.
+    #[must_use]
+    pub const fn tls_ports(self) -> Option<(u16, u16)> {
+        match self {
+            Self::Submission => Some((4_650, 9_950)),
+            _ => None,
+        }
+    }
+}
+
+const ESMTP: EnumSet<SmtpExtension> = enum_set!(
+    SmtpExtension::Pipelining
+        | SmtpExtension::Size
+        | SmtpExtension::EightBitMime
+        | SmtpExtension::SmtpUtf8
+        | SmtpExtension::EnhancedStatusCodes
+        | SmtpExtension::Dsn
+        | SmtpExtension::Help
+);
+
+const MODERN_POP3: EnumSet<Pop3Capability> = enum_set!(
+    Pop3Capability::Top
+        | Pop3Capability::Uidl
+        | Pop3Capability::User
+        | Pop3Capability::RespCodes
+        | Pop3Capability::Pipelining
+        | Pop3Capability::Implementation
+);
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A word that names nothing of its kind. Whoever asked knows what could be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSuchName;
+
+impl FromStr for Profile {
+    type Err = NoSuchName;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchName> {
+        let mut profiles = Self::VARIANTS.iter();
+        let found = profiles.find(|profile| profile.name().eq_ignore_ascii_case(text));
+        found.copied().ok_or(NoSuchName)
+    }
+}
+
+/// Whether clients may, or must, log in before MAIL (RFC 4954).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuthPolicy {
+    /// AUTH is not offered.
+    #[default]
+    Off,
+    /// AUTH is offered.
+    Offered,
+    /// MAIL before AUTH is refused with 530.
+    Required,
+}
+
+/// Whether clients may, or must, begin TLS (RFC 3207, RFC 2595).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsPolicy {
+    /// It is not offered.
+    #[default]
+    None,
+    /// It is offered.
+    Offered,
+    /// Commands that carry mail or a login are refused before it.
+    Required,
+}
+
+impl AuthPolicy {
+    /// Its name, as the option spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Offered => "offered",
+            Self::Required => "required",
+        }
+    }
+}
+
+impl TlsPolicy {
+    /// Its name, as the option spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Offered => "offered",
+            Self::Required => "required",
+        }
+    }
+}
+
+impl FromStr for AuthPolicy {
+    type Err = NoSuchName;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchName> {
+        let all = [Self::Off, Self::Offered, Self::Required];
+        all.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(text)).ok_or(NoSuchName)
+    }
+}
+
+impl FromStr for TlsPolicy {
+    type Err = NoSuchName;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchName> {
+        let all = [Self::None, Self::Offered, Self::Required];
+        all.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(text)).ok_or(NoSuchName)
+    }
+}
+
+/// What was chosen: a profile, and single choices that count before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// The profile.
+    pub profile: Profile,
+    /// SMTP extensions.
+    pub extensions: Option<OfferList<SmtpExtension>>,
+    /// POP3 capabilities.
+    pub capabilities: Option<OfferList<Pop3Capability>>,
+    /// Whether SMTP clients log in.
+    pub auth: Option<AuthPolicy>,
+    /// Whether SMTP clients begin TLS.
+    pub smtp_tls: Option<TlsPolicy>,
+    /// Whether POP3 clients begin TLS.
+    pub pop3_tls: Option<TlsPolicy>,
+}
+
+/// What a session goes by from its start to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The profile that they come from.
+    pub profile: Profile,
+    /// The rules of SMTP.
+    pub smtp: SmtpRules,
+    /// The rules of POP3.
+    pub pop3: Pop3Rules,
+}
+
+/// The rules of an SMTP session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SmtpRules {
+    /// Whether EHLO is answered.
+    pub answers_ehlo: bool,
+    /// The extensions that are offered. STARTTLS and AUTH are among them if they are offered or
+    /// required.
+    pub extensions: EnumSet<SmtpExtension>,
+    /// Whether clients log in.
+    pub auth: AuthPolicy,
+    /// Whether clients begin TLS.
+    pub tls: TlsPolicy,
+}
+
+/// The rules of a POP3 session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pop3Rules {
+    /// Whether CAPA is answered.
+    pub answers_capa: bool,
+    /// The capabilities that are offered. STLS is among them if it is offered or required.
+    pub capabilities: EnumSet<Pop3Capability>,
+    /// The commands that are refused as unknown, of UIDL and USER.
+    pub refused: EnumSet<Pop3Capability>,
+    /// Whether clients begin TLS.
+    pub tls: TlsPolicy,
+}
+
+impl Choices {
+    /// The rules that these choices give.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { profile: self.profile, smtp: self.smtp(), pop3: self.pop3() }
+    }
+
+    fn smtp(&self) -> SmtpRules {
+        let list = self.extensions;
+        let auth = self.auth.unwrap_or_else(|| match said(list, SmtpExtension::Auth) {
+            Some(true) => self.profile.auth().max(AuthPolicy::Offered),
+            Some(false) => AuthPolicy::Off,
+            None => self.profile.auth(),
+        });
+        let tls = tls(self.smtp_tls, said(list, SmtpExtension::StartTls), self.profile);
+        let mut extensions = applied(list, self.profile.smtp_extensions());
+        set(&mut extensions, SmtpExtension::Auth, auth != AuthPolicy::Off);
+        set(&mut extensions, SmtpExtension::StartTls, tls != TlsPolicy::None);
+        // AUTH and STARTTLS are found, and used, only after EHLO.
+        let needs_ehlo = auth != AuthPolicy::Off || tls != TlsPolicy::None;
+        let answers_ehlo = self.profile != Profile::Rfc821 || list.is_some() || needs_ehlo;
+        SmtpRules { answers_ehlo, extensions, auth, tls }
+    }
+
+    fn pop3(&self) -> Pop3Rules {
+        let list = self.capabilities;
+        let tls = tls(self.pop3_tls, said(list, Pop3Capability::Stls), self.profile);
+        let mut capabilities = applied(list, self.profile.pop3_capabilities());
+        set(&mut capabilities, Pop3Capability::Stls, tls != TlsPolicy::None);
+        let away = |offer: &Pop3Capability| list.is_some_and(|list| list.takes_away(*offer));
+        Pop3Rules {
+            // Clients find STLS in the reply to CAPA only.
+            answers_capa: self.profile != Profile::Rfc821
+                || list.is_some()
+                || tls != TlsPolicy::None,
+            capabilities,
+            refused: [Pop3Capability::Uidl, Pop3Capability::User]
+                .into_iter()
+                .filter(away)
+                .collect(),
+            tls,
+        }
+    }
+}
+
+fn said<O: Offer>(list: Option<OfferList<O>>, offer: O) -> Option<bool> {
+    list.and_then(|list| list.says(offer))
+}
+
+fn applied<O: Offer>(list: Option<OfferList<O>>, of_profile: EnumSet<O>) -> EnumSet<O> {
+    list.map_or(of_profile, |list| list.applied_to(of_profile))
+}
+
+fn set<O: Offer>(offers: &mut EnumSet<O>, offer: O, is_offered: bool) {
+    if is_offered {
+        offers.insert(offer)
+    } else {
+        offers.remove(offer)
+    };
+}
+
+/// An option of its own counts first, then the list, then the profile.
+fn tls(chosen: Option<TlsPolicy>, listed: Option<bool>, profile: Profile) -> TlsPolicy {
+    chosen.unwrap_or_else(|| match listed {
+        Some(true) => profile.tls().max(TlsPolicy::Offered),
+        Some(false) => TlsPolicy::None,
+        None => profile.tls(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(profile: Profile, change: impl FnOnce(&mut Choices)) -> Rules {
+        let mut choices = Choices { profile, ..Choices::default() };
+        change(&mut choices);
+        choices.rules()
+    }
+
+    #[test]
+    fn without_a_choice_nothing_is_offered() {
+        let rules = Choices::default().rules();
+        assert_eq!(rules, Rules::default());
+        assert!(!rules.smtp.answers_ehlo && !rules.pop3.answers_capa);
+    }
+
+    #[test]
+    fn each_profile_offers_its_own() {
+        let esmtp = rules(Profile::Esmtp, |_| ());
+        assert_eq!((esmtp.smtp.extensions, esmtp.pop3.capabilities), (ESMTP, MODERN_POP3));
+        let submission = rules(Profile::Submission, |_| ()).smtp;
+        assert_eq!((submission.auth, submission.tls), (AuthPolicy::Required, TlsPolicy::Offered));
+        let with_login = ESMTP | SmtpExtension::StartTls | SmtpExtension::Auth;
+        assert_eq!(submission.extensions, with_login);
+        assert_eq!(rules(Profile::Catch, |_| ()).smtp.extensions, ESMTP | SmtpExtension::Auth);
+        let everything = rules(Profile::Everything, |_| ());
+        assert_eq!(everything.smtp.extensions, EnumSet::all());
+        assert_eq!(everything.pop3.capabilities, EnumSet::all());
+    }
+
+    #[test]
+    fn an_option_counts_before_a_list_and_a_list_before_the_profile() {
+        let smtp = |profile, list: &str| {
+            rules(profile, |choices| choices.extensions = Some(list.parse().unwrap())).smtp
+        };
+        assert_eq!(smtp(Profile::Submission, "SIZE").auth, AuthPolicy::Off);
+        assert_eq!(smtp(Profile::Submission, "AUTH").auth, AuthPolicy::Required);
+        assert_eq!(smtp(Profile::Submission, "-AUTH").auth, AuthPolicy::Off);
+        assert_eq!(smtp(Profile::Submission, "-SIZE").auth, AuthPolicy::Required);
+        assert_eq!(smtp(Profile::Esmtp, "+STARTTLS").tls, TlsPolicy::Offered);
+        let both = rules(Profile::Esmtp, |choices| {
+            choices.extensions = Some("-AUTH".parse().unwrap());
+            choices.auth = Some(AuthPolicy::Required);
+        });
+        assert_eq!(both.smtp.auth, AuthPolicy::Required);
+        assert!(both.smtp.extensions.contains(SmtpExtension::Auth));
+    }
+
+    #[test]
+    fn a_list_makes_its_own_protocol_answer_and_not_the_other() {
+        let ehlo = rules(Profile::Rfc821, |choices| choices.extensions = "none".parse().ok());
+        assert!(ehlo.smtp.answers_ehlo && !ehlo.pop3.answers_capa);
+        let capa = rules(Profile::Rfc821, |choices| choices.capabilities = "-UIDL".parse().ok());
+        assert!(!capa.smtp.answers_ehlo && capa.pop3.answers_capa);
+        assert_eq!(capa.pop3.refused, EnumSet::only(Pop3Capability::Uidl));
+    }
+
+    #[test]
+    fn names_are_read_without_case_and_others_are_none() {
+        assert_eq!("ESMTP".parse(), Ok(Profile::Esmtp));
+        assert_eq!("esmtp2".parse::<Profile>(), Err(NoSuchName));
+        assert_eq!("Required".parse(), Ok(AuthPolicy::Required));
+        assert_eq!("off".parse::<TlsPolicy>(), Err(NoSuchName));
+    }
+}
