@@ -60,7 +60,7 @@ impl Session for EchoSession {
         Step::Reply(UNKNOWN)
     }
 
-    fn overlong(&self) -> Reply {
+    fn overlong(&mut self) -> Reply {
         TOO_LONG
     }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::servers::channel::{Channel, End};
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
-use crate::servers::session::{Farewell, Reply, Session, Step};
+use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind, Side};
@@ -34,7 +34,11 @@ pub trait Service: Send {
         channel: &mut Channel,
     ) -> impl Future<Output = Result<Self::Outcome, End>> + Send;
 
-    /// Takes the next piece of message text, with dot-stuffing removed. Only used by SMTP.
+    /// A message text begins. Drops what was taken of one that did not end. Only used by SMTP, as
+    /// the next three.
+    fn begin_text(&mut self) {}
+
+    /// Takes the next piece of message text, with dot-stuffing removed.
     fn take_text(&mut self, _piece: &[u8]) {}
 
     /// Whether the message text received so far should be moved out of memory.
@@ -110,6 +114,7 @@ enum Mode<Effect> {
     Commands,
     // Boxed, so that only connections that are receiving text have memory for it.
     Text(Box<Incoming<Effect>>),
+    Chunk(Box<IncomingChunk<Effect>>),
 }
 
 /// Message text being received.
@@ -120,6 +125,44 @@ struct Incoming<Effect> {
     pace: usize,
     /// The effect to perform when the text is complete.
     then: Effect,
+}
+
+/// A chunk of message text being received.
+struct IncomingChunk<Effect> {
+    chunk: Chunk<Effect>,
+    log: TextLog,
+    pace: usize,
+}
+
+impl<Effect> IncomingChunk<Effect> {
+    fn new(chunk: Chunk<Effect>, connection_log: &ConnectionLog) -> Self {
+        Self { chunk, log: TextLog::chunk(connection_log), pace: 0 }
+    }
+
+    /// The octets of the chunk among those that have arrived.
+    fn take<'a>(&mut self, arrived: &'a [u8]) -> &'a [u8] {
+        let missing = usize::try_from(self.chunk.octets).unwrap_or(usize::MAX);
+        let piece = arrived.get(..missing).unwrap_or(arrived);
+        self.chunk.octets -= piece.len() as u64;
+        piece
+    }
+}
+
+impl<Effect> Mode<Effect> {
+    /// Counts octets of text; returns whether enough have come to renew the idle period.
+    fn keeps_pace(&mut self, arrived: usize) -> bool {
+        let pace = match self {
+            Self::Commands => return false,
+            Self::Text(incoming) => &mut incoming.pace,
+            Self::Chunk(incoming) => &mut incoming.pace,
+        };
+        *pace += arrived;
+        let is_enough = *pace >= TEXT_PACE_OCTETS;
+        if is_enough {
+            *pace = 0;
+        }
+        is_enough
+    }
 }
 
 impl<Effect> Incoming<Effect> {
@@ -156,7 +199,7 @@ where
     async fn wait(&mut self) -> Result<(), End> {
         let octets = match self.mode {
             Mode::Commands => READ_OCTETS,
-            Mode::Text(_) => TEXT_READ_OCTETS,
+            Mode::Text(_) | Mode::Chunk(_) => TEXT_READ_OCTETS,
         };
         let arrived = tokio::select! {
             biased;
@@ -165,12 +208,8 @@ where
         };
         // Counted before the input is handled: the connection may end with it, as after QUIT.
         self.channel.connection_log().received(arrived);
-        if let Mode::Text(incoming) = &mut self.mode {
-            incoming.pace += arrived;
-            if incoming.pace >= TEXT_PACE_OCTETS {
-                incoming.pace = 0;
-                self.idle.renew();
-            }
+        if self.mode.keeps_pace(arrived) {
+            self.idle.renew();
         }
         Ok(())
     }
@@ -192,10 +231,12 @@ where
         match self.mode {
             Mode::Commands => self.next_command(),
             Mode::Text(_) => self.next_text(),
+            Mode::Chunk(_) => self.next_piece_of_chunk(),
         }
     }
 
     fn next_command(&mut self) -> Option<Step<S::Effect>> {
+        self.input.set_limit(self.session.line_octets(self.input.unread()));
         let (line, reads) = self.input.next_line_and_reads()?;
         self.channel.connection_log().heard(Side::Client, &line, reads);
         Some(match line {
@@ -230,6 +271,34 @@ where
         Some(Step::Perform(incoming.then))
     }
 
+    /// Takes octets of a chunk; at its end, returns the step that follows it.
+    fn next_piece_of_chunk(&mut self) -> Option<Step<S::Effect>> {
+        let Mode::Chunk(incoming) = &mut self.mode else {
+            return None;
+        };
+        let connection_log = self.channel.connection_log();
+        let piece = incoming.take(self.input.unread());
+        if incoming.chunk.fate != ChunkFate::Dropped {
+            self.service.take_text(piece);
+        }
+        connection_log.text_came(piece);
+        incoming.log.push(piece, connection_log);
+        let (taken, is_whole) = (piece.len(), incoming.chunk.octets == 0);
+        self.input.consume(taken);
+        if !is_whole {
+            return None;
+        }
+        connection_log.unended_line(self.input.unread());
+        let Mode::Chunk(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
+            return None;
+        };
+        incoming.log.end_of_chunk(connection_log);
+        Some(match incoming.chunk.then {
+            AfterChunk::Reply(reply) => Step::Reply(reply),
+            AfterChunk::Perform(effect) => Step::Perform(effect),
+        })
+    }
+
     async fn follow(&mut self, mut step: Step<S::Effect>) -> Result<(), End> {
         loop {
             match step {
@@ -240,9 +309,18 @@ where
                 }
                 Step::Text(reply, then) => {
                     self.channel.say(&reply).await?;
+                    self.service.begin_text();
                     self.channel.connection_log().text_begins();
                     self.mode =
                         Mode::Text(Box::new(Incoming::new(then, self.channel.connection_log())));
+                }
+                Step::Chunk(chunk) => {
+                    if chunk.fate == ChunkFate::First {
+                        self.service.begin_text();
+                    }
+                    let connection_log = self.channel.connection_log();
+                    connection_log.text_begins();
+                    self.mode = Mode::Chunk(Box::new(IncomingChunk::new(chunk, connection_log)));
                 }
                 Step::Perform(effect) => {
                     let outcome = self.service.perform(effect, &mut self.channel).await?;
@@ -269,7 +347,9 @@ where
         Some(match end {
             End::Said | End::Shutdown => return None,
             End::Hangup => match self.mode {
-                Mode::Text(_) => "closed by the client in the middle of message text".into(),
+                Mode::Text(_) | Mode::Chunk(_) => {
+                    "closed by the client in the middle of message text".into()
+                }
                 Mode::Commands if self.input.is_empty() => return None,
                 Mode::Commands => "closed by the client in the middle of a line".into(),
             },

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::wire::line::LINE_OCTETS;
+
 /// The server's side of a conversation: the rules of a protocol for one connection.
 pub trait Session: Send {
     /// Work that the session cannot do itself, such as a delivery.
@@ -21,8 +23,13 @@ pub trait Session: Send {
     /// Handles a command line, given without its CRLF.
     fn line(&mut self, line: &[u8]) -> Step<Self::Effect>;
 
-    /// The reply to a line over the length limit, which is not parsed.
-    fn overlong(&self) -> Reply;
+    /// The most octets of the line that begins with `beginning`, without its CRLF.
+    fn line_octets(&self, _beginning: &[u8]) -> usize {
+        LINE_OCTETS
+    }
+
+    /// The reply to a line over that limit, which is not parsed.
+    fn overlong(&mut self) -> Reply;
 
     /// Continues after [`Step::Perform`].
     fn resume(&mut self, outcome: Self::Outcome) -> Step<Self::Effect>;
@@ -48,10 +55,43 @@ pub enum Step<Effect> {
     Close(Reply),
     /// Send this reply, receive message text up to the final dot, then perform the effect.
     Text(Reply, Effect),
+    /// Receive a chunk of message text, which has no dot stuffing and no final dot (RFC 3030).
+    Chunk(Chunk<Effect>),
     /// Perform the effect, then call [`Session::resume`] with its outcome.
     Perform(Effect),
     /// Send nothing: the effect has sent the whole reply.
     Quiet,
+}
+
+/// A chunk of message text, given by its length (RFC 3030 section 2).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chunk<Effect> {
+    /// Octets of the chunk, which are received whatever becomes of them.
+    pub octets: u64,
+    /// What becomes of them.
+    pub fate: ChunkFate,
+    /// What follows the last octet.
+    pub then: AfterChunk<Effect>,
+}
+
+/// What becomes of the octets of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkFate {
+    /// They begin a message text.
+    First,
+    /// They continue the text of the chunks before.
+    Next,
+    /// They are dropped.
+    Dropped,
+}
+
+/// What follows a chunk.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AfterChunk<Effect> {
+    /// This reply.
+    Reply(Reply),
+    /// The text is complete: this effect.
+    Perform(Effect),
 }
 
 /// Why the server ends a conversation.
@@ -144,7 +184,12 @@ pub(crate) mod script {
                         step = Step::Perform(effect);
                         continue;
                     }
-                    Step::Reply(reply) => (Some(reply), false),
+                    Step::Chunk(Chunk { then: AfterChunk::Perform(effect), .. }) => {
+                        step = Step::Perform(effect);
+                        continue;
+                    }
+                    Step::Chunk(Chunk { then: AfterChunk::Reply(reply), .. })
+                    | Step::Reply(reply) => (Some(reply), false),
                     Step::Close(reply) => (Some(reply), true),
                     Step::Quiet => (None, false),
                 };

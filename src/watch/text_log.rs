@@ -31,6 +31,8 @@ enum Form {
     Text,
     /// As on the wire, including the dot that ends the text.
     Wire,
+    /// As on the wire, without dot stuffing.
+    Chunk,
 }
 
 impl TextLog {
@@ -46,13 +48,19 @@ impl TextLog {
         Self::new(Side::Client, Form::Wire, connection_log)
     }
 
+    /// The log of a chunk of a text (RFC 3030) that a client sends to us.
+    #[must_use]
+    pub fn chunk(connection_log: &ConnectionLog) -> Self {
+        Self::new(Side::Client, Form::Chunk, connection_log)
+    }
+
     fn new(side: Side, form: Form, connection_log: &ConnectionLog) -> Self {
         // One octet more than a line of the text may have, for a stuffed dot.
         let lines = connection_log.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
         Self { side, form, octets: 0, lines, dot: None }
     }
 
-    /// Counts and reports a piece of a text that is sent, given without dot stuffing.
+    /// Counts and reports a piece of a text that is sent, or of a chunk, without dot stuffing.
     pub fn push(&mut self, piece: &[u8], connection_log: &ConnectionLog) {
         self.count(piece);
         if let Some(lines) = &mut self.lines {
@@ -76,14 +84,20 @@ impl TextLog {
     }
 
     /// Reports that the text has ended with its dot, and its length.
-    pub fn end(self, connection_log: &ConnectionLog) {
+    pub fn end(mut self, connection_log: &ConnectionLog) {
+        let dot = self.dot.take();
+        let side = self.side;
+        self.end_of_chunk(connection_log);
+        connection_log.tell(|| Kind::Line(side, dot.unwrap_or_else(|| KeptLine::new(b"."))));
+    }
+
+    /// Reports that the chunk has ended, and its length.
+    pub fn end_of_chunk(self, connection_log: &ConnectionLog) {
         if let Some(lines) = self.lines.filter(|lines| !lines.is_empty()) {
             let kept = self.form.kept(lines.unread(), lines.unread().len() as u64);
             connection_log.tell(|| Kind::TextLine(self.side, kept));
         }
         connection_log.tell(|| Kind::Text { octets: self.octets });
-        connection_log
-            .tell(|| Kind::Line(self.side, self.dot.unwrap_or_else(|| KeptLine::new(b"."))));
     }
 
     fn tell_lines(&mut self, connection_log: &ConnectionLog) {

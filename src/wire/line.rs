@@ -97,6 +97,11 @@ impl LineBuffer {
         }
     }
 
+    /// Sets the limit of the next line, which may differ from that of the lines before.
+    pub const fn set_limit(&mut self, octets: usize) {
+        self.limit = octets;
+    }
+
     /// Reserves room for a read of at least `octets`; the caller appends to the vector what it
     /// reads.
     pub fn space(&mut self, octets: usize) -> &mut Vec<u8> {

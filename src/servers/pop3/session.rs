@@ -246,7 +246,7 @@ impl Session for Pop3Session {
         }
     }
 
-    fn overlong(&self) -> Reply {
+    fn overlong(&mut self) -> Reply {
         reply::TOO_LONG
     }
 

@@ -247,7 +247,7 @@ impl Session for SmtpSession {
         }
     }
 
-    fn overlong(&self) -> Reply {
+    fn overlong(&mut self) -> Reply {
         reply::TOO_LONG
     }
 
