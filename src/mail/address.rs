@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::mail::alphabet::Alphabet;
+
 /// Maximum octets of a local-part at our own domain (RFC 5321 section 4.5.3.1.1).
 pub const LOCAL_PART_OCTETS: usize = 64;
 
@@ -49,15 +51,15 @@ pub struct Mailbox {
     pub domain: Domain,
 }
 
-/// The name of a mailbox at its domain: printable ASCII, unquoted and unescaped, so that `"user"`
-/// and `user` are the same.
+/// The name of a mailbox at its domain: printable, unquoted and unescaped, so that `"user"` and
+/// `user` are the same. ASCII, unless it was parsed with [`Alphabet::Utf8`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPart(String);
 
 /// The domain of a mailbox.
 #[derive(Debug, Clone)]
 pub enum Domain {
-    /// `example.org`, spelled as it was written; compared without regard to case.
+    /// `example.org`, spelled as it was written; compared without regard to the case of ASCII.
     Name(String),
     /// `[127.0.0.1]` or `[IPv6:::1]`.
     Literal(IpAddr),
@@ -68,10 +70,15 @@ pub enum Domain {
 impl ReversePath {
     /// Parses a reverse-path at the beginning of `text`; returns it and the rest.
     pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
+        Self::take_with(text, Alphabet::Ascii)
+    }
+
+    /// As [`take`](Self::take), of a path in these characters. All lengths are octets.
+    pub fn take_with(text: &str, alphabet: Alphabet) -> Result<(Self, &str), Malformed> {
         if let Some(rest) = text.strip_prefix("<>") {
             return Ok((Self::Null, rest));
         }
-        let (mailbox, rest) = take_path(text)?;
+        let (mailbox, rest) = take_path(text, alphabet)?;
         Ok((Self::Mailbox(mailbox), rest))
     }
 }
@@ -79,6 +86,11 @@ impl ReversePath {
 impl ForwardPath {
     /// Parses a forward-path at the beginning of `text`; returns it and the rest.
     pub fn take(text: &str) -> Result<(Self, &str), Malformed> {
+        Self::take_with(text, Alphabet::Ascii)
+    }
+
+    /// As [`take`](Self::take), of a path in these characters. All lengths are octets.
+    pub fn take_with(text: &str, alphabet: Alphabet) -> Result<(Self, &str), Malformed> {
         const POSTMASTER: &str = "<postmaster>";
         if let Some((path, rest)) = text.split_at_checked(POSTMASTER.len())
             // Without regard to case (RFC 5321 section 4.5.1).
@@ -86,8 +98,21 @@ impl ForwardPath {
         {
             return Ok((Self::Postmaster, rest));
         }
-        let (mailbox, rest) = take_path(text)?;
+        let (mailbox, rest) = take_path(text, alphabet)?;
         Ok((Self::Mailbox(mailbox), rest))
+    }
+}
+
+impl Mailbox {
+    /// Whether it is ASCII; else it can only be named with SMTPUTF8 (RFC 6531 section 3.2).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        let Self { local_part, domain } = self;
+        let is_ascii = |domain: &Domain| match domain {
+            Domain::Name(name) | Domain::Number(name) => name.is_ascii(),
+            Domain::Literal(_) => true,
+        };
+        local_part.0.is_ascii() && is_ascii(domain)
     }
 }
 
@@ -108,6 +133,11 @@ impl LocalPart {
 impl Domain {
     /// Parses a domain; the whole text must be one.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
+        Self::parse_with(text, Alphabet::Ascii)
+    }
+
+    /// As [`parse`](Self::parse), of a domain in these characters.
+    pub fn parse_with(text: &str, alphabet: Alphabet) -> Result<Self, Malformed> {
         if text.len() > DOMAIN_OCTETS {
             return Err(Malformed);
         }
@@ -120,17 +150,17 @@ impl Domain {
         }
         // A final dot (the DNS root) is not part of a domain (RFC 5321 section 2.3.5): a mail host
         // would take it for another name, or for an error.
-        let is_name = text.split('.').all(is_label);
+        let is_name = text.split('.').all(|label| is_label(label, alphabet));
         is_name.then(|| Self::Name(text.into())).ok_or(Malformed)
     }
 }
 
 /// `<@a,@b:local@domain>`; the route is checked and dropped (RFC 5321 section 4.1.1.3).
-fn take_path(text: &str) -> Result<(Mailbox, &str), Malformed> {
+fn take_path(text: &str, alphabet: Alphabet) -> Result<(Mailbox, &str), Malformed> {
     let inside = text.strip_prefix('<').ok_or(Malformed)?;
-    let (local_part, rest) = take_local_part(skip_route(inside)?)?;
+    let (local_part, rest) = take_local_part(skip_route(inside, alphabet)?, alphabet)?;
     let rest = rest.strip_prefix('@').ok_or(Malformed)?;
-    let (domain, rest) = take_domain(rest)?;
+    let (domain, rest) = take_domain(rest, alphabet)?;
     let rest = rest.strip_prefix('>').ok_or(Malformed)?;
     // A long foreign local-part is allowed, so its excess does not count against the path's limit.
     if text.len() - rest.len() > PATH_OCTETS + local_part.excess() {
@@ -139,12 +169,12 @@ fn take_path(text: &str) -> Result<(Mailbox, &str), Malformed> {
     Ok((Mailbox { local_part, domain }, rest))
 }
 
-fn skip_route(text: &str) -> Result<&str, Malformed> {
+fn skip_route(text: &str, alphabet: Alphabet) -> Result<&str, Malformed> {
     let Some(mut route) = text.strip_prefix('@') else {
         return Ok(text);
     };
     loop {
-        let (_, rest) = take_domain(route)?;
+        let (_, rest) = take_domain(route, alphabet)?;
         if let Some(local_part) = rest.strip_prefix(':') {
             return Ok(local_part);
         }
@@ -153,20 +183,20 @@ fn skip_route(text: &str) -> Result<&str, Malformed> {
 }
 
 /// An address literal ends with its bracket, because an IPv6 address contains colons.
-fn take_domain(text: &str) -> Result<(Domain, &str), Malformed> {
+fn take_domain(text: &str, alphabet: Alphabet) -> Result<(Domain, &str), Malformed> {
     let end = if text.starts_with('[') {
         text.find(']').map(|at| at + 1)
     } else {
         text.find([',', ':', '>'])
     };
     let (domain, rest) = end.and_then(|end| text.split_at_checked(end)).ok_or(Malformed)?;
-    Ok((Domain::parse(domain)?, rest))
+    Ok((Domain::parse_with(domain, alphabet)?, rest))
 }
 
-fn take_local_part(text: &str) -> Result<(LocalPart, &str), Malformed> {
+fn take_local_part(text: &str, alphabet: Alphabet) -> Result<(LocalPart, &str), Malformed> {
     let (name, rest) = match text.strip_prefix('"') {
-        Some(quoted) => take_quoted(quoted)?,
-        None => take_dot_string(text)?,
+        Some(quoted) => take_quoted(quoted, alphabet)?,
+        None => take_dot_string(text, alphabet)?,
     };
     if name.len() > FOREIGN_LOCAL_PART_OCTETS {
         return Err(Malformed);
@@ -175,38 +205,36 @@ fn take_local_part(text: &str) -> Result<(LocalPart, &str), Malformed> {
 }
 
 /// The text of a quoted string, in which only `\` and `"` are special.
-fn take_quoted(text: &str) -> Result<(String, &str), Malformed> {
+fn take_quoted(text: &str, alphabet: Alphabet) -> Result<(String, &str), Malformed> {
+    let is_printable = |&character: &char| is_printable(character) || alphabet.has(character);
     let mut name = String::new();
     let mut characters = text.chars();
     loop {
         match characters.next().ok_or(Malformed)? {
             '"' => return Ok((name, characters.as_str())),
-            '\\' => name.push(
-                characters.next().filter(|&character| is_printable(character)).ok_or(Malformed)?,
-            ),
-            character if is_printable(character) => name.push(character),
+            '\\' => name.push(characters.next().filter(is_printable).ok_or(Malformed)?),
+            character if is_printable(&character) => name.push(character),
             _ => return Err(Malformed),
         }
     }
 }
 
 /// Atoms joined by single dots; `\` makes any character an ordinary one (RFC 821 only).
-fn take_dot_string(text: &str) -> Result<(String, &str), Malformed> {
+fn take_dot_string(text: &str, alphabet: Alphabet) -> Result<(String, &str), Malformed> {
+    let is_printable = |&character: &char| is_printable(character) || alphabet.has(character);
     let mut name = String::new();
     let mut atom_begins = true;
     let mut characters = text.chars();
     loop {
         let rest = characters.as_str();
         match characters.next().ok_or(Malformed)? {
-            '\\' => name.push(
-                characters.next().filter(|&character| is_printable(character)).ok_or(Malformed)?,
-            ),
+            '\\' => name.push(characters.next().filter(is_printable).ok_or(Malformed)?),
             '.' if !atom_begins => {
                 name.push('.');
                 atom_begins = true;
                 continue;
             }
-            character if is_atext(character) => name.push(character),
+            character if is_atext(character) || alphabet.has(character) => name.push(character),
             // An empty atom: two dots in a row, or a dot at the beginning or the end.
             _ if atom_begins => return Err(Malformed),
             _ => return Ok((name, rest)),
@@ -231,10 +259,13 @@ pub fn literal(domain: &str) -> Option<IpAddr> {
 
 /// Letters and digits, and within the label also hyphens and underscores (hosts in containers have
 /// underscores in their names).
-fn is_label(label: &str) -> bool {
+fn is_label(label: &str, alphabet: Alphabet) -> bool {
     const INSIDE: [char; 2] = ['-', '_'];
-    let is_inner =
-        |character: char| character.is_ascii_alphanumeric() || INSIDE.contains(&character);
+    let is_inner = |character: char| {
+        character.is_ascii_alphanumeric()
+            || INSIDE.contains(&character)
+            || alphabet.has_in_labels(character)
+    };
     !label.is_empty()
         && !label.starts_with(INSIDE)
         && !label.ends_with(INSIDE)
@@ -295,8 +326,10 @@ impl fmt::Display for Mailbox {
 impl fmt::Display for LocalPart {
     /// Quoted if the name requires it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it may hold beyond ASCII was decided when it was parsed.
+        let is_plain = |character: char| is_atext(character) || !character.is_ascii();
         let is_dot_string =
-            self.0.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext));
+            self.0.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_plain));
         if is_dot_string {
             return f.write_str(&self.0);
         }
@@ -456,6 +489,58 @@ pub(crate) mod tests {
         assert_ne!(domain("localhost.example.org"), domain("localhost"));
     }
 
+    #[track_caller]
+    fn is_in_utf8(path: &str, mailbox: &str) {
+        let (parsed, rest) = ForwardPath::take_with(path, Alphabet::Utf8).unwrap();
+        assert_eq!((parsed.to_string(), rest), (format!("<{mailbox}>"), ""));
+        is_malformed(path);
+    }
+
+    #[test]
+    fn utf8_is_taken_where_it_is_asked_for() {
+        is_in_utf8("<josé@example.org>", "josé@example.org");
+        is_in_utf8("<用户.名@例子.广告>", "用户.名@例子.广告");
+        is_in_utf8("<\"jo sé\"@example.org>", "\"jo sé\"@example.org");
+        is_in_utf8("<\"\\é\"@example.org>", "é@example.org");
+        is_in_utf8("<@bücher.example:u@b>", "u@b");
+        let (path, rest) = ReversePath::take_with("<é@b> SIZE=1", Alphabet::Utf8).unwrap();
+        assert_eq!((path.to_string().as_str(), rest), ("<é@b>", " SIZE=1"));
+        let ReversePath::Mailbox(mailbox) = path else { panic!("no mailbox") };
+        assert!(!mailbox.is_ascii());
+    }
+
+    #[test]
+    fn utf8_hides_no_control_character_and_no_other_domain() {
+        for path in [
+            "<a\u{85}@b>",
+            "<\"a\u{9b}31m\"@b>",
+            "<a\\\u{80}@b>",
+            "<a\u{202e}@b>",
+            "<\"a\u{2028}\"@b>",
+            "<a\u{a0}b@c>",
+            "<a\u{fffd}@b>",
+            "<a@b\u{3002}c>",
+            "<a@b\u{ff0e}c>",
+            "<a@-é>",
+            "<a@é.>",
+            "<a@é\u{ad}>",
+            "<é>",
+        ] {
+            let taken = ForwardPath::take_with(path, Alphabet::Utf8);
+            assert_eq!(taken, Err(Malformed), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_octets_in_utf8_too() {
+        let local = |characters| format!("<{}@b>", "é".repeat(characters));
+        assert!(ForwardPath::take_with(&local(127), Alphabet::Utf8).is_ok());
+        assert!(ForwardPath::take_with(&local(128), Alphabet::Utf8).is_err());
+        let domain = |characters| format!("<a@{}>", "é".repeat(characters));
+        assert!(ForwardPath::take_with(&domain(126), Alphabet::Utf8).is_ok());
+        assert!(ForwardPath::take_with(&domain(127), Alphabet::Utf8).is_err());
+    }
+
     pub(crate) fn any_mailbox() -> impl Strategy<Value = Mailbox> {
         let domain = prop_oneof![
             "[a-z0-9]{1,9}([._-][A-Z0-9]{1,9}){0,3}".prop_map(Domain::Name),
@@ -475,9 +560,30 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "[<@\"\\\\a.,:>\\[\\]# ]{0,40}|.{0,40}") {
-            let _ = ForwardPath::take(&text);
-            let _ = ReversePath::take(&text);
+        fn a_rendered_mailbox_in_utf8_parses_to_itself(
+            local_part in "[ -~éß用д😀]{0,60}",
+            domain in "[a-zé用]{1,9}([._-][A-Z0-9ü]{1,9}){0,3}",
+        ) {
+            let domain = Domain::Name(domain);
+            let path = ForwardPath::Mailbox(Mailbox { local_part: LocalPart(local_part), domain });
+            let text = path.to_string();
+            prop_assert_eq!(ForwardPath::take_with(&text, Alphabet::Utf8), Ok((path, "")));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[<@\"\\\\a.,:>\\[\\]# é]{0,40}|.{0,40}") {
+            for alphabet in [Alphabet::Ascii, Alphabet::Utf8] {
+                let _ = ForwardPath::take_with(&text, alphabet);
+                let _ = ReversePath::take_with(&text, alphabet);
+            }
+        }
+
+        #[test]
+        fn what_ascii_takes_is_the_same_in_utf8(text in "[<@\"\\\\a.,:>\\[\\]# é]{0,40}") {
+            if let Ok(taken) = ForwardPath::take(&text) {
+                prop_assert!(taken.0.to_string().is_ascii());
+                prop_assert_eq!(ForwardPath::take_with(&text, Alphabet::Utf8), Ok(taken));
+            }
         }
     }
 }

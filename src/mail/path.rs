@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+use crate::mail::alphabet::Alphabet;
+
 /// Maximum octets of an address: a quoted local-part of 255 octets, each escaped, `@`, and a domain
 /// of 255 octets.
 const LONGEST_ADDRESS: usize = 2 * 255 + 2 + 1 + 255;
@@ -27,22 +29,32 @@ pub struct Address {
 pub struct BadAddress(String);
 
 impl Address {
-    /// Parses `user@domain`. The local-part may be quoted, the domain may be an address literal.
+    /// Parses `user@domain` in ASCII. The local-part may be quoted, the domain may be an address
+    /// literal.
     ///
     /// # Errors
     ///
     /// If the text could not stand in an envelope.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        Self::of(text).ok_or_else(|| BadAddress(text.to_owned()))
+        Self::parse_with(text, Alphabet::Ascii)
     }
 
-    fn of(text: &str) -> Option<Self> {
+    /// As [`parse`](Self::parse), of an address in these characters.
+    ///
+    /// # Errors
+    ///
+    /// If the text could not stand in an envelope.
+    pub fn parse_with(text: &str, alphabet: Alphabet) -> Result<Self, BadAddress> {
+        Self::of(text, alphabet).ok_or_else(|| BadAddress(text.to_owned()))
+    }
+
+    fn of(text: &str, alphabet: Alphabet) -> Option<Self> {
         // The last one: a quoted local-part may contain others.
         let (local_part, domain) = text.rsplit_once('@')?;
         let well_formed = text.len() <= LONGEST_ADDRESS
-            && is_local_part(local_part)
+            && is_local_part(local_part, alphabet)
             && !domain.is_empty()
-            && domain.bytes().all(is_in_domains);
+            && domain.chars().all(|character| is_in_domains(character, alphabet));
         well_formed.then(|| Self { text: text.to_owned(), domain: text.len() - domain.len() })
     }
 
@@ -50,6 +62,12 @@ impl Address {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is ASCII; else a host must offer SMTPUTF8 to be given it (RFC 6531 section 3.2).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.text.is_ascii()
     }
 
     /// The part before the `@`, with its quotes if it was written with any.
@@ -73,31 +91,30 @@ impl fmt::Display for Address {
     }
 }
 
-fn is_in_domains(byte: u8) -> bool {
+fn is_in_domains(character: char, alphabet: Alphabet) -> bool {
     // Brackets and colons are those of address literals.
-    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
+    character.is_ascii_alphanumeric()
+        || ".-_:[]".contains(character)
+        || alphabet.has_in_labels(character)
 }
 
 /// Whether brackets and spaces occur only within quotes (RFC 5321 section 4.1.2), and every
 /// quotation ends.
-fn is_local_part(text: &str) -> bool {
+fn is_local_part(text: &str, alphabet: Alphabet) -> bool {
+    let is_printable = |character| matches!(character, ' '..='~') || alphabet.has(character);
     let mut quoted = false;
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' if !bytes.next().is_some_and(is_printable) => return false,
-            b'\\' => {}
-            b'"' => quoted = !quoted,
-            b' ' | b'<' | b'>' | b'@' if !quoted => return false,
-            byte if !is_printable(byte) => return false,
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if !characters.next().is_some_and(is_printable) => return false,
+            '\\' => {}
+            '"' => quoted = !quoted,
+            ' ' | '<' | '>' | '@' if !quoted => return false,
+            character if !is_printable(character) => return false,
             _ => {}
         }
     }
     !text.is_empty() && !quoted
-}
-
-fn is_printable(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~')
 }
 
 /// The address that delivery status notifications go to (RFC 5321 section 3.6.3).
@@ -110,19 +127,37 @@ pub enum ReversePath {
 }
 
 impl ReversePath {
-    /// Parses an address; empty text is the null path. A source route before the address is dropped
-    /// (RFC 5321 appendix C).
+    /// Parses an address in ASCII; empty text is the null path. A source route before the address
+    /// is dropped (RFC 5321 appendix C).
     ///
     /// # Errors
     ///
     /// If the text is neither empty nor an address.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        Self::parse_with(text, Alphabet::Ascii)
+    }
+
+    /// As [`parse`](Self::parse), of an address in these characters.
+    ///
+    /// # Errors
+    ///
+    /// If the text is neither empty nor an address.
+    pub fn parse_with(text: &str, alphabet: Alphabet) -> Result<Self, BadAddress> {
         if text.is_empty() {
             return Ok(Self::Null);
         }
         let routed = text.starts_with('@').then(|| text.split_once(':'));
         let address = routed.flatten().map_or(text, |(_route, address)| address);
-        Address::parse(address).map(Self::Address)
+        Address::parse_with(address, alphabet).map(Self::Address)
+    }
+
+    /// Whether it is ASCII; else a host must offer SMTPUTF8 to be given it (RFC 6531 section 3.2).
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Address(address) => address.is_ascii(),
+        }
     }
 }
 
@@ -135,19 +170,21 @@ impl fmt::Display for ReversePath {
     }
 }
 
+/// As the queue stores it: in UTF-8 too, because whoever queued it had asked for that.
 impl FromStr for Address {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        Self::parse(text)
+        Self::parse_with(text, Alphabet::Utf8)
     }
 }
 
+/// As the queue stores it: in UTF-8 too, because whoever queued it had asked for that.
 impl FromStr for ReversePath {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        Self::parse(text)
+        Self::parse_with(text, Alphabet::Utf8)
     }
 }
 
@@ -315,11 +352,27 @@ mod tests {
         assert_eq!(routed.read().unwrap().to_string(), "user@example.org");
     }
 
+    #[test]
+    fn an_entry_may_hold_addresses_in_utf8() {
+        for text in ["naïve@x", "a@naïve", "\"jo sé@x\"@例子.广告"] {
+            let path: EnvelopePath<Address> = text.into();
+            let address = path.read().expect(text);
+            assert_eq!((address.as_str(), address.is_ascii()), (text, false));
+        }
+        for text in ["a\u{85}@x", "\"\u{9b}\"@x", "a@x\u{202e}", "a@x\u{3002}y", "é\r\n@x"] {
+            let path: EnvelopePath<Address> = text.into();
+            assert!(path.read().is_err(), "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_address_holds_a_byte_that_ends_a_command(text in "[ -~\r\n\u{0}@\"\\\\<>]{0,20}@[a-z\r\n.>]{1,9}") {
+        fn no_address_holds_a_byte_that_ends_a_command(text in "[ -~\r\n\u{0}@\"\\\\<>é\u{85}]{0,20}@[a-z\r\n.>é]{1,9}") {
             if let Ok(address) = Address::parse(&text) {
-                prop_assert!(address.as_str().bytes().all(is_printable));
+                prop_assert!(address.as_str().bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            }
+            if let Ok(address) = Address::parse_with(&text, Alphabet::Utf8) {
+                prop_assert!(!address.as_str().chars().any(char::is_control));
                 prop_assert!(!address.domain().contains('>'));
             }
         }
