@@ -33,6 +33,10 @@ pub const GUESS_WAIT_MOST: Duration = Duration::from_secs(30);
 /// The most addresses whose wrong passwords are counted.
 pub const GUESSERS_MOST: usize = 4_096;
 
+/// The most octets of a line of an AUTH exchange, without its CRLF (RFC 4954 section 4): base64 of
+/// 9,216 octets.
+pub const AUTH_LINE_OCTETS: usize = 12_288;
+
 /// The idle limit of SMTP connections (RFC 5321 section 4.5.3.2.7).
 pub const SMTP_IDLE: Duration = Duration::from_mins(5);
 
