@@ -347,6 +347,7 @@ mod tests {
                 auth: Some(AuthPolicy::Off),
                 smtp_tls: Some(TlsPolicy::Required),
                 pop3_tls: Some(TlsPolicy::None),
+                ..Choices::default()
             },
         };
         let other = SettingsView {

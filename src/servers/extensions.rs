@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use enumset::{EnumSet, EnumSetType};
 
+use crate::servers::sasl::Mechanism;
+
 /// Something that a server offers by name: an SMTP extension or a POP3 capability.
 pub trait Offer: EnumSetType + fmt::Debug + 'static {
     /// What all of them are called in a sentence, in the singular.
@@ -122,6 +124,15 @@ impl Offer for Pop3Capability {
             Self::Expire => "EXPIRE",
             Self::Implementation => "IMPLEMENTATION",
         }
+    }
+}
+
+impl Offer for Mechanism {
+    const CALLED: &'static str = "mechanism";
+    const NEEDS: &'static [(Self, Self)] = &[];
+
+    fn name(self) -> &'static str {
+        Self::name(self)
     }
 }
 

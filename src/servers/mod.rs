@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod channel;
+pub mod credentials;
 pub mod echo;
 pub mod extensions;
 pub mod limits;
@@ -10,6 +11,7 @@ pub mod listener;
 pub mod pop3;
 pub mod port;
 pub mod profile;
+pub mod sasl;
 pub mod serve;
 pub mod session;
 pub mod settings;

@@ -8,6 +8,7 @@ use enumset::{EnumSet, enum_set};
 use strum::VariantArray;
 
 use crate::servers::extensions::{Offer, OfferList, Pop3Capability, SmtpExtension};
+use crate::servers::sasl::Mechanism;
 
 /// A set of extensions and habits, chosen by one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, VariantArray)]
@@ -225,6 +226,12 @@ pub struct Choices {
     pub capabilities: Option<OfferList<Pop3Capability>>,
     /// Whether SMTP clients log in.
     pub auth: Option<AuthPolicy>,
+    /// Whether any name and password is right, in any profile.
+    pub auth_any: bool,
+    /// The mechanisms of AUTH.
+    pub mechanisms: Option<OfferList<Mechanism>>,
+    /// Whether secrets may be sent in the clear from other machines too.
+    pub auth_plaintext: bool,
     /// Whether SMTP clients begin TLS.
     pub smtp_tls: Option<TlsPolicy>,
     /// Whether POP3 clients begin TLS.
@@ -236,6 +243,8 @@ pub struct Choices {
 pub struct Rules {
     /// The profile that they come from.
     pub profile: Profile,
+    /// Whether any name and password is right. Such a login proves nothing.
+    pub takes_any_login: bool,
     /// The rules of SMTP.
     pub smtp: SmtpRules,
     /// The rules of POP3.
@@ -252,6 +261,10 @@ pub struct SmtpRules {
     pub extensions: EnumSet<SmtpExtension>,
     /// Whether clients log in.
     pub auth: AuthPolicy,
+    /// The mechanisms of AUTH that are offered.
+    pub mechanisms: EnumSet<Mechanism>,
+    /// Whether secrets may be sent in the clear from other machines too.
+    pub takes_plaintext: bool,
     /// Whether clients begin TLS.
     pub tls: TlsPolicy,
 }
@@ -273,7 +286,12 @@ impl Choices {
     /// The rules that these choices give.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules { profile: self.profile, smtp: self.smtp(), pop3: self.pop3() }
+        Rules {
+            profile: self.profile,
+            takes_any_login: self.auth_any || self.profile.takes_any_login(),
+            smtp: self.smtp(),
+            pop3: self.pop3(),
+        }
     }
 
     fn smtp(&self) -> SmtpRules {
@@ -290,7 +308,16 @@ impl Choices {
         // AUTH and STARTTLS are found, and used, only after EHLO.
         let needs_ehlo = auth != AuthPolicy::Off || tls != TlsPolicy::None;
         let answers_ehlo = self.profile != Profile::Rfc821 || list.is_some() || needs_ehlo;
-        SmtpRules { answers_ehlo, extensions, auth, tls }
+        let mechanisms = match auth {
+            AuthPolicy::Off => EnumSet::empty(),
+            AuthPolicy::Offered | AuthPolicy::Required => self.mechanisms(),
+        };
+        let takes_plaintext = self.auth_plaintext;
+        SmtpRules { answers_ehlo, extensions, auth, mechanisms, takes_plaintext, tls }
+    }
+
+    fn mechanisms(&self) -> EnumSet<Mechanism> {
+        applied(self.mechanisms, EnumSet::all())
     }
 
     fn pop3(&self) -> Pop3Rules {

@@ -314,6 +314,7 @@ where
                     self.mode =
                         Mode::Text(Box::new(Incoming::new(then, self.channel.connection_log())));
                 }
+                Step::Secure(reply) => self.channel.say(&reply).await?,
                 Step::Chunk(chunk) => {
                     if chunk.fate == ChunkFate::First {
                         self.service.begin_text();

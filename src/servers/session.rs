@@ -40,6 +40,11 @@ pub trait Session: Send {
     /// The state in the protocol's own terms, for the console.
     fn state(&self) -> Cow<'static, str>;
 
+    /// The connection is now secured by TLS: whatever the client has said so far is forgotten, as if
+    /// it had just connected (RFC 3207 section 4.2, RFC 2595 section 4). Called after
+    /// [`Step::Secure`], and before the greeting where TLS begins with the first octet.
+    fn secured(&mut self) {}
+
     /// The user whose mailbox this session holds.
     fn user(&self) -> Option<&str> {
         None
@@ -55,6 +60,9 @@ pub enum Step<Effect> {
     Close(Reply),
     /// Send this reply, receive message text up to the final dot, then perform the effect.
     Text(Reply, Effect),
+    /// Send this reply, drop all input that is there already, perform a TLS handshake, then call
+    /// [`Session::secured`]. The connection ends if there is no TLS.
+    Secure(Reply),
     /// Receive a chunk of message text, which has no dot stuffing and no final dot (RFC 3030).
     Chunk(Chunk<Effect>),
     /// Perform the effect, then call [`Session::resume`] with its outcome.
@@ -183,6 +191,10 @@ pub(crate) mod script {
                         assert!(reply.bytes().starts_with(b"354"), "{reply:?}");
                         step = Step::Perform(effect);
                         continue;
+                    }
+                    Step::Secure(reply) => {
+                        self.session.secured();
+                        (Some(reply), false)
                     }
                     Step::Chunk(Chunk { then: AfterChunk::Perform(effect), .. }) => {
                         step = Step::Perform(effect);

@@ -114,7 +114,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 35] = [
+    const KNOWN: [(&str, &str, &str); 38] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -143,6 +143,9 @@ mod tests {
         ("extensions", "-CHUNKING,+HELP", ""),
         ("pop3-capabilities", "TOP,UIDL", ""),
         ("auth", "offered", ""),
+        ("auth-any", "yes", ""),
+        ("auth-mechanisms", "PLAIN,LOGIN", ""),
+        ("auth-plaintext", "yes", ""),
         ("smtp-tls", "required", ""),
         ("pop3-tls", "none", ""),
         ("idle", "7", ""),

@@ -16,6 +16,7 @@ use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
+use crate::servers::sasl::Mechanism;
 use crate::servers::settings::{Idle, SettingName};
 use crate::servers::units::{Network, Size};
 
@@ -157,6 +158,15 @@ settings! {
             typed: "off, offered, required, or default",
         },
     }
+    /// Take any name and any password as right, in POP3 too; nothing is checked
+    auth_any: bool { name: "auth-any", group: Group::Profile, commands: MAIL, }
+    /// SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER
+    auth_mechanisms: Option<OfferList<Mechanism>> {
+        name: "auth-mechanisms", value: "LIST", default: DefaultValue::Says("all"),
+        group: Group::Profile, commands: MAIL, may_begin_with_hyphen: true,
+    }
+    /// Let other machines send passwords unencrypted; otherwise only this machine may
+    auth_plaintext: bool { name: "auth-plaintext", group: Group::Profile, commands: MAIL, }
     /// Whether SMTP clients begin TLS with STARTTLS: none, offered or required
     smtp_tls: Option<TlsPolicy> {
         name: "smtp-tls", value: "WHEN", default: DefaultValue::Says("as the profile has it"),

@@ -1,6 +1,13 @@
 //! The SMTP server (RFC 821, docs/protocol.md 3): command grammar, session rules, and deliveries.
 
+mod authentication;
 pub mod command;
+mod ehlo;
+pub mod parameters;
 mod reply;
 pub mod service;
 pub mod session;
+pub mod transaction;
+
+#[cfg(test)]
+mod extension_tests;

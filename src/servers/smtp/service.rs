@@ -12,13 +12,26 @@ use crate::servers::listener::Server;
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{
-    Delivery, Relaying, SmtpEffect, SmtpOutcome, SmtpSession, Transaction,
+    Delivery, Origin, Relaying, SmtpEffect, SmtpOutcome, SmtpSession,
 };
+use crate::servers::smtp::transaction::Transaction;
 use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
 use crate::store::queue::Client;
 use crate::store::text::Text;
 use crate::watch::event::{self, Kind};
+
+/// The end of a line, and what the text before its first octet ends in.
+const LINE_END: [u8; 2] = *b"\r\n";
+
+/// The last two octets of a text that ended in `before` and goes on with `piece`.
+const fn last_two(before: [u8; 2], piece: &[u8]) -> [u8; 2] {
+    match (before, piece) {
+        (_, [.., last_but_one, last]) => [*last_but_one, *last],
+        ([_, last_but_one], [last]) => [last_but_one, *last],
+        (_, []) => before,
+    }
+}
 
 /// The SMTP server.
 #[derive(Debug)]
@@ -42,9 +55,12 @@ impl Server for SmtpServer {
             settings: Arc::clone(&self.settings),
             peer: peer.ip(),
             text: self.directory.new_text(),
+            text_end: LINE_END,
             message_most: None,
         };
-        (SmtpSession::new(Arc::clone(&self.domain)), service)
+        let settings = Arc::clone(&self.settings);
+        let origin = Origin::of(peer.ip());
+        (SmtpSession::new(Arc::clone(&self.domain), settings, origin), service)
     }
 }
 
@@ -56,6 +72,8 @@ pub struct SmtpService {
     peer: IpAddr,
     /// The text of the message being received; empty between messages.
     text: Text,
+    /// The last two octets of it. Chunks may end within a line (RFC 3030 section 2).
+    text_end: [u8; 2],
     /// The size limit of that message. It stays the same until the message ends, even if the
     /// setting is raised: a text over the limit has been discarded and cannot be stored any more.
     message_most: Option<u64>,
@@ -98,13 +116,16 @@ impl SmtpService {
                 ReversePath::Mailbox(mailbox) => mailbox.to_string(),
             },
             local: users,
-            remote: remote.iter().map(ToString::to_string).collect(),
+            remote: remote.iter().map(|(mailbox, _)| mailbox.to_string()).collect(),
             client: Some(Client { address: self.peer.to_canonical(), helo: (*helo).into() }),
         }
     }
 
     /// Stores the text received, and prepares an empty one for the next message.
     async fn deliver(&mut self, transaction: Box<Transaction>) -> Result<(), NotStored> {
+        if self.text_end != LINE_END {
+            self.take_text(&LINE_END);
+        }
         let message_most = self.message_most();
         self.message_most = None;
         let text = std::mem::replace(&mut self.text, self.directory.new_text());
@@ -129,6 +150,7 @@ impl Service for SmtpService {
             SmtpEffect::Verify(local_part) => return Ok(self.verify(&local_part)),
             SmtpEffect::Relay(mailbox) => return Ok(self.relay(mailbox)),
             SmtpEffect::Deliver(transaction) => transaction,
+            SmtpEffect::Challenge | SmtpEffect::LogIn(_) => return Ok(SmtpOutcome::LoginRefused),
         };
         // Boxed, so that an idle session does not keep the memory of the work's future.
         let Err(reason) = Box::pin(self.deliver(transaction)).await else {
@@ -139,8 +161,18 @@ impl Service for SmtpService {
         Ok(SmtpOutcome::Delivery(reason.into()))
     }
 
+    fn begin_text(&mut self) {
+        // Chunks of a message that was given up.
+        if self.text.octets() > 0 {
+            self.text = self.directory.new_text();
+        }
+        self.message_most = None;
+        self.text_end = LINE_END;
+    }
+
     fn take_text(&mut self, piece: &[u8]) {
         self.text.push(piece);
+        self.text_end = last_two(self.text_end, piece);
         if self.text.octets() > self.message_most() {
             // The rest of the text is still received, since the reply can only follow its end.
             self.text.discard();

@@ -1,16 +1,27 @@
-//! The rules of an SMTP session (RFC 821 section 4.1.4): which command is allowed when, and the
-//! transaction so far. Does no I/O.
+//! The rules of an SMTP session (RFC 821 section 4.1.4, and the extensions that are offered): which
+//! command is allowed when, and the transaction so far. Does no I/O.
 
 use std::borrow::Cow;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::mail::address::{Domain, ForwardPath, Mailbox, ReversePath};
-use crate::servers::limits::RECIPIENTS;
-use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::servers::smtp::command::{self, SmtpCommand, SmtpRefusal};
-use crate::servers::smtp::reply;
+use crate::mail::dsn::RecipientDsn;
+use crate::servers::credentials::Credentials;
+use crate::servers::extensions::SmtpExtension;
+use crate::servers::limits::{AUTH_LINE_OCTETS, RECIPIENTS};
+use crate::servers::profile::{AuthPolicy, Rules, SmtpRules, TlsPolicy};
+use crate::servers::sasl::{Exchange, Mechanism};
+use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
+use crate::servers::settings::Settings;
+use crate::servers::smtp::command::{self, ChunkSize, Dialect, SmtpCommand, SmtpRefusal};
+use crate::servers::smtp::ehlo::Offers;
+use crate::servers::smtp::parameters::MailArguments;
+use crate::servers::smtp::reply::{self, SmtpReply, StatusCodes};
+use crate::servers::smtp::transaction::Transaction;
 use crate::store::directory::User;
+use crate::wire::line::LINE_OCTETS;
 
 /// Whether a client may send to other domains through this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +41,10 @@ pub enum SmtpEffect {
     Relay(Mailbox),
     /// Store the received message text for all recipients, or for none.
     Deliver(Box<Transaction>),
+    /// Make a challenge that has never been sent, for CRAM-MD5.
+    Challenge,
+    /// Check a login.
+    LogIn(Box<Credentials>),
 }
 
 /// The result of an effect.
@@ -45,6 +60,14 @@ pub enum SmtpOutcome {
     Relay(Mailbox, Relaying),
     /// The result of storing the message.
     Delivery(Delivery),
+    /// The challenge.
+    Challenge(String),
+    /// The client is who it says.
+    LoggedIn,
+    /// It is not.
+    LoginRefused,
+    /// Too many wrong logins came from that address, so this one was not checked.
+    TooManyGuesses,
 }
 
 /// The result of storing a message.
@@ -62,32 +85,45 @@ pub enum Delivery {
     Failed,
 }
 
-/// A mail transaction: the envelope so far.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Transaction {
-    /// The argument of MAIL FROM.
-    pub reverse_path: ReversePath,
-    /// The local recipients, each once.
-    pub users: Vec<User>,
-    /// The recipients at other domains, each once.
-    pub remote: Vec<Mailbox>,
-    /// The argument of HELO, for the relay's trace line.
-    pub helo: Arc<str>,
-    /// The number of accepted RCPT commands, including repeated recipients.
-    accepted: usize,
-}
-
 /// One SMTP session.
 #[derive(Debug)]
 pub struct SmtpSession {
     domain: Arc<str>,
-    /// The argument of the last HELO.
+    settings: Arc<Settings>,
+    rules: Arc<Rules>,
+    /// The argument of the last HELO or EHLO.
     helo: Arc<str>,
-    state: State,
+    /// Whether the last of them was EHLO.
+    pub(super) is_extended: bool,
+    /// Where the client is.
+    origin: Origin,
+    /// Whether TLS is in use.
+    is_secure: bool,
+    pub(super) is_logged_in: bool,
+    /// An AUTH exchange that is going on. Boxed, because few connections have one.
+    pub(super) exchange: Option<Box<Exchange>>,
+    pub(super) state: State,
+}
+
+/// Where a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// On this machine: nobody listens to what passes.
+    Loopback,
+    /// On another one.
+    Network,
+}
+
+impl Origin {
+    /// Where the client with this address is.
+    #[must_use]
+    pub fn of(peer: IpAddr) -> Self {
+        if peer.to_canonical().is_loopback() { Self::Loopback } else { Self::Network }
+    }
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Before HELO.
     Greeted,
     /// After HELO, between transactions.
@@ -100,55 +136,165 @@ enum State {
 }
 
 impl SmtpSession {
-    /// A session that introduces itself as `domain`.
+    /// A session that introduces itself as `domain`, and offers what the settings say now.
     #[must_use]
-    pub fn new(domain: Arc<str>) -> Self {
-        Self { domain, helo: Arc::default(), state: State::Greeted }
+    pub fn new(domain: Arc<str>, settings: Arc<Settings>, origin: Origin) -> Self {
+        Self {
+            domain,
+            rules: settings.rules(),
+            settings,
+            helo: Arc::default(),
+            is_extended: false,
+            origin,
+            is_secure: false,
+            is_logged_in: false,
+            exchange: None,
+            state: State::Greeted,
+        }
+    }
+
+    pub(super) fn rules(&self) -> SmtpRules {
+        self.rules.smtp
+    }
+
+    /// What the client may say now.
+    fn dialect(&self) -> Dialect {
+        let SmtpRules { answers_ehlo, extensions, .. } = self.rules();
+        let is_utf8 = match &self.state {
+            State::Transaction(transaction) => transaction.parameters.smtputf8,
+            State::Greeted | State::Ready | State::Data => false,
+        };
+        let is_extended = self.is_extended;
+        Dialect { answers_ehlo, offers: extensions, is_extended, is_utf8 }
+    }
+
+    /// The reply in the form that this client gets.
+    fn form(&self, reply: SmtpReply) -> Reply {
+        reply.with(self.codes())
+    }
+
+    pub(super) fn reply(&self, reply: SmtpReply) -> Step<SmtpEffect> {
+        Step::Reply(self.form(reply))
+    }
+
+    fn codes(&self) -> StatusCodes {
+        let is_offered = self.rules().extensions.contains(SmtpExtension::EnhancedStatusCodes);
+        if self.is_extended && is_offered { StatusCodes::Enhanced } else { StatusCodes::Basic }
+    }
+
+    /// A reply of its own, in the same form.
+    fn say(&self, code: &str, status: &str, text: &str) -> Reply {
+        match self.codes() {
+            StatusCodes::Basic => format!("{code} {text}"),
+            StatusCodes::Enhanced => format!("{code} {status} {text}"),
+        }
+        .into()
     }
 
     fn command(&mut self, command: SmtpCommand) -> Step<SmtpEffect> {
         match command {
             SmtpCommand::Helo(name) => self.helo(&name),
-            SmtpCommand::Mail(reverse_path) => Step::Reply(self.mail(reverse_path)),
-            SmtpCommand::Rcpt(forward_path) => self.rcpt(forward_path),
+            SmtpCommand::Ehlo(name) => self.ehlo(&name),
+            SmtpCommand::Mail(reverse_path, arguments) => self.mail(reverse_path, arguments),
+            SmtpCommand::Rcpt(forward_path, dsn) => self.rcpt(forward_path, dsn),
             SmtpCommand::Data => self.data(),
+            SmtpCommand::Bdat(size) => self.bdat(size),
             SmtpCommand::Rset => self.reset(),
-            SmtpCommand::Noop => Step::Reply(reply::OK),
-            SmtpCommand::Quit => {
-                Step::Close(self.say("221", "Service closing transmission channel"))
-            }
+            SmtpCommand::Noop => self.reply(reply::OK),
+            SmtpCommand::Quit => self.quit(),
+            SmtpCommand::StartTls if self.is_secure => self.reply(reply::TLS_ALREADY),
+            SmtpCommand::StartTls => Step::Secure(self.form(reply::START_TLS)),
+            SmtpCommand::Auth(mechanism, initial) => self.auth(&mechanism, initial.as_deref()),
+            SmtpCommand::Vrfy => self.reply(reply::NOT_VERIFIED),
+            SmtpCommand::Help => self.help(),
         }
     }
 
     fn helo(&mut self, name: &str) -> Step<SmtpEffect> {
-        // A repeated HELO ends an open transaction, like RSET (RFC 5321 section 4.1.4).
-        self.helo = name.into();
-        self.state = State::Ready;
+        self.introduced(name, false);
         Step::Reply(format!("250 {}", self.domain).into())
     }
 
-    fn mail(&mut self, reverse_path: ReversePath) -> Reply {
-        match self.state {
+    fn ehlo(&mut self, name: &str) -> Step<SmtpEffect> {
+        self.introduced(name, true);
+        Step::Reply(self.offers().reply(&self.domain, self.settings.message_most()))
+    }
+
+    /// A repeated HELO ends an open transaction, like RSET (RFC 5321 section 4.1.4).
+    fn introduced(&mut self, name: &str, is_extended: bool) {
+        self.helo = name.into();
+        self.is_extended = is_extended;
+        self.state = State::Ready;
+    }
+
+    /// What EHLO offers at this moment.
+    fn offers(&self) -> Offers {
+        let SmtpRules { mut extensions, tls, mechanisms, .. } = self.rules();
+        let mechanisms = mechanisms.iter().filter(|mechanism| self.takes(*mechanism)).collect();
+        if self.is_secure {
+            extensions.remove(SmtpExtension::StartTls);
+        } else if tls == TlsPolicy::Required {
+            extensions.remove(SmtpExtension::Auth);
+        }
+        Offers { extensions, mechanisms }
+    }
+
+    /// Whether the mechanism may be used on this connection: a secret is not asked for where others
+    /// could read it.
+    pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
+        !mechanism.sends_secret()
+            || self.is_secure
+            || self.origin == Origin::Loopback
+            || self.rules().takes_plaintext
+    }
+
+    fn quit(&self) -> Step<SmtpEffect> {
+        let text = format!("{} Service closing transmission channel", self.domain);
+        Step::Close(self.say("221", "2.0.0", &text))
+    }
+
+    fn help(&self) -> Step<SmtpEffect> {
+        let verbs: Vec<&str> = command::offered(self.dialect()).collect();
+        Step::Reply(self.say("214", "2.0.0", &format!("Commands: {}", verbs.join(" "))))
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, arguments: MailArguments) -> Step<SmtpEffect> {
+        let MailArguments { size, parameters } = arguments;
+        let reply = match self.state {
+            _ if self.needs_login() => reply::AUTH_FIRST,
             State::Greeted => reply::HELO_FIRST,
             State::Transaction(_) | State::Data => reply::NESTED_MAIL,
             State::Ready if self.is_too_long(&reverse_path) => reply::WRONG_ARGUMENT,
-            State::Ready => {
-                let transaction = Transaction::new(reverse_path, Arc::clone(&self.helo));
-                self.state = State::Transaction(Box::new(transaction));
-                reply::OK
+            State::Ready if size.is_some_and(|octets| octets > self.settings.message_most()) => {
+                reply::TOO_LARGE
             }
-        }
+            State::Ready => {
+                let helo = Arc::clone(&self.helo);
+                let transaction = Transaction::new(reverse_path, parameters, helo);
+                self.state = State::Transaction(Box::new(transaction));
+                reply::SENDER_OK
+            }
+        };
+        self.reply(reply)
     }
 
-    fn rcpt(&mut self, forward_path: ForwardPath) -> Step<SmtpEffect> {
-        let State::Transaction(transaction) = &self.state else {
-            return Step::Reply(reply::MAIL_FIRST);
+    fn needs_login(&self) -> bool {
+        self.rules().auth == AuthPolicy::Required && !self.is_logged_in
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath, dsn: RecipientDsn) -> Step<SmtpEffect> {
+        let State::Transaction(transaction) = &mut self.state else {
+            return self.reply(reply::MAIL_FIRST);
         };
+        if transaction.chunks.is_some() {
+            return self.reply(reply::BDAT_ONLY);
+        }
         // 452 tells the client to use another transaction for the rest (RFC 5321 section
         // 4.5.3.1.10).
         if transaction.accepted >= RECIPIENTS {
-            return Step::Reply(reply::TOO_MANY_RECIPIENTS);
+            return self.reply(reply::TOO_MANY_RECIPIENTS);
         }
+        transaction.dsn = dsn;
         let mailbox = match forward_path {
             // `<Postmaster>` without a domain must be accepted (RFC 5321 section 4.5.1).
             ForwardPath::Postmaster => {
@@ -159,7 +305,7 @@ impl SmtpSession {
         if is_local(&mailbox.domain, &self.domain) {
             // At our own domain the limit of RFC 5321 section 4.5.3.1.1 holds.
             if mailbox.local_part.excess() > 0 {
-                return Step::Reply(reply::WRONG_ARGUMENT);
+                return self.reply(reply::WRONG_ARGUMENT);
             }
             return Step::Perform(SmtpEffect::Verify(mailbox.local_part.into_string()));
         }
@@ -170,13 +316,13 @@ impl SmtpSession {
     fn data(&mut self) -> Step<SmtpEffect> {
         // The transaction moves into the effect; in all other cases the state is put back.
         match mem::replace(&mut self.state, State::Data) {
-            State::Transaction(transaction) if transaction.accepted > 0 => {
+            State::Transaction(transaction) if transaction.takes_data() => {
                 Step::Text(reply::START_MAIL_INPUT, SmtpEffect::Deliver(transaction))
             }
             state => {
                 self.state = state;
-                Step::Reply(match self.state {
-                    State::Transaction(_) => reply::RCPT_FIRST,
+                self.reply(match &self.state {
+                    State::Transaction(transaction) => transaction.refuses_data(),
                     // Cannot happen: the session takes no command while the effect is being carried
                     // out.
                     State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
@@ -185,14 +331,50 @@ impl SmtpSession {
         }
     }
 
+    /// The octets of a chunk are received whatever the reply: they are no commands.
+    fn bdat(&mut self, size: ChunkSize) -> Step<SmtpEffect> {
+        let most = self.settings.message_most();
+        match mem::replace(&mut self.state, State::Data) {
+            State::Transaction(mut transaction) if transaction.accepted > 0 => {
+                let total = transaction.chunks.unwrap_or(0).saturating_add(size.octets);
+                if total > most {
+                    self.state = State::Ready;
+                    return self.dropped(size.octets, reply::TOO_LARGE);
+                }
+                let before = transaction.chunks.replace(total);
+                let fate = if before.is_none() { ChunkFate::First } else { ChunkFate::Next };
+                let then = if size.is_last {
+                    AfterChunk::Perform(SmtpEffect::Deliver(transaction))
+                } else {
+                    self.state = State::Transaction(transaction);
+                    let text = format!("{} octets received", size.octets);
+                    AfterChunk::Reply(self.say("250", "2.0.0", &text))
+                };
+                Step::Chunk(Chunk { octets: size.octets, fate, then })
+            }
+            state => {
+                self.state = state;
+                let has_transaction = matches!(self.state, State::Transaction(_));
+                let refusal = if has_transaction { reply::RCPT_FIRST } else { reply::MAIL_FIRST };
+                self.dropped(size.octets, refusal)
+            }
+        }
+    }
+
+    /// Refuses a chunk once it has been received.
+    fn dropped(&self, octets: u64, refusal: SmtpReply) -> Step<SmtpEffect> {
+        let then = AfterChunk::Reply(self.form(refusal));
+        Step::Chunk(Chunk { octets, fate: ChunkFate::Dropped, then })
+    }
+
     fn reset(&mut self) -> Step<SmtpEffect> {
         if !matches!(self.state, State::Greeted) {
             self.state = State::Ready;
         }
-        Step::Reply(reply::OK)
+        self.reply(reply::OK)
     }
 
-    fn verified(&mut self, user: User) -> Reply {
+    fn verified(&mut self, user: User) -> SmtpReply {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_user(user),
             // Cannot happen either.
@@ -200,7 +382,7 @@ impl SmtpSession {
         }
     }
 
-    fn relayed(&mut self, mailbox: Mailbox) -> Reply {
+    fn relayed(&mut self, mailbox: Mailbox) -> SmtpReply {
         match &mut self.state {
             State::Transaction(transaction) => transaction.add_remote(mailbox),
             State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
@@ -218,8 +400,34 @@ impl SmtpSession {
         }
     }
 
-    fn say(&self, code: &str, text: &str) -> Reply {
-        format!("{code} {} {text}", self.domain).into()
+    /// Refuses a command that has to wait for STARTTLS (RFC 3207 section 4).
+    fn before_tls(&self, line: &[u8]) -> Option<Step<SmtpEffect>> {
+        const OPEN: [&str; 7] = ["EHLO", "HELO", "NOOP", "RSET", "QUIT", "HELP", "STARTTLS"];
+        if self.is_secure || self.rules().tls != TlsPolicy::Required {
+            return None;
+        }
+        let verb = command::verb(line)?;
+        if OPEN.contains(&verb) {
+            return None;
+        }
+        Some(match SmtpCommand::parse(line, self.dialect()) {
+            Ok(SmtpCommand::Bdat(ChunkSize { octets, .. }))
+            | Err(SmtpRefusal::ChunkArgument(octets)) => self.dropped(octets, reply::TLS_FIRST),
+            Err(SmtpRefusal::Unrecognized) => self.reply(reply::UNRECOGNIZED),
+            _ => self.reply(reply::TLS_FIRST),
+        })
+    }
+
+    fn refused(&self, refusal: SmtpRefusal) -> Step<SmtpEffect> {
+        self.reply(match refusal {
+            SmtpRefusal::Unrecognized => reply::UNRECOGNIZED,
+            SmtpRefusal::NotImplemented => reply::NOT_IMPLEMENTED,
+            SmtpRefusal::Argument => reply::WRONG_ARGUMENT,
+            SmtpRefusal::ChunkArgument(octets) => {
+                return self.dropped(octets, reply::WRONG_ARGUMENT);
+            }
+            SmtpRefusal::Parameter => reply::PARAMETER,
+        })
     }
 }
 
@@ -232,27 +440,42 @@ impl Session for SmtpSession {
     }
 
     fn greeting(&self) -> Reply {
-        self.say("220", "mailconsole service ready")
+        format!("220 {} mailconsole service ready", self.domain).into()
     }
 
     fn line(&mut self, line: &[u8]) -> Step<SmtpEffect> {
-        match SmtpCommand::parse(line) {
+        if let Some(mut exchange) = self.exchange.take() {
+            let turn = exchange.answer(line);
+            return self.turn(exchange, turn);
+        }
+        if let Some(refusal) = self.before_tls(line) {
+            return refusal;
+        }
+        match SmtpCommand::parse(line, self.dialect()) {
             Ok(command) => self.command(command),
-            Err(refusal) => Step::Reply(match refusal {
-                SmtpRefusal::Unrecognized => reply::UNRECOGNIZED,
-                SmtpRefusal::NotImplemented => reply::NOT_IMPLEMENTED,
-                SmtpRefusal::Argument => reply::WRONG_ARGUMENT,
-                SmtpRefusal::Parameter => reply::PARAMETER,
-            }),
+            Err(refusal) => self.refused(refusal),
+        }
+    }
+
+    fn line_octets(&self, beginning: &[u8]) -> usize {
+        let is_auth = || {
+            self.rules().extensions.contains(SmtpExtension::Auth)
+                && command::verb(beginning) == Some("AUTH")
+        };
+        if self.exchange.is_some() || beginning.len() > LINE_OCTETS && is_auth() {
+            AUTH_LINE_OCTETS
+        } else {
+            LINE_OCTETS
         }
     }
 
     fn overlong(&mut self) -> Reply {
-        reply::TOO_LONG
+        let was_exchange = self.exchange.take().is_some();
+        self.form(if was_exchange { reply::AUTH_TOO_LONG } else { reply::TOO_LONG })
     }
 
     fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {
-        Step::Reply(match outcome {
+        let reply = match outcome {
             SmtpOutcome::Verified(user) => self.verified(user),
             SmtpOutcome::NoSuchUser => reply::NO_SUCH_USER,
             // Not 550: the sender would give up for good because our disk failed.
@@ -263,51 +486,47 @@ impl Session for SmtpSession {
                 self.state = State::Ready;
                 verdict(delivery)
             }
-        })
+            SmtpOutcome::Challenge(text) => return self.challenged(&text),
+            SmtpOutcome::LoggedIn => return self.logged_in(),
+            SmtpOutcome::LoginRefused => return self.login_refused(),
+            SmtpOutcome::TooManyGuesses => {
+                self.exchange = None;
+                reply::TOO_MANY_GUESSES
+            }
+        };
+        self.reply(reply)
+    }
+
+    fn secured(&mut self) {
+        self.is_secure = true;
+        self.helo = Arc::default();
+        self.is_extended = false;
+        self.is_logged_in = false;
+        self.exchange = None;
+        self.state = State::Greeted;
     }
 
     fn farewell(&self, why: Farewell) -> Option<Reply> {
-        Some(self.say(
-            "421",
-            match why {
-                Farewell::Shutdown => "Server shutting down",
-                Farewell::Idle => "Idle for too long, closing transmission channel",
-                Farewell::Busy => "Too many connections, try again later",
-                Farewell::Operator => "Closed by the operator",
-            },
-        ))
+        let (status, text) = match why {
+            Farewell::Shutdown => ("4.3.2", "Server shutting down"),
+            Farewell::Idle => ("4.4.2", "Idle for too long, closing transmission channel"),
+            Farewell::Busy => ("4.3.2", "Too many connections, try again later"),
+            Farewell::Operator => ("4.3.2", "Closed by the operator"),
+        };
+        Some(self.say("421", status, &format!("{} {text}", self.domain)))
     }
 
     fn state(&self) -> Cow<'static, str> {
         Cow::Borrowed(match &self.state {
+            _ if self.exchange.is_some() => "AUTH",
             State::Greeted => "greeted",
+            State::Ready if self.is_extended => "EHLO",
             State::Ready => "HELO",
+            State::Transaction(transaction) if transaction.chunks.is_some() => "BDAT",
             State::Transaction(transaction) if transaction.accepted == 0 => "MAIL",
             State::Transaction(_) => "RCPT",
             State::Data => "DATA",
         })
-    }
-}
-
-impl Transaction {
-    fn new(reverse_path: ReversePath, helo: Arc<str>) -> Self {
-        Self { reverse_path, users: Vec::new(), remote: Vec::new(), helo, accepted: 0 }
-    }
-
-    fn add_user(&mut self, user: User) -> Reply {
-        self.accepted += 1;
-        if !self.users.contains(&user) {
-            self.users.push(user);
-        }
-        reply::OK
-    }
-
-    fn add_remote(&mut self, mailbox: Mailbox) -> Reply {
-        self.accepted += 1;
-        if !self.remote.contains(&mailbox) {
-            self.remote.push(mailbox);
-        }
-        reply::OK
     }
 }
 
@@ -321,7 +540,7 @@ fn is_local(domain: &Domain, ours: &str) -> bool {
     }
 }
 
-const fn verdict(delivery: Delivery) -> Reply {
+const fn verdict(delivery: Delivery) -> SmtpReply {
     match delivery {
         Delivery::Stored => reply::OK,
         Delivery::TooLarge => reply::TOO_LARGE,
@@ -334,9 +553,17 @@ const fn verdict(delivery: Delivery) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::servers::profile::Choices;
     use crate::servers::session::script::Peer;
+    use crate::servers::settings::SettingsView;
     use std::cell::RefCell;
     use std::rc::Rc;
+
+    fn session(choices: Choices) -> SmtpSession {
+        let view = SettingsView { choices, message_most: 1_000, ..SettingsView::default() };
+        let settings = Arc::new(Settings::new(view));
+        SmtpSession::new("localhost".into(), settings, Origin::Loopback)
+    }
 
     type Delivered = Rc<RefCell<Vec<Transaction>>>;
 
@@ -358,8 +585,9 @@ mod tests {
                 deliveries.borrow_mut().push(*transaction);
                 SmtpOutcome::Delivery(delivery)
             }
+            SmtpEffect::Challenge | SmtpEffect::LogIn(_) => SmtpOutcome::LoginRefused,
         };
-        let session = SmtpSession::new("localhost".into());
+        let session = session(Choices::default());
         (Peer::new(session, perform), delivered)
     }
 
@@ -398,7 +626,7 @@ mod tests {
 
     #[test]
     fn greeting_and_farewells() {
-        let session = SmtpSession::new("mail.example".into());
+        let session = SmtpSession::new("mail.example".into(), Arc::default(), Origin::Loopback);
         assert_eq!(session.greeting().bytes(), b"220 mail.example mailconsole service ready");
         assert_eq!(
             session.farewell(Farewell::Shutdown),
@@ -502,7 +730,7 @@ mod tests {
         neighbour.send("RCPT TO:<friend@example.org.>").expect("501 *");
         neighbour.send("DATA").expect("250 OK");
         let remote: Vec<String> =
-            delivered.borrow()[0].remote.iter().map(Mailbox::to_string).collect();
+            delivered.borrow()[0].remote.iter().map(|(mailbox, _)| mailbox.to_string()).collect();
         assert_eq!(remote, ["friend@example.org", "linhphan@localhost.example.org"]);
         assert!(delivered.borrow()[0].users.is_empty());
         assert_eq!(&*delivered.borrow()[0].helo, "x");
