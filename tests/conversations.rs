@@ -7,6 +7,7 @@ mod support;
 use std::path::Path;
 
 use mailconsole::servers::echo::EchoServer;
+use mailconsole::servers::profile::{Choices, Profile, TlsPolicy};
 use mailconsole::watch::event::Service;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -119,8 +120,10 @@ struct Servers {
 }
 
 impl Servers {
-    fn new() -> Self {
-        Self { mail: Mail::with_users(&["linhphan"]), echo: EchoServer { author: "A / a".into() } }
+    fn new(choices: &Choices) -> Self {
+        let mail = Mail::with_users(&["linhphan"]);
+        mail.settings.set_choices(choices.clone());
+        Self { mail, echo: EchoServer { author: "A / a".into() } }
     }
 
     /// Sends these pieces through a pipe, and returns everything that came back.
@@ -138,8 +141,8 @@ impl Servers {
     }
 
     /// Plays a transcript; `cut` makes pieces of what the client says.
-    async fn play(name: &str, how: &str, cut: impl Fn(&[u8]) -> Vec<&[u8]>) {
-        let servers = Self::new();
+    async fn play(name: &str, choices: &Choices, how: &str, cut: impl Fn(&[u8]) -> Vec<&[u8]>) {
+        let servers = Self::new(choices);
         for conversation in read(name) {
             let bytes = conversation.client_bytes();
             let answer = servers.answer(conversation.service, &cut(&bytes)).await;
@@ -149,22 +152,27 @@ impl Servers {
 }
 
 async fn play_every_way(name: &str) {
-    Servers::play(name, "at once", |bytes| vec![bytes]).await;
-    Servers::play(name, "byte by byte", |bytes| bytes.chunks(1).collect()).await;
+    play_every_way_with(name, &Choices::default()).await;
+}
+
+/// The same, with servers that offer what these choices say.
+async fn play_every_way_with(name: &str, choices: &Choices) {
+    Servers::play(name, choices, "at once", |bytes| vec![bytes]).await;
+    Servers::play(name, choices, "byte by byte", |bytes| bytes.chunks(1).collect()).await;
     let longest = read(name).iter().map(|one| one.client_bytes().len()).max().unwrap();
     for at in 1..longest {
         let how = format!("cut at {at}");
-        Servers::play(name, &how, |bytes| {
+        Servers::play(name, choices, &how, |bytes| {
             let (head, tail) = bytes.split_at(at.min(bytes.len()));
             vec![head, tail]
         })
         .await;
     }
-    play_over_sockets(name).await;
+    play_over_sockets(name, choices).await;
 }
 
-async fn play_over_sockets(name: &str) {
-    let Servers { mail, echo } = Servers::new();
+async fn play_over_sockets(name: &str, choices: &Choices) {
+    let Servers { mail, echo } = Servers::new(choices);
     let sockets = Sockets::new(10);
     // A client at the loopback address may relay; the transcripts are those of a stranger.
     let (echo, smtp, pop3) = (
@@ -206,4 +214,28 @@ async fn the_order_of_smtp_commands() {
 #[tokio::test]
 async fn the_states_of_pop3() {
     play_every_way("pop3-states.txt").await;
+}
+
+/// Everything that can be offered where there is no TLS.
+fn everything() -> Choices {
+    Choices {
+        profile: Profile::Everything,
+        smtp_tls: Some(TlsPolicy::None),
+        pop3_tls: Some(TlsPolicy::None),
+        // The client of a pipe is on no machine.
+        auth_plaintext: true,
+        // Their greeting and their codes are not those of the transcripts.
+        capabilities: "none".parse().ok(),
+        ..Choices::default()
+    }
+}
+
+#[tokio::test]
+async fn the_extensions_of_smtp() {
+    play_every_way_with("esmtp.txt", &everything()).await;
+}
+
+#[tokio::test]
+async fn a_text_in_chunks() {
+    play_every_way_with("chunks.txt", &everything()).await;
 }

@@ -251,7 +251,7 @@ impl Settings {
         settings.set_idle(view.idle);
         settings.set_message_most(view.message_most);
         settings.set_relay(view.relay);
-        settings.change_choices(|choices| *choices = view.choices);
+        settings.set_choices(view.choices);
         settings
     }
 
@@ -311,6 +311,11 @@ impl Settings {
     /// Sets whose mail for other domains is taken.
     pub fn set_relay(&self, relay: RelayPolicy) {
         self.now.send_modify(|now| now.relay = relay);
+    }
+
+    /// Sets what new sessions offer.
+    pub fn set_choices(&self, choices: Choices) {
+        self.change_choices(|now| *now = choices);
     }
 
     fn change_choices(&self, change: impl FnOnce(&mut Choices)) {
