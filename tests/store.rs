@@ -129,7 +129,7 @@ async fn mail_for_elsewhere_is_queued_with_its_envelope() {
         reverse_path: String::new(),
         local: vec![store.directory.user(b"u").unwrap()],
         remote: vec!["b@example.org".into(), "c@example.net".into()],
-        client: None,
+        ..Envelope::default()
     };
     store.directory.deliver(envelope, spool).await.unwrap();
     assert_eq!(store.texts("u").await, ["Subject: x\r\n"]);
@@ -496,7 +496,7 @@ async fn queue(store: &Store, messages: &[&[&str]]) {
     for (nth, recipients) in messages.iter().enumerate() {
         let mut spool = store.directory.new_text();
         spool.push(format!("Subject: {nth}\r\n\r\nFrom me\r\n").as_bytes());
-        let remote = recipients.iter().map(|&recipient| recipient.to_owned()).collect();
+        let remote = recipients.iter().map(|&recipient| recipient.into()).collect();
         let envelope = Envelope { reverse_path: "a@b".into(), remote, ..Envelope::default() };
         store.directory.deliver(envelope, spool).await.unwrap();
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::Local;
 use parking_lot::RwLock;
 
+use crate::mail::parameters::MailParameters;
 use crate::store::anchor;
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer};
@@ -17,7 +18,7 @@ use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError};
 use crate::store::marks::Marks;
 use crate::store::mbox;
-use crate::store::queue::{self, Client, Queue};
+use crate::store::queue::{self, Client, Queue, RemoteRecipient};
 use crate::store::sessions::Sessions;
 use crate::store::text::Text;
 
@@ -135,10 +136,12 @@ pub struct Envelope {
     pub reverse_path: String,
     /// Recipients with a mailbox here.
     pub local: Vec<User>,
-    /// Recipients elsewhere, as `user@domain`.
-    pub remote: Vec<String>,
+    /// Recipients elsewhere.
+    pub remote: Vec<RemoteRecipient>,
     /// The client that brought the message, recorded for the remote recipients.
     pub client: Option<Client>,
+    /// What MAIL said of the message, recorded for the remote recipients.
+    pub parameters: MailParameters,
 }
 
 impl Directory {
@@ -328,12 +331,12 @@ impl Directory {
 
 /// The parts of a message for its files.
 fn parts(envelope: Envelope) -> Vec<Part> {
-    let Envelope { reverse_path, local, remote, client } = envelope;
+    let Envelope { reverse_path, local, remote, client, parameters } = envelope;
     let from_line = mbox::from_line(&reverse_path, Local::now());
     let to_user = |user: User| Part { file: user.file(), head: from_line.clone() };
     let mut parts: Vec<Part> = local.into_iter().map(to_user).collect();
     if !remote.is_empty() {
-        let block = queue::envelope_block(&reverse_path, client.as_ref(), &remote);
+        let block = queue::envelope_block(&reverse_path, client.as_ref(), &parameters, &remote);
         parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
     }
     // All programs must lock several files in one order, or they could deadlock.

@@ -14,7 +14,8 @@ pub const FROM: &[u8] = b"From ";
 /// A reverse-path has at most 256 octets (RFC 5321 section 4.5.3.1.3) and a date has 30.
 pub const FROM_LINE_MOST: usize = 1_000;
 
-/// Stands for a null sender, and for one that a From_ line cannot hold.
+/// Stands for a null sender, and for one that a From_ line cannot hold: with blanks, or in UTF-8,
+/// because Python's mailbox module decodes From_ lines as ASCII and fails on any other.
 const NOBODY: &str = "MAILER-DAEMON";
 
 /// The From_ line, with its LF, of a message sent from `reverse_path` (empty for the null
@@ -487,6 +488,13 @@ mod tests {
     use super::*;
     use chrono::TimeZone;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_sender_in_utf8_is_nobody_because_python_reads_from_lines_as_ascii() {
+        let line = from_line("josé@example.org", Local::now());
+        assert!(line.starts_with("From <MAILER-DAEMON> "), "{line}");
+        assert!(line.is_ascii() && is_from_line(line.trim_end().as_bytes()));
+    }
 
     #[test]
     fn a_from_line_is_what_ctime_writes() {

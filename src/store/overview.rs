@@ -82,6 +82,9 @@ pub struct QueueView {
     pub attempts: u32,
     /// The last reply of the mail host, or our own last remark; may contain hostile characters.
     pub last_reply: String,
+    /// The parameters of MAIL and RCPT that travel with it, such as `RET=HDRS NOTIFY=NEVER`; empty
+    /// without any.
+    pub parameters: String,
     /// When it is due again; `None` before the first attempt and after a failure.
     pub next_attempt: Option<SystemTime>,
 }

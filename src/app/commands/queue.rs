@@ -19,6 +19,8 @@ use crate::app::commands::queue::job::{Detail, Form, Job, Listing, Meant, Shown}
 use crate::app::commands::queue::words::{Row, count, json_lines, print, rfc_3339, word};
 use crate::app::error::StartError;
 use crate::app::mailboxes::{Mailboxes, open_as_it_is};
+use crate::mail::dsn::{EnvelopeId, RecipientDsn, Ret};
+use crate::mail::parameters::MailParameters;
 use crate::relay::orders::{Done, Order, QueueTarget};
 use crate::relay::selection::{QueueTargets, Selection};
 use crate::store::queue::{Block, Entry, Recipient};
@@ -158,6 +160,38 @@ struct Listed<'a> {
     next_attempt: Option<String>,
     last_reply: &'a str,
     octets: u64,
+    #[serde(flatten)]
+    asked: Asked<'a>,
+}
+
+/// What the sender asked for. What it did not ask for has no key.
+#[derive(Serialize)]
+struct Asked<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ret: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orcpt: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    smtputf8: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(block: &'a Block, recipient: &'a Recipient) -> Self {
+        let MailParameters { dsn, smtputf8, .. } = &block.parameters;
+        let RecipientDsn { notify, orcpt } = &recipient.dsn;
+        let orcpt = orcpt.as_ref();
+        Self {
+            envid: dsn.envid.as_ref().map(EnvelopeId::as_str),
+            ret: dsn.ret.map(Ret::word),
+            notify: notify.map(|notify| notify.to_string()),
+            orcpt: orcpt.map(|orcpt| format!("{};{}", orcpt.kind(), orcpt.address())),
+            smtputf8: *smtputf8,
+        }
+    }
 }
 
 impl<'a> Listed<'a> {
@@ -174,6 +208,7 @@ impl<'a> Listed<'a> {
             next_attempt: (next > 0).then(|| rfc_3339(next)),
             last_reply: &recipient.last_reply,
             octets: *octets,
+            asked: Asked::new(&entry.block, recipient),
         }
     }
 }

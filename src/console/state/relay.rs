@@ -8,7 +8,7 @@ use crate::relay::backoff;
 pub use crate::relay::mx::Target;
 use crate::relay::orders::QueueTarget;
 pub use crate::relay::progress::{Attempt, Found, Live, Sent, Tally};
-pub use crate::relay::verdict::{Source, Verdict};
+pub use crate::relay::verdict::{Notice, Source, Verdict};
 use crate::store::overview::RecipientState;
 
 /// The progress of the relay.
@@ -67,7 +67,7 @@ fn note(row: &mut QueueRow, last: &Attempt) {
     row.attempts = last.number;
     row.last_reply = last.verdict.diagnosis().reason.clone();
     (row.state, row.next_attempt) = match last.verdict {
-        Verdict::Delivered(_) => (RecipientState::Delivered, None),
+        Verdict::Delivered(..) => (RecipientState::Delivered, None),
         Verdict::Failed(_) => (RecipientState::Failed, None),
         Verdict::Deferred(..) => (row.state, Some(last.at + backoff::wait_after(last.number))),
     };

@@ -190,6 +190,8 @@ pub struct QueueRow {
     pub attempts: u32,
     /// The last reply of the mail host, or the relay's own last remark.
     pub last_reply: DisplayText,
+    /// The parameters of MAIL and RCPT that travel with it; empty without any.
+    pub parameters: DisplayText,
     /// When the next attempt is due; `None` before the first attempt and after a failure.
     pub next_attempt: Option<SystemTime>,
     /// The progress of the message while it is being sent.
@@ -215,6 +217,7 @@ impl QueueRow {
             queued: view.queued,
             attempts: view.attempts,
             last_reply: DisplayText::from(view.last_reply.as_str()),
+            parameters: DisplayText::from(view.parameters.as_str()),
             next_attempt: view.next_attempt,
             sending: None,
         }

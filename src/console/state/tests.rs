@@ -111,6 +111,7 @@ pub(crate) fn queued(
         queued,
         attempts: 0,
         last_reply: String::new(),
+        parameters: String::new(),
         next_attempt,
     }
 }

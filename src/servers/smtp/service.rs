@@ -116,8 +116,9 @@ impl SmtpService {
                 ReversePath::Mailbox(mailbox) => mailbox.to_string(),
             },
             local: users,
-            remote: remote.iter().map(|(mailbox, _)| mailbox.to_string()).collect(),
+            remote: remote.iter().map(|mailbox| mailbox.to_string().into()).collect(),
             client: Some(Client { address: self.peer.to_canonical(), helo: (*helo).into() }),
+            ..Envelope::default()
         }
     }
 

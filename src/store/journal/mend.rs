@@ -30,7 +30,7 @@ const FLUSHED_AFTER: Duration = Duration::from_secs(35);
 
 /// Header fields that other programs add to a message or change without making it another message;
 /// and the recipients of a queued message, which the relay marks.
-const MARKS: [&[u8]; 8] = [
+const MARKS: [&[u8]; 9] = [
     b"status:",
     b"x-status:",
     b"x-keywords:",
@@ -39,6 +39,7 @@ const MARKS: [&[u8]; 8] = [
     b"content-length:",
     b"lines:",
     b"x-mc-rcpt:",
+    b"x-mc-rcpt-dsn:",
 ];
 
 /// Octets searched at once in a file that is not an mbox.
@@ -355,7 +356,7 @@ fn holds(file: &File, octets: &[u8]) -> io::Result<bool> {
 fn take_letters(all: &mut [u8], there: &[u8]) {
     let fields: Vec<_> = memmem::find_iter(all, RECIPIENT).collect();
     for at in fields.into_iter().map(|field| field + RECIPIENT.len()) {
-        if let (Some(ours), Some(now @ (b'P' | b'D' | b'F' | b'H'))) =
+        if let (Some(ours), Some(now @ (b'P' | b'D' | b'R' | b'F' | b'H'))) =
             (all.get_mut(at), there.get(at))
         {
             *ours = *now;

@@ -10,7 +10,9 @@
 //! X-MC-From: <alice@localhost>
 //! X-MC-Queued: 1758106800
 //! X-MC-Client: [127.0.0.1] client.example
+//! X-MC-Mail: SMTPUTF8 RET=HDRS ENVID=QQ314159
 //! X-MC-Rcpt: P 1 1758107100 <bob@example.org> 451 4.7.1 later
+//! X-MC-Rcpt-Dsn: NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob@example.org
 //! X-MC-Rcpt: D 1 0 <carol@example.net> 250 OK
 //! X-MC-Tried: 1758106800 deferred 4.7.1 mx.example.org <bob@example.org> 451 4.7.1 later
 //! X-MC-End:
@@ -18,20 +20,24 @@
 //! ```
 //!
 //! The letter of a recipient is P (pending), D (done: delivered, or its sender has been notified),
-//! F (failed) or H (held). It is followed by the number of attempts, the time of the next one
-//! (seconds since 1970; 0 for at once) and, after the path, the last reply. The client and the
-//! attempts may be missing, as in old entries.
+//! R (relayed: delivered, and its sender is to be notified of that), F (failed) or H (held). It is
+//! followed by the number of attempts, the time of the next one (seconds since 1970; 0 for at once)
+//! and, after the path, the last reply. The client and the attempts may be missing, as in old
+//! entries. X-MC-Mail has the parameters of MAIL, and X-MC-Rcpt-Dsn those of RCPT for the recipient
+//! in the line before it; they stand there only if such parameters were given.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::mail::dsn::RecipientDsn;
+use crate::mail::parameters::MailParameters;
 use crate::mail::path::{Address, EnvelopePath, ReversePath, take_bracketed};
 use crate::store::overview::RecipientState;
 
-/// Maximum octets of an envelope block: 1,000 recipients of 800 octets, each with a reply and an
-/// attempt, and [`TRIED_MOST`] more attempts.
+/// Maximum octets of an envelope block: 1,000 recipients of 800 octets, each with parameters, a
+/// reply and an attempt, and [`TRIED_MOST`] more attempts.
 pub(super) const BLOCK_MOST: u64 = 4 * 1024 * 1024;
 
 /// Attempts kept in an entry besides the last one for each recipient; the oldest beyond this are
@@ -42,7 +48,9 @@ pub(super) const ID: &str = "X-MC-Id: ";
 const FROM: &str = "X-MC-From: ";
 const QUEUED: &str = "X-MC-Queued: ";
 const CLIENT: &str = "X-MC-Client: ";
+const MAIL: &str = "X-MC-Mail:";
 const RECIPIENT: &str = "X-MC-Rcpt: ";
+const RECIPIENT_DSN: &str = "X-MC-Rcpt-Dsn:";
 const TRIED: &str = "X-MC-Tried: ";
 const END: &str = "X-MC-End:";
 
@@ -51,6 +59,9 @@ const END: &str = "X-MC-End:";
 pub struct Recipient {
     /// Its state.
     pub state: RecipientState,
+    /// Whether it was delivered to a host that will not notify the sender, who has asked for that
+    /// and is to be notified by us. Its state is [`RecipientState::Delivered`] then.
+    pub is_relayed: bool,
     /// Number of attempts so far.
     pub attempts: u32,
     /// When the next attempt is due, in seconds since 1970; 0 for at once.
@@ -59,6 +70,29 @@ pub struct Recipient {
     pub forward_path: EnvelopePath<Address>,
     /// The last reply, without control characters; empty before the first attempt.
     pub last_reply: String,
+    /// Which notifications the sender asked for.
+    pub dsn: RecipientDsn,
+}
+
+/// A recipient elsewhere of a message that is being queued.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteRecipient {
+    /// Its address, `user@domain`, without brackets.
+    pub path: String,
+    /// Which notifications the sender asked for.
+    pub dsn: RecipientDsn,
+}
+
+impl From<String> for RemoteRecipient {
+    fn from(path: String) -> Self {
+        Self { path, dsn: RecipientDsn::default() }
+    }
+}
+
+impl From<&str> for RemoteRecipient {
+    fn from(path: &str) -> Self {
+        path.to_owned().into()
+    }
 }
 
 /// The client that brought a message, for the `Received:` field (RFC 5321 section 4.4).
@@ -96,10 +130,12 @@ pub enum Ended {
     Broke,
     /// Failed permanently.
     Failed,
+    /// Delivered to a host that does not notify the sender.
+    Relayed,
 }
 
 impl Ended {
-    const ALL: [Self; 3] = [Self::Deferred, Self::Broke, Self::Failed];
+    const ALL: [Self; 4] = [Self::Deferred, Self::Broke, Self::Failed, Self::Relayed];
 
     /// Its name, in the file and for people.
     #[must_use]
@@ -108,6 +144,7 @@ impl Ended {
             Self::Deferred => "deferred",
             Self::Broke => "broke-off",
             Self::Failed => "failed",
+            Self::Relayed => "relayed",
         }
     }
 }
@@ -123,6 +160,8 @@ pub struct Block {
     pub queued: u64,
     /// The client that brought it, if known.
     pub client: Option<Client>,
+    /// What MAIL said of it.
+    pub parameters: MailParameters,
     /// The recipients.
     pub recipients: Vec<Recipient>,
     /// Attempts so far, oldest first.
@@ -134,14 +173,17 @@ pub struct Block {
 pub fn envelope_block(
     reverse_path: &str,
     client: Option<&Client>,
-    forward_paths: &[String],
+    parameters: &MailParameters,
+    recipients: &[RemoteRecipient],
 ) -> String {
-    let recipient = |forward_path: &String| Recipient {
+    let recipient = |recipient: &RemoteRecipient| Recipient {
         state: RecipientState::Pending,
+        is_relayed: false,
         attempts: 0,
         next_attempt: 0,
-        forward_path: forward_path.as_str().into(),
+        forward_path: recipient.path.as_str().into(),
         last_reply: String::new(),
+        dsn: recipient.dsn.clone(),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let block = Block {
@@ -149,7 +191,8 @@ pub fn envelope_block(
         reverse_path: reverse_path.into(),
         queued: now.as_secs(),
         client: client.cloned(),
-        recipients: forward_paths.iter().map(recipient).collect(),
+        parameters: parameters.clone(),
+        recipients: recipients.iter().map(recipient).collect(),
         tried: Vec::new(),
     };
     block.render()
@@ -175,8 +218,14 @@ impl Block {
         if let Some(Client { address, helo }) = &self.client {
             let _ = writeln!(block, "{CLIENT}[{address}] {helo}");
         }
+        if !self.parameters.is_empty() {
+            let _ = writeln!(block, "{MAIL}{}", self.parameters);
+        }
         for recipient in &self.recipients {
             let _ = writeln!(block, "{RECIPIENT}{}", recipient.render());
+            if !recipient.dsn.is_empty() {
+                let _ = writeln!(block, "{RECIPIENT_DSN}{}", recipient.dsn);
+            }
         }
         for tried in &self.tried {
             let _ = writeln!(block, "{TRIED}{}", tried.render());
@@ -201,6 +250,7 @@ impl Block {
             reverse_path: take_bracketed(lines.field(FROM)?)?.0.into(),
             queued: lines.field(QUEUED)?.parse().ok()?,
             client: None,
+            parameters: MailParameters::default(),
             recipients: Vec::new(),
             tried: Vec::new(),
         };
@@ -212,6 +262,10 @@ impl Block {
                 letters.push(letter);
             } else if let Some(tried) = line.strip_prefix(TRIED) {
                 block.tried.push(Tried::parse(tried)?);
+            } else if let Some(dsn) = line.strip_prefix(RECIPIENT_DSN) {
+                block.recipients.last_mut()?.dsn = RecipientDsn::parse(dsn.trim()).ok()?;
+            } else if let Some(parameters) = line.strip_prefix(MAIL) {
+                block.parameters = MailParameters::parse(parameters.trim()).ok()?;
             } else if let Some(client) = line.strip_prefix(CLIENT) {
                 block.client = Some(Client::parse(client)?);
             } else {
@@ -290,6 +344,7 @@ impl Recipient {
     fn render(&self) -> String {
         let Self { attempts, next_attempt, forward_path, last_reply, .. } = self;
         let letter = match self.state {
+            _ if self.is_relayed => 'R',
             RecipientState::Pending => 'P',
             RecipientState::Delivered => 'D',
             RecipientState::Failed => 'F',
@@ -302,9 +357,10 @@ impl Recipient {
 
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.splitn(4, ' ');
-        let state = match words.next()? {
+        let letter = words.next()?;
+        let state = match letter {
             "P" => RecipientState::Pending,
-            "D" => RecipientState::Delivered,
+            "D" | "R" => RecipientState::Delivered,
             "F" => RecipientState::Failed,
             "H" => RecipientState::Held,
             _ => return None,
@@ -314,10 +370,12 @@ impl Recipient {
         let (forward_path, last_reply) = take_bracketed(words.next()?)?;
         Some(Self {
             state,
+            is_relayed: letter == "R",
             attempts,
             next_attempt,
             forward_path: forward_path.into(),
             last_reply: last_reply.to_owned(),
+            dsn: RecipientDsn::default(),
         })
     }
 }
@@ -347,6 +405,8 @@ impl<'a> Lines<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::dsn::tests::any_recipient_dsn;
+    use crate::mail::parameters::tests::any_parameters;
     use proptest::prelude::*;
 
     fn block(recipients: Vec<Recipient>) -> Block {
@@ -355,8 +415,45 @@ mod tests {
             reverse_path: "a@b".into(),
             queued: 1_758_106_800,
             client: None,
+            parameters: MailParameters::default(),
             recipients,
             tried: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn parameters_are_written_only_where_they_were_given() {
+        let parameters = MailParameters::parse("SMTPUTF8 BODY=BINARYMIME RET=HDRS ENVID=Q+20x");
+        let dsn = RecipientDsn::parse("NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@y").unwrap();
+        let recipients =
+            ["a@x".into(), RemoteRecipient { path: "é@x".into(), dsn: dsn.clone() }, "c@x".into()];
+        let text = envelope_block("jo@é", None, parameters.as_ref().unwrap(), &recipients);
+        let lines: Vec<&str> = text.lines().skip(1).filter(|l| !l.contains("Queued")).collect();
+        assert_eq!(
+            lines,
+            [
+                "X-MC-From: <jo@é>",
+                "X-MC-Mail: SMTPUTF8 BODY=BINARYMIME RET=HDRS ENVID=Q+20x",
+                "X-MC-Rcpt: P 0 0 <a@x>",
+                "X-MC-Rcpt: P 0 0 <é@x>",
+                "X-MC-Rcpt-Dsn: NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@y",
+                "X-MC-Rcpt: P 0 0 <c@x>",
+                "X-MC-End:",
+            ]
+        );
+        let (block, _) = Block::parse(text.as_bytes()).unwrap();
+        assert_eq!(Ok(&block.parameters), parameters.as_ref());
+        let kept: Vec<&RecipientDsn> = block.recipients.iter().map(|there| &there.dsn).collect();
+        assert_eq!(kept, [&RecipientDsn::default(), &dsn, &RecipientDsn::default()]);
+    }
+
+    #[test]
+    fn a_block_with_parameters_that_cannot_be_read_is_not_ours() {
+        let text =
+            |line: &str| format!("X-MC-Id: 1\nX-MC-From: <>\nX-MC-Queued: 5\n{line}\nX-MC-End:\n");
+        assert!(Block::parse(text("X-MC-Mail: RET=FULL").as_bytes()).is_some());
+        for line in ["X-MC-Mail: RET=ALL", "X-MC-Mail: X=1", "X-MC-Rcpt-Dsn: NOTIFY=NEVER"] {
+            assert_eq!(Block::parse(text(line).as_bytes()), None, "{line}");
         }
     }
 
@@ -364,7 +461,8 @@ mod tests {
     fn a_new_block_holds_its_envelope() {
         let client = Client { address: [127, 0, 0, 1].into(), helo: "client.example".into() };
         let recipients = ["b@example.org".into(), "\"c>d\"@x".into()];
-        let text = envelope_block("a@localhost", Some(&client), &recipients);
+        let declared = MailParameters::default();
+        let text = envelope_block("a@localhost", Some(&client), &declared, &recipients);
         let message = format!("{text}Subject: x\r\nX-MC-Rcpt: P 0 0 <evil@example.org>\r\n");
         let (block, length) = Block::parse(message.as_bytes()).unwrap();
         assert_eq!(length, text.len());
@@ -405,10 +503,12 @@ mod tests {
         };
         let there = |path: &str| Recipient {
             state: RecipientState::Pending,
+            is_relayed: false,
             attempts: 1,
             next_attempt: 0,
             forward_path: path.into(),
             last_reply: String::new(),
+            dsn: RecipientDsn::default(),
         };
         let mut block = block(vec![there("a@x"), there("b@x")]);
         block.remember([tried(1, "a@x")]);
@@ -453,28 +553,33 @@ mod tests {
             state,
             any::<u32>(),
             any::<u64>(),
-            "[a-z]{1,5}@[a-z.]{1,9}",
+            ("[a-zé]{1,5}@[a-z.ü]{1,9}", any::<bool>(), any_recipient_dsn()),
             "([2-5]50 [a-z<> ]{0,9}[a-z])?",
         )
-            .prop_map(|(state, attempts, next_attempt, forward_path, last_reply)| {
-                Recipient {
-                    state,
-                    attempts,
-                    next_attempt,
-                    forward_path: forward_path.into(),
-                    last_reply,
-                }
-            })
+            .prop_map(
+                |(state, attempts, next_attempt, (forward_path, owed, dsn), last_reply)| {
+                    Recipient {
+                        state,
+                        is_relayed: owed && state == RecipientState::Delivered,
+                        attempts,
+                        next_attempt,
+                        forward_path: forward_path.into(),
+                        last_reply,
+                        dsn,
+                    }
+                },
+            )
     }
 
     proptest! {
         #[test]
         fn what_is_rendered_is_parsed(
             client in prop::option::of(client()),
+            parameters in any_parameters(),
             recipients in prop::collection::vec(recipient(), 0..5),
             tried in prop::collection::vec(attempt(), 0..5),
         ) {
-            let block = Block { client, tried, ..block(recipients) };
+            let block = Block { client, tried, parameters, ..block(recipients) };
             let text = block.render();
             prop_assert_eq!(Block::parse(text.as_bytes()), Some((block, text.len())));
         }

@@ -26,7 +26,9 @@ use crate::store::queue::entry::{Places, find_by_id};
 use crate::store::reader::MessageReader;
 use crate::store::rewrite::Draft;
 
-pub use crate::store::queue::block::{Block, Client, Ended, Recipient, Tried, envelope_block};
+pub use crate::store::queue::block::{
+    Block, Client, Ended, Recipient, RemoteRecipient, Tried, envelope_block,
+};
 pub use crate::store::queue::entry::Entry;
 
 /// File that a relay run keeps locked, so that there is only one at a time.
@@ -66,6 +68,7 @@ fn view(block: &Block, recipient: &Recipient, octets: u64) -> QueueView {
         queued: at(block.queued).unwrap_or(UNIX_EPOCH),
         attempts: recipient.attempts,
         last_reply: recipient.last_reply.clone(),
+        parameters: format!("{}{}", block.parameters, recipient.dsn).trim_start().to_owned(),
         next_attempt: (recipient.next_attempt > 0).then(|| at(recipient.next_attempt)).flatten(),
     }
 }
@@ -218,26 +221,47 @@ impl Queue {
         entry: &Entry,
         recipients: Vec<usize>,
     ) -> Result<(), QueueError> {
+        self.mark_as(DONE, entry, recipients).await
+    }
+
+    /// As [`mark_delivered`](Self::mark_delivered), for recipients whose sender must still be
+    /// notified of the delivery: they stay until [`mark_told`](Self::mark_told).
+    pub async fn mark_relayed(
+        &self,
+        entry: &Entry,
+        recipients: Vec<usize>,
+    ) -> Result<(), QueueError> {
+        self.mark_as(RELAYED, entry, recipients).await
+    }
+
+    async fn mark_as(
+        &self,
+        letter: Letter,
+        entry: &Entry,
+        recipients: Vec<usize>,
+    ) -> Result<(), QueueError> {
         let (queue, entry) = (self.clone(), entry.clone());
         let mark = move |locked: LockedFile| {
             let of_entry = entry.block.recipients.iter();
             let mut done = of_entry.enumerate().filter(|(nth, _)| recipients.contains(nth));
             let done = done.by_ref().map(|(_, recipient)| recipient.forward_path.as_str());
-            queue.mark(locked.file(), |mark| mark.done(&entry, done, |_| true))
+            queue.mark(locked.file(), |mark| mark.with(letter, &entry, done, |_| true))
         };
         self.locked(Purpose::Write, mark).await?
     }
 
-    /// Marks failed recipients of several entries as done, because their senders have been
-    /// notified. One sync for all. Recipients that have been retried in the meantime, or are gone,
+    /// Marks failed and relayed recipients of several entries as done, because their senders have
+    /// been notified. One sync for all. Recipients that have been retried in the meantime, or are gone,
     /// are left alone.
     pub async fn mark_told(&self, told: Vec<(Arc<Entry>, Vec<String>)>) -> Result<(), QueueError> {
         let queue = self.clone();
         let mark = move |locked: LockedFile| {
             queue.mark(locked.file(), |mark| {
-                let is_failed = |state| state == RecipientState::Failed;
+                // What was delivered is done, whether its sender was to be notified or not.
+                let ends =
+                    |state| matches!(state, RecipientState::Failed | RecipientState::Delivered);
                 for (entry, recipients) in &told {
-                    match mark.done(entry, recipients.iter().map(String::as_str), is_failed) {
+                    match mark.with(DONE, entry, recipients.iter().map(String::as_str), ends) {
                         // If an operator has dropped the entry, there is nothing to mark.
                         Ok(()) | Err(QueueError::Gone) => {}
                         Err(error) => return Err(error),
@@ -362,6 +386,12 @@ impl Queue {
     }
 }
 
+/// The octet that stands for the state of a recipient.
+type Letter = u8;
+
+const DONE: Letter = b'D';
+const RELAYED: Letter = b'R';
+
 /// Marks recipients in the queue file, whose lock is held.
 struct Marker<'a> {
     queue: &'a Queue,
@@ -369,10 +399,11 @@ struct Marker<'a> {
 }
 
 impl Marker<'_> {
-    /// Marks recipients of an entry as done if they are still in a state for which `is_meant`
-    /// returns `true`.
-    fn done<'a>(
+    /// Marks recipients of an entry with this letter if they are still in a state for which
+    /// `is_meant` returns `true`.
+    fn with<'a>(
         &self,
+        mark: Letter,
         entry: &Entry,
         recipients: impl Iterator<Item = &'a str>,
         is_meant: impl Fn(RecipientState) -> bool,
@@ -384,7 +415,7 @@ impl Marker<'_> {
                 && is_meant(state)
             {
                 // A single octet is either old or new after a power failure.
-                self.file.write_all_at(b"D", there.span.text + letter)?;
+                self.file.write_all_at(&[mark], there.span.text + letter)?;
             }
         }
         Ok(())

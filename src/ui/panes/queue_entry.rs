@@ -145,7 +145,12 @@ fn envelope(state: &State, row: &QueueRow) -> Vec<Field> {
         ("tries", format!("{} · next {}", row.attempts, queue::next(row, state.clock.wall))),
         ("reply", row.last_reply.to_string()),
     ];
-    fields.map(|(name, words)| (name.to_owned(), words)).to_vec()
+    let mut fields = fields.map(|(name, words)| (name.to_owned(), words)).to_vec();
+    // Most senders ask for nothing.
+    if !row.parameters.as_str().is_empty() {
+        fields.push(("asked".to_owned(), row.parameters.to_string()));
+    }
+    fields
 }
 
 /// The hosts in the order in which they are tried, each with the preference of its MX record, or
@@ -174,7 +179,7 @@ fn attempts(state: &State, story: &Story) -> Vec<Field> {
 
 fn told(state: &State, Attempt { at, number, verdict }: &Attempt) -> String {
     let fate = match verdict {
-        Verdict::Delivered(_) => "delivered",
+        Verdict::Delivered(..) => "delivered",
         Verdict::Deferred(..) => "deferred",
         Verdict::Failed(_) => "failed",
     };

@@ -17,7 +17,7 @@ use crate::console::action::{Action, Answer, Command, Direction, EntryAction, Fi
 use crate::console::keys;
 use crate::console::state::Clock;
 use crate::console::state::appearance::Palette;
-use crate::console::state::relay::Story;
+use crate::console::state::relay::{Notice, Story};
 use crate::console::state::row::Row;
 use crate::console::state::server::Server;
 use crate::console::state::tests::{
@@ -419,7 +419,7 @@ fn relaying() -> State {
     let lives = [
         live_sending(),
         live(now, Verdict::Deferred(refusal(), Again::NextHost)),
-        live(now, Verdict::Delivered(refusal())),
+        live(now, Verdict::Delivered(refusal(), Notice::None)),
     ];
     let tally = Tally { recipients: 3, delivered: 1, deferred: 1, failed: 0 };
     state.relay_is(Some(tally), targets.into_iter().zip(lives), story(now));

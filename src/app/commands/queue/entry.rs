@@ -20,7 +20,7 @@ const LINE_MOST: usize = 64 * 1024;
 /// What is known of the message besides its text; of one recipient, if one is meant.
 pub(super) fn envelope(entry: &Entry, whom: Option<&str>, now: SystemTime) -> String {
     let Entry { block, octets, .. } = entry;
-    let Block { id, reverse_path, queued, client, recipients, tried } = block;
+    let Block { id, reverse_path, queued, client, parameters, recipients, tried } = block;
     let is_meant = |path: &str| whom.is_none_or(|whom| whom == path);
     let mut text = String::new();
     let _ = writeln!(text, "ID       {}", shown(id));
@@ -30,9 +30,15 @@ pub(super) fn envelope(entry: &Entry, whom: Option<&str>, now: SystemTime) -> St
     }
     let _ = writeln!(text, "Queued   {}", local(*queued));
     let _ = writeln!(text, "Octets   {octets}");
+    if !parameters.is_empty() {
+        let _ = writeln!(text, "Asked   {}", shown(&parameters.to_string()));
+    }
     for recipient in recipients.iter().filter(|recipient| is_meant(&recipient.forward_path)) {
         let path = shown(&format!("<{}>", recipient.forward_path));
         let _ = writeln!(text, "To       {path}  {}", state(recipient, now));
+        if !recipient.dsn.is_empty() {
+            let _ = writeln!(text, "        {}", shown(&recipient.dsn.to_string()));
+        }
         if !recipient.last_reply.is_empty() {
             let _ = writeln!(text, "         {}", shown(&recipient.last_reply));
         }
