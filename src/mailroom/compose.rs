@@ -18,7 +18,7 @@ use crate::mail::path::{Address, BadAddress, ReversePath};
 use crate::mailroom::{ATTACHMENT_MOST, Draft};
 use crate::relay::client::{Client, Connection};
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
-use crate::relay::envelope::{Envelope, MOST_RECIPIENTS};
+use crate::relay::envelope::{Envelope, MOST_RECIPIENTS, Recipient};
 use crate::relay::mx::Target;
 use crate::relay::text::{Letter, MessageText, TextReader};
 use crate::relay::verdict::Verdict;
@@ -89,7 +89,7 @@ impl Composed {
         }
         let reverse_path = ReversePath::parse(draft.from.trim())?;
         let recipients = recipients(&draft.to)?;
-        let envelope = Envelope { reverse_path, recipients };
+        let envelope = Envelope::plain(reverse_path, recipients);
         let text = Text::of(&message(draft, &envelope, domain, at, id), draft);
         Ok(Self { envelope, text })
     }
@@ -280,7 +280,7 @@ pub async fn send(
     let outcome = connection.deliver(&envelope, &letter).await;
     connection.quit().await;
     let words = in_words(&envelope.recipients, &outcome.verdicts, letter.sent.load(Relaxed));
-    let is_delivered = |verdict: &Verdict| matches!(verdict, Verdict::Delivered(_));
+    let is_delivered = |verdict: &Verdict| matches!(verdict, Verdict::Delivered(..));
     if outcome.verdicts.iter().any(is_delivered) { Ok(words) } else { Err(words) }
 }
 
@@ -294,12 +294,12 @@ const fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn in_words(recipients: &[Address], verdicts: &[Verdict], octets: u64) -> Vec<String> {
+fn in_words(recipients: &[Recipient], verdicts: &[Verdict], octets: u64) -> Vec<String> {
     let mut sent = Vec::new();
     let mut words = Vec::new();
     for (recipient, verdict) in recipients.iter().zip(verdicts) {
         match verdict {
-            Verdict::Delivered(_) => sent.push(recipient.as_str()),
+            Verdict::Delivered(..) => sent.push(recipient.as_str()),
             Verdict::Deferred(why, _) | Verdict::Failed(why) => {
                 words.push(format!("Not sent to {recipient}: {}", why.reason));
             }

@@ -295,6 +295,8 @@ impl<'a> Job<'a> {
             places.iter().filter_map(|&place| self.envelope.recipients.get(place).cloned());
         let envelope = Envelope {
             reverse_path: self.envelope.reverse_path.clone(),
+            dsn: self.envelope.dsn.clone(),
+            header_is_utf8: self.envelope.header_is_utf8,
             recipients: recipients.collect(),
         };
         (places, envelope)
@@ -303,7 +305,7 @@ impl<'a> Job<'a> {
     /// Applies the outcome of a transaction for `places`; returns the verdicts that are final.
     fn take(&mut self, places: &[usize], outcome: Outcome) -> Vec<(usize, Verdict)> {
         let progress =
-            outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(_)));
+            outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(..)));
         let broke_off = outcome.connection == After::Ended;
         // They get a final verdict below, or are put back with what was said so far.
         self.left.retain(|left| !places.contains(&left.place));

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::relay::backoff;
 use crate::relay::status::Status;
-use crate::relay::verdict::{Again, Diagnosis, Source, Verdict};
+use crate::relay::verdict::{Again, Diagnosis, Notice, Source, Verdict};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Edit, Ended, Recipient, Tried};
 use crate::wire::display::DisplayText;
@@ -42,7 +42,8 @@ impl Outcomes {
     }
 
     /// Applies the outcomes to an envelope. Delivered recipients are removed, including those
-    /// marked by an earlier run that was killed; an envelope without recipients is removed.
+    /// marked by an earlier run that was killed, but for those whose sender must still be notified;
+    /// an envelope without recipients is removed.
     pub fn apply(&self, block: &mut Block, now: SystemTime) -> Edit {
         let of_entry = self.0.get(&block.id);
         let mut changed = false;
@@ -50,9 +51,9 @@ impl Outcomes {
         block.recipients.retain_mut(|recipient| {
             let outcome = of_entry.and_then(|entry| entry.get(recipient.forward_path.as_str()));
             // An earlier run marked it as delivered and ended before it could remove it.
-            changed |= recipient.state == RecipientState::Delivered;
+            changed |= is_over(recipient);
             match outcome {
-                None => recipient.state != RecipientState::Delivered,
+                None => !is_over(recipient),
                 Some(Outcome::Verdict(at, verdict)) => {
                     changed = true;
                     tried.extend(record(&recipient.forward_path, *at, verdict));
@@ -60,7 +61,7 @@ impl Outcomes {
                 }
                 Some(Outcome::PassedOver(why)) => {
                     changed |= passes_over(recipient, why);
-                    recipient.state != RecipientState::Delivered
+                    !is_over(recipient)
                 }
             }
         });
@@ -71,6 +72,11 @@ impl Outcomes {
             (false, false) => Edit::Unchanged,
         }
     }
+}
+
+/// Whether nothing remains to be done for a recipient.
+fn is_over(recipient: &Recipient) -> bool {
+    recipient.state == RecipientState::Delivered && !recipient.is_relayed
 }
 
 /// Stores why a recipient was not tried, unless an attempt has left a reply that says more. Returns
@@ -85,12 +91,17 @@ fn passes_over(recipient: &mut Recipient, why: &str) -> bool {
 
 /// Updates a recipient with its verdict; returns whether it stays in the queue.
 fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool {
-    if let Verdict::Delivered(_) = verdict {
+    if let Verdict::Delivered(_, Notice::None) = verdict {
         return false;
     }
     recipient.attempts = recipient.attempts.saturating_add(1);
     recipient.last_reply = kept(&verdict.diagnosis().reason);
     match (verdict, recipient.state) {
+        (Verdict::Delivered(..), _) => {
+            recipient.state = RecipientState::Delivered;
+            recipient.is_relayed = true;
+            recipient.next_attempt = 0;
+        }
         (Verdict::Failed(_), _) => {
             recipient.state = RecipientState::Failed;
             recipient.next_attempt = 0;
@@ -106,10 +117,11 @@ fn stays(recipient: &mut Recipient, verdict: &Verdict, now: SystemTime) -> bool 
     true
 }
 
-/// The record of an unsuccessful attempt, for the queue file.
+/// The record of an attempt, for the queue file; `None` if nobody will want to know of it.
 fn record(forward_path: &str, at: SystemTime, verdict: &Verdict) -> Option<Tried> {
     let ended = match verdict {
-        Verdict::Delivered(_) => return None,
+        Verdict::Delivered(_, Notice::None) => return None,
+        Verdict::Delivered(_, Notice::Owed) => Ended::Relayed,
         Verdict::Deferred(_, Again::BehindOthers) => Ended::Broke,
         Verdict::Deferred(..) => Ended::Deferred,
         Verdict::Failed(_) => Ended::Failed,
@@ -181,6 +193,8 @@ fn kept(reason: &DisplayText) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::dsn::RecipientDsn;
+    use crate::mail::parameters::MailParameters;
 
     const NOW: u64 = 1_758_106_800;
 
@@ -191,10 +205,12 @@ mod tests {
     fn recipient(state: RecipientState, forward_path: &str) -> Recipient {
         Recipient {
             state,
+            is_relayed: false,
             attempts: 0,
             next_attempt: 0,
             forward_path: forward_path.into(),
             last_reply: String::new(),
+            dsn: RecipientDsn::default(),
         }
     }
 
@@ -204,6 +220,7 @@ mod tests {
             reverse_path: "a@b".into(),
             queued: NOW,
             client: None,
+            parameters: MailParameters::default(),
             recipients,
             tried: Vec::new(),
         }
@@ -214,7 +231,7 @@ mod tests {
     }
 
     fn delivered() -> Verdict {
-        Verdict::Delivered(Diagnosis::ours(Status::DELIVERED, "250 ok"))
+        Verdict::Delivered(Diagnosis::ours(Status::DELIVERED, "250 ok"), Notice::None)
     }
 
     /// The recipient lines of a block after the outcomes have been applied.
@@ -244,6 +261,22 @@ mod tests {
             lines,
             [&format!("P 1 {} <b@x> 451 later", NOW + 300), "F 1 0 <c@x> 550 never", "P 0 0 <d@x>"]
         );
+    }
+
+    #[test]
+    fn who_was_relayed_stays_until_its_sender_is_told() {
+        let relayed =
+            Verdict::Delivered(Diagnosis::ours(Status::DELIVERED, "250 ok"), Notice::Owed);
+        let mut block = block(vec![recipient(RecipientState::Pending, "a@x")]);
+        let (edit, lines) = left(&[("a@x", relayed.clone())], block.clone());
+        assert_eq!((edit, lines), (Edit::Changed, vec!["R 1 0 <a@x> 250 ok".to_owned()]));
+        let mut noted = Outcomes::default();
+        noted.note("1", "a@x", now(), relayed);
+        noted.apply(&mut block, now());
+        assert_eq!(block.last_tried("a@x").map(|tried| tried.ended), Some(Ended::Relayed));
+        assert_eq!(Outcomes::default().apply(&mut block, now()), Edit::Unchanged);
+        block.recipients[0].is_relayed = false;
+        assert_eq!(Outcomes::default().apply(&mut block, now()), Edit::Removed);
     }
 
     #[test]

@@ -4,12 +4,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::mail::dsn::Occasion;
 use crate::mail::path::Address;
-use crate::relay::notification;
+use crate::relay::notification::{self, Action, Report};
 use crate::relay::status::Status;
 use crate::relay::verdict::{Diagnosis, Source};
 use crate::store::overview::RecipientState;
-use crate::store::queue::{Block, Recipient, Tried};
+use crate::store::queue::{Block, Ended, Recipient, Tried};
 use crate::wire::display::DisplayText;
 
 /// A notification that must still be sent, about one message.
@@ -17,34 +18,72 @@ use crate::wire::display::DisplayText;
 pub struct Owed {
     /// The sender, who gets the notification.
     pub sender: Address,
-    /// The failed recipients, and why they failed.
-    pub failures: Vec<(Address, Diagnosis)>,
+    /// What it is told of which recipients. If there is nothing, it gets no notification.
+    pub reports: Vec<Report>,
+    /// The failed recipients of which the sender does not want to be told: they are done with.
+    pub silent: Vec<Address>,
     /// When delivery was last attempted.
     pub tried: SystemTime,
 }
 
-/// The notification for a queued message, or `None` if no recipient has failed or there is no
-/// sender to notify.
+impl Owed {
+    /// The recipients that are done with when the sender has been told, as they stand in the entry.
+    #[must_use]
+    pub fn about(&self) -> Vec<String> {
+        let told = self.reports.iter().map(|report| &report.recipient);
+        told.chain(&self.silent).map(|address| address.as_str().to_owned()).collect()
+    }
+}
+
+/// What is owed to the sender of a queued message; `None` if no recipient has failed or was relayed,
+/// or there is no sender to notify.
 #[must_use]
 pub fn owed(block: &Block, now: SystemTime) -> Option<Owed> {
     let sender = notification::owed_to(block.reverse_path.read().ok()?)?.clone();
-    let failed = || {
-        let recipients = block.recipients.iter();
-        recipients.filter(|recipient| recipient.state == RecipientState::Failed)
-    };
-    // A recipient that is not a valid address failed for that reason, and a notification cannot
-    // name it.
-    let failures: Vec<(Address, Diagnosis)> = failed()
-        .filter_map(|recipient| {
-            let address = recipient.forward_path.read().ok()?.clone();
-            Some((address, diagnosis(recipient, block.last_tried(&recipient.forward_path))))
-        })
-        .collect();
-    let tried = failed().filter_map(|recipient| block.last_tried(&recipient.forward_path));
-    let tried = tried.map(|tried| tried.at).max();
-    let tried = tried.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+    let (mut reports, mut silent, mut tried_at) = (Vec::new(), Vec::new(), None);
+    for recipient in &block.recipients {
+        let Some(action) = action(recipient) else { continue };
+        let tried = block.last_tried(&recipient.forward_path);
+        tried_at = tried_at.max(tried.map(|tried| tried.at));
+        // A recipient that is not a valid address failed for that reason, and a notification cannot
+        // name it.
+        let Ok(address) = recipient.forward_path.read() else { continue };
+        if action == Action::Failed && !recipient.dsn.asks(Occasion::Failure) {
+            silent.push(address.clone());
+            continue;
+        }
+        reports.push(Report {
+            recipient: address.clone(),
+            original: recipient.dsn.orcpt.clone(),
+            action,
+            diagnosis: match action {
+                Action::Failed => diagnosis(recipient, tried),
+                Action::Relayed => accepted(recipient, tried),
+            },
+        });
+    }
+    let tried = tried_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
     let tried = tried.unwrap_or(now);
-    (!failures.is_empty()).then_some(Owed { sender, failures, tried })
+    let is_owed = !reports.is_empty() || !silent.is_empty();
+    is_owed.then_some(Owed { sender, reports, silent, tried })
+}
+
+/// What became of a recipient, if its sender may have to be told.
+fn action(recipient: &Recipient) -> Option<Action> {
+    match recipient.state {
+        RecipientState::Failed => Some(Action::Failed),
+        RecipientState::Delivered if recipient.is_relayed => Some(Action::Relayed),
+        _ => None,
+    }
+}
+
+/// What the host said when it accepted the message. If the run was killed right behind the mark,
+/// the queue does not know.
+fn accepted(recipient: &Recipient, tried: Option<&Tried>) -> Diagnosis {
+    match tried {
+        Some(tried) if tried.ended == Ended::Relayed => diagnosis(recipient, Some(tried)),
+        _ => Diagnosis::ours(Status::DELIVERED, "the mail host has accepted the message"),
+    }
 }
 
 /// Why a recipient failed, as far as the queue has recorded it.
@@ -80,9 +119,9 @@ mod tests {
 
     fn statuses(block: &Block) -> Vec<String> {
         let owed = owed(block, UNIX_EPOCH).expect("something is owed");
-        let told = owed.failures.iter().map(|(address, diagnosis)| {
-            let Diagnosis { status, source, reason } = diagnosis;
-            format!("{address} {status} {source:?} {reason}")
+        let told = owed.reports.iter().map(|report| {
+            let Diagnosis { status, source, reason } = &report.diagnosis;
+            format!("{} {status} {source:?} {reason}", report.recipient)
         });
         told.collect()
     }
@@ -115,5 +154,44 @@ mod tests {
         assert!(owed(&pending, UNIX_EPOCH).is_none());
         let null = block("X-MC-From: <>\nX-MC-Queued: 1\nX-MC-Rcpt: F 1 0 <p@x> 550 no\n");
         assert!(owed(&null, UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn notify_says_of_what_a_sender_is_told() {
+        let block = block(
+            "X-MC-From: <ben@localhost>\nX-MC-Queued: 1\n\
+             X-MC-Rcpt: F 1 0 <never@x> 550 no\nX-MC-Rcpt-Dsn: NOTIFY=NEVER\n\
+             X-MC-Rcpt: F 1 0 <success@x> 550 no\nX-MC-Rcpt-Dsn: NOTIFY=SUCCESS,DELAY\n\
+             X-MC-Rcpt: F 1 0 <failure@x> 550 no\n\
+             X-MC-Rcpt-Dsn: NOTIFY=FAILURE ORCPT=rfc822;o@y\n\
+             X-MC-Rcpt: R 1 0 <relayed@x> 250 2.6.0 ok\nX-MC-Rcpt-Dsn: NOTIFY=SUCCESS\n\
+             X-MC-Rcpt: R 1 0 <killed@x> 451 later\nX-MC-Rcpt-Dsn: NOTIFY=SUCCESS\n\
+             X-MC-Rcpt: D 1 0 <done@x>\nX-MC-Rcpt-Dsn: NOTIFY=SUCCESS\n\
+             X-MC-Tried: 5 relayed 2.6.0 mx.x <relayed@x> 250 2.6.0 ok\n\
+             X-MC-Tried: 5 deferred 4.0.0 mx.x <killed@x> 451 later\n",
+        );
+        assert_eq!(
+            statuses(&block),
+            [
+                "failure@x 5.0.0 Relay 550 no",
+                "relayed@x 2.6.0 Host(DisplayText(\"mx.x\")) 250 2.6.0 ok",
+                "killed@x 2.0.0 Relay the mail host has accepted the message",
+            ]
+        );
+        let owed = owed(&block, UNIX_EPOCH).expect("something is owed");
+        assert_eq!(owed.about(), ["failure@x", "relayed@x", "killed@x", "never@x", "success@x"]);
+        assert_eq!(owed.reports[0].original.as_ref().map(|it| it.address()), Some("o@y"));
+        assert_eq!(owed.reports.iter().filter(|it| it.action == Action::Relayed).count(), 2);
+    }
+
+    #[test]
+    fn who_wants_no_notification_is_done_without_one() {
+        let block = block(
+            "X-MC-From: <ben@localhost>\nX-MC-Queued: 1\n\
+             X-MC-Rcpt: F 1 0 <never@x> 550 no\nX-MC-Rcpt-Dsn: NOTIFY=NEVER\n",
+        );
+        let owed = owed(&block, UNIX_EPOCH).expect("something is owed");
+        assert!(owed.reports.is_empty());
+        assert_eq!(owed.about(), ["never@x"]);
     }
 }

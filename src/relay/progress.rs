@@ -208,7 +208,7 @@ impl Tally {
     /// Counts a verdict.
     pub(super) const fn count(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Delivered(_) => self.delivered += 1,
+            Verdict::Delivered(..) => self.delivered += 1,
             Verdict::Deferred(..) => self.deferred += 1,
             Verdict::Failed(_) => self.failed += 1,
         }

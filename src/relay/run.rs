@@ -17,17 +17,19 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::mail::dsn::Ret;
+use crate::mail::parameters::MailParameters;
 use crate::mail::path::{Address, BadAddress, EnvelopePath};
 use crate::mail::{address, machine};
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
 use crate::relay::delivery_agent::{Carried, DeliveryAgent, Ledger};
-use crate::relay::envelope::Envelope;
+use crate::relay::envelope::{Envelope, Recipient};
 use crate::relay::hosts::{Hosts, Prospects};
 use crate::relay::jobs::{Job, Jobs};
 use crate::relay::limits::Limits;
 use crate::relay::mx::Target;
-use crate::relay::notification::Notification;
+use crate::relay::notification::{self, Action, MESSAGE_SENT_BACK, Notification, Returned};
 use crate::relay::outcomes::{self, Outcomes};
 use crate::relay::owed::{self, Owed};
 use crate::relay::progress::{Attempt, Found, Progress, Tally};
@@ -37,8 +39,8 @@ use crate::relay::resolver::Resolver;
 use crate::relay::route::{Route, Routes};
 use crate::relay::selection::{Names, QueueTargets};
 use crate::relay::status::Status;
-use crate::relay::text::{self, Letter};
-use crate::relay::verdict::{Again, Verdict};
+use crate::relay::text::{self, Letter, MessageText, Protocol, TextReader};
+use crate::relay::verdict::{Again, Notice, Verdict};
 use crate::store::directory::{Directory, Envelope as StoredEnvelope, User};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
@@ -48,6 +50,9 @@ const MOST_LOOKUPS: usize = 100;
 
 /// The most senders that are notified concurrently; a locked mailbox may delay each.
 const MOST_SENDERS: usize = 100;
+
+/// The most messages that are returned in full concurrently; each is in memory.
+const MOST_RETURNED: usize = 8;
 
 /// How long a notification that has begun may still take when the relay is told to stop.
 const GRACE: Duration = Duration::from_millis(300);
@@ -199,6 +204,7 @@ struct Run<R> {
     queue: Queue,
     limits: Arc<Limits>,
     lookups: Semaphore,
+    returns: Semaphore,
     results: Mutex<Results>,
 }
 
@@ -247,6 +253,7 @@ impl<R: Resolver + 'static> Run<R> {
             queue,
             limits: Arc::new(Limits::to_one_host(relay.connections_per_domain)),
             lookups: Semaphore::new(MOST_LOOKUPS),
+            returns: Semaphore::new(MOST_RETURNED),
             results: Mutex::default(),
         }
     }
@@ -443,7 +450,7 @@ impl<R: Resolver + 'static> Run<R> {
             return None;
         };
         let left: Vec<Address> =
-            left.iter().filter_map(|&place| recipients.get(place).cloned()).collect();
+            left.iter().filter_map(|&place| Some(recipients.get(place)?.address.clone())).collect();
         for recipient in &left {
             self.relay.progress.puts_back(&QueueTarget::one(&entry.block.id, recipient.as_str()));
         }
@@ -468,14 +475,22 @@ impl<R: Resolver + 'static> Run<R> {
         let (entry, recipients) = self.still_wanted(job).await?;
         let reverse_path = entry.block.reverse_path.read().map_err(bad_address)?.clone();
         let queued = local_time(entry.block.queued);
-        let Block { id, client, .. } = &entry.block;
-        let received = text::received(client.as_ref(), &self.relay.domain, id, queued);
+        let Block { id, client, parameters, .. } = &entry.block;
+        if parameters.binary {
+            return Err(Unsent::Settled(binary()));
+        }
+        let MailParameters { dsn, smtputf8, .. } = parameters.clone();
+        let protocol = if smtputf8 { Protocol::Utf8Smtp } else { Protocol::Smtp };
+        let received = text::received(client.as_ref(), &self.relay.domain, protocol, id, queued);
+        let recipients = with_parameters(&entry.block, recipients);
         let text = QueuedText::new(self.queue.clone(), entry);
-        let (_, hops) = text.header().await.map_err(|error| unreadable(&error))?;
+        let (header, hops) = text.header().await.map_err(|error| unreadable(&error))?;
         if hops.are_too_many() {
             return Err(Unsent::Settled(mail_loop()));
         }
-        Ok((Envelope { reverse_path, recipients }, Letter::new(received, text)))
+        let header_is_utf8 = smtputf8 && !header.is_ascii();
+        let envelope = Envelope { reverse_path, dsn, header_is_utf8, recipients };
+        Ok((envelope, Letter::new(received, text)))
     }
 
     /// The entry as it is now, and the job's recipients that have not been held or dropped since
@@ -538,9 +553,23 @@ impl<R: Resolver + 'static> Run<R> {
     }
 
     /// Applies the outcomes to the queue; returns the entries that are left.
-    async fn clear(&self, outcomes: Outcomes) -> Result<Vec<Block>, QueueError> {
-        let now = SystemTime::now();
-        self.queue.edit(move |block| outcomes.apply(block, now)).await
+    async fn clear(self: &Arc<Self>, outcomes: Outcomes) -> Result<Vec<Block>, QueueError> {
+        let (run, now) = (Arc::clone(self), SystemTime::now());
+        let edit = move |block: &mut Block| {
+            // An earlier run kept them for a notification that nobody will send now.
+            if block.recipients.iter().any(|recipient| recipient.is_relayed) && !run.tells(block) {
+                block.recipients.iter_mut().for_each(|recipient| recipient.is_relayed = false);
+            }
+            outcomes.apply(block, now)
+        };
+        self.queue.edit(edit).await
+    }
+
+    /// Whether the sender of a message is notified of what becomes of it.
+    fn tells(&self, block: &Block) -> bool {
+        let sender = block.reverse_path.read().ok().and_then(notification::owed_to);
+        self.relay.bounces == Bounces::ToLocalSenders
+            && sender.is_some_and(|sender| self.local_user(sender).is_some())
     }
 
     /// Notifies the senders that have a mailbox here. A sender that cannot be notified now stays
@@ -618,9 +647,10 @@ impl<R: Resolver + 'static> Run<R> {
         for (entry, owed) in batch.iter().cloned() {
             let (run, user) = (Arc::clone(self), user.clone());
             under_way.spawn(async move {
-                let sent = run.send_notification(user, &entry, &owed).await;
-                let about = owed.failures.iter().map(|(address, _)| address.as_str().to_owned());
-                sent.map(|()| (entry, about.collect()))
+                if !owed.reports.is_empty() {
+                    run.send_notification(user, &entry, &owed).await?;
+                }
+                Ok((entry, owed.about()))
             });
         }
         // On stop the grace period lets deliveries finish that wait for nothing; one that waits for
@@ -650,15 +680,19 @@ impl<R: Resolver + 'static> Run<R> {
         entry: &Arc<Entry>,
         owed: &Owed,
     ) -> io::Result<()> {
-        let (header, _) = QueuedText::new(self.queue.clone(), Arc::clone(entry)).header().await?;
+        let queued = QueuedText::new(self.queue.clone(), Arc::clone(entry));
+        let is_whole = returns_all(entry, owed);
+        let _permit = if is_whole { self.returns.acquire().await.ok() } else { None };
+        let octets = if is_whole { whole(&queued).await? } else { queued.header().await?.0 };
         let notification = Notification {
             domain: &self.relay.domain,
             id: &entry.block.id,
+            envid: entry.block.parameters.dsn.envid.as_ref(),
             sender: &owed.sender,
             queued: local_time(entry.block.queued),
             tried: DateTime::<Local>::from(owed.tried).fixed_offset(),
-            header: &header,
-            failures: &owed.failures,
+            returned: if is_whole { Returned::Message(&octets) } else { Returned::Header(&octets) },
+            reports: &owed.reports,
         };
         let mut text = self.relay.directory.new_text();
         text.push(&notification.render());
@@ -675,6 +709,35 @@ impl Results {
     }
 }
 
+/// Whether the sender of a failed message gets all of it back (RFC 3461 section 4.3).
+fn returns_all(entry: &Entry, owed: &Owed) -> bool {
+    entry.block.parameters.dsn.ret == Some(Ret::Full)
+        && entry.octets <= MESSAGE_SENT_BACK
+        && owed.reports.iter().any(|report| report.action == Action::Failed)
+}
+
+async fn whole(queued: &QueuedText) -> io::Result<Vec<u8>> {
+    let mut reader = queued.open().await?;
+    let mut text = Vec::new();
+    while TextReader::read(&mut reader, &mut text).await? > 0 {}
+    Ok(text)
+}
+
+/// The recipients with what their sender asked for.
+fn with_parameters(block: &Block, recipients: Vec<Address>) -> Vec<Recipient> {
+    let dsn = |address: &Address| {
+        let mut recipients = block.recipients.iter();
+        let there = recipients.find(|there| there.forward_path == *address.as_str());
+        there.map(|there| there.dsn.clone()).unwrap_or_default()
+    };
+    recipients.into_iter().map(|address| Recipient { dsn: dsn(&address), address }).collect()
+}
+
+fn binary() -> Verdict {
+    let reason = "the message was declared BODY=BINARYMIME, and the relay sends lines of text only";
+    Verdict::failed(Status::CONVERSION, reason)
+}
+
 fn bad_address(bad: &BadAddress) -> Verdict {
     Verdict::failed(Status::BAD_ADDRESS, &bad.to_string())
 }
@@ -683,23 +746,19 @@ fn bad_address(bad: &BadAddress) -> Verdict {
 struct QueueLedger<'a, R> {
     run: &'a Run<R>,
     entry: Arc<Entry>,
-    recipients: &'a [Address],
+    recipients: &'a [Recipient],
 }
 
 impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
-    async fn enter(&mut self, settled: Vec<(usize, Verdict)>) {
-        let delivered =
-            settled.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Delivered(_)));
-        let delivered: Vec<usize> = delivered.filter_map(|(nth, _)| self.place(*nth)).collect();
-        if !delivered.is_empty()
-            && let Err(error) = self.run.queue.mark_delivered(&self.entry, delivered).await
-        {
-            // The run writes this result again at its end, so the message is sent twice only if the
-            // process dies before that.
-            tracing::warn!(
-                "cannot mark a recipient of {} as delivered: {error}",
-                self.entry.block.id
-            );
+    async fn enter(&mut self, mut settled: Vec<(usize, Verdict)>) {
+        self.excuse(&mut settled);
+        let delivered = self.places(&settled, Notice::None);
+        if !delivered.is_empty() {
+            self.noted(self.run.queue.mark_delivered(&self.entry, delivered).await);
+        }
+        let relayed = self.places(&settled, Notice::Owed);
+        if !relayed.is_empty() {
+            self.noted(self.run.queue.mark_relayed(&self.entry, relayed).await);
         }
         for (nth, verdict) in settled {
             if let Some(recipient) = self.recipients.get(nth) {
@@ -709,7 +768,36 @@ impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
     }
 }
 
-impl<R> QueueLedger<'_, R> {
+impl<R: Resolver + 'static> QueueLedger<'_, R> {
+    /// Drops the notices that this run will not send.
+    fn excuse(&self, settled: &mut [(usize, Verdict)]) {
+        let notices = settled.iter_mut().filter_map(|(_, verdict)| match verdict {
+            Verdict::Delivered(_, notice @ Notice::Owed) => Some(notice),
+            _ => None,
+        });
+        let mut notices = notices.peekable();
+        // Whether the sender has a mailbox here is looked up on the disk: not for each delivery.
+        if notices.peek().is_some() && !self.run.tells(&self.entry.block) {
+            notices.for_each(|notice| *notice = Notice::None);
+        }
+    }
+
+    /// The delivered recipients with this notice, by index in the queue entry.
+    fn places(&self, settled: &[(usize, Verdict)], meant: Notice) -> Vec<usize> {
+        let is_meant = |verdict: &Verdict| matches!(verdict, Verdict::Delivered(_, notice) if *notice == meant);
+        let delivered = settled.iter().filter(|(_, verdict)| is_meant(verdict));
+        delivered.filter_map(|(nth, _)| self.place(*nth)).collect()
+    }
+
+    /// The run writes a result again at its end, so if a mark cannot be written, the message is sent
+    /// twice only if the process dies before that.
+    fn noted(&self, marked: Result<(), QueueError>) {
+        if let Err(error) = marked {
+            let id = &self.entry.block.id;
+            tracing::warn!("cannot mark a recipient of {id} as delivered: {error}");
+        }
+    }
+
     /// The index of a recipient in the queue entry, which may have other recipients too.
     fn place(&self, nth: usize) -> Option<usize> {
         let address = self.recipients.get(nth)?.as_str();

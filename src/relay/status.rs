@@ -37,6 +37,11 @@ impl Status {
     pub const LOOP: Self = Self::new(5, 4, 6);
     /// The message could not be delivered in time.
     pub const EXPIRED: Self = Self::new(5, 4, 7);
+    /// The message would have to be converted, which the relay does not do.
+    pub const CONVERSION: Self = Self::new(5, 6, 3);
+    /// An address or the header is in UTF-8, and the host does not offer SMTPUTF8 (RFC 6531 section
+    /// 3.5).
+    pub const NO_UTF8: Self = Self::new(5, 6, 7);
     /// The host violates the protocol.
     pub const PROTOCOL: Self = Self::new(4, 5, 0);
     /// TLS is required and not available (RFC 7817).

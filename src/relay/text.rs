@@ -58,18 +58,39 @@ impl<M: MessageText> Letter<M> {
     }
 }
 
+/// How a message came to us, as its trace line says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP, with or without extensions.
+    #[default]
+    Smtp,
+    /// SMTP with SMTPUTF8 (RFC 6531 section 4.3).
+    Utf8Smtp,
+}
+
+impl Protocol {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Smtp => "SMTP",
+            Self::Utf8Smtp => "UTF8SMTP",
+        }
+    }
+}
+
 /// The trace line we add (RFC 5321 section 4.4): which client gave the message to `domain`, and
 /// when. It is the same at each attempt, so that a host can recognise a message it gets twice.
 #[must_use]
 pub fn received(
     client: Option<&Client>,
     domain: &str,
+    protocol: Protocol,
     id: &str,
     queued: DateTime<FixedOffset>,
 ) -> String {
     let date = queued.to_rfc2822();
     let from = client.map_or_else(|| NOBODY_KNOWS.to_owned(), from);
-    format!("Received: from {from} by {domain} (mailconsole) with SMTP id {id}; {date}\r\n")
+    let with = protocol.word();
+    format!("Received: from {from} by {domain} (mailconsole) with {with} id {id}; {date}\r\n")
 }
 
 /// The FROM clause is mandatory, but queue files of old versions do not record the client.
@@ -294,15 +315,17 @@ mod tests {
             let address = address.parse().expect("an address");
             let client = Client { address, helo: helo.to_owned() };
             assert_eq!(
-                received(Some(&client), "relay.example", "4f1c", queued),
+                received(Some(&client), "relay.example", Protocol::Smtp, "4f1c", queued),
                 format!(
                     "Received: from {from} by relay.example (mailconsole) with SMTP id 4f1c; \
                      Wed, 17 Sep 2025 11:00:00 +0200\r\n"
                 )
             );
         }
-        let old = received(None, "relay.example", "4f1c", queued);
-        assert!(old.starts_with("Received: from unknown by relay.example (mailconsole) "), "{old}");
+        let old = received(None, "relay.example", Protocol::Utf8Smtp, "4f1c", queued);
+        let begins =
+            "Received: from unknown by relay.example (mailconsole) with UTF8SMTP id 4f1c; ";
+        assert!(old.starts_with(begins), "{old}");
     }
 
     fn hops(message: &str) -> Hops {

@@ -8,11 +8,21 @@ use crate::wire::display::DisplayText;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The host has accepted the message and is responsible for it from now on.
-    Delivered(Diagnosis),
+    Delivered(Diagnosis, Notice),
     /// Not delivered now; it will be tried again.
     Deferred(Diagnosis, Again),
     /// Not delivered, and not tried again unless an operator orders it.
     Failed(Diagnosis),
+}
+
+/// Whether the sender must be notified of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// No: it did not ask for that, or the host offers DSN and does it.
+    None,
+    /// Yes, by us: it asked with NOTIFY=SUCCESS, and the host does not offer DSN (RFC 3461 section
+    /// 5.2.2).
+    Owed,
 }
 
 /// When and where a deferred recipient may be tried again.
@@ -85,9 +95,9 @@ impl Verdict {
     #[must_use]
     pub const fn diagnosis(&self) -> &Diagnosis {
         match self {
-            Self::Delivered(diagnosis) | Self::Deferred(diagnosis, _) | Self::Failed(diagnosis) => {
-                diagnosis
-            }
+            Self::Delivered(diagnosis, _)
+            | Self::Deferred(diagnosis, _)
+            | Self::Failed(diagnosis) => diagnosis,
         }
     }
 }

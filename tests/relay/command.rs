@@ -50,9 +50,8 @@ impl RelayHandle {
         message.push(format!("Subject: {text}\r\n\r\nHello\r\n").as_bytes());
         let envelope = Envelope {
             reverse_path: reverse_path.to_owned(),
-            local: Vec::new(),
-            remote: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
-            client: None,
+            remote: recipients.iter().map(|&recipient| recipient.into()).collect(),
+            ..Envelope::default()
         };
         directory.deliver(envelope, message).await.expect("queued");
     }

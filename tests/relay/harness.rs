@@ -206,10 +206,8 @@ impl Recorder {
 
 pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
     let recipients = recipients.iter().map(|text| Address::parse(text));
-    Envelope {
-        reverse_path: ReversePath::parse("ben@localhost").expect("a path"),
-        recipients: recipients.collect::<Result<_, _>>().expect("addresses"),
-    }
+    let reverse_path = ReversePath::parse("ben@localhost").expect("a path");
+    Envelope::plain(reverse_path, recipients.collect::<Result<_, _>>().expect("addresses"))
 }
 
 pub(crate) const TEXT: &[u8] = b"Subject: x\r\n\r\n.a dot\r\n";
@@ -242,7 +240,7 @@ pub(crate) async fn carry(
 
 pub(crate) fn shown(verdict: &Verdict) -> String {
     let fate = match verdict {
-        Verdict::Delivered(_) => "delivered",
+        Verdict::Delivered(..) => "delivered",
         Verdict::Deferred(..) => "deferred",
         Verdict::Failed(_) => "failed",
     };

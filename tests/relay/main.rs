@@ -5,6 +5,7 @@
 mod command;
 mod delivery_agents;
 mod dns;
+mod dsn;
 mod harness;
 mod letters;
 mod mail_host;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mailconsole::mail::dsn::RecipientDsn;
+use mailconsole::mail::parameters::MailParameters;
 use mailconsole::relay::conversation::opening::{Hello, Protection};
 use mailconsole::relay::limits::TO_ONE_HOST;
 use mailconsole::relay::mx::{Loopback, Own};
@@ -15,6 +17,7 @@ use mailconsole::relay::resolver::Dns;
 use mailconsole::relay::route::{Routes, Smarthost};
 use mailconsole::relay::run::{Bounces, Choice, Relay, RunError, Summary};
 use mailconsole::store::directory::{Directory, Durability, Envelope};
+use mailconsole::store::queue::RemoteRecipient;
 
 use crate::harness;
 use crate::mail_host::{Act, Heard, MailHost, polite, say};
@@ -74,6 +77,11 @@ impl RelayHandle {
         self
     }
 
+    pub(crate) fn with_ehlo(mut self) -> Self {
+        self.relay.hello = Hello::Ehlo;
+        self
+    }
+
     pub(crate) fn ready(self) -> Ready {
         Ready { dir: self.dir, relay: Arc::new(self.relay) }
     }
@@ -89,14 +97,35 @@ impl Ready {
         self.queue_text("ben@localhost", recipients, "Subject: x\r\n\r\nHello\r\n").await;
     }
 
+    /// Queues what a client has sent with these parameters of MAIL, and of RCPT for each recipient.
+    pub(crate) async fn queue_asking(
+        &self,
+        mail: (&str, &str),
+        recipients: &[(&str, &str)],
+        text: &str,
+    ) {
+        let mut message = self.relay.directory.new_text();
+        message.push(text.as_bytes());
+        let remote = recipients.iter().map(|&(path, asked)| RemoteRecipient {
+            path: path.to_owned(),
+            dsn: RecipientDsn::parse(asked).unwrap_or_default(),
+        });
+        let envelope = Envelope {
+            reverse_path: mail.0.to_owned(),
+            remote: remote.collect(),
+            parameters: MailParameters::parse(mail.1).unwrap_or_default(),
+            ..Envelope::default()
+        };
+        self.relay.directory.deliver(envelope, message).await.expect("queued");
+    }
+
     pub(crate) async fn queue_text(&self, reverse_path: &str, recipients: &[&str], text: &str) {
         let mut message = self.relay.directory.new_text();
         message.push(text.as_bytes());
         let envelope = Envelope {
             reverse_path: reverse_path.to_owned(),
-            local: Vec::new(),
-            remote: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
-            client: None,
+            remote: recipients.iter().map(|&recipient| recipient.into()).collect(),
+            ..Envelope::default()
         };
         self.relay.directory.deliver(envelope, message).await.expect("queued");
     }

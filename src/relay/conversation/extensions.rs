@@ -8,8 +8,12 @@ use crate::relay::reply::Reply;
 pub enum Extension {
     /// 8BITMIME (RFC 6152).
     EightBitMime,
+    /// DSN (RFC 3461).
+    Dsn,
     /// PIPELINING (RFC 2920).
     Pipelining,
+    /// SMTPUTF8 (RFC 6531).
+    SmtpUtf8,
     /// STARTTLS (RFC 3207).
     StartTls,
     /// AUTH with the mechanism PLAIN (RFC 4616).
@@ -21,6 +25,8 @@ pub enum Extension {
 /// The extensions a host offers; none if it was greeted with HELO.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
+    /// Whether the host was greeted with EHLO.
+    asked: bool,
     offered: Vec<Extension>,
     size: Size,
 }
@@ -41,7 +47,7 @@ impl Extensions {
     /// Reads a reply to EHLO. Lines that are unknown or malformed are ignored.
     #[must_use]
     pub fn of_reply(reply: &Reply) -> Self {
-        let mut extensions = Self::default();
+        let mut extensions = Self { asked: true, ..Self::default() };
         // The first line holds the host's domain and greeting (RFC 5321 section 4.1.1.1).
         for line in reply.texts().iter().skip(1) {
             if let Ok(line) = str::from_utf8(line) {
@@ -50,6 +56,12 @@ impl Extensions {
             }
         }
         extensions
+    }
+
+    /// Whether the host was greeted with EHLO, and so could offer anything.
+    #[must_use]
+    pub const fn were_asked_for(&self) -> bool {
+        self.asked
     }
 
     /// Whether the host offers `extension`.
@@ -69,6 +81,8 @@ impl Extensions {
         let mut words = line.split([' ', '=']);
         match words.next() {
             Some("8BITMIME") => self.offered.push(Extension::EightBitMime),
+            Some("DSN") => self.offered.push(Extension::Dsn),
+            Some("SMTPUTF8") => self.offered.push(Extension::SmtpUtf8),
             Some("PIPELINING") => self.offered.push(Extension::Pipelining),
             Some("STARTTLS") => self.offered.push(Extension::StartTls),
             Some("SIZE") => self.size = limit(words.next()),

@@ -4,14 +4,14 @@
 use std::fmt::Write;
 use std::mem;
 
-use crate::mail::path::ReversePath;
+use crate::mail::dsn::Occasion;
 use crate::relay::connection_error::ConnectionError;
 use crate::relay::conversation::extensions::{Extension, Extensions, Size};
 use crate::relay::conversation::{Awaited, Command};
-use crate::relay::envelope::Envelope;
+use crate::relay::envelope::{Envelope, Recipient};
 use crate::relay::reply::{Class, Reply};
 use crate::relay::status::Status;
-use crate::relay::verdict::{Again, Diagnosis, Verdict};
+use crate::relay::verdict::{Again, Diagnosis, Notice, Verdict};
 
 /// The most octets of commands sent before their replies are read. The socket buffers of both sides
 /// hold this much, so neither side can block on the other (RFC 2920 section 3.1).
@@ -44,7 +44,7 @@ impl Outcome {
     #[must_use]
     pub fn delivered(&self) -> usize {
         let verdicts = self.verdicts.iter();
-        verdicts.filter(|verdict| matches!(verdict, Verdict::Delivered(_))).count()
+        verdicts.filter(|verdict| matches!(verdict, Verdict::Delivered(..))).count()
     }
 }
 
@@ -65,6 +65,10 @@ pub struct Transaction<'a> {
     host: &'a str,
     envelope: &'a Envelope,
     stage: Stage,
+    /// Whether the host notifies senders.
+    dsn: bool,
+    /// The recipients that are named to the host, by index in the envelope.
+    named: Vec<usize>,
     /// For each recipient, `None` while it is accepted or not yet named.
     verdicts: Vec<Option<Verdict>>,
 }
@@ -109,6 +113,8 @@ impl<'a> Transaction<'a> {
             host,
             envelope,
             stage: Stage::Naming { sent: 0, answered: 0, pace },
+            dsn: extensions.offer(Extension::Dsn),
+            named: Vec::new(),
             verdicts: vec![None; envelope.recipients.len()],
         };
         let step = transaction.first_step(extensions, octets);
@@ -188,30 +194,70 @@ impl<'a> Transaction<'a> {
                 self.settle(&Verdict::failed(Status::TOO_LARGE, &reason));
                 Step::Done(self.outcome(After::Usable))
             }
-            _ => self.name_more(mail(&self.envelope.reverse_path, extensions, octets)),
+            _ => {
+                self.refuse_utf8(extensions);
+                let verdicts = self.verdicts.iter().enumerate();
+                let unsettled = verdicts.filter(|(_, verdict)| verdict.is_none());
+                self.named = unsettled.map(|(recipient, _)| recipient).collect();
+                if self.named.is_empty() {
+                    return Step::Done(self.outcome(After::Usable));
+                }
+                self.name_more(mail(self.envelope, extensions, octets))
+            }
         }
+    }
+
+    /// Fails the recipients that cannot be served without SMTPUTF8, if the host does not offer it
+    /// (RFC 6531 section 3.5).
+    fn refuse_utf8(&mut self, extensions: &Extensions) {
+        if extensions.offer(Extension::SmtpUtf8) || !self.envelope.is_utf8() {
+            return;
+        }
+        let host = self.host;
+        let lack = if extensions.were_asked_for() {
+            format!("{host} does not offer SMTPUTF8")
+        } else {
+            format!("{host} was greeted with HELO and cannot offer SMTPUTF8 (--ehlo lets it)")
+        };
+        let Envelope { header_is_utf8, reverse_path, recipients, .. } = self.envelope;
+        for (verdict, recipient) in self.verdicts.iter_mut().zip(recipients) {
+            let what = match (reverse_path.is_ascii(), recipient.is_ascii(), header_is_utf8) {
+                (false, _, _) => "the sender's address",
+                (_, false, _) => "the recipient's address",
+                (_, _, true) => "the message's header",
+                (true, true, false) => continue,
+            };
+            let reason = format!("{lack}, which {what} in UTF-8 needs");
+            *verdict = Some(Verdict::failed(Status::NO_UTF8, &reason));
+        }
+    }
+
+    /// The nth recipient that is named.
+    fn named(&self, nth: usize) -> Option<&'a Recipient> {
+        self.envelope.recipients.get(*self.named.get(nth)?)
     }
 
     /// Sends `first` and, with PIPELINING, as many RCPTs as fit after it.
     fn name_more(&mut self, first: Command) -> Step {
-        let Stage::Naming { sent, pace, .. } = &mut self.stage else {
+        let Stage::Naming { mut sent, answered, pace } = self.stage else {
             return Step::Send(vec![first]);
         };
-        *sent += 1;
+        sent += 1;
         let mut octets = first.line().len();
         let mut batch = vec![first];
         while let Pace::Pipelined = pace
-            && let Some(recipient) = self.envelope.recipients.get(*sent - 1)
+            && let Some(recipient) = self.named(sent - 1)
         {
-            let command = Command::open(format!("RCPT TO:<{recipient}>"));
+            let command = self.rcpt(recipient);
             // 2 for the CRLF.
             octets += command.line().len() + 2;
             if octets > PIPELINED {
                 break;
             }
             batch.push(command);
-            *sent += 1;
+            sent += 1;
         }
+        self.stage = Stage::Naming { sent, answered, pace };
         Step::Send(batch)
     }
 
@@ -224,7 +270,18 @@ impl<'a> Transaction<'a> {
         self.go_on()
     }
 
-    fn answered_rcpt(&mut self, recipient: usize, reply: &Reply) -> Step {
+    fn rcpt(&self, recipient: &Recipient) -> Command {
+        let mut line = format!("RCPT TO:<{recipient}>");
+        if self.dsn {
+            // Writing to a `String` cannot fail.
+            let _ = write!(line, "{}", recipient.dsn);
+        }
+        Command::open(line)
+    }
+
+    fn answered_rcpt(&mut self, nth: usize, reply: &Reply) -> Step {
+        // Cannot be missing: only what was sent is answered.
+        let recipient = self.named.get(nth).copied().unwrap_or_default();
         let verdict = match reply.class() {
             Class::Completion => None,
             Class::Intermediate => return self.unexpected(reply),
@@ -258,15 +315,16 @@ impl<'a> Transaction<'a> {
             return Step::Wait;
         };
         *answered += 1;
-        if answered < sent {
+        let sent = *sent;
+        if *answered < sent {
             return Step::Wait;
         }
         if self.verdicts.iter().all(Option::is_some) {
             return self.reset();
         }
-        match self.envelope.recipients.get(*sent - 1) {
+        match self.named(sent - 1) {
             Some(recipient) => {
-                let command = Command::open(format!("RCPT TO:<{recipient}>"));
+                let command = self.rcpt(recipient);
                 self.name_more(command)
             }
             None => self.data(),
@@ -302,13 +360,21 @@ impl<'a> Transaction<'a> {
     }
 
     fn answered_text(&mut self, reply: &Reply) -> Step {
-        let verdict = match reply.class() {
-            Class::Completion => Verdict::Delivered(Diagnosis::of_reply(self.host, reply)),
+        match reply.class() {
+            Class::Completion => self.delivered(&Diagnosis::of_reply(self.host, reply)),
             Class::Intermediate => return self.unexpected(reply),
-            Class::Transient | Class::Permanent => self.refusal(reply),
-        };
-        self.settle(&verdict);
+            Class::Transient | Class::Permanent => self.settle(&self.refusal(reply)),
+        }
         Step::Done(self.outcome(After::Usable))
+    }
+
+    fn delivered(&mut self, diagnosis: &Diagnosis) {
+        let verdicts = self.verdicts.iter_mut().zip(&self.envelope.recipients);
+        for (unsettled, recipient) in verdicts.filter(|(verdict, _)| verdict.is_none()) {
+            let is_ours = recipient.dsn.asks(Occasion::Success) && !self.dsn;
+            let notice = if is_ours { Notice::Owed } else { Notice::None };
+            *unsettled = Some(Verdict::Delivered(diagnosis.clone(), notice));
+        }
     }
 
     fn refusal(&self, reply: &Reply) -> Verdict {
@@ -362,8 +428,8 @@ impl<'a> Transaction<'a> {
     }
 }
 
-fn mail(reverse_path: &ReversePath, extensions: &Extensions, octets: u64) -> Command {
-    let mut line = format!("MAIL FROM:<{reverse_path}>");
+fn mail(envelope: &Envelope, extensions: &Extensions, octets: u64) -> Command {
+    let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
     if extensions.size() != Size::NotOffered {
         let _ = write!(line, " SIZE={octets}");
     }
@@ -372,21 +438,27 @@ fn mail(reverse_path: &ReversePath, extensions: &Extensions, octets: u64) -> Com
     if extensions.offer(Extension::EightBitMime) {
         line.push_str(" BODY=8BITMIME");
     }
+    if extensions.offer(Extension::SmtpUtf8) && envelope.is_utf8() {
+        line.push_str(" SMTPUTF8");
+    }
+    if extensions.offer(Extension::Dsn) {
+        let _ = write!(line, "{}", envelope.dsn);
+    }
     Command::open(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::path::Address;
+    use crate::mail::alphabet::Alphabet;
+    use crate::mail::dsn::{EnvelopeId, MessageDsn, RecipientDsn, Ret};
+    use crate::mail::path::{Address, ReversePath};
     use proptest::prelude::*;
 
     fn envelope(recipients: &[&str]) -> Envelope {
-        let recipients = recipients.iter().map(|text| Address::parse(text));
-        Envelope {
-            reverse_path: ReversePath::parse("a@localhost").expect("a path"),
-            recipients: recipients.collect::<Result<_, _>>().expect("addresses"),
-        }
+        let recipients = recipients.iter().map(|text| Address::parse_with(text, Alphabet::Utf8));
+        let recipients = recipients.collect::<Result<_, _>>().expect("addresses");
+        Envelope::plain(ReversePath::parse("a@localhost").expect("a path"), recipients)
     }
 
     fn offering(lines: &[&str]) -> Extensions {
@@ -469,7 +541,7 @@ mod tests {
 
     fn shown(verdict: &Verdict) -> String {
         let fate = match verdict {
-            Verdict::Delivered(_) => "delivered",
+            Verdict::Delivered(..) => "delivered",
             Verdict::Deferred(_, Again::NextTransaction) => "next transaction",
             Verdict::Deferred(_, Again::NextHost) => "next host",
             Verdict::Deferred(_, Again::NextRun) => "next run",
@@ -477,6 +549,102 @@ mod tests {
             Verdict::Failed(_) => "failed",
         };
         format!("{fate}: {}", verdict.diagnosis().reason)
+    }
+
+    /// A sender that asks for everything, and two recipients.
+    fn asking() -> Envelope {
+        let mut envelope = envelope(&["b@x", "c@x"]);
+        envelope.dsn = MessageDsn { ret: Some(Ret::Hdrs), envid: EnvelopeId::parse("Q+20x").ok() };
+        envelope.recipients[0].dsn =
+            RecipientDsn::parse("NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;o@y").expect("parameters");
+        envelope
+    }
+
+    fn notices(step: &Step) -> Vec<Option<Notice>> {
+        let Step::Done(outcome) = step else { panic!("{step:?}") };
+        let notice = |verdict: &Verdict| match verdict {
+            Verdict::Delivered(_, notice) => Some(*notice),
+            _ => None,
+        };
+        outcome.verdicts.iter().map(notice).collect()
+    }
+
+    #[test]
+    fn a_host_that_offers_dsn_is_told_what_the_sender_asked_for() {
+        let envelope = asking();
+        let talk = Talk::with(&envelope, &offering(&["DSN"]))
+            .says(&["MAIL FROM:<a@localhost> RET=HDRS ENVID=Q+20x"])
+            .hears("250 ok")
+            .says(&["RCPT TO:<b@x> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;o@y"])
+            .hears("250 ok")
+            .says(&["RCPT TO:<c@x>"])
+            .hears("250 ok")
+            .hears("354 go on")
+            .hears("250 queued");
+        assert_eq!(notices(&talk.1), [Some(Notice::None); 2]);
+    }
+
+    #[test]
+    fn where_a_host_does_not_offer_dsn_success_is_ours_to_tell() {
+        let envelope = asking();
+        let talk = Talk::with(&envelope, &offering(&["SIZE"]))
+            .says(&["MAIL FROM:<a@localhost> SIZE=264"])
+            .hears("250 ok")
+            .says(&["RCPT TO:<b@x>"])
+            .hears("250 ok")
+            .hears("250 ok")
+            .hears("354 go on")
+            .hears("250 queued");
+        assert_eq!(notices(&talk.1), [Some(Notice::Owed), Some(Notice::None)]);
+    }
+
+    #[test]
+    fn smtputf8_is_said_where_it_is_offered_and_needed() {
+        let offer = offering(&["SMTPUTF8"]);
+        let utf8 = envelope(&["b@x", "é@x"]);
+        Talk::with(&utf8, &offer).says(&["MAIL FROM:<a@localhost> SMTPUTF8"]);
+        let mut header = envelope(&["b@x"]);
+        Talk::with(&header, &offer).says(&["MAIL FROM:<a@localhost>"]);
+        header.header_is_utf8 = true;
+        Talk::with(&header, &offer).says(&["MAIL FROM:<a@localhost> SMTPUTF8"]);
+    }
+
+    #[test]
+    fn without_smtputf8_who_needs_it_fails_and_the_others_are_served() {
+        let utf8 = envelope(&["é@x", "b@x", "c@ü"]);
+        let talk = Talk::with(&utf8, &offering(&["PIPELINING"]))
+            .says(&["MAIL FROM:<a@localhost>", "RCPT TO:<b@x>"])
+            .hears("250 ok")
+            .hears("250 ok")
+            .says(&["DATA"])
+            .hears("354 go on")
+            .hears("250 queued");
+        assert_eq!(notices(&talk.1), [None, Some(Notice::None), None]);
+        let Step::Done(outcome) = talk.1 else { panic!("not done") };
+        let Verdict::Failed(diagnosis) = &outcome.verdicts[0] else { panic!("not failed") };
+        assert_eq!(diagnosis.status, Status::NO_UTF8);
+        assert_eq!(
+            diagnosis.reason.as_str(),
+            "mx.example does not offer SMTPUTF8, which the recipient's address in UTF-8 needs"
+        );
+    }
+
+    #[test]
+    fn without_smtputf8_nothing_is_sent_if_sender_or_header_need_it() {
+        let mut header = envelope(&["b@x"]);
+        header.header_is_utf8 = true;
+        let mut sender = envelope(&["b@x"]);
+        sender.reverse_path = ReversePath::parse_with("é@y", Alphabet::Utf8).expect("a path");
+        for (envelope, what) in [(header, "message's header"), (sender, "sender's address")] {
+            let Talk(_, Step::Done(outcome)) = Talk::about(&envelope) else { panic!("not done") };
+            assert_eq!(outcome.connection, After::Usable);
+            let Verdict::Failed(diagnosis) = &outcome.verdicts[0] else { panic!("not failed") };
+            let reason = format!(
+                "mx.example was greeted with HELO and cannot offer SMTPUTF8 (--ehlo lets it), which \
+                 the {what} in UTF-8 needs"
+            );
+            assert_eq!(diagnosis.reason.as_str(), reason);
+        }
     }
 
     #[test]
