@@ -65,7 +65,7 @@ impl MailParameters {
             match word.split_once('=') {
                 None if word == SMTPUTF8 => parameters.smtputf8 = true,
                 Some(("BODY", value)) => {
-                    parameters.binary = Body::parse(value)? == Body::BinaryMime
+                    parameters.binary = Body::parse(value)? == Body::BinaryMime;
                 }
                 Some(("RET", value)) => parameters.dsn.ret = Some(Ret::parse(value)?),
                 Some(("ENVID", value)) => parameters.dsn.envid = Some(EnvelopeId::parse(value)?),

@@ -111,6 +111,7 @@ fn status_of(reply: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::dsn::OriginalRecipient;
 
     fn block(lines: &str) -> Block {
         let text = format!("X-MC-Id: 1\n{lines}X-MC-End:\n");
@@ -180,7 +181,7 @@ mod tests {
         );
         let owed = owed(&block, UNIX_EPOCH).expect("something is owed");
         assert_eq!(owed.about(), ["failure@x", "relayed@x", "killed@x", "never@x", "success@x"]);
-        assert_eq!(owed.reports[0].original.as_ref().map(|it| it.address()), Some("o@y"));
+        assert_eq!(owed.reports[0].original, OriginalRecipient::parse("rfc822;o@y").ok());
         assert_eq!(owed.reports.iter().filter(|it| it.action == Action::Relayed).count(), 2);
     }
 

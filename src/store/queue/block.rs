@@ -579,7 +579,7 @@ mod tests {
             recipients in prop::collection::vec(recipient(), 0..5),
             tried in prop::collection::vec(attempt(), 0..5),
         ) {
-            let block = Block { client, tried, parameters, ..block(recipients) };
+            let block = Block { client, parameters, tried, ..block(recipients) };
             let text = block.render();
             prop_assert_eq!(Block::parse(text.as_bytes()), Some((block, text.len())));
         }
