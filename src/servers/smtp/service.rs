@@ -17,7 +17,7 @@ use crate::servers::smtp::session::{
 use crate::servers::smtp::transaction::Transaction;
 use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
-use crate::store::queue::Client;
+use crate::store::queue::{Client, RemoteRecipient};
 use crate::store::text::Text;
 use crate::watch::event::{self, Kind};
 
@@ -109,16 +109,19 @@ impl SmtpService {
     }
 
     fn envelope(&self, transaction: Transaction) -> Envelope {
-        let Transaction { reverse_path, users, remote, helo, .. } = transaction;
+        let Transaction { reverse_path, parameters, users, remote, helo, .. } = transaction;
+        let remote = remote.into_iter();
         Envelope {
             reverse_path: match reverse_path {
                 ReversePath::Null => String::new(),
                 ReversePath::Mailbox(mailbox) => mailbox.to_string(),
             },
             local: users,
-            remote: remote.iter().map(|mailbox| mailbox.to_string().into()).collect(),
+            remote: remote
+                .map(|(mailbox, dsn)| RemoteRecipient { path: mailbox.to_string(), dsn })
+                .collect(),
             client: Some(Client { address: self.peer.to_canonical(), helo: (*helo).into() }),
-            ..Envelope::default()
+            parameters,
         }
     }
 
