@@ -110,7 +110,7 @@ fn deliveries(runtime: &Runtime, dir: &Path, concurrent: usize) {
                     for _ in 0..EACH {
                         let mut spool = directory.new_text();
                         spool.push(text.as_bytes());
-                        let local = vec![directory.user(b"u").unwrap()];
+                        let local = vec![directory.user(b"u").unwrap().into()];
                         let envelope = Envelope { local, ..Envelope::default() };
                         directory.deliver(envelope, spool).await.unwrap();
                     }

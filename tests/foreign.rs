@@ -83,7 +83,7 @@ impl Mailbox {
     async fn deliver(&self, text: &str) {
         let mut spool = self.directory.new_text();
         spool.push(text.as_bytes());
-        let local = vec![self.directory.user(b"u").unwrap()];
+        let local = vec![self.directory.user(b"u").unwrap().into()];
         let envelope = Envelope { reverse_path: "a@b".into(), local, ..Envelope::default() };
         self.directory.deliver(envelope, spool).await.unwrap();
     }

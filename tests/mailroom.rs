@@ -175,7 +175,7 @@ impl Operator {
         spool.push(text);
         let envelope = Envelope {
             reverse_path: "a@b.org".into(),
-            local: vec![directory.user(user.as_bytes()).unwrap()],
+            local: vec![directory.user(user.as_bytes()).unwrap().into()],
             ..Envelope::default()
         };
         directory.deliver(envelope, spool).await.unwrap();
@@ -653,6 +653,7 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
         directory: operator.directory().clone(),
         domain: "localhost".into(),
         settings,
+        unknown_users: Arc::default(),
     };
     *operator.smtp.lock().unwrap() = Some(sockets.serve(server));
     (sockets, recorder)

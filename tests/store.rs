@@ -72,7 +72,7 @@ async fn deliver(directory: &Directory, users: &[&str], text: &[u8]) -> Result<(
             spool.spill().await;
         }
     }
-    let local = users.iter().map(|user| directory.user(user.as_bytes()).unwrap()).collect();
+    let local = users.iter().map(|user| directory.user(user.as_bytes()).unwrap().into()).collect();
     let envelope = Envelope { reverse_path: "a@b.org".into(), local, ..Envelope::default() };
     directory.deliver(envelope, spool).await
 }
@@ -127,7 +127,7 @@ async fn mail_for_elsewhere_is_queued_with_its_envelope() {
     spool.push(b"Subject: x\r\n");
     let envelope = Envelope {
         reverse_path: String::new(),
-        local: vec![store.directory.user(b"u").unwrap()],
+        local: vec![store.directory.user(b"u").unwrap().into()],
         remote: vec!["b@example.org".into(), "c@example.net".into()],
         ..Envelope::default()
     };
@@ -147,7 +147,7 @@ async fn a_mailbox_that_has_gone_fails_the_message_for_all() {
     std::fs::remove_file(store.path("v.mbox")).unwrap();
     let mut spool = store.directory.new_text();
     spool.push(b"x\r\n");
-    let envelope = Envelope { local: users.to_vec(), ..Envelope::default() };
+    let envelope = Envelope { local: users.map(Into::into).to_vec(), ..Envelope::default() };
     let refused = store.directory.deliver(envelope, spool).await;
     assert!(matches!(refused, Err(DeliverError::Missing)), "{refused:?}");
     assert_eq!(store.content("u.mbox"), "");

@@ -17,8 +17,10 @@ use crate::console::state::appearance::Palette;
 use crate::mail::address::Domain;
 use crate::servers::listener::Addresses;
 use crate::servers::profile::Choices;
+use crate::servers::recipients::RecipientRules;
 use crate::servers::settings::{RelayPolicy, SettingsView};
-use crate::store::directory::Durability;
+use crate::store::directory::{Durability, User};
+use crate::store::retention::Keep;
 use crate::watch::event::Service;
 use crate::wire::line::LINE_OCTETS;
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// What may change while they run.
     pub settings: SettingsView,
+    /// Which messages are kept in the mailboxes, if not all.
+    pub keep: Option<Keep>,
     /// Connections at once.
     pub connections_most: usize,
     /// What the transcript shows.
@@ -129,11 +133,19 @@ impl Config {
         mailboxes: Option<Mailboxes>,
     ) -> Result<Self, ConfigError> {
         let Setup { options, keys } = setup;
+        let settings = settings(&options)?;
+        let mut mailboxes = mailboxes;
+        let takes_mail = servers.iter().any(|(service, _)| *service == Service::Smtp);
+        if let Some(mailboxes) = mailboxes.as_mut().filter(|_| takes_mail) {
+            let catch_all = settings.choices.catch_all();
+            mailboxes.users.extend(catch_all.map(|user| user.to_string()));
+        }
         Ok(Self {
             servers,
             mailboxes,
             relay: relay_settings(&options)?,
-            settings: settings(&options)?,
+            settings,
+            keep: options.keep,
             addresses: match options.bind {
                 addresses if addresses.is_empty() => Addresses::Loopback,
                 addresses => Addresses::Only(addresses),
@@ -185,7 +197,28 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
             auth_plaintext: options.auth_plaintext,
             smtp_tls: options.smtp_tls,
             pop3_tls: options.pop3_tls,
+            recipients: recipients(options)?,
+            first_user: options.user.first().map(|user| user.as_str().into()),
         },
+    })
+}
+
+/// Whom mail is for.
+fn recipients(options: &Options) -> Result<RecipientRules, ConfigError> {
+    let is_name = |name: &String| User::of_local_part(name.as_bytes()).is_some();
+    if !options.catch_all.iter().all(is_name) {
+        return Err(ConfigError::Unfit {
+            option: "--catch-all",
+            expected: "the name of a mailbox, such as catch",
+        });
+    }
+    Ok(RecipientRules {
+        catch_all: options.catch_all.as_deref().map(Arc::from),
+        accept_any: options.accept_any,
+        mailboxes_most: options.max_mailboxes.get(),
+        local_domains: options.local_domains.clone(),
+        exact_text: options.exact_text,
+        ..RecipientRules::default()
     })
 }
 

@@ -26,6 +26,7 @@ use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
 use crate::servers::listener::{Lifetime, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
+use crate::servers::retention;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
 use crate::servers::supervised::{Protocol, SupervisedServer};
@@ -105,6 +106,10 @@ impl Servers {
             relay::relay(&config.relay, &config.domain, directory, own, watchers)
         });
         let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &lifetime.tasks));
+        if let Some((directory, keep)) = directory.clone().zip(config.keep) {
+            let ending = lifetime.ending.child_token();
+            lifetime.tasks.spawn(retention::run(directory, keep, ending));
+        }
         let mut supervised = Vec::new();
         for (service, sockets) in sockets {
             if let Some(server) = server(service, &config, directory.as_ref(), &shared.settings) {
@@ -148,12 +153,15 @@ fn server(
         }
         (Service::Smtp, Some(directory)) => {
             let settings = Arc::clone(settings);
-            Protocol::Smtp(Arc::new(SmtpServer { directory, domain: domain(), settings }))
+            let unknown_users = Arc::default();
+            let server = SmtpServer { directory, domain: domain(), settings, unknown_users };
+            Protocol::Smtp(Arc::new(server))
         }
         (Service::Pop3, Some(directory)) => {
             let password = Arc::clone(&config.password);
+            let rules = settings.recipients();
             Protocol::Pop3(Arc::new(Pop3Server {
-                accounts: Accounts { directory, domain: domain(), password },
+                accounts: Accounts { directory, domain: domain(), rules, password },
                 guesses: Arc::default(),
             }))
         }

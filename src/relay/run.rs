@@ -697,7 +697,7 @@ impl<R: Resolver + 'static> Run<R> {
         let mut text = self.relay.directory.new_text();
         text.push(&notification.render());
         // The default reverse-path is the null one, as RFC 3464 section 2 requires.
-        let envelope = StoredEnvelope { local: vec![user], ..StoredEnvelope::default() };
+        let envelope = StoredEnvelope { local: vec![user.into()], ..StoredEnvelope::default() };
         self.relay.directory.deliver(envelope, text).await.map_err(io::Error::other)
     }
 }

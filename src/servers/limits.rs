@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The most recipients of one message. RFC 5321 section 4.5.3.1.8 requires at least 100.
 pub const RECIPIENTS: usize = 1_000;
 
+/// The default for the most mailboxes in a directory before no more are made for new recipients.
+pub const MAILBOXES: usize = 1_000;
+
 /// The default for the most octets of message text. RFC 5321 section 4.5.3.1.7 requires at least 64
 /// K.
 pub const MESSAGE_OCTETS: u64 = 64 * 1_024 * 1_024;

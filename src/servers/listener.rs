@@ -357,9 +357,15 @@ mod tests {
             directory: directory.clone(),
             domain: "localhost".into(),
             settings: Arc::default(),
+            unknown_users: Arc::default(),
         };
         let pop3 = Pop3Server {
-            accounts: Accounts { directory, domain: "localhost".into(), password: "cis505".into() },
+            accounts: Accounts {
+                directory,
+                domain: "localhost".into(),
+                rules: Arc::default(),
+                password: "cis505".into(),
+            },
             guesses: Arc::default(),
         };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));

@@ -11,6 +11,8 @@ pub mod listener;
 pub mod pop3;
 pub mod port;
 pub mod profile;
+pub mod recipients;
+pub mod retention;
 pub mod sasl;
 pub mod serve;
 pub mod session;

@@ -3,11 +3,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use enumset::{EnumSet, enum_set};
 use strum::VariantArray;
 
 use crate::servers::extensions::{Offer, OfferList, Pop3Capability, SmtpExtension};
+use crate::servers::recipients::RecipientRules;
 use crate::servers::sasl::Mechanism;
 
 /// A set of extensions and habits, chosen by one name.
@@ -109,6 +111,9 @@ impl Profile {
         }
     }
 }
+
+/// The mailbox of the profile `catch` where no user was named.
+const CATCH: &str = "catch";
 
 const ESMTP: EnumSet<SmtpExtension> = enum_set!(
     SmtpExtension::Pipelining
@@ -236,6 +241,10 @@ pub struct Choices {
     pub smtp_tls: Option<TlsPolicy>,
     /// Whether POP3 clients begin TLS.
     pub pop3_tls: Option<TlsPolicy>,
+    /// Whom mail is for.
+    pub recipients: RecipientRules,
+    /// The first user that was named, who gets what has no other owner.
+    pub first_user: Option<Arc<str>>,
 }
 
 /// What a session goes by from its start to its end.
@@ -249,6 +258,8 @@ pub struct Rules {
     pub smtp: SmtpRules,
     /// The rules of POP3.
     pub pop3: Pop3Rules,
+    /// Whom mail is for.
+    pub recipients: Arc<RecipientRules>,
 }
 
 /// The rules of an SMTP session.
@@ -291,6 +302,27 @@ impl Choices {
             takes_any_login: self.auth_any || self.profile.takes_any_login(),
             smtp: self.smtp(),
             pop3: self.pop3(),
+            recipients: Arc::new(self.recipients()),
+        }
+    }
+
+    /// Whose mailbox gets all that is caught, if anybody's does.
+    #[must_use]
+    pub fn catch_all(&self) -> Option<Arc<str>> {
+        let of_profile = self.profile.catches_all().then(|| match &self.first_user {
+            Some(user) => Arc::clone(user),
+            None => CATCH.into(),
+        });
+        self.recipients.catch_all.clone().or(of_profile)
+    }
+
+    fn recipients(&self) -> RecipientRules {
+        let is_default = self.profile == Profile::Rfc821;
+        RecipientRules {
+            catch_all: self.catch_all(),
+            postmaster: self.first_user.clone().filter(|_| !is_default),
+            tells_remedy: !is_default,
+            ..self.recipients.clone()
         }
     }
 
@@ -422,6 +454,24 @@ mod tests {
         let capa = rules(Profile::Rfc821, |choices| choices.capabilities = "-UIDL".parse().ok());
         assert!(!capa.smtp.answers_ehlo && capa.pop3.answers_capa);
         assert_eq!(capa.pop3.refused, EnumSet::only(Pop3Capability::Uidl));
+    }
+
+    #[test]
+    fn what_is_caught_goes_to_the_first_user_or_to_catch() {
+        let caught = |profile, user: Option<&str>, option: Option<&str>| {
+            let rules = rules(profile, |choices| {
+                choices.first_user = user.map(Arc::from);
+                choices.recipients.catch_all = option.map(Arc::from);
+            });
+            (rules.recipients.catch_all.clone(), rules.recipients.postmaster.clone())
+        };
+        let name = |name: &str| Some(Arc::from(name));
+        assert_eq!(caught(Profile::Rfc821, Some("ada"), None), (None, None));
+        assert_eq!(caught(Profile::Rfc821, None, Some("bob")), (name("bob"), None));
+        assert_eq!(caught(Profile::Catch, Some("ada"), None), (name("ada"), name("ada")));
+        assert_eq!(caught(Profile::Catch, Some("ada"), Some("bob")), (name("bob"), name("ada")));
+        assert_eq!(caught(Profile::Catch, None, None), (name("catch"), None));
+        assert_eq!(caught(Profile::Esmtp, Some("ada"), None), (None, name("ada")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::limits::{self, IDLE_MOST, MESSAGE_OCTETS};
 use crate::servers::profile::{AuthPolicy, Choices, Profile, Rules, TlsPolicy};
+use crate::servers::recipients::RecipientRules;
 use crate::servers::units::in_units;
 use crate::watch::event::Service;
 
@@ -278,6 +279,12 @@ impl Settings {
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read())
+    }
+
+    /// Whom mail is for. It is read when a session begins.
+    #[must_use]
+    pub fn recipients(&self) -> Arc<RecipientRules> {
+        Arc::clone(&self.rules.read().recipients)
     }
 
     /// Changes one of them.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::store::delivery::{DeliverError, Delivery, END_OF_MESSAGE, Part, is_no_space};
-use crate::store::files::{FileName, Stamp};
-use crate::store::ground::{Durability, Ground};
+use crate::store::files::{FileName, Files, Stamp};
+use crate::store::ground::{Durability, Ground, QUEUE_FILE};
 use crate::store::journal::Journal;
 use crate::store::journal::mend::last_octets;
 use crate::store::journal::record::Draft;
@@ -64,8 +64,17 @@ pub struct Targets(BTreeMap<FileName, Target>);
 #[derive(Debug)]
 struct Target {
     locked: LockedFile,
+    /// Whether it is a mailbox, not the queue.
+    is_mailbox: bool,
     /// Its state after our last write, which ended a message. `None` before the first.
     left: Option<Stamp>,
+}
+
+impl Target {
+    fn is_unused(&self) -> io::Result<bool> {
+        let is_mailbox = self.locked.is_new() && self.is_mailbox;
+        Ok(is_mailbox && Stamp::of_file(self.locked.file())?.size == 0)
+    }
 }
 
 /// The error of a batch, and the file it concerns.
@@ -92,7 +101,10 @@ impl Targets {
     /// Takes over the locked files.
     #[must_use]
     pub fn new(files: Locked) -> Self {
-        let target = |(name, locked)| (name, Target { locked, left: None });
+        let target = |(name, locked): (FileName, _)| {
+            let is_mailbox = *name != *QUEUE_FILE;
+            (name, Target { locked, is_mailbox, left: None })
+        };
         Self(files.into_iter().map(target).collect())
     }
 
@@ -104,6 +116,19 @@ impl Targets {
         deliveries: Vec<Delivery>,
     ) -> Answers {
         Writer { ground, journal, targets: &mut self.0 }.write(deliveries)
+    }
+
+    /// Removes the mailboxes that were made when they were locked and in which nothing was stored.
+    pub fn remove_unused(&mut self, files: &Files) {
+        self.0.retain(|name, target| match target.is_unused() {
+            Ok(true) => {
+                if let Err(error) = files.remove(name) {
+                    tracing::warn!("{name}: cannot remove a mailbox that is not used: {error}");
+                }
+                false
+            }
+            Ok(false) | Err(_) => true,
+        });
     }
 }
 
@@ -304,7 +329,7 @@ struct Append<'a> {
 
 /// One message as written to one file.
 struct Message<'a> {
-    /// Written before the text: the From_ line and, in the queue, the envelope.
+    /// Written before the text: the From_ line, and the fields that only this file gets.
     head: &'a str,
     text: &'a Finished,
     /// Index of its delivery within the batch.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use crate::store::committer::{self, Committer, LockError};
+use crate::store::delivery::ORIGINAL_FIELD;
 use crate::store::files::{Access, Creation, FileName, Stamp, Window};
 use crate::store::ground::Ground;
 use crate::store::index::{Index, IndexError, Known, Message, ReadError, UniqueId};
@@ -22,6 +23,10 @@ use crate::store::whereabouts::{self, Mailbox};
 
 /// Maximum octets of the header in a [`Head`]; what lists show comes well before.
 const HEAD_MOST: u64 = 16 * 1024;
+
+/// The same for one that begins with the addresses of recipients who were redirected: 1,000 of them
+/// fit, and the rest of the header behind them.
+const REDIRECTED_HEAD_MOST: u64 = 400 * 1024;
 
 /// Octets read of a message at first; most headers are shorter.
 const HEAD_USUAL: u64 = 4 * 1024;
@@ -104,6 +109,18 @@ impl Snapshot {
             move |locked| Self::of_locked(committer, name, &locked)
         };
         committer::with_locked(committer, name, Purpose::Read, take).await?
+    }
+
+    /// A snapshot of a mailbox that does not exist: it has no messages.
+    pub(super) fn of_nothing(
+        committer: &Arc<Committer>,
+        name: &FileName,
+    ) -> Result<Self, MaildropError> {
+        let file = File::open("/dev/null")?;
+        let index = Arc::new(Index::of(&file)?);
+        let sighting = committer.ground().indexes.look(&file)?;
+        let (committer, name) = (Arc::clone(committer), Arc::clone(name));
+        Ok(Self { committer, name, file: Arc::new(file), sighting, index })
     }
 
     fn of_locked(
@@ -280,7 +297,8 @@ fn whole_head(message: &Message, window: &mut Window<'_>) -> Result<Head, ReadEr
     }
     let mut beginning = Vec::new();
     message.read(window, |piece| {
-        let room = usize::try_from(HEAD_MOST).unwrap_or(0).saturating_sub(beginning.len());
+        let most = head_most(if beginning.is_empty() { piece } else { &beginning });
+        let room = usize::try_from(most).unwrap_or(0).saturating_sub(beginning.len());
         beginning.extend_from_slice(piece.get(..room).unwrap_or(piece));
     })?;
     Head::of(from_line, &beginning, message.span)
@@ -314,6 +332,7 @@ impl Ahead<'_> {
         let mut text = self.octets(span.text..usual, 0)?;
         // Only an unusually long header needs a second read.
         if header_length(text).is_none() && usual < most {
+            let most = span.text_end.min(span.text + head_most(text));
             text = self.octets(span.text..most, 0)?;
         }
         Head::of(from_line, text, span)
@@ -344,6 +363,11 @@ impl Ahead<'_> {
         self.buffer.truncate(filled);
         Ok(())
     }
+}
+
+/// Maximum octets of the header of a message that begins with `text`.
+fn head_most(text: &[u8]) -> u64 {
+    if text.starts_with(ORIGINAL_FIELD.as_bytes()) { REDIRECTED_HEAD_MOST } else { HEAD_MOST }
 }
 
 fn is_whole_from_line(line: &[u8]) -> bool {

@@ -26,6 +26,7 @@ use crate::store::rewrite;
 use crate::store::sessions;
 use crate::store::text::Finished;
 use crate::store::turns::{Batch, Size, Start, Turns, Waiting};
+use crate::store::user;
 
 /// How long another program's lock is waited for.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -51,6 +52,8 @@ pub struct Committer {
     /// Tells that task that the files were used again.
     used: Notify,
     turns: Mutex<Turns<oneshot::Sender<Turn>>>,
+    /// Held while a mailbox is made, so that there are never more than allowed.
+    making: Mutex<()>,
 }
 
 /// The exclusive right within this process to work on a file; passed on when dropped.
@@ -271,6 +274,7 @@ impl Committer {
             is_tidied: AtomicBool::default(),
             used: Notify::new(),
             turns: Mutex::default(),
+            making: Mutex::default(),
         }
     }
 
@@ -352,6 +356,9 @@ struct LockedFiles {
 
 impl Drop for Burst {
     fn drop(&mut self) {
+        if let Some(locked) = &mut self.locked {
+            locked.targets.remove_unused(&self.committer.ground.files);
+        }
         // Unlocked before the files are passed on, so that the next in line can lock them.
         self.locked = None;
         release(&self.committer, &self.files, Some(self.size));
@@ -419,7 +426,7 @@ impl Burst {
         if self.locked.is_some() {
             return (deliveries, refused);
         }
-        let Locks { ours, busy, failed } = lock_all(&self.committer, &self.files);
+        let Locks { ours, busy, failed } = lock_all(&self.committer, &self.files, &deliveries);
         let names = ours.keys().map(Arc::clone).collect();
         let (targets, since) = (append::Targets::new(ours), Instant::now());
         self.locked = Some(LockedFiles { names, targets, since });
@@ -447,27 +454,49 @@ struct Locks {
 
 /// Locks the files in the order of their names, so that two processes cannot deadlock. A failure
 /// affects only deliveries to that file.
-fn lock_all(committer: &Arc<Committer>, files: &BTreeSet<FileName>) -> Locks {
+fn lock_all(
+    committer: &Arc<Committer>,
+    files: &BTreeSet<FileName>,
+    deliveries: &[Delivery],
+) -> Locks {
     let mut locks = Locks::default();
     for file in files {
-        let (purpose, file) = (purpose_of_writing(file), Arc::clone(file));
-        match acquire(committer, &file, purpose) {
+        let parts = deliveries.iter().filter_map(|delivery| delivery.part_for(file));
+        let made_below = parts.filter_map(|part| part.made_below).max();
+        let file = Arc::clone(file);
+        match acquire_to_write(committer, &file, made_below) {
             Ok(Attempt::Locked(one)) => drop(locks.ours.insert(file, one)),
             Ok(Attempt::Busy) => drop(locks.busy.insert(file)),
             Ok(Attempt::Missing) => {}
             Err(error) => {
                 tracing::error!("{file}: a delivery failed: {error}");
-                locks.failed.insert(file, error.into());
+                locks.failed.insert(file, error);
             }
         }
     }
     locks
 }
 
-fn purpose_of_writing(file: &FileName) -> Purpose {
-    // The queue is created when it is first needed. A missing mailbox is a user who no longer
-    // exists.
-    if **file == *QUEUE_FILE { Purpose::Create } else { Purpose::Write }
+/// Tries to lock a file for deliveries. A missing mailbox is made only if there are fewer than
+/// `made_below`: otherwise its user no longer exists.
+fn acquire_to_write(
+    committer: &Committer,
+    file: &FileName,
+    made_below: Option<usize>,
+) -> Result<Attempt, DeliverError> {
+    let files = &committer.ground.files;
+    let is_missing = || Ok::<_, io::Error>(files.regular(file)?.is_none());
+    let _making = made_below.map(|_| committer.making.lock());
+    let purpose = match made_below {
+        // The queue is made when it is first needed.
+        _ if **file == *QUEUE_FILE => Purpose::Create,
+        Some(most) if is_missing()? && user::count_mailboxes(files, most)? >= most => {
+            return Err(DeliverError::TooManyMailboxes);
+        }
+        Some(_) => Purpose::Create,
+        None => Purpose::Write,
+    };
+    Ok(acquire(committer, file, purpose)?)
 }
 
 /// Queues deliveries again after a pause. Those that have waited too long fail; those whose session

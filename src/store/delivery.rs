@@ -17,6 +17,9 @@ const LARGE: u64 = 512 * 1024;
 /// Ends every message in an mbox: the empty line before the next From_ line.
 pub const END_OF_MESSAGE: &[u8] = b"\n";
 
+/// The field that names a recipient whose message was redirected, as Postfix has it.
+pub const ORIGINAL_FIELD: &str = "X-Original-To";
+
 /// One message and the files it goes to.
 #[derive(Debug)]
 pub struct Delivery {
@@ -66,8 +69,12 @@ impl Asked {
 pub struct Part {
     /// Name of the file.
     pub file: FileName,
-    /// Written before the text: the From_ line and, in the queue, the envelope.
+    /// Written before the text: the From_ line and, in the queue, the envelope; in a mailbox, fields
+    /// that name the recipients who were redirected to it.
     pub head: String,
+    /// Makes the file if it is missing, provided that there are fewer mailboxes than this. A new
+    /// mailbox that nothing was stored in is removed again. The queue is made in any case.
+    pub made_below: Option<usize>,
 }
 
 /// Why a message was not stored. Nothing of it is in any file then.
@@ -82,6 +89,9 @@ pub enum DeliverError {
     /// A mailbox was removed after its user was looked up.
     #[error("a mailbox has disappeared")]
     Missing,
+    /// A mailbox was to be made for it, and there are too many.
+    #[error("there are too many mailboxes")]
+    TooManyMailboxes,
     /// The operating system reported an error.
     #[error("{0}")]
     Io(Arc<io::Error>),

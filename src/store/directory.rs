@@ -4,41 +4,32 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::Local;
 use parking_lot::RwLock;
 
-use crate::mail::parameters::MailParameters;
 use crate::store::anchor;
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer};
-use crate::store::delivery::{DeliverError, Part};
-use crate::store::files::{Access, Creation, FileName, Files};
-use crate::store::ground::{Ground, QUEUE_FILE};
+use crate::store::delivery::DeliverError;
+use crate::store::envelope;
+use crate::store::files::{Access, Creation, Files};
+use crate::store::ground::Ground;
 use crate::store::lock;
-use crate::store::maildrop::{Maildrop, MaildropError};
+use crate::store::maildrop::{Maildrop, MaildropError, Missing};
 use crate::store::marks::Marks;
-use crate::store::mbox;
-use crate::store::queue::{self, Client, Queue, RemoteRecipient};
+use crate::store::queue::Queue;
 use crate::store::sessions::Sessions;
 use crate::store::text::Text;
+use crate::store::user::{self, SUFFIX};
 
+pub use crate::store::envelope::{Envelope, Recipient};
 pub use crate::store::ground::Durability;
-
-/// Maximum octets of a user name (RFC 5321 section 4.5.3.1.1).
-pub const USER_MOST: usize = 64;
-
-/// Maximum octets of a mailbox name. Side files have longer names, which must fit into `NAME_MAX`
-/// (255).
-const MAILBOX_MOST: usize = 192;
+pub use crate::store::user::{USER_MOST, User};
 
 /// A name that every machine has; addresses at it are local whatever the configured domain is.
-const LOCALHOST: &str = "localhost";
+pub const LOCALHOST: &str = "localhost";
 
 /// Maximum number of mailboxes listed; more are served but not listed.
 pub const LISTED_MOST: usize = 10_000;
-
-/// The end of every mailbox file's name.
-const SUFFIX: &str = ".mbox";
 
 /// A directory of mailboxes. Clones share everything.
 #[derive(Debug, Clone)]
@@ -74,30 +65,6 @@ impl Opened {
     }
 }
 
-/// A user whose mailbox existed when it was looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct User {
-    name: Arc<str>,
-}
-
-impl User {
-    /// The name, which is the local-part of the user's address.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A user for tests that need only the name.
-    #[cfg(test)]
-    pub(crate) fn named(name: &str) -> Self {
-        Self { name: name.into() }
-    }
-
-    pub(super) fn file(&self) -> FileName {
-        format!("{}{SUFFIX}", self.name).into()
-    }
-}
-
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -127,21 +94,6 @@ pub enum CreateError {
     /// The operating system reported an error.
     #[error("cannot make {0}: {1}")]
     Io(String, #[source] io::Error),
-}
-
-/// The sender and the recipients of a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Envelope {
-    /// The reverse-path without its brackets; empty for the null reverse-path.
-    pub reverse_path: String,
-    /// Recipients with a mailbox here.
-    pub local: Vec<User>,
-    /// Recipients elsewhere.
-    pub remote: Vec<RemoteRecipient>,
-    /// The client that brought the message, recorded for the remote recipients.
-    pub client: Option<Client>,
-    /// What MAIL said of the message, recorded for the remote recipients.
-    pub parameters: MailParameters,
 }
 
 impl Directory {
@@ -206,8 +158,7 @@ impl Directory {
 
     /// As [`user`](Self::user), but an error if the mailbox cannot be looked up: it may exist.
     pub fn look_up(&self, local_part: &[u8]) -> io::Result<Option<User>> {
-        let Some(name) = well_formed(local_part) else { return Ok(None) };
-        let user = User { name: name.into() };
+        let Some(user) = User::of_local_part(local_part) else { return Ok(None) };
         let found = self.opened().ground().files.regular(&user.file())?;
         Ok(found.map(|_| user))
     }
@@ -229,18 +180,14 @@ impl Directory {
     /// The mailbox of this name, which may contain an inner `@`.
     #[must_use]
     pub fn mailbox(&self, name: &str) -> Option<User> {
-        let is_address = name.split('@').all(|part| well_formed(part.as_bytes()).is_some());
-        if name.len() > MAILBOX_MOST || !is_address {
-            return None;
-        }
-        let user = User { name: name.into() };
+        let user = User::of_mailbox(name)?;
         self.opened().ground().files.regular(&user.file()).ok().flatten().map(|_| user)
     }
 
     /// Creates an empty mailbox; does nothing if it exists.
     pub fn create(&self, name: &str) -> Result<User, CreateError> {
         let bad = || CreateError::BadName(name.to_owned());
-        let user = User { name: well_formed(name.as_bytes()).ok_or_else(bad)?.into() };
+        let user = User::of_local_part(name.as_bytes()).ok_or_else(bad)?;
         let file = user.file();
         let failed = |error| CreateError::Io(file.to_string(), error);
         if self.user(name.as_bytes()).is_some() {
@@ -259,6 +206,20 @@ impl Directory {
             Err(error) => return Err(failed(error)),
         }
         Ok(user)
+    }
+
+    /// The number of mailboxes, counted up to `most`.
+    pub fn count_mailboxes(&self, most: usize) -> io::Result<usize> {
+        user::count_mailboxes(&self.opened().ground().files, most)
+    }
+
+    /// Whether a user has a mailbox now.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be looked up: it may exist.
+    pub fn has_mailbox(&self, user: &User) -> io::Result<bool> {
+        Ok(self.opened().ground().files.regular(&user.file())?.is_some())
     }
 
     /// All users, sorted by name, at most [`LISTED_MOST`].
@@ -287,7 +248,7 @@ impl Directory {
         text: Text,
     ) -> impl Future<Output = Result<(), DeliverError>> + Send + use<> {
         // Done outside the async block, because the future's size counts for every connection.
-        let (committer, parts) = (self.known().committer, parts(envelope));
+        let (committer, parts) = (self.known().committer, envelope::parts(envelope));
         // `use<>`: the future borrows nothing from `self`, so that a session can own it.
         async move { committer::deliver(&committer, parts, text.finish()?).await }
     }
@@ -305,7 +266,13 @@ impl Directory {
     /// messages.
     pub async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         let Opened { committer, sessions } = self.opened();
-        Maildrop::open(&committer, &sessions, user.file()).await
+        Maildrop::open(&committer, &sessions, user.file(), Missing::IsAnError).await
+    }
+
+    /// The same, but the maildrop is empty if there is no mailbox. None is made.
+    pub async fn open_maildrop_or_none(&self, user: &User) -> Result<Maildrop, MaildropError> {
+        let Opened { committer, sessions } = self.opened();
+        Maildrop::open(&committer, &sessions, user.file(), Missing::IsEmpty).await
     }
 
     /// Takes a snapshot of a user's mailbox, for reading. Does not keep sessions out.
@@ -317,7 +284,7 @@ impl Directory {
     /// deletion; `None` if no session has the mailbox open.
     #[must_use]
     pub fn marks(&self, user: &str) -> Option<Arc<Marks>> {
-        let file = User { name: user.into() }.file();
+        let file = User::of_mailbox(user)?.file();
         let opened = self.opened();
         opened.sessions.marks(&file, &opened.ground().indexes)
     }
@@ -329,53 +296,9 @@ impl Directory {
     }
 }
 
-/// The parts of a message for its files.
-fn parts(envelope: Envelope) -> Vec<Part> {
-    let Envelope { reverse_path, local, remote, client, parameters } = envelope;
-    let from_line = mbox::from_line(&reverse_path, Local::now());
-    let to_user = |user: User| Part { file: user.file(), head: from_line.clone() };
-    let mut parts: Vec<Part> = local.into_iter().map(to_user).collect();
-    if !remote.is_empty() {
-        let block = queue::envelope_block(&reverse_path, client.as_ref(), &parameters, &remote);
-        parts.push(Part { file: QUEUE_FILE.into(), head: from_line + &block });
-    }
-    // All programs must lock several files in one order, or they could deadlock.
-    parts.sort_unstable_by(|a, b| a.file.cmp(&b.file));
-    // A recipient named twice gets one copy.
-    parts.dedup_by(|a, b| a.file == b.file);
-    parts
-}
-
-/// The local-part as a mailbox name, if it may be one: letters, digits, the other characters of an
-/// atom (RFC 5321 section 4.1.2) except `/` and `` ` ``, and inner dots (docs/files.md 2.1).
-fn well_formed(local_part: &[u8]) -> Option<&str> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+=?^_{|}~-".contains(byte);
-    let atoms = |mut atoms: std::slice::Split<'_, u8, _>| {
-        atoms.all(|atom: &[u8]| !atom.is_empty() && atom.iter().all(allowed))
-    };
-    let fits = local_part.len() <= USER_MOST && local_part != QUEUE_FILE.as_bytes();
-    (fits && atoms(local_part.split(|&byte| byte == b'.')))
-        .then(|| str::from_utf8(local_part).ok())
-        .flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_a_plain_file_name_or_no_user() {
-        for name in ["linhphan", "a.b", "a-b_c+d", "0", "{|}~"] {
-            assert_eq!(well_formed(name.as_bytes()), Some(name));
-        }
-        let long = "x".repeat(65);
-        for name in [
-            "", ".", "..", ".a", "a.", "a..b", "a/b", "../a", "a b", "a\0", "\u{e9}", "mqueue",
-            "a`", "a@b", "a\\b", "a:b", &long,
-        ] {
-            assert_eq!(well_formed(name.as_bytes()), None, "{name}");
-        }
-    }
 
     #[test]
     fn a_user_is_somebody_with_a_regular_file() {

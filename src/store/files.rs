@@ -344,6 +344,18 @@ impl Files {
         }
         Ok(names)
     }
+
+    /// The number of names for which `counts` is true, counted up to `most`.
+    pub fn count_names(&self, counts: impl Fn(&str) -> bool, most: usize) -> io::Result<usize> {
+        let mut counted = 0;
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            if counted >= most {
+                break;
+            }
+            counted += usize::from(entry?.file_name().to_str().is_ok_and(&counts));
+        }
+        Ok(counted)
+    }
 }
 
 /// Whether an open file is regular and has no other name, so that writing to it cannot harm another

@@ -294,6 +294,11 @@ impl Index {
         self.generation == earlier.generation
     }
 
+    /// Two indexes of the same generation have the same messages, as far as both reach.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Octets of the file that have been scanned.
     pub(super) const fn scanned(&self) -> u64 {
         self.scanned
@@ -440,6 +445,11 @@ impl Indexes {
     /// file.
     pub fn look_at(&self, name: &str) -> io::Result<Option<Sighting>> {
         self.clock.look_at(name)
+    }
+
+    /// The state of an open file.
+    pub(super) fn look(&self, file: &File) -> io::Result<Sighting> {
+        self.clock.look(file)
     }
 
     /// The index of the mailbox `name`, extended or rebuilt as necessary. The caller holds the

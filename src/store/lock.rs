@@ -46,6 +46,7 @@ pub enum Attempt {
 pub struct LockedFile {
     // Dropped in this order: the OFD lock, which goes with the descriptor, then the dotlock.
     file: Arc<File>,
+    is_new: bool,
     _dotlock: Option<Dotlock>,
 }
 
@@ -54,6 +55,12 @@ impl LockedFile {
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether it was made when it was locked.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The open file, for another thread that must finish with it before the lock is to be
@@ -94,7 +101,7 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
         Err(error) if is_forbidden(&error) || purpose == Purpose::Read => None,
         Err(error) => return Err(error),
     };
-    let Some((file, lock)) = open(files, name, purpose)? else {
+    let Some(Opened { file, lock, is_new }) = open(files, name, purpose)? else {
         return Ok(Attempt::Missing);
     };
     if !try_ofd_lock(&file, lock)? {
@@ -105,11 +112,25 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
     if files.regular(name)?.is_none_or(|named| named.identity != held.identity) {
         return Ok(Attempt::Busy);
     }
-    Ok(Attempt::Locked(LockedFile { file: Arc::new(file), _dotlock: dotlock }))
+    Ok(Attempt::Locked(LockedFile { file: Arc::new(file), is_new, _dotlock: dotlock }))
 }
 
-/// Opens the file; returns it with the kind of lock that its descriptor allows.
-fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File, OfdLock)>> {
+/// A file that is to be locked.
+struct Opened {
+    file: File,
+    /// The kind of lock that its descriptor allows.
+    lock: OfdLock,
+    /// Whether it has been made.
+    is_new: bool,
+}
+
+impl Opened {
+    const fn writable(file: File, is_new: bool) -> Self {
+        Self { file, lock: OfdLock::Exclusive, is_new }
+    }
+}
+
+fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<Opened>> {
     let creation = match purpose {
         Purpose::Create => Creation::IfMissing,
         Purpose::Read | Purpose::Write | Purpose::Rewrite => Creation::Never,
@@ -119,16 +140,17 @@ fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<(File,
             files.open_file(name, Access::Write, creation).and_then(|file| {
                 // The new name must be on disk before mail is acknowledged in it.
                 files.sync()?;
-                Ok((file, OfdLock::Exclusive))
+                Ok(Opened::writable(file, true))
             })
         }
         Err(error) if purpose == Purpose::Read && is_forbidden(&error) => {
-            files.open_file(name, Access::Read, creation).map(|file| (file, OfdLock::Shared))
+            let shared = |file| Opened { file, lock: OfdLock::Shared, is_new: false };
+            files.open_file(name, Access::Read, creation).map(shared)
         }
-        opened => opened.map(|file| (file, OfdLock::Exclusive)),
+        opened => opened.map(|file| Opened::writable(file, false)),
     };
     match opened {
-        Ok((file, lock)) if file.metadata()?.is_file() => Ok(Some((file, lock))),
+        Ok(opened) if opened.file.metadata()?.is_file() => Ok(Some(opened)),
         Ok(_) => Ok(None),
         Err(error) if is_no_such_file(&error) => Ok(None),
         Err(error) => Err(error),

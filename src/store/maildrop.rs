@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::store::browse::Snapshot;
 use crate::store::committer::{self, Committer, LockError};
-use crate::store::files::{FileName, Stamp};
+use crate::store::files::{FileName, Files, Stamp};
 use crate::store::from_line::{self, Form};
 use crate::store::ground::Ground;
 use crate::store::index::{Index, IndexError, Known, Message, ReadError, UniqueId};
@@ -32,6 +32,15 @@ pub struct Maildrop {
     octets: Arc<[u64]>,
     marks: Arc<Marks>,
     _session: SessionLock,
+}
+
+/// What a maildrop is whose mailbox does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// [`MaildropError::Missing`].
+    IsAnError,
+    /// An empty one. The mailbox is not made.
+    IsEmpty,
 }
 
 /// Why no message was removed. All of them are still there.
@@ -90,11 +99,17 @@ impl Maildrop {
         committer: &Arc<Committer>,
         sessions: &Arc<Sessions>,
         name: FileName,
+        missing: Missing,
     ) -> Result<Self, MaildropError> {
         // Before the messages are numbered: from here on no other session can remove any.
         let session = SessionLock::take(sessions, &committer.ground().files, &name)?;
         let session = session.ok_or(MaildropError::InUse)?;
-        let snapshot = Snapshot::take(committer, &name).await?;
+        let snapshot = match Snapshot::take(committer, &name).await {
+            Err(MaildropError::Missing) if missing == Missing::IsEmpty => {
+                Snapshot::of_nothing(committer, &name)?
+            }
+            taken => taken?,
+        };
         let index = snapshot.index();
         let marks = Arc::new(Marks::of(index.messages.len()));
         sessions.opened(&name, Arc::clone(index), Arc::clone(&marks));
@@ -207,45 +222,57 @@ impl Update<'_> {
         let mailbox = Mailbox { index: &now.index, file };
         let gone = whereabouts::find(snapshot.mailbox(), self.deleted, mailbox)?;
         let gone = gone.ok_or(UpdateError::Changed)?;
-        if !gone.contains(&true) {
-            return Ok(());
-        }
-        let kept = |nth: usize| !gone.get(nth).copied().unwrap_or(false);
-        match self.rewrite(file, &now, kept)? {
-            Some(stamp) => indexes.replaced(name, stamp, &now.index, kept),
-            None => indexes.forget(name),
-        }
-        Ok(())
+        remove(committer.ground(), name, file, &now, &gone)
     }
+}
 
-    /// Replaces the mailbox by a file without the removed messages. Returns the new file's state,
-    /// or `None` if it is uncertain.
-    fn rewrite(
-        &self,
-        file: &File,
-        now: &Known,
-        kept: impl Fn(usize) -> bool,
-    ) -> Result<Option<Stamp>, UpdateError> {
-        let Maildrop { committer, name, .. } = self.maildrop;
-        let files = &committer.ground().files;
-        let seen = now.sighting.stamp();
-        let mut draft = rewrite::Draft::begin(files, name, file)?;
-        let all = now.index.messages.iter().enumerate();
-        let mut left = all.filter(|(nth, _)| kept(*nth)).map(|(_, message)| message).peekable();
-        let dates_needed = loses_its_form(&now.index, file, left.peek().copied())?;
-        if dates_needed {
-            copy_with_dates(&mut draft, file, left)?;
-        } else {
-            draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, kept))?;
-        }
-        let draft = draft.sync()?;
-        // A program that takes no locks may have appended to the file or replaced it.
-        if files.regular(name)? != Some(seen) {
-            return Err(UpdateError::Changed);
-        }
-        // With dates added, the messages are at other places, so the index must be rebuilt.
-        Ok(draft.replace()?.filter(|_| !dates_needed))
+/// Removes those messages of a mailbox for which `gone` is true: replaces it by a file without them.
+/// The caller holds the lock for [`Purpose::Rewrite`], and has made room for the draft before it
+/// looked at the mailbox.
+pub(super) fn remove(
+    ground: &Ground,
+    name: &FileName,
+    file: &File,
+    now: &Known,
+    gone: &[bool],
+) -> Result<(), UpdateError> {
+    if !gone.contains(&true) {
+        return Ok(());
     }
+    let kept = |nth: usize| !gone.get(nth).copied().unwrap_or(false);
+    match rewrite(&ground.files, name, file, now, kept)? {
+        Some(stamp) => ground.indexes.replaced(name, stamp, &now.index, kept),
+        None => ground.indexes.forget(name),
+    }
+    Ok(())
+}
+
+/// Replaces the mailbox by a file without the removed messages. Returns the new file's state, or
+/// `None` if it is uncertain.
+fn rewrite(
+    files: &Arc<Files>,
+    name: &FileName,
+    file: &File,
+    now: &Known,
+    kept: impl Fn(usize) -> bool,
+) -> Result<Option<Stamp>, UpdateError> {
+    let seen = now.sighting.stamp();
+    let mut draft = rewrite::Draft::begin(files, name, file)?;
+    let all = now.index.messages.iter().enumerate();
+    let mut left = all.filter(|(nth, _)| kept(*nth)).map(|(_, message)| message).peekable();
+    let dates_needed = loses_its_form(&now.index, file, left.peek().copied())?;
+    if dates_needed {
+        copy_with_dates(&mut draft, file, left)?;
+    } else {
+        draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, kept))?;
+    }
+    let draft = draft.sync()?;
+    // A program that takes no locks may have appended to the file or replaced it.
+    if files.regular(name)? != Some(seen) {
+        return Err(UpdateError::Changed);
+    }
+    // With dates added, the messages are at other places, so the index must be rebuilt.
+    Ok(draft.replace()?.filter(|_| !dates_needed))
 }
 
 /// Whether a file whose From_ lines have no dates would now begin with one that has a date: the
@@ -276,7 +303,7 @@ fn copy_with_dates<'a>(
 }
 
 /// The From_ line of a message, without its LF.
-fn from_line_of(message: &Message, file: &File) -> io::Result<Vec<u8>> {
+pub(super) fn from_line_of(message: &Message, file: &File) -> io::Result<Vec<u8>> {
     let length = usize::try_from(message.span.text - message.span.start).unwrap_or(0);
     let mut line = vec![0; length];
     file.read_exact_at(&mut line, message.span.start)?;

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::store::files::{FileName, Files, NAMES_MOST, Stamp};
+use crate::store::files::{Access, Creation, FileName, Files, NAMES_MOST, Stamp};
 use crate::store::index::{Index, Indexes};
-use crate::store::lock::{self, OfdLock};
+use crate::store::lock::{self, OfdLock, Owner};
 use crate::store::marks::Marks;
 
 /// Octets read of a side file, which contains a process id.
@@ -45,6 +45,19 @@ impl Sessions {
     #[must_use]
     pub fn is_open(&self, name: &FileName) -> bool {
         self.locked().contains_key(name)
+    }
+
+    /// Whether a session of any process has the maildrop. The caller holds the mailbox's lock: a
+    /// session that begins meanwhile has not seen the messages yet.
+    pub(super) fn is_held(&self, files: &Files, name: &FileName) -> io::Result<bool> {
+        if self.is_open(name) {
+            return Ok(true);
+        }
+        match files.open_file(&side_file(name), Access::Read, Creation::Never) {
+            Ok(side) => Ok(lock::ofd_lock_owner(&side)? != Owner::Nobody),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The session's marks, if its messages are the first that `indexes` has of the mailbox. If

@@ -208,9 +208,15 @@ impl Mail {
             directory: directory.clone(),
             domain: "localhost".into(),
             settings: Arc::clone(&settings),
+            unknown_users: Arc::default(),
         };
         let pop3 = Pop3Server {
-            accounts: Accounts { directory, domain: "localhost".into(), password: "cis505".into() },
+            accounts: Accounts {
+                directory,
+                domain: "localhost".into(),
+                rules: Arc::default(),
+                password: "cis505".into(),
+            },
             guesses: Arc::default(),
         };
         Self { smtp, pop3, settings, dir }

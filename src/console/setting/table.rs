@@ -16,9 +16,11 @@ use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
+use crate::servers::recipients::DomainPattern;
 use crate::servers::sasl::Mechanism;
 use crate::servers::settings::{Idle, SettingName};
 use crate::servers::units::{Network, Size};
+use crate::store::retention::Keep;
 
 /// Makes of each row a field of [`Options`] and an element of [`ROWS`]. The type of the field says
 /// what values there can be and how many; the comment is the help.
@@ -85,6 +87,37 @@ settings! {
     domain: String {
         name: "domain", value: "DOMAIN", default: DefaultValue::Is("localhost"),
         group: Group::Mailboxes, commands: WITH_DOMAIN,
+    }
+    /// The mailbox of USER gets all mail for unknown users and for other domains; it is created if it
+    /// is missing
+    catch_all: Option<String> {
+        name: "catch-all", value: "USER", group: Group::Mailboxes, commands: &[SubCommand::Smtp],
+        more: "A field X-Original-To, ahead of the message, says for whom it was. Nothing is queued.",
+    }
+    /// Create a mailbox for each new recipient when its first message is stored
+    accept_any: bool {
+        name: "accept-any", group: Group::Mailboxes, commands: MAIL,
+        more: "At other domains it has the name user@domain. Nothing is queued. POP3 users without \
+               a mailbox have an empty one.",
+    }
+    /// Create no more mailboxes with --accept-any when there are this many
+    max_mailboxes: NonZeroUsize {
+        name: "max-mailboxes", value: "COUNT", default: DefaultValue::Is("1000"),
+        group: Group::Mailboxes, commands: &[SubCommand::Smtp],
+    }
+    /// More domains of the mailboxes; * is any run of characters; may be repeated
+    local_domains: Vec<DomainPattern> {
+        name: "local-domains", value: "GLOB", group: Group::Mailboxes, commands: MAIL,
+    }
+    /// Store redirected messages without a field that says for whom they were
+    exact_text: bool {
+        name: "exact-text", group: Group::Mailboxes, commands: &[SubCommand::Smtp],
+    }
+    /// Keep this many messages in each mailbox, or those of this age, such as 1000, 7d, 12h or 30m,
+    /// and remove older ones
+    keep: Option<Keep> {
+        name: "keep", value: "COUNT|AGE", default: DefaultValue::Says("all"),
+        group: Group::Mailboxes, commands: MAIL,
     }
     /// Acknowledge messages before they are on disk: faster, but a power failure can lose
     /// acknowledged mail
@@ -345,7 +378,7 @@ pub fn row(name: &str) -> Option<&'static Row> {
 mod tests {
     use super::*;
     use crate::console::setting::value::Shape;
-    use crate::servers::limits::{CONNECTIONS, MESSAGE_OCTETS};
+    use crate::servers::limits::{CONNECTIONS, MAILBOXES, MESSAGE_OCTETS};
 
     fn defaults() -> Options {
         Options::read(&Given::default()).unwrap()
@@ -356,6 +389,7 @@ mod tests {
         let options = defaults();
         assert_eq!(options.max_message.0, MESSAGE_OCTETS);
         assert_eq!(options.max_connections.get(), CONNECTIONS);
+        assert_eq!(options.max_mailboxes.get(), MAILBOXES);
         assert_eq!(
             (options.echo_port, options.smtp_port, options.pop3_port),
             (10_000, 2_500, 11_000)

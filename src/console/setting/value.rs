@@ -11,8 +11,10 @@ use crate::console::state::appearance::Palette;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
 use crate::servers::extensions::{BadList, Offer, OfferList};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
+use crate::servers::recipients::DomainPattern;
 use crate::servers::settings::Idle;
 use crate::servers::units::{Network, Size};
+use crate::store::retention::Keep;
 
 /// How many values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +150,24 @@ impl Value for Idle {
 
 impl Value for Size {
     const EXPECTED: &'static str = "a number of octets such as 1000000 or 64M";
+    const WRITTEN: Written = Written::Both;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for DomainPattern {
+    const EXPECTED: &'static str = "a domain, in which * is any run of characters, such as *.test";
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
+impl Value for Keep {
+    const EXPECTED: &'static str =
+        "a number of messages such as 1000, or an age such as 7d, 12h or 30m";
     const WRITTEN: Written = Written::Both;
 
     fn read(text: &str) -> Result<Self, String> {

@@ -17,6 +17,7 @@ use crate::servers::pop3::session::{Pop3Effect, Pop3Outcome, Pop3Session};
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
 use crate::servers::text::{self, TextSource};
+use crate::store::directory::User;
 use crate::store::index::ReadError;
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
@@ -84,8 +85,7 @@ impl Pop3Service {
             return Ok(Pop3Outcome::LoginRefused);
         };
         self.guesses.forgive(self.peer);
-        let maildrop =
-            channel.unless_ending(self.accounts.directory.open_maildrop(&user)).await??;
+        let maildrop = channel.unless_ending(self.open_maildrop(&user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         let maildrop = self.maildrop.insert(maildrop);
         Ok(Pop3Outcome::Opened {
@@ -93,6 +93,15 @@ impl Pop3Service {
             octets: maildrop.octets(),
             deleted: maildrop.marks(),
         })
+    }
+
+    /// Where a mailbox is made for each new recipient, one that is not there yet is empty.
+    async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
+        let Accounts { directory, rules, .. } = &self.accounts;
+        match rules.accept_any {
+            true => directory.open_maildrop_or_none(user).await,
+            false => directory.open_maildrop(user).await,
+        }
     }
 
     fn maildrop(&self) -> Result<&Maildrop, NotDone> {

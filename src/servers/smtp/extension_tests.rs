@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::mail::address::{Domain, ForwardPath};
 use crate::servers::credentials::{Credentials, Proof};
 use crate::servers::limits::AUTH_LINE_OCTETS;
 use crate::servers::profile::{AuthPolicy, Choices, Profile, TlsPolicy};
+use crate::servers::recipients::{Decision, Destination, Refusal};
 use crate::servers::session::script::Peer;
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Session, Step};
 use crate::servers::settings::{Settings, SettingsView};
-use crate::servers::smtp::session::{
-    Delivery, Origin, Relaying, SmtpEffect, SmtpOutcome, SmtpSession,
-};
+use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
 use crate::store::directory::User;
 use crate::wire::line::LINE_OCTETS;
@@ -28,9 +28,7 @@ fn session(choices: Choices, origin: Origin) -> SmtpSession {
 /// The user linhphan has the password cis505; every challenge is `<1@localhost>`.
 fn perform(effect: SmtpEffect, delivered: &Delivered) -> SmtpOutcome {
     match effect {
-        SmtpEffect::Verify(user) if user == "linhphan" => SmtpOutcome::Verified(User::named(&user)),
-        SmtpEffect::Verify(_) => SmtpOutcome::NoSuchUser,
-        SmtpEffect::Relay(mailbox) => SmtpOutcome::Relay(mailbox, Relaying::Allowed),
+        SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(decide(path)),
         SmtpEffect::Deliver(transaction) => {
             delivered.borrow_mut().push(*transaction);
             SmtpOutcome::Delivery(Delivery::Stored)
@@ -44,6 +42,18 @@ fn perform(effect: SmtpEffect, delivered: &Delivered) -> SmtpOutcome {
             }
             _ => SmtpOutcome::LoginRefused,
         },
+    }
+}
+
+fn decide(path: ForwardPath) -> Decision {
+    match path {
+        ForwardPath::Mailbox(mailbox) if mailbox.to_string() == "linhphan@localhost" => {
+            Ok(Destination::Mailbox(User::named("linhphan").into()))
+        }
+        ForwardPath::Mailbox(mailbox) if mailbox.domain == Domain::Name("example.org".into()) => {
+            Ok(Destination::Queue(mailbox))
+        }
+        _ => Err(Refusal::NoSuchUser),
     }
 }
 

@@ -8,6 +8,7 @@ mod reply;
 pub mod service;
 pub mod session;
 pub mod transaction;
+pub mod unknown_users;
 
 #[cfg(test)]
 mod extension_tests;

@@ -1,6 +1,7 @@
 //! The replies of the SMTP server (RFC 821 section 4.2, docs/protocol.md 3.2), with the enhanced
 //! status codes of RFC 3463 for clients that said EHLO and were offered them (RFC 2034).
 
+use crate::servers::recipients::Refusal;
 use crate::servers::session::Reply;
 
 /// A reply in its two forms.
@@ -58,6 +59,8 @@ pub(super) const LOCAL_ERROR: SmtpReply =
     reply!("451" "4.3.0" "Requested action aborted: local error in processing");
 pub(super) const NO_SPACE: SmtpReply =
     reply!("452" "4.3.1" "Requested action not taken: insufficient system storage");
+pub(super) const TOO_MANY_MAILBOXES: SmtpReply =
+    reply!("452" "4.3.1" "Requested action not taken: too many mailboxes");
 pub(super) const TOO_MANY_RECIPIENTS: SmtpReply = reply!("452" "4.5.3" "Too many recipients");
 
 pub(super) const UNRECOGNIZED: SmtpReply =
@@ -101,11 +104,30 @@ pub(super) const ENCRYPTION_FIRST: SmtpReply =
     reply!("538" "5.7.11" "Encryption required for this authentication mechanism");
 pub(super) const NO_SUCH_USER: SmtpReply =
     reply!("550" "5.1.1" "Requested action not taken: no such user here");
+const NO_SUCH_USER_WITH_REMEDY: SmtpReply = reply!(
+    "550" "5.1.1"
+    "Requested action not taken: no such user here; make the mailbox with n in the console, or \
+     start the server with --accept-any"
+);
+const NO_LEGAL_NAME: SmtpReply =
+    reply!("550" "5.1.3" "Requested action not taken: a mailbox cannot have this name");
 pub(super) const RELAYING_DENIED: SmtpReply = reply!("550" "5.7.1" "Relaying denied");
 pub(super) const TOO_LARGE: SmtpReply =
     reply!("552" "5.3.4" "Requested mail action aborted: message is too large");
 pub(super) const PARAMETER: SmtpReply =
     reply!("555" "5.5.4" "MAIL FROM/RCPT TO parameters not recognized or not implemented");
+
+/// The reply to a recipient that is refused.
+pub(super) const fn refusal(refusal: Refusal) -> SmtpReply {
+    match refusal {
+        Refusal::NoSuchUser => NO_SUCH_USER,
+        Refusal::NoSuchUserWithRemedy => NO_SUCH_USER_WITH_REMEDY,
+        Refusal::NoLegalName => NO_LEGAL_NAME,
+        Refusal::RelayingDenied => RELAYING_DENIED,
+        // Not 550: the sender would give up for good because our disk failed.
+        Refusal::Unknown => LOCAL_ERROR,
+    }
+}
 
 #[cfg(test)]
 mod tests {

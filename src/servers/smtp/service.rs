@@ -5,16 +5,15 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::mail::address::{Domain, Mailbox, ReversePath};
-use crate::mail::machine;
+use crate::mail::address::{ForwardPath, ReversePath};
 use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
+use crate::servers::recipients::{Decision, RecipientRules, Refusal, Relaying, Resolver};
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
-use crate::servers::smtp::session::{
-    Delivery, Origin, Relaying, SmtpEffect, SmtpOutcome, SmtpSession,
-};
+use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
+use crate::servers::smtp::unknown_users::UnknownUsers;
 use crate::store::delivery::DeliverError;
 use crate::store::directory::{Directory, Envelope};
 use crate::store::queue::{Client, RemoteRecipient};
@@ -40,8 +39,10 @@ pub struct SmtpServer {
     pub directory: Directory,
     /// Our host name, which is also the domain of the mailboxes.
     pub domain: Arc<str>,
-    /// Which clients may relay, and the size limit of messages.
+    /// Which clients may relay, whom mail is for, and the size limit of messages.
     pub settings: Arc<Settings>,
+    /// The unknown users that the log has named.
+    pub unknown_users: Arc<UnknownUsers>,
 }
 
 impl Server for SmtpServer {
@@ -52,6 +53,9 @@ impl Server for SmtpServer {
     fn open(&self, peer: SocketAddr) -> (SmtpSession, SmtpService) {
         let service = SmtpService {
             directory: self.directory.clone(),
+            domain: Arc::clone(&self.domain),
+            rules: self.settings.recipients(),
+            unknown_users: Arc::clone(&self.unknown_users),
             settings: Arc::clone(&self.settings),
             peer: peer.ip(),
             text: self.directory.new_text(),
@@ -68,6 +72,10 @@ impl Server for SmtpServer {
 #[derive(Debug)]
 pub struct SmtpService {
     directory: Directory,
+    domain: Arc<str>,
+    /// Whom mail is for, for the whole session.
+    rules: Arc<RecipientRules>,
+    unknown_users: Arc<UnknownUsers>,
     settings: Arc<Settings>,
     peer: IpAddr,
     /// The text of the message being received; empty between messages.
@@ -80,27 +88,20 @@ pub struct SmtpService {
 }
 
 impl SmtpService {
-    fn verify(&self, local_part: &str) -> SmtpOutcome {
-        match self.directory.look_up(local_part.as_bytes()) {
-            Ok(Some(user)) => SmtpOutcome::Verified(user),
-            Ok(None) => SmtpOutcome::NoSuchUser,
-            Err(error) => {
-                tracing::error!("{local_part}: the mailbox cannot be looked up: {error}");
-                SmtpOutcome::Unknown
-            }
+    fn decide(&self, path: ForwardPath) -> Decision {
+        let Self { rules, domain: ours, directory, .. } = self;
+        let name = path.to_string();
+        let decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
+        if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
+            self.unknown_users.tell(&name);
         }
+        decision
     }
 
-    /// Decides whether the client may send to another domain. An address literal of this machine
-    /// means a local user, whatever the machine's name.
-    fn relay(&self, mailbox: Mailbox) -> SmtpOutcome {
-        if let Domain::Literal(address) = mailbox.domain
-            && machine::has(address)
-        {
-            return self.verify(&mailbox.local_part.into_string());
-        }
-        let may = self.settings.relays_for(self.peer);
-        SmtpOutcome::Relay(mailbox, if may { Relaying::Allowed } else { Relaying::Denied })
+    /// Whether the client may send to other domains. Read at each RCPT, because the setting may
+    /// change at run time.
+    fn relaying(&self) -> Relaying {
+        if self.settings.relays_for(self.peer) { Relaying::Allowed } else { Relaying::Denied }
     }
 
     fn message_most(&mut self) -> u64 {
@@ -109,14 +110,14 @@ impl SmtpService {
     }
 
     fn envelope(&self, transaction: Transaction) -> Envelope {
-        let Transaction { reverse_path, parameters, users, remote, helo, .. } = transaction;
+        let Transaction { reverse_path, parameters, local, remote, helo, .. } = transaction;
         let remote = remote.into_iter();
         Envelope {
             reverse_path: match reverse_path {
                 ReversePath::Null => String::new(),
                 ReversePath::Mailbox(mailbox) => mailbox.to_string(),
             },
-            local: users,
+            local,
             remote: remote
                 .map(|(mailbox, dsn)| RemoteRecipient { path: mailbox.to_string(), dsn })
                 .collect(),
@@ -151,8 +152,7 @@ impl Service for SmtpService {
         channel: &mut Channel,
     ) -> Result<SmtpOutcome, End> {
         let transaction = match effect {
-            SmtpEffect::Verify(local_part) => return Ok(self.verify(&local_part)),
-            SmtpEffect::Relay(mailbox) => return Ok(self.relay(mailbox)),
+            SmtpEffect::Recipient(path) => return Ok(SmtpOutcome::Recipient(self.decide(path))),
             SmtpEffect::Deliver(transaction) => transaction,
             SmtpEffect::Challenge | SmtpEffect::LogIn(_) => return Ok(SmtpOutcome::LoginRefused),
         };
@@ -213,6 +213,7 @@ impl From<NotStored> for Delivery {
             NotStored::TooLarge(_) => Self::TooLarge,
             NotStored::Store(DeliverError::NoSpace) => Self::NoSpace,
             NotStored::Store(DeliverError::Busy) => Self::Busy,
+            NotStored::Store(DeliverError::TooManyMailboxes) => Self::TooManyMailboxes,
             NotStored::Store(error @ (DeliverError::Missing | DeliverError::Io(_))) => {
                 tracing::error!("cannot store a message: {error}");
                 Self::Failed

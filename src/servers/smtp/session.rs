@@ -12,6 +12,7 @@ use crate::servers::credentials::Credentials;
 use crate::servers::extensions::SmtpExtension;
 use crate::servers::limits::{AUTH_LINE_OCTETS, RECIPIENTS};
 use crate::servers::profile::{AuthPolicy, Rules, SmtpRules, TlsPolicy};
+use crate::servers::recipients::Decision;
 use crate::servers::sasl::{Exchange, Mechanism};
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
@@ -20,25 +21,13 @@ use crate::servers::smtp::ehlo::Offers;
 use crate::servers::smtp::parameters::MailArguments;
 use crate::servers::smtp::reply::{self, SmtpReply, StatusCodes};
 use crate::servers::smtp::transaction::Transaction;
-use crate::store::directory::User;
 use crate::wire::line::LINE_OCTETS;
-
-/// Whether a client may send to other domains through this server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relaying {
-    /// Yes: its mail goes to the relay queue.
-    Allowed,
-    /// No: it may only send to local users.
-    Denied,
-}
 
 /// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SmtpEffect {
-    /// Check whether a mailbox exists.
-    Verify(String),
-    /// Check whether the client may send to this mailbox at another domain.
-    Relay(Mailbox),
+    /// Decide where the mail for a recipient goes.
+    Recipient(ForwardPath),
     /// Store the received message text for all recipients, or for none.
     Deliver(Box<Transaction>),
     /// Make a challenge that has never been sent, for CRAM-MD5.
@@ -50,14 +39,8 @@ pub enum SmtpEffect {
 /// The result of an effect.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SmtpOutcome {
-    /// The mailbox exists.
-    Verified(User),
-    /// It does not exist, or does not accept mail.
-    NoSuchUser,
-    /// The lookup failed; the client may try again.
-    Unknown,
-    /// Whether the client may send to this mailbox.
-    Relay(Mailbox, Relaying),
+    /// Where the mail for the recipient goes, or why it is refused.
+    Recipient(Decision),
     /// The result of storing the message.
     Delivery(Delivery),
     /// The challenge.
@@ -79,6 +62,8 @@ pub enum Delivery {
     TooLarge,
     /// There is no disk space for it.
     NoSpace,
+    /// A mailbox was to be made for it, and others have been made meanwhile.
+    TooManyMailboxes,
     /// Another program keeps a mailbox locked.
     Busy,
     /// Any other error.
@@ -264,7 +249,12 @@ impl SmtpSession {
             _ if self.needs_login() => reply::AUTH_FIRST,
             State::Greeted => reply::HELO_FIRST,
             State::Transaction(_) | State::Data => reply::NESTED_MAIL,
-            State::Ready if self.is_too_long(&reverse_path) => reply::WRONG_ARGUMENT,
+            State::Ready
+                if let ReversePath::Mailbox(mailbox) = &reverse_path
+                    && self.is_too_long(mailbox) =>
+            {
+                reply::WRONG_ARGUMENT
+            }
             State::Ready if size.is_some_and(|octets| octets > self.settings.message_most()) => {
                 reply::TOO_LARGE
             }
@@ -295,22 +285,12 @@ impl SmtpSession {
             return self.reply(reply::TOO_MANY_RECIPIENTS);
         }
         transaction.dsn = dsn;
-        let mailbox = match forward_path {
-            // `<Postmaster>` without a domain must be accepted (RFC 5321 section 4.5.1).
-            ForwardPath::Postmaster => {
-                return Step::Perform(SmtpEffect::Verify("postmaster".into()));
-            }
-            ForwardPath::Mailbox(mailbox) => mailbox,
-        };
-        if is_local(&mailbox.domain, &self.domain) {
-            // At our own domain the limit of RFC 5321 section 4.5.3.1.1 holds.
-            if mailbox.local_part.excess() > 0 {
-                return self.reply(reply::WRONG_ARGUMENT);
-            }
-            return Step::Perform(SmtpEffect::Verify(mailbox.local_part.into_string()));
+        if let ForwardPath::Mailbox(mailbox) = &forward_path
+            && self.is_too_long(mailbox)
+        {
+            return self.reply(reply::WRONG_ARGUMENT);
         }
-        // The service decides, because the setting may change at run time.
-        Step::Perform(SmtpEffect::Relay(mailbox))
+        Step::Perform(SmtpEffect::Recipient(forward_path))
     }
 
     fn data(&mut self) -> Step<SmtpEffect> {
@@ -374,30 +354,21 @@ impl SmtpSession {
         self.reply(reply::OK)
     }
 
-    fn verified(&mut self, user: User) -> SmtpReply {
-        match &mut self.state {
-            State::Transaction(transaction) => transaction.add_user(user),
+    fn recipient(&mut self, decision: Decision) -> SmtpReply {
+        let State::Transaction(transaction) = &mut self.state else {
             // Cannot happen either.
-            State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
+            return reply::MAIL_FIRST;
+        };
+        match decision {
+            Ok(destination) => transaction.add(destination),
+            Err(refusal) => reply::refusal(refusal),
         }
     }
 
-    fn relayed(&mut self, mailbox: Mailbox) -> SmtpReply {
-        match &mut self.state {
-            State::Transaction(transaction) => transaction.add_remote(mailbox),
-            State::Greeted | State::Ready | State::Data => reply::MAIL_FIRST,
-        }
-    }
-
-    /// Whether a local part at our own domain is over the limit of 64 octets; those elsewhere may
-    /// be longer.
-    fn is_too_long(&self, reverse_path: &ReversePath) -> bool {
-        match reverse_path {
-            ReversePath::Null => false,
-            ReversePath::Mailbox(Mailbox { local_part, domain }) => {
-                local_part.excess() > 0 && is_local(domain, &self.domain)
-            }
-        }
+    /// Whether the local part of a mailbox at our own domain is over the limit of 64 octets (RFC 5321
+    /// section 4.5.3.1.1); those elsewhere may be longer.
+    fn is_too_long(&self, mailbox: &Mailbox) -> bool {
+        mailbox.local_part.excess() > 0 && is_local(&mailbox.domain, &self.domain)
     }
 
     /// Refuses a command that has to wait for STARTTLS (RFC 3207 section 4).
@@ -476,12 +447,7 @@ impl Session for SmtpSession {
 
     fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {
         let reply = match outcome {
-            SmtpOutcome::Verified(user) => self.verified(user),
-            SmtpOutcome::NoSuchUser => reply::NO_SUCH_USER,
-            // Not 550: the sender would give up for good because our disk failed.
-            SmtpOutcome::Unknown => reply::LOCAL_ERROR,
-            SmtpOutcome::Relay(mailbox, Relaying::Allowed) => self.relayed(mailbox),
-            SmtpOutcome::Relay(_, Relaying::Denied) => reply::RELAYING_DENIED,
+            SmtpOutcome::Recipient(decision) => self.recipient(decision),
             SmtpOutcome::Delivery(delivery) => {
                 self.state = State::Ready;
                 verdict(delivery)
@@ -545,6 +511,7 @@ const fn verdict(delivery: Delivery) -> SmtpReply {
         Delivery::Stored => reply::OK,
         Delivery::TooLarge => reply::TOO_LARGE,
         Delivery::NoSpace => reply::NO_SPACE,
+        Delivery::TooManyMailboxes => reply::TOO_MANY_MAILBOXES,
         Delivery::Busy => reply::MAILBOX_BUSY,
         Delivery::Failed => reply::LOCAL_ERROR,
     }
@@ -554,8 +521,10 @@ const fn verdict(delivery: Delivery) -> SmtpReply {
 mod tests {
     use super::*;
     use crate::servers::profile::Choices;
+    use crate::servers::recipients::{Destination, Refusal, Relaying};
     use crate::servers::session::script::Peer;
     use crate::servers::settings::SettingsView;
+    use crate::store::directory::{Recipient, User};
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -575,12 +544,7 @@ mod tests {
         let delivered = Delivered::default();
         let deliveries = Rc::clone(&delivered);
         let perform = move |effect| match effect {
-            SmtpEffect::Verify(user) => match user.as_str() {
-                "linhphan" | "zives" | "postmaster" => SmtpOutcome::Verified(User::named(&user)),
-                "unreadable" => SmtpOutcome::Unknown,
-                _ => SmtpOutcome::NoSuchUser,
-            },
-            SmtpEffect::Relay(mailbox) => SmtpOutcome::Relay(mailbox, relaying),
+            SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(decide(path, relaying)),
             SmtpEffect::Deliver(transaction) => {
                 deliveries.borrow_mut().push(*transaction);
                 SmtpOutcome::Delivery(delivery)
@@ -589,6 +553,59 @@ mod tests {
         };
         let session = session(Choices::default());
         (Peer::new(session, perform), delivered)
+    }
+
+    /// Makes a mailbox for each `new`, with room for two.
+    fn decide(path: ForwardPath, relaying: Relaying) -> Decision {
+        let name = match path {
+            ForwardPath::Postmaster => "postmaster".to_owned(),
+            ForwardPath::Mailbox(mailbox) if mailbox.to_string().ends_with("@[192.0.2.1]") => {
+                return Err(Refusal::RelayingDenied);
+            }
+            ForwardPath::Mailbox(mailbox) if !is_local(&mailbox.domain, "localhost") => {
+                return match relaying {
+                    Relaying::Allowed => Ok(Destination::Queue(mailbox)),
+                    Relaying::Denied => Err(Refusal::RelayingDenied),
+                };
+            }
+            ForwardPath::Mailbox(mailbox) => mailbox.local_part.into_string(),
+        };
+        let user = User::named(&name);
+        match &*name {
+            "linhphan" | "zives" | "postmaster" => Ok(Destination::Mailbox(user.into())),
+            "unreadable" => Err(Refusal::Unknown),
+            name if name.starts_with("new") => {
+                let recipient = Recipient { made_below: Some(9), ..user.into() };
+                Ok(Destination::NewMailbox { recipient, room: 2 })
+            }
+            _ => Err(Refusal::NoSuchUser),
+        }
+    }
+
+    /// The users whose mailboxes get the first message.
+    fn users(delivered: &Delivered) -> Vec<String> {
+        let name = |recipient: &Recipient| recipient.user.name().to_owned();
+        delivered.borrow()[0].local.iter().map(name).collect()
+    }
+
+    #[test]
+    fn as_many_mailboxes_are_made_as_there_is_room_for() {
+        let (mut peer, delivered) = peer(Relaying::Denied, Delivery::TooManyMailboxes);
+        peer.send("HELO x").expect("250 *");
+        peer.send("MAIL FROM:<a@b>").expect("250 OK");
+        for (name, code) in [
+            ("linhphan", "250 OK"),
+            ("new1", "250 OK"),
+            ("new1", "250 OK"),
+            ("new2", "250 OK"),
+            ("new3", "452 Requested action not taken: too many mailboxes"),
+            ("new2", "250 OK"),
+            ("zives", "250 OK"),
+        ] {
+            peer.send(format!("RCPT TO:<{name}@localhost>")).expect(code);
+        }
+        peer.send("DATA").expect("452 Requested action not taken: too many mailboxes");
+        assert_eq!(users(&delivered), ["linhphan", "new1", "new2", "zives"]);
     }
 
     /// The same, after HELO, for a client that may relay.
@@ -617,7 +634,7 @@ mod tests {
         peer.send("RCPT TO:<zives@LOCALHOST>").expect("250 OK");
         peer.send("RCPT TO:<\"linhphan\"@localhost>").expect("250 OK");
         peer.send("DATA").expect("250 OK");
-        assert_eq!(delivered.borrow()[0].users, ["linhphan", "zives"].map(User::named));
+        assert_eq!(users(&delivered), ["linhphan", "zives"]);
         assert_eq!(delivered.borrow()[0].reverse_path.to_string(), "<ben@localhost>");
         peer.send("RCPT TO:<linhphan@localhost>").expect("503 *");
         peer.send("MAIL FROM:<>").expect("250 OK");
@@ -732,7 +749,7 @@ mod tests {
         let remote: Vec<String> =
             delivered.borrow()[0].remote.iter().map(|(mailbox, _)| mailbox.to_string()).collect();
         assert_eq!(remote, ["friend@example.org", "linhphan@localhost.example.org"]);
-        assert!(delivered.borrow()[0].users.is_empty());
+        assert!(delivered.borrow()[0].local.is_empty());
         assert_eq!(&*delivered.borrow()[0].helo, "x");
     }
 
@@ -746,7 +763,7 @@ mod tests {
         peer.send("RCPT TO:<linhphan@[192.0.2.1]>").expect("550 Relaying denied");
         peer.send("RCPT TO:<Postmaster>").expect("250 OK");
         peer.send("DATA").expect("250 OK");
-        assert_eq!(delivered.borrow()[0].users, ["linhphan", "postmaster"].map(User::named));
+        assert_eq!(users(&delivered), ["linhphan", "postmaster"]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::mail::address::{Mailbox, ReversePath};
 use crate::mail::dsn::RecipientDsn;
 use crate::mail::parameters::MailParameters;
+use crate::servers::recipients::Destination;
 use crate::servers::smtp::reply::{self, SmtpReply};
-use crate::store::directory::User;
+use crate::store::directory::Recipient;
 
 /// A mail transaction: the envelope so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Transaction {
     pub reverse_path: ReversePath,
     /// What MAIL declares of the message.
     pub parameters: MailParameters,
-    /// The local recipients, each once.
-    pub users: Vec<User>,
+    /// The recipients with a mailbox here, in the order of RCPT, each once.
+    pub local: Vec<Recipient>,
     /// The recipients at other domains, each once, with what RCPT asked for them.
     pub remote: Vec<(Mailbox, RecipientDsn)>,
     /// The argument of HELO or EHLO, for the relay's trace line.
@@ -39,7 +40,7 @@ impl Transaction {
         Self {
             reverse_path,
             parameters,
-            users: Vec::new(),
+            local: Vec::new(),
             remote: Vec::new(),
             helo,
             accepted: 0,
@@ -48,20 +49,38 @@ impl Transaction {
         }
     }
 
-    pub(super) fn add_user(&mut self, user: User) -> SmtpReply {
-        self.accepted += 1;
-        if !self.users.contains(&user) {
-            self.users.push(user);
+    /// Adds the recipient of the RCPT that has been decided.
+    pub(super) fn add(&mut self, destination: Destination) -> SmtpReply {
+        match destination {
+            Destination::Mailbox(recipient) => self.add_local(recipient),
+            Destination::NewMailbox { recipient, room } => {
+                if self.new_mailboxes_besides(&recipient) >= room {
+                    return reply::TOO_MANY_MAILBOXES;
+                }
+                self.add_local(recipient);
+            }
+            Destination::Queue(mailbox) => self.add_remote(mailbox),
         }
+        self.accepted += 1;
         reply::RECIPIENT_OK
     }
 
-    pub(super) fn add_remote(&mut self, mailbox: Mailbox) -> SmtpReply {
-        self.accepted += 1;
+    fn add_local(&mut self, recipient: Recipient) {
+        if !self.local.contains(&recipient) {
+            self.local.push(recipient);
+        }
+    }
+
+    fn add_remote(&mut self, mailbox: Mailbox) {
         if self.remote.iter().all(|(there, _)| *there != mailbox) {
             self.remote.push((mailbox, mem::take(&mut self.dsn)));
         }
-        reply::RECIPIENT_OK
+    }
+
+    /// The number of mailboxes that are to be made for the message, besides that of a recipient.
+    fn new_mailboxes_besides(&self, recipient: &Recipient) -> usize {
+        let is_new = |one: &&Recipient| one.made_below.is_some() && one.user != recipient.user;
+        self.local.iter().filter(is_new).count()
     }
 
     /// Whether the text may follow with DATA.

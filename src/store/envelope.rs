@@ -1,0 +1,118 @@
+//! Whom a message is for, and what of it goes to which file.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::Local;
+
+use crate::mail::parameters::MailParameters;
+use crate::store::delivery::{ORIGINAL_FIELD, Part};
+use crate::store::files::FileName;
+use crate::store::ground::QUEUE_FILE;
+use crate::store::mbox;
+use crate::store::queue::{self, Client, RemoteRecipient};
+use crate::store::user::User;
+
+/// The sender and the recipients of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The reverse-path without its brackets; empty for the null reverse-path.
+    pub reverse_path: String,
+    /// Recipients with a mailbox here, in the order in which they were named. Each mailbox gets one
+    /// copy of the message.
+    pub local: Vec<Recipient>,
+    /// Recipients elsewhere.
+    pub remote: Vec<RemoteRecipient>,
+    /// The client that brought the message, recorded for the remote recipients.
+    pub client: Option<Client>,
+    /// What MAIL said of the message, recorded for the remote recipients.
+    pub parameters: MailParameters,
+}
+
+/// A recipient with a mailbox here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recipient {
+    /// Whose mailbox gets the message.
+    pub user: User,
+    /// The address to which it was sent, without brackets, if it was redirected and the copy is to
+    /// tell so. Printable, in one line.
+    pub redirected: Option<Box<str>>,
+    /// Makes the mailbox if it is missing when the message is stored, provided that there are fewer
+    /// mailboxes than this; `None` if it must exist.
+    pub made_below: Option<usize>,
+}
+
+impl From<User> for Recipient {
+    /// A recipient whose mailbox exists, and to whom the message was sent.
+    fn from(user: User) -> Self {
+        Self { user, redirected: None, made_below: None }
+    }
+}
+
+/// The parts of a message for its files, in the order of their names: all programs must lock several
+/// files in one order, or they could deadlock.
+pub(super) fn parts(envelope: Envelope) -> Vec<Part> {
+    let Envelope { reverse_path, local, remote, client, parameters } = envelope;
+    let from_line = mbox::from_line(&reverse_path, Local::now());
+    let mut parts: BTreeMap<FileName, Part> = BTreeMap::new();
+    let mut told = HashSet::new();
+    for Recipient { user, redirected, made_below } in local {
+        let new = |file| Part { file, head: from_line.clone(), made_below: None };
+        // A mailbox named twice gets one copy.
+        let part = parts.entry(user.file()).or_insert_with_key(|file| new(FileName::clone(file)));
+        part.made_below = part.made_below.max(made_below);
+        let address = redirected.filter(|address| told.insert((user, address.clone())));
+        part.head.extend(address.as_deref().map(field));
+    }
+    if !remote.is_empty() {
+        let block = queue::envelope_block(&reverse_path, client.as_ref(), &parameters, &remote);
+        let (file, head) = (FileName::from(QUEUE_FILE), from_line + &block);
+        parts.insert(FileName::clone(&file), Part { file, head, made_below: None });
+    }
+    parts.into_values().collect()
+}
+
+/// The field for an address. A line end in it would begin another field.
+fn field(address: &str) -> String {
+    let address = address.replace(char::is_control, "");
+    format!("{ORIGINAL_FIELD}: {address}\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redirected(user: &str, address: &str) -> Recipient {
+        Recipient { redirected: Some(address.into()), ..User::named(user).into() }
+    }
+
+    fn parts_of(local: Vec<Recipient>) -> Vec<(String, Vec<String>)> {
+        let parts = parts(Envelope { local, ..Envelope::default() });
+        let lines = |part: &Part| part.head.split_inclusive('\n').map(str::to_owned).collect();
+        parts.iter().map(|part| (part.file.to_string(), lines(part))).collect()
+    }
+
+    #[test]
+    fn each_redirected_address_is_a_field_once_in_the_order_in_which_they_came() {
+        let local =
+            ["zoe@b", "anna@b", "zoe@b", "zoe@b.org"].map(|to| redirected("u", to)).to_vec();
+        let [(file, head)] = &parts_of(local)[..] else { panic!("one copy") };
+        assert_eq!(file, "u.mbox");
+        assert!(head[0].starts_with("From <MAILER-DAEMON> ") && head[0].ends_with("\n"));
+        let fields = ["zoe@b", "anna@b", "zoe@b.org"].map(|to| format!("X-Original-To: {to}\r\n"));
+        assert_eq!(head[1..], fields);
+    }
+
+    #[test]
+    fn a_copy_has_the_fields_of_its_own_mailbox_only() {
+        let local = vec![User::named("v").into(), redirected("u", "a@b"), User::named("u").into()];
+        let [(u, with), (v, without)] = &parts_of(local)[..] else { panic!("two copies") };
+        assert_eq!((&**u, &**v), ("u.mbox", "v.mbox"));
+        assert_eq!((with.len(), without.len()), (2, 1));
+    }
+
+    #[test]
+    fn an_address_with_a_line_end_is_one_line() {
+        let local = vec![redirected("u", "a@b\r\nSubject: x")];
+        assert_eq!(parts_of(local)[0].1[1..], ["X-Original-To: a@bSubject: x\r\n"]);
+    }
+}
