@@ -5,9 +5,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mailconsole::store::delivery::DeliverError;
-use mailconsole::store::directory::{Directory, Durability, Envelope};
+use mailconsole::store::directory::{Directory, Durability, Envelope, Recipient, User};
 use mailconsole::store::index::ReadError;
 use mailconsole::store::lock::{OfdLock, try_ofd_lock};
 use mailconsole::store::maildrop::{Maildrop, MaildropError, UpdateError};
@@ -152,6 +153,56 @@ async fn a_mailbox_that_has_gone_fails_the_message_for_all() {
     assert!(matches!(refused, Err(DeliverError::Missing)), "{refused:?}");
     assert_eq!(store.content("u.mbox"), "");
     assert_eq!(store.files().await, ["u.mbox"]);
+}
+
+/// A recipient whose mailbox is made for the message.
+fn new_recipient(name: &str, made_below: usize) -> Recipient {
+    let user = User::of_local_part(name.as_bytes()).unwrap();
+    Recipient { made_below: Some(made_below), ..user.into() }
+}
+
+#[tokio::test]
+async fn a_mailbox_is_made_for_a_message_and_not_if_nothing_is_stored() {
+    let store = Store::with_users(&["v"]);
+    let deliver = async |local: Vec<Recipient>| {
+        let mut spool = store.directory.new_text();
+        spool.push(b"x\r\n");
+        store.directory.deliver(Envelope { local, ..Envelope::default() }, spool).await
+    };
+    let v = store.directory.user(b"v").unwrap();
+    std::fs::remove_file(store.path("v.mbox")).unwrap();
+    let refused = deliver(vec![v.into(), new_recipient("u", 9)]).await;
+    assert!(matches!(refused, Err(DeliverError::Missing)), "{refused:?}");
+    assert!(store.files().await.is_empty());
+    deliver(vec![new_recipient("u", 1), new_recipient("u", 1)]).await.unwrap();
+    deliver(vec![new_recipient("u", 1)]).await.unwrap();
+    assert_eq!(store.texts("u").await, ["x\r\n", "x\r\n"]);
+    let refused = deliver(vec![new_recipient("w", 1), new_recipient("u", 1)]).await;
+    assert!(matches!(refused, Err(DeliverError::TooManyMailboxes)), "{refused:?}");
+    assert_eq!(store.texts("u").await.len(), 2);
+    assert_eq!(store.files().await, ["u.mbox"]);
+}
+
+#[tokio::test]
+async fn the_header_behind_a_thousand_redirected_recipients_is_listed() {
+    let store = Store::with_users(&["u"]);
+    let user = store.directory.user(b"u").unwrap();
+    let redirected = |nth| {
+        let address = format!("{nth}@{}", "x".repeat(200));
+        Recipient { redirected: Some(address.into()), ..user.clone().into() }
+    };
+    let local = (0..1_000).map(redirected).collect();
+    let mut spool = store.directory.new_text();
+    spool.push(b"Subject: x\r\n\r\nbody\r\n");
+    store.directory.deliver(Envelope { local, ..Envelope::default() }, spool).await.unwrap();
+    let snapshot = Arc::new(store.directory.snapshot(&user).await.unwrap());
+    let heads = snapshot.heads(0..1).await.unwrap();
+    assert!(heads[0].text.starts_with(b"X-Original-To: 0@xx"));
+    assert!(heads[0].text.ends_with(b"x\r\nSubject: x\r\n\r\n"));
+    // Read in another way after a change by another program.
+    let stored = store.content("u.mbox");
+    std::fs::write(store.path("u.mbox"), &stored).unwrap();
+    assert_eq!(snapshot.heads(0..1).await.unwrap(), heads);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,18 @@ class Play:
             session.end()
             message.promised = session.acknowledged()
 
+    def redirect(self, name, recipients, box, size=300):
+        """A message for others, which the mailbox of `--catch-all` gets."""
+        sent = text(name, size)
+        fields = "".join(f"X-Original-To: {one}\r\n" for one in recipients)
+        message = Message(name, fields.encode() + sent, (box,))
+        self.ledger.messages.append(message)
+        with Sender(self.ports["smtp"]) as session:
+            session.begin(f"{name}@client.example.org", recipients)
+            session.text(sent)
+            session.end()
+            message.promised = session.acknowledged()
+
     def deliver_together(self, messages, ports=(None,)):
         """All dots at once."""
         sessions = []
@@ -364,6 +376,15 @@ def smtp_and_pop3(play):
     play.stop()
 
 
+def redirected(play):
+    play.serve("--catch-all", "carol")
+    play.redirect("one", [f"anna@{OUTSIDE}"], "carol")
+    play.redirect("many", [f"u{nth}@{OUTSIDE}" for nth in range(9)], "carol")
+    play.deliver("sent", ["carol"])
+    play.redirect("large", ["nobody@localhost"], "carol", size=300_000)
+    play.stop()
+
+
 SCENARIOS = [
     Scenario("one", one_mailbox, foreign=True),
     Scenario("three", three_recipients, foreign=True),
@@ -379,4 +400,5 @@ SCENARIOS = [
     Scenario("no-sync", without_sync, kinds=(KILL,)),
     Scenario("two-smtp", two_smtp_servers),
     Scenario("smtp-pop3", smtp_and_pop3),
+    Scenario("redirected", redirected),
 ]
