@@ -1,7 +1,7 @@
 //! Whom mail is for: what becomes of a forward-path. The rules are data; the mailboxes are looked up
 //! in the directory.
 //!
-//! See docs/protocol.md 3.12.
+//! See docs/protocol.md 3.14.
 
 use std::io;
 use std::str::FromStr;
