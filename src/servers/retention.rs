@@ -29,7 +29,7 @@ const PAUSE_MOST: Duration = Duration::from_mins(1);
 
 /// Removes old messages until `stop` is cancelled. What has begun is finished.
 pub async fn run(directory: Directory, keep: Keep, stop: CancellationToken) {
-    let overview = survey::follow(&directory);
+    let overview = survey::follow_quietly(&directory);
     Retention { directory, keep, mailboxes: HashMap::new(), stop }.keep_up(overview).await;
 }
 

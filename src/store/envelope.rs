@@ -97,7 +97,7 @@ mod tests {
             ["zoe@b", "anna@b", "zoe@b", "zoe@b.org"].map(|to| redirected("u", to)).to_vec();
         let [(file, head)] = &parts_of(local)[..] else { panic!("one copy") };
         assert_eq!(file, "u.mbox");
-        assert!(head[0].starts_with("From <MAILER-DAEMON> ") && head[0].ends_with("\n"));
+        assert!(head[0].starts_with("From <MAILER-DAEMON> ") && head[0].ends_with('\n'));
         let fields = ["zoe@b", "anna@b", "zoe@b.org"].map(|to| format!("X-Original-To: {to}\r\n"));
         assert_eq!(head[1..], fields);
     }

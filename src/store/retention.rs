@@ -240,9 +240,9 @@ mod tests {
         let read = |text: &str| text.parse::<Keep>();
         for (text, keep) in [
             ("1000", Keep::Messages(1_000)),
-            ("30m", Keep::For(Duration::from_secs(1_800))),
-            ("12h", Keep::For(Duration::from_secs(43_200))),
-            ("7d", Keep::For(Duration::from_secs(604_800))),
+            ("30m", Keep::For(Duration::from_mins(30))),
+            ("12h", Keep::For(Duration::from_hours(12))),
+            ("7d", Keep::For(Duration::from_hours(7 * 24))),
         ] {
             assert_eq!(read(text), Ok(keep));
             assert_eq!(keep.to_string(), text);

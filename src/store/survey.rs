@@ -49,8 +49,18 @@ const PROBED_MOST: usize = 100;
 /// Begins to watch a directory, until all receivers are dropped.
 #[must_use]
 pub fn follow(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
+    follow_by(Survey::new(directory.clone()))
+}
+
+/// The same, but the log is not told what comes and goes: another survey does that.
+#[must_use]
+pub fn follow_quietly(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
+    follow_by(Survey { tells_log: false, ..Survey::new(directory.clone()) })
+}
+
+fn follow_by(survey: Survey) -> watch::Receiver<Arc<Overview>> {
     let (sender, receiver) = watch::channel(Arc::default());
-    tokio::spawn(keep_up(Survey::new(directory.clone()), sender));
+    tokio::spawn(keep_up(survey, sender));
     receiver
 }
 
@@ -98,6 +108,8 @@ pub struct Survey {
     revisions: u64,
     /// Whether another process has a lock, whose release is not reported.
     foreign_lock: bool,
+    /// Whether the log is told what comes and goes.
+    tells_log: bool,
 }
 
 /// A value derived from a file, with the state of the file.
@@ -118,6 +130,7 @@ impl Survey {
             queue: None,
             revisions: 0,
             foreign_lock: false,
+            tells_log: true,
         }
     }
 
@@ -202,7 +215,7 @@ impl Survey {
         let (octets, revision) = (stamp.size, self.revisions);
         let value =
             MailboxView { messages, octets, revision, holder, error, name: user.to_owned() };
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| self.tells_log) {
             tell_change(&before, &value);
         }
         self.mailboxes.insert(Arc::clone(name), Seen { sighting, value: value.clone() });

@@ -116,7 +116,7 @@ settings! {
     /// Keep this many messages in each mailbox, or those of this age, such as 1000, 7d, 12h or 30m,
     /// and remove older ones
     keep: Option<Keep> {
-        name: "keep", value: "COUNT|AGE", default: DefaultValue::Says("all"),
+        name: "keep", value: "LIMIT", default: DefaultValue::Says("all"),
         group: Group::Mailboxes, commands: MAIL,
     }
     /// Acknowledge messages before they are on disk: faster, but a power failure can lose

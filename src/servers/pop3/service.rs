@@ -98,9 +98,10 @@ impl Pop3Service {
     /// Where a mailbox is made for each new recipient, one that is not there yet is empty.
     async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
         let Accounts { directory, rules, .. } = &self.accounts;
-        match rules.accept_any {
-            true => directory.open_maildrop_or_none(user).await,
-            false => directory.open_maildrop(user).await,
+        if rules.accept_any {
+            directory.open_maildrop_or_none(user).await
+        } else {
+            directory.open_maildrop(user).await
         }
     }
 
