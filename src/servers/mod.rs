@@ -6,6 +6,7 @@ pub mod channel;
 pub mod credentials;
 pub mod echo;
 pub mod extensions;
+pub mod guesses;
 pub mod limits;
 pub mod listener;
 pub mod pop3;

@@ -2,7 +2,6 @@
 //! the maildrops.
 
 pub mod command;
-pub mod guesses;
 pub mod maildrop;
 mod reply;
 pub mod service;

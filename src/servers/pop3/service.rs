@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
 use crate::servers::listener::Server;
-use crate::servers::pop3::guesses::{Guess, Guesses, TooMany};
+use crate::servers::guesses::{Guess, Guesses, TooMany};
 use crate::servers::pop3::maildrop::{Message, Remaining};
 use crate::servers::pop3::session::{Pop3Effect, Pop3Outcome, Pop3Session};
 use crate::servers::serve::Service;
