@@ -51,10 +51,10 @@ impl ConnectionLog {
         self.name.service
     }
 
-    /// Whether there is any observer.
+    /// Whether anybody sees what happens: an observer, or the console.
     #[must_use]
     pub const fn is_observed(&self) -> bool {
-        self.transcript.is_any()
+        self.transcript.is_any() || self.listed.is_some()
     }
 
     /// Reports to the transcript; `kind` is called only if there is an observer.
@@ -69,23 +69,34 @@ impl ConnectionLog {
 
     /// Reports a whole line, given without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
-        self.tell(|| Kind::Line(side, self.judged(side, line, KeptLine::new(line))));
+        self.tell_line(side, line, || KeptLine::new(line));
     }
 
     /// Reports a whole line that has arrived, with the ends of the reads that brought it.
     pub fn heard(&self, side: Side, line: &Line<'_>, reads: Reads<'_>) {
-        let kept = || KeptLine::arrived(line, reads);
-        self.tell(|| Kind::Line(side, self.judged(side, line.beginning(), kept())));
+        self.tell_line(side, line.beginning(), || KeptLine::arrived(line, reads));
     }
 
-    /// Marks the line as secret as a whole if the lines before it say so: an answer during AUTH.
-    fn judged(&self, side: Side, line: &[u8], kept: KeptLine) -> KeptLine {
+    /// Reports a line, marked as secret as a whole if the lines before it say so: an answer during
+    /// AUTH.
+    fn tell_line(&self, side: Side, line: &[u8], kept: impl FnOnce() -> KeptLine) {
+        if !self.is_observed() {
+            return;
+        }
+        let is_answer = self.judge(side, line);
+        self.tell(|| {
+            let kept = kept();
+            Kind::Line(side, if is_answer { kept.answer() } else { kept })
+        });
+    }
+
+    /// Whether all of a line is secret.
+    fn judge(&self, side: Side, line: &[u8]) -> bool {
         match side {
-            Side::Client if self.login.hears_client(line) => kept.answer(),
-            Side::Client => kept,
+            Side::Client => self.login.hears_client(line),
             Side::Server => {
                 self.login.hears_server(line);
-                kept
+                false
             }
         }
     }
@@ -113,7 +124,8 @@ impl ConnectionLog {
     /// Reports the unfinished `line` that remains in the input after all whole lines were taken.
     pub fn unended_line(&self, line: &[u8]) {
         if let Some(listed) = &self.listed {
-            let is_answer = self.login.expects(line);
+            // The peer of the relay is the server, which answers nothing.
+            let is_answer = self.name.service != Service::Relay && self.login.expects(line);
             let secrecy = if is_answer { Secrecy::Answer } else { Secrecy::AsItSays };
             listed.connection.unended_line(line, secrecy);
             // No other report follows for a line that has not ended, so the screen must learn of it

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 pub use crate::watch::kept::KeptLine;
-use crate::watch::secret::secret_from;
+use crate::watch::secret::{Secret, secret_from};
 use crate::wire::display::DisplayText;
 
 /// The protocol that a connection speaks.
@@ -115,15 +115,28 @@ pub enum Kind {
     Closed,
 }
 
-/// Whether a transcript line shows secrets: the password after `PASS`, and the credentials that a
-/// client sends with `AUTH`.
+/// Which secrets a transcript line shows: the argument of PASS, the digest of APOP, the credentials
+/// that a client sends with AUTH and its answers to the challenges that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Passwords {
-    /// Shown as `PASS ******`, `AUTH PLAIN ******`: the screen, until its user asks for them.
+    /// None: `PASS ******`, `AUTH PLAIN ******`. The screen, until its user asks for them, and with
+    /// `--mask-passwords` also headless `-v`.
     #[default]
     Masked,
-    /// Shown as sent: headless `-v`, whose output testers compare.
+    /// The argument of PASS alone: headless `-v`, whose output testers compare.
+    OfPass,
+    /// All, as they were sent: the screen when its user asks for them, and `--show-passwords`.
     Shown,
+}
+
+impl Passwords {
+    fn hide(self, secret: Secret) -> bool {
+        match self {
+            Self::Masked => true,
+            Self::OfPass => secret == Secret::Login,
+            Self::Shown => false,
+        }
+    }
 }
 
 /// The transcript line of an event: `[N] C: …`, without a line end.
@@ -186,32 +199,33 @@ struct Masked {
 }
 
 fn mask(side: Side, line: &KeptLine, passwords: Passwords) -> Option<Masked> {
-    match (side, passwords) {
-        (Side::Client, Passwords::Masked) if line.is_answer() => {
-            Some(Masked { text: masked_answer(), open: 0 })
-        }
-        (Side::Client, Passwords::Masked) => {
-            let text = masked(line.bytes())?;
-            let open = text.len() - MASK.len();
-            Some(Masked { text, open })
-        }
-        _ => None,
+    match side {
+        Side::Server => None,
+        Side::Client if line.is_answer() => masked_answer(passwords),
+        Side::Client => masked(line.bytes(), passwords),
     }
 }
 
-/// The line with its secret masked, such as `PASS ******`. `line` is a client's line: whole,
-/// overlong or unfinished. `None` if it holds no secret.
+/// What a client has begun and not ended, with its secrets masked. `is_answer` says that all of it
+/// answers a challenge; otherwise it is a command.
 #[must_use]
-pub fn masked(line: &[u8]) -> Option<Vec<u8>> {
-    let open = line.get(..secret_from(line)?)?;
-    Some([open, MASK].concat())
+pub fn unended(line: &[u8], is_answer: bool, passwords: Passwords) -> DisplayText {
+    let masked = if is_answer { masked_answer(passwords) } else { masked(line, passwords) };
+    DisplayText::new(masked.as_ref().map_or(line, |masked| &masked.text))
+}
+
+/// The line with its secret masked, such as `PASS ******`. `line` is a client's line: whole,
+/// overlong or unfinished. `None` if it holds no secret that is to be hidden.
+fn masked(line: &[u8], passwords: Passwords) -> Option<Masked> {
+    let open = line.get(..secret_from(line, |secret| passwords.hide(secret))?)?;
+    Some(Masked { text: [open, MASK].concat(), open: open.len() })
 }
 
 /// What is shown for a line that is secret as a whole.
-#[must_use]
-pub fn masked_answer() -> Vec<u8> {
+fn masked_answer(passwords: Passwords) -> Option<Masked> {
     // There is no keyword before it, from which a blank would separate it.
-    MASK.trim_ascii_start().to_vec()
+    let text = MASK.trim_ascii_start().to_vec();
+    passwords.hide(Secret::Login).then_some(Masked { text, open: 0 })
 }
 
 /// What is shown for a password.
@@ -304,7 +318,31 @@ mod tests {
         assert_eq!(masked(answer()), "[7] C: ******");
         assert_eq!(line_of(answer(), Passwords::Shown), "[7] C: Y2lzNTA1");
         assert_eq!(wire_of(answer(), Passwords::Masked), "[7] C: ******␍␊");
+        assert_eq!(masked(client(b"APOP linhphan c4c9")), "[7] C: APOP linhphan ******");
         let text = Kind::TextLine(Side::Client, KeptLine::new(b"Pass the salt, AUTH PLAIN x"));
         assert_eq!(masked(text), "[7] C: Pass the salt, AUTH PLAIN x");
+    }
+
+    #[test]
+    fn headless_the_argument_of_pass_alone_is_shown() {
+        let of_pass = |kind| line_of(kind, Passwords::OfPass);
+        assert_eq!(of_pass(client(b"PASS cis505")), "[7] C: PASS cis505");
+        assert_eq!(of_pass(client(b"AUTH PLAIN AGJv")), "[7] C: AUTH PLAIN ******");
+        assert_eq!(of_pass(client(b"APOP linhphan c4c9")), "[7] C: APOP linhphan ******");
+        let answer = Kind::Line(Side::Client, KeptLine::new(b"PASS cis505").answer());
+        assert_eq!(of_pass(answer), "[7] C: ******");
+    }
+
+    #[test]
+    fn an_unfinished_line_is_masked_as_a_whole_one() {
+        let shown = |line: &[u8], is_answer, passwords| {
+            unended(line, is_answer, passwords).as_str().to_owned()
+        };
+        assert_eq!(shown(b"PASS ci", false, Passwords::Masked), "PASS ******");
+        assert_eq!(shown(b"PASS ci", false, Passwords::OfPass), "PASS ci");
+        assert_eq!(shown(b"AUTH PLAIN A", false, Passwords::OfPass), "AUTH PLAIN ******");
+        assert_eq!(shown(b"Ym9", true, Passwords::OfPass), "******");
+        assert_eq!(shown(b"Ym9", true, Passwords::Shown), "Ym9");
+        assert_eq!(shown(b"NOO", false, Passwords::Masked), "NOO");
     }
 }

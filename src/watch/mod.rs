@@ -4,6 +4,8 @@
 pub mod connection_log;
 pub mod event;
 pub mod kept;
+#[cfg(test)]
+mod mask_tests;
 pub mod observers;
 pub mod registry;
 pub mod secret;

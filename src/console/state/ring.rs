@@ -279,7 +279,7 @@ impl Ring {
     /// Shows or masks passwords, and applies the filter again: it must not find masked text.
     pub fn toggle_passwords(&mut self) {
         self.passwords = match self.passwords {
-            Passwords::Masked => Passwords::Shown,
+            Passwords::Masked | Passwords::OfPass => Passwords::Shown,
             Passwords::Shown => Passwords::Masked,
         };
         self.search_again();

@@ -8,7 +8,7 @@ use crate::relay::orders::QueueTarget;
 use crate::relay::progress::Sent;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::overview::{Holder, MailboxView, QueueView, RecipientState};
-use crate::watch::event::{ConnectionName, Passwords, Service, Side, masked, masked_answer};
+use crate::watch::event::{ConnectionName, Passwords, Service, Side, unended};
 use crate::watch::registry::{ConnectionView, Secrecy};
 use crate::wire::display::DisplayText;
 use crate::wire::unended::{NotEnded, TextEnd, last_line, why_line_goes_on};
@@ -72,16 +72,17 @@ impl ConnectionRow {
             return None;
         }
         let (line, not_ended) = match &self.text {
-            None => (self.partial.as_slice(), why_line_goes_on(&self.partial)),
-            Some(end) => last_line(end.octets()),
-        };
-        let masked = match (passwords, self.secrecy) {
-            (Passwords::Masked, Secrecy::Answer) => Some(masked_answer()),
+            None => {
+                let is_answer = self.secrecy == Secrecy::Answer;
+                let line = unended(&self.partial, is_answer, passwords);
+                (line, why_line_goes_on(&self.partial))
+            }
             // Message text contains no password of a session, so it is not masked.
-            (Passwords::Masked, Secrecy::AsItSays) if self.text.is_none() => masked(line),
-            _ => None,
+            Some(end) => {
+                let (line, not_ended) = last_line(end.octets());
+                (DisplayText::new(line), not_ended)
+            }
         };
-        let line = DisplayText::new(masked.as_deref().unwrap_or(line));
         Some(Begun { side: self.speaker(), line, not_ended, age: self.waits_for(now) })
     }
 
