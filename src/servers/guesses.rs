@@ -1,7 +1,8 @@
-//! Delays the replies to POP3 passwords, so that passwords cannot be found by guessing
-//! (docs/protocol.md 4.4). Does no I/O; time is passed in.
+//! Delays the replies to passwords, so that passwords cannot be found by guessing: those of POP3's
+//! USER and PASS (docs/protocol.md 4.4), and those of AUTH and APOP (docs/protocol.md 9.4). Does no
+//! I/O; time is passed in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -9,13 +10,15 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::servers::limits::{
-    GUESS_DELAY, GUESS_DELAY_MOST, GUESS_FORGIVEN, GUESS_WAIT_MOST, GUESSERS_MOST, TYPOS,
+    AUTH_DELAY, AUTH_DELAY_MOST, AUTH_FREE, AUTH_WRONG, AUTH_WRONG_WITHIN, GUESS_DELAY,
+    GUESS_DELAY_MOST, GUESS_FORGIVEN, GUESS_WAIT_MOST, GUESSERS_MOST, TYPOS,
 };
 
 /// The recent wrong passwords, by the address of the client.
 #[derive(Debug, Default)]
 pub struct Guesses {
     guessers: Mutex<HashMap<IpAddr, Guesser>>,
+    lately: Mutex<HashMap<IpAddr, Lately>>,
 }
 
 /// An address that has sent wrong passwords.
@@ -64,6 +67,9 @@ impl Guesses {
             self.forgive(peer);
             return Ok(Duration::ZERO);
         }
+        if guess == Guess::Wrong {
+            self.note_wrong(peer, now);
+        }
         let mut guessers = self.lock();
         let mut guesser = match guessers.get(&peer) {
             Some(guesser) => guesser.at(now),
@@ -89,13 +95,89 @@ impl Guesses {
         Ok(verdict - now)
     }
 
-    /// Forgets the wrong passwords from `peer`, because a login from there succeeded.
+    /// The delay of the reply to AUTH or APOP that `peer` sends now, on a connection with `before`
+    /// wrong ones. The first [`AUTH_FREE`] wrong answers of a connection are not delayed, unless
+    /// [`AUTH_WRONG`] came from the address lately.
+    ///
+    /// A right answer from this machine is never delayed. From elsewhere it is delayed as a wrong
+    /// one: otherwise the delay would tell an attacker the result.
+    pub fn auth_delay(&self, peer: IpAddr, before: u32, guess: Guess, now: Instant) -> Duration {
+        let peer = place_of(peer);
+        if guess == Guess::Right && peer.is_loopback() {
+            return Duration::ZERO;
+        }
+        let free = if self.has_guessed_often(peer, now) { 0 } else { AUTH_FREE };
+        if guess == Guess::Wrong {
+            self.note_wrong(peer, now);
+        }
+        match before.checked_sub(free) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 2_u32.saturating_pow(doublings);
+                AUTH_DELAY.saturating_mul(factor).min(AUTH_DELAY_MOST)
+            }
+        }
+    }
+
+    fn has_guessed_often(&self, peer: IpAddr, now: Instant) -> bool {
+        self.lately.lock().get(&peer).is_some_and(|wrong| wrong.is_often(now))
+    }
+
+    fn note_wrong(&self, peer: IpAddr, now: Instant) {
+        let mut lately = self.lately.lock();
+        if lately.len() >= GUESSERS_MOST && !lately.contains_key(&peer) {
+            forget_some(&mut lately, now);
+        }
+        lately.entry(peer).or_default().push(now);
+    }
+
+    /// Forgets the wrong passwords of POP3 from `peer`, because a login from there succeeded. The
+    /// wrong answers of the last minute are still counted for AUTH.
     pub fn forgive(&self, peer: IpAddr) {
         self.lock().remove(&place_of(peer));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Guesser>> {
         self.guessers.lock()
+    }
+}
+
+/// The last wrong answers from an address, at most [`AUTH_WRONG`] of them, oldest first.
+#[derive(Debug, Default)]
+struct Lately(VecDeque<Instant>);
+
+impl Lately {
+    fn push(&mut self, now: Instant) {
+        if self.0.len() >= AUTH_WRONG {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+    }
+
+    /// Whether there were too many within the time.
+    fn is_often(&self, now: Instant) -> bool {
+        let oldest = self.0.front().filter(|_| self.0.len() >= AUTH_WRONG);
+        oldest.is_some_and(|&oldest| is_recent(oldest, now))
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.0.back().is_none_or(|&last| !is_recent(last, now))
+    }
+}
+
+fn is_recent(then: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(then) < AUTH_WRONG_WITHIN
+}
+
+/// Removes the addresses whose wrong answers are all too old to count, or else the one that has been
+/// quiet for the longest time.
+fn forget_some(lately: &mut HashMap<IpAddr, Lately>, now: Instant) {
+    lately.retain(|_, wrong| !wrong.is_over(now));
+    if lately.len() >= GUESSERS_MOST {
+        let quiet = lately.iter().min_by_key(|(_, wrong)| wrong.0.back().copied());
+        if let Some(quiet) = quiet.map(|(address, _)| *address) {
+            lately.remove(&quiet);
+        }
     }
 }
 
@@ -234,5 +316,78 @@ mod tests {
             assert!(guesses.delay(peer, 0, Guess::Wrong, now).is_ok());
         }
         assert_eq!(guesses.lock().len(), GUESSERS_MOST);
+    }
+
+    /// The delays in milliseconds of so many wrong answers to AUTH on one new connection.
+    fn auths(guesses: &Guesses, peer: &str, count: u32, now: Instant) -> Vec<u128> {
+        let peer = peer.parse().unwrap();
+        let delay = |before| guesses.auth_delay(peer, before, Guess::Wrong, now).as_millis();
+        (0..count).map(delay).collect()
+    }
+
+    #[test]
+    fn two_wrong_answers_to_auth_come_at_once_and_then_each_waits_longer() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        assert_eq!(auths(&guesses, HERE, 8, now), [0, 0, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+        // Another connection is not held up.
+        assert_eq!(auths(&guesses, HERE, 3, now), [0, 0, 500]);
+    }
+
+    #[test]
+    fn after_twenty_wrong_answers_within_a_minute_the_first_waits_too() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        // POP3's count as well.
+        for _ in 0..10 {
+            let _ = guesses.delay(THERE.parse().unwrap(), 0, Guess::Wrong, now);
+        }
+        for n in 0..9 {
+            assert_eq!(auths(&guesses, THERE, 1, now + second * n), [0]);
+        }
+        assert_eq!(auths(&guesses, THERE, 1, now + second * 9), [0]);
+        assert_eq!(auths(&guesses, THERE, 5, now + second * 10), [500, 1_000, 2_000, 4_000, 4_000]);
+        assert_eq!(auths(&guesses, "192.0.2.2", 1, now + second * 10), [0]);
+        // Until the twentieth from the end is a minute old.
+        assert_eq!(auths(&guesses, THERE, 1, now + second * 59), [500]);
+        assert_eq!(auths(&guesses, THERE, 1, now + second * 60), [0]);
+        assert_eq!(auths(&guesses, THERE, 1, now + second * 200), [0]);
+    }
+
+    #[test]
+    fn a_right_answer_waits_as_a_wrong_one_except_on_this_machine() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let right = |peer: &str, before| {
+            guesses.auth_delay(peer.parse().unwrap(), before, Guess::Right, now).as_millis()
+        };
+        assert_eq!((right(THERE, 1), right(THERE, 2), right(THERE, 9)), (0, 500, 4_000));
+        assert_eq!((right(HERE, 9), right("::1", 9)), (0, 0));
+        // Right ones are not counted.
+        for _ in 0..30 {
+            right(THERE, 0);
+        }
+        assert_eq!(auths(&guesses, THERE, 1, now), [0]);
+    }
+
+    #[test]
+    fn wrong_answers_to_auth_do_not_delay_pop3() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        auths(&guesses, HERE, 30, now);
+        assert_eq!(wrong(&guesses, HERE, now), 0);
+    }
+
+    #[test]
+    fn the_table_of_wrong_answers_to_auth_is_bounded() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        let address = |site: u32| IpAddr::from((0x0a00_0000 + site).to_be_bytes());
+        for site in 0..10_000 {
+            guesses.auth_delay(address(site), 0, Guess::Wrong, now);
+        }
+        assert_eq!(guesses.lately.lock().len(), GUESSERS_MOST);
+        guesses.auth_delay(address(1 << 20), 0, Guess::Wrong, now + AUTH_WRONG_WITHIN);
+        assert_eq!(guesses.lately.lock().len(), 1);
+        for _ in 0..100 {
+            guesses.auth_delay(address(7), 0, Guess::Wrong, now);
+        }
+        assert_eq!(guesses.lately.lock()[&address(7)].0.len(), AUTH_WRONG);
     }
 }

@@ -36,8 +36,24 @@ pub const GUESS_WAIT_MOST: Duration = Duration::from_secs(30);
 /// The most addresses whose wrong passwords are counted.
 pub const GUESSERS_MOST: usize = 4_096;
 
+/// The wrong answers to AUTH on one connection that are answered at once.
+pub const AUTH_FREE: u32 = 2;
+
+/// How long the reply to the next wrong answer is delayed; each further one doubles it.
+pub const AUTH_DELAY: Duration = Duration::from_millis(500);
+
+/// The longest delay of a reply to AUTH.
+pub const AUTH_DELAY_MOST: Duration = Duration::from_secs(4);
+
+/// The wrong answers from one address, POP3's included, after which no connection from there has any
+/// that are answered at once.
+pub const AUTH_WRONG: usize = 20;
+
+/// The time within which they are counted.
+pub const AUTH_WRONG_WITHIN: Duration = Duration::from_mins(1);
+
 /// The most octets of a line of an AUTH exchange, without its CRLF (RFC 4954 section 4): base64 of
-/// 9,216 octets.
+/// what mechanisms with tickets and tokens send is longer than any command.
 pub const AUTH_LINE_OCTETS: usize = 12_288;
 
 /// The idle limit of SMTP connections (RFC 5321 section 4.5.3.2.7).
