@@ -347,7 +347,8 @@ async fn a_session_ends_when_it_needs_a_directory_that_was_replaced() {
             let path = mail.dir.path().join("mail");
             std::fs::create_dir(&path).unwrap();
             std::fs::write(path.join("u.mbox"), mbox(&["aaaa\n", "bbbb\n"])).unwrap();
-            mail.pop3.accounts.directory = Directory::open(&path, Durability::Unsynced).unwrap();
+            Arc::make_mut(&mut mail.pop3.accounts).directory =
+                Directory::open(&path, Durability::Unsynced).unwrap();
             let mut client = logged_in(&mail).await.peer;
             client.says("UIDL 1", "+OK*").await;
             client.says("DELE 2", "+OK*").await;
@@ -380,7 +381,8 @@ async fn a_session_without_deletions_ends_well_wherever_its_directory_is() {
     let path = mail.dir.path().join("mail");
     std::fs::create_dir(&path).unwrap();
     std::fs::write(path.join("u.mbox"), mbox(&["aaaa\n"])).unwrap();
-    mail.pop3.accounts.directory = Directory::open(&path, Durability::Unsynced).unwrap();
+    Arc::make_mut(&mut mail.pop3.accounts).directory =
+        Directory::open(&path, Durability::Unsynced).unwrap();
     let mut client = logged_in(&mail).await.peer;
     replace_directory(&path, remove);
     client.says("QUIT", "+OK*").await;

@@ -33,8 +33,12 @@ impl Server for SeenFrom {
 }
 
 fn seen_from(address: &str, server: &Pop3Server) -> SeenFrom {
-    let Pop3Server { accounts, guesses } = server;
-    let server = Pop3Server { accounts: accounts.clone(), guesses: Arc::clone(guesses) };
+    let Pop3Server { accounts, guesses, settings } = server;
+    let server = Pop3Server {
+        accounts: Arc::clone(accounts),
+        guesses: Arc::clone(guesses),
+        settings: Arc::clone(settings),
+    };
     SeenFrom { address: address.parse().unwrap(), server }
 }
 
@@ -105,7 +109,7 @@ async fn what_was_said_before_does_not_wait_and_a_shutdown_ends_the_wait() {
 #[tokio::test]
 async fn a_whole_address_names_the_mailbox_too() {
     let mut mail = Mail::with_users(&["linhphan", "zives"]);
-    mail.pop3.accounts.domain = "Example.org".into();
+    Arc::make_mut(&mut mail.pop3.accounts).domain = "Example.org".into();
     std::fs::write(mail.dir.path().join("zives@localhost.mbox"), "").unwrap();
     std::fs::write(mail.dir.path().join("a@other.example.mbox"), "").unwrap();
     let server = seen_from("127.0.0.1", &mail.pop3);

@@ -22,6 +22,7 @@ use mailconsole::mailroom::{
     SHOWN_MOST, Summary,
 };
 use mailconsole::relay::orders::QueueTarget;
+use mailconsole::servers::accounts::Accounts;
 use mailconsole::servers::listener::{Lifetime, Shared};
 use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
@@ -649,9 +650,10 @@ fn start_smtp(operator: &Operator) -> (Sockets, Arc<Recorder>) {
     settings.set_message_most(1 << 20);
     let shared = Shared::new(transcript, None, Arc::clone(&settings), 1_000, 1_000);
     let sockets = Sockets { shared: Arc::new(shared), lifetime: Lifetime::default() };
+    let directory = operator.directory().clone();
     let server = SmtpServer {
-        directory: operator.directory().clone(),
-        domain: "localhost".into(),
+        accounts: Accounts::new(directory, "localhost".into(), "cis505".into()).into(),
+        guesses: Arc::default(),
         settings,
         unknown_users: Arc::default(),
     };

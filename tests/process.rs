@@ -59,6 +59,61 @@ fn a_password_that_no_client_can_send_is_refused() {
 }
 
 #[test]
+fn users_may_have_passwords_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "[users]\nada = \"of: hers, too\"\n").unwrap();
+    let options = ["--config", config.to_str().unwrap(), "--user", "bob:x:y"];
+    let servers = Servers::on(dir.path(), &options);
+    let users = [("linhphan", "cis505"), ("ada@localhost", "of: hers, too"), ("bob", "x:y")];
+    for (user, password) in users {
+        let mut client = servers.connect("pop3");
+        for (_, other) in users.iter().filter(|(_, other)| *other != password) {
+            client.says(&format!("USER {user}"), "+OK");
+            client.says(&format!("PASS {other}"), "-ERR invalid user name or password");
+        }
+        client.says(&format!("USER {user}"), "+OK");
+        client.says(&format!("PASS {password}"), "+OK 0 messages");
+    }
+    refuses(&["smtp", "--user", "ada:", "x"], 2, &["--user", "the password is empty"]);
+    refuses(&["smtp", "--show-passwords", "--mask-passwords", "x"], 2, &["--show", "--mask"]);
+}
+
+#[test]
+fn headless_only_the_argument_of_pass_is_shown_unless_an_option_says_otherwise() {
+    let transcript = |options: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let servers = Servers::on(dir.path(), &[&["-v"], options].concat());
+        let mut client = servers.connect("smtp");
+        client.says("AUTH LOGIN", "502");
+        client.says("Y2lzNTA1", "500");
+        client.says("QUIT", "221");
+        let mut client = servers.connect("pop3");
+        client.says("AUTH PLAIN AGFkYQBjaXM1MDU=", "-ERR");
+        client.says("APOP linhphan c4c9334bac560ecc979e58001b3e22fb", "-ERR");
+        client.says("USER linhphan", "+OK");
+        client.says("PASS cis505", "+OK");
+        client.says("QUIT", "+OK");
+        servers.signal(Signal::SIGINT);
+        let stderr = servers.wait().1;
+        let lines = stderr.lines().filter_map(|line| line.split_once("] C: "));
+        lines.map(|(_, line)| line.to_owned()).collect::<Vec<_>>()
+    };
+    let masked = |pass| {
+        ["AUTH LOGIN", "******", "QUIT", "AUTH PLAIN ******", "APOP linhphan ******"]
+            .into_iter()
+            .chain(["USER linhphan", pass, "QUIT"])
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(transcript(&[]), masked("PASS cis505"));
+    assert_eq!(transcript(&["--mask-passwords"]), masked("PASS ******"));
+    let shown = transcript(&["--show-passwords"]);
+    assert_eq!(shown[1], "Y2lzNTA1");
+    assert_eq!(shown[3], "AUTH PLAIN AGFkYQBjaXM1MDU=");
+    assert_eq!(shown[4], "APOP linhphan c4c9334bac560ecc979e58001b3e22fb");
+}
+
+#[test]
 fn a_switch_in_the_environment_is_yes_or_no() {
     let switches = ["NO_SYNC", "NO_TUI", "BOUNCE", "EHLO", "RELAY_TO_LOOPBACK"];
     for switch in switches {

@@ -12,23 +12,26 @@ use crate::app::config_error::ConfigError;
 use crate::app::mailboxes::{Mailboxes, Purpose};
 use crate::console::keys::{Chosen, Keymap};
 use crate::console::setting::table::Options;
-use crate::console::setting::value::Times;
+use crate::console::setting::value::{NewUser, Times};
 use crate::console::state::appearance::Palette;
 use crate::mail::address::Domain;
+use crate::servers::accounts::OwnPasswords;
+use crate::servers::credentials::Password;
 use crate::servers::listener::Addresses;
 use crate::servers::profile::Choices;
 use crate::servers::recipients::RecipientRules;
 use crate::servers::settings::{RelayPolicy, SettingsView};
 use crate::store::directory::{Durability, User};
 use crate::store::retention::Keep;
-use crate::watch::event::Service;
-use crate::wire::line::LINE_OCTETS;
+use crate::watch::event::{Passwords, Service};
 
 /// All that was set, from whichever place.
 #[derive(Debug)]
 pub struct Setup {
     /// The settings.
     pub options: Options,
+    /// The users of the config file's table.
+    pub users: Vec<NewUser>,
     /// The keys of the console.
     pub keys: Chosen,
 }
@@ -48,10 +51,22 @@ impl Setup {
         let is_unsynced = self.options.no_sync;
         Ok(Mailboxes {
             directory: directory.ok_or(ConfigError::NoDirectory(how))?,
-            users: self.options.user.clone(),
+            users: self.users().map(|user| user.name.clone()).collect(),
             durability: if is_unsynced { Durability::Unsynced } else { Durability::Synced },
             purpose: Purpose::Serving,
         })
+    }
+
+    /// The users whose mailboxes are made: first those of `--user`, in its order.
+    fn users(&self) -> impl Iterator<Item = &NewUser> {
+        self.options.user.iter().chain(&self.users)
+    }
+
+    /// The passwords that users have for themselves. `--user` counts before the table.
+    fn own_passwords(&self) -> OwnPasswords {
+        let own = |user: &NewUser| Some((user.name.clone(), user.password.clone()?));
+        // The last of one name counts.
+        self.users.iter().chain(&self.options.user).filter_map(own).collect()
     }
 }
 
@@ -66,8 +81,10 @@ pub struct Config {
     pub mailboxes: Option<Mailboxes>,
     /// Our domain.
     pub domain: Arc<str>,
-    /// The password of every user.
-    pub password: Arc<str>,
+    /// The password of every user who has none of their own.
+    pub password: Password,
+    /// The passwords of single users.
+    pub own_passwords: Arc<OwnPasswords>,
     /// `FULL NAME / LOGIN`.
     pub author: Arc<str>,
     /// How mail for other domains is sent.
@@ -80,6 +97,8 @@ pub struct Config {
     pub connections_most: usize,
     /// What the transcript shows.
     pub verbosity: Verbosity,
+    /// Which secrets a transcript without a screen shows.
+    pub passwords: Passwords,
     /// Transcript lines that the console keeps.
     pub scrollback: usize,
     /// Colours of the console.
@@ -110,7 +129,7 @@ impl Config {
     /// Whether everybody knows the password.
     #[must_use]
     pub fn has_public_password(&self) -> bool {
-        &*self.password == PUBLIC_PASSWORD
+        self.password.as_str() == PUBLIC_PASSWORD
     }
 }
 
@@ -132,7 +151,8 @@ impl Config {
         servers: Vec<(Service, Port)>,
         mailboxes: Option<Mailboxes>,
     ) -> Result<Self, ConfigError> {
-        let Setup { options, keys } = setup;
+        let own_passwords = Arc::new(setup.own_passwords());
+        let Setup { options, keys, .. } = setup;
         let settings = settings(&options)?;
         let mut mailboxes = mailboxes;
         let takes_mail = servers.iter().any(|(service, _)| *service == Service::Smtp);
@@ -146,12 +166,14 @@ impl Config {
             relay: relay_settings(&options)?,
             settings,
             keep: options.keep,
+            passwords: passwords(&options)?,
             addresses: match options.bind {
                 addresses if addresses.is_empty() => Addresses::Loopback,
                 addresses => Addresses::Only(addresses),
             },
             domain: domain(options.domain)?,
             password: password(options.password)?,
+            own_passwords,
             author: author(options.author)?,
             connections_most: options.max_connections.get(),
             verbosity: verbosity(options.verbose),
@@ -198,7 +220,7 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
             smtp_tls: options.smtp_tls,
             pop3_tls: options.pop3_tls,
             recipients: recipients(options)?,
-            first_user: options.user.first().map(|user| user.as_str().into()),
+            first_user: options.user.first().map(|user| user.name.as_str().into()),
         },
     })
 }
@@ -222,21 +244,29 @@ fn recipients(options: &Options) -> Result<RecipientRules, ConfigError> {
     })
 }
 
+/// Which secrets a transcript without a screen shows. Testers compare whole commands, so that the
+/// argument of PASS is shown unless it is to be masked.
+fn passwords(options: &Options) -> Result<Passwords, ConfigError> {
+    match (options.show_passwords, options.mask_passwords) {
+        (true, true) => Err(ConfigError::ShownAndMasked),
+        (true, false) => Ok(Passwords::Shown),
+        (false, true) => Ok(Passwords::Masked),
+        (false, false) => Ok(Passwords::OfPass),
+    }
+}
+
 /// The password of every user unless another is set. Anyone can know it.
 pub const PUBLIC_PASSWORD: &str = "cis505";
 
-/// Octets of a password: what the longest line has room for after `PASS`.
-const PASSWORD_MOST: usize = LINE_OCTETS - "PASS ".len();
-
 /// Refuses a password that no client could send.
-fn password(password: String) -> Result<Arc<str>, ConfigError> {
-    if password.contains(['\r', '\n']) || password.len() > PASSWORD_MOST {
+fn password(password: Password) -> Result<Password, ConfigError> {
+    if !password.can_be_sent() {
         return Err(ConfigError::Unfit {
             option: "--password",
             expected: "one line of at most 4,091 octets, so that it fits into a PASS command",
         });
     }
-    Ok(password.into())
+    Ok(password)
 }
 
 /// The domain appears in replies and is compared with those of addresses.

@@ -40,6 +40,9 @@ pub enum ConfigError {
     /// Several entries are named, and only one can be shown.
     #[error("{0} is not a directory: name the directory and then the ID of one entry")]
     OneEntry(String),
+    /// Passwords are to be shown and masked.
+    #[error("--show-passwords cannot be used with --mask-passwords: choose one of them")]
+    ShownAndMasked,
     /// A password that would be sent in the clear.
     #[error(
         "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"

@@ -1,4 +1,5 @@
-//! The config file: settings, by the table of settings, and the keys of the console.
+//! The config file: settings, by the table of settings, users with passwords of their own, and the
+//! keys of the console.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,13 +15,15 @@ use crate::console::keys::{Chosen, Key, NoKey};
 use crate::console::setting::given::Given;
 use crate::console::setting::row::Row;
 use crate::console::setting::table::{ROWS, row};
-use crate::console::setting::value::{Shape, Written};
+use crate::console::setting::value::{NewUser, Shape, Written};
 
 /// What the config file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ConfigFile {
     /// The settings in it.
     pub given: Given,
+    /// The table `[users]`.
+    pub users: Vec<NewUser>,
     /// The table `[keys]`.
     pub keys: Chosen,
 }
@@ -70,6 +73,10 @@ impl ConfigFile {
             self.keys = keys(value)?;
             return Ok(());
         }
+        if name == "users" {
+            self.users = users(value)?;
+            return Ok(());
+        }
         let found = row(name).filter(|row| row.places.has_file());
         let row = found.ok_or_else(|| (at.clone(), unknown(name)))?;
         let wrong = |why: String| (value.span(), format!("{name}: {why}"));
@@ -93,7 +100,7 @@ fn expected(row: &Row) -> String {
 
 fn unknown(name: &str) -> String {
     let known = ROWS.iter().filter(|row| row.places.has_file()).map(|row| row.name);
-    let known: Vec<&str> = known.chain(["keys"]).collect();
+    let known: Vec<&str> = known.chain(["users", "keys"]).collect();
     format!("unknown field `{name}`, expected one of {}", known.join(", "))
 }
 
@@ -127,6 +134,23 @@ fn text(written: Written, value: &DeValue<'_>) -> Option<OsString> {
         (Written::Text | Written::Both, DeValue::String(text)) => Some(text.as_ref().into()),
         _ => None,
     }
+}
+
+/// The table `[users]`: `ada = "secret"`.
+fn users(value: &Spanned<DeValue<'_>>) -> Result<Vec<NewUser>, Wrong> {
+    let Some(table) = value.get_ref().as_table() else {
+        return Err((value.span(), "users: write a table, [users]".to_owned()));
+    };
+    let users = table.iter().map(|(name, value)| {
+        let name = name.get_ref();
+        let user = match value.get_ref().as_str() {
+            Some(password) => NewUser::with_password(name, password),
+            // Without quotes `ada.b = "secret"` is a table ada.
+            None => Err("write the password in quotes, and the name too if a dot is in it".into()),
+        };
+        user.map_err(|why| (value.span(), format!("{name}: {why}")))
+    });
+    users.collect()
 }
 
 /// The table `[keys]`: `quit = "q"`, or `quit = ["q", "F10"]`, or `quit = []` for none.
@@ -183,6 +207,32 @@ mod tests {
     }
 
     #[test]
+    fn users_have_passwords_of_their_own_in_the_config_file() {
+        let text = "user = [\"bob:b:c\"]\n[users]\nada = \"a, b\"\n\"eve.x\" = \"secret\"\n";
+        let file = ConfigFile::parse(text).unwrap();
+        let user = |name: &str, password: &str| NewUser::with_password(name, password).unwrap();
+        assert_eq!(file.users, [user("ada", "a, b"), user("eve.x", "secret")]);
+        assert_eq!(Options::read(&file.given).unwrap().user, [user("bob", "b:c")]);
+    }
+
+    #[test]
+    fn a_wrong_user_is_named_with_the_line_and_without_the_password() {
+        let long = "secret".repeat(1_000);
+        for (text, error) in [
+            ("users = \"secret\"", "line 1: users: write a table, [users]"),
+            ("[users]\nada = \"\"", "line 2: ada: the password is empty: "),
+            ("[users]\n\nada = 505", "line 3: ada: write the password in quotes"),
+            ("[users]\nada.b = \"secret\"", "line 2: ada: write the password in quotes"),
+            (&format!("[users]\nada = \"{long}\""), "line 2: ada: write a password of one line"),
+            (&format!("user = [\"ada:{long}\"]"), "line 1: user: write a password of one line"),
+            ("user = [\"a:secret\", \"ada:\"]", "line 1: user: the password is empty: "),
+        ] {
+            let message = ConfigFile::parse(text).unwrap_err();
+            assert!(message.starts_with(error) && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
     fn keys_are_chosen_in_the_config_file() {
         let text = "[keys]\nquit = \"Q\"\nzoom = [\"F5\", \"Ctrl-R\"]\nwrap = []\n";
         let keymap = keymap(&ConfigFile::parse(text).unwrap().keys).unwrap();
@@ -228,7 +278,7 @@ mod tests {
             ("theme = true", "line 1: theme: write dark, light, high-contrast or none, in quotes"),
             (
                 "user = \"ada\"",
-                "line 1: user: write a list such as [\"A\", \"B\"], each UTF-8 text",
+                "line 1: user: write a list such as [\"A\", \"B\"], each NAME or NAME:PASSWORD",
             ),
             ("smtp-port = \"25\"", "line 1: smtp-port: write the number of a port, 0 to 65535"),
         ] {

@@ -24,6 +24,7 @@ use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
 use crate::relay::postmaster::{Postmaster, RelayHandle};
 use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
+use crate::servers::guesses::Guesses;
 use crate::servers::listener::{Lifetime, Shared, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::retention;
@@ -110,9 +111,13 @@ impl Servers {
             let ending = lifetime.ending.child_token();
             lifetime.tasks.spawn(retention::run(directory, keep, ending));
         }
+        // Shared, so that who guesses at one server waits at the other.
+        let guesses = Arc::default();
         let mut supervised = Vec::new();
         for (service, sockets) in sockets {
-            if let Some(server) = server(service, &config, directory.as_ref(), &shared.settings) {
+            if let Some(server) =
+                server(service, &config, directory.as_ref(), &shared.settings, &guesses)
+            {
                 supervised.push(SupervisedServer::open(
                     server,
                     sockets,
@@ -145,28 +150,35 @@ fn server(
     config: &Config,
     directory: Option<&Directory>,
     settings: &Arc<Settings>,
+    guesses: &Arc<Guesses>,
 ) -> Option<Protocol> {
-    let domain = || Arc::clone(&config.domain);
     Some(match (service, directory.cloned()) {
         (Service::Echo, _) => {
             Protocol::Echo(Arc::new(EchoServer { author: Arc::clone(&config.author) }))
         }
-        (Service::Smtp, Some(directory)) => {
-            let settings = Arc::clone(settings);
-            let unknown_users = Arc::default();
-            let server = SmtpServer { directory, domain: domain(), settings, unknown_users };
-            Protocol::Smtp(Arc::new(server))
-        }
-        (Service::Pop3, Some(directory)) => {
-            let password = Arc::clone(&config.password);
-            let rules = settings.recipients();
-            Protocol::Pop3(Arc::new(Pop3Server {
-                accounts: Accounts { directory, domain: domain(), rules, password },
-                guesses: Arc::default(),
-            }))
-        }
+        (Service::Smtp, Some(directory)) => Protocol::Smtp(Arc::new(SmtpServer {
+            accounts: Arc::new(accounts(config, directory)),
+            guesses: Arc::clone(guesses),
+            settings: Arc::clone(settings),
+            unknown_users: Arc::default(),
+        })),
+        (Service::Pop3, Some(directory)) => Protocol::Pop3(Arc::new(Pop3Server {
+            accounts: Arc::new(accounts(config, directory)),
+            guesses: Arc::clone(guesses),
+            settings: Arc::clone(settings),
+        })),
         (Service::Smtp | Service::Pop3, None) | (Service::Relay, _) => return None,
     })
+}
+
+/// Who may log in, at whichever server.
+fn accounts(config: &Config, directory: Directory) -> Accounts {
+    Accounts {
+        directory,
+        domain: Arc::clone(&config.domain),
+        password: config.password.clone(),
+        own: Arc::clone(&config.own_passwords),
+    }
 }
 
 /// Servers that run.

@@ -40,12 +40,12 @@ impl Task {
     pub fn new(cli: Cli) -> Result<Self, ConfigError> {
         let Cli { command, given } = cli;
         let named = Options::read(&given).map_err(ConfigError::Setting)?.config;
-        let ConfigFile { given: in_file, keys } = ConfigFile::read(named.as_deref())?;
+        let ConfigFile { given: in_file, users, keys } = ConfigFile::read(named.as_deref())?;
         let options = Options::read(&given.or(in_file)).map_err(ConfigError::Setting)?;
         if options.show_author {
             return Ok(Self::ShowAuthor(author(options.author)?));
         }
-        let setup = Setup { options, keys };
+        let setup = Setup { options, users, keys };
         Ok(match command {
             None => return all_servers(setup),
             Some(Command::Echo(echo)) => Self::Headless(echo.config(setup)?),
@@ -106,6 +106,7 @@ mod tests {
     use crate::relay::selection::State;
     use crate::servers::listener::Addresses;
     use crate::servers::settings::{Idle, SettingsView};
+    use crate::watch::event::Passwords;
 
     fn task(line: &str) -> Result<Task, ConfigError> {
         Task::new(Cli::read(line.split(' ').map(OsString::from)).unwrap())
@@ -119,13 +120,40 @@ mod tests {
     }
 
     #[test]
+    fn users_of_the_command_line_come_before_those_of_the_config_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, "[users]\nada = \"of-file\"\nzoe = \"secret\"\n").unwrap();
+        let users = "--user bob --user ada:a:b --user eve:x";
+        let line = format!("mailconsole --dir d --no-tui --config {} {users}", file.display());
+        let config = headless(&line);
+        let own: Vec<_> = config.own_passwords.iter().collect();
+        let of = |user: &str| own.iter().find(|own| own.0 == user).map(|own| own.1.as_str());
+        assert_eq!((of("ada"), of("eve"), of("zoe")), (Some("a:b"), Some("x"), Some("secret")));
+        assert_eq!(of("bob"), None);
+        assert_eq!(config.mailboxes.unwrap().users, ["bob", "ada", "eve", "ada", "zoe"]);
+    }
+
+    #[test]
+    fn secrets_of_the_transcript_are_shown_or_masked_but_not_both() {
+        let passwords =
+            |options: &str| headless(&format!("mailconsole --dir d --no-tui {options}")).passwords;
+        assert_eq!(passwords("--show-passwords"), Passwords::Shown);
+        assert_eq!(passwords("--mask-passwords"), Passwords::Masked);
+        let both = task("mailconsole smtp DIR --show-passwords --mask-passwords");
+        assert!(matches!(both, Err(ConfigError::ShownAndMasked)));
+    }
+
+    #[test]
     fn all_servers_have_their_usual_ports() {
         let config = headless("mailconsole --dir d --no-tui");
         let ports: Vec<u16> = config.servers.iter().map(|(_, port)| port.number).collect();
         assert_eq!(ports, [10_000, 2_500, 11_000]);
         assert_eq!(config.addresses, Addresses::Loopback);
         assert_eq!(config.settings, SettingsView::default());
-        assert_eq!(&*config.password, "cis505");
+        assert_eq!(config.password, "cis505".into());
+        assert!(config.own_passwords.is_empty());
+        assert_eq!(config.passwords, Passwords::OfPass);
         assert!(matches!(task("mailconsole --dir d"), Ok(Task::Console(_))));
     }
 

@@ -37,13 +37,14 @@ pub enum MessageText {
 /// written.
 pub fn with_transcript(
     verbosity: Verbosity,
+    passwords: Passwords,
     work: impl FnOnce(Observers) -> Result<ExitCode, StartError>,
 ) -> Result<ExitCode, StartError> {
     let text = match verbosity {
         Verbosity::Text => MessageText::Shown,
         Verbosity::Lines | Verbosity::Quiet => MessageText::Summed,
     };
-    let stderr = Arc::new(TranscriptWriter::start(text, io::stderr())?);
+    let stderr = Arc::new(TranscriptWriter::start(text, passwords, io::stderr())?);
     log_to(&stderr);
     let code = work(match verbosity {
         Verbosity::Quiet => Observers::none(),
@@ -66,6 +67,7 @@ fn log_to(stderr: &TranscriptWriter) {
 #[derive(Debug)]
 pub struct TranscriptWriter {
     text: MessageText,
+    passwords: Passwords,
     shared: Arc<Shared>,
 }
 
@@ -109,13 +111,18 @@ enum Writer {
 
 impl TranscriptWriter {
     /// Begins to write to `out`, in a thread of its own: one write for each line.
-    pub fn start(text: MessageText, out: impl Write + Send + 'static) -> io::Result<Self> {
-        Self::start_bounded(WAITING_MOST, text, out)
+    pub fn start(
+        text: MessageText,
+        passwords: Passwords,
+        out: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_bounded(WAITING_MOST, text, passwords, out)
     }
 
     fn start_bounded(
         octets_most: usize,
         text: MessageText,
+        passwords: Passwords,
         out: impl Write + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -125,7 +132,7 @@ impl TranscriptWriter {
         });
         let writer = Arc::clone(&shared);
         thread::Builder::new().name("transcript".into()).spawn(move || writer.write_to(out))?;
-        Ok(Self { text, shared })
+        Ok(Self { text, passwords, shared })
     }
 
     /// A writer for lines that are not events.
@@ -156,7 +163,7 @@ impl Observer for TranscriptWriter {
         if self.wants_text() && matches!(event.kind, Kind::Text { .. }) {
             return;
         }
-        let mut line = transcript_line(&event, Passwords::Shown).into_string();
+        let mut line = transcript_line(&event, self.passwords).into_string();
         line.push('\n');
         self.shared.push(line);
     }
@@ -343,7 +350,8 @@ mod tests {
     #[test]
     fn one_line_is_one_write_and_nothing_is_lost() {
         let (writer, reader) = pipe();
-        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
+        let headless =
+            TranscriptWriter::start(MessageText::Summed, Passwords::OfPass, writer).unwrap();
         for number in 0..1_000 {
             headless.observe(note(&number.to_string()));
         }
@@ -373,7 +381,8 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_is_not_waited_for() {
         let (writer, reader) = pipe();
-        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
+        let headless =
+            TranscriptWriter::start(MessageText::Summed, Passwords::OfPass, writer).unwrap();
         drop(reader);
         for _ in 0..100 {
             headless.observe(note("x"));
@@ -385,7 +394,8 @@ mod tests {
     #[test]
     fn the_end_waits_for_a_slow_reader() {
         let (writer, reader) = pipe();
-        let headless = TranscriptWriter::start(MessageText::Summed, writer).unwrap();
+        let headless =
+            TranscriptWriter::start(MessageText::Summed, Passwords::OfPass, writer).unwrap();
         for _ in 0..100 {
             headless.observe(note("x"));
         }

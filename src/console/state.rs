@@ -148,8 +148,10 @@ pub struct State {
     pub made: Option<DisplayText>,
     /// The domain of the mailboxes.
     pub domain: DisplayText,
-    /// The password, which is the same for all users.
+    /// The password of all users who have none of their own.
     pub password: DisplayText,
+    /// The users who have a password of their own.
+    pub have_own_passwords: Vec<DisplayText>,
     /// The form for a test message; it keeps its contents until the message is sent.
     pub form: Form,
     /// The user's keys.
@@ -208,6 +210,7 @@ impl State {
             made: None,
             domain: DisplayText::from("localhost"),
             password: DisplayText::default(),
+            have_own_passwords: Vec::new(),
             form: Form::default(),
             keymap: Arc::default(),
             said: None,

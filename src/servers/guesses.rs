@@ -1,5 +1,5 @@
 //! Delays the replies to passwords, so that passwords cannot be found by guessing: those of POP3's
-//! USER and PASS (docs/protocol.md 4.4), and those of AUTH and APOP (docs/protocol.md 9.4). Does no
+//! USER and PASS (docs/protocol.md 4.4), and those of AUTH and APOP (docs/protocol.md 10.4). Does no
 //! I/O; time is passed in.
 
 use std::collections::{HashMap, VecDeque};

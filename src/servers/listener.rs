@@ -353,21 +353,14 @@ mod tests {
     fn an_idle_connection_is_a_task_of_little_more_than_a_kilobyte() {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open(dir.path(), Durability::Synced).unwrap();
+        let accounts = Arc::new(Accounts::new(directory, "localhost".into(), "cis505".into()));
         let smtp = SmtpServer {
-            directory: directory.clone(),
-            domain: "localhost".into(),
+            accounts: Arc::clone(&accounts),
+            guesses: Arc::default(),
             settings: Arc::default(),
             unknown_users: Arc::default(),
         };
-        let pop3 = Pop3Server {
-            accounts: Accounts {
-                directory,
-                domain: "localhost".into(),
-                rules: Arc::default(),
-                password: "cis505".into(),
-            },
-            guesses: Arc::default(),
-        };
+        let pop3 = Pop3Server { accounts, guesses: Arc::default(), settings: Arc::default() };
         assert!(task_of(&smtp) <= 1_536, "{}", task_of(&smtp));
         assert!(task_of(&pop3) <= 1_536, "{}", task_of(&pop3));
     }

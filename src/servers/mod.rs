@@ -9,6 +9,7 @@ pub mod extensions;
 pub mod guesses;
 pub mod limits;
 pub mod listener;
+pub mod login;
 pub mod pop3;
 pub mod port;
 pub mod profile;

@@ -262,6 +262,15 @@ pub struct Rules {
     pub recipients: Arc<RecipientRules>,
 }
 
+impl Rules {
+    /// Whether the transcript says who logs in with PASS. By the default rules it does not: USER and
+    /// the reply to PASS say it.
+    #[must_use]
+    pub fn tells_logins(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 /// The rules of an SMTP session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SmtpRules {

@@ -135,7 +135,7 @@ impl Secrets {
         // As random as the login itself.
         let octets = self.login.bytes().cycle().take(16);
         let mixed =
-            octets.fold(0_u128, |all, octet| (all ^ u128::from(octet)).wrapping_mul(0x1_0001_b3));
+            octets.fold(0_u128, |all, octet| (all ^ u128::from(octet)).wrapping_mul(0x0100_01b3));
         format!("{:032x}", mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834))
     }
 

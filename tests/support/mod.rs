@@ -204,21 +204,15 @@ impl Mail {
         }
         let settings = SettingsView { message_most: 1 << 20, ..SettingsView::default() };
         let settings = Arc::new(Settings::new(settings));
+        let accounts = Arc::new(Accounts::new(directory, "localhost".into(), "cis505".into()));
         let smtp = SmtpServer {
-            directory: directory.clone(),
-            domain: "localhost".into(),
+            accounts: Arc::clone(&accounts),
+            guesses: Arc::default(),
             settings: Arc::clone(&settings),
             unknown_users: Arc::default(),
         };
-        let pop3 = Pop3Server {
-            accounts: Accounts {
-                directory,
-                domain: "localhost".into(),
-                rules: Arc::default(),
-                password: "cis505".into(),
-            },
-            guesses: Arc::default(),
-        };
+        let pop3 =
+            Pop3Server { accounts, guesses: Arc::default(), settings: Arc::clone(&settings) };
         Self { smtp, pop3, settings, dir }
     }
 

@@ -4,7 +4,8 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
 use crate::console::setting::given::{Given, divided};
 use crate::console::setting::row::{Group, Row, SubCommand};
@@ -55,11 +56,33 @@ fn option(row: &'static Row) -> Arg {
     }
 }
 
-fn parser(row: &'static Row) -> impl TypedValueParser<Value = OsString> {
-    OsStringValueParser::new().try_map(|text| {
-        let checked = (row.check)(std::slice::from_ref(&text));
-        checked.map(|()| text)
-    })
+const fn parser(row: &'static Row) -> Parser {
+    Parser(row)
+}
+
+/// Checks a value. The error repeats it, unless it may hold a password.
+#[derive(Debug, Clone, Copy)]
+struct Parser(&'static Row);
+
+impl TypedValueParser for Parser {
+    type Value = OsString;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        option: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<OsString, Error> {
+        let Self(row) = *self;
+        let checked = |text: OsString| (row.check)(std::slice::from_ref(&text)).map(|()| text);
+        if !row.holds_password {
+            return OsStringValueParser::new().try_map(checked).parse_ref(command, option, value);
+        }
+        checked(value.to_owned()).map_err(|why| {
+            let value = format!("invalid value for '--{} <{}>': {why}", row.name, row.value);
+            Error::raw(ErrorKind::ValueValidation, value)
+        })
+    }
 }
 
 /// What the command line sets.
@@ -94,14 +117,18 @@ fn variables(value_of: impl Fn(&str) -> Option<OsString>) -> Result<Given, Strin
         let variable = row.variable();
         if let Some(text) = value_of(&variable) {
             let texts = divided(row, &text);
-            (row.check)(&texts).map_err(|why| wrong_variable(&variable, &text, &why))?;
+            (row.check)(&texts).map_err(|why| wrong_variable(row, &text, &why))?;
             given.set(row, texts);
         }
     }
     Ok(given)
 }
 
-fn wrong_variable(variable: &str, text: &OsStr, why: &str) -> String {
+fn wrong_variable(row: &Row, text: &OsStr, why: &str) -> String {
+    let variable = row.variable();
+    if row.holds_password {
+        return format!("invalid value in {variable}: {why}");
+    }
     format!("invalid value '{}' in {variable}: {why}", text.display())
 }
 
@@ -197,6 +224,23 @@ mod tests {
         };
         assert_eq!(names(|row| row.places.has_environment()), ["verbose", "show-author"]);
         assert_eq!(names(|row| row.places.has_file()), ["show-author", "config"]);
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        let command = with_settings(Command::new("mailconsole"));
+        let wrong = format!("eve:{}", "secret".repeat(1_000));
+        for value in [&*wrong, "ada:", &format!("ada:secret,{wrong}"), ":secret\n"] {
+            let line = ["mailconsole", "--user", value];
+            let error = command.clone().try_get_matches_from(line).unwrap_err();
+            let report = error.render().to_string();
+            let named = "error: invalid value for '--user <NAME[:PASSWORD]>': ";
+            assert!(report.starts_with(named) && !report.contains("secret"), "{report}");
+            let wrong = variables(|one| (one == "MAILCONSOLE_USER").then(|| value.into()));
+            let sentence = wrong.unwrap_err();
+            assert!(sentence.starts_with("invalid value in MAILCONSOLE_USER: "), "{sentence}");
+            assert!(!sentence.contains("secret"), "{sentence}");
+        }
     }
 
     #[test]

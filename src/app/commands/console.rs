@@ -25,6 +25,7 @@ use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
 use crate::ui::depth::Depth;
 use crate::ui::{self, Console, Ending};
+use crate::watch::event::Passwords;
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
 use crate::wire::display::DisplayText;
@@ -39,7 +40,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let made = make_missing_directory(&config)?;
     let registry = Arc::new(Registry::default());
     let feed = Arc::new(Feed::default());
-    let stderr = written_transcript(config.verbosity)?;
+    let stderr = written_transcript(config.verbosity, config.passwords)?;
     let observers = match &stderr {
         Some(stderr) => Observers::one(Arc::clone(stderr) as _),
         None => Observers::none(),
@@ -58,7 +59,10 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
 }
 
 /// The transcript on stderr, if `-v` asks for it and stderr is not the terminal of the screen.
-fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
+fn written_transcript(
+    verbosity: Verbosity,
+    passwords: Passwords,
+) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
     let text = match verbosity {
         Verbosity::Quiet => return Ok(None),
         Verbosity::Lines => MessageText::Summed,
@@ -67,7 +71,7 @@ fn written_transcript(verbosity: Verbosity) -> Result<Option<Arc<TranscriptWrite
     if io::stderr().is_terminal() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(TranscriptWriter::start(text, io::stderr())?)))
+    Ok(Some(Arc::new(TranscriptWriter::start(text, passwords, io::stderr())?)))
 }
 
 /// Refuses to draw a console into a file or a pipe.
@@ -161,7 +165,12 @@ fn state(config: &Config) -> State {
     state.palette = config.palette;
     state.keymap = Arc::new(config.keymap.clone());
     state.domain = DisplayText::from(&*config.domain);
-    state.password = DisplayText::from(&*config.password);
+    state.password = DisplayText::from(config.password.as_str());
+    state.have_own_passwords =
+        config.own_passwords.keys().map(|user| user.as_str().into()).collect();
+    if config.passwords == Passwords::Shown {
+        state.transcript.toggle_passwords();
+    }
     state.notices = notices(config).iter().map(|n| DisplayText::from(n.as_str())).collect();
     if config.verbosity > Verbosity::Quiet && io::stderr().is_terminal() {
         state.say(VERBOSE);

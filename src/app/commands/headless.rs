@@ -21,7 +21,7 @@ pub const fn alone(number: u16) -> Port {
 
 /// Runs the servers without a screen until a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
-    with_transcript(config.verbosity, |transcript| {
+    with_transcript(config.verbosity, config.passwords, |transcript| {
         let servers = Servers::bind(config, transcript, None)?;
         for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");

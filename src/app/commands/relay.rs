@@ -27,6 +27,7 @@ use crate::relay::progress::{Progress, Tally};
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
 use crate::relay::selection::Names;
+use crate::watch::event::Passwords;
 use crate::wire::display::DisplayText;
 
 /// Exit status if something is left in the queue: `EX_TEMPFAIL` of sysexits.h.
@@ -92,7 +93,8 @@ pub struct Relaying {
 
 /// Sends what waits in the queue.
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
-    with_transcript(task.verbosity, |transcript| {
+    // The relay tells its own secrets to no transcript.
+    with_transcript(task.verbosity, Passwords::Masked, |transcript| {
         let directory = open(&task.mailboxes)?;
         // For a hundred connections, and those to name servers.
         raise_descriptor_limit();

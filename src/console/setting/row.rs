@@ -33,6 +33,8 @@ pub struct Row {
     pub shape: Shape,
     /// Whether a value may begin with `-`, which elsewhere begins an option.
     pub may_begin_with_hyphen: bool,
+    /// Whether a value may hold a password. Errors then do not repeat it.
+    pub holds_password: bool,
     /// How the config file may have a value.
     pub written: Written,
     /// What a user must write, to stand behind "write".
@@ -137,6 +139,7 @@ impl Row {
         acts: Acts::AtStart,
         shape: Shape::One,
         may_begin_with_hyphen: false,
+        holds_password: false,
         written: Written::Text,
         expected: "",
         check: |_| Ok(()),

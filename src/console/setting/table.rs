@@ -11,9 +11,10 @@ use strum::VariantArray;
 
 use crate::console::setting::given::Given;
 use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
-use crate::console::setting::value::{NameServer, Route, Times, Values};
+use crate::console::setting::value::{NameServer, NewUser, Route, Times, Values};
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
+use crate::servers::credentials::Password;
 use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::recipients::DomainPattern;
@@ -74,14 +75,18 @@ settings! {
         name: "dir", value: "DIR", group: Group::Mailboxes, commands: ON_DIRECTORY,
     }
     /// Create the mailbox NAME.mbox, and the directory, if they are missing; may be repeated
-    user: Vec<String> {
-        name: "user", value: "NAME", group: Group::Mailboxes,
+    user: Vec<NewUser> {
+        name: "user", value: "NAME[:PASSWORD]", group: Group::Mailboxes,
         commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Init],
+        holds_password: true,
+        more: "With a password, this user has it instead of that of all. Every user of this machine \
+               can read the command line: the table [users] of the config file (ada = \"secret\") \
+               is safer, and may have commas in a password.",
     }
-    /// The password of every user
-    password: String {
+    /// The password of every user who has none of their own
+    password: Password {
         name: "password", value: "PASSWORD", default: DefaultValue::Is("cis505"),
-        group: Group::Mailboxes, commands: &[SubCommand::Pop3],
+        group: Group::Mailboxes, commands: &[SubCommand::Pop3], holds_password: true,
     }
     /// The domain of the mailboxes
     domain: String {
@@ -279,7 +284,7 @@ settings! {
         name: "smarthost-password", value: "PASSWORD",
         more: "Set it in the environment or in the config file: every user of this machine can \
                read the command line.",
-        group: Group::Relay, commands: &[SubCommand::Relay],
+        group: Group::Relay, commands: &[SubCommand::Relay], holds_password: true,
     }
     /// How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or
     /// none
@@ -350,6 +355,14 @@ settings! {
     verbose: Times {
         name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
         more: "Beside the console, stderr must go elsewhere: 2>FILE.",
+    }
+    /// Show passwords and other secrets of clients in the transcript
+    show_passwords: bool { name: "show-passwords", commands: SERVERS, }
+    /// Mask the argument of PASS in the transcript of -v too
+    mask_passwords: bool {
+        name: "mask-passwords", commands: SERVERS,
+        more: "Everything else that clients log in with is always masked, unless --show-passwords \
+               is given; the console masks PASS too, until p is pressed.",
     }
     /// Print the author to stderr and exit
     show_author: bool {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
+use crate::servers::credentials::Password;
 use crate::servers::extensions::{BadList, Offer, OfferList};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::recipients::DomainPattern;
@@ -83,6 +84,58 @@ impl Value for String {
 
     fn read(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
+    }
+}
+
+/// The password of all users. Whether clients can send it is looked at where it is used.
+impl Value for Password {
+    const EXPECTED: &'static str = "UTF-8 text";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+}
+
+/// A user whose mailbox is made, perhaps with a password of their own: `ada`, `ada:secret`. The
+/// first colon divides, since a password may hold more of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// The name of the mailbox.
+    pub name: String,
+    /// The password, if it is not that of all.
+    pub password: Option<Password>,
+}
+
+impl NewUser {
+    /// A user with a password of their own.
+    ///
+    /// # Errors
+    ///
+    /// If it is empty, or no client could send it. The sentence does not repeat it.
+    pub fn with_password(name: &str, password: &str) -> Result<Self, String> {
+        if password.is_empty() {
+            return Err("the password is empty: write one, or the name alone for the password of \
+                        all users"
+                .to_owned());
+        }
+        let password = Password::from(password);
+        if !password.can_be_sent() {
+            return Err("write a password of one line and at most 4,091 octets, so that it fits \
+                        into a PASS command"
+                .to_owned());
+        }
+        Ok(Self { name: name.to_owned(), password: Some(password) })
+    }
+}
+
+impl Value for NewUser {
+    const EXPECTED: &'static str = "NAME or NAME:PASSWORD";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((name, password)) => Self::with_password(name, password),
+            None => Ok(Self { name: text.to_owned(), password: None }),
+        }
     }
 }
 
@@ -370,6 +423,19 @@ impl<T: Value> Values for Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_colon_divides_a_user_from_the_password() {
+        let read = |text| NewUser::read(text).unwrap();
+        assert_eq!(read("ada"), NewUser { name: "ada".into(), password: None });
+        let ada = NewUser { name: "ada".into(), password: Some("a:b:".into()) };
+        assert_eq!(read("ada:a:b:"), ada);
+        assert!(NewUser::read("ada:").unwrap_err().starts_with("the password is empty: "));
+        let long = NewUser::read(&format!("ada:{}", "secret".repeat(1_000))).unwrap_err();
+        assert!(long.starts_with("write a password of ") && !long.contains("secret"), "{long}");
+        assert!(NewUser::read("ada:a\nb").is_err());
+        assert!(!format!("{ada:?}").contains("a:b"));
+    }
 
     #[test]
     fn hosts_routes_and_name_servers_are_read_or_explained() {

@@ -4,18 +4,21 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
-use crate::servers::listener::Server;
+use crate::servers::credentials::{Credentials, Proof};
 use crate::servers::guesses::{Guess, Guesses, TooMany};
+use crate::servers::listener::Server;
+use crate::servers::login::{hold_back, tell_logged_in, tell_refused};
 use crate::servers::pop3::maildrop::{Message, Remaining};
 use crate::servers::pop3::session::{Pop3Effect, Pop3Outcome, Pop3Session};
+use crate::servers::profile::Rules;
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
+use crate::servers::settings::Settings;
 use crate::servers::text::{self, TextSource};
 use crate::store::directory::User;
 use crate::store::index::ReadError;
@@ -30,9 +33,11 @@ const END: Reply = Reply::fixed(".");
 #[derive(Debug)]
 pub struct Pop3Server {
     /// The users. Their domain is also our name in the greeting.
-    pub accounts: Accounts,
+    pub accounts: Arc<Accounts>,
     /// The recent wrong passwords, shared by all connections.
     pub guesses: Arc<Guesses>,
+    /// What sessions offer, and who may log in.
+    pub settings: Arc<Settings>,
 }
 
 impl Server for Pop3Server {
@@ -42,8 +47,9 @@ impl Server for Pop3Server {
 
     fn open(&self, peer: SocketAddr) -> (Pop3Session, Pop3Service) {
         let service = Pop3Service {
-            accounts: self.accounts.clone(),
+            accounts: Arc::clone(&self.accounts),
             guesses: Arc::clone(&self.guesses),
+            rules: self.settings.rules(),
             peer: peer.ip(),
             wrong_guesses: 0,
             maildrop: None,
@@ -55,8 +61,9 @@ impl Server for Pop3Server {
 /// Carries out the effects of one POP3 session.
 #[derive(Debug)]
 pub struct Pop3Service {
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
     guesses: Arc<Guesses>,
+    rules: Arc<Rules>,
     peer: IpAddr,
     /// The number of wrong passwords on this connection.
     wrong_guesses: u32,
@@ -65,27 +72,41 @@ pub struct Pop3Service {
 }
 
 impl Pop3Service {
+    /// Checks the password of USER and PASS, and opens the maildrop.
     async fn login(
         &mut self,
         user: &str,
-        password: &[u8],
+        password: Vec<u8>,
         channel: &mut Channel,
     ) -> Result<Pop3Outcome, NotDone> {
+        let proof = Proof::Password(password);
+        let credentials = Credentials { authzid: None, name: user.to_owned(), proof };
         // Checked before the delay, because the delay depends on the result.
-        let user = self.accounts.log_in(user, password);
+        let identity = self.accounts.check(&credentials, &self.rules);
+        let user = identity.and_then(|identity| identity.user);
         let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
         let (before, now) = (self.wrong_guesses, Instant::now());
         match self.guesses.delay(self.peer, before, guess, now) {
-            Ok(Duration::ZERO) => {}
             Ok(delay) => hold_back(delay, channel).await?,
             Err(TooMany) => return Ok(Pop3Outcome::TooManyGuesses),
         }
         let Some(user) = user else {
             self.wrong_guesses += 1;
+            if self.rules.tells_logins() {
+                tell_refused(&credentials.name, channel.connection_log());
+            }
             return Ok(Pop3Outcome::LoginRefused);
         };
         self.guesses.forgive(self.peer);
-        let maildrop = channel.unless_ending(self.open_maildrop(&user)).await??;
+        if self.rules.tells_logins() {
+            tell_logged_in(user.name(), channel.connection_log());
+        }
+        self.open(&user, channel).await
+    }
+
+    /// Opens the maildrop of a user who has logged in.
+    async fn open(&mut self, user: &User, channel: &mut Channel) -> Result<Pop3Outcome, NotDone> {
+        let maildrop = channel.unless_ending(self.open_maildrop(user)).await??;
         tracing::info!(target: "pop3", "{}: maildrop locked", user.name());
         let maildrop = self.maildrop.insert(maildrop);
         Ok(Pop3Outcome::Opened {
@@ -95,10 +116,11 @@ impl Pop3Service {
         })
     }
 
-    /// Where a mailbox is made for each new recipient, one that is not there yet is empty.
+    /// Where a mailbox is made for each new recipient, and where anybody may log in, one that is not
+    /// there is empty.
     async fn open_maildrop(&self, user: &User) -> Result<Maildrop, MaildropError> {
-        let Accounts { directory, rules, .. } = &self.accounts;
-        if rules.accept_any {
+        let directory = &self.accounts.directory;
+        if self.rules.recipients.accept_any || self.rules.takes_any_login {
             directory.open_maildrop_or_none(user).await
         } else {
             directory.open_maildrop(user).await
@@ -159,7 +181,7 @@ impl Pop3Service {
         channel: &mut Channel,
     ) -> Result<Pop3Outcome, NotDone> {
         match effect {
-            Pop3Effect::Login { user, password } => self.login(&user, &password, channel).await,
+            Pop3Effect::Login { user, password } => self.login(&user, password, channel).await,
             Pop3Effect::List { status, messages } => {
                 list(&status, messages, list_line, channel).await
             }
@@ -194,19 +216,6 @@ impl Service for Pop3Service {
         Ok(outcome)
     }
 }
-
-/// Delays the reply to a password.
-async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End> {
-    if delay >= WORTH_TELLING {
-        let words =
-            || format!("the answer waits {:.1} s after wrong passwords", delay.as_secs_f64());
-        channel.connection_log().tell(|| Kind::Note(words()));
-    }
-    channel.pause(delay).await
-}
-
-/// The shortest delay that is noted in the transcript, so that it is not taken for a fault.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Why an effect failed.
 enum NotDone {

@@ -51,8 +51,6 @@ pub(super) const RECIPIENT_OK: SmtpReply = reply!("250" "2.1.5" "OK");
 pub(super) const NOT_VERIFIED: SmtpReply =
     reply!("252" "2.1.5" "Cannot VRFY user, but will accept message and attempt delivery");
 
-pub(super) const TOO_MANY_GUESSES: SmtpReply =
-    reply!("454" "4.7.0" "Too many wrong logins from your address, try again in a minute");
 pub(super) const MAILBOX_BUSY: SmtpReply =
     reply!("451" "4.2.0" "Mailbox in use by another program, try again later");
 pub(super) const LOCAL_ERROR: SmtpReply =

@@ -6,16 +6,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::mail::address::{ForwardPath, ReversePath};
+use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
+use crate::servers::credentials::Credentials;
+use crate::servers::guesses::Guesses;
 use crate::servers::listener::Server;
-use crate::servers::recipients::{Decision, RecipientRules, Refusal, Relaying, Resolver};
+use crate::servers::login::{Authenticator, fresh_timestamp};
+use crate::servers::profile::Rules;
+use crate::servers::recipients::{Decision, Refusal, Relaying, Resolver};
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
 use crate::servers::smtp::unknown_users::UnknownUsers;
 use crate::store::delivery::DeliverError;
-use crate::store::directory::{Directory, Envelope};
+use crate::store::directory::Envelope;
 use crate::store::queue::{Client, RemoteRecipient};
 use crate::store::text::Text;
 use crate::watch::event::{self, Kind};
@@ -35,10 +40,10 @@ const fn last_two(before: [u8; 2], piece: &[u8]) -> [u8; 2] {
 /// The SMTP server.
 #[derive(Debug)]
 pub struct SmtpServer {
-    /// The directory with the mailboxes and the queue.
-    pub directory: Directory,
-    /// Our host name, which is also the domain of the mailboxes.
-    pub domain: Arc<str>,
+    /// The users, with their mailboxes, the queue beside them, and our host name.
+    pub accounts: Arc<Accounts>,
+    /// The recent wrong logins, shared by all connections.
+    pub guesses: Arc<Guesses>,
     /// Which clients may relay, whom mail is for, and the size limit of messages.
     pub settings: Arc<Settings>,
     /// The unknown users that the log has named.
@@ -51,30 +56,35 @@ impl Server for SmtpServer {
     const PROTOCOL: event::Service = event::Service::Smtp;
 
     fn open(&self, peer: SocketAddr) -> (SmtpSession, SmtpService) {
+        let rules = self.settings.rules();
+        let (accounts, guesses) = (Arc::clone(&self.accounts), Arc::clone(&self.guesses));
         let service = SmtpService {
-            directory: self.directory.clone(),
-            domain: Arc::clone(&self.domain),
-            rules: self.settings.recipients(),
+            accounts: Arc::clone(&self.accounts),
+            rules: Arc::clone(&rules),
+            authenticator: Authenticator::new(accounts, guesses, rules, peer.ip()),
+            is_proven: false,
             unknown_users: Arc::clone(&self.unknown_users),
             settings: Arc::clone(&self.settings),
             peer: peer.ip(),
-            text: self.directory.new_text(),
+            text: self.accounts.directory.new_text(),
             text_end: LINE_END,
             message_most: None,
         };
         let settings = Arc::clone(&self.settings);
         let origin = Origin::of(peer.ip());
-        (SmtpSession::new(Arc::clone(&self.domain), settings, origin), service)
+        (SmtpSession::new(Arc::clone(&self.accounts.domain), settings, origin), service)
     }
 }
 
 /// Carries out the effects of one SMTP session.
 #[derive(Debug)]
 pub struct SmtpService {
-    directory: Directory,
-    domain: Arc<str>,
-    /// Whom mail is for, for the whole session.
-    rules: Arc<RecipientRules>,
+    accounts: Arc<Accounts>,
+    /// What holds for the whole session.
+    rules: Arc<Rules>,
+    authenticator: Authenticator,
+    /// Whether the client has proven who it is, and so may send to other domains.
+    is_proven: bool,
     unknown_users: Arc<UnknownUsers>,
     settings: Arc<Settings>,
     peer: IpAddr,
@@ -89,7 +99,8 @@ pub struct SmtpService {
 
 impl SmtpService {
     fn decide(&self, path: ForwardPath) -> Decision {
-        let Self { rules, domain: ours, directory, .. } = self;
+        let Accounts { domain: ours, directory, .. } = &*self.accounts;
+        let rules = &self.rules.recipients;
         let name = path.to_string();
         let decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
         if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
@@ -101,7 +112,18 @@ impl SmtpService {
     /// Whether the client may send to other domains. Read at each RCPT, because the setting may
     /// change at run time.
     fn relaying(&self) -> Relaying {
-        if self.settings.relays_for(self.peer) { Relaying::Allowed } else { Relaying::Denied }
+        let may = self.is_proven || self.settings.relays_for(self.peer);
+        if may { Relaying::Allowed } else { Relaying::Denied }
+    }
+
+    async fn log_in(
+        &mut self,
+        credentials: &Credentials,
+        channel: &mut Channel,
+    ) -> Result<SmtpOutcome, End> {
+        let identity = self.authenticator.authenticate(credentials, channel).await?;
+        self.is_proven = identity.as_ref().is_some_and(|identity| identity.is_proven);
+        Ok(if identity.is_some() { SmtpOutcome::LoggedIn } else { SmtpOutcome::LoginRefused })
     }
 
     fn message_most(&mut self) -> u64 {
@@ -133,12 +155,12 @@ impl SmtpService {
         }
         let message_most = self.message_most();
         self.message_most = None;
-        let text = std::mem::replace(&mut self.text, self.directory.new_text());
+        let text = std::mem::replace(&mut self.text, self.accounts.directory.new_text());
         if text.octets() > message_most {
             return Err(NotStored::TooLarge(text.octets()));
         }
         let envelope = self.envelope(*transaction);
-        self.directory.deliver(envelope, text).await.map_err(NotStored::Store)
+        self.accounts.directory.deliver(envelope, text).await.map_err(NotStored::Store)
     }
 }
 
@@ -154,7 +176,12 @@ impl Service for SmtpService {
         let transaction = match effect {
             SmtpEffect::Recipient(path) => return Ok(SmtpOutcome::Recipient(self.decide(path))),
             SmtpEffect::Deliver(transaction) => transaction,
-            SmtpEffect::Challenge | SmtpEffect::LogIn(_) => return Ok(SmtpOutcome::LoginRefused),
+            SmtpEffect::Challenge => {
+                return Ok(SmtpOutcome::Challenge(fresh_timestamp(&self.accounts.domain)));
+            }
+            SmtpEffect::LogIn(credentials) => {
+                return Box::pin(self.log_in(&credentials, channel)).await;
+            }
         };
         // Boxed, so that an idle session does not keep the memory of the work's future.
         let Err(reason) = Box::pin(self.deliver(transaction)).await else {
@@ -168,7 +195,7 @@ impl Service for SmtpService {
     fn begin_text(&mut self) {
         // Chunks of a message that was given up.
         if self.text.octets() > 0 {
-            self.text = self.directory.new_text();
+            self.text = self.accounts.directory.new_text();
         }
         self.message_most = None;
         self.text_end = LINE_END;

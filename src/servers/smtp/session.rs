@@ -49,8 +49,6 @@ pub enum SmtpOutcome {
     LoggedIn,
     /// It is not.
     LoginRefused,
-    /// Too many wrong logins came from that address, so this one was not checked.
-    TooManyGuesses,
 }
 
 /// The result of storing a message.
@@ -455,10 +453,6 @@ impl Session for SmtpSession {
             SmtpOutcome::Challenge(text) => return self.challenged(&text),
             SmtpOutcome::LoggedIn => return self.logged_in(),
             SmtpOutcome::LoginRefused => return self.login_refused(),
-            SmtpOutcome::TooManyGuesses => {
-                self.exchange = None;
-                reply::TOO_MANY_GUESSES
-            }
         };
         self.reply(reply)
     }

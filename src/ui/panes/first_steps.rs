@@ -216,6 +216,14 @@ fn account(state: &State) -> [String; 5] {
         row("POP3 localhost", &pop3, "None", "normal password"),
         row("SMTP localhost", &smtp, "None", "no authentication"),
         format!("   address {user}@{}", state.domain),
-        format!("   user {user}, password {}", state.password),
+        format!("   user {user}, {}", password_of(user, state)),
     ]
+}
+
+/// A password of one's own is not shown: whoever has set it knows it.
+fn password_of(user: &str, state: &State) -> String {
+    if state.have_own_passwords.iter().any(|own| own.as_str() == user) {
+        return "the password set for this user".to_owned();
+    }
+    format!("password {}", state.password)
 }
