@@ -419,3 +419,38 @@ async fn a_higher_idle_limit_saves_who_is_silent_already() {
     peer.says("NOOP", "250 OK").await;
     assert_eq!(patience(&mut peer).await, 300);
 }
+
+#[tokio::test]
+async fn a_server_and_its_tls_port_stop_and_start_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let house = House::open(&format!(
+        "--smtps-port 0 --tls-cert {} --tls-key {}",
+        certificate.display(),
+        key.display()
+    ));
+    let view = house.view(Service::Smtp);
+    let [tls_address] = view.tls_addresses[..] else { panic!("{view:?}") };
+    assert_ne!(tls_address, view.addresses[0]);
+    assert!(house.view(Service::Pop3).tls_addresses.is_empty());
+    TcpStream::connect(tls_address).await.unwrap();
+    house.stop(Service::Smtp).await;
+    house.refuses(Service::Smtp).await;
+    let refused = TcpStream::connect(tls_address).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let taken = TcpListener::bind(tls_address).unwrap();
+    house.order(Service::Smtp, Change::Start).await;
+    let failed = house.until(Service::Smtp, |now| matches!(now, Condition::Failed(_))).await;
+    let Condition::Failed(why) = failed else { panic!("{failed:?}") };
+    assert!(why.contains(&format!("port {}: in use", tls_address.port())), "{why}");
+    house.refuses(Service::Smtp).await;
+    drop(taken);
+    house.start(Service::Smtp).await;
+    assert_eq!(house.view(Service::Smtp).tls_addresses, [tls_address]);
+    house.client(Service::Smtp).await;
+    TcpStream::connect(tls_address).await.unwrap();
+    house.running.end().await;
+}

@@ -2,12 +2,14 @@
 //! together.
 
 mod relay;
+mod tls;
 
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::app::config::relay::{RelaySettings, relay_settings};
+pub use crate::app::config::tls::{authority_directory, certificate_source};
 use crate::app::config_error::ConfigError;
 use crate::app::mailboxes::{Mailboxes, Purpose};
 use crate::console::keys::{Chosen, Keymap};
@@ -21,6 +23,7 @@ use crate::servers::listener::Addresses;
 use crate::servers::profile::Choices;
 use crate::servers::recipients::RecipientRules;
 use crate::servers::settings::{RelayPolicy, SettingsView};
+use crate::servers::tls::CertificateSource;
 use crate::store::directory::{Durability, User};
 use crate::store::retention::Keep;
 use crate::watch::event::{Passwords, Service};
@@ -75,6 +78,10 @@ impl Setup {
 pub struct Config {
     /// The servers, each with its port.
     pub servers: Vec<(Service, Port)>,
+    /// The ports of those that also listen for connections that begin with TLS.
+    pub tls_ports: Vec<(Service, Port)>,
+    /// Where their certificate comes from; `None` without TLS.
+    pub certificate: Option<CertificateSource>,
     /// Where they listen.
     pub addresses: Addresses,
     /// The mailboxes. Only an echo server alone has none.
@@ -160,7 +167,11 @@ impl Config {
             let catch_all = settings.choices.catch_all();
             mailboxes.users.extend(catch_all.map(|user| user.to_string()));
         }
+        let domain = domain(options.domain.clone())?;
+        let tls_ports = tls_ports(&options, &servers);
         Ok(Self {
+            certificate: certificate_source(&options, &domain, !tls_ports.is_empty())?,
+            tls_ports,
             servers,
             mailboxes,
             relay: relay_settings(&options)?,
@@ -171,7 +182,7 @@ impl Config {
                 addresses if addresses.is_empty() => Addresses::Loopback,
                 addresses => Addresses::Only(addresses),
             },
-            domain: domain(options.domain)?,
+            domain,
             password: password(options.password)?,
             own_passwords,
             author: author(options.author)?,
@@ -182,6 +193,19 @@ impl Config {
             keymap: keymap(&keys)?,
         })
     }
+}
+
+/// The ports for connections that begin with TLS, of those of `servers` that have one.
+fn tls_ports(options: &Options, servers: &[(Service, Port)]) -> Vec<(Service, Port)> {
+    let port = |service| {
+        let (number, flag) = match service {
+            Service::Smtp => (options.smtps_port?, "--smtps-port"),
+            Service::Pop3 => (options.pop3s_port?, "--pop3s-port"),
+            Service::Echo | Service::Relay => return None,
+        };
+        Some((service, Port { number, flag }))
+    };
+    servers.iter().filter_map(|(service, _)| port(*service)).collect()
 }
 
 /// `-v` and `-vv`.

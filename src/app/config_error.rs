@@ -25,6 +25,12 @@ pub enum ConfigError {
         /// What is not there.
         missing: &'static str,
     },
+    /// There is no place for a certificate authority.
+    #[error(
+        "there is no directory for a certificate authority: set XDG_DATA_HOME or HOME, or use \
+         --tls-cert and --tls-key"
+    )]
+    NoDataHome,
     /// Keys that cannot be used.
     #[error("[keys] in the config file: {0}")]
     Keys(#[from] KeymapError),

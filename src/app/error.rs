@@ -7,6 +7,7 @@ use crate::check::CheckError;
 use crate::relay::run::RunError;
 use crate::servers::listener::BindError;
 use crate::servers::port::cannot_listen;
+use crate::servers::tls::error::TlsError;
 use crate::store::directory::{CreateError, OpenError};
 use crate::store::queue::QueueError;
 
@@ -51,6 +52,9 @@ pub enum StartError {
         /// The flag that changes its port.
         flag: &'static str,
     },
+    /// There is no certificate for TLS.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// The relay queue cannot be read or written.
     #[error("{0}{remedy}", remedy = remedy(.0))]
     Queue(#[from] QueueError),
@@ -66,6 +70,9 @@ pub enum StartError {
     /// The console needs a terminal.
     #[error("stdin or stdout is not a terminal: run the console in a terminal, or use --no-tui")]
     NoTerminal,
+    /// Commands that change the system were not agreed to.
+    #[error("stdin is not a terminal, so nobody can be asked: run it in a terminal, or with --yes")]
+    NoConsent,
     /// The screen has failed.
     #[error("the terminal has failed: {0}. Use another terminal, or --no-tui")]
     Screen(#[source] io::Error),
@@ -78,7 +85,7 @@ impl StartError {
     /// Whether the command line is wrong, rather than something outside the program.
     #[must_use]
     pub const fn is_wrong_use(&self) -> bool {
-        matches!(self, Self::BadUser(_) | Self::NoTerminal)
+        matches!(self, Self::BadUser(_) | Self::NoTerminal | Self::NoConsent)
     }
 }
 

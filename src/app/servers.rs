@@ -2,7 +2,7 @@
 //! only observe.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::app::config::Config;
+use crate::app::config::{Config, Port};
 use crate::app::error::StartError;
 use crate::app::mailboxes::open;
 use crate::app::relay;
@@ -25,13 +25,14 @@ use crate::relay::postmaster::{Postmaster, RelayHandle};
 use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
 use crate::servers::guesses::Guesses;
-use crate::servers::listener::{Lifetime, Shared, bind};
+use crate::servers::listener::{Lifetime, Shared, TlsBegins, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::retention;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::service::SmtpServer;
-use crate::servers::supervised::{Protocol, SupervisedServer};
+use crate::servers::supervised::{Protocol, Socket, SupervisedServer};
 use crate::servers::supervisor::{Control, Supervisor};
+use crate::servers::tls::Tls;
 use crate::store::directory::Directory;
 use crate::store::overview::Overview;
 use crate::watch::event::Service;
@@ -46,7 +47,7 @@ const WORKERS_LEAST: usize = 2;
 pub struct Servers {
     config: Config,
     directory: Option<Directory>,
-    sockets: Vec<(Service, Vec<TcpListener>)>,
+    sockets: Vec<(Service, Vec<Socket>)>,
     shared: Arc<Shared>,
 }
 
@@ -62,21 +63,28 @@ impl Servers {
         let descriptors = raise_descriptor_limit();
         let directory = config.mailboxes.as_ref().map(open).transpose()?;
         let mut sockets = Vec::new();
-        for &(service, port) in &config.servers {
-            let listeners = bind(&config.addresses, port.number)
-                .map_err(|error| StartError::CannotListen { error, flag: port.flag })?;
-            sockets.push((service, listeners));
+        for (service, _) in &config.servers {
+            sockets.push((*service, sockets_of(*service, &config)?));
         }
+        let tls = config.certificate.clone().map(|source| Arc::new(Tls::new(source)));
+        tls.as_ref().map_or(Ok(()), |tls| tls.ready())?;
         let settings = Arc::new(Settings::new(config.settings.clone()));
         let connections = config.connections_most;
         let shared = Shared::new(observers, registry, settings, connections, descriptors);
+        let shared = shared.with_tls(tls);
         Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
     }
 
-    /// Where each service listens.
+    /// Where each service listens, and when TLS begins there.
     #[must_use]
-    pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
+    pub fn listening(&self) -> Vec<(Service, TlsBegins, SocketAddr)> {
         listening(&self.sockets)
+    }
+
+    /// What the certificate lacks, if anything: a sentence with the remedy.
+    #[must_use]
+    pub fn warning_on_certificate(&self) -> Option<String> {
+        self.shared.tls.as_ref()?.warning()
     }
 
     /// How they are set up.
@@ -131,17 +139,32 @@ impl Servers {
     }
 }
 
-fn listening(sockets: &[(Service, Vec<TcpListener>)]) -> Vec<(Service, SocketAddr)> {
-    let addresses = |(service, sockets): &(Service, Vec<TcpListener>)| {
-        let addresses = sockets.iter().filter_map(|socket| socket.local_addr().ok());
-        addresses.map(|address| (*service, address)).collect::<Vec<_>>()
+/// The sockets of a service: in the clear, and those whose connections begin with TLS.
+fn sockets_of(service: Service, config: &Config) -> Result<Vec<Socket>, StartError> {
+    let plain = config.servers.iter().map(|server| (TlsBegins::OnRequest, server));
+    let tls = config.tls_ports.iter().map(|server| (TlsBegins::AtOnce, server));
+    let mut sockets = Vec::new();
+    for (begins, (_, port)) in plain.chain(tls).filter(|(_, (one, _))| *one == service) {
+        let Port { number, flag } = *port;
+        let bound = bind(&config.addresses, number)
+            .map_err(|error| StartError::CannotListen { error, flag })?;
+        sockets.extend(bound.into_iter().map(|socket| (begins, socket)));
+    }
+    Ok(sockets)
+}
+
+fn listening(sockets: &[(Service, Vec<Socket>)]) -> Vec<(Service, TlsBegins, SocketAddr)> {
+    let addresses = |(service, sockets): &(Service, Vec<Socket>)| {
+        let address =
+            |(begins, socket): &Socket| Some((*service, *begins, socket.local_addr().ok()?));
+        sockets.iter().filter_map(address).collect::<Vec<_>>()
     };
     sockets.iter().flat_map(addresses).collect()
 }
 
-fn listeners_of(sockets: &[(Service, Vec<TcpListener>)], service: Service) -> Vec<SocketAddr> {
-    let of_service = listening(sockets).into_iter().filter(|(one, _)| *one == service);
-    of_service.map(|(_, address)| address).collect()
+fn listeners_of(sockets: &[(Service, Vec<Socket>)], service: Service) -> Vec<SocketAddr> {
+    let of_service = listening(sockets).into_iter().filter(|(one, ..)| *one == service);
+    of_service.map(|(_, _, address)| address).collect()
 }
 
 /// The server of a protocol. The two that carry mail need a directory.

@@ -16,7 +16,7 @@ use crate::relay::conversation::{Awaited, Command};
 use crate::relay::reply::{LONGEST_LINE, Manner, Reply, ReplyReader};
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::{Proof, Tls};
-use crate::servers::stream::Stream;
+use crate::servers::stream::{Stream, version_of};
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{KeptLine, Kind, Side};
 use crate::wire::line::{Line, LineBuffer};
@@ -139,7 +139,9 @@ impl ClientChannel {
         let stopped = stopped(&self.stop, &self.connection_log, Duration::ZERO);
         let secured = within(limit, stopped, work).await;
         let no_answer = || Err(ConnectionError::Handshake("no answer".to_owned()));
-        self.stream = secured.unwrap_or_else(no_answer)?.into();
+        let secured = secured.unwrap_or_else(no_answer)?;
+        self.connection_log.secured(version_of(secured.get_ref().1));
+        self.stream = secured.into();
         self.connection_log.tell(|| Kind::Note("TLS from here on".to_owned()));
         Ok(())
     }

@@ -4,6 +4,8 @@
 
 use std::future::Future;
 use std::io;
+use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memmem;
@@ -17,8 +19,10 @@ use crate::servers::limits::{
 };
 use crate::servers::session::{Farewell, Reply};
 use crate::servers::stream::{Stream, release};
+use crate::servers::tls::Tls;
+use crate::servers::tls::failure::HandshakeError;
 use crate::watch::connection_log::ConnectionLog;
-use crate::watch::event::Side;
+use crate::watch::event::{Kind, Side};
 use crate::wire::line::LineBuffer;
 
 /// Why a conversation has ended.
@@ -38,6 +42,8 @@ pub enum End {
     Stalled,
     /// The connection broke.
     Lost(io::Error),
+    /// A TLS handshake failed, or the connection was to end during it. Nothing more can be said.
+    Insecure(HandshakeError),
     /// A reply cannot be completed, for this reason on our side. The connection must be cut, so
     /// that the peer does not take the reply for complete.
     Torn(String),
@@ -51,7 +57,12 @@ impl End {
             Self::Idle => Some(Farewell::Idle),
             Self::Shutdown => Some(Farewell::Shutdown),
             Self::Operator => Some(Farewell::Operator),
-            Self::Said | Self::Hangup | Self::Stalled | Self::Lost(_) | Self::Torn(_) => None,
+            Self::Said
+            | Self::Hangup
+            | Self::Stalled
+            | Self::Lost(_)
+            | Self::Insecure(_)
+            | Self::Torn(_) => None,
         }
     }
 
@@ -71,6 +82,18 @@ pub struct Place {
     pub descriptor: Option<OwnedSemaphorePermit>,
 }
 
+/// How a connection can come to TLS.
+#[derive(Debug, Clone, Default)]
+pub enum Security {
+    /// Not at all.
+    #[default]
+    None,
+    /// When the session says so: [`Step::Secure`](crate::servers::session::Step::Secure).
+    OnRequest(Arc<Tls>),
+    /// With the first octet, before the greeting (RFC 8314 section 3).
+    AtOnce(Arc<Tls>),
+}
+
 /// The kind of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -87,6 +110,7 @@ pub struct Channel {
     // descriptor can be used by the next connection.
     connection_log: ConnectionLog,
     stream: Stream,
+    security: Security,
     /// Returned to the limits when the connection is closed.
     _place: Place,
     /// Output that has not been sent yet.
@@ -105,7 +129,28 @@ impl Channel {
         place: Place,
         ending: CancellationToken,
     ) -> Self {
-        Self { connection_log, stream, _place: place, replies: Vec::new(), ending, deadline: None }
+        Self {
+            connection_log,
+            stream,
+            security: Security::None,
+            _place: place,
+            replies: Vec::new(),
+            ending,
+            deadline: None,
+        }
+    }
+
+    /// The same channel, with this way to TLS.
+    #[must_use]
+    pub fn with_security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// Whether TLS comes before the greeting.
+    #[must_use]
+    pub const fn is_secured_at_once(&self) -> bool {
+        matches!(self.security, Security::AtOnce(_))
     }
 
     /// The connection's entry in the transcript and in the registry.
@@ -226,6 +271,30 @@ impl Channel {
         }
     }
 
+    /// Performs a TLS handshake, and goes on over TLS. All output must have been sent. Octets that
+    /// were read before must have been dropped: they may be an attacker's (RFC 3207 section 6).
+    ///
+    /// # Errors
+    ///
+    /// [`End::Insecure`], and then the connection is closed already.
+    pub async fn secure(&mut self) -> Result<(), End> {
+        let (Security::OnRequest(tls) | Security::AtOnce(tls)) = &self.security else {
+            return Err(End::Insecure(HandshakeError::NotSetUp));
+        };
+        let plain = mem::take(&mut self.stream);
+        let (stream, secured) = tokio::select! {
+            biased;
+            () = self.ending.cancelled() => Err(HandshakeError::Shutdown),
+            () = self.connection_log.close_requested() => Err(HandshakeError::Operator),
+            secured = tls.accept(plain) => secured,
+        }
+        .map_err(End::Insecure)?;
+        self.stream = stream;
+        self.connection_log.secured(secured.version);
+        self.connection_log.tell(|| Kind::Note(secured.to_string()));
+        Ok(())
+    }
+
     /// Waits for a lookup, which a shutdown may abandon because it changes nothing.
     ///
     /// # Errors
@@ -254,15 +323,23 @@ impl Channel {
 
     /// Sends the rest of the output, then waits briefly for the peer to close its side.
     pub async fn part(&mut self) {
-        if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
+        if self.flush().await.is_err() {
             return;
         }
         tokio::select! {
-            // Unread input would make the kernel reset the connection, and the peer might lose our
-            // last reply.
-            () = self.stream.drain(READ_OCTETS) => {}
+            () = close(&mut self.stream) => {}
             () = linger(&self.ending) => {}
         }
+    }
+}
+
+/// Closes our side, and reads until the peer has closed its side.
+async fn close(stream: &mut Stream) {
+    // TLS has a goodbye of its own, for which a peer that does not read leaves no room.
+    if stream.shutdown().await.is_ok() {
+        // Unread input would make the kernel reset the connection, and the peer might lose our last
+        // reply.
+        stream.drain(READ_OCTETS).await;
     }
 }
 

@@ -85,6 +85,12 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// [`LINGER`] while the servers shut down.
 pub const LINGER_AT_SHUTDOWN: Duration = Duration::from_millis(200);
 
+/// How long a client may take for a TLS handshake.
+pub const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// The most octets given to a TLS layer at once: a record of it (RFC 8446 section 5.1).
+pub const RECORD_OCTETS: usize = 16 * 1_024;
+
 /// The most octets of one read of commands.
 pub const READ_OCTETS: usize = 16 * 1_024;
 

@@ -16,11 +16,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::servers::channel::{Channel, Place};
+use crate::servers::channel::{Channel, Place, Security};
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
 use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
 use crate::servers::settings::Settings;
+use crate::servers::tls::Tls;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, ConnectionName};
 use crate::watch::observers::Observers;
@@ -168,6 +169,8 @@ pub struct Shared {
     pub settings: Arc<Settings>,
     /// The next connection id, shared with the relay.
     pub ids: Arc<AtomicU64>,
+    /// Performs TLS handshakes; `None` where TLS is not set up.
+    pub tls: Option<Arc<Tls>>,
     room: Room,
 }
 
@@ -188,8 +191,34 @@ impl Shared {
             settings,
             room: Room::new(connections, descriptors),
             ids: Arc::new(AtomicU64::new(1)),
+            tls: None,
         }
     }
+
+    /// The same, with TLS set up.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// How connections come to TLS whose listeners say when.
+    fn security(&self, begins: TlsBegins) -> Security {
+        match (self.tls.clone(), begins) {
+            (Some(tls), TlsBegins::OnRequest) => Security::OnRequest(tls),
+            (Some(tls), TlsBegins::AtOnce) => Security::AtOnce(tls),
+            (None, _) => Security::None,
+        }
+    }
+}
+
+/// When TLS begins on the connections of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum TlsBegins {
+    /// When the client asks for it, if the protocol and the settings let it.
+    #[default]
+    OnRequest,
+    /// With the first octet.
+    AtOnce,
 }
 
 /// The limits of simultaneous connections.
@@ -222,6 +251,8 @@ impl Room {
 pub struct Listener<S> {
     /// The listening socket.
     pub socket: tokio::net::TcpListener,
+    /// When TLS begins.
+    pub begins: TlsBegins,
     /// The server that handles connections.
     pub server: Arc<S>,
     /// What all listeners of the process share.
@@ -291,6 +322,10 @@ impl<S: Server> Listener<S> {
         if let Some(registry) = &self.shared.registry {
             registry.turned_away(S::PROTOCOL);
         }
+        if self.begins == TlsBegins::AtOnce {
+            // There is no time for a handshake, and nothing can be said without one.
+            return;
+        }
         if let Some(reply) = session.farewell(Farewell::Busy) {
             // Best effort: the socket's buffer is empty, so a short line fits into it.
             let _ = stream.try_write(&[reply.bytes(), b"\r\n"].concat());
@@ -315,6 +350,7 @@ impl<S: Server> Listener<S> {
         let place = Place { connection: Some(connection), descriptor };
         // A child token: ten thousand connections waiting on one token would contend for its lock.
         Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
+            .with_security(shared.security(self.begins))
     }
 }
 

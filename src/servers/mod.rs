@@ -24,4 +24,5 @@ pub mod stream;
 pub mod supervised;
 pub mod supervisor;
 pub mod text;
+pub mod tls;
 pub mod units;

@@ -13,6 +13,8 @@ use crate::servers::channel::{Channel, End};
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
+use crate::servers::stream::release;
+use crate::servers::tls::failure::{self, HandshakeError};
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind, Side};
 use crate::watch::text_log::TextLog;
@@ -33,6 +35,9 @@ pub trait Service: Send {
         effect: Self::Effect,
         channel: &mut Channel,
     ) -> impl Future<Output = Result<Self::Outcome, End>> + Send;
+
+    /// The connection is now secured by TLS, and what the client has said so far is forgotten.
+    fn secured(&mut self) {}
 
     /// A message text begins. Drops what was taken of one that did not end. Only used by SMTP, as
     /// the next three.
@@ -79,9 +84,10 @@ where
     async move {
         let Err(end) = conversation.hold().await;
         let last_word = conversation.last_word(&end);
-        let mut channel = conversation.channel;
-        // Locks of the session (the maildrop's) are released before we wait for the peer.
+        // Locks of the session (the maildrop's) are released before we wait for the peer. The
+        // channel stays where it is: a local of its own would be stored twice, too.
         drop((conversation.session, conversation.service));
+        let channel = &mut conversation.channel;
         if let Some(reply) = last_word {
             // If the peer does not read this either, there is nothing more to do.
             let _ = channel.say(&reply).await;
@@ -94,6 +100,9 @@ where
 
 /// Refuses a connection because there are too many.
 pub async fn refuse<S: Session>(mut channel: Channel, session: S) {
+    if channel.is_secured_at_once() && Box::pin(channel.secure()).await.is_err() {
+        return;
+    }
     if let Some(reply) = session.farewell(Farewell::Busy) {
         let _ = channel.say(&reply).await;
     }
@@ -182,6 +191,11 @@ where
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
     async fn hold(&mut self) -> Result<Infallible, End> {
+        if self.channel.is_secured_at_once() {
+            self.channel.connection_log().changed(|| "TLS handshake".into());
+            // Boxed, so that a connection keeps no room for a handshake.
+            Box::pin(self.secure()).await?;
+        }
         self.channel.say(&self.session.greeting()).await?;
         loop {
             // Before the flush: an observer that has seen a reply also sees the new state.
@@ -314,7 +328,6 @@ where
                     self.mode =
                         Mode::Text(Box::new(Incoming::new(then, self.channel.connection_log())));
                 }
-                Step::Secure(reply) => self.channel.say(&reply).await?,
                 Step::Chunk(chunk) => {
                     if chunk.fate == ChunkFate::First {
                         self.service.begin_text();
@@ -322,6 +335,10 @@ where
                     let connection_log = self.channel.connection_log();
                     connection_log.text_begins();
                     self.mode = Mode::Chunk(Box::new(IncomingChunk::new(chunk, connection_log)));
+                }
+                Step::Secure(reply) => {
+                    self.channel.say(&reply).await?;
+                    Box::pin(self.secure()).await?;
                 }
                 Step::Perform(effect) => {
                     let outcome = self.service.perform(effect, &mut self.channel).await?;
@@ -332,6 +349,35 @@ where
             }
             return Ok(());
         }
+    }
+
+    /// Goes on over TLS; nothing that the client has said before counts.
+    async fn secure(&mut self) -> Result<(), End> {
+        self.channel.flush().await?;
+        self.drop_input();
+        tokio::select! {
+            biased;
+            secured = self.channel.secure() => secured?,
+            () = self.idle.passed() => {
+                return Err(End::Insecure(HandshakeError::Idle(self.idle.seconds())));
+            }
+        }
+        self.session.secured();
+        self.service.secured();
+        Ok(())
+    }
+
+    /// Drops what has arrived before TLS: it would be taken for what the client says over TLS, and
+    /// anyone on the way may have put it there (CVE-2011-0411).
+    fn drop_input(&mut self) {
+        let octets = self.input.unread().len();
+        if octets > 0 {
+            let note = move || Kind::Note(format!("{octets} octets before TLS dropped"));
+            self.channel.connection_log().tell(note);
+            self.input.consume(octets);
+        }
+        self.channel.connection_log().unended_line(&[]);
+        release(&mut self.input);
     }
 
     /// Notes in the transcript why the conversation ends; returns the farewell for the peer, if
@@ -357,7 +403,11 @@ where
             End::Idle => format!("idle for {} s", self.idle.seconds()),
             End::Operator => "closed by the operator".into(),
             End::Stalled => "the client does not read".into(),
-            End::Lost(error) => format!("connection lost: {error}"),
+            End::Lost(error) => match failure::in_words(error) {
+                Some(reason) => format!("TLS failed: {reason}"),
+                None => format!("connection lost: {error}"),
+            },
+            End::Insecure(reason) => format!("TLS failed: {reason}"),
             End::Torn(reason) => format!("cut off: {reason}"),
         })
     }

@@ -5,14 +5,15 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::{CommonState, ProtocolVersion};
+use tokio_rustls::{client, server};
 use tokio_util::either::Either;
 
-use crate::servers::limits::SPARE_OCTETS;
+use crate::servers::limits::{RECORD_OCTETS, SPARE_OCTETS};
 use crate::wire::line::LineBuffer;
 
 /// A bidirectional byte stream.
@@ -30,7 +31,9 @@ impl Stream {
         let tcp = match &mut self.0 {
             Either::Left(tcp) => tcp,
             // Readiness of the socket says nothing about what a layer can deliver.
-            Either::Right(layer) => return layer.read_buf(input.space(octets)).await,
+            Either::Right(layer) => {
+                return poll_fn(|context| poll_layer(layer, input, octets, context)).await;
+            }
         };
         // The buffer is taken only when input is ready, so that ten thousand idle connections hold
         // none.
@@ -47,7 +50,13 @@ impl Stream {
 
     /// Sends some of the octets; returns how many.
     pub async fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets).await
+        let Either::Right(layer) = &mut self.0 else { return self.0.write(octets).await };
+        // In pieces that a slow reader takes within the limit, because each is sent to its end: a
+        // TLS layer keeps what the socket does not take.
+        let piece = octets.get(..RECORD_OCTETS).unwrap_or(octets);
+        let written = layer.write(piece).await?;
+        layer.flush().await?;
+        Ok(written)
     }
 
     /// Sends all the octets.
@@ -80,14 +89,31 @@ impl Stream {
     }
 }
 
+/// The name of the version of TLS that was agreed: `TLS 1.2` or `TLS 1.3`.
+#[must_use]
+pub fn version_of(connection: &CommonState) -> &'static str {
+    match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        _ => "TLS 1.3",
+    }
+}
+
 impl From<TcpStream> for Stream {
     fn from(tcp: TcpStream) -> Self {
         Self(Either::Left(tcp))
     }
 }
 
-impl From<TlsStream<Box<dyn Io>>> for Stream {
-    fn from(tls: TlsStream<Box<dyn Io>>) -> Self {
+/// TLS of the side that connected.
+impl From<client::TlsStream<Box<dyn Io>>> for Stream {
+    fn from(tls: client::TlsStream<Box<dyn Io>>) -> Self {
+        Self(Either::Right(Box::new(tls)))
+    }
+}
+
+/// TLS of the side that accepted.
+impl<S: Io + 'static> From<server::TlsStream<S>> for Stream {
+    fn from(tls: server::TlsStream<S>) -> Self {
         Self(Either::Right(Box::new(tls)))
     }
 }
@@ -127,6 +153,26 @@ pub fn release(input: &mut LineBuffer) {
     if (1..=SPARE_OCTETS).contains(&memory.capacity()) {
         SPARE.set(memory);
     }
+}
+
+/// Polls a layer for input. While there is none, no buffer is held.
+fn poll_layer(
+    layer: &mut dyn Io,
+    input: &mut LineBuffer,
+    octets: usize,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    input.adopt(SPARE.take());
+    let read = pin!(layer.read_buf(input.space(octets))).poll(context);
+    if read.is_pending() {
+        release(input);
+    }
+    // Many clients close without TLS's own goodbye. Lines have their own ends, so that nothing is
+    // taken for whole that was cut off.
+    read.map(|read| match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
+    })
 }
 
 /// Polls a future once.

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::servers::echo::EchoServer;
-use crate::servers::listener::{Addresses, Lifetime, Listener, Server, Shared, bind};
+use crate::servers::listener::{Addresses, Lifetime, Listener, Server, Shared, TlsBegins, bind};
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::port::cannot_listen_again;
 use crate::servers::smtp::service::SmtpServer;
@@ -30,6 +30,8 @@ pub struct ServerView {
     pub service: Service,
     /// The addresses it listens on while it runs. They stay the same when it is restarted.
     pub addresses: Vec<SocketAddr>,
+    /// The same for connections that begin with TLS; mostly there are none.
+    pub tls_addresses: Vec<SocketAddr>,
     /// Whether it is running.
     pub condition: Condition,
 }
@@ -46,6 +48,9 @@ pub enum Condition {
     /// It could not be started again; the text is the reason and the remedy.
     Failed(String),
 }
+
+/// A listening socket, and when TLS begins on its connections.
+pub type Socket = (TlsBegins, TcpListener);
 
 /// A server of any of the protocols.
 #[derive(Debug)]
@@ -69,7 +74,7 @@ impl Protocol {
 
     fn listen(
         &self,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<Socket>,
         shared: &Arc<Shared>,
         lifetime: &Lifetime,
     ) -> io::Result<()> {
@@ -84,12 +89,13 @@ impl Protocol {
 /// Listens on all the sockets, or on none.
 fn listen<S: Server>(
     server: &Arc<S>,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Socket>,
     shared: &Arc<Shared>,
     lifetime: &Lifetime,
 ) -> io::Result<()> {
-    let listener = |socket| {
+    let listener = |(begins, socket)| {
         Ok(Listener {
+            begins,
             socket: tokio::net::TcpListener::from_std(socket)?,
             server: Arc::clone(server),
             shared: Arc::clone(shared),
@@ -109,7 +115,7 @@ fn listen<S: Server>(
 pub struct SupervisedServer {
     protocol: Protocol,
     /// The addresses it was first bound to, and is bound to again.
-    bound: Vec<SocketAddr>,
+    bound: Vec<(TlsBegins, SocketAddr)>,
     stage: Stage,
 }
 
@@ -158,11 +164,12 @@ impl SupervisedServer {
     /// If a socket cannot be registered with the runtime.
     pub fn open(
         protocol: Protocol,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<Socket>,
         shared: &Arc<Shared>,
         lifetime: Lifetime,
     ) -> io::Result<Self> {
-        let bound: io::Result<Vec<_>> = sockets.iter().map(TcpListener::local_addr).collect();
+        let bound = |(begins, socket): &Socket| Ok((*begins, socket.local_addr()?));
+        let bound: io::Result<Vec<_>> = sockets.iter().map(bound).collect();
         protocol.listen(sockets, shared, &lifetime)?;
         Ok(Self { protocol, bound: bound?, stage: Stage::Running(lifetime) })
     }
@@ -182,7 +189,12 @@ impl SupervisedServer {
             Stage::Stopped => Condition::Stopped,
             Stage::Failed(why) => Condition::Failed(why.clone()),
         };
-        ServerView { service: self.service(), addresses: self.bound.clone(), condition }
+        ServerView {
+            service: self.service(),
+            addresses: self.addresses(TlsBegins::OnRequest).collect(),
+            tls_addresses: self.addresses(TlsBegins::AtOnce).collect(),
+            condition,
+        }
     }
 
     /// Takes an order. While the server is stopping, only the last order counts.
@@ -210,16 +222,18 @@ impl SupervisedServer {
         if matches!(stage, Stage::Stopping(Then::Start)) { Task::Start } else { Task::Nothing }
     }
 
-    /// Serves again on the same port, or stores why it cannot.
+    /// Serves again on the same ports, or stores why it cannot.
     pub async fn start(&mut self, addresses: &Addresses, shared: &Arc<Shared>, lifetime: Lifetime) {
-        let bound = bind_again(addresses.clone(), self.port()).await;
+        let bound = bind_again(addresses.clone(), self.ports()).await;
         let started = bound.and_then(|sockets| {
             self.protocol.listen(sockets, shared, &lifetime).map_err(|error| cannot_serve(&error))
         });
         let service = self.service();
         self.stage = match started {
             Ok(()) => {
-                tracing::info!("{service}: listening on port {} again", self.port());
+                for (_, port) in self.ports() {
+                    tracing::info!("{service}: listening on port {port} again");
+                }
                 Stage::Running(lifetime)
             }
             Err(why) => {
@@ -229,14 +243,30 @@ impl SupervisedServer {
         };
     }
 
-    fn port(&self) -> u16 {
-        self.bound.first().map_or(0, SocketAddr::port)
+    fn addresses(&self, begins: TlsBegins) -> impl Iterator<Item = SocketAddr> {
+        self.bound.iter().filter(move |(one, _)| *one == begins).map(|(_, address)| *address)
+    }
+
+    /// The port for each beginning of TLS that it listens for.
+    fn ports(&self) -> Vec<(TlsBegins, u16)> {
+        let port = |begins| Some((begins, self.addresses(begins).next()?.port()));
+        [TlsBegins::OnRequest, TlsBegins::AtOnce].into_iter().filter_map(port).collect()
     }
 }
 
 /// On a blocking thread, because finding the process that uses a port may take a while.
-async fn bind_again(addresses: Addresses, port: u16) -> Result<Vec<TcpListener>, String> {
-    let work = move || bind(&addresses, port).map_err(|error| cannot_listen_again(&error));
+async fn bind_again(
+    addresses: Addresses,
+    ports: Vec<(TlsBegins, u16)>,
+) -> Result<Vec<Socket>, String> {
+    let work = move || {
+        let mut sockets = Vec::new();
+        for (begins, port) in ports {
+            let bound = bind(&addresses, port).map_err(|error| cannot_listen_again(&error))?;
+            sockets.extend(bound.into_iter().map(|socket| (begins, socket)));
+        }
+        Ok(sockets)
+    };
     let bound = tokio::task::spawn_blocking(work).await;
     bound.unwrap_or_else(|error| Err(cannot_serve(&io::Error::other(error))))
 }

@@ -196,7 +196,8 @@ mod tests {
     fn a_client_in_this_process_reaches_a_server_on_loopback_while_it_runs() {
         let reached = |addresses: &[&str], condition| {
             let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-            let view = ServerView { service: Service::Smtp, addresses, condition };
+            let tls_addresses = Vec::new();
+            let view = ServerView { service: Service::Smtp, addresses, tls_addresses, condition };
             let (orders, _) = mpsc::channel(1);
             let (_, servers) = watch::channel(Arc::new(vec![view]));
             let control = Control { orders, servers, settings: Arc::default() };

@@ -167,6 +167,14 @@ impl ConnectionLog {
         }
     }
 
+    /// Reports that the connection is secured, by which version of TLS: `TLS 1.3`.
+    pub fn secured(&self, version: &'static str) {
+        if let Some(listed) = &self.listed {
+            listed.connection.secured(version);
+            listed.registry.changed();
+        }
+    }
+
     /// Marks this connection as refused because there are too many.
     pub fn refused(&self) {
         if let Some(listed) = &self.listed {

@@ -63,6 +63,7 @@ pub struct Connection {
 struct Progress {
     state: Cow<'static, str>,
     user: Option<String>,
+    tls: Option<&'static str>,
     heard: Instant,
     closed: Option<Instant>,
     unended: Unended,
@@ -112,6 +113,8 @@ pub struct ConnectionView {
     pub state: Cow<'static, str>,
     /// The user who has logged in and holds the mailbox of this name: POP3 in TRANSACTION only.
     pub user: Option<String>,
+    /// The version of TLS that secures it, such as `TLS 1.3`; `None` in the clear.
+    pub tls: Option<&'static str>,
     /// When input last came from the peer.
     pub heard: Instant,
     /// When it closed; `None` while it is open.
@@ -212,6 +215,7 @@ impl Registry {
         let progress = Progress {
             state: Cow::Borrowed(""),
             user: None,
+            tls: None,
             heard: now,
             closed: None,
             unended: Unended::default(),
@@ -361,6 +365,11 @@ impl Connection {
         self.octets_out.fetch_add(octets as u64, Relaxed);
     }
 
+    /// Notes the version of TLS that secures the connection.
+    pub fn secured(&self, version: &'static str) {
+        self.lock().tls = Some(version);
+    }
+
     /// Counts messages delivered.
     pub fn carried(&self, messages: usize) {
         self.messages.fetch_add(messages as u64, Relaxed);
@@ -397,6 +406,7 @@ impl Connection {
             peer: self.peer,
             state: progress.state.clone(),
             user: progress.user.clone(),
+            tls: progress.tls,
             heard: progress.heard,
             closed: progress.closed,
             octets_in: self.octets_in.load(Relaxed),

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use mailconsole::servers::accounts::Accounts;
 use mailconsole::servers::channel::{Channel, Place};
-use mailconsole::servers::listener::{Addresses, Lifetime, Listener, Server, Shared, bind};
+use mailconsole::servers::listener::{
+    Addresses, Lifetime, Listener, Server, Shared, TlsBegins, bind,
+};
 use mailconsole::servers::pop3::service::Pop3Server;
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::settings::{Idle, Settings, SettingsView};
@@ -183,7 +185,7 @@ fn channel<S: Server>(
     Channel::new(stream.into(), connection_log, Place::default(), ending.clone())
 }
 
-fn stranger() -> SocketAddr {
+pub(crate) fn stranger() -> SocketAddr {
     ([192, 0, 2, 1], 1).into()
 }
 
@@ -268,6 +270,7 @@ impl Sockets {
             address.get_or_insert(socket.local_addr().unwrap());
             let listener = Listener {
                 socket: tokio::net::TcpListener::from_std(socket).unwrap(),
+                begins: TlsBegins::OnRequest,
                 server: Arc::clone(&server),
                 shared: Arc::clone(&self.shared),
                 lifetime: self.lifetime.clone(),

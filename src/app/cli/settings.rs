@@ -141,7 +141,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 38] = [
+    const KNOWN: [(&str, &str, &str); 42] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -150,6 +150,10 @@ mod tests {
         ("echo-port", "1", "10000"),
         ("smtp-port", "2", "2500"),
         ("pop3-port", "3", "11000"),
+        ("smtps-port", "4", ""),
+        ("pop3s-port", "5", ""),
+        ("tls-cert", "cert.pem", ""),
+        ("tls-key", "key.pem", ""),
         ("bind", "127.0.0.2,::1", ""),
         ("relay-from", "192.0.2.0/24,::2", ""),
         ("smarthost", "mx.example:587", ""),

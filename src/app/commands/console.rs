@@ -111,6 +111,9 @@ async fn show(
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
     let mut state = state(servers.config());
+    if let Some(warning) = servers.warning_on_certificate() {
+        state.say(&warning);
+    }
     state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
     state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
     let settings = servers.settings().changes();

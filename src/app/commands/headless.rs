@@ -10,6 +10,7 @@ use crate::app::mailboxes::Mailboxes;
 use crate::app::servers::{Servers, runtime};
 use crate::app::signals::Signals;
 use crate::app::transcript::with_transcript;
+use crate::servers::listener::TlsBegins;
 use crate::store::directory::Directory;
 use crate::watch::event::Service;
 
@@ -44,10 +45,11 @@ async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
 }
 
 /// One line for each listener, in one write. A closed stdout is no failure.
-fn print_listening(listening: &[(Service, SocketAddr)]) {
+fn print_listening(listening: &[(Service, TlsBegins, SocketAddr)]) {
     let mut lines = Vec::new();
-    for (service, address) in listening {
-        let _ = writeln!(lines, "{service}: listening on {address}");
+    for (service, begins, address) in listening {
+        let s = if *begins == TlsBegins::AtOnce { "s" } else { "" };
+        let _ = writeln!(lines, "{service}{s}: listening on {address}");
     }
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
@@ -59,7 +61,12 @@ fn warnings(servers: &Servers) -> Vec<String> {
     let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
     let unsynced = unsynced
         .then(|| "not synced (--no-sync): a power failure can lose acknowledged mail".to_owned());
-    let warnings = [directory.and_then(sentence_on_no_mailbox), unsynced, on_others(config)];
+    let warnings = [
+        directory.and_then(sentence_on_no_mailbox),
+        unsynced,
+        on_others(config),
+        servers.warning_on_certificate(),
+    ];
     warnings.into_iter().flatten().collect()
 }
 

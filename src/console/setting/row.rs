@@ -79,6 +79,7 @@ pub enum SubCommand {
     Queue,
     Check,
     Init,
+    Ca,
 }
 
 /// Where a setting can be set besides the command line.

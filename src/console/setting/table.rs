@@ -60,6 +60,9 @@ const SERVERS: &[SubCommand] = &[SubCommand::Echo, SubCommand::Smtp, SubCommand:
 const MAIL: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3];
 /// Those that store or send mail under the domain.
 const WITH_DOMAIN: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
+/// Those, and the one that makes an authority for it.
+const WITH_DOMAIN_OR_CA: &[SubCommand] =
+    &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Ca];
 /// Those that work on a directory.
 const ON_DIRECTORY: &[SubCommand] =
     &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Queue, SubCommand::Init];
@@ -91,7 +94,7 @@ settings! {
     /// The domain of the mailboxes
     domain: String {
         name: "domain", value: "DOMAIN", default: DefaultValue::Is("localhost"),
-        group: Group::Mailboxes, commands: WITH_DOMAIN,
+        group: Group::Mailboxes, commands: WITH_DOMAIN_OR_CA,
     }
     /// The mailbox of USER gets all mail for unknown users and for other domains; it is created if it
     /// is missing
@@ -139,6 +142,26 @@ settings! {
     /// Port of the POP3 server; 0 lets the system choose
     pop3_port: u16 {
         name: "pop3-port", value: "PORT", default: DefaultValue::Is("11000"), group: Group::Listening,
+    }
+    /// Port for SMTP over TLS from the first octet; 0 lets the system choose
+    smtps_port: Option<u16> {
+        name: "smtps-port", value: "PORT", default: DefaultValue::Says("not listened on"),
+        group: Group::Listening, commands: &[SubCommand::Smtp],
+    }
+    /// Port for POP3 over TLS from the first octet; 0 lets the system choose
+    pop3s_port: Option<u16> {
+        name: "pop3s-port", value: "PORT", default: DefaultValue::Says("not listened on"),
+        group: Group::Listening, commands: &[SubCommand::Pop3],
+    }
+    /// PEM file with the servers' certificate first, then those that lead to its authority
+    tls_cert: Option<PathBuf> {
+        name: "tls-cert", value: "FILE",
+        default: DefaultValue::Says("issued by our own authority: mailconsole ca"),
+        group: Group::Listening, commands: MAIL,
+    }
+    /// PEM file with the private key of that certificate
+    tls_key: Option<PathBuf> {
+        name: "tls-key", value: "FILE", group: Group::Listening, commands: MAIL,
     }
     /// Address to listen on; may be repeated
     bind: Vec<IpAddr> {

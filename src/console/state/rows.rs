@@ -27,6 +27,8 @@ pub struct ConnectionRow {
     pub state: DisplayText,
     /// The user whose mailbox the POP3 session has open.
     pub user: Option<DisplayText>,
+    /// The version of TLS that secures it; `None` in the clear.
+    pub tls: Option<&'static str>,
     /// When the peer last sent something.
     pub heard: Instant,
     /// When the connection ended; `None` while it is open.
@@ -106,6 +108,7 @@ impl From<ConnectionView> for ConnectionRow {
             peer: view.peer,
             state: DisplayText::from(&*view.state),
             user: view.user.as_deref().map(DisplayText::from),
+            tls: view.tls,
             heard: view.heard,
             closed: view.closed,
             octets_in: view.octets_in,

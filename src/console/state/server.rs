@@ -15,6 +15,8 @@ pub struct Server {
     pub service: Service,
     /// The addresses on which it listens, or would listen if it ran.
     pub addresses: Vec<SocketAddr>,
+    /// The same for connections that begin with TLS.
+    pub tls_addresses: Vec<SocketAddr>,
     /// Whether it runs, or why it does not.
     pub condition: Condition,
 }
@@ -24,6 +26,7 @@ impl From<&ServerView> for Server {
         Self {
             service: view.service,
             addresses: view.addresses.clone(),
+            tls_addresses: view.tls_addresses.clone(),
             condition: view.condition.clone(),
         }
     }
@@ -37,16 +40,24 @@ impl Server {
     }
 
     /// The port; several ports if they differ by address; the whole address if other machines can
-    /// connect.
+    /// connect. Behind it, `smtps:4650`: the same for connections that begin with TLS.
     #[must_use]
     pub fn ports(&self) -> String {
-        if let Some(open_to_others) = self.addresses.iter().find(|a| !a.ip().is_loopback()) {
-            return open_to_others.to_string();
+        let plain = ports(&self.addresses);
+        if self.tls_addresses.is_empty() {
+            return plain;
         }
-        let mut ports: Vec<String> = self.addresses.iter().map(|a| a.port().to_string()).collect();
-        ports.dedup();
-        ports.join(",")
+        format!("{plain} {}s:{}", self.service, ports(&self.tls_addresses))
     }
+}
+
+fn ports(addresses: &[SocketAddr]) -> String {
+    if let Some(open_to_others) = addresses.iter().find(|a| !a.ip().is_loopback()) {
+        return open_to_others.to_string();
+    }
+    let mut ports: Vec<String> = addresses.iter().map(|a| a.port().to_string()).collect();
+    ports.dedup();
+    ports.join(",")
 }
 
 /// A row of the servers' popup.

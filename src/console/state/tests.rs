@@ -59,6 +59,7 @@ pub(crate) fn connection(id: u64, now: Instant) -> ConnectionView {
         peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
         state: "DATA".into(),
         user: None,
+        tls: None,
         heard: now,
         closed: None,
         octets_in: 0,

@@ -169,13 +169,21 @@ fn key_event(key: &str) -> KeyEvent {
 
 pub(super) fn empty() -> State {
     let mut state = State::new(clock(), 50_000);
-    let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
     state.servers = vec![
-        Server { service: Service::Smtp, addresses: at(2_500), condition: Condition::Running },
-        Server { service: Service::Pop3, addresses: at(11_000), condition: Condition::Running },
-        Server { service: Service::Echo, addresses: at(10_000), condition: Condition::Running },
+        server(Service::Smtp, 2_500),
+        server(Service::Pop3, 11_000),
+        server(Service::Echo, 10_000),
     ];
     state
+}
+
+fn server(service: Service, port: u16) -> Server {
+    Server {
+        service,
+        addresses: vec![SocketAddr::from(([127, 0, 0, 1], port))],
+        tls_addresses: Vec::new(),
+        condition: Condition::Running,
+    }
 }
 
 fn named(id: u64, number: i32, service: Service) -> ConnectionName {
@@ -1656,4 +1664,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_connection_over_tls_has_a_lock() {
+    let mut state = empty();
+    let now = state.clock.instant;
+    let locked = ConnectionView { tls: Some("TLS 1.3"), ..connection(1, now) };
+    state.connections_are(RegistryView {
+        connections: vec![locked, connection(2, now)],
+        opened: 2,
+        ..RegistryView::default()
+    });
+    let picture = Screen::of(state).picture().to_string();
+    assert_eq!(picture.matches("smtp ⚿").count(), 1, "{picture}");
+}
+
+#[test]
+fn a_server_with_a_tls_port_shows_both() {
+    let mut state = empty();
+    state.servers[0].tls_addresses = vec![SocketAddr::from(([127, 0, 0, 1], 4_650))];
+    Screen::of(state).shows("smtp:2500 smtps:4650");
 }

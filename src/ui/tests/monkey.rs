@@ -152,6 +152,7 @@ fn servers(state: &mut State, nth: usize) {
     let view = |service| ServerView {
         service,
         addresses: addresses.clone(),
+        tls_addresses: addresses.clone(),
         condition: conditions[nth].clone(),
     };
     let views = [Service::Smtp, Service::Pop3, Service::Echo].map(view);
