@@ -33,6 +33,10 @@ const STATE: u16 = 18;
 /// The most columns of a state with its mailbox.
 const MOST_STATE: u16 = 30;
 
+/// The sign of a connection over TLS. The padlock itself is two columns wide, and in colours that
+/// are not the theme's.
+const LOCK: char = '⚿';
+
 /// Columns of the longest address with its port.
 const MOST_ADDRESS: u16 = 47;
 
@@ -162,7 +166,7 @@ fn draw_row(
         mark(is_selected).to_owned(),
         format!("[{}]", row.name.number),
         row.name.session(),
-        row.name.service.to_string(),
+        service(row),
         row.peer.to_string(),
         row.peer.port().to_string(),
         state_in(doing, usize::from(table.width(STATE_COLUMN))).into_owned(),
@@ -194,6 +198,14 @@ fn in_short(state: &str) -> String {
     if rest.is_empty() { short.to_owned() } else { format!("{short} {rest}") }
 }
 
+/// The service, with a lock where the connection is secured by TLS.
+fn service(row: &ConnectionRow) -> String {
+    match row.tls {
+        None => row.name.service.to_string(),
+        Some(_) => format!("{} {LOCK}", row.name.service),
+    }
+}
+
 /// The time since the last input, or since the connection was closed.
 fn idle(state: &State, row: &ConnectionRow) -> String {
     let since = row.closed.unwrap_or(row.heard);
@@ -220,7 +232,7 @@ fn measured(state: &State) -> (u16, u16, u16, u16, u16) {
     (
         widest(&|row| format!("[{}]", row.name.number), 4),
         widest(&|row| row.name.session(), 2),
-        widest(&|row| row.name.service.to_string(), 4),
+        widest(&service, 4),
         widest(&|row| idle(state, row), 4),
         widest(&|row| in_short(row.state.as_str()), 13).min(MOST_STATE),
     )
