@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use mailconsole::app::cli::{Cli, Stop};
 
-const COMMANDS: [&str; 7] = ["echo", "smtp", "pop3", "relay", "queue", "check", "init"];
+const COMMANDS: [&str; 8] = ["echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca"];
 
 fn help(words: &[&str]) -> String {
     let line = ["mailconsole"].iter().chain(words).map(OsString::from);
@@ -47,6 +47,7 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ("relay", &["--every", "--only", "--smarthost", "--ehlo"], &["--bind", "--user", "--idle"]),
         ("queue", &["--state", "--domain", "--json"], &["--verbose", "--bind", "--password"]),
         ("check", &["--host"], &["--dir", "--verbose", "--user"]),
+        ("ca", &["--domain", "install"], &["--dir", "--password", "--bind"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
     ] {
         let help = help(&[command, "--help"]);
@@ -62,7 +63,11 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
 #[test]
 fn every_option_is_taken_by_every_sub_command() {
     for command in COMMANDS {
-        let arguments: &[&str] = if command == "check" { &["echo"] } else { &[] };
+        let arguments: &[&str] = match command {
+            "check" => &["echo"],
+            "ca" => &["path"],
+            _ => &[],
+        };
         for option in ["--dir=d", "--smarthost=h", "--bind=::1", "--no-tui", "--theme=dark"] {
             for line in [["mailconsole", option, command], ["mailconsole", command, option]] {
                 let read = Cli::read(line.iter().chain(arguments).map(OsString::from));

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::init::InitArguments;
@@ -71,6 +72,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Create a directory and mailboxes in it
     Init(InitArguments),
+    /// Show our own certificate authority for TLS, and make programs trust it
+    Ca(CaArguments),
 }
 
 /// Why a command line is not carried out.

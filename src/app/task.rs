@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::cli::{Cli, Command};
+use crate::app::commands::ca::{self, CaTask};
 use crate::app::commands::check::{self, Target};
 use crate::app::commands::queue::job::Job;
 use crate::app::commands::relay::Relaying;
@@ -33,6 +34,8 @@ pub enum Task {
     Check(Target),
     /// Make a directory and mailboxes.
     Init(Mailboxes),
+    /// Show our own certificate authority, or make programs trust it.
+    Ca(CaTask),
 }
 
 impl Task {
@@ -58,6 +61,7 @@ impl Task {
             }
             Some(Command::Check(check)) => Self::Check(Target::from(check)),
             Some(Command::Init(init)) => Self::Init(init.mailboxes(&setup)?),
+            Some(Command::Ca(ca)) => Self::Ca(ca.task(setup)?),
         })
     }
 
@@ -74,6 +78,7 @@ impl Task {
             Self::Queue(mailboxes, job) => queue::run(&mailboxes, job),
             Self::Check(target) => check::run(&target),
             Self::Init(mailboxes) => init::run(&mailboxes),
+            Self::Ca(task) => ca::run(&task),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The sub-commands, a file for each: its arguments and examples, what they mean, and how it runs.
 //! `headless` and `console` are the ways to run servers.
 
+pub mod ca;
 pub mod check;
 pub mod console;
 pub mod echo;
