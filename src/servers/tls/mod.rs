@@ -93,10 +93,8 @@ impl Tls {
     pub fn warning(&self) -> Option<String> {
         let CertificateSource::Authority { directory, domain } = &self.source else { return None };
         let authority = Authority::load(directory).ok().flatten()?;
-        authority
-            .permits(domain)
-            .then_some(())
-            .map_or_else(|| Some(authority::sentence_on_domain(domain, directory)), |()| None)
+        let is_left_out = !authority.permits(domain);
+        is_left_out.then(|| authority::sentence_on_domain(domain, directory))
     }
 
     /// Performs the handshake over `stream`, within [`HANDSHAKE`].
