@@ -72,7 +72,7 @@ impl Session for Names {
         }
     }
 
-    fn overlong(&self) -> Reply {
+    fn overlong(&mut self) -> Reply {
         Reply::fixed("500 too long")
     }
 

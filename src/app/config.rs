@@ -80,8 +80,10 @@ pub struct Config {
     pub servers: Vec<(Service, Port)>,
     /// The ports of those that also listen for connections that begin with TLS.
     pub tls_ports: Vec<(Service, Port)>,
-    /// Where their certificate comes from; `None` without TLS.
+    /// Where their certificate comes from; `None` if there is no place for it.
     pub certificate: Option<CertificateSource>,
+    /// Whether TLS is offered, or a certificate is named, so that it must be usable from the start.
+    pub needs_certificate: bool,
     /// Where they listen.
     pub addresses: Addresses,
     /// The mailboxes. Only an echo server alone has none.
@@ -169,8 +171,12 @@ impl Config {
         }
         let domain = domain(options.domain.clone())?;
         let tls_ports = tls_ports(&options, &servers);
+        let needs_certificate = !tls_ports.is_empty()
+            || options.tls_cert.is_some()
+            || settings.choices.rules().offers_tls();
         Ok(Self {
-            certificate: certificate_source(&options, &domain, !tls_ports.is_empty())?,
+            certificate: certificate_source(&options, &domain, needs_certificate)?,
+            needs_certificate,
             tls_ports,
             servers,
             mailboxes,
@@ -197,10 +203,11 @@ impl Config {
 
 /// The ports for connections that begin with TLS, of those of `servers` that have one.
 fn tls_ports(options: &Options, servers: &[(Service, Port)]) -> Vec<(Service, Port)> {
+    let (smtps, pop3s) = options.profile.tls_ports().unzip();
     let port = |service| {
         let (number, flag) = match service {
-            Service::Smtp => (options.smtps_port?, "--smtps-port"),
-            Service::Pop3 => (options.pop3s_port?, "--pop3s-port"),
+            Service::Smtp => (options.smtps_port.or(smtps)?, "--smtps-port"),
+            Service::Pop3 => (options.pop3s_port.or(pop3s)?, "--pop3s-port"),
             Service::Echo | Service::Relay => return None,
         };
         Some((service, Port { number, flag }))

@@ -67,7 +67,9 @@ impl Servers {
             sockets.push((*service, sockets_of(*service, &config)?));
         }
         let tls = config.certificate.clone().map(|source| Arc::new(Tls::new(source)));
-        tls.as_ref().map_or(Ok(()), |tls| tls.ready())?;
+        if let Some(tls) = tls.as_ref().filter(|_| config.needs_certificate) {
+            tls.ready()?;
+        }
         let settings = Arc::new(Settings::new(config.settings.clone()));
         let connections = config.connections_most;
         let shared = Shared::new(observers, registry, settings, connections, descriptors);
@@ -84,7 +86,8 @@ impl Servers {
     /// What the certificate lacks, if anything: a sentence with the remedy.
     #[must_use]
     pub fn warning_on_certificate(&self) -> Option<String> {
-        self.shared.tls.as_ref()?.warning()
+        let tls = self.shared.tls.as_ref().filter(|_| self.config.needs_certificate);
+        tls?.warning()
     }
 
     /// How they are set up.

@@ -41,6 +41,18 @@ impl Authenticator {
         Self { accounts, guesses, rules, peer, wrong: 0 }
     }
 
+    /// The users.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// What the session goes by.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Who the client proves to be; `None` if the credentials are wrong. Returns when the answer is
     /// due, and has noted in the transcript what it is.
     ///

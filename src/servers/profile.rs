@@ -263,6 +263,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether any server offers TLS on request.
+    #[must_use]
+    pub fn offers_tls(&self) -> bool {
+        self.smtp.tls != TlsPolicy::None || self.pop3.tls != TlsPolicy::None
+    }
+
     /// Whether the transcript says who logs in with PASS. By the default rules it does not: USER and
     /// the reply to PASS say it.
     #[must_use]

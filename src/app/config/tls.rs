@@ -10,8 +10,8 @@ use crate::servers::tls::CertificateSource;
 
 /// Where the certificate comes from: files that are named, or else our own authority.
 ///
-/// `None` if TLS is not needed, and no file is named either. A file that is named is always read,
-/// so that it is told at the start if it cannot be used.
+/// Nothing is read or made here. `None` if there is no place for an authority, and TLS is not needed
+/// from the start: it can still be offered while the servers run.
 ///
 /// # Errors
 ///
@@ -27,11 +27,13 @@ pub fn certificate_source(
         (Some(certificate), Some(key)) => Ok(Some(CertificateSource::Files { certificate, key })),
         (Some(_), None) => Err(ConfigError::Half { given: CERTIFICATE, missing: KEY }),
         (None, Some(_)) => Err(ConfigError::Half { given: KEY, missing: CERTIFICATE }),
-        (None, None) if is_needed => {
-            let directory = authority_directory()?;
-            Ok(Some(CertificateSource::Authority { directory, domain: Arc::clone(domain) }))
-        }
-        (None, None) => Ok(None),
+        (None, None) => match authority_directory() {
+            Ok(directory) => {
+                Ok(Some(CertificateSource::Authority { directory, domain: Arc::clone(domain) }))
+            }
+            Err(error) if is_needed => Err(error),
+            Err(_) => Ok(None),
+        },
     }
 }
 

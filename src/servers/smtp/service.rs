@@ -12,8 +12,7 @@ use crate::servers::credentials::Credentials;
 use crate::servers::guesses::Guesses;
 use crate::servers::listener::Server;
 use crate::servers::login::{Authenticator, fresh_timestamp};
-use crate::servers::profile::Rules;
-use crate::servers::recipients::{Decision, Refusal, Relaying, Resolver};
+use crate::servers::recipients::{Refusal, Relaying, Resolver};
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
@@ -59,9 +58,7 @@ impl Server for SmtpServer {
         let rules = self.settings.rules();
         let (accounts, guesses) = (Arc::clone(&self.accounts), Arc::clone(&self.guesses));
         let service = SmtpService {
-            accounts: Arc::clone(&self.accounts),
-            rules: Arc::clone(&rules),
-            authenticator: Authenticator::new(accounts, guesses, rules, peer.ip()),
+            login: Box::new(Authenticator::new(accounts, guesses, rules, peer.ip())),
             is_proven: false,
             unknown_users: Arc::clone(&self.unknown_users),
             settings: Arc::clone(&self.settings),
@@ -79,10 +76,9 @@ impl Server for SmtpServer {
 /// Carries out the effects of one SMTP session.
 #[derive(Debug)]
 pub struct SmtpService {
-    accounts: Arc<Accounts>,
-    /// What holds for the whole session.
-    rules: Arc<Rules>,
-    authenticator: Authenticator,
+    /// Who may log in, and what else holds for the whole session. Boxed, because the tasks of idle
+    /// connections should be small.
+    login: Box<Authenticator>,
     /// Whether the client has proven who it is, and so may send to other domains.
     is_proven: bool,
     unknown_users: Arc<UnknownUsers>,
@@ -98,15 +94,15 @@ pub struct SmtpService {
 }
 
 impl SmtpService {
-    fn decide(&self, path: ForwardPath) -> Decision {
-        let Accounts { domain: ours, directory, .. } = &*self.accounts;
-        let rules = &self.rules.recipients;
+    fn decide(&self, path: ForwardPath) -> SmtpOutcome {
+        let Accounts { domain: ours, directory, .. } = self.login.accounts();
+        let rules = &self.login.rules().recipients;
         let name = path.to_string();
         let decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
         if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
             self.unknown_users.tell(&name);
         }
-        decision
+        SmtpOutcome::Recipient(Box::new(decision))
     }
 
     /// Whether the client may send to other domains. Read at each RCPT, because the setting may
@@ -121,7 +117,7 @@ impl SmtpService {
         credentials: &Credentials,
         channel: &mut Channel,
     ) -> Result<SmtpOutcome, End> {
-        let identity = self.authenticator.authenticate(credentials, channel).await?;
+        let identity = self.login.authenticate(credentials, channel).await?;
         self.is_proven = identity.as_ref().is_some_and(|identity| identity.is_proven);
         Ok(if identity.is_some() { SmtpOutcome::LoggedIn } else { SmtpOutcome::LoginRefused })
     }
@@ -155,12 +151,12 @@ impl SmtpService {
         }
         let message_most = self.message_most();
         self.message_most = None;
-        let text = std::mem::replace(&mut self.text, self.accounts.directory.new_text());
+        let text = std::mem::replace(&mut self.text, self.login.accounts().directory.new_text());
         if text.octets() > message_most {
             return Err(NotStored::TooLarge(text.octets()));
         }
         let envelope = self.envelope(*transaction);
-        self.accounts.directory.deliver(envelope, text).await.map_err(NotStored::Store)
+        self.login.accounts().directory.deliver(envelope, text).await.map_err(NotStored::Store)
     }
 }
 
@@ -174,10 +170,10 @@ impl Service for SmtpService {
         channel: &mut Channel,
     ) -> Result<SmtpOutcome, End> {
         let transaction = match effect {
-            SmtpEffect::Recipient(path) => return Ok(SmtpOutcome::Recipient(self.decide(path))),
+            SmtpEffect::Recipient(path) => return Ok(self.decide(*path)),
             SmtpEffect::Deliver(transaction) => transaction,
             SmtpEffect::Challenge => {
-                return Ok(SmtpOutcome::Challenge(fresh_timestamp(&self.accounts.domain)));
+                return Ok(SmtpOutcome::Challenge(fresh_timestamp(&self.login.accounts().domain)));
             }
             SmtpEffect::LogIn(credentials) => {
                 return Box::pin(self.log_in(&credentials, channel)).await;
@@ -192,10 +188,16 @@ impl Service for SmtpService {
         Ok(SmtpOutcome::Delivery(reason.into()))
     }
 
+    /// What was proven before could have been said by anybody in between (RFC 3207 section 4.2).
+    fn secured(&mut self) {
+        self.is_proven = false;
+        self.begin_text();
+    }
+
     fn begin_text(&mut self) {
         // Chunks of a message that was given up.
         if self.text.octets() > 0 {
-            self.text = self.accounts.directory.new_text();
+            self.text = self.login.accounts().directory.new_text();
         }
         self.message_most = None;
         self.text_end = LINE_END;

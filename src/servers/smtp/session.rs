@@ -26,8 +26,9 @@ use crate::wire::line::LINE_OCTETS;
 /// Work that the session asks its service for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SmtpEffect {
-    /// Decide where the mail for a recipient goes.
-    Recipient(ForwardPath),
+    /// Decide where the mail for a recipient goes. Boxed, because every connection reserves room for
+    /// the largest effect.
+    Recipient(Box<ForwardPath>),
     /// Store the received message text for all recipients, or for none.
     Deliver(Box<Transaction>),
     /// Make a challenge that has never been sent, for CRAM-MD5.
@@ -40,7 +41,7 @@ pub enum SmtpEffect {
 #[derive(Debug, PartialEq, Eq)]
 pub enum SmtpOutcome {
     /// Where the mail for the recipient goes, or why it is refused.
-    Recipient(Decision),
+    Recipient(Box<Decision>),
     /// The result of storing the message.
     Delivery(Delivery),
     /// The challenge.
@@ -288,7 +289,7 @@ impl SmtpSession {
         {
             return self.reply(reply::WRONG_ARGUMENT);
         }
-        Step::Perform(SmtpEffect::Recipient(forward_path))
+        Step::Perform(SmtpEffect::Recipient(Box::new(forward_path)))
     }
 
     fn data(&mut self) -> Step<SmtpEffect> {
@@ -445,7 +446,7 @@ impl Session for SmtpSession {
 
     fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {
         let reply = match outcome {
-            SmtpOutcome::Recipient(decision) => self.recipient(decision),
+            SmtpOutcome::Recipient(decision) => self.recipient(*decision),
             SmtpOutcome::Delivery(delivery) => {
                 self.state = State::Ready;
                 verdict(delivery)
@@ -538,7 +539,9 @@ mod tests {
         let delivered = Delivered::default();
         let deliveries = Rc::clone(&delivered);
         let perform = move |effect| match effect {
-            SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(decide(path, relaying)),
+            SmtpEffect::Recipient(path) => {
+                SmtpOutcome::Recipient(Box::new(decide(*path, relaying)))
+            }
             SmtpEffect::Deliver(transaction) => {
                 deliveries.borrow_mut().push(*transaction);
                 SmtpOutcome::Delivery(delivery)
