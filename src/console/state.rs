@@ -1,6 +1,7 @@
 //! The state of the screen, and how events and the user's actions change it. Does no I/O and reads
 //! no clock: each frame passes the time in.
 
+pub mod account;
 pub mod appearance;
 pub mod body;
 pub mod checklist;

@@ -30,6 +30,7 @@ use crate::mailroom::decode::passage::{Form, html_of};
 use crate::mailroom::decode::views::Views;
 use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
 use crate::store::browse::Head;
+use crate::store::delivery::ORIGINAL_FIELD;
 use crate::wire::display::DisplayText;
 
 /// The most octets of a name or subject in a list, which may have very many messages.
@@ -70,8 +71,21 @@ pub fn summary(key: MessageKey, number: usize, head: &Head) -> Summary {
         subject: for_list(&subject.map(words::decoded).unwrap_or_default()),
         date: date.and_then(moment).or_else(|| stored_at(&head.from_line)),
         octets: head.octets,
+        caught_for: caught_for(head),
     }
 }
+
+/// To whom a message was sent that was redirected to this mailbox: what the fields say that it begins
+/// with. Those further down are the sender's.
+fn caught_for(head: &Head) -> Option<DisplayText> {
+    let fields = Fields::of(&head.text).take_while(|field| field.is(ORIGINAL_FIELD));
+    let addresses = fields.map(|field| field.value.get(..VALUE_MOST).unwrap_or(field.value));
+    let all: Vec<_> = addresses.take(CAUGHT_SHOWN).map(<[u8]>::trim_ascii).collect();
+    (!all.is_empty()).then(|| for_list(&all.join(&b", "[..])))
+}
+
+/// Addresses of a redirected message that a list shows.
+const CAUGHT_SHOWN: usize = 8;
 
 /// The message as it is shown: `text` is its beginning, `octets` its whole length.
 #[must_use]

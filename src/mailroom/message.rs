@@ -44,6 +44,8 @@ pub struct Summary {
     pub date: Option<SystemTime>,
     /// Its length in octets, as RETR sends it.
     pub octets: u64,
+    /// To whom it was sent, if it was redirected to this mailbox; several with commas between them.
+    pub caught_for: Option<DisplayText>,
 }
 
 /// A message for display.

@@ -107,9 +107,10 @@ pub async fn hold_back(delay: Duration, channel: &mut Channel) -> Result<(), End
 /// The shortest delay that is noted in the transcript, so that it is not taken for a fault.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// Notes in the transcript that `name` has logged in.
+/// Notes in the transcript, and in the list of connections, that `name` has logged in.
 pub fn tell_logged_in(name: &str, log: &ConnectionLog) {
     log.tell(|| Kind::Note(format!("logged in as {}", shown(name))));
+    log.logged_in(name);
 }
 
 /// Notes in the transcript that `name` could not log in.

@@ -175,6 +175,14 @@ impl ConnectionLog {
         }
     }
 
+    /// Reports who has logged in.
+    pub fn logged_in(&self, name: &str) {
+        if let Some(listed) = &self.listed {
+            listed.connection.logged_in(name);
+            listed.registry.changed();
+        }
+    }
+
     /// Marks this connection as refused because there are too many.
     pub fn refused(&self) {
         if let Some(listed) = &self.listed {

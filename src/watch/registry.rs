@@ -64,6 +64,7 @@ struct Progress {
     state: Cow<'static, str>,
     user: Option<String>,
     tls: Option<&'static str>,
+    login: Option<String>,
     heard: Instant,
     closed: Option<Instant>,
     unended: Unended,
@@ -115,6 +116,8 @@ pub struct ConnectionView {
     pub user: Option<String>,
     /// The version of TLS that secures it, such as `TLS 1.3`; `None` in the clear.
     pub tls: Option<&'static str>,
+    /// Who has logged in, as far as the session does not show it.
+    pub login: Option<String>,
     /// When input last came from the peer.
     pub heard: Instant,
     /// When it closed; `None` while it is open.
@@ -216,6 +219,7 @@ impl Registry {
             state: Cow::Borrowed(""),
             user: None,
             tls: None,
+            login: None,
             heard: now,
             closed: None,
             unended: Unended::default(),
@@ -367,7 +371,15 @@ impl Connection {
 
     /// Notes the version of TLS that secures the connection.
     pub fn secured(&self, version: &'static str) {
-        self.lock().tls = Some(version);
+        let mut progress = self.lock();
+        progress.tls = Some(version);
+        // Whoever had logged in before has to do it again (RFC 3207 section 4.2).
+        progress.login = None;
+    }
+
+    /// Notes who has logged in.
+    pub fn logged_in(&self, name: &str) {
+        self.lock().login = Some(name.to_owned());
     }
 
     /// Counts messages delivered.
@@ -407,6 +419,7 @@ impl Connection {
             state: progress.state.clone(),
             user: progress.user.clone(),
             tls: progress.tls,
+            login: progress.login.clone(),
             heard: progress.heard,
             closed: progress.closed,
             octets_in: self.octets_in.load(Relaxed),

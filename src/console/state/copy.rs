@@ -145,7 +145,8 @@ mod tests {
         let mailbox = "linhphan".to_owned();
         state.take_news(MailroomEvent::Begun { mailbox, messages: 1, left_out: 0 });
         let (from, subject) = (text("Ben"), text("Hello"));
-        let summary = Summary { key, number: 1, from, subject, date: None, octets: 9 };
+        let summary =
+            Summary { key, number: 1, from, subject, date: None, octets: 9, caught_for: None };
         state.take_news(MailroomEvent::Listed(vec![summary]));
         state.take_news(MailroomEvent::Complete);
         assert_eq!(copied(&mut state, &[Action::CopyLine]).unwrap(), "Ben: Hello");

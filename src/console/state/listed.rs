@@ -192,11 +192,16 @@ impl Listed for Summary {
     }
 
     fn text(&self) -> String {
-        format!("{} {}", self.from, self.subject)
+        match &self.caught_for {
+            None => format!("{} {}", self.from, self.subject),
+            Some(addresses) => format!("{} {addresses} {}", self.from, self.subject),
+        }
     }
 
     fn has(&self, pattern: &Pattern) -> bool {
-        pattern.is_in(self.from.as_str()) || pattern.is_in(self.subject.as_str())
+        let caught_for = self.caught_for.iter();
+        let texts = [&self.from, &self.subject].into_iter().chain(caught_for);
+        texts.map(DisplayText::as_str).any(|text| pattern.is_in(text))
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Messages {
     follows: bool,
     /// Numbers of the messages in view that a POP3 session has marked as deleted.
     marked: HashSet<usize>,
+    /// Whether some of them were redirected to this mailbox.
+    has_caught: bool,
 }
 
 impl Messages {
@@ -59,6 +61,7 @@ impl Messages {
             left_out: 0,
             follows: true,
             marked: HashSet::new(),
+            has_caught: false,
         }
     }
 
@@ -72,6 +75,13 @@ impl Messages {
     #[must_use]
     pub const fn list(&self) -> &List<Summary> {
         &self.list
+    }
+
+    /// Whether some of them were redirected to this mailbox, so that it matters to whom they were
+    /// sent.
+    #[must_use]
+    pub const fn has_caught(&self) -> bool {
+        self.has_caught
     }
 
     /// The progress of the listing.
@@ -111,6 +121,7 @@ impl Messages {
 
     /// Adds the next messages of the listing.
     pub fn take(&mut self, more: Vec<Summary>) {
+        self.has_caught |= more.iter().any(|summary| summary.caught_for.is_some());
         match &mut self.stage {
             Stage::Asked => {}
             Stage::Again { listed, .. } => listed.extend(more),

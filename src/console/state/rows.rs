@@ -1,6 +1,7 @@
 //! The rows of the lists. Here the words of clients, of files and of remote hosts become
 //! [`DisplayText`], which is safe to show.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -106,7 +107,7 @@ impl From<ConnectionView> for ConnectionRow {
         Self {
             name: view.name,
             peer: view.peer,
-            state: DisplayText::from(&*view.state),
+            state: DisplayText::from(&*with_login(&view)),
             user: view.user.as_deref().map(DisplayText::from),
             tls: view.tls,
             heard: view.heard,
@@ -118,6 +119,14 @@ impl From<ConnectionView> for ConnectionRow {
             text: view.text,
             partial_since: view.partial_since,
         }
+    }
+}
+
+/// The state, with the name of who has logged in, unless POP3's has it already.
+fn with_login(view: &ConnectionView) -> Cow<'static, str> {
+    match &view.login {
+        Some(name) if view.name.service == Service::Smtp => format!("{} {name}", view.state).into(),
+        _ => view.state.clone(),
     }
 }
 

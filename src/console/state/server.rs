@@ -51,7 +51,9 @@ impl Server {
     }
 }
 
-fn ports(addresses: &[SocketAddr]) -> String {
+/// The port of these addresses; several ports if they differ; the whole address if other machines can
+/// connect.
+pub(super) fn ports(addresses: &[SocketAddr]) -> String {
     if let Some(open_to_others) = addresses.iter().find(|a| !a.ip().is_loopback()) {
         return open_to_others.to_string();
     }

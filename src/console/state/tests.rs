@@ -60,6 +60,7 @@ pub(crate) fn connection(id: u64, now: Instant) -> ConnectionView {
         state: "DATA".into(),
         user: None,
         tls: None,
+        login: None,
         heard: now,
         closed: None,
         octets_in: 0,

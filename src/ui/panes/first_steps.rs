@@ -9,13 +9,12 @@ use ratatui::style::Style;
 
 use crate::console::action::Action;
 use crate::console::state::State;
+use crate::console::state::account::AccountSettings;
 use crate::console::state::checklist::Milestone;
-use crate::console::state::server::Server;
 use crate::ui::frame::TITLE_ONLY;
 use crate::ui::frame::{inside_overlay, overlay, overlay_scroll_bar};
 use crate::ui::text::{columns, line, put, wrap_words};
 use crate::ui::theme::Theme;
-use crate::watch::event::Service;
 
 /// Columns and lines of the box over the panes.
 const SIZE: (u16, u16) = (74, 19);
@@ -182,6 +181,7 @@ fn beginning(state: &State, theme: &Theme) -> Vec<Told> {
         text("3  Thunderbird: a new account, set up by hand, with".into()),
     ]);
     lines.extend(account(state).map(|words| Told { words, style: theme.good }));
+    lines.extend(of_programs(state).into_iter().map(text));
     lines.push(Told {
         words: format!(
             "{} has all keys, {} commands; {} shows this again.",
@@ -201,23 +201,36 @@ fn first_user(state: &State) -> Option<&str> {
 
 /// The settings that Thunderbird asks for.
 fn account(state: &State) -> [String; 5] {
-    let port = |service| {
-        let server = state.servers.iter().find(|server| server.service == service);
-        server.map_or_else(|| "—".to_owned(), Server::ports)
-    };
-    let (pop3, smtp) = (port(Service::Pop3), port(Service::Smtp));
-    let wide = usize::from(columns(&pop3).max(columns(&smtp)).max(4));
+    let (pop3, smtp) = (state.pop3_account(), state.smtp_account());
+    let wide = usize::from(columns(&pop3.port).max(columns(&smtp.port)).max(4));
     let row = |server, port: &str, security, authentication| {
         format!("   {server:<14}  {port:<wide$}  {security:<8}  {authentication}")
+    };
+    let of = |server, account: &AccountSettings| {
+        row(server, &account.port, account.security, account.authentication)
     };
     let user = first_user(state).unwrap_or("NAME");
     [
         row("server", "port", "security", "authentication"),
-        row("POP3 localhost", &pop3, "None", "normal password"),
-        row("SMTP localhost", &smtp, "None", "no authentication"),
+        of("POP3 localhost", &pop3),
+        of("SMTP localhost", &smtp),
         format!("   address {user}@{}", state.domain),
         format!("   user {user}, {}", password_of(user, state)),
     ]
+}
+
+/// What a program is told that sends mail, and whom clients have to trust.
+fn of_programs(state: &State) -> Vec<String> {
+    let user = first_user(state).unwrap_or("NAME");
+    let is_own = state.have_own_passwords.iter().any(|own| own.as_str() == user);
+    let password = if is_own { "PASSWORD" } else { state.password.as_str() };
+    let program = state.smtp_url(user, password).map(|url| format!("4  A program: {url}"));
+    let trust = state.offers_tls().then(|| {
+        "   TLS: mailconsole ca install makes clients trust our certificate, mailconsole ca env \
+         single programs"
+            .to_owned()
+    });
+    program.into_iter().chain(trust).collect()
 }
 
 /// A password of one's own is not shown: whoever has set it knows it.

@@ -162,6 +162,7 @@ fn draw_row(state: &State, table: &Table, row: &Row<'_>, at: Rect, buffer: &mut 
         (if row.is_marked { "D" } else { "" }, sign),
         (&row.number, faint),
         (row.summary.from.as_str(), style),
+        (row.summary.caught_for.as_ref().map_or("", DisplayText::as_str), style),
         subject,
         (&row.date, faint),
         (&row.size, style),
@@ -195,12 +196,20 @@ fn table(messages: &Messages, available: u16) -> Table {
             column("", 1, 1, 3, Side::Left),
             column("#", number, number, 2, Side::Right),
             column("from", 12, 18, 1, Side::Left),
+            sent_to(messages),
             column("subject", 12, u16::MAX, 0, Side::Left),
             column("date", DATE, DATE, 4, Side::Left),
             column("size", 5, 5, 5, Side::Right),
         ],
         available,
     )
+}
+
+/// The column of addresses to which messages were sent that were redirected, if there are any.
+fn sent_to(messages: &Messages) -> Column {
+    let (least, most) = if messages.has_caught() { (12, 24) } else { (u16::MAX, u16::MAX) };
+    let rank = if messages.has_caught() { 1 } else { u8::MAX };
+    Column { title: "sent to", least, most, rank, side: Side::Left }
 }
 
 #[cfg(test)]
@@ -217,6 +226,7 @@ mod tests {
             subject: "Hello".into(),
             date: None,
             octets: 320,
+            caught_for: None,
         }
     }
 

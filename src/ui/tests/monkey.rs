@@ -170,6 +170,7 @@ fn list(state: &mut State, count: usize) {
         subject: DisplayText::from(HOSTILE),
         date: Some(SystemTime::UNIX_EPOCH),
         octets: n as u64 * 997,
+        caught_for: None,
     };
     state.take_news(MailroomEvent::Listed((0..count).map(summary).collect()));
     state.take_news(MailroomEvent::Complete);

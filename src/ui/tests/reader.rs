@@ -44,6 +44,7 @@ pub(super) fn summary(number: usize) -> Summary {
         subject: SUBJECTS[number % SUBJECTS.len()].into(),
         date: Some(clock().wall - Duration::from_hours(24 * days) - Duration::from_mins(90)),
         octets: 900 * (number * number) as u64,
+        caught_for: None,
     }
 }
 
