@@ -304,6 +304,8 @@ pub struct Pop3Rules {
     pub capabilities: EnumSet<Pop3Capability>,
     /// The commands that are refused as unknown, of UIDL and USER.
     pub refused: EnumSet<Pop3Capability>,
+    /// Whether secrets may be sent with AUTH in the clear from other machines too.
+    pub takes_plaintext: bool,
     /// Whether clients begin TLS.
     pub tls: TlsPolicy,
 }
@@ -383,6 +385,7 @@ impl Choices {
                 .into_iter()
                 .filter(away)
                 .collect(),
+            takes_plaintext: self.auth_plaintext,
             tls,
         }
     }

@@ -222,6 +222,12 @@ pub(crate) mod script {
             self
         }
 
+        /// The whole reply.
+        pub(crate) fn text(&self) -> String {
+            let said = self.said.as_ref().map_or(&b""[..], Reply::bytes);
+            String::from_utf8_lossy(said).into_owned()
+        }
+
         #[track_caller]
         pub(crate) fn and_close(self) {
             assert!(self.closed, "the connection stays open");

@@ -10,11 +10,19 @@ use tokio::time::Instant;
 use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
 use crate::servers::credentials::{Credentials, Proof};
+use crate::servers::extensions::Pop3Capability;
 use crate::servers::guesses::{Guess, Guesses, TooMany};
 use crate::servers::listener::Server;
-use crate::servers::login::{hold_back, tell_logged_in, tell_refused};
+use crate::servers::login::{
+    Authenticator, fresh_timestamp, hold_back, tell_logged_in, tell_refused,
+};
+use crate::servers::pop3::capabilities::{Exposure, Offers};
+use crate::servers::pop3::command::Known;
+use crate::servers::pop3::effect::{Pop3Effect, Pop3Outcome};
 use crate::servers::pop3::maildrop::{Message, Remaining};
-use crate::servers::pop3::session::{Pop3Effect, Pop3Outcome, Pop3Session};
+use crate::servers::pop3::reply;
+use crate::servers::pop3::session::Pop3Session;
+use crate::servers::pop3::top::Top;
 use crate::servers::profile::Rules;
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
@@ -46,16 +54,33 @@ impl Server for Pop3Server {
     const PROTOCOL: event::Service = event::Service::Pop3;
 
     fn open(&self, peer: SocketAddr) -> (Pop3Session, Pop3Service) {
+        let (domain, rules) = (&self.accounts.domain, self.settings.rules());
+        let offers = Offers::new(rules.pop3, exposure_to(peer.ip()));
         let service = Pop3Service {
             accounts: Arc::clone(&self.accounts),
             guesses: Arc::clone(&self.guesses),
-            rules: self.settings.rules(),
+            rules,
             peer: peer.ip(),
             wrong_guesses: 0,
+            authenticator: None,
             maildrop: None,
         };
-        (Pop3Session::new(Arc::clone(&self.accounts.domain)), service)
+        let session = Pop3Session::new(Arc::clone(domain), offers);
+        if offers.has(Known::With(Pop3Capability::Apop)) {
+            // A greeting that named a long domain twice would have more than 512 octets.
+            let host = if domain.len() <= HOST_OCTETS { domain } else { "localhost" };
+            return (session.with_timestamp(fresh_timestamp(host)), service);
+        }
+        (session, service)
     }
+}
+
+/// The longest domain that stands in a timestamp.
+const HOST_OCTETS: usize = 128;
+
+/// A connection within this machine has no network to be overheard on.
+const fn exposure_to(peer: IpAddr) -> Exposure {
+    if peer.to_canonical().is_loopback() { Exposure::Loopback } else { Exposure::Network }
 }
 
 /// Carries out the effects of one POP3 session.
@@ -67,6 +92,8 @@ pub struct Pop3Service {
     peer: IpAddr,
     /// The number of wrong passwords on this connection.
     wrong_guesses: u32,
+    /// Checks AUTH and APOP. Boxed and made when it is needed, because few connections use it.
+    authenticator: Option<Box<Authenticator>>,
     /// The open and locked maildrop, from PASS to QUIT.
     maildrop: Option<Maildrop>,
 }
@@ -102,6 +129,25 @@ impl Pop3Service {
             tell_logged_in(user.name(), channel.connection_log());
         }
         self.open(&user, channel).await
+    }
+
+    /// Checks the credentials of AUTH or APOP, and opens the maildrop.
+    async fn prove(
+        &mut self,
+        credentials: &Credentials,
+        channel: &mut Channel,
+    ) -> Result<Pop3Outcome, NotDone> {
+        let Self { accounts, guesses, rules, peer, authenticator, .. } = self;
+        let authenticator = authenticator.get_or_insert_with(|| {
+            let (accounts, guesses, rules) =
+                (Arc::clone(accounts), Arc::clone(guesses), Arc::clone(rules));
+            Box::new(Authenticator::new(accounts, guesses, rules, *peer))
+        });
+        let identity = authenticator.authenticate(credentials, channel).await?;
+        match identity.and_then(|identity| identity.user) {
+            Some(user) => self.open(&user, channel).await,
+            None => Ok(Pop3Outcome::LoginRefused),
+        }
     }
 
     /// Opens the maildrop of a user who has logged in.
@@ -166,6 +212,20 @@ impl Pop3Service {
         Ok(Pop3Outcome::Said)
     }
 
+    async fn top(
+        &self,
+        index: usize,
+        lines: u64,
+        channel: &mut Channel,
+    ) -> Result<Pop3Outcome, NotDone> {
+        let maildrop = self.maildrop()?;
+        let message = channel.unless_ending(maildrop.message(index)).await??;
+        channel.say(&reply::TOP).await?;
+        let mut source = TopSource { message, top: Top::of(lines), maildrop, index };
+        text::send(&mut source, channel).await?;
+        Ok(Pop3Outcome::Said)
+    }
+
     async fn update(&mut self, deleted: Vec<usize>) -> Result<Pop3Outcome, NotDone> {
         if let Some(maildrop) = self.maildrop.take() {
             // Not within `unless_ending`: an update that has begun is completed (docs/protocol.md
@@ -182,6 +242,7 @@ impl Pop3Service {
     ) -> Result<Pop3Outcome, NotDone> {
         match effect {
             Pop3Effect::Login { user, password } => self.login(&user, password, channel).await,
+            Pop3Effect::Prove(credentials) => self.prove(&credentials, channel).await,
             Pop3Effect::List { status, messages } => {
                 list(&status, messages, list_line, channel).await
             }
@@ -190,6 +251,7 @@ impl Pop3Service {
             }
             Pop3Effect::UniqueId { index } => self.unique_id(index, channel).await,
             Pop3Effect::Retrieve { status, index } => self.retrieve(&status, index, channel).await,
+            Pop3Effect::Top { index, lines } => self.top(index, lines, channel).await,
             Pop3Effect::Update { deleted } => self.update(deleted).await,
         }
     }
@@ -297,5 +359,29 @@ async fn list(
 impl TextSource for MessageReader {
     async fn next_piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, String> {
         self.read(piece).await.map(|octets| octets > 0).map_err(|error| error.to_string())
+    }
+}
+
+/// The top of a message, read from the disk.
+struct TopSource<'a> {
+    message: MessageReader,
+    top: Top,
+    maildrop: &'a Maildrop,
+    index: usize,
+}
+
+impl TextSource for TopSource<'_> {
+    async fn next_piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, String> {
+        if self.top.is_over() {
+            // The reader compares a message at its end, which this one does not come to: another
+            // look says whether it has changed while it was sent.
+            let unchanged = self.maildrop.message(self.index).await;
+            return unchanged.map(|_| false).map_err(|error| error.to_string());
+        }
+        let from = piece.len();
+        let is_more = self.message.next_piece(piece).await?;
+        let part = self.top.part_of(piece.get(from..).unwrap_or_default());
+        piece.truncate(from + part);
+        Ok(is_more)
     }
 }

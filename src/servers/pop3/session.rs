@@ -1,240 +1,74 @@
-//! The rules of a POP3 session (RFC 1939 sections 4 to 6): which command is allowed in which state,
-//! and the maildrop as the client sees it. Does no I/O.
+//! The rules of a POP3 session (RFC 1939 sections 4 to 6, RFC 2449): which command is allowed in
+//! which state. Does no I/O.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::servers::limits::LOGIN_FAILURES;
-use crate::servers::pop3::command::{self, MessageNumber, Pop3Command};
-use crate::servers::pop3::maildrop::{Absent, Maildrop, Message, Remaining};
-use crate::servers::pop3::reply;
+use crate::servers::limits::AUTH_LINE_OCTETS;
+use crate::servers::pop3::authorization::Authorization;
+use crate::servers::pop3::capabilities::Offers;
+use crate::servers::pop3::command::{self, Charset, Pop3Command};
+use crate::servers::pop3::effect::{Pop3Effect, Pop3Outcome};
+use crate::servers::pop3::maildrop::Maildrop;
+use crate::servers::pop3::{reply, transaction};
 use crate::servers::session::{Farewell, Reply, Session, Step};
-use crate::store::marks::Marks;
-use crate::store::mbox::NotMbox;
-
-/// Work that the session asks its service for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Pop3Effect {
-    /// Lock and open the maildrop of `user`, if the password is right.
-    Login {
-        /// The user name, as given with USER.
-        user: String,
-        /// The password, as given with PASS.
-        password: Vec<u8>,
-    },
-    /// Send `status`, a line with number and size for each message, and the final dot.
-    List {
-        /// The status line of the reply.
-        status: Reply,
-        /// The messages to list.
-        messages: Remaining,
-    },
-    /// Send `status`, a line with number and unique-id for each message, and the final dot.
-    UniqueIds {
-        /// The status line of the reply.
-        status: Reply,
-        /// The messages to list.
-        messages: Remaining,
-    },
-    /// Send the number and unique-id of one message.
-    UniqueId {
-        /// The index of the message, from 0.
-        index: usize,
-    },
-    /// Send `status`, the text of one message, and the final dot.
-    Retrieve {
-        /// The status line of the reply.
-        status: Reply,
-        /// The index of the message, from 0.
-        index: usize,
-    },
-    /// Enter the UPDATE state: remove these messages and unlock the maildrop.
-    Update {
-        /// The indexes of the messages, in order.
-        deleted: Vec<usize>,
-    },
-}
-
-/// The result of an effect.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Pop3Outcome {
-    /// The maildrop is open and locked.
-    Opened {
-        /// The name of the mailbox; the client may have given its full address.
-        mailbox: String,
-        /// The sizes of its messages in octets.
-        octets: Arc<[u64]>,
-        /// The deletion marks, none of them set.
-        deleted: Arc<Marks>,
-    },
-    /// There is no such user, or the password is wrong.
-    LoginRefused,
-    /// Too many wrong passwords came from that address, so this one was not checked.
-    TooManyGuesses,
-    /// Another POP3 session has locked the maildrop.
-    InUse,
-    /// Another program keeps the mailbox locked.
-    Busy,
-    /// The mailbox is not an mbox file; it is left unchanged.
-    NotMbox(NotMbox),
-    /// The mailbox cannot be read.
-    NoMaildrop,
-    /// The service has sent the whole reply.
-    Said,
-    /// The message has changed or cannot be read.
-    Unreadable,
-    /// The directory of the maildrop has been replaced by another one. Nothing was removed.
-    Replaced,
-    /// The maildrop is updated.
-    Updated,
-    /// The maildrop could not be updated; nothing has been removed.
-    NotUpdated,
-}
+use crate::wire::line::LINE_OCTETS;
 
 /// One POP3 session.
 #[derive(Debug)]
 pub struct Pop3Session {
     domain: Arc<str>,
+    offers: Offers,
     state: State,
-    login_failures: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// AUTHORIZATION, before USER.
-    Anonymous,
-    /// AUTHORIZATION, after USER.
-    Named(String),
-    /// TRANSACTION.
+    Authorization(Authorization),
     Transaction { user: String, maildrop: Maildrop },
-    /// UPDATE.
     Update,
 }
 
 impl Pop3Session {
     /// A session in the AUTHORIZATION state; `domain` is named in the greeting.
     #[must_use]
-    pub const fn new(domain: Arc<str>) -> Self {
-        Self { domain, state: State::Anonymous, login_failures: 0 }
+    pub fn new(domain: Arc<str>, offers: Offers) -> Self {
+        Self { domain, offers, state: State::Authorization(Authorization::default()) }
     }
 
-    fn authorization(&mut self, command: Pop3Command) -> Step<Pop3Effect> {
-        match command {
-            // The reply does not show whether the user exists; PASS refuses both cases alike.
-            Pop3Command::User(name) => {
-                self.state = State::Named(name);
-                Step::Reply(reply::SEND_PASS)
-            }
-            Pop3Command::Pass(password) => self.pass(password),
-            Pop3Command::Quit => Step::Close(reply::GOODBYE),
-            _ => Step::Reply(reply::LOG_IN_FIRST),
+    /// The same session, with a timestamp for APOP in its greeting (RFC 1939 section 7). No other
+    /// session may get the same.
+    #[must_use]
+    pub fn with_timestamp(mut self, timestamp: String) -> Self {
+        if let State::Authorization(authorization) = &mut self.state {
+            authorization.set_timestamp(timestamp);
+        }
+        self
+    }
+
+    const fn authorization(&self) -> Option<&Authorization> {
+        match &self.state {
+            State::Authorization(authorization) => Some(authorization),
+            State::Transaction { .. } | State::Update => None,
         }
     }
 
-    fn pass(&self, password: Vec<u8>) -> Step<Pop3Effect> {
-        let State::Named(user) = &self.state else {
-            return Step::Reply(reply::USER_FIRST);
-        };
-        Step::Perform(Pop3Effect::Login { user: user.clone(), password })
-    }
-
-    /// RFC 1939 section 4: after a failed PASS the client must send USER again.
-    fn login_failed(&mut self, reply: Reply) -> Step<Pop3Effect> {
-        self.state = State::Anonymous;
-        self.login_failures += 1;
-        if self.login_failures < LOGIN_FAILURES {
-            return Step::Reply(reply);
-        }
-        Step::Close(reply)
-    }
-
-    fn logged_in(&mut self, user: String, octets: Arc<[u64]>, deleted: Arc<Marks>) -> Reply {
-        let maildrop = Maildrop::new(octets, deleted);
-        let reply = summary(&maildrop);
-        self.state = State::Transaction { user, maildrop };
-        reply
-    }
-}
-
-/// Handles a command in the TRANSACTION state.
-fn transaction(maildrop: &mut Maildrop, command: &Pop3Command) -> Step<Pop3Effect> {
-    match *command {
-        Pop3Command::User(_) | Pop3Command::Pass(_) => Step::Reply(reply::LOGGED_IN),
-        Pop3Command::Stat => Step::Reply(stat(maildrop)),
-        Pop3Command::List(None) => Step::Perform(Pop3Effect::List {
-            status: summary(maildrop),
-            messages: maildrop.remaining(),
-        }),
-        Pop3Command::List(Some(number)) => Step::Reply(list_one(maildrop, number)),
-        Pop3Command::Uidl(None) => Step::Perform(Pop3Effect::UniqueIds {
-            status: summary(maildrop),
-            messages: maildrop.remaining(),
-        }),
-        Pop3Command::Uidl(Some(number)) => with(maildrop.message(number), |message| {
-            Step::Perform(Pop3Effect::UniqueId { index: message.index })
-        }),
-        Pop3Command::Retr(number) => with(maildrop.message(number), |message| {
-            Step::Perform(Pop3Effect::Retrieve {
-                status: format!("+OK {} octets", message.octets).into(),
-                index: message.index,
-            })
-        }),
-        Pop3Command::Dele(number) => {
-            with(maildrop.delete(number), |()| Step::Reply(reply::DELETED))
-        }
-        Pop3Command::Noop => Step::Reply(reply::OK),
-        Pop3Command::Rset => {
-            maildrop.reset();
-            Step::Reply(summary(maildrop))
-        }
-        Pop3Command::Quit => Step::Perform(Pop3Effect::Update { deleted: maildrop.deleted() }),
-    }
-}
-
-fn with<T>(found: Result<T, Absent>, step: impl FnOnce(T) -> Step<Pop3Effect>) -> Step<Pop3Effect> {
-    match found {
-        Ok(found) => step(found),
-        Err(absent) => Step::Reply(reply::absent(absent)),
-    }
-}
-
-fn stat(maildrop: &Maildrop) -> Reply {
-    format!("+OK {} {}", maildrop.count(), maildrop.octets()).into()
-}
-
-fn list_one(maildrop: &Maildrop, number: MessageNumber) -> Reply {
-    match maildrop.message(number) {
-        Ok(Message { octets, .. }) => format!("+OK {number} {octets}").into(),
-        Err(absent) => reply::absent(absent),
-    }
-}
-
-fn summary(maildrop: &Maildrop) -> Reply {
-    let (count, octets) = (maildrop.count(), maildrop.octets());
-    format!("+OK {count} messages ({octets} octets)").into()
-}
-
-impl Session for Pop3Session {
-    type Effect = Pop3Effect;
-    type Outcome = Pop3Outcome;
-
-    fn verb(line: &[u8]) -> Option<&'static str> {
-        command::keyword(line)
-    }
-
-    fn greeting(&self) -> Reply {
-        format!("+OK POP3 ready [{}]", self.domain).into()
-    }
-
-    fn line(&mut self, line: &[u8]) -> Step<Pop3Effect> {
-        let command = match Pop3Command::parse(line) {
-            Ok(command) => command,
-            Err(refusal) => return Step::Reply(reply::refusal(refusal)),
-        };
+    const fn authorization_mut(&mut self) -> Option<&mut Authorization> {
         match &mut self.state {
-            State::Anonymous | State::Named(_) => self.authorization(command),
+            State::Authorization(authorization) => Some(authorization),
+            State::Transaction { .. } | State::Update => None,
+        }
+    }
+
+    fn is_in_exchange(&self) -> bool {
+        self.authorization().is_some_and(Authorization::is_in_exchange)
+    }
+
+    fn obey(&mut self, command: Pop3Command) -> Step<Pop3Effect> {
+        match &mut self.state {
+            State::Authorization(authorization) => authorization.command(command, &self.offers),
             State::Transaction { maildrop, .. } => {
-                let step = transaction(maildrop, &command);
+                let step = transaction::command(maildrop, &command, &self.offers);
                 if matches!(step, Step::Perform(Pop3Effect::Update { .. })) {
                     // Set before the effect: whatever its outcome, no further command is carried
                     // out.
@@ -246,26 +80,84 @@ impl Session for Pop3Session {
         }
     }
 
+    fn login_failed(&mut self, reply: Reply) -> Step<Pop3Effect> {
+        match self.authorization_mut() {
+            Some(authorization) => authorization.failed(reply),
+            None => Step::Reply(reply),
+        }
+    }
+}
+
+impl Session for Pop3Session {
+    type Effect = Pop3Effect;
+    type Outcome = Pop3Outcome;
+
+    fn verb(line: &[u8]) -> Option<&'static str> {
+        command::keyword(line).map(|keyword| keyword.name)
+    }
+
+    fn greeting(&self) -> Reply {
+        let domain = &self.domain;
+        match self.authorization().and_then(Authorization::timestamp) {
+            Some(timestamp) => format!("+OK POP3 ready [{domain}] {timestamp}").into(),
+            None => format!("+OK POP3 ready [{domain}]").into(),
+        }
+    }
+
+    fn line_octets(&self, _beginning: &[u8]) -> usize {
+        if self.is_in_exchange() { AUTH_LINE_OCTETS } else { LINE_OCTETS }
+    }
+
+    fn secured(&mut self) {
+        if let Some(authorization) = self.authorization_mut() {
+            authorization.forget();
+        }
+        self.offers = self.offers.over_tls();
+    }
+
+    fn line(&mut self, line: &[u8]) -> Step<Pop3Effect> {
+        let authorization = self.authorization_mut();
+        if let Some(step) = authorization.and_then(|authorization| authorization.answer(line)) {
+            return step;
+        }
+        // What is not offered is unknown, whatever its argument.
+        if !command::keyword(line).is_some_and(|keyword| self.offers.has(keyword.known)) {
+            return Step::Reply(reply::NOT_SUPPORTED);
+        }
+        let charset = self.authorization().map_or(Charset::Ascii, Authorization::charset);
+        match Pop3Command::parse(line, charset) {
+            Ok(command) => self.obey(command),
+            Err(refusal) => Step::Reply(reply::refusal(refusal)),
+        }
+    }
+
     fn overlong(&mut self) -> Reply {
+        if let Some(authorization) = self.authorization_mut() {
+            authorization.end_exchange();
+        }
         reply::TOO_LONG
     }
 
     fn resume(&mut self, outcome: Pop3Outcome) -> Step<Pop3Effect> {
+        let offers = self.offers;
         match outcome {
             Pop3Outcome::Opened { mailbox, octets, deleted } => {
-                Step::Reply(self.logged_in(mailbox, octets, deleted))
+                let maildrop = Maildrop::new(octets, deleted);
+                let reply = transaction::summary(&maildrop);
+                self.state = State::Transaction { user: mailbox, maildrop };
+                Step::Reply(reply)
             }
-            Pop3Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED),
+            Pop3Outcome::LoginRefused => self.login_failed(reply::LOGIN_REFUSED.to(&offers)),
             Pop3Outcome::TooManyGuesses => self.login_failed(reply::TOO_MANY_GUESSES),
             // A maildrop that cannot be opened is a failed PASS too: the client must send USER
             // again.
-            Pop3Outcome::InUse => self.login_failed(reply::IN_USE),
-            Pop3Outcome::Busy => self.login_failed(reply::BUSY),
-            Pop3Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why)),
+            Pop3Outcome::InUse => self.login_failed(reply::IN_USE.to(&offers)),
+            Pop3Outcome::Busy => self.login_failed(reply::BUSY.to(&offers)),
+            Pop3Outcome::NotMbox(why) => self.login_failed(reply::not_mbox(&why).to(&offers)),
             Pop3Outcome::NoMaildrop => self.login_failed(reply::NO_MAILDROP),
             Pop3Outcome::Said => Step::Quiet,
             Pop3Outcome::Unreadable => Step::Reply(reply::UNREADABLE),
-            Pop3Outcome::Replaced => Step::Close(reply::REPLACED),
+            Pop3Outcome::Replaced => Step::Close(reply::REPLACED.to(&offers)),
             Pop3Outcome::Updated => Step::Close(reply::GOODBYE),
             Pop3Outcome::NotUpdated => Step::Close(reply::NOT_REMOVED),
         }
@@ -283,8 +175,10 @@ impl Session for Pop3Session {
 
     fn state(&self) -> Cow<'static, str> {
         match &self.state {
-            State::Anonymous => "AUTHORIZATION".into(),
-            State::Named(user) => format!("AUTHORIZATION {user}").into(),
+            State::Authorization(authorization) => match authorization.name() {
+                Some(user) => format!("AUTHORIZATION {user}").into(),
+                None => "AUTHORIZATION".into(),
+            },
             State::Transaction { user, .. } => format!("TRANSACTION {user}").into(),
             State::Update => "UPDATE".into(),
         }
@@ -293,7 +187,7 @@ impl Session for Pop3Session {
     fn user(&self) -> Option<&str> {
         match &self.state {
             State::Transaction { user, .. } => Some(user),
-            State::Anonymous | State::Named(_) | State::Update => None,
+            State::Authorization(_) | State::Update => None,
         }
     }
 }
@@ -302,12 +196,24 @@ impl Session for Pop3Session {
 mod tests {
     use super::*;
     use crate::servers::session::script::Peer;
+    use crate::store::marks::Marks;
+    use crate::store::mbox::NotMbox;
 
-    /// A server with these mailboxes: linhphan, password cis505, has messages of 120 and 200
+    /// A session that offers nothing beyond RFC 1939.
+    fn plain() -> Pop3Session {
+        Pop3Session::new("localhost".into(), Offers::default())
+    }
+
+    /// A client of a server that offers nothing beyond RFC 1939.
+    fn peer() -> Peer<Pop3Session, impl FnMut(Pop3Effect) -> Pop3Outcome> {
+        Peer::new(plain(), answers)
+    }
+
+    /// A service with these mailboxes: linhphan, password cis505, has messages of 120 and 200
     /// octets; the maildrop of zives is locked, that of damaged cannot be read, and that of letter
     /// is not an mbox file.
-    fn peer() -> Peer<Pop3Session, impl FnMut(Pop3Effect) -> Pop3Outcome> {
-        Peer::new(Pop3Session::new("localhost".into()), |effect| match effect {
+    fn answers(effect: Pop3Effect) -> Pop3Outcome {
+        match effect {
             Pop3Effect::Login { user, password } if password == b"cis505" => match user.as_str() {
                 "linhphan" => opened(&[120, 200]),
                 "zives" => Pop3Outcome::InUse,
@@ -319,7 +225,7 @@ mod tests {
             Pop3Effect::Update { deleted } if deleted.len() == 2 => Pop3Outcome::NotUpdated,
             Pop3Effect::Update { .. } => Pop3Outcome::Updated,
             _ => Pop3Outcome::Said,
-        })
+        }
     }
 
     fn opened(octets: &[u64]) -> Pop3Outcome {
@@ -339,10 +245,7 @@ mod tests {
 
     #[test]
     fn the_greeting_is_exactly_this() {
-        assert_eq!(
-            Pop3Session::new("localhost".into()).greeting().bytes(),
-            b"+OK POP3 ready [localhost]"
-        );
+        assert_eq!(plain().greeting().bytes(), b"+OK POP3 ready [localhost]");
     }
 
     #[test]
@@ -437,7 +340,7 @@ mod tests {
 
     #[test]
     fn whoever_looks_on_sees_what_is_marked() {
-        let mut session = Pop3Session::new("localhost".into());
+        let mut session = plain();
         let marks = Arc::new(Marks::of(2));
         session.line(b"USER linhphan");
         session.resume(Pop3Outcome::Opened {
@@ -466,7 +369,7 @@ mod tests {
 
     #[test]
     fn listings_leave_out_what_is_deleted() {
-        let mut session = Pop3Session::new("localhost".into());
+        let mut session = plain();
         session.line(b"USER linhphan");
         session.resume(opened(&[120, 200, 7]));
         session.line(b"DELE 2");
@@ -495,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_session_whose_directory_was_replaced_ends() {
-        let mut session = Pop3Session::new("localhost".into());
+        let mut session = plain();
         session.line(b"USER linhphan");
         session.resume(opened(&[120]));
         assert!(matches!(session.line(b"RETR 1"), Step::Perform(Pop3Effect::Retrieve { .. })));
@@ -517,6 +420,6 @@ mod tests {
 
     #[test]
     fn an_idle_session_ends_without_a_word() {
-        assert_eq!(Pop3Session::new("localhost".into()).farewell(Farewell::Idle), None);
+        assert_eq!(plain().farewell(Farewell::Idle), None);
     }
 }
