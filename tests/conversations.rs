@@ -239,3 +239,15 @@ async fn the_extensions_of_smtp() {
 async fn a_text_in_chunks() {
     play_every_way_with("chunks.txt", &everything()).await;
 }
+
+#[tokio::test]
+async fn what_pop3_offers_beside_rfc_1939() {
+    let choices = Choices {
+        // Its greeting is never the same.
+        capabilities: "-APOP".parse().ok(),
+        // Only told: STLS comes when it is refused.
+        pop3_tls: Some(TlsPolicy::Offered),
+        ..everything()
+    };
+    play_every_way_with("pop3-extensions.txt", &choices).await;
+}

@@ -14,6 +14,8 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use mailconsole::servers::profile::Profile;
+use mailconsole::servers::settings::Setting;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::index::ReadError;
 use mailconsole::store::maildrop::{Maildrop, UpdateError};
@@ -320,6 +322,39 @@ async fn a_message_that_is_changed_while_it_is_sent_does_not_end_like_a_whole_on
     other.write_all_at(b"another line!!", last_but_ten as u64).unwrap();
     let rest = client.rest_bytes().await;
     assert!(!rest.ends_with(b"\r\n.\r\n"), "it ends like a whole message");
+}
+
+/// A session of a client that is offered TOP.
+async fn logged_in_with_top(mail: &Mail) -> Peer<DuplexStream> {
+    mail.settings.set(Setting::Profile(Profile::Esmtp));
+    logged_in(mail).await.peer
+}
+
+#[tokio::test]
+async fn the_top_is_that_of_the_message_which_was_there_at_the_login() {
+    let mail = mail_with(&mbox(&["A: 1\n\naaaa\n", "B: 1\n\nbbbb\n"]));
+    let mut client = logged_in_with_top(&mail).await;
+    let changed = mbox(&["A: 1\n\naaaa\n", "B: 1\n\nxxxx\n"]);
+    std::fs::write(mail.dir.path().join("u.mbox"), changed).unwrap();
+    client.says("TOP 1 0", "+OK*").await;
+    assert_eq!(lines_until_dot(&mut client).await, ["A: 1", ""]);
+    // The header is the same, but it is another message.
+    client.says("TOP 2 0", "-ERR*").await;
+}
+
+#[tokio::test]
+async fn a_top_whose_message_is_changed_while_it_is_sent_does_not_end_like_a_whole_one() {
+    let text = format!("A: 1\n\n{}", "a line of text\n".repeat(500_000));
+    let mail = mail_with(&mbox(&[&text]));
+    let mut client = logged_in_with_top(&mail).await;
+    client.says("TOP 1 400000", "+OK*").await;
+    let mut beginning = vec![0; 1_000];
+    client.stream.read_exact(&mut beginning).await.unwrap();
+    let other = File::options().write(true).open(mail.dir.path().join("u.mbox")).unwrap();
+    // Behind the lines that are wanted: the message has changed all the same.
+    other.write_all_at(b"another line!!", 7_400_000).unwrap();
+    let rest = client.rest_bytes().await;
+    assert!(!rest.ends_with(b"\r\n.\r\n"), "it ends like a whole top");
 }
 
 /// Another directory takes the place of the one at `path`, as `replace` has it, with a mailbox for u.
