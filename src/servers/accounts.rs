@@ -51,7 +51,7 @@ impl Accounts {
     pub fn check(&self, credentials: &Credentials, rules: &Rules) -> Option<Identity> {
         let user = self.user(&credentials.name, rules);
         if rules.takes_any_login {
-            return Some(self.unproven(&credentials.name, user, rules));
+            return Some(unproven(&credentials.name, user, rules));
         }
         let is_right = credentials.proof.fits(self.password_of(user.as_ref()));
         let is_own = match &credentials.authzid {
@@ -62,15 +62,6 @@ impl Accounts {
         Some(Identity { name: user.name().into(), user: Some(user), is_proven: true })
     }
 
-    /// Whoever has no mailbox reads what is caught, or else an empty mailbox.
-    fn unproven(&self, name: &str, user: Option<User>, rules: &Rules) -> Identity {
-        let known: Arc<str> = user.as_ref().map_or(name, User::name).into();
-        let named = |name: &str| User::of_local_part(name.as_bytes());
-        let caught = || rules.recipients.catch_all.as_deref().and_then(named);
-        let user = user.or_else(caught).or_else(|| named(name.split('@').next()?));
-        Identity { name: known, user, is_proven: false }
-    }
-
     fn user(&self, name: &str, rules: &Rules) -> Option<User> {
         rules.recipients.mailbox_of(name, &self.domain, &self.directory)
     }
@@ -78,6 +69,15 @@ impl Accounts {
     fn password_of(&self, user: Option<&User>) -> &Password {
         user.and_then(|user| self.own.get(user.name())).unwrap_or(&self.password)
     }
+}
+
+/// Whoever has no mailbox reads what is caught, or else an empty mailbox.
+fn unproven(name: &str, user: Option<User>, rules: &Rules) -> Identity {
+    let known: Arc<str> = user.as_ref().map_or(name, User::name).into();
+    let named = |name: &str| User::of_local_part(name.as_bytes());
+    let caught = || rules.recipients.catch_all.as_deref().and_then(named);
+    let user = user.or_else(caught).or_else(|| named(name.split('@').next()?));
+    Identity { name: known, user, is_proven: false }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod channel;
 pub mod credentials;
 pub mod echo;
+pub mod exposure;
 pub mod extensions;
 pub mod guesses;
 pub mod limits;

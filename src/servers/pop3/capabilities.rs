@@ -1,22 +1,11 @@
 //! What a POP3 session offers (RFC 2449): the commands that it has, its reply to CAPA, and the
 //! response codes in its replies. Pure: the session says where the connection stands.
 
+use crate::servers::exposure::Exposure;
 use crate::servers::extensions::{Offer, Pop3Capability};
 use crate::servers::pop3::command::Known;
 use crate::servers::profile::{Pop3Rules, TlsPolicy};
 use crate::servers::session::Reply;
-
-/// Who could overhear what is sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Exposure {
-    /// The network.
-    #[default]
-    Network,
-    /// Nobody but this machine.
-    Loopback,
-    /// Nobody: TLS has begun.
-    Tls,
-}
 
 /// What a session offers, by its rules and by who could overhear it. The default offers nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +43,7 @@ impl Offers {
     /// Whether TLS has begun.
     #[must_use]
     pub fn is_over_tls(&self) -> bool {
-        self.exposure == Exposure::Tls
+        self.exposure.is_tls()
     }
 
     /// Whether a login is refused until TLS begins (RFC 2595 section 2.2).
@@ -116,8 +105,7 @@ impl Offers {
     /// Whether a mechanism that sends the secret itself is offered (RFC 4616 section 6).
     #[must_use]
     pub fn takes_secrets(&self) -> bool {
-        let is_overheard = self.exposure == Exposure::Network;
-        !self.needs_tls_first() && (!is_overheard || self.rules.takes_plaintext)
+        !self.needs_tls_first() && (!self.exposure.is_open() || self.rules.takes_plaintext)
     }
 }
 

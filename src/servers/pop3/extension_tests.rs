@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::servers::credentials::Credentials;
+use crate::servers::exposure::Exposure;
 use crate::servers::limits::AUTH_LINE_OCTETS;
-use crate::servers::pop3::capabilities::{Exposure, Offers};
+use crate::servers::pop3::capabilities::Offers;
 use crate::servers::pop3::effect::{Pop3Effect, Pop3Outcome};
 use crate::servers::pop3::session::Pop3Session;
 use crate::servers::profile::{Choices, Profile, TlsPolicy};

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
 use crate::servers::credentials::{Credentials, Proof};
+use crate::servers::exposure::Exposure;
 use crate::servers::extensions::Pop3Capability;
 use crate::servers::guesses::{Guess, Guesses, TooMany};
 use crate::servers::listener::Server;
 use crate::servers::login::{
     Authenticator, fresh_timestamp, hold_back, tell_logged_in, tell_refused,
 };
-use crate::servers::pop3::capabilities::{Exposure, Offers};
+use crate::servers::pop3::capabilities::Offers;
 use crate::servers::pop3::command::Known;
 use crate::servers::pop3::effect::{Pop3Effect, Pop3Outcome};
 use crate::servers::pop3::maildrop::{Message, Remaining};
@@ -55,7 +56,7 @@ impl Server for Pop3Server {
 
     fn open(&self, peer: SocketAddr) -> (Pop3Session, Pop3Service) {
         let (domain, rules) = (&self.accounts.domain, self.settings.rules());
-        let offers = Offers::new(rules.pop3, exposure_to(peer.ip()));
+        let offers = Offers::new(rules.pop3, Exposure::of_plain(peer.ip()));
         let service = Pop3Service {
             accounts: Arc::clone(&self.accounts),
             guesses: Arc::clone(&self.guesses),
@@ -77,11 +78,6 @@ impl Server for Pop3Server {
 
 /// The longest domain that stands in a timestamp.
 const HOST_OCTETS: usize = 128;
-
-/// A connection within this machine has no network to be overheard on.
-const fn exposure_to(peer: IpAddr) -> Exposure {
-    if peer.to_canonical().is_loopback() { Exposure::Loopback } else { Exposure::Network }
-}
 
 /// Carries out the effects of one POP3 session.
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use std::fmt;
 
 use enumset::EnumSet;
 
-use crate::mail::address::{Domain, ForwardPath, Malformed, ReversePath};
+use crate::mail::address::{Domain, ForwardPath, ReversePath};
 use crate::mail::alphabet::Alphabet;
 use crate::mail::dsn::RecipientDsn;
 use crate::servers::extensions::{Offer, SmtpExtension};
 use crate::servers::smtp::parameters::{self, MailArguments};
+use crate::servers::smtp::refusal::SmtpRefusal;
 
 /// A command that the server supports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,22 +50,6 @@ pub struct ChunkSize {
     pub octets: u64,
     /// Whether it ends the message.
     pub is_last: bool,
-}
-
-/// Why a line is no command of this server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SmtpRefusal {
-    /// The verb is unknown.
-    Unrecognized,
-    /// The verb belongs to SMTP or ESMTP, but is not supported here.
-    NotImplemented,
-    /// The argument is missing, malformed or not allowed.
-    Argument,
-    /// The same, of a BDAT that says how many octets follow it: they are no commands.
-    ChunkArgument(u64),
-    /// There is a parameter after a path, which only extensions allow, and the server does not
-    /// offer it.
-    Parameter,
 }
 
 /// What this client may say at this moment.
@@ -303,12 +288,6 @@ fn auth(argument: &str) -> Result<SmtpCommand, SmtpRefusal> {
             Ok(SmtpCommand::Auth(mechanism.to_owned(), initial.map(str::to_owned)))
         }
         _ => Err(SmtpRefusal::Argument),
-    }
-}
-
-impl From<Malformed> for SmtpRefusal {
-    fn from(_: Malformed) -> Self {
-        Self::Argument
     }
 }
 

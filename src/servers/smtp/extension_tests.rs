@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::mail::address::{Domain, ForwardPath};
 use crate::servers::credentials::{Credentials, Proof};
+use crate::servers::exposure::Exposure;
 use crate::servers::limits::AUTH_LINE_OCTETS;
 use crate::servers::profile::{AuthPolicy, Choices, Profile, TlsPolicy};
 use crate::servers::recipients::{Decision, Destination, Refusal};
 use crate::servers::session::script::Peer;
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Session, Step};
 use crate::servers::settings::{Settings, SettingsView};
-use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
+use crate::servers::smtp::session::{Delivery, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
 use crate::store::directory::User;
 use crate::wire::line::LINE_OCTETS;
@@ -20,9 +21,9 @@ use crate::wire::line::LINE_OCTETS;
 type Delivered = Rc<RefCell<Vec<Transaction>>>;
 
 /// Messages may have 1,000 octets.
-fn session(choices: Choices, origin: Origin) -> SmtpSession {
+fn session(choices: Choices, exposure: Exposure) -> SmtpSession {
     let view = SettingsView { choices, message_most: 1_000, ..SettingsView::default() };
-    SmtpSession::new("localhost".into(), Arc::new(Settings::new(view)), origin)
+    SmtpSession::new("localhost".into(), Arc::new(Settings::new(view)), exposure)
 }
 
 /// The user linhphan has the password cis505; every challenge is `<1@localhost>`.
@@ -59,15 +60,15 @@ fn decide(path: ForwardPath) -> Decision {
 
 type Client = (Peer<SmtpSession, Box<dyn FnMut(SmtpEffect) -> SmtpOutcome>>, Delivered);
 
-fn client(choices: Choices, origin: Origin) -> Client {
+fn client(choices: Choices, exposure: Exposure) -> Client {
     let delivered = Delivered::default();
     let deliveries = Rc::clone(&delivered);
     let effects = Box::new(move |effect| perform(effect, &deliveries));
-    (Peer::new(session(choices, origin), effects), delivered)
+    (Peer::new(session(choices, exposure), effects), delivered)
 }
 
 fn with(profile: Profile) -> Client {
-    client(Choices { profile, ..Choices::default() }, Origin::Loopback)
+    client(Choices { profile, ..Choices::default() }, Exposure::Loopback)
 }
 
 /// A client that has said EHLO.
@@ -100,7 +101,7 @@ fn ehlo_lists_what_the_profile_offers() {
     );
     let list = Some("none".parse().unwrap());
     let (mut peer, _) =
-        client(Choices { extensions: list, ..Choices::default() }, Origin::Loopback);
+        client(Choices { extensions: list, ..Choices::default() }, Exposure::Loopback);
     peer.send("EHLO x").expect("250 localhost");
     peer.send("MAIL FROM:<a@b>").expect("250 OK");
 }
@@ -236,7 +237,7 @@ fn binary_text_is_no_lines() {
 #[test]
 fn before_a_required_starttls_little_is_allowed() {
     let tls = Choices { smtp_tls: Some(TlsPolicy::Required), ..Choices::default() };
-    let (mut peer, _) = client(Choices { profile: Profile::Everything, ..tls }, Origin::Loopback);
+    let (mut peer, _) = client(Choices { profile: Profile::Everything, ..tls }, Exposure::Loopback);
     peer.send("EHLO x").expect("250-*");
     for line in [
         "MAIL FROM:<a@b>",
@@ -321,15 +322,15 @@ fn a_line_of_an_exchange_may_be_longer_than_others() {
 #[test]
 fn in_the_clear_a_secret_is_asked_for_on_this_machine_only() {
     let required = || Choices { auth: Some(AuthPolicy::Offered), ..Choices::default() };
-    let (mut peer, _) = client(required(), Origin::Network);
+    let (mut peer, _) = client(required(), Exposure::Network);
     peer.send("EHLO x").expect("250-localhost\r\n250 AUTH CRAM-MD5");
     peer.send("AUTH PLAIN").expect("538 *");
     peer.session.secured();
     peer.send("EHLO x").expect("250-localhost\r\n250 AUTH PLAIN LOGIN *");
-    let (mut peer, _) = client(Choices { auth_plaintext: true, ..required() }, Origin::Network);
+    let (mut peer, _) = client(Choices { auth_plaintext: true, ..required() }, Exposure::Network);
     peer.send("EHLO x").expect("250-localhost\r\n250 AUTH PLAIN LOGIN *");
     let mechanisms = Some("LOGIN".parse().unwrap());
-    let (mut peer, _) = client(Choices { mechanisms, ..required() }, Origin::Network);
+    let (mut peer, _) = client(Choices { mechanisms, ..required() }, Exposure::Network);
     peer.send("EHLO x").expect("250 localhost");
     peer.send("AUTH PLAIN").expect("504 *");
 }

@@ -4,6 +4,7 @@ mod authentication;
 pub mod command;
 mod ehlo;
 pub mod parameters;
+pub mod refusal;
 mod reply;
 pub mod service;
 pub mod session;

@@ -6,7 +6,7 @@ use enumset::EnumSet;
 use crate::mail::dsn::{EnvelopeId, Notify, OriginalRecipient, RecipientDsn, Ret};
 use crate::mail::parameters::{Body, MailParameters};
 use crate::servers::extensions::SmtpExtension;
-use crate::servers::smtp::command::SmtpRefusal;
+use crate::servers::smtp::refusal::SmtpRefusal;
 
 /// What follows the path of MAIL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

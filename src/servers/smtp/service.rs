@@ -9,13 +9,14 @@ use crate::mail::address::{ForwardPath, ReversePath};
 use crate::servers::accounts::Accounts;
 use crate::servers::channel::{Channel, End};
 use crate::servers::credentials::Credentials;
+use crate::servers::exposure::Exposure;
 use crate::servers::guesses::Guesses;
 use crate::servers::listener::Server;
 use crate::servers::login::{Authenticator, fresh_timestamp};
 use crate::servers::recipients::{Refusal, Relaying, Resolver};
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
-use crate::servers::smtp::session::{Delivery, Origin, SmtpEffect, SmtpOutcome, SmtpSession};
+use crate::servers::smtp::session::{Delivery, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
 use crate::servers::smtp::unknown_users::UnknownUsers;
 use crate::store::delivery::DeliverError;
@@ -68,8 +69,8 @@ impl Server for SmtpServer {
             message_most: None,
         };
         let settings = Arc::clone(&self.settings);
-        let origin = Origin::of(peer.ip());
-        (SmtpSession::new(Arc::clone(&self.accounts.domain), settings, origin), service)
+        let exposure = Exposure::of_plain(peer.ip());
+        (SmtpSession::new(Arc::clone(&self.accounts.domain), settings, exposure), service)
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::mail::address::{Domain, ForwardPath, Mailbox, ReversePath};
 use crate::mail::dsn::RecipientDsn;
 use crate::servers::credentials::Credentials;
+use crate::servers::exposure::Exposure;
 use crate::servers::extensions::SmtpExtension;
 use crate::servers::limits::{AUTH_LINE_OCTETS, RECIPIENTS};
 use crate::servers::profile::{AuthPolicy, Rules, SmtpRules, TlsPolicy};
@@ -16,9 +16,10 @@ use crate::servers::recipients::Decision;
 use crate::servers::sasl::{Exchange, Mechanism};
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
-use crate::servers::smtp::command::{self, ChunkSize, Dialect, SmtpCommand, SmtpRefusal};
+use crate::servers::smtp::command::{self, ChunkSize, Dialect, SmtpCommand};
 use crate::servers::smtp::ehlo::Offers;
 use crate::servers::smtp::parameters::MailArguments;
+use crate::servers::smtp::refusal::SmtpRefusal;
 use crate::servers::smtp::reply::{self, SmtpReply, StatusCodes};
 use crate::servers::smtp::transaction::Transaction;
 use crate::wire::line::LINE_OCTETS;
@@ -79,31 +80,12 @@ pub struct SmtpSession {
     helo: Arc<str>,
     /// Whether the last of them was EHLO.
     pub(super) is_extended: bool,
-    /// Where the client is.
-    origin: Origin,
-    /// Whether TLS is in use.
-    is_secure: bool,
+    /// Who could overhear what is sent.
+    exposure: Exposure,
     pub(super) is_logged_in: bool,
     /// An AUTH exchange that is going on. Boxed, because few connections have one.
     pub(super) exchange: Option<Box<Exchange>>,
     pub(super) state: State,
-}
-
-/// Where a client is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// On this machine: nobody listens to what passes.
-    Loopback,
-    /// On another one.
-    Network,
-}
-
-impl Origin {
-    /// Where the client with this address is.
-    #[must_use]
-    pub fn of(peer: IpAddr) -> Self {
-        if peer.to_canonical().is_loopback() { Self::Loopback } else { Self::Network }
-    }
 }
 
 #[derive(Debug)]
@@ -122,15 +104,14 @@ pub(super) enum State {
 impl SmtpSession {
     /// A session that introduces itself as `domain`, and offers what the settings say now.
     #[must_use]
-    pub fn new(domain: Arc<str>, settings: Arc<Settings>, origin: Origin) -> Self {
+    pub fn new(domain: Arc<str>, settings: Arc<Settings>, exposure: Exposure) -> Self {
         Self {
             domain,
             rules: settings.rules(),
             settings,
             helo: Arc::default(),
             is_extended: false,
-            origin,
-            is_secure: false,
+            exposure,
             is_logged_in: false,
             exchange: None,
             state: State::Greeted,
@@ -186,7 +167,7 @@ impl SmtpSession {
             SmtpCommand::Rset => self.reset(),
             SmtpCommand::Noop => self.reply(reply::OK),
             SmtpCommand::Quit => self.quit(),
-            SmtpCommand::StartTls if self.is_secure => self.reply(reply::TLS_ALREADY),
+            SmtpCommand::StartTls if self.exposure.is_tls() => self.reply(reply::TLS_ALREADY),
             SmtpCommand::StartTls => Step::Secure(self.form(reply::START_TLS)),
             SmtpCommand::Auth(mechanism, initial) => self.auth(&mechanism, initial.as_deref()),
             SmtpCommand::Vrfy => self.reply(reply::NOT_VERIFIED),
@@ -215,7 +196,7 @@ impl SmtpSession {
     fn offers(&self) -> Offers {
         let SmtpRules { mut extensions, tls, mechanisms, .. } = self.rules();
         let mechanisms = mechanisms.iter().filter(|mechanism| self.takes(*mechanism)).collect();
-        if self.is_secure {
+        if self.exposure.is_tls() {
             extensions.remove(SmtpExtension::StartTls);
         } else if tls == TlsPolicy::Required {
             extensions.remove(SmtpExtension::Auth);
@@ -226,10 +207,7 @@ impl SmtpSession {
     /// Whether the mechanism may be used on this connection: a secret is not asked for where others
     /// could read it.
     pub(super) fn takes(&self, mechanism: Mechanism) -> bool {
-        !mechanism.sends_secret()
-            || self.is_secure
-            || self.origin == Origin::Loopback
-            || self.rules().takes_plaintext
+        !mechanism.sends_secret() || !self.exposure.is_open() || self.rules().takes_plaintext
     }
 
     fn quit(&self) -> Step<SmtpEffect> {
@@ -373,7 +351,7 @@ impl SmtpSession {
     /// Refuses a command that has to wait for STARTTLS (RFC 3207 section 4).
     fn before_tls(&self, line: &[u8]) -> Option<Step<SmtpEffect>> {
         const OPEN: [&str; 7] = ["EHLO", "HELO", "NOOP", "RSET", "QUIT", "HELP", "STARTTLS"];
-        if self.is_secure || self.rules().tls != TlsPolicy::Required {
+        if self.exposure.is_tls() || self.rules().tls != TlsPolicy::Required {
             return None;
         }
         let verb = command::verb(line)?;
@@ -459,7 +437,7 @@ impl Session for SmtpSession {
     }
 
     fn secured(&mut self) {
-        self.is_secure = true;
+        self.exposure = Exposure::Tls;
         self.helo = Arc::default();
         self.is_extended = false;
         self.is_logged_in = false;
@@ -526,7 +504,7 @@ mod tests {
     fn session(choices: Choices) -> SmtpSession {
         let view = SettingsView { choices, message_most: 1_000, ..SettingsView::default() };
         let settings = Arc::new(Settings::new(view));
-        SmtpSession::new("localhost".into(), settings, Origin::Loopback)
+        SmtpSession::new("localhost".into(), settings, Exposure::Loopback)
     }
 
     type Delivered = Rc<RefCell<Vec<Transaction>>>;
@@ -640,7 +618,7 @@ mod tests {
 
     #[test]
     fn greeting_and_farewells() {
-        let session = SmtpSession::new("mail.example".into(), Arc::default(), Origin::Loopback);
+        let session = SmtpSession::new("mail.example".into(), Arc::default(), Exposure::Loopback);
         assert_eq!(session.greeting().bytes(), b"220 mail.example mailconsole service ready");
         assert_eq!(
             session.farewell(Farewell::Shutdown),
