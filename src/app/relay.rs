@@ -62,6 +62,7 @@ pub fn relay(
         registry,
         ids,
         tls: Tls::default(),
+        announce: None,
         stop,
     };
     Arc::new(Relay {

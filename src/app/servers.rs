@@ -21,6 +21,7 @@ use crate::app::signals::{INTERRUPTED, Signals};
 use crate::mailroom::MailroomHandle;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
+use crate::relay::client::Announce;
 use crate::relay::postmaster::{Postmaster, RelayHandle};
 use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
@@ -231,11 +232,13 @@ impl Running {
         overview: watch::Receiver<Arc<Overview>>,
     ) -> Option<MailroomHandle> {
         let control = self.control.clone();
+        let settings = Arc::clone(self.control.settings());
         let room = Room {
             directory: self.directory.clone()?,
             overview,
             domain: Arc::clone(&self.domain),
-            smtp: SmtpListener::new(move || control.address_of(Service::Smtp)),
+            smtp: SmtpListener::new(move || control.address_of(Service::Smtp))
+                .announcing(Announce::new(move |address| settings.expect_own(address))),
             save_to: PathBuf::from("."),
             browser: Browser::default(),
             stop: self.lifetime.ending.child_token(),

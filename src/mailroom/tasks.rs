@@ -23,7 +23,7 @@ use crate::mailroom::new_file::{NewFile, safe_name};
 use crate::mailroom::{
     Draft, MailroomEvent, MailroomHandle, MailroomRequest, MessageKey, QueuedRequest,
 };
-use crate::relay::client::Client;
+use crate::relay::client::{Announce, Client};
 use crate::relay::queue_target::QueueTarget;
 use crate::relay::timeouts::Timeouts;
 use crate::relay::tls::Tls;
@@ -78,20 +78,31 @@ pub struct Room {
     pub stop: CancellationToken,
 }
 
-/// Returns the address of our own SMTP server, or `None` while it is stopped.
+/// How our own SMTP server is reached.
 #[derive(Clone)]
-pub struct SmtpListener(Arc<dyn Fn() -> Option<SocketAddr> + Send + Sync>);
+pub struct SmtpListener {
+    address: Arc<dyn Fn() -> Option<SocketAddr> + Send + Sync>,
+    announce: Option<Announce>,
+}
 
 impl SmtpListener {
-    /// `address` is called for each message to be sent.
+    /// `address` is called for each message to be sent, and says where the server is, or `None` while
+    /// it is stopped.
     pub fn new(address: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(address))
+        Self { address: Arc::new(address), announce: None }
+    }
+
+    /// The same, where the server is told of each connection before it is made: its operator need
+    /// not log in.
+    #[must_use]
+    pub fn announcing(self, announce: Announce) -> Self {
+        Self { announce: Some(announce), ..self }
     }
 }
 
 impl fmt::Debug for SmtpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SmtpListener").field(&(self.0)()).finish()
+        f.debug_tuple("SmtpListener").field(&(self.address)()).finish()
     }
 }
 
@@ -661,7 +672,7 @@ impl Job {
         let id = fastrand::u64(..);
         let composed = Composed::new(draft, &self.room.domain, Utc::now(), id)
             .map_err(|error| vec![format!("Not sent: {error}.")])?;
-        let Some(address) = (self.room.smtp.0)() else {
+        let Some(address) = (self.room.smtp.address)() else {
             return Err(vec!["The SMTP server is stopped; start it with S.".to_owned()]);
         };
         compose::send(composed, &self.room.domain, address, &self.client()).await
@@ -676,6 +687,7 @@ impl Job {
             registry: None,
             ids: Arc::default(),
             tls: Tls::default(),
+            announce: self.room.smtp.announce.clone(),
             stop: self.room.stop.clone(),
         }
     }

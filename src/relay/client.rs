@@ -1,12 +1,14 @@
 //! Opens a connection to one mail host and drives the conversations of
 //! [`crate::relay::conversation`] over it.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -49,8 +51,29 @@ pub struct Client {
     pub ids: Arc<AtomicU64>,
     /// Performs TLS handshakes.
     pub tls: Tls,
+    /// Is told the local address of each connection before it is made; `None` if nobody wants to
+    /// know.
+    pub announce: Option<Announce>,
     /// Cancelled to end all connections.
     pub stop: CancellationToken,
+}
+
+/// Is told the local address of a connection before it is made, so that a server of this process can
+/// know it as one of ours.
+#[derive(Clone)]
+pub struct Announce(Arc<dyn Fn(SocketAddr) + Send + Sync>);
+
+impl Announce {
+    /// `tell` is called for each connection, and must not wait.
+    pub fn new(tell: impl Fn(SocketAddr) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl fmt::Debug for Announce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Announce")
+    }
 }
 
 /// An open connection to a host that accepts mail from us: greeting, HELO or EHLO, and where
@@ -234,7 +257,7 @@ const fn hint(
 async fn connect(client: &Client, target: &Target) -> Result<ClientChannel, Verdict> {
     let limit = client.timeouts.connect;
     let connecting = async {
-        match timeout(limit, TcpStream::connect(target.address)).await {
+        match timeout(limit, stream_to(target.address, client.announce.as_ref())).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
@@ -253,6 +276,17 @@ async fn connect(client: &Client, target: &Target) -> Result<ClientChannel, Verd
     let _ = stream.set_nodelay(true);
     let connection_log = client.connection_log(&stream, target.address);
     Ok(ClientChannel::new(stream, client.timeouts, client.stop.clone(), connection_log))
+}
+
+async fn stream_to(address: SocketAddr, announce: Option<&Announce>) -> io::Result<TcpStream> {
+    let Some(Announce(tell)) = announce else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server of this process listens at this address, so it is one of the machine's.
+    socket.bind(SocketAddr::new(address.ip(), 0))?;
+    tell(socket.local_addr()?);
+    socket.connect(address).await
 }
 
 impl Client {

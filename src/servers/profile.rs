@@ -263,6 +263,19 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether SMTP clients may send without a login and without TLS.
+    #[must_use]
+    pub fn is_open_to_all(&self) -> bool {
+        self.smtp.auth != AuthPolicy::Required && self.smtp.tls != TlsPolicy::Required
+    }
+
+    /// The same rules, where they need neither.
+    #[must_use]
+    pub fn open_to_all(&self) -> Self {
+        let smtp = SmtpRules { auth: AuthPolicy::Off, tls: TlsPolicy::None, ..self.smtp };
+        Self { smtp, ..self.clone() }
+    }
+
     /// Whether any server offers TLS on request.
     #[must_use]
     pub fn offers_tls(&self) -> bool {

@@ -1,13 +1,14 @@
 //! The settings that may change while the servers run, with their current values. Knows neither where
 //! a setting comes from nor how it is shown.
 
-use std::net::IpAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::servers::extensions::{OfferList, Pop3Capability, SmtpExtension};
@@ -238,7 +239,12 @@ pub struct Settings {
     idle: AtomicU64,
     /// What the choices give, worked out once.
     rules: RwLock<Arc<Rules>>,
+    /// Addresses from which this process is about to connect to its own server.
+    own: Mutex<VecDeque<SocketAddr>>,
 }
+
+/// The most addresses that are kept of connections of our own: they are made at once.
+const OWN_MOST: usize = 64;
 
 impl Settings {
     /// Settings that begin with these.
@@ -248,6 +254,7 @@ impl Settings {
             now: watch::Sender::default(),
             idle: AtomicU64::default(),
             rules: RwLock::default(),
+            own: Mutex::default(),
         };
         settings.set_idle(view.idle);
         settings.set_message_most(view.message_most);
@@ -285,6 +292,30 @@ impl Settings {
     #[must_use]
     pub fn recipients(&self) -> Arc<RecipientRules> {
         Arc::clone(&self.rules.read().recipients)
+    }
+
+    /// The same for a session with this peer. The operator, who sends from the console, need neither
+    /// log in nor begin TLS.
+    #[must_use]
+    pub fn rules_for(&self, peer: SocketAddr) -> Arc<Rules> {
+        let rules = self.rules();
+        if rules.is_open_to_all() || !self.is_own(peer) {
+            return rules;
+        }
+        Arc::new(rules.open_to_all())
+    }
+
+    /// Announces a connection of this process to its own server.
+    pub fn expect_own(&self, address: SocketAddr) {
+        let mut own = self.own.lock();
+        own.truncate(OWN_MOST - 1);
+        own.push_front(address);
+    }
+
+    fn is_own(&self, peer: SocketAddr) -> bool {
+        let mut own = self.own.lock();
+        let found = own.iter().position(|address| *address == peer);
+        found.is_some_and(|place| own.remove(place).is_some())
     }
 
     /// Changes one of them.
@@ -419,6 +450,22 @@ mod tests {
         assert!(settings.rules().smtp.answers_ehlo);
         settings.set(Setting::Extensions("none".parse().ok()));
         assert!(settings.rules().smtp.extensions.is_empty());
+    }
+
+    #[test]
+    fn the_operator_need_not_log_in_from_a_connection_that_was_announced() {
+        let settings = Settings::default();
+        settings.set(Setting::Profile(Profile::Submission));
+        let own = SocketAddr::from(([127, 0, 0, 1], 9));
+        let auth = |peer| settings.rules_for(peer).smtp.auth;
+        assert_eq!(auth(own), AuthPolicy::Required);
+        settings.expect_own(own);
+        assert_eq!(auth(SocketAddr::from(([127, 0, 0, 1], 8))), AuthPolicy::Required);
+        assert_eq!(auth(own), AuthPolicy::Off);
+        // The port may be somebody else's next time.
+        assert_eq!(auth(own), AuthPolicy::Required);
+        (0..1_000).for_each(|port| settings.expect_own(SocketAddr::from(([127, 0, 0, 1], port))));
+        assert_eq!(settings.own.lock().len(), OWN_MOST);
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Control {
         nearest.or(addresses.first()).copied().map(within_this_machine)
     }
 
+    /// The settings of all servers.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
     /// Changes a setting; returns all settings as they are now.
     #[must_use]
     pub fn set(&self, setting: Setting) -> SettingsView {

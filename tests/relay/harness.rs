@@ -137,6 +137,7 @@ impl Relay {
                 registry: Some(Arc::new(Registry::default())),
                 ids: Arc::new(AtomicU64::new(1)),
                 tls: Tls::default(),
+                announce: None,
                 stop: CancellationToken::new(),
             },
             introduction: Introduction {

@@ -3,8 +3,6 @@
 
 use rustc_hash::FxHashMap;
 
-use strum::VariantArray;
-
 use crate::console::state::row::Row;
 use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 
@@ -12,7 +10,7 @@ use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 const MOST_CONNECTIONS: usize = 64;
 
 /// A step of the first visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Milestone {
     /// A client has connected.
     Connected,
@@ -20,6 +18,8 @@ pub enum Milestone {
     EhloRefused,
     /// The client has sent HELO instead.
     Helo,
+    /// EHLO was accepted.
+    Ehlo,
     /// The client's first message is stored.
     Stored,
     /// The client has logged in.
@@ -40,8 +40,19 @@ impl Milestone {
         }
     }
 
-    /// All milestones, in the order in which they are reached.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
+    /// Those of a server that refuses EHLO, in the order in which they are reached.
+    const WITHOUT_EHLO: &'static [Self] = &[
+        Self::Connected,
+        Self::EhloRefused,
+        Self::Helo,
+        Self::Stored,
+        Self::LoggedIn,
+        Self::Retrieved,
+    ];
+
+    /// Those of a server that answers it.
+    const WITH_EHLO: &'static [Self] =
+        &[Self::Connected, Self::Ehlo, Self::Stored, Self::LoggedIn, Self::Retrieved];
 
     /// A word or two.
     #[must_use]
@@ -50,6 +61,7 @@ impl Milestone {
             Self::Connected => "connected",
             Self::EhloRefused => "EHLO refused",
             Self::Helo => "HELO",
+            Self::Ehlo => "EHLO",
             Self::Stored => "first message stored",
             Self::LoggedIn => "first login",
             Self::Retrieved => "first RETR",
@@ -61,6 +73,8 @@ impl Milestone {
 #[derive(Debug, Clone, Default)]
 pub struct Checklist {
     reached: Vec<Milestone>,
+    /// Whether the server answers EHLO.
+    answers_ehlo: bool,
     /// The milestone that a positive reply to the last command of a connection would reach, by its
     /// id.
     asked: FxHashMap<u64, Milestone>,
@@ -73,10 +87,21 @@ impl Checklist {
         self.reached.contains(&milestone)
     }
 
+    /// The milestones of a first visit, in the order in which they are reached.
+    #[must_use]
+    pub const fn milestones(&self) -> &'static [Milestone] {
+        if self.answers_ehlo { Milestone::WITH_EHLO } else { Milestone::WITHOUT_EHLO }
+    }
+
+    /// Takes over whether new sessions answer EHLO.
+    pub const fn ehlo_is_answered(&mut self, answers_ehlo: bool) {
+        self.answers_ehlo = answers_ehlo;
+    }
+
     /// Whether all milestones have been reached.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
-        self.reached.len() == Milestone::ALL.len()
+    pub fn is_complete(&self) -> bool {
+        self.milestones().iter().all(|milestone| self.has(*milestone))
     }
 
     /// Updates the list with a row of the transcript; returns the milestone that it has reached, if
@@ -111,7 +136,16 @@ impl Checklist {
             }
             Kind::Line(Side::Server, line) => {
                 let asked = self.asked.remove(&id)?;
+                if asked == Milestone::EhloRefused && line.bytes().starts_with(b"250") {
+                    return Some(Milestone::Ehlo);
+                }
                 return is_the_answer(asked, line.bytes()).then_some(asked);
+            }
+            // With AUTH or APOP.
+            Kind::Note(note)
+                if event.connection.service == Service::Pop3 && note.starts_with("logged in") =>
+            {
+                return Some(Milestone::LoggedIn);
             }
             Kind::TextLine(..) | Kind::Text { .. } | Kind::Note(_) => {}
         }
@@ -147,7 +181,7 @@ fn asked_by(service: Service, line: &KeptLine) -> Option<Milestone> {
 
 fn is_the_answer(asked: Milestone, reply: &[u8]) -> bool {
     match asked {
-        Milestone::Connected => false,
+        Milestone::Connected | Milestone::Ehlo => false,
         Milestone::EhloRefused => reply.starts_with(b"5"),
         Milestone::Helo | Milestone::Stored => reply.starts_with(b"250"),
         Milestone::LoggedIn | Milestone::Retrieved => reply.starts_with(b"+OK"),
@@ -179,6 +213,26 @@ mod tests {
     }
 
     #[test]
+    fn where_ehlo_is_answered_no_helo_is_waited_for() {
+        let mut list = after(
+            Service::Smtp,
+            &[
+                "C: EHLO [127.0.0.1]",
+                "S: 250-localhost",
+                "S: 250 SIZE 1",
+                "C: .",
+                "S: 250 2.0.0 OK",
+            ],
+        );
+        list.ehlo_is_answered(true);
+        assert!(list.has(Milestone::Ehlo) && list.has(Milestone::Stored) && !list.is_complete());
+        list.apply(&row(Service::Pop3, Kind::Note("logged in as ada".into())));
+        list.apply(&row(Service::Pop3, Kind::Line(Side::Client, KeptLine::new(b"RETR 1"))));
+        list.apply(&row(Service::Pop3, Kind::Line(Side::Server, KeptLine::new(b"+OK 7"))));
+        assert!(list.is_complete());
+    }
+
+    #[test]
     fn what_thunderbird_does_when_it_works_ticks_everything_off() {
         let sent = after(
             Service::Smtp,
@@ -194,7 +248,7 @@ mod tests {
                 "S: 250 OK",
             ],
         );
-        let reached = &Milestone::ALL[..4];
+        let reached = &Milestone::WITHOUT_EHLO[..4];
         assert_eq!(sent.reached, reached);
         let fetched = after(Service::Pop3, &["C: PASS x", "S: +OK", "C: RETR 1", "S: +OK 7"]);
         assert_eq!(

@@ -13,6 +13,7 @@ use crate::servers::supervisor::{Change, ServerOrder, ServerView};
 impl State {
     /// Takes over the current settings.
     pub fn settings_are(&mut self, settings: SettingsView) {
+        self.checklist.ehlo_is_answered(settings.choices.rules().smtp.answers_ehlo);
         self.settings = settings;
     }
 

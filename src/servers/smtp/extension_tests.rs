@@ -23,7 +23,9 @@ type Delivered = Rc<RefCell<Vec<Transaction>>>;
 /// Messages may have 1,000 octets.
 fn session(choices: Choices, exposure: Exposure) -> SmtpSession {
     let view = SettingsView { choices, message_most: 1_000, ..SettingsView::default() };
-    SmtpSession::new("localhost".into(), Arc::new(Settings::new(view)), exposure)
+    let settings = Arc::new(Settings::new(view));
+    let rules = settings.rules();
+    SmtpSession::new("localhost".into(), settings, rules, exposure)
 }
 
 /// The user linhphan has the password cis505; every challenge is `<1@localhost>`.

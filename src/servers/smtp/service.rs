@@ -56,7 +56,10 @@ impl Server for SmtpServer {
     const PROTOCOL: event::Service = event::Service::Smtp;
 
     fn open(&self, peer: SocketAddr) -> (SmtpSession, SmtpService) {
-        let rules = self.settings.rules();
+        let rules = self.settings.rules_for(peer);
+        let exposure = Exposure::of_plain(peer.ip());
+        let (domain, settings) = (Arc::clone(&self.accounts.domain), Arc::clone(&self.settings));
+        let session = SmtpSession::new(domain, settings, Arc::clone(&rules), exposure);
         let (accounts, guesses) = (Arc::clone(&self.accounts), Arc::clone(&self.guesses));
         let service = SmtpService {
             login: Box::new(Authenticator::new(accounts, guesses, rules, peer.ip())),
@@ -68,9 +71,7 @@ impl Server for SmtpServer {
             text_end: LINE_END,
             message_most: None,
         };
-        let settings = Arc::clone(&self.settings);
-        let exposure = Exposure::of_plain(peer.ip());
-        (SmtpSession::new(Arc::clone(&self.accounts.domain), settings, exposure), service)
+        (session, service)
     }
 }
 

@@ -102,12 +102,17 @@ pub(super) enum State {
 }
 
 impl SmtpSession {
-    /// A session that introduces itself as `domain`, and offers what the settings say now.
+    /// A session that introduces itself as `domain`, and goes by these rules.
     #[must_use]
-    pub fn new(domain: Arc<str>, settings: Arc<Settings>, exposure: Exposure) -> Self {
+    pub fn new(
+        domain: Arc<str>,
+        settings: Arc<Settings>,
+        rules: Arc<Rules>,
+        exposure: Exposure,
+    ) -> Self {
         Self {
             domain,
-            rules: settings.rules(),
+            rules,
             settings,
             helo: Arc::default(),
             is_extended: false,
@@ -504,7 +509,8 @@ mod tests {
     fn session(choices: Choices) -> SmtpSession {
         let view = SettingsView { choices, message_most: 1_000, ..SettingsView::default() };
         let settings = Arc::new(Settings::new(view));
-        SmtpSession::new("localhost".into(), settings, Exposure::Loopback)
+        let rules = settings.rules();
+        SmtpSession::new("localhost".into(), settings, rules, Exposure::Loopback)
     }
 
     type Delivered = Rc<RefCell<Vec<Transaction>>>;
@@ -618,7 +624,12 @@ mod tests {
 
     #[test]
     fn greeting_and_farewells() {
-        let session = SmtpSession::new("mail.example".into(), Arc::default(), Exposure::Loopback);
+        let session = SmtpSession::new(
+            "mail.example".into(),
+            Arc::default(),
+            Arc::default(),
+            Exposure::Loopback,
+        );
         assert_eq!(session.greeting().bytes(), b"220 mail.example mailconsole service ready");
         assert_eq!(
             session.farewell(Farewell::Shutdown),

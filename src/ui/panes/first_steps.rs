@@ -76,8 +76,12 @@ fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
     let fits = |strip: &Vec<(String, Style)>| {
         strip.iter().map(|(words, _)| columns(words) + 1).sum::<u16>() <= room
     };
-    let whole: Vec<_> =
-        Milestone::ALL.iter().map(|&one| ticked(state, one, one.short_name(), theme)).collect();
+    let whole: Vec<_> = state
+        .checklist
+        .milestones()
+        .iter()
+        .map(|&one| ticked(state, one, one.short_name(), theme))
+        .collect();
     if fits(&whole) {
         return whole;
     }
@@ -85,13 +89,24 @@ fn strip(state: &State, room: u16, theme: &Theme) -> Vec<(String, Style)> {
         let name = one.short_name();
         name.split(' ').next().unwrap_or(name)
     };
-    let brief_all: Vec<_> =
-        Milestone::ALL.iter().map(|&one| ticked(state, one, brief(one), theme)).collect();
+    let brief_all: Vec<_> = state
+        .checklist
+        .milestones()
+        .iter()
+        .map(|&one| ticked(state, one, brief(one), theme))
+        .collect();
     if fits(&brief_all) {
         return brief_all;
     }
-    let reached = Milestone::ALL.iter().copied().filter(|one| state.checklist.has(*one)).count();
-    let to_come = Milestone::ALL.iter().copied().filter(|one| !state.checklist.has(*one));
+    let reached = state
+        .checklist
+        .milestones()
+        .iter()
+        .copied()
+        .filter(|one| state.checklist.has(*one))
+        .count();
+    let to_come =
+        state.checklist.milestones().iter().copied().filter(|one| !state.checklist.has(*one));
     let to_come = to_come.map(|one| ticked(state, one, brief(one), theme));
     let mut strip = vec![("✓".repeat(reached), theme.good)];
     strip.extend(to_come);
@@ -138,7 +153,7 @@ fn lines(state: &State, theme: &Theme) -> Vec<Told> {
         words: "How far Thunderbird is, as the wire tells:".into(),
         style: theme.title,
     });
-    for &milestone in Milestone::ALL {
+    for &milestone in state.checklist.milestones() {
         let (words, style) = ticked(state, milestone, milestone.name(), theme);
         lines.push(Told { words: format!("  {words}{}", remark(milestone)), style });
     }
