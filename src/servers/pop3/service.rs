@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::servers::accounts::Accounts;
+use crate::servers::accounts::{Accounts, Identity};
 use crate::servers::channel::{Channel, End};
 use crate::servers::credentials::{Credentials, Proof};
 use crate::servers::exposure::Exposure;
@@ -106,14 +106,14 @@ impl Pop3Service {
         let credentials = Credentials { authzid: None, name: user.to_owned(), proof };
         // Checked before the delay, because the delay depends on the result.
         let identity = self.accounts.check(&credentials, &self.rules);
-        let user = identity.and_then(|identity| identity.user);
-        let guess = if user.is_some() { Guess::Right } else { Guess::Wrong };
+        let known = identity.and_then(|Identity { name, user, .. }| Some((name, user?)));
+        let guess = if known.is_some() { Guess::Right } else { Guess::Wrong };
         let (before, now) = (self.wrong_guesses, Instant::now());
         match self.guesses.delay(self.peer, before, guess, now) {
             Ok(delay) => hold_back(delay, channel).await?,
             Err(TooMany) => return Ok(Pop3Outcome::TooManyGuesses),
         }
-        let Some(user) = user else {
+        let Some((name, user)) = known else {
             self.wrong_guesses += 1;
             if self.rules.tells_logins() {
                 tell_refused(&credentials.name, channel.connection_log());
@@ -122,7 +122,7 @@ impl Pop3Service {
         };
         self.guesses.forgive(self.peer);
         if self.rules.tells_logins() {
-            tell_logged_in(user.name(), channel.connection_log());
+            tell_logged_in(&name, channel.connection_log());
         }
         self.open(&user, channel).await
     }

@@ -183,7 +183,7 @@ fn draw_line(
     match shown.part {
         Part::Field(n) => {
             let name = viewer.field(n).filter(|_| shown.from == 0).map(|field| &field.name);
-            draw_name(name.map_or("", DisplayText::as_str), at, &theme, buffer);
+            draw_name(name.map_or("", label), at, &theme, buffer);
             let style = field_style(viewer, n, &theme);
             draw_text(viewer, shown, behind_name(at), style, &theme, buffer);
         }
@@ -198,6 +198,11 @@ fn draw_line(
             put(buffer, at.as_position(), at.width, &words, theme.notice);
         }
     }
+}
+
+/// The name of a field as the column has room for it; the list of messages has the same words.
+fn label(name: &DisplayText) -> &str {
+    if name.as_str().eq_ignore_ascii_case("X-Original-To") { "Sent to" } else { name.as_str() }
 }
 
 fn draw_name(name: &str, at: Rect, theme: &Theme, buffer: &mut Buffer) {
