@@ -175,7 +175,7 @@ def first_number(*command):
     def version(_):
         needs(command[0])
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        return re.search(r"\d+(\.\d+)*[a-z]?", done.stdout + done.stderr)[0]
+        return re.search(r"\d+(\.\d+)*", done.stdout + done.stderr)[0]
 
     return version
 
@@ -232,13 +232,14 @@ class Client:
     version: Callable
     sends: Callable | None = None
     fetches: Callable | None = None
-    # The ways it can go; None: all.
+    # The ways it can go.
     sends_by: tuple = WAYS
     fetches_by: tuple = WAYS
     # What it must fail at, and why: docs/clients.md says so, and the run holds it.
     cannot: dict = field(default_factory=dict)
     # A setting that it needs, in a few words, by way.
     setting: dict = field(default_factory=dict)
+    fetching_setting: dict = field(default_factory=dict)
     domain: str = "localhost"  # the server's, of those that refuse addresses at localhost
     note: str = ""
     file: str = ""  # in programs/, of which docs/clients.md shows a part
@@ -248,7 +249,7 @@ class Client:
 
 
 NO_TLS_OF_MUTT = dict.fromkeys(IN_THE_CLEAR, "`ssl_force_tls=no`")
-NO_HELO_OF_MUTT = {RFC821: "`ssl_force_tls=no ssl_starttls=no`"}
+HELO_OF_MUTT = {RFC821: "`ssl_force_tls=no ssl_starttls=no`"}
 
 CLIENTS = [
     Client(
@@ -304,7 +305,7 @@ CLIENTS = [
         "lettre",
         of_lettre,
         sends=lettre,
-        cannot={RFC821: "says EHLO and never HELO"},
+        cannot={RFC821: "says EHLO only"},
         file="../../lettre.rs",
         note="With the features `rustls`, `ring` and `rustls-native-certs` it trusts `SSL_CERT_FILE`.",
     ),
@@ -321,10 +322,12 @@ CLIENTS = [
         first_number("mutt", "-v"),
         sends=tool(tools.mutt_sends),
         fetches=tool(tools.mutt_fetches),
-        setting={**NO_TLS_OF_MUTT, **NO_HELO_OF_MUTT},
+        setting={**NO_TLS_OF_MUTT, **HELO_OF_MUTT},
+        fetching_setting=NO_TLS_OF_MUTT,
         configuration=lambda errand: tools.muttrc(errand, "smtp"),
         fetching_configuration=lambda errand: tools.muttrc(errand, "pop"),
-        note="mutt 2.2 demands TLS unless `ssl_force_tls` is `no`.",
+        note="mutt 2.2 demands TLS unless `ssl_force_tls` is `no`. To send without EHLO (`rfc821`) it needs "
+        "`set ssl_starttls=no` too.",
     ),
     Client(
         "curl",
@@ -345,7 +348,7 @@ CLIENTS = [
         "fetchmail",
         first_number("fetchmail", "-V", "-f", "/dev/null"),
         fetches=tool(tools.fetchmail),
-        setting={**dict.fromkeys(IN_THE_CLEAR, "`sslproto ''`"), RFC821: "`sslproto '' fetchall`"},
+        fetching_setting={**dict.fromkeys(IN_THE_CLEAR, "`sslproto ''`"), RFC821: "`sslproto '' fetchall`"},
         note="It demands TLS unless `sslproto` is empty. Without TOP (`rfc821`) it needs `fetchall`.",
         fetching_configuration=tools.fetchmailrc,
     ),
@@ -353,7 +356,9 @@ CLIENTS = [
         "mpop",
         first_number("mpop", "--version"),
         fetches=tool(tools.mpop),
-        setting=dict.fromkeys(IN_THE_CLEAR, "`auth user`"),
+        fetching_setting=dict.fromkeys(IN_THE_CLEAR, "`auth user`"),
+        note="Without TLS it finds every way to log in too weak: say `auth user`; where SASL is offered "
+        "(`--pop3-capabilities +SASL`), `auth plain` does as well.",
         fetching_configuration=tools.mpoprc,
     ),
     Client(

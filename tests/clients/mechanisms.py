@@ -1,11 +1,13 @@
-"""Each way to log in that a client can be told to use."""
+"""Each way to log in that a client can be told to use; and clients that trust nobody."""
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from typing import Callable
 
 import tools
-from errands import CATCH, ESMTP, STARTTLS, TLS_PORT, Way
-from matrix import needs
+from errands import CATCH, ESMTP, STARTTLS, TLS_PORT, WITH_TLS, Way
+from matrix import PROGRAMS, needs
 
 EVERY_LOGIN = replace(ESMTP, arguments=(*ESMTP.arguments, "--pop3-capabilities", "+SASL,+APOP"))
 
@@ -42,6 +44,37 @@ def logins():
     yield Login("curl", "APOP", EVERY_LOGIN, "pop3", fetched_by_curl("AUTH=+APOP"))
 
 
+# Clients that do not know the authority: they must refuse, and the transcript must say why.
+
+
+@dataclass(frozen=True)
+class Distrust:
+    """One program that has not been told whom to trust."""
+
+    program: str
+    do: Callable
+    way: Way
+
+    @property
+    def name(self):
+        return f"{self.program} does not trust an authority that it does not know: {self.way.name}"
+
+    def run(self, run):
+        needs(self.program)
+        run.must_refuse(self.way, self.do, "TLS failed: client does not trust our certificate")
+
+
+def distrusts():
+    for way in WITH_TLS:
+        yield Distrust("curl", tools.curl_sends, way)
+        yield Distrust("openssl", tools.openssl_sends, way)
+        yield Distrust("python3", python, way)
+
+
+def python(errand):
+    return tools.run(errand, [sys.executable, os.path.join(PROGRAMS, "python_smtplib.py")])
+
+
 def by_swaks(mechanism):
     return lambda errand: tools.swaks(errand, mechanism)
 
@@ -54,4 +87,4 @@ def fetched_by_curl(login_options):
     return lambda errand: tools.curl_fetches(errand, "--login-options", login_options)
 
 
-LOGINS = list(logins())
+FURTHER = [*logins(), *distrusts()]

@@ -22,7 +22,7 @@ class Found:
         self.versions = {}
 
     def note(self, client, way, service, verdict):
-        good = "no" if way in client.cannot else "yes"
+        good = f"no: {client.cannot[way]}" if way in client.cannot else "yes"
         bad = "yes" if way in client.cannot else "fails"
         if verdict != "SKIP":
             self.cells[client.name, way.name, service] = good if verdict == "PASS" else bad
@@ -45,7 +45,8 @@ class Found:
         if way not in ways_of(client, service):
             return "-"
         found = self.cells[client.name, way.name, service]
-        setting = client.setting.get(way)
+        own = client.setting if service == "smtp" else client.fetching_setting
+        setting = own.get(way)
         return f"{found}, with {setting}" if setting and found == "yes" else found
 
 
@@ -75,6 +76,8 @@ def compare(path, found):
         text = file.read()
     for name, service in (("sending", "smtp"), ("fetching", "pop3")):
         committed = committed_rows(text, name)
+        if unknown := committed.keys() - {client.name for client in CLIENTS}:
+            raise Failure(f"it has rows of clients that are not tried: {unknown}")
         for client, row in rows_of(found, service).items():
             if without_version(committed.get(client, "")) != without_version(row):
                 raise Failure(f"it has {committed.get(client)!r}, the run found {row!r}: use --write")

@@ -15,13 +15,14 @@ import os
 import sys
 import tempfile
 import traceback
+from dataclasses import replace
 
 import page
 from checks import Failure
 from errands import WAYS
 from evidence import checks_of_fetching, checks_of_sending, tail, transcript_of_client
 from matrix import CLIENTS, REPOSITORY, Libraries, Missing
-from mechanisms import LOGINS
+from mechanisms import FURTHER
 from server import Server
 
 
@@ -57,9 +58,9 @@ class Run:
                     verdict = self.tell(name, lambda: self.errand(client, way, service, errand))
                     self.found.note(client, way, service, verdict)
             self.found.version(client, self.libraries)
-        for login in LOGINS:
-            if self.options.only in login.name:
-                self.tell(login.name, lambda: login.run(self))
+        for further in FURTHER:
+            if self.options.only in further.name:
+                self.tell(further.name, lambda: further.run(self))
         for path, act in ((self.options.write, page.write), (self.options.compare, page.compare)):
             if path:
                 self.tell(f"{os.path.basename(path)} says what was found", lambda: act(path, self.found))
@@ -93,6 +94,20 @@ class Run:
                     raise Failure(f"it {cannot}, and yet it did its errand")
                 checks = checks_of_sending if service == "smtp" else checks_of_fetching
                 checks(server, errand, got, mechanism)
+
+    def must_refuse(self, way, do, line):
+        """A client that trusts another authority fails, and the transcript says why."""
+        with tempfile.TemporaryDirectory(dir=self.home) as home:
+            data = os.path.join(self.home, "data")
+            with Server(self.options.binary, way, home, data) as server:
+                errand = server.errand("smtp", "not to be sent")
+                stranger = server.authority_of_somebody_else()
+                try:
+                    do(replace(errand, authority=stranger, trust={"SSL_CERT_FILE": stranger}))
+                except Failure:
+                    server.wait_for(line)
+                    return
+        raise Failure("it trusts whom it does not know")
 
     def tell(self, name, act):
         verdict, why = outcome(act)

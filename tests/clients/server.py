@@ -7,6 +7,7 @@ import smtplib
 import ssl
 import subprocess
 import threading
+import time
 
 from checks import Failure
 from errands import HOST, PASSWORD, USER, Errand
@@ -81,6 +82,14 @@ class Server:
         with open(self.transcript_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def wait_for(self, words):
+        """Until the transcript has them."""
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.transcript():
+            if time.monotonic() > deadline:
+                raise Failure(f"no {words!r} in the transcript: {self.transcript()[-900:]!r}")
+            time.sleep(0.02)
+
     def finished_transcript(self):
         """The transcript after the server has ended: nothing is missing."""
         self.__exit__()
@@ -108,10 +117,14 @@ class Server:
         trust = dict(re.findall(r"(?m)^export (\w+)='(.*)'$", self._ca("env")))
         return path, trust
 
-    def _ca(self, order):
-        command = [self.binary, "ca", order]
+    def authority_of_somebody_else(self):
+        """Another authority of the same kind."""
+        return self._ca("path", XDG_DATA_HOME=os.path.join(self.home, "stranger")).strip()
+
+    def _ca(self, order, **others):
+        command, environment = [self.binary, "ca", order], {**self.environment(), **others}
         done = subprocess.run(
-            command, env=self.environment(), capture_output=True, text=True, timeout=PATIENCE
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE
         )
         if done.returncode != 0:
             raise Failure(f"mailconsole ca {order}: {done.stderr.strip()}")

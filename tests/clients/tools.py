@@ -95,7 +95,8 @@ def muttrc(errand, service):
     if errand.tls == "none":
         lines += ["set ssl_force_tls=no"]
         # Otherwise it says EHLO, and gives up.
-        lines += ["set ssl_starttls=no"] * (errand.way.profile == "rfc821")
+        without_ehlo = service == "smtp" and errand.way.profile == "rfc821"
+        lines += ["set ssl_starttls=no"] * without_ehlo
     else:
         lines += [f'set ssl_ca_certificates_file="{errand.authority}"']
     return text_of(lines)
