@@ -56,9 +56,8 @@ class Errand:
 
     def environment(self):
         """What the programs beside this file read, and nothing of whoever runs this."""
-        kept = ("PATH", "LANG", "LC_ALL", "TERM", "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "PYENV_ROOT")
+        kept = ("PATH", "LANG", "LC_ALL", "TERM")
         own = {name: os.environ[name] for name in kept if name in os.environ}
-        # The tool chains keep their caches in the real one.
         own["HOME"] = self.home
         own.update(self.trust if self.tls != "none" else {})
         for name in ("host", "port", "tls", "user", "password", "to", "subject"):
@@ -74,6 +73,7 @@ class Errand:
     def file(self, name, text):
         """The path of a new file that only its owner may read, as programs demand for passwords."""
         path = os.path.join(self.home, name)
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         return path

@@ -10,7 +10,7 @@ from typing import Callable
 
 import tools
 from checks import Failure, find
-from errands import CATCH, ESMTP, IN_THE_CLEAR, RFC821, STARTTLS, TLS_PORT, WAYS, WITH_TLS
+from errands import CATCH, IN_THE_CLEAR, RFC821, TLS_PORT, WAYS, WITH_TLS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
@@ -79,7 +79,6 @@ class Libraries:
 
 
 def built(command):
-    needs(command[0])
     try:
         done = subprocess.run(command, capture_output=True, timeout=BUILDING, cwd=REPOSITORY)
     except subprocess.TimeoutExpired:
@@ -104,7 +103,7 @@ def said(hint, command, environment=None):
     environment = {**os.environ, **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     if done.returncode != 0:
-        raise Missing(f"{command[0]} does not run: {hint}")
+        raise Missing(f"a package is missing: {hint}")
     return done.stdout + done.stderr
 
 
@@ -164,16 +163,9 @@ def tool(function):
 # The versions
 
 
-def debian(package):
+def first_number(*command, package=None):
     def version(_):
-        return said(f"apt install {package}", ["dpkg-query", "-W", "-f", "${Version}", package])
-
-    return version
-
-
-def first_number(*command):
-    def version(_):
-        needs(command[0])
+        needs(command[0], package)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         return re.search(r"\d+(\.\d+)*", done.stdout + done.stderr)[0]
 
@@ -282,7 +274,7 @@ CLIENTS = [
         note="It refuses addresses at `localhost` itself: start mailconsole with `--domain mail.test`, "
         "and send to `linhphan@mail.test`. `catch` needs no `--domain`.",
     ),
-    Client("Go net/smtp", first_number("go", "version"), sends=go, file="net_smtp.go"),
+    Client("Go net/smtp", first_number("go", "version", package="golang-go"), sends=go, file="net_smtp.go"),
     Client(
         "Ruby Net::SMTP, Net::POP3",
         first_number("ruby", "--version"),
@@ -363,7 +355,7 @@ CLIENTS = [
     ),
     Client(
         "getmail",
-        first_number("getmail", "--version"),
+        first_number("getmail", "--version", package="getmail6"),
         fetches=tool(tools.getmail),
         fetches_by=(*IN_THE_CLEAR, TLS_PORT),
         fetching_configuration=tools.getmailrc,

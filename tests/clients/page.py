@@ -9,7 +9,7 @@ from errands import CATCH, STARTTLS, TLS_PORT, USER, WAYS, Errand
 from matrix import CLIENTS, PROGRAMS, Missing
 
 SHOWN = re.compile(r"[^\n]*shown in docs/clients\.md: from here\n(.*?)\n[^\n]*to here\n", re.DOTALL)
-LANGUAGES = {"py": "python", "js": "javascript", "php": "php", "go": "go", "rb": "ruby", "java": "java", "rs": "rust"}
+LANGUAGES = {"py": "python", "js": "javascript", "rb": "ruby", "rs": "rust"}  # others are named as they end
 PORTS = {("smtp", False): 2500, ("smtp", True): 4650, ("pop3", False): 11000, ("pop3", True): 9950}
 AUTHORITY = "/home/me/.local/share/mailconsole/ca/ca.pem"
 
@@ -51,8 +51,9 @@ class Found:
 
 
 def ways_of(client, service):
-    does, ways = {"smtp": (client.sends, client.sends_by), "pop3": (client.fetches, client.fetches_by)}[service]
-    return ways if does else ()
+    if service == "smtp":
+        return client.sends_by if client.sends else ()
+    return client.fetches_by if client.fetches else ()
 
 
 # The page
@@ -140,7 +141,7 @@ def settings_of(client):
     if client.note:
         yield f"{client.note}\n"
     for file in filter(None, (client.file, client.fetching_file)):
-        yield block(LANGUAGES[file.rpartition(".")[2]], shown_part(file))
+        yield block(LANGUAGES.get(ending := file.rpartition(".")[2], ending), shown_part(file))
     for service, configure in (
         ("smtp", client.configuration),
         ("pop3", client.fetching_configuration),
