@@ -219,7 +219,10 @@ impl SettingsView {
         let message = (!self.has_usual_message_most())
             .then(|| format!("messages of at most {}", in_units(self.message_most)));
         let Choices { extensions, capabilities, auth, smtp_tls, pop3_tls, .. } = &self.choices;
+        let RecipientRules { catch_all, accept_any, .. } = &self.choices.recipients;
         let choices = [
+            catch_all.as_ref().map(|user| format!("all mail goes to {user}")),
+            accept_any.then(|| "mailboxes for anybody".to_owned()),
             extensions.map(|list| format!("extensions {list}")),
             capabilities.map(|list| format!("pop3-capabilities {list}")),
             auth.map(|policy| format!("auth {}", policy.name())),

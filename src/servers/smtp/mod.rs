@@ -1,6 +1,7 @@
 //! The SMTP server (RFC 821, docs/protocol.md 3): command grammar, session rules, and deliveries.
 
 mod authentication;
+mod chunking;
 pub mod command;
 mod ehlo;
 pub mod parameters;

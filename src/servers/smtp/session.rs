@@ -14,7 +14,7 @@ use crate::servers::limits::{AUTH_LINE_OCTETS, RECIPIENTS};
 use crate::servers::profile::{AuthPolicy, Rules, SmtpRules, TlsPolicy};
 use crate::servers::recipients::Decision;
 use crate::servers::sasl::{Exchange, Mechanism};
-use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
+use crate::servers::session::{Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
 use crate::servers::smtp::command::{self, ChunkSize, Dialect, SmtpCommand};
 use crate::servers::smtp::ehlo::Offers;
@@ -74,7 +74,7 @@ pub enum Delivery {
 #[derive(Debug)]
 pub struct SmtpSession {
     domain: Arc<str>,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     rules: Arc<Rules>,
     /// The argument of the last HELO or EHLO.
     helo: Arc<str>,
@@ -139,7 +139,7 @@ impl SmtpSession {
     }
 
     /// The reply in the form that this client gets.
-    fn form(&self, reply: SmtpReply) -> Reply {
+    pub(super) fn form(&self, reply: SmtpReply) -> Reply {
         reply.with(self.codes())
     }
 
@@ -153,7 +153,7 @@ impl SmtpSession {
     }
 
     /// A reply of its own, in the same form.
-    fn say(&self, code: &str, status: &str, text: &str) -> Reply {
+    pub(super) fn say(&self, code: &str, status: &str, text: &str) -> Reply {
         match self.codes() {
             StatusCodes::Basic => format!("{code} {text}"),
             StatusCodes::Enhanced => format!("{code} {status} {text}"),
@@ -291,42 +291,6 @@ impl SmtpSession {
                 })
             }
         }
-    }
-
-    /// The octets of a chunk are received whatever the reply: they are no commands.
-    fn bdat(&mut self, size: ChunkSize) -> Step<SmtpEffect> {
-        let most = self.settings.message_most();
-        match mem::replace(&mut self.state, State::Data) {
-            State::Transaction(mut transaction) if transaction.accepted > 0 => {
-                let total = transaction.chunks.unwrap_or(0).saturating_add(size.octets);
-                if total > most {
-                    self.state = State::Ready;
-                    return self.dropped(size.octets, reply::TOO_LARGE);
-                }
-                let before = transaction.chunks.replace(total);
-                let fate = if before.is_none() { ChunkFate::First } else { ChunkFate::Next };
-                let then = if size.is_last {
-                    AfterChunk::Perform(SmtpEffect::Deliver(transaction))
-                } else {
-                    self.state = State::Transaction(transaction);
-                    let text = format!("{} octets received", size.octets);
-                    AfterChunk::Reply(self.say("250", "2.0.0", &text))
-                };
-                Step::Chunk(Chunk { octets: size.octets, fate, then })
-            }
-            state => {
-                self.state = state;
-                let has_transaction = matches!(self.state, State::Transaction(_));
-                let refusal = if has_transaction { reply::RCPT_FIRST } else { reply::MAIL_FIRST };
-                self.dropped(size.octets, refusal)
-            }
-        }
-    }
-
-    /// Refuses a chunk once it has been received.
-    fn dropped(&self, octets: u64, refusal: SmtpReply) -> Step<SmtpEffect> {
-        let then = AfterChunk::Reply(self.form(refusal));
-        Step::Chunk(Chunk { octets, fate: ChunkFate::Dropped, then })
     }
 
     fn reset(&mut self) -> Step<SmtpEffect> {
