@@ -336,3 +336,14 @@ fn in_the_clear_a_secret_is_asked_for_on_this_machine_only() {
     peer.send("EHLO x").expect("250 localhost");
     peer.send("AUTH PLAIN").expect("504 *");
 }
+
+#[test]
+fn a_name_that_no_mailbox_can_have_is_an_error_unless_it_is_caught() {
+    let long = format!("RCPT TO:<{}@localhost>", "u".repeat(65));
+    for (profile, reply) in [(Profile::Esmtp, "501 *"), (Profile::Catch, "550 5.1.1 *")] {
+        let (mut peer, _) = greeted(profile);
+        peer.send("MAIL FROM:<a@b>").expect("250 *");
+        // The service of this test knows one user only.
+        peer.send(&long).expect(reply);
+    }
+}

@@ -267,8 +267,10 @@ impl SmtpSession {
             return self.reply(reply::TOO_MANY_RECIPIENTS);
         }
         transaction.dsn = dsn;
+        // Names that no mailbox can have are caught too.
         if let ForwardPath::Mailbox(mailbox) = &forward_path
             && self.is_too_long(mailbox)
+            && self.rules.recipients.catch_all.is_none()
         {
             return self.reply(reply::WRONG_ARGUMENT);
         }
