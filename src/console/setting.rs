@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use enumset::EnumSet;
+use strum::VariantArray;
 
 use crate::console::setting::row::{Acts, Row};
 use crate::console::setting::table::ROWS;
@@ -117,6 +118,31 @@ fn relay(typed: &str) -> Option<RelayPolicy> {
                 words.map(|word| word.parse().ok().map(|Network(network)| network)).collect();
             networks.filter(|networks| !networks.is_empty()).map(RelayPolicy::Networks)
         }
+    }
+}
+
+/// The values of a setting that has few, each with what it means.
+#[must_use]
+pub fn values(name: SettingName) -> Vec<(&'static str, &'static str)> {
+    const AS_PROFILE: (&str, &str) = (DEFAULT, "as the profile has it");
+    const TLS: [(&str, &str); 4] = [
+        ("none", "it is not offered"),
+        ("offered", "clients may begin TLS"),
+        ("required", "nothing else before it"),
+        AS_PROFILE,
+    ];
+    match name {
+        SettingName::Profile => {
+            Profile::VARIANTS.iter().map(|profile| (profile.name(), profile.purpose())).collect()
+        }
+        SettingName::Auth => vec![
+            ("off", "AUTH is not offered"),
+            ("offered", "clients may log in"),
+            ("required", "no mail without a login"),
+            AS_PROFILE,
+        ],
+        SettingName::SmtpTls | SettingName::Pop3Tls => TLS.to_vec(),
+        _ => Vec::new(),
     }
 }
 
@@ -285,6 +311,17 @@ mod tests {
         for name in SettingName::ALL {
             assert!(name.row().is_some(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn every_value_that_is_offered_is_understood() {
+        let all = SettingName::ALL.map(|name| values(name).into_iter().map(move |one| (name, one)));
+        let mut count = 0;
+        for (name, (value, _)) in all.into_iter().flatten() {
+            assert!(read(name, value).is_ok(), "{value}");
+            count += 1;
+        }
+        assert_eq!(count, 5 + 3 * 4);
     }
 
     #[test]

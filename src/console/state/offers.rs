@@ -82,16 +82,26 @@ impl State {
         rows.map(|row| (row.name.as_str().to_owned(), of_mailbox(row))).collect()
     }
 
-    /// The names of the settings; after a name, its current value.
+    /// The names of the settings; after a name, its current value, and the others if they are few.
     pub(super) fn settings_so_far(&self, so_far: &str) -> Vec<(String, String)> {
-        let with_value = |name: SettingName| {
-            let words = match so_far.split_once(' ') {
-                Some(_) => format!("{} {}", name.name(), setting::typed(name, &self.settings)),
-                None => name.name().to_owned(),
-            };
-            (words, name.expected().to_owned())
+        let Some((named, _)) = so_far.split_once(' ') else {
+            let name = |name: SettingName| (name.name().to_owned(), name.expected().to_owned());
+            return SettingName::ALL.map(name).to_vec();
         };
-        SettingName::ALL.map(with_value).to_vec()
+        let found = SettingName::ALL.into_iter().find(|name| name.name() == named);
+        found.map_or_else(Vec::new, |name| self.values(name))
+    }
+
+    fn values(&self, name: SettingName) -> Vec<(String, String)> {
+        let now = setting::typed(name, &self.settings);
+        let others = setting::values(name).into_iter().filter(|(value, _)| *value != now);
+        let others: Vec<_> = others
+            .map(|(value, means)| (format!("{} {value}", name.name()), means.to_owned()))
+            .collect();
+        [(format!("{} {now}", name.name()), name.expected().to_owned())]
+            .into_iter()
+            .chain(others)
+            .collect()
     }
 
     pub(super) fn entries(&self, _so_far: &str) -> Vec<(String, String)> {
