@@ -1330,6 +1330,34 @@ fn what_to_type_into_a_mail_client_is_never_cut() {
 }
 
 #[test]
+fn a_profile_is_a_badge_and_has_first_steps_of_its_own() {
+    let mut state = empty();
+    state.overview_is(&Overview { mailboxes: vec![mailbox("ada", 0)], ..Overview::default() });
+    state.password = "secret".into();
+    let mut settings = state.settings.clone();
+    Screen::of(state.clone()).sized((120, 40)).press(&["F2"]).hides("SMTP_URL").hides("STARTTLS");
+    settings.choices.profile = "submission".parse().unwrap();
+    state.settings_are(settings);
+    let screen = Screen::of(state).sized((120, 40)).shows("mailconsole submission").press(&["F2"]);
+    let screen = screen.shows("SMTP localhost  2500   STARTTLS  normal password");
+    screen.shows("SMTP_URL=smtp://ada:secret@localhost:2500").shows("☐ EHLO").hides("EHLO refused");
+}
+
+#[test]
+fn who_has_logged_in_and_what_is_secured_is_seen_at_the_connection() {
+    let mut state = typical();
+    let secured = ConnectionView {
+        tls: Some("TLS 1.3"),
+        login: Some("ada".to_owned()),
+        state: "MAIL".into(),
+        ..connection(90, state.clock.instant)
+    };
+    let view = RegistryView { connections: vec![secured], opened: 1, ..RegistryView::default() };
+    state.connections_are(view);
+    Screen::of(state).sized((120, 40)).shows("⚿").shows("MAIL ada");
+}
+
+#[test]
 fn a_long_row_is_cut_or_wrapped() {
     let long = format!("NOOP {} end", "x".repeat(100));
     Screen::of(typical()).says(2, &long).hides("x end").press(&["w"]).shows("x end");

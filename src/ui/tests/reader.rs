@@ -730,6 +730,15 @@ fn a_hundred_thousand_messages_are_gone_through() {
 }
 
 #[test]
+fn to_whom_a_redirected_message_was_sent_is_listed_and_found() {
+    let screen = Screen::of(typical()).lists(3).sized((120, 40)).hides("sent to");
+    let caught = |n: usize, to: &str| Summary { caught_for: Some(to.into()), ..summary(n) };
+    let more = vec![caught(4, "anna@example.com"), caught(5, "bob@acme.test")];
+    let screen = screen.hears(MailroomEvent::Listed(more)).shows("sent to").shows("bob@acme.test");
+    screen.press(&["/", "a", "n", "n", "a", "⏎"]).shows("anna@exam").hides("bob@acme.test");
+}
+
+#[test]
 fn nothing_of_a_message_can_be_obeyed_by_a_terminal() {
     let hostile = "\x1b]52;c;aGk=\x07\x1b[2J\u{9b}31m\u{202e}evil\u{200b}\r\n\t";
     let mut state = empty();
@@ -737,7 +746,12 @@ fn nothing_of_a_message_can_be_obeyed_by_a_terminal() {
     let _ = state.reader.open("linhphan".to_owned());
     state.focus = Pane::Mailboxes;
     state.take_news(begun(1));
-    let evil = Summary { from: hostile.into(), subject: hostile.into(), ..summary(7) };
+    let evil = Summary {
+        from: hostile.into(),
+        subject: hostile.into(),
+        caught_for: Some(hostile.into()),
+        ..summary(7)
+    };
     state.take_news(MailroomEvent::Listed(vec![evil]));
     state.take_news(MailroomEvent::Complete);
     let message = Message {
