@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::process::{Server, own_cpu};
+use crate::transport::Transport;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 /// Octets read at once.
@@ -81,7 +82,7 @@ pub(crate) fn measure(
     warm_up: Duration,
     time: Duration,
 ) -> Sample {
-    let mut load = Load::start(server.port, script, clients);
+    let mut load = Load::start(server, script, clients);
     load.run(warm_up);
     let (rounds, cpu, client_cpu) = (load.rounds, server.cpu(), own_cpu());
     let began = Instant::now();
@@ -116,7 +117,7 @@ impl Client {
         for exchange in exchanges {
             self.stream.write_all(&exchange.say).unwrap();
             let mut answer = Answer::default();
-            while !answer.take(exchange, read(&self.stream, &mut self.buffer).unwrap()) {}
+            while !answer.take(exchange, read(&mut self.stream, &mut self.buffer).unwrap()) {}
         }
         began.elapsed()
     }
@@ -125,7 +126,7 @@ impl Client {
 /// Clients at work.
 struct Load<'a> {
     script: &'a Script,
-    port: u16,
+    server: &'a Server,
     epoll: Epoll,
     sessions: Vec<Session>,
     buffer: Vec<u8>,
@@ -135,7 +136,7 @@ struct Load<'a> {
 /// One of them.
 struct Session {
     number: usize,
-    stream: TcpStream,
+    stream: Transport,
     part: Part,
     round: usize,
     step: usize,
@@ -152,14 +153,14 @@ enum Part {
 }
 
 impl<'a> Load<'a> {
-    fn start(port: u16, script: &'a Script, clients: usize) -> Self {
+    fn start(server: &'a Server, script: &'a Script, clients: usize) -> Self {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
         let open = |number| {
             let round = number % script.rounds.len();
-            Session::open(number, round, port, &epoll)
+            Session::open(number, round, server, &epoll)
         };
         let sessions = (0..clients).map(open).collect();
-        Self { script, port, epoll, sessions, buffer: vec![0; READ], rounds: 0 }
+        Self { script, server, epoll, sessions, buffer: vec![0; READ], rounds: 0 }
     }
 
     fn run(&mut self, time: Duration) {
@@ -182,17 +183,17 @@ impl<'a> Load<'a> {
             return;
         }
         while let Some(octets) = session.hear(&mut self.buffer) {
-            let is_all = octets.len() < READ;
+            let is_short = octets.len() < READ;
             if session.answer.take(session.exchange(self.script), octets) {
                 self.rounds += session.advance(self.script);
                 if session.is_over(self.script) {
-                    *session = Session::open(number, session.round, self.port, &self.epoll);
+                    *session = Session::open(number, session.round, self.server, &self.epoll);
                 } else {
                     session.say(self.script);
                 }
                 return;
             }
-            if is_all {
+            if is_short && session.stream.gives_all_at_once() {
                 return;
             }
         }
@@ -200,10 +201,8 @@ impl<'a> Load<'a> {
 }
 
 impl Session {
-    fn open(number: usize, round: usize, port: u16, epoll: &Epoll) -> Self {
-        // On loopback the connection stands when this returns.
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nonblocking(true).unwrap();
+    fn open(number: usize, round: usize, server: &Server, epoll: &Epoll) -> Self {
+        let stream = Transport::connect(server.port, server.tls.as_ref());
         // Whatever is ready is taken at once: no second call to find that there is no more.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
         epoll.add(&stream, EpollEvent::new(flags, number as u64)).unwrap();
@@ -238,8 +237,8 @@ impl Session {
         }
     }
 
-    fn hear<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-        read(&self.stream, buffer)
+    fn hear<'a>(&mut self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        read(&mut self.stream, buffer)
     }
 
     /// Goes on behind an answer; returns how many rounds that completes.
@@ -275,8 +274,8 @@ impl Session {
 }
 
 /// What there is to read, if there is anything.
-fn read<'a>(stream: &TcpStream, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    match (&mut &*stream).read(buffer) {
+fn read<'a>(stream: &mut impl Read, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    match stream.read(buffer) {
         Ok(0) => panic!("the server has closed the connection"),
         Ok(octets) => Some(&buffer[..octets]),
         Err(error) if error.kind() == ErrorKind::WouldBlock => None,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
 
 mod cores;
+mod daemons;
 mod disk;
 mod echo;
 mod idle;
@@ -15,6 +16,8 @@ mod pop3;
 mod process;
 mod smtp;
 mod table;
+mod tls;
+mod transport;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +58,7 @@ enum Part {
     Smtp,
     Echo,
     Pop3,
+    Tls,
     Idle,
 }
 
@@ -64,6 +68,7 @@ impl Part {
             Self::Smtp => smtp::measure_all(bench, table),
             Self::Echo => echo::measure_all(bench, table),
             Self::Pop3 => pop3::measure_all(bench, table),
+            Self::Tls => tls::measure_all(bench, table),
             Self::Idle => idle::measure_all(bench, table),
         }
     }

@@ -31,7 +31,8 @@ const LARGE_MESSAGES: usize = 100;
 
 const WARM_UP: Duration = Duration::from_millis(200);
 
-const PASSWORD: &str = "cis505";
+/// Of every user.
+pub(crate) const PASSWORD: &str = "cis505";
 
 /// That password as `/etc/shadow` has it.
 const PASSWORD_HASH: &str = "$1$perfperf$eOeQYHrrX8B0Ien/ygUSo/";
@@ -311,7 +312,8 @@ fn visit(port: u16) -> Visit {
     Visit { login, listing }
 }
 
-fn login(user: usize) -> Vec<Exchange> {
+/// What a user says first.
+pub(crate) fn login(user: usize) -> Vec<Exchange> {
     vec![
         Exchange::line("", "+OK"),
         Exchange::line(format!("USER u{user}\r\n"), "+OK"),
@@ -327,7 +329,7 @@ fn session(user: usize, commands: impl IntoIterator<Item = Exchange>) -> Vec<Exc
 }
 
 /// A mailbox of so many messages of so many octets.
-fn mailbox(octets: usize, messages: usize) -> String {
+pub(crate) fn mailbox(octets: usize, messages: usize) -> String {
     let line = "The quick brown fox jumps over the lazy dog; 0123456789 abcdefghijklmnop.\n";
     let text = line.repeat(octets / line.len());
     let entry = format!("From a@b.org Wed Sep 17 11:00:00 2025\nSubject: x\n\n{text}\n");

@@ -266,24 +266,26 @@ pub(crate) fn start(build: &Path, options: &[&str], dir: &Path, cores: &Cores) -
 
 fn script(workload: &Workload, users: usize) -> Script {
     let text = text(workload.octets);
-    let round = |user: usize| {
-        vec![
-            Exchange::line("MAIL FROM:<bench@localhost>\r\n", "250"),
-            Exchange::line(format!("RCPT TO:<u{user}@localhost>\r\n"), "250"),
-            Exchange::line("DATA\r\n", "354"),
-            Exchange::line(&text, "250"),
-        ]
-    };
     Script {
         openings: vec![vec![Exchange::line("", "220"), Exchange::line("HELO bench\r\n", "250")]],
-        rounds: (0..users).map(round).collect(),
+        rounds: (0..users).map(|user| mail(user, &text)).collect(),
         closing: vec![Exchange::line("QUIT\r\n", "221")],
         sessions: workload.sessions,
     }
 }
 
+/// One message for a user, from MAIL to the dot.
+pub(crate) fn mail(user: usize, text: &[u8]) -> Vec<Exchange> {
+    vec![
+        Exchange::line("MAIL FROM:<bench@localhost>\r\n", "250"),
+        Exchange::line(format!("RCPT TO:<u{user}@localhost>\r\n"), "250"),
+        Exchange::line("DATA\r\n", "354"),
+        Exchange::line(text, "250"),
+    ]
+}
+
 /// A message of so many octets, and the dot that ends it.
-fn text(octets: usize) -> Vec<u8> {
+pub(crate) fn text(octets: usize) -> Vec<u8> {
     let line = "The quick brown fox jumps over the lazy dog; 0123456789 abcdefghijklmnop.\r\n";
     let mut text =
         format!("Subject: x\r\n\r\n{}", line.repeat(octets / line.len() + 1)).into_bytes();
