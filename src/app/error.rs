@@ -71,7 +71,7 @@ pub enum StartError {
     #[error("stdin or stdout is not a terminal: run the console in a terminal, or use --no-tui")]
     NoTerminal,
     /// Commands that change the system were not agreed to.
-    #[error("stdin is not a terminal, so nobody can be asked: run it in a terminal, or with --yes")]
+    #[error("nobody answers on stdin: run it in a terminal, or with --yes")]
     NoConsent,
     /// The screen has failed.
     #[error("the terminal has failed: {0}. Use another terminal, or --no-tui")]

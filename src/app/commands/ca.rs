@@ -4,7 +4,7 @@ pub mod stores;
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -161,14 +161,15 @@ fn carry_out(plan: &Plan, consent: Consent) -> Result<ExitCode, StartError> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Asks on the terminal.
+/// Asks on the terminal, or whatever stands in its place; if that says nothing at all, there is
+/// nobody.
 fn agrees() -> Result<bool, StartError> {
-    if !io::stdin().is_terminal() {
-        return Err(StartError::NoConsent);
-    }
     eprint!("Run these commands? [y/N] ");
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    if io::stdin().read_line(&mut answer)? == 0 {
+        eprintln!();
+        return Err(StartError::NoConsent);
+    }
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
