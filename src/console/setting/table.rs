@@ -89,7 +89,7 @@ settings! {
     /// The password of every user who has none of their own
     password: Password {
         name: "password", value: "PASSWORD", default: DefaultValue::Is("cis505"),
-        group: Group::Mailboxes, commands: &[SubCommand::Pop3], holds_password: true,
+        group: Group::Mailboxes, commands: MAIL, holds_password: true,
     }
     /// The domain of the mailboxes
     domain: String {
@@ -196,7 +196,8 @@ settings! {
             typed: "names such as SIZE,DSN or -CHUNKING,+HELP, none, or default",
         },
     }
-    /// POP3 capabilities, written in the same way; none is CAPA alone
+    /// POP3 capabilities: names are the whole set, names with + and - change the profile's, none is
+    /// CAPA alone
     pop3_capabilities: Option<OfferList<Pop3Capability>> {
         name: "pop3-capabilities", value: "LIST", default: DefaultValue::Says("the profile's"),
         more: "TOP, UIDL, USER, RESP-CODES, AUTH-RESP-CODE, PIPELINING, SASL, APOP, STLS, UTF8, \
