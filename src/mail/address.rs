@@ -119,6 +119,12 @@ impl Mailbox {
 impl LocalPart {
     /// The name, without quotes.
     #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same.
+    #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }

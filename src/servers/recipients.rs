@@ -202,12 +202,11 @@ pub struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// Decides where the mail for a forward-path goes. Changes nothing.
-    pub fn decide(&self, path: ForwardPath, relaying: impl FnOnce() -> Relaying) -> Decision {
+    pub fn decide(&self, path: &ForwardPath, relaying: impl FnOnce() -> Relaying) -> Decision {
         let decided = match path {
-            ForwardPath::Postmaster => self.local(POSTMASTER, POSTMASTER.to_owned()),
+            ForwardPath::Postmaster => self.local(POSTMASTER, &|| POSTMASTER.to_owned()),
             ForwardPath::Mailbox(mailbox) if self.rules.is_ours(&mailbox.domain, self.ours) => {
-                let address = mailbox.to_string();
-                self.local(&mailbox.local_part.into_string(), address)
+                self.local(mailbox.local_part.as_str(), &|| mailbox.to_string())
             }
             ForwardPath::Mailbox(mailbox) => self.foreign(mailbox, relaying),
         };
@@ -219,11 +218,11 @@ impl Resolver<'_> {
     }
 
     /// A recipient at a domain of ours; `address` is how the client wrote it.
-    fn local(&self, name: &str, address: String) -> io::Result<Decision> {
+    fn local(&self, name: &str, address: &dyn Fn() -> String) -> io::Result<Decision> {
         if let Some(user) = self.existing(User::of_local_part(name.as_bytes()))? {
             return Ok(Ok(Destination::Mailbox(user.into())));
         }
-        if let Some(recipient) = self.postmaster(name, &address)? {
+        if let Some(recipient) = self.postmaster(name, address)? {
             return Ok(Ok(Destination::Mailbox(recipient)));
         }
         let name = self.rules.base(name).unwrap_or(name);
@@ -239,25 +238,24 @@ impl Resolver<'_> {
     /// A recipient at another domain, whose mailbox can have its address as its name.
     fn foreign(
         &self,
-        mailbox: Mailbox,
+        mailbox: &Mailbox,
         relaying: impl FnOnce() -> Relaying,
     ) -> io::Result<Decision> {
-        let relayed = |mailbox| match relaying() {
-            Relaying::Allowed => Ok(Destination::Queue(mailbox)),
+        let relayed = || match relaying() {
+            Relaying::Allowed => Ok(Destination::Queue(mailbox.clone())),
             Relaying::Denied => Err(Refusal::RelayingDenied),
         };
         if !self.rules.accept_any {
-            let caught = self.caught(mailbox.to_string())?;
-            return Ok(caught.map_or_else(|| relayed(mailbox), Ok));
+            let caught = self.caught(&|| mailbox.to_string())?;
+            return Ok(caught.map_or_else(relayed, Ok));
         }
-        let (local_part, domain) =
-            (mailbox.local_part.clone().into_string(), mailbox.domain.to_string());
-        if let Some(user) = self.existing(User::of_address(&local_part, &domain))? {
+        let (local_part, domain) = (mailbox.local_part.as_str(), mailbox.domain.to_string());
+        if let Some(user) = self.existing(User::of_address(local_part, &domain))? {
             return Ok(Ok(Destination::Mailbox(user.into())));
         }
-        let base = self.rules.base(&local_part).unwrap_or(&local_part);
+        let base = self.rules.base(local_part).unwrap_or(local_part);
         // Not to the queue: whoever accepts any recipient wants to see the mail here.
-        self.named(User::of_address(base, &domain), mailbox.to_string(), || {
+        self.named(User::of_address(base, &domain), &|| mailbox.to_string(), || {
             Err(Refusal::NoLegalName)
         })
     }
@@ -267,7 +265,7 @@ impl Resolver<'_> {
     fn named(
         &self,
         user: Option<User>,
-        address: String,
+        address: &dyn Fn() -> String,
         otherwise: impl FnOnce() -> Decision,
     ) -> io::Result<Decision> {
         // With plus addressing it may be another than that of the whole name.
@@ -292,19 +290,23 @@ impl Resolver<'_> {
     }
 
     /// The mailbox for all that is caught, if there is one.
-    fn caught(&self, address: String) -> io::Result<Option<Destination>> {
+    fn caught(&self, address: &dyn Fn() -> String) -> io::Result<Option<Destination>> {
         let name = self.rules.catch_all.as_deref();
         let Some(user) = name.and_then(|name| User::of_local_part(name.as_bytes())) else {
             return Ok(None);
         };
         // If it was removed since the start, it is made again: nothing may leave or be refused.
         let made_below = (!self.directory.has_mailbox(&user)?).then_some(usize::MAX);
-        let recipient = Recipient { made_below, ..self.redirected(user, address) };
+        let recipient = Recipient { made_below, ..self.redirected(user, address()) };
         Ok(Some(Destination::Mailbox(recipient)))
     }
 
     /// Who gets mail for postmaster (RFC 5321 section 4.5.1: in any case).
-    fn postmaster(&self, name: &str, address: &str) -> io::Result<Option<Recipient>> {
+    fn postmaster(
+        &self,
+        name: &str,
+        address: &dyn Fn() -> String,
+    ) -> io::Result<Option<Recipient>> {
         let Some(stand_in) = &self.rules.postmaster else { return Ok(None) };
         if !name.eq_ignore_ascii_case(POSTMASTER) {
             return Ok(None);
@@ -313,7 +315,7 @@ impl Resolver<'_> {
             return Ok(Some(user.into()));
         }
         let user = self.existing(User::of_local_part(stand_in.as_bytes()))?;
-        Ok(user.map(|user| self.redirected(user, address.to_owned())))
+        Ok(user.map(|user| self.redirected(user, address())))
     }
 
     fn redirected(&self, user: User, address: String) -> Recipient {

@@ -460,9 +460,13 @@ fn lock_all(
     deliveries: &[Delivery],
 ) -> Locks {
     let mut locks = Locks::default();
+    // Few batches make mailboxes; the others need not be searched for every file.
+    let all = || deliveries.iter().flat_map(Delivery::parts);
+    let makes_any = all().any(|part| part.made_below.is_some());
     for file in files {
-        let parts = deliveries.iter().filter_map(|delivery| delivery.part_for(file));
-        let made_below = parts.filter_map(|part| part.made_below).max();
+        let parts = || all().filter(|part| part.file == *file);
+        let made_below = || parts().filter_map(|part| part.made_below).max();
+        let made_below = if makes_any { made_below() } else { None };
         let file = Arc::clone(file);
         match acquire_to_write(committer, &file, made_below) {
             Ok(Attempt::Locked(one)) => drop(locks.ours.insert(file, one)),

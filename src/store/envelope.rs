@@ -1,6 +1,6 @@
 //! Whom a message is for, and what of it goes to which file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::Local;
 
@@ -53,22 +53,31 @@ impl From<User> for Recipient {
 pub(super) fn parts(envelope: Envelope) -> Vec<Part> {
     let Envelope { reverse_path, local, remote, client, parameters } = envelope;
     let from_line = mbox::from_line(&reverse_path, Local::now());
-    let mut parts: BTreeMap<FileName, Part> = BTreeMap::new();
+    let mut parts: Vec<Part> = Vec::with_capacity(local.len() + 1);
+    let mut copies: Vec<(FileName, Recipient)> =
+        local.into_iter().map(|recipient| (recipient.user.file(), recipient)).collect();
+    // Stable, so that the recipients of a mailbox keep their order.
+    copies.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut told = HashSet::new();
-    for Recipient { user, redirected, made_below } in local {
-        let new = |file| Part { file, head: from_line.clone(), made_below: None };
+    for (file, Recipient { redirected, made_below, .. }) in copies {
         // A mailbox named twice gets one copy.
-        let part = parts.entry(user.file()).or_insert_with_key(|file| new(FileName::clone(file)));
+        if parts.last().is_none_or(|part| part.file != file) {
+            parts.push(Part { file, head: from_line.clone(), made_below: None });
+            told.clear();
+        }
+        let Some(part) = parts.last_mut() else { continue };
         part.made_below = part.made_below.max(made_below);
-        let address = redirected.filter(|address| told.insert((user, address.clone())));
-        part.head.extend(address.as_deref().map(field));
+        if let Some(address) = redirected.filter(|address| told.insert(address.clone())) {
+            part.head.push_str(&field(&address));
+        }
     }
     if !remote.is_empty() {
         let block = queue::envelope_block(&reverse_path, client.as_ref(), &parameters, &remote);
-        let (file, head) = (FileName::from(QUEUE_FILE), from_line + &block);
-        parts.insert(FileName::clone(&file), Part { file, head, made_below: None });
+        let file = FileName::from(QUEUE_FILE);
+        let place = parts.partition_point(|part| part.file < file);
+        parts.insert(place, Part { file, head: from_line + &block, made_below: None });
     }
-    parts.into_values().collect()
+    parts
 }
 
 /// The field for an address. A line end in it would begin another field.

@@ -30,7 +30,7 @@ impl Office {
             None => recipient.user.name().to_owned(),
         };
         let resolver = Resolver { rules, ours: "localhost", directory };
-        match resolver.decide(path, || Relaying::Allowed) {
+        match resolver.decide(&path, || Relaying::Allowed) {
             Ok(Destination::Mailbox(recipient)) => told(&recipient),
             Ok(Destination::NewMailbox { recipient, room }) => {
                 assert_eq!(recipient.made_below, Some(rules.mailboxes_most));
@@ -80,9 +80,9 @@ fn a_client_that_may_not_relay_is_denied_other_domains_only() {
     let rules = &RecipientRules::default();
     let resolver = Resolver { rules, ours: "localhost", directory: &office.directory };
     let anna = || ForwardPath::take("<anna@b.org>").unwrap().0;
-    assert_eq!(resolver.decide(anna(), || Relaying::Denied), Err(Refusal::RelayingDenied));
+    assert_eq!(resolver.decide(&anna(), || Relaying::Denied), Err(Refusal::RelayingDenied));
     let resolver = Resolver { rules: &office.rules, ..resolver };
-    assert!(resolver.decide(anna(), || Relaying::Denied).is_ok());
+    assert!(resolver.decide(&anna(), || Relaying::Denied).is_ok());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_mailbox_for_all_that_is_caught_is_made_again() {
     let path = ForwardPath::take("<anna@example.com>").unwrap().0;
     let resolver =
         Resolver { rules: &office.rules, ours: "localhost", directory: &office.directory };
-    let decision = resolver.decide(path, || Relaying::Allowed);
+    let decision = resolver.decide(&path, || Relaying::Allowed);
     let Ok(Destination::Mailbox(recipient)) = decision else { panic!("{decision:?}") };
     assert_eq!(recipient.made_below, Some(usize::MAX));
 }

@@ -96,13 +96,12 @@ pub struct SmtpService {
 }
 
 impl SmtpService {
-    fn decide(&self, path: ForwardPath) -> SmtpOutcome {
+    fn decide(&self, path: &ForwardPath) -> SmtpOutcome {
         let Accounts { domain: ours, directory, .. } = self.login.accounts();
         let rules = &self.login.rules().recipients;
-        let name = path.to_string();
         let decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
         if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
-            self.unknown_users.tell(&name);
+            self.unknown_users.tell(&path.to_string());
         }
         SmtpOutcome::Recipient(Box::new(decision))
     }
@@ -172,7 +171,7 @@ impl Service for SmtpService {
         channel: &mut Channel,
     ) -> Result<SmtpOutcome, End> {
         let transaction = match effect {
-            SmtpEffect::Recipient(path) => return Ok(self.decide(*path)),
+            SmtpEffect::Recipient(path) => return Ok(self.decide(&path)),
             SmtpEffect::Deliver(transaction) => transaction,
             SmtpEffect::Challenge => {
                 return Ok(SmtpOutcome::Challenge(fresh_timestamp(&self.login.accounts().domain)));
