@@ -171,9 +171,10 @@ impl Config {
         }
         let domain = domain(options.domain.clone())?;
         let tls_ports = tls_ports(&options, &servers);
+        let rules = settings.choices.rules();
         let needs_certificate = !tls_ports.is_empty()
             || options.tls_cert.is_some()
-            || settings.choices.rules().offers_tls();
+            || servers.iter().any(|(service, _)| rules.offers_tls(*service));
         Ok(Self {
             certificate: certificate_source(&options, &domain, needs_certificate)?,
             needs_certificate,

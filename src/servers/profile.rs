@@ -11,6 +11,7 @@ use strum::VariantArray;
 use crate::servers::extensions::{Offer, OfferList, Pop3Capability, SmtpExtension};
 use crate::servers::recipients::RecipientRules;
 use crate::servers::sasl::Mechanism;
+use crate::watch::event::Service;
 
 /// A set of extensions and habits, chosen by one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, VariantArray)]
@@ -276,10 +277,15 @@ impl Rules {
         Self { smtp, ..self.clone() }
     }
 
-    /// Whether any server offers TLS on request.
+    /// Whether the server of this protocol offers TLS on request.
     #[must_use]
-    pub fn offers_tls(&self) -> bool {
-        self.smtp.tls != TlsPolicy::None || self.pop3.tls != TlsPolicy::None
+    pub fn offers_tls(&self, service: Service) -> bool {
+        let tls = match service {
+            Service::Smtp => self.smtp.tls,
+            Service::Pop3 => self.pop3.tls,
+            Service::Echo | Service::Relay => TlsPolicy::None,
+        };
+        tls != TlsPolicy::None
     }
 
     /// Whether the transcript says who logs in with PASS. By the default rules it does not: USER and
@@ -387,6 +393,10 @@ impl Choices {
         let tls = tls(self.pop3_tls, said(list, Pop3Capability::Stls), self.profile);
         let mut capabilities = applied(list, self.profile.pop3_capabilities());
         set(&mut capabilities, Pop3Capability::Stls, tls != TlsPolicy::None);
+        // The only mechanism that POP3 has here.
+        if !self.mechanisms().contains(Mechanism::Plain) {
+            capabilities.remove(Pop3Capability::Sasl);
+        }
         let away = |offer: &Pop3Capability| list.is_some_and(|list| list.takes_away(*offer));
         Pop3Rules {
             // Clients find STLS in the reply to CAPA only.
@@ -503,6 +513,24 @@ mod tests {
         assert_eq!(caught(Profile::Catch, Some("ada"), Some("bob")), (name("bob"), name("ada")));
         assert_eq!(caught(Profile::Catch, None, None), (name("catch"), None));
         assert_eq!(caught(Profile::Esmtp, Some("ada"), None), (None, name("ada")));
+    }
+
+    #[test]
+    fn pop3_offers_no_login_with_a_mechanism_that_was_taken_away() {
+        let sasl = |list: &str| {
+            let mechanisms = list.parse().ok();
+            let rules = rules(Profile::Everything, |choices| choices.mechanisms = mechanisms);
+            rules.pop3.capabilities.contains(Pop3Capability::Sasl)
+        };
+        assert!(sasl("PLAIN") && sasl("-LOGIN"));
+        assert!(!sasl("CRAM-MD5") && !sasl("-PLAIN") && !sasl("none"));
+    }
+
+    #[test]
+    fn tls_is_offered_by_each_protocol_on_its_own() {
+        let rules = rules(Profile::Esmtp, |choices| choices.pop3_tls = Some(TlsPolicy::Required));
+        let offers = [Service::Echo, Service::Smtp, Service::Pop3].map(|one| rules.offers_tls(one));
+        assert_eq!(offers, [false, false, true]);
     }
 
     #[test]

@@ -291,21 +291,13 @@ impl Settings {
         Arc::clone(&self.rules.read())
     }
 
-    /// Whom mail is for. It is read when a session begins.
-    #[must_use]
-    pub fn recipients(&self) -> Arc<RecipientRules> {
-        Arc::clone(&self.rules.read().recipients)
-    }
-
-    /// The same for a session with this peer. The operator, who sends from the console, need neither
+    /// What a session with this peer goes by. The operator, who sends from the console, need neither
     /// log in nor begin TLS.
     #[must_use]
     pub fn rules_for(&self, peer: SocketAddr) -> Arc<Rules> {
-        let rules = self.rules();
-        if rules.is_open_to_all() || !self.is_own(peer) {
-            return rules;
-        }
-        Arc::new(rules.open_to_all())
+        // Taken out in any case: the port may be somebody else's next time.
+        let (rules, is_own) = (self.rules(), self.is_own(peer));
+        if is_own && !rules.is_open_to_all() { Arc::new(rules.open_to_all()) } else { rules }
     }
 
     /// Announces a connection of this process to its own server.
@@ -465,7 +457,11 @@ mod tests {
         settings.expect_own(own);
         assert_eq!(auth(SocketAddr::from(([127, 0, 0, 1], 8))), AuthPolicy::Required);
         assert_eq!(auth(own), AuthPolicy::Off);
-        // The port may be somebody else's next time.
+        assert_eq!(auth(own), AuthPolicy::Required);
+        settings.expect_own(own);
+        settings.set(Setting::Profile(Profile::Rfc821));
+        assert_eq!(auth(own), AuthPolicy::Off);
+        settings.set(Setting::Profile(Profile::Submission));
         assert_eq!(auth(own), AuthPolicy::Required);
         (0..1_000).for_each(|port| settings.expect_own(SocketAddr::from(([127, 0, 0, 1], port))));
         assert_eq!(settings.own.lock().len(), OWN_MOST);

@@ -35,7 +35,7 @@ def find(program):
 
 def run(*command, data=b"", **options):
     """Runs a client to its end and returns what it wrote; Failure if it is not content."""
-    command = [find(command[0]), *map(str, command[1:])]
+    command = [find(str(command[0])) or str(command[0]), *map(str, command[1:])]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=PATIENCE, **options)
     except subprocess.TimeoutExpired:

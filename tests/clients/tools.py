@@ -10,23 +10,15 @@ import select
 import subprocess
 import time
 
+import checks
 from checks import Failure, find
 
 PATIENCE = 60  # seconds that one client may take
 
 
 def run(errand, command, data=b"", directory=None):
-    """Runs a client to its end and returns what it wrote to stdout; Failure if it is not content."""
-    command = [find(str(command[0])) or command[0], *map(str, command[1:])]
-    options = {"env": errand.environment(), "cwd": directory or errand.home}
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=PATIENCE, **options)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{os.path.basename(command[0])} did not end within {PATIENCE} s") from None
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[-500:]
-        raise Failure(f"{os.path.basename(command[0])} exited with {done.returncode}: {said!r}")
-    return done.stdout
+    """Runs a client in the errand's environment to its end; returns what it wrote to stdout."""
+    return checks.run(*command, data=data, env=errand.environment(), cwd=directory or errand.home)
 
 
 def run_on_a_terminal(errand, command):

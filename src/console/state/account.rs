@@ -68,10 +68,9 @@ impl State {
     /// Whether clients meet our certificate, which they have to trust.
     #[must_use]
     pub fn offers_tls(&self) -> bool {
-        let has_port = |service| self.tls_port_of(service).is_some();
-        self.settings.choices.rules().offers_tls()
-            || has_port(Service::Smtp)
-            || has_port(Service::Pop3)
+        let rules = self.settings.choices.rules();
+        let mut services = [Service::Smtp, Service::Pop3].into_iter();
+        services.any(|one| rules.offers_tls(one) || self.tls_port_of(one).is_some())
     }
 
     fn port_of(&self, service: Service) -> String {
