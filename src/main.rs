@@ -4,11 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use mailconsole::app::cli::{Cli, Stop};
+use mailconsole::app::error::WRONG_USE;
 use mailconsole::app::last_word;
 use mailconsole::app::task::Task;
-
-/// Exit status for wrong use; failures are 1.
-const WRONG_USE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
@@ -25,14 +23,14 @@ fn main() -> ExitCode {
     };
     match task.perform() {
         Ok(code) => code,
-        Err(error) if error.is_wrong_use() => wrong_use(&error.to_string()),
-        Err(error) => failure(&error.to_string()),
+        Err(error) if error.status() == WRONG_USE => wrong_use(&error.to_string()),
+        Err(error) => failure(&error.to_string(), error.status()),
     }
 }
 
-fn failure(sentence: &str) -> ExitCode {
+fn failure(sentence: &str, status: u8) -> ExitCode {
     last_word::say(&format!("mailconsole: {sentence}"));
-    ExitCode::FAILURE
+    ExitCode::from(status)
 }
 
 fn wrong_use(sentence: &str) -> ExitCode {

@@ -11,6 +11,12 @@ use crate::servers::tls::error::TlsError;
 use crate::store::directory::{CreateError, OpenError};
 use crate::store::queue::QueueError;
 
+/// Exit status for wrong use.
+pub const WRONG_USE: u8 = 2;
+
+/// Exit status if there is no server, or no such directory.
+pub const NOTHING_THERE: u8 = 3;
+
 /// Why a command fails: a sentence that names the thing, the reason and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -52,6 +58,15 @@ pub enum StartError {
         /// The flag that changes its port.
         flag: &'static str,
     },
+    /// A command that only reads or asks names a directory that does not exist.
+    #[error("there is no directory {path}: name the one that the servers use", path = .0.display())]
+    NoSuchDirectory(PathBuf),
+    /// A command that asks servers finds none.
+    #[error(
+        "no server runs on {path}: start one with mailconsole --no-tui --dir {path}",
+        path = .0.display()
+    )]
+    NoServer(PathBuf),
     /// There is no certificate for TLS.
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -82,10 +97,14 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the command line is wrong, rather than something outside the program.
+    /// The exit status: 1 is a failure, 2 wrong use, 3 no server or no such directory.
     #[must_use]
-    pub const fn is_wrong_use(&self) -> bool {
-        matches!(self, Self::BadUser(_) | Self::NoTerminal | Self::NoConsent)
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::BadUser(_) | Self::NoTerminal | Self::NoConsent => WRONG_USE,
+            Self::NoSuchDirectory(_) | Self::NoServer(_) => NOTHING_THERE,
+            _ => 1,
+        }
     }
 }
 

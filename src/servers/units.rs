@@ -1,7 +1,8 @@
-//! Numbers of octets and networks, as users write them in options, settings and forms.
+//! Numbers of octets, lengths of time and networks, as users write them in options, settings and forms.
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -24,6 +25,33 @@ impl FromStr for Size {
         let number: Option<u64> = digits.parse().ok();
         let octets = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
         octets.map(Self).ok_or_else(|| "write a number of octets such as 1000000 or 64M".into())
+    }
+}
+
+/// A length of time: `20ms`, `5s`, `2m`, `1h`; a bare number is seconds. At most a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+/// The longest [`Period`]: 24 h.
+pub const PERIOD_MOST: Duration = Duration::from_hours(24);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let milliseconds: Option<u64> = match text.get(digits.len()..).unwrap_or_default() {
+            "ms" => Some(1),
+            "" | "s" => Some(1_000),
+            "m" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        let number: Option<u64> = digits.parse().ok();
+        let time = number.zip(milliseconds).and_then(|(number, unit)| number.checked_mul(unit));
+        let time = time.map(Duration::from_millis).filter(|time| *time <= PERIOD_MOST);
+        time.map(Self)
+            .ok_or_else(|| "write a time of at most 24h such as 20ms, 5s, 2m or 1h".into())
     }
 }
 
@@ -63,6 +91,19 @@ mod tests {
         assert_eq!(octets("1k"), Ok(1_024));
         for text in ["", "M", "1T", "-1", "1.5M", "99999999999G"] {
             assert!(octets(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_period_has_a_unit_or_is_in_seconds() {
+        let milliseconds = |text: &str| text.parse::<Period>().map(|period| period.0.as_millis());
+        for (text, expected) in
+            [("20ms", 20), ("5s", 5_000), ("7", 7_000), ("2m", 120_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(milliseconds(text), Ok(expected), "{text}");
+        }
+        for text in ["", "s", "-1", "1.5s", "25h", "1d", "5 s", "99999999999999999999"] {
+            assert!(milliseconds(text).is_err(), "{text}");
         }
     }
 

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::watch::event::{ConnectionName, KeptLine, Kind, Service, Side};
-use crate::watch::observers::Observers;
+use crate::watch::fact::Fact;
+use crate::watch::observers::{FactsWanted, Observers};
 use crate::watch::registry::{Connection, Registry, Secrecy};
 use crate::watch::secret::Login;
 use crate::wire::line::{Line, LineBuffer};
@@ -60,6 +61,17 @@ impl ConnectionLog {
     /// Reports to the transcript; `kind` is called only if there is an observer.
     pub fn tell(&self, kind: impl FnOnce() -> Kind) {
         self.transcript.tell(self.name, kind);
+    }
+
+    /// Reports what has come of the conversation; `fact` is called only if an observer wants facts.
+    pub fn tell_fact(&self, fact: impl FnOnce() -> Fact) {
+        self.transcript.tell_fact(self.name, fact);
+    }
+
+    /// How much the observers want to know of what has come of the conversation.
+    #[must_use]
+    pub fn facts_wanted(&self) -> FactsWanted {
+        self.transcript.facts_wanted()
     }
 
     /// As [`tell`](Self::tell), for several events that happened at once.

@@ -3,6 +3,7 @@
 
 pub mod connection_log;
 pub mod event;
+pub mod fact;
 pub mod kept;
 #[cfg(test)]
 mod mask_tests;

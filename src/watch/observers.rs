@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::watch::event::{ConnectionName, Event, Kind};
+use crate::watch::fact::{Fact, FactEvent};
 
 /// Receives events. It is called from many tasks at once and must not wait; an event that it cannot
 /// take at once it drops and counts.
@@ -27,6 +28,26 @@ pub trait Observer: Send + Sync + 'static {
     fn wants_reads(&self) -> bool {
         false
     }
+
+    /// How much it wants to know of what has come of conversations.
+    fn facts_wanted(&self) -> FactsWanted {
+        FactsWanted::None
+    }
+
+    /// Takes a fact; called only if it wants any. The same rules hold as for
+    /// [`observe`](Self::observe).
+    fn fact(&self, _event: FactEvent) {}
+}
+
+/// How much an observer wants to know of what has come of conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FactsWanted {
+    /// Nothing: no fact is made.
+    None,
+    /// Facts, but for what is expensive: they are kept, and nobody reads them yet.
+    Cheap,
+    /// Facts with everything in them: somebody reads them now.
+    Whole,
 }
 
 /// All observers of the connections of a process. Cheap to clone.
@@ -69,6 +90,26 @@ impl Observers {
     #[must_use]
     pub fn want_reads(&self) -> bool {
         self.all().iter().any(|observer| observer.wants_reads())
+    }
+
+    /// The most that any of them wants to know of what has come of conversations.
+    #[must_use]
+    pub fn facts_wanted(&self) -> FactsWanted {
+        let wanted = self.all().iter().map(|observer| observer.facts_wanted());
+        wanted.max().unwrap_or(FactsWanted::None)
+    }
+
+    /// Makes a fact and passes it to the observers that want facts; `fact` is called only if there
+    /// are any.
+    pub fn tell_fact(&self, connection: ConnectionName, fact: impl FnOnce() -> Fact) {
+        if self.facts_wanted() == FactsWanted::None {
+            return;
+        }
+        let event = FactEvent { connection, at: SystemTime::now(), fact: fact() };
+        let wanting = |one: &&Arc<dyn Observer>| one.facts_wanted() > FactsWanted::None;
+        for observer in self.all().iter().filter(wanting) {
+            observer.fact(event.clone());
+        }
     }
 
     /// Makes an event and passes it to the observers; `kind` is called only if there are any.
