@@ -1,5 +1,5 @@
-//! Makes the README's pictures: starts the real program in a pseudo terminal, has clients and a
-//! mail host talk to it, presses keys, and draws what the terminal then shows as SVG.
+//! Makes the README's pictures: starts `mailconsole demo` in a pseudo terminal, presses keys, and
+//! draws what the terminal then shows as SVG.
 //!
 //! `cargo bench --bench screenshots` writes them to `assets/`. Needs no network.
 #![expect(clippy::unwrap_used, reason = "a picture that cannot be made is not made")]
@@ -9,10 +9,8 @@ mod tty;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
 use std::path::Path;
-use std::thread;
 
 use vt100::{Cell, Color, Screen};
 
@@ -34,29 +32,18 @@ const PAPER: &str = "#14171c";
 const INK: &str = "#d7dae0";
 
 fn main() {
-    let host = refusing_host();
-    let route = format!("--route=example.org=127.0.0.1:{host}");
-    let console = Terminal::run(120, 40, move |mut console| {
+    let first = Terminal::run(120, 40, |mut console| {
         console.extend(["--user", "bcpierce"].map(String::from));
-        console.push(route.clone());
         console
     });
-    let console = console.shows("linhphan").shows("bcpierce");
-    let (smtp, pop3) = (console.port("smtp"), console.port("pop3"));
-    picture(&console, "first-run");
-    for message in letters() {
-        send(smtp, &message.0, &message.1);
-    }
-    let console = console.shows("friend@example.org").press("R").shows("450 4.2.1");
-    let mut reader = connect(pop3);
-    say_all(&mut reader, &["USER linhphan", "PASS cis505", "STAT", "UIDL", "RETR 1"]);
-    let mut slow = connect(smtp);
-    say_all(&mut slow, &["EHLO [127.0.0.1]", "HELO [127.0.0.1]", "MAIL FROM:<bcpierce@localhost>"]);
-    slow.write_all(b"RCPT TO:<linhp").unwrap();
-    let console = console.shows("RCPT TO:<linhp").shows("TRANS linhphan").shows("locked [");
-    let console = console.shows("mqueue").shows("1 450 4.2.1");
+    let first = first.shows("linhphan").shows("bcpierce");
+    picture(&first, "first-run");
+    first.press("\x03").ends_and_gives_the_terminal_back();
+    let console = Terminal::run(120, 40, |console| vec![console[0].clone(), "demo".to_owned()]);
+    let console = console.shows("RCPT TO:<car").shows("TRANSACTION bob").shows("550 5.1.1");
+    let console = console.shows("bob: 1 came, 2 in all");
     picture(&console, "console");
-    let console = console.press("v").shows("C: RCPT TO:<linhp …");
+    let console = console.press("v").shows("C: RCPT TO:<car …");
     picture(&console, "tiles");
     let mut splitter = connect(console.port("echo"));
     let console = console.press("v").shows("all connections").press("e").shows("wire");
@@ -67,77 +54,12 @@ fn main() {
         console = console.shows(seen);
     }
     picture(&console, "wire");
-    let console = console.press("e3").press("j\r").shows("Benjamin Franklin").press("\r");
-    let console = console.shows("my new email account works");
+    let console = console.press("e3").press("jj\r").shows("Lunch on Friday?").press("\r");
+    let console = console.shows("menu.txt");
     picture(&console, "message");
     let console = console.press("1S").shows("Settings");
     picture(&console, "servers");
     console.press("\x03").ends_and_gives_the_terminal_back();
-}
-
-/// Who gets what.
-fn letters() -> Vec<(String, String)> {
-    let letter = |to: &str, from: &str, subject: &str, text: &str| {
-        let text = format!(
-            "From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\
-             Date: Wed, 25 Nov 2026 10:42:51 +0000\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
-        );
-        (to.to_owned(), text)
-    };
-    vec![
-        letter(
-            "linhphan@localhost",
-            "Benjamin Franklin <benjamin.franklin@localhost>",
-            "Hello from Thunderbird ✉ — naïve 日本語",
-            "Linh,\r\n\r\nI just wanted to see whether my new email account works.\r\n\r\n\
-             \x20       - Ben",
-        ),
-        letter(
-            "bcpierce@localhost",
-            "Linh Phan <linhphan@localhost>",
-            "Minutes of Tuesday",
-            "See below.",
-        ),
-        letter("friend@example.org", "Linh Phan <linhphan@localhost>", "Lunch?", "At noon?"),
-    ]
-}
-
-fn send(port: u16, to: &str, text: &str) {
-    let mut stream = connect(port);
-    let recipient = format!("RCPT TO:<{to}>");
-    say_all(&mut stream, &["HELO tester", "MAIL FROM:<linhphan@localhost>", &recipient, "DATA"]);
-    say_all(&mut stream, &[&format!("{text}."), "QUIT"]);
-}
-
-/// Says each line and waits for the first octets of the answer.
-fn say_all(stream: &mut TcpStream, lines: &[&str]) {
-    let mut answer = [0; 4_096];
-    for line in lines {
-        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        assert!(stream.read(&mut answer).unwrap() > 0);
-    }
-}
-
-/// A mail host that has no time; returns its port.
-fn refusing_host() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(b"220 mx1.example.org ready\r\n");
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            for line in lines.map_while(Result::ok) {
-                let reply = match line.get(..4) {
-                    Some("RCPT") => "450 4.2.1 mailbox busy, come back later",
-                    Some("QUIT") => "221 bye",
-                    _ => "250 ok",
-                };
-                let _ = stream.write_all(format!("{reply}\r\n").as_bytes());
-            }
-        }
-    });
-    port
 }
 
 fn picture(console: &Terminal, name: &str) {

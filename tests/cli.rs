@@ -5,7 +5,8 @@ use std::ffi::OsString;
 
 use mailconsole::app::cli::{Cli, Stop};
 
-const COMMANDS: [&str; 8] = ["echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca"];
+const COMMANDS: [&str; 9] =
+    ["echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "demo"];
 
 fn help(words: &[&str]) -> String {
     let line = ["mailconsole"].iter().chain(words).map(OsString::from);
@@ -48,6 +49,7 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ("queue", &["--state", "--domain", "--json"], &["--verbose", "--bind", "--password"]),
         ("check", &["--host"], &["--dir", "--verbose", "--user"]),
         ("ca", &["--domain", "install"], &["--dir", "--password", "--bind"]),
+        ("demo", &["--theme", "--profile"], &["--dir", "--user", "--smtp-port"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
     ] {
         let help = help(&[command, "--help"]);

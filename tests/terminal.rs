@@ -30,6 +30,26 @@ fn all_parts_are_on_one_screen_and_q_quits() {
 }
 
 #[test]
+fn the_demonstration_shows_every_pane_at_work_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = format!("TMPDIR={}", folder.path().display());
+    let terminal = Terminal::run(120, 40, |console| {
+        vec!["env".into(), place.clone(), console[0].clone(), "demo".into()]
+    });
+    let terminal = terminal
+        .shows("demo: R retries")
+        .shows("RCPT TO:<car")
+        .shows("TRANSACTION bob")
+        .shows("451 4.7.1 greylisted")
+        .shows("550 5.1.1 no such user here")
+        .press("R")
+        .shows("1 delivered, 0 deferred, 0 failed; 1 left in the queue");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    assert_eq!(terminal.press("\x03").ends_and_gives_the_terminal_back(), 0);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
 fn what_a_client_says_is_seen_as_it_says_it() {
     let terminal = Terminal::console(80, 24).shows("echo:");
     let mut client = connect(terminal.port("echo"));

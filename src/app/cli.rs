@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
+use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::pop3::Pop3Arguments;
@@ -74,6 +75,8 @@ pub enum Command {
     Init(InitArguments),
     /// Show our own certificate authority for TLS, and make programs trust it
     Ca(CaArguments),
+    /// Show the console at work: three users, their mail and a mail host, in a temporary directory
+    Demo(DemoArguments),
 }
 
 /// Why a command line is not carried out.

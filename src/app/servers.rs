@@ -43,6 +43,9 @@ use crate::watch::registry::Registry;
 /// Threads that serve sessions, also on a single processor.
 const WORKERS_LEAST: usize = 2;
 
+/// Where a service listens, and when TLS begins there.
+pub type Listening = (Service, TlsBegins, SocketAddr);
+
 /// The servers of this process: everything is bound, and nothing runs yet.
 #[derive(Debug)]
 pub struct Servers {
@@ -80,7 +83,7 @@ impl Servers {
 
     /// Where each service listens, and when TLS begins there.
     #[must_use]
-    pub fn listening(&self) -> Vec<(Service, TlsBegins, SocketAddr)> {
+    pub fn listening(&self) -> Vec<Listening> {
         listening(&self.sockets)
     }
 
@@ -157,7 +160,7 @@ fn sockets_of(service: Service, config: &Config) -> Result<Vec<Socket>, StartErr
     Ok(sockets)
 }
 
-fn listening(sockets: &[(Service, Vec<Socket>)]) -> Vec<(Service, TlsBegins, SocketAddr)> {
+fn listening(sockets: &[(Service, Vec<Socket>)]) -> Vec<Listening> {
     let addresses = |(service, sockets): &(Service, Vec<Socket>)| {
         let address =
             |(begins, socket): &Socket| Some((*service, *begins, socket.local_addr().ok()?));

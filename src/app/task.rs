@@ -8,7 +8,7 @@ use crate::app::commands::ca::{self, CaTask};
 use crate::app::commands::check::{self, Target};
 use crate::app::commands::queue::job::Job;
 use crate::app::commands::relay::Relaying;
-use crate::app::commands::{console, headless, init, queue, relay};
+use crate::app::commands::{console, demo, headless, init, queue, relay};
 use crate::app::config::{Config, Port, Setup, author};
 use crate::app::config_error::ConfigError;
 use crate::app::config_file::ConfigFile;
@@ -36,6 +36,8 @@ pub enum Task {
     Init(Mailboxes),
     /// Show our own certificate authority, or make programs trust it.
     Ca(CaTask),
+    /// Run the servers on the console, with a demonstration beside them.
+    Demo(Config),
 }
 
 impl Task {
@@ -62,6 +64,7 @@ impl Task {
             Some(Command::Check(check)) => Self::Check(Target::from(check)),
             Some(Command::Init(init)) => Self::Init(init.mailboxes(&setup)?),
             Some(Command::Ca(ca)) => Self::Ca(ca.task(setup)?),
+            Some(Command::Demo(demo)) => Self::Demo(demo.config(setup)?),
         })
     }
 
@@ -79,6 +82,7 @@ impl Task {
             Self::Check(target) => check::run(&target),
             Self::Init(mailboxes) => init::run(&mailboxes),
             Self::Ca(task) => ca::run(&task),
+            Self::Demo(config) => demo::run(config),
         }
     }
 }

@@ -116,6 +116,13 @@ impl FromStr for NextHop {
     }
 }
 
+impl From<SocketAddr> for NextHop {
+    /// This address, with its port.
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: Some(address.port()) }
+    }
+}
+
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;

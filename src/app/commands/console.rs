@@ -4,16 +4,18 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{Config, PUBLIC_PASSWORD, Verbosity};
 use crate::app::error::StartError;
 use crate::app::last_word;
 use crate::app::mailboxes::{Made, Mailboxes, make_directory};
-use crate::app::servers::{Servers, runtime};
+use crate::app::servers::{Listening, Servers, runtime};
 use crate::app::signals::{INTERRUPTED, Signals};
 use crate::app::transcript::{MessageText, TranscriptWriter};
 use crate::console::feed::Feed;
@@ -34,8 +36,20 @@ use crate::wire::display::DisplayText;
 const VERBOSE: &str =
     "-v: the screen is the transcript; 2>FILE writes it to a file too, and s saves it.";
 
+/// What goes on beside the servers while they run, given where they listen. It ends with them.
+pub type Guests = Box<dyn FnOnce(Vec<Listening>) -> Pin<Box<dyn Future<Output = ()> + Send>>>;
+
 /// Runs the servers and shows them until the console's user quits or a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
+    run_with_guests(config, None, Box::new(|_| Box::pin(async {})))
+}
+
+/// The same, with `guests` beside the servers. The top line has `notice`.
+pub fn run_with_guests(
+    config: Config,
+    notice: Option<&str>,
+    guests: Guests,
+) -> Result<ExitCode, StartError> {
     make_sure_of_terminal()?;
     let made = make_missing_directory(&config)?;
     let registry = Arc::new(Registry::default());
@@ -48,7 +62,10 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let observers = observers.and(Arc::clone(&feed) as _);
     let servers = Servers::bind(config, observers, Some(Arc::clone(&registry)))?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, made));
+    let mut state = state(servers.config());
+    state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
+    state.notices.splice(..0, notice.map(DisplayText::from));
+    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, state, guests));
     runtime.shutdown_background();
     if let Some(stderr) = stderr {
         stderr.finish();
@@ -105,18 +122,18 @@ async fn show(
     servers: Servers,
     registry: Arc<Registry>,
     feed: Arc<Feed>,
-    made: Option<PathBuf>,
+    mut state: State,
+    guests: Guests,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
     // The console is for servers on a directory; the echo server alone has no use for one.
     let directory = servers.directory().cloned().ok_or(StartError::NoTerminal)?;
-    let mut state = state(servers.config());
     if let Some(warning) = servers.warning_on_certificate() {
         state.say(&warning);
     }
-    state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
     state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
     let settings = servers.settings().changes();
+    let listening = servers.listening();
     let mut running = servers.serve()?;
     let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
@@ -133,6 +150,8 @@ async fn show(
         control,
         settings,
     });
+    let mut beside = JoinSet::new();
+    beside.spawn(guests(listening));
     let console = Console { program, state, depth: depth() };
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));

@@ -4,6 +4,7 @@
 pub mod ca;
 pub mod check;
 pub mod console;
+pub mod demo;
 pub mod echo;
 pub mod headless;
 pub mod init;

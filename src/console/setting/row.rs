@@ -80,6 +80,7 @@ pub enum SubCommand {
     Check,
     Init,
     Ca,
+    Demo,
 }
 
 /// Where a setting can be set besides the command line.

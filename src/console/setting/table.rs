@@ -172,7 +172,7 @@ settings! {
     /// Set of extensions and habits: rfc821, esmtp, catch, submission or everything
     profile: Profile {
         name: "profile", value: "NAME", default: DefaultValue::Is("rfc821"), group: Group::Profile,
-        commands: MAIL,
+        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Demo],
         more: "rfc821: HELO, known users, no login, no TLS. esmtp: EHLO and CAPA with the usual \
                extensions. catch: takes every message and every login, and sends nothing on. \
                submission: TLS, and a login before MAIL. everything: all extensions. The options \
@@ -368,11 +368,12 @@ settings! {
     /// Transcript lines that the console keeps
     scrollback: usize {
         name: "scrollback", value: "LINES", default: DefaultValue::Is("50000"), group: Group::Screen,
+        commands: &[SubCommand::Demo],
     }
     /// Colours of the console: dark, light, high-contrast or none
     theme: Option<Palette> {
         name: "theme", value: "NAME", default: DefaultValue::Says("dark, or none if NO_COLOR is set"),
-        group: Group::Screen,
+        group: Group::Screen, commands: &[SubCommand::Demo],
     }
 
     /// Write the transcript to stderr; -vv includes message text
