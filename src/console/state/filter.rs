@@ -5,23 +5,40 @@ use crate::console::state::pattern::Pattern;
 use crate::console::state::row::Row;
 use crate::watch::event::{ConnectionName, Passwords, Service, Side};
 
-/// A filter for transcript rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A filter for transcript rows. Filters are equal if the same was typed.
+#[derive(Debug, Clone)]
 pub struct Filter {
     typed: String,
     /// The sides that pass; if empty, both do. The same holds for services and connections.
     sides: Vec<Side>,
     services: Vec<Service>,
-    /// Connection numbers: the N of `[N]`.
-    numbers: Vec<i32>,
+    /// Connection numbers, each of which means its newest connection.
+    numbers: Vec<Newest>,
     /// Sessions: the N of `#N`.
     sessions: Vec<u64>,
     pattern: Option<Pattern>,
 }
 
+/// The newest connection with a number. The system gives numbers again once they are free.
+#[derive(Debug, Clone)]
+struct Newest {
+    /// The N of `[N]`.
+    number: i32,
+    /// The newest session seen with this number; 0 if there was none.
+    session: u64,
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.typed == other.typed
+    }
+}
+
+impl Eq for Filter {}
+
 impl Filter {
-    /// Parses what was typed: `C:` or `S:`, `@smtp` and the like, `[12]`, `#12`, and after them a
-    /// text or `/an expression/`. Of several of one kind (`[12] [14]`) any one may apply. `None` if
+    /// Parses what was typed: `C:` or `S:`, `@smtp` and the like, `[12]` (the newest connection with
+    /// this number), `#12`, and after them a text or `/an expression/`. Of several of one kind (`[12] [14]`) any one may apply. `None` if
     /// nothing was typed; the error is a sentence that says what is wrong with the expression.
     pub fn parse(typed: &str) -> Result<Option<Self>, String> {
         let mut filter = Self {
@@ -65,10 +82,25 @@ impl Filter {
 
     /// Whether a connection is one of those that the filter names, by number or by session.
     fn is_of(&self, connection: Option<ConnectionName>) -> bool {
+        let is_newest = |newest: &Newest, name: ConnectionName| {
+            newest.number == name.number && newest.session <= name.id
+        };
         let is_named = |name: ConnectionName| {
-            self.numbers.contains(&name.number) || self.sessions.contains(&name.id)
+            self.sessions.contains(&name.id)
+                || self.numbers.iter().any(|newest| is_newest(newest, name))
         };
         (self.numbers.is_empty() && self.sessions.is_empty()) || connection.is_some_and(is_named)
+    }
+
+    /// Takes note of a connection. Returns whether rows that passed pass no more: a number that the
+    /// filter names belongs to a newer connection now.
+    pub(super) fn meets(&mut self, connection: ConnectionName) -> bool {
+        let mut is_news = false;
+        for newest in self.numbers.iter_mut().filter(|one| one.number == connection.number) {
+            is_news |= newest.session < connection.id;
+            newest.session = newest.session.max(connection.id);
+        }
+        is_news
     }
 
     const fn is_qualified(&self) -> bool {
@@ -89,7 +121,7 @@ impl Filter {
         } else if let Some(session) = session(word) {
             self.sessions.push(session);
         } else {
-            self.numbers.push(number(word)?);
+            self.numbers.push(Newest { number: number(word)?, session: 0 });
         }
         Some(behind)
     }
@@ -172,6 +204,24 @@ mod tests {
         assert!(lets_through("#7", 7) && lets_through("#7 C: noop", 7) && lets_through("[12]", 7));
         assert!(!lets_through("#7", 8) && !lets_through("#7", 77) && !lets_through("#70", 7));
         assert!(lets_through("#7 #8", 8) && lets_through("#7 [12]", 8));
+    }
+
+    #[test]
+    fn a_number_means_the_newest_connection_that_has_it() {
+        let row = |id, number| {
+            let connection = ConnectionName { id, number, service: Service::Smtp };
+            let kind = Kind::Line(Side::Client, KeptLine::new(b"NOOP"));
+            Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+        };
+        let mut filter = Filter::parse("[12] [14]").unwrap().unwrap();
+        let passes =
+            |filter: &Filter, id, number| filter.lets_through(&row(id, number), Passwords::Masked);
+        let name = |id, number| ConnectionName { id, number, service: Service::Smtp };
+        assert!(passes(&filter, 3, 12) && passes(&filter, 4, 12) && passes(&filter, 5, 14));
+        assert!(filter.meets(name(4, 12)) && !filter.meets(name(4, 12)));
+        assert!(!filter.meets(name(3, 12)) && !filter.meets(name(9, 13)));
+        assert!(!passes(&filter, 3, 12) && passes(&filter, 4, 12) && passes(&filter, 5, 14));
+        assert_eq!(filter, Filter::parse("[12] [14]").unwrap().unwrap());
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Ring {
             }
         }
         self.octets += row.octets();
+        self.meet(&row);
         self.keep(&row);
         self.index(self.end(), &row);
         self.rows.push_back(row);
@@ -285,13 +286,25 @@ impl Ring {
         self.search_again();
     }
 
+    /// A number that the filter names may have come to belong to a newer connection.
+    fn meet(&mut self, row: &Row) {
+        let Some((search, name)) = self.search.as_mut().zip(row.connection()) else { return };
+        if search.filter.meets(name) {
+            self.search_again();
+        }
+    }
+
     /// Lets only matching rows through, or (`None`) all.
     pub fn filter(&mut self, filter: Option<Filter>) {
         match (&mut self.search, filter) {
             (Some(search), Some(filter)) if search.filter == filter => {
                 search.matches = Matches::Only;
             }
-            (search, filter) => {
+            (search, mut filter) => {
+                if let Some(filter) = &mut filter {
+                    let kept = self.aside.iter().map(|(_, row)| row).chain(&self.rows);
+                    kept.filter_map(Row::connection).for_each(|name| _ = filter.meets(name));
+                }
                 let found = VecDeque::new();
                 *search = filter.map(|filter| Search { filter, matches: Matches::Only, found });
                 self.search_again();
@@ -534,7 +547,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::console::state::tests::{closed, event, line, name, text_line};
-    use crate::watch::event::{KeptLine, Kind, Side};
+    use crate::watch::event::{Event, KeptLine, Kind, Service, Side};
 
     fn filter(typed: &str) -> Option<Filter> {
         Filter::parse(typed).unwrap()
@@ -591,6 +604,23 @@ mod tests {
         let ring = ring([Row::Skipped(3), Row::Skipped(4)]);
         assert_eq!(texts(&ring), ["… 7 lines skipped …"]);
         assert_eq!(ring.skipped(), 7);
+    }
+
+    #[test]
+    fn a_number_follows_its_newest_connection() {
+        let mut ring = Ring::new(100);
+        let line = |id| {
+            let connection = ConnectionName { id, number: 7, service: Service::Echo };
+            let kind = Kind::Line(Side::Client, KeptLine::new(b"NOOP"));
+            Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
+        };
+        [1, 1, 2].into_iter().for_each(|id| ring.push(line(id)));
+        ring.filter(filter("[7]"));
+        assert_eq!(ring.len(), 1);
+        ring.push(line(2));
+        assert_eq!(ring.len(), 2);
+        ring.push(line(3));
+        assert_eq!(ring.len(), 1);
     }
 
     #[test]
