@@ -27,6 +27,7 @@ use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
 use crate::servers::guesses::Guesses;
 use crate::servers::listener::{Lifetime, Shared, TlsBegins, bind};
+use crate::servers::mailbox_changes;
 use crate::servers::pop3::service::Pop3Server;
 use crate::servers::retention;
 use crate::servers::settings::Settings;
@@ -36,9 +37,11 @@ use crate::servers::supervisor::{Control, Supervisor};
 use crate::servers::tls::Tls;
 use crate::store::directory::Directory;
 use crate::store::overview::Overview;
+use crate::store::survey;
 use crate::watch::event::Service;
-use crate::watch::observers::Observers;
+use crate::watch::observers::{FactsWanted, Observers};
 use crate::watch::registry::Registry;
+use crate::watch::tally::Tally;
 
 /// Threads that serve sessions, also on a single processor.
 const WORKERS_LEAST: usize = 2;
@@ -112,10 +115,28 @@ impl Servers {
         &self.shared.settings
     }
 
+    /// What they count.
+    #[must_use]
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.shared.tally
+    }
+
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
+        self.serve_beside(None)
+    }
+
+    /// The same beside somebody who follows the directory by this `overview`: it is not followed
+    /// twice.
+    pub fn serve_beside(
+        self,
+        overview: Option<watch::Receiver<Arc<Overview>>>,
+    ) -> io::Result<Running> {
         let Self { config, directory, sockets, shared } = self;
         let lifetime = Lifetime::default();
+        if let Some(directory) = &directory {
+            tell_of_mailboxes(directory, overview, &shared, &lifetime);
+        }
         let relay = directory.clone().map(|directory| {
             let own = listeners_of(&sockets, Service::Smtp);
             let watchers = relay::Watchers::of_servers(&shared, &lifetime);
@@ -141,9 +162,28 @@ impl Servers {
                 )?);
             }
         }
+        let tally = Arc::clone(&shared.tally);
         let control = Supervisor::start(supervised, config.addresses, shared, &lifetime);
-        Ok(Running { lifetime, directory, post, control, domain: config.domain })
+        Ok(Running { lifetime, directory, post, control, tally, domain: config.domain })
     }
+}
+
+/// Follows the directory for observers that want to know how mailboxes come and go, if there are
+/// any.
+fn tell_of_mailboxes(
+    directory: &Directory,
+    overview: Option<watch::Receiver<Arc<Overview>>>,
+    shared: &Shared,
+    lifetime: &Lifetime,
+) {
+    if shared.transcript.facts_wanted() == FactsWanted::None {
+        return;
+    }
+    let users = directory.users().unwrap_or_default();
+    let known = users.iter().map(|user| user.name().to_owned()).collect();
+    let overview = overview.unwrap_or_else(|| survey::follow_quietly(directory));
+    let (observers, stop) = (shared.transcript.clone(), lifetime.ending.child_token());
+    lifetime.tasks.spawn(mailbox_changes::tell(known, overview, observers, stop));
 }
 
 /// The sockets of a service: in the clear, and those whose connections begin with TLS.
@@ -219,9 +259,16 @@ pub struct Running {
     post: Option<RelayHandle>,
     domain: Arc<str>,
     control: Control,
+    tally: Arc<Tally>,
 }
 
 impl Running {
+    /// What the servers count.
+    #[must_use]
+    pub const fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
     /// How an operator reaches the relay, if there are mailboxes. Given once.
     pub const fn post(&mut self) -> Option<RelayHandle> {
         self.post.take()

@@ -134,6 +134,12 @@ impl Connection {
         &self.target
     }
 
+    /// Its name, for those who observe it.
+    #[must_use]
+    pub const fn name(&self) -> ConnectionName {
+        self.channel.connection_log().name()
+    }
+
     /// Whether it has carried a transaction; the host may then have closed it while it was idle.
     #[must_use]
     pub const fn is_used(&self) -> bool {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::relay::asked::AskedHost;
 use crate::relay::client::{Client, Connection};
 use crate::relay::conversation::opening::Introduction;
 use crate::relay::conversation::transaction::{After, Outcome};
@@ -25,12 +26,26 @@ const MOST_SESSIONS: usize = 2;
 /// end.
 const PROTECTED: Duration = Duration::from_secs(5);
 
+/// A verdict that is final for this run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The recipient, by its index in the envelope.
+    pub place: usize,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The host that it is of; `None` if there was none.
+    pub asked: Option<Arc<AskedHost>>,
+}
+
 /// Records the verdicts of a agent.
 pub trait Ledger: Send {
-    /// Called right after each transaction with the recipients, by their index in the envelope,
-    /// whose verdict for this run is final. Nothing is sent before it returns, so that a delivery
-    /// is on record before anything else can go wrong (RFC 1047).
-    fn enter(&mut self, settled: Vec<(usize, Verdict)>) -> impl Future<Output = ()> + Send;
+    /// Called before each transaction, with its recipients and the host that is asked.
+    fn begins(&mut self, _places: &[usize], _asked: &AskedHost) {}
+
+    /// Called right after each transaction with the recipients whose verdict for this run is final.
+    /// Nothing is sent before it returns, so that a delivery is on record before anything else can
+    /// go wrong (RFC 1047).
+    fn enter(&mut self, settled: Vec<Settled>) -> impl Future<Output = ()> + Send;
 }
 
 /// Delivers messages to the hosts of one route, one message after another.
@@ -58,6 +73,7 @@ pub enum Carried {
 struct OpenLine {
     visit: Visit,
     connection: Connection,
+    asked: Arc<AskedHost>,
     _permit: Permit,
 }
 
@@ -139,13 +155,14 @@ impl DeliveryAgent {
             // Read before the transaction, which counts as a use itself.
             let stale = line.connection.is_used();
             let (places, envelope) = job.due();
+            ledger.begins(&places, &line.asked);
             let outcome = line.connection.deliver(&envelope, letter).await;
             let (after, host) = (outcome.connection, line.visit.host());
             if after == After::Ended && !stale {
                 line.visit.broke_off();
                 job.broke = true;
             }
-            let settled = job.take(&places, outcome);
+            let settled = job.take(&places, outcome, &line.asked);
             ledger.enter(settled).await;
             match (after, stale) {
                 // A host may close a reused connection at any time between messages, so this says
@@ -187,7 +204,10 @@ impl DeliveryAgent {
             match self.knock(visit.target(), protected).await {
                 Some(Ok(connection)) => {
                     visit.opened();
-                    return Ok(OpenLine { visit, connection, _permit: permit });
+                    let target = visit.target().clone();
+                    let asked = AskedHost { target, connection: Some(connection.name()) };
+                    let asked = Arc::new(asked);
+                    return Ok(OpenLine { visit, connection, asked, _permit: permit });
                 }
                 Some(Err(verdict)) => match visit.refused(verdict) {
                     Refusal::StepAside => return Err(NoLine::StepAside),
@@ -255,7 +275,8 @@ struct Job<'a> {
 /// A recipient without a final verdict for this run.
 struct Left {
     place: usize,
-    so_far: Option<Verdict>,
+    /// The last verdict, and the host that it is of.
+    so_far: Option<(Verdict, Arc<AskedHost>)>,
 }
 
 impl<'a> Job<'a> {
@@ -303,7 +324,12 @@ impl<'a> Job<'a> {
     }
 
     /// Applies the outcome of a transaction for `places`; returns the verdicts that are final.
-    fn take(&mut self, places: &[usize], outcome: Outcome) -> Vec<(usize, Verdict)> {
+    fn take(&mut self, places: &[usize], outcome: Outcome, asked: &Arc<AskedHost>) -> Vec<Settled> {
+        let settled_as = |place: usize, verdict: Verdict| Settled {
+            place,
+            verdict,
+            asked: Some(Arc::clone(asked)),
+        };
         let progress =
             outcome.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Delivered(..)));
         let broke_off = outcome.connection == After::Ended;
@@ -315,13 +341,14 @@ impl<'a> Job<'a> {
                 // The connection broke after the final dot: a retry in the usual order could break
                 // again and delay all others.
                 Verdict::Deferred(diagnosis, Again::NextRun) if broke_off => {
-                    settled.push((place, Verdict::Deferred(diagnosis, Again::BehindOthers)));
+                    let verdict = Verdict::Deferred(diagnosis, Again::BehindOthers);
+                    settled.push(settled_as(place, verdict));
                 }
                 verdict @ Verdict::Deferred(_, Again::NextTransaction | Again::NextHost) => {
-                    let so_far = Some(verdict);
+                    let so_far = Some((verdict, Arc::clone(asked)));
                     self.left.push(Left { place, so_far });
                 }
-                verdict => settled.push((place, self.final_word(verdict))),
+                verdict => settled.push(settled_as(place, self.final_word(verdict))),
             }
         }
         settled
@@ -330,13 +357,25 @@ impl<'a> Job<'a> {
     /// No other host can be asked: recipients keep the last verdict they got, or get the verdict
     /// that holds for all mail to these hosts. Returns the verdicts, and the recipients that no
     /// host was asked for.
-    fn give_up(self, prospects: &Prospects) -> (Vec<(usize, Verdict)>, Vec<usize>) {
+    fn give_up(self, prospects: &Prospects) -> (Vec<Settled>, Vec<usize>) {
         let (mut given_up, mut not_offered) = (Vec::new(), Vec::new());
-        for Left { place, so_far } in &self.left {
+        let refuses = match prospects {
+            Prospects::Refused(_, target) => target.clone().map(AskedHost::without_connection),
+            Prospects::Good | Prospects::Spared(_) => None,
+        };
+        let refuses = refuses.map(Arc::new);
+        for &Left { place, ref so_far } in &self.left {
             match (so_far, prospects) {
-                (Some(verdict), _) => given_up.push((*place, self.final_word(verdict.clone()))),
-                (None, Prospects::Refused(verdict)) => given_up.push((*place, verdict.clone())),
-                (None, Prospects::Good | Prospects::Spared(_)) => not_offered.push(*place),
+                (Some((verdict, asked)), _) => {
+                    let (verdict, asked) =
+                        (self.final_word(verdict.clone()), Some(Arc::clone(asked)));
+                    given_up.push(Settled { place, verdict, asked });
+                }
+                (None, Prospects::Refused(verdict, _)) => {
+                    let (verdict, asked) = (verdict.clone(), refuses.clone());
+                    given_up.push(Settled { place, verdict, asked });
+                }
+                (None, Prospects::Good | Prospects::Spared(_)) => not_offered.push(place),
             }
         }
         (given_up, not_offered)
@@ -356,7 +395,7 @@ impl<'a> Job<'a> {
 
 impl Left {
     fn waits_for_its_turn(&self) -> bool {
-        matches!(self.so_far, Some(Verdict::Deferred(_, Again::NextTransaction)))
+        matches!(self.so_far, Some((Verdict::Deferred(_, Again::NextTransaction), _)))
     }
 }
 

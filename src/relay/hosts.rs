@@ -47,8 +47,9 @@ enum Useless {
 pub enum Prospects {
     /// At least one may accept a message.
     Good,
-    /// None accepts any mail now: this verdict holds for all messages of the route.
-    Refused(Verdict),
+    /// None accepts any mail now: this verdict, of this host if there is one, holds for all messages
+    /// of the route.
+    Refused(Verdict, Option<Target>),
     /// They broke off conversations about other messages; the text says so to the operator. It is
     /// not a verdict on the messages that are left.
     Spared(String),
@@ -114,7 +115,7 @@ impl Hosts {
         for host in known.iter() {
             match &host.useless {
                 None => return Prospects::Good,
-                Some(useless) => last = Some(useless),
+                Some(useless) => last = Some((useless, &host.target)),
             }
         }
         // One host that only breaks off is enough to spare the messages: it might have accepted
@@ -124,8 +125,10 @@ impl Hosts {
             return Prospects::Spared(not_offered(&host.target.host));
         }
         match last {
-            Some(Useless::Refuses(verdict)) => Prospects::Refused(verdict.clone()),
-            _ => Prospects::Refused(nobody_there()),
+            Some((Useless::Refuses(verdict), target)) => {
+                Prospects::Refused(verdict.clone(), Some(target.clone()))
+            }
+            _ => Prospects::Refused(nobody_there(), None),
         }
     }
 
@@ -265,8 +268,10 @@ mod tests {
         assert_eq!(second.refused(busy()), Refusal::StepAside);
         assert_eq!((hosts.visitors(), hosts.prospects()), (1, Prospects::Good));
         assert_eq!(first.refused(busy()), Refusal::NextHost);
-        assert_eq!(visit(&hosts, 1).refused(busy()), Refusal::NextHost);
-        assert_eq!((hosts.visitors(), hosts.prospects()), (0, Prospects::Refused(busy())));
+        let last = visit(&hosts, 1);
+        let refused = Prospects::Refused(busy(), Some(last.target().clone()));
+        assert_eq!(last.refused(busy()), Refusal::NextHost);
+        assert_eq!((hosts.visitors(), hosts.prospects()), (0, refused));
         assert!(hosts.visit(&[]).is_none());
     }
 

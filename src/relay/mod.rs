@@ -5,6 +5,7 @@
 //! [`notification`] do no I/O. [`resolver`], [`route`], [`channel`], [`client`] and [`delivery_agent`]
 //! use the network and do not depend on the queue; [`run`] connects queue and network.
 
+pub mod asked;
 pub mod backoff;
 pub mod channel;
 pub mod client;

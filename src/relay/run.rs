@@ -21,9 +21,10 @@ use crate::mail::dsn::Ret;
 use crate::mail::parameters::MailParameters;
 use crate::mail::path::{Address, BadAddress, EnvelopePath};
 use crate::mail::{address, machine};
+use crate::relay::asked::AskedHost;
 use crate::relay::client::Client;
 use crate::relay::conversation::opening::{Hello, Introduction, Protection};
-use crate::relay::delivery_agent::{Carried, DeliveryAgent, Ledger};
+use crate::relay::delivery_agent::{Carried, DeliveryAgent, Ledger, Settled};
 use crate::relay::envelope::{Envelope, Recipient};
 use crate::relay::hosts::{Hosts, Prospects};
 use crate::relay::jobs::{Job, Jobs};
@@ -41,9 +42,14 @@ use crate::relay::selection::{Names, QueueTargets};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter, MessageText, Protocol, TextReader};
 use crate::relay::verdict::{Again, Notice, Verdict};
-use crate::store::directory::{Directory, Envelope as StoredEnvelope, User};
+use crate::store::directory::{
+    Directory, Envelope as StoredEnvelope, Recipient as LocalRecipient, User,
+};
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
+use crate::store::receipt::Receipt;
+use crate::store::text::Text;
+use crate::watch::fact::{self, Fact, RelayOutcome};
 
 /// The most routes whose hosts are looked up concurrently; slow name servers may delay each.
 const MOST_LOOKUPS: usize = 100;
@@ -311,7 +317,7 @@ impl<R: Resolver + 'static> Run<R> {
             });
             match route {
                 Ok((route, address)) => routes.entry(route).or_default().push(address.clone()),
-                Err(verdict) => self.settle(entry, forward_path, verdict),
+                Err(verdict) => self.settle(entry, forward_path, verdict, None),
             }
         }
         routes
@@ -332,7 +338,7 @@ impl<R: Resolver + 'static> Run<R> {
             Ok(targets) => self.go_to(&route, Hosts::new(targets), Jobs::new(jobs)).await,
             Err(verdict) => {
                 for job in &jobs {
-                    self.settle_errand(job, &verdict);
+                    self.settle_errand(job, &verdict, None);
                 }
             }
         }
@@ -412,7 +418,10 @@ impl<R: Resolver + 'static> Run<R> {
                         ending = Ending::SteppedAside;
                     }
                 }
-                Prospects::Refused(verdict) => self.settle_errand(&job, &verdict),
+                Prospects::Refused(verdict, target) => {
+                    let asked = target.map(AskedHost::without_connection);
+                    self.settle_errand(&job, &verdict, asked.as_ref());
+                }
                 Prospects::Spared(why) => self.pass_over(&job, &why),
             }
         }
@@ -426,7 +435,7 @@ impl<R: Resolver + 'static> Run<R> {
             Ok((envelope, letter)) => self.deliver(agent, &envelope, &letter).await,
             Err(Unsent::Gone) => None,
             Err(Unsent::Settled(verdict)) => {
-                self.settle_errand(job, &verdict);
+                self.settle_errand(job, &verdict, None);
                 None
             }
         }
@@ -510,14 +519,20 @@ impl<R: Resolver + 'static> Run<R> {
         Ok((Arc::new(entry), recipients))
     }
 
-    fn settle_errand(&self, job: &Job, verdict: &Verdict) {
+    fn settle_errand(&self, job: &Job, verdict: &Verdict, asked: Option<&AskedHost>) {
         for recipient in &job.recipients {
-            self.settle(&job.entry, recipient.as_str(), verdict.clone());
+            self.settle(&job.entry, recipient.as_str(), verdict.clone(), asked);
         }
     }
 
-    /// Records the verdict on a recipient.
-    fn settle(&self, entry: &Arc<Entry>, forward_path: &str, verdict: Verdict) {
+    /// Records the verdict on a recipient, which is of the host that was asked.
+    fn settle(
+        &self,
+        entry: &Arc<Entry>,
+        forward_path: &str,
+        verdict: Verdict,
+        asked: Option<&AskedHost>,
+    ) {
         // The stop signal deferred it, not the host: it counts as not tried.
         if self.is_stopped() && matches!(verdict, Verdict::Deferred(..)) {
             return;
@@ -525,9 +540,25 @@ impl<R: Resolver + 'static> Run<R> {
         let at = SystemTime::now();
         let verdict = outcomes::within_patience(verdict, entry.block.queued, at);
         self.results().note(&entry.block.id, forward_path, at, &verdict);
+        self.tell_relayed(&entry.block.id, forward_path, &verdict, asked);
         let number = attempts_so_far(&entry.block, forward_path).saturating_add(1);
         let target = QueueTarget::one(&entry.block.id, forward_path);
         self.relay.progress.settled(target, Attempt { at, number, verdict });
+    }
+
+    fn tell_relayed(&self, id: &str, to: &str, verdict: &Verdict, asked: Option<&AskedHost>) {
+        let connection = asked.and_then(|asked| asked.connection);
+        self.relay.client.transcript.tell_fact(connection, || Fact::Relayed {
+            id: id.to_owned(),
+            to: to.to_owned(),
+            host: asked.map(AskedHost::with_port),
+            outcome: match verdict {
+                Verdict::Delivered(..) => RelayOutcome::Delivered,
+                Verdict::Deferred(..) => RelayOutcome::Deferred,
+                Verdict::Failed(_) => RelayOutcome::Failed,
+            },
+            reply: verdict.diagnosis().reason.to_string(),
+        });
     }
 
     fn is_stopped(&self) -> bool {
@@ -697,8 +728,32 @@ impl<R: Resolver + 'static> Run<R> {
         let mut text = self.relay.directory.new_text();
         text.push(&notification.render());
         // The default reverse-path is the null one, as RFC 3464 section 2 requires.
-        let envelope = StoredEnvelope { local: vec![user.into()], ..StoredEnvelope::default() };
-        self.relay.directory.deliver(envelope, text).await.map_err(io::Error::other)
+        let recipient = LocalRecipient { named: vec![owed.sender.as_str().into()], ..user.into() };
+        let envelope = StoredEnvelope { local: vec![recipient], ..StoredEnvelope::default() };
+        self.store_notification(envelope, text).await
+    }
+
+    /// Stores a notification, and tells the observers as of any other mail.
+    async fn store_notification(&self, envelope: StoredEnvelope, text: Text) -> io::Result<()> {
+        let Relay { directory, client, .. } = &*self.relay;
+        let Some(uid_most) = client.transcript.facts_wanted().uid_most() else {
+            return directory.deliver(envelope, text).await.map_err(io::Error::other);
+        };
+        let receipt = directory.deliver_for_receipt(envelope, text, uid_most).await;
+        let Receipt { copies, head, .. } = receipt.map_err(io::Error::other)?;
+        for copy in copies {
+            client.transcript.tell_fact(None, || {
+                Fact::Stored(Box::new(fact::Stored {
+                    mailbox: copy.mailbox,
+                    uid: copy.uid.map(|uid| uid.to_string()),
+                    octets: copy.octets,
+                    from: String::new(),
+                    to: copy.to,
+                    head: Arc::clone(&head),
+                }))
+            });
+        }
+        Ok(())
     }
 }
 
@@ -750,7 +805,19 @@ struct QueueLedger<'a, R> {
 }
 
 impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
-    async fn enter(&mut self, mut settled: Vec<(usize, Verdict)>) {
+    fn begins(&mut self, places: &[usize], asked: &AskedHost) {
+        let to = || {
+            let recipients = places.iter().filter_map(|&place| self.recipients.get(place));
+            recipients.map(|recipient| recipient.as_str().to_owned()).collect()
+        };
+        self.run.relay.client.transcript.tell_fact(asked.connection, || Fact::RelayAttempt {
+            id: self.entry.block.id.clone(),
+            to: to(),
+            host: asked.with_port(),
+        });
+    }
+
+    async fn enter(&mut self, mut settled: Vec<Settled>) {
         self.excuse(&mut settled);
         let delivered = self.places(&settled, Notice::None);
         if !delivered.is_empty() {
@@ -760,9 +827,9 @@ impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
         if !relayed.is_empty() {
             self.noted(self.run.queue.mark_relayed(&self.entry, relayed).await);
         }
-        for (nth, verdict) in settled {
-            if let Some(recipient) = self.recipients.get(nth) {
-                self.run.settle(&self.entry, recipient.as_str(), verdict);
+        for Settled { place, verdict, asked } in settled {
+            if let Some(recipient) = self.recipients.get(place) {
+                self.run.settle(&self.entry, recipient.as_str(), verdict, asked.as_deref());
             }
         }
     }
@@ -770,8 +837,8 @@ impl<R: Resolver + 'static> Ledger for QueueLedger<'_, R> {
 
 impl<R: Resolver + 'static> QueueLedger<'_, R> {
     /// Drops the notices that this run will not send.
-    fn excuse(&self, settled: &mut [(usize, Verdict)]) {
-        let notices = settled.iter_mut().filter_map(|(_, verdict)| match verdict {
+    fn excuse(&self, settled: &mut [Settled]) {
+        let notices = settled.iter_mut().filter_map(|settled| match &mut settled.verdict {
             Verdict::Delivered(_, notice @ Notice::Owed) => Some(notice),
             _ => None,
         });
@@ -783,10 +850,10 @@ impl<R: Resolver + 'static> QueueLedger<'_, R> {
     }
 
     /// The delivered recipients with this notice, by index in the queue entry.
-    fn places(&self, settled: &[(usize, Verdict)], meant: Notice) -> Vec<usize> {
+    fn places(&self, settled: &[Settled], meant: Notice) -> Vec<usize> {
         let is_meant = |verdict: &Verdict| matches!(verdict, Verdict::Delivered(_, notice) if *notice == meant);
-        let delivered = settled.iter().filter(|(_, verdict)| is_meant(verdict));
-        delivered.filter_map(|(nth, _)| self.place(*nth)).collect()
+        let delivered = settled.iter().filter(|settled| is_meant(&settled.verdict));
+        delivered.filter_map(|settled| self.place(settled.place)).collect()
     }
 
     /// The run writes a result again at its end, so if a mark cannot be written, the message is sent

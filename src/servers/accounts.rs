@@ -62,6 +62,12 @@ impl Accounts {
         Some(Identity { name: user.name().into(), user: Some(user), is_proven: true })
     }
 
+    /// The mailbox that a client means by `name`, or that name if there is none.
+    #[must_use]
+    pub fn mailbox_named(&self, name: &str, rules: &Rules) -> String {
+        self.user(name, rules).map_or_else(|| name.to_owned(), |user| user.name().to_owned())
+    }
+
     fn user(&self, name: &str, rules: &Rules) -> Option<User> {
         rules.recipients.mailbox_of(name, &self.domain, &self.directory)
     }

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::servers::answering::{Answering, Came};
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     WRITE_STALL,
@@ -23,6 +24,8 @@ use crate::servers::tls::Tls;
 use crate::servers::tls::failure::HandshakeError;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{Kind, Side};
+use crate::watch::fact::Fact;
+use crate::watch::tally::OpenSession;
 use crate::wire::line::LineBuffer;
 
 /// Why a conversation has ended.
@@ -97,16 +100,26 @@ pub enum Security {
 /// The kind of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Complete lines: a reply, or lines that follow it.
+    /// A reply.
+    Reply,
+    /// Complete lines that follow a reply.
     Lines,
     /// A piece of message text, which the transcript shows in its own form.
     Text,
 }
 
+/// The verb of a command line, by the protocol that is spoken.
+type Verb = fn(&[u8]) -> Option<&'static str>;
+
+/// Commands whose refusals are counted.
+const COUNTED: [&str; 4] = ["MAIL", "RCPT", "DATA", "BDAT"];
+
 /// One connection.
 #[derive(Debug)]
 pub struct Channel {
-    // First, so that it is dropped first: the connection is reported as closed before its
+    /// Counts it as open. Before the log: whoever sees that it is closed finds it closed.
+    session: Option<OpenSession>,
+    // First of what can be seen from outside, so that it is dropped first: the connection is reported as closed before its
     // descriptor can be used by the next connection.
     connection_log: ConnectionLog,
     stream: Stream,
@@ -115,6 +128,9 @@ pub struct Channel {
     _place: Place,
     /// Output that has not been sent yet.
     replies: Vec<u8>,
+    /// The command that the next reply answers.
+    answering: Answering,
+    verb: Verb,
     ending: CancellationToken,
     /// The time by which all output must be sent during a shutdown.
     deadline: Option<Instant>,
@@ -130,11 +146,14 @@ impl Channel {
         ending: CancellationToken,
     ) -> Self {
         Self {
+            session: None,
             connection_log,
             stream,
             security: Security::None,
             _place: place,
             replies: Vec::new(),
+            answering: Answering::NOTHING,
+            verb: |_| None,
             ending,
             deadline: None,
         }
@@ -144,6 +163,20 @@ impl Channel {
     #[must_use]
     pub fn with_security(mut self, security: Security) -> Self {
         self.security = security;
+        self
+    }
+
+    /// The same channel, counted as open, and what its replies come to as well.
+    #[must_use]
+    pub fn counted(mut self, session: OpenSession) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The same channel, with the way to find the verb of a command line.
+    #[must_use]
+    pub fn speaking(mut self, verb: Verb) -> Self {
+        self.verb = verb;
         self
     }
 
@@ -157,6 +190,21 @@ impl Channel {
     #[must_use]
     pub const fn connection_log(&self) -> &ConnectionLog {
         &self.connection_log
+    }
+
+    /// Notes that a line has come, which the next reply answers.
+    pub fn hear(&mut self, line: &[u8]) {
+        self.answering.hear(line);
+    }
+
+    /// Notes that a message text has ended, which the next reply answers.
+    pub const fn text_ended(&mut self) {
+        self.answering.text_ended();
+    }
+
+    /// Notes that the next reply answers nothing: a farewell.
+    pub const fn answers_nothing(&mut self) {
+        self.answering = Answering::NOTHING;
     }
 
     /// Waits for input and appends it to `input`; returns the number of octets.
@@ -193,10 +241,13 @@ impl Channel {
     ///
     /// Those of [`flush`](Self::flush), which is called if much output is waiting.
     pub async fn say(&mut self, reply: &Reply) -> Result<(), End> {
-        self.say_line(|line| line.extend_from_slice(reply.bytes())).await
+        let from = self.replies.len();
+        self.replies.extend_from_slice(reply.bytes());
+        self.replies.extend_from_slice(b"\r\n");
+        self.pass(from, Part::Reply).await
     }
 
-    /// Adds the line that `write` appends: a line of a listing, or a whole reply.
+    /// Adds the line that `write` appends: a line of a listing.
     ///
     /// # Errors
     ///
@@ -221,12 +272,15 @@ impl Channel {
 
     /// All output goes through this method, in order and before any of it is sent; `from` is where
     /// the new part begins. Delays or faults in the output of all protocols belong here. Reports
-    /// lines to the observers, and sends if much output is waiting.
+    /// lines to the observers, counts, and sends if much output is waiting.
     async fn pass(&mut self, from: usize, part: Part) -> Result<(), End> {
-        if part == Part::Lines && self.connection_log.is_observed() {
+        if part != Part::Text && self.connection_log.is_observed() {
             for line in lines(self.replies.get(from..).unwrap_or_default()) {
                 self.connection_log.line(Side::Server, line);
             }
+        }
+        if part == Part::Reply {
+            self.judge(from);
         }
         if self.replies.len() < REPLIES_OCTETS {
             return Ok(());
@@ -234,6 +288,31 @@ impl Channel {
         // Boxed, because otherwise the future of every idle connection would reserve room for it at
         // each place where a reply is added.
         Box::pin(self.flush()).await
+    }
+
+    /// Counts and tells what the reply that begins at `from` comes to.
+    fn judge(&mut self, from: usize) {
+        let reply = self.replies.get(from..).unwrap_or_default();
+        match self.answering.reply(reply, self.connection_log.service()) {
+            Came::ToNothing => {}
+            Came::ToMessage => {
+                if let Some(session) = &self.session {
+                    session.tally().message();
+                }
+            }
+            Came::ToRefusal => self.refused(reply),
+        }
+    }
+
+    fn refused(&self, reply: &[u8]) {
+        let verb = (self.verb)(self.answering.beginning());
+        if let Some(session) = &self.session
+            && verb.is_some_and(|verb| COUNTED.contains(&verb))
+        {
+            session.tally().refusal();
+        }
+        let reply = || reply.strip_suffix(b"\r\n").unwrap_or(reply).into();
+        self.connection_log.tell_fact(|| Fact::Refused { verb, reply: reply() });
     }
 
     /// Sends all output.

@@ -26,6 +26,7 @@ use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, ConnectionName};
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
+use crate::watch::tally::Tally;
 
 /// A protocol that a [`Listener`] can serve.
 pub trait Server: Send + Sync + 'static {
@@ -169,6 +170,8 @@ pub struct Shared {
     pub settings: Arc<Settings>,
     /// The next connection id, shared with the relay.
     pub ids: Arc<AtomicU64>,
+    /// Counts what comes of all conversations.
+    pub tally: Arc<Tally>,
     /// Performs TLS handshakes; `None` where TLS is not set up.
     pub tls: Option<Arc<Tls>>,
     room: Room,
@@ -191,6 +194,7 @@ impl Shared {
             settings,
             room: Room::new(connections, descriptors),
             ids: Arc::new(AtomicU64::new(1)),
+            tally: Arc::default(),
             tls: None,
         }
     }
@@ -351,6 +355,7 @@ impl<S: Server> Listener<S> {
         // A child token: ten thousand connections waiting on one token would contend for its lock.
         Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
             .with_security(shared.security(self.begins))
+            .counted(shared.tally.session())
     }
 }
 

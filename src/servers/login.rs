@@ -16,6 +16,7 @@ use crate::servers::profile::Rules;
 use crate::servers::sasl::timestamp;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::Kind;
+use crate::watch::fact::Fact;
 use crate::wire::display::DisplayText;
 
 /// Checks the logins of one connection by AUTH or APOP.
@@ -116,6 +117,23 @@ pub fn tell_logged_in(name: &str, log: &ConnectionLog) {
 /// Notes in the transcript that `name` could not log in.
 pub fn tell_refused(name: &str, log: &ConnectionLog) {
     log.tell(|| Kind::Note(format!("login refused for {}", shown(name))));
+}
+
+/// Tells the observers that somebody has tried to log in: as whom, if that was right.
+pub fn tell_login(
+    accounts: &Accounts,
+    rules: &Rules,
+    given: &str,
+    right: Option<&str>,
+    log: &ConnectionLog,
+) {
+    log.tell_fact(|| Fact::Login {
+        mailbox: match right {
+            Some(name) => name.to_owned(),
+            None => accounts.mailbox_named(given, rules),
+        },
+        ok: right.is_some(),
+    });
 }
 
 /// Octets of a name that a note shows. A mailbox has at most 64, but a client may send anything.

@@ -2,6 +2,7 @@
 //! that drives them.
 
 pub mod accounts;
+pub mod answering;
 pub mod channel;
 pub mod credentials;
 pub mod echo;
@@ -11,6 +12,7 @@ pub mod guesses;
 pub mod limits;
 pub mod listener;
 pub mod login;
+pub mod mailbox_changes;
 pub mod pop3;
 pub mod port;
 pub mod profile;

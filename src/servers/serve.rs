@@ -74,7 +74,7 @@ where
 {
     let idle = Idle::new(settings, channel.connection_log().service());
     let mut conversation = Conversation {
-        channel,
+        channel: channel.speaking(S::verb),
         session,
         service,
         input: LineBuffer::new(LINE_OCTETS),
@@ -89,6 +89,7 @@ where
         drop((conversation.session, conversation.service));
         let channel = &mut conversation.channel;
         if let Some(reply) = last_word {
+            channel.answers_nothing();
             // If the peer does not read this either, there is nothing more to do.
             let _ = channel.say(&reply).await;
         }
@@ -253,6 +254,7 @@ where
         self.input.set_limit(self.session.line_octets(self.input.unread()));
         let (line, reads) = self.input.next_line_and_reads()?;
         self.channel.connection_log().heard(Side::Client, &line, reads);
+        self.channel.hear(line.beginning());
         Some(match line {
             Line::Whole(line) => self.session.line(line),
             Line::Overlong { .. } => Step::Reply(self.session.overlong()),
@@ -282,6 +284,7 @@ where
             return None;
         };
         incoming.log.end(connection_log);
+        self.channel.text_ended();
         Some(Step::Perform(incoming.then))
     }
 
@@ -309,7 +312,10 @@ where
         incoming.log.end_of_chunk(connection_log);
         Some(match incoming.chunk.then {
             AfterChunk::Reply(reply) => Step::Reply(reply),
-            AfterChunk::Perform(effect) => Step::Perform(effect),
+            AfterChunk::Perform(effect) => {
+                self.channel.text_ended();
+                Step::Perform(effect)
+            }
         })
     }
 

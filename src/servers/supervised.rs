@@ -11,6 +11,8 @@ use crate::servers::pop3::service::Pop3Server;
 use crate::servers::port::cannot_listen_again;
 use crate::servers::smtp::service::SmtpServer;
 use crate::watch::event::Service;
+use crate::watch::fact::Fact;
+use crate::watch::observers::Observers;
 
 /// An order to a server. It does nothing if the server is already in that state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,8 +172,11 @@ impl SupervisedServer {
     ) -> io::Result<Self> {
         let bound = |(begins, socket): &Socket| Ok((*begins, socket.local_addr()?));
         let bound: io::Result<Vec<_>> = sockets.iter().map(bound).collect();
+        let bound = bound?;
         protocol.listen(sockets, shared, &lifetime)?;
-        Ok(Self { protocol, bound: bound?, stage: Stage::Running(lifetime) })
+        let server = Self { protocol, bound, stage: Stage::Running(lifetime) };
+        server.tell_listening(&shared.transcript);
+        Ok(server)
     }
 
     /// The protocol.
@@ -216,7 +221,11 @@ impl SupervisedServer {
     }
 
     /// To be called when its term has ended.
-    pub fn stopped(&mut self) -> Task {
+    pub fn stopped(&mut self, observers: &Observers) -> Task {
+        for &(_, address) in &self.bound {
+            let service = self.service();
+            observers.tell_fact(None, || Fact::Stopped { service, address });
+        }
         let stage = std::mem::replace(&mut self.stage, Stage::Stopped);
         tracing::info!("{}: stopped", self.service());
         if matches!(stage, Stage::Stopping(Then::Start)) { Task::Start } else { Task::Nothing }
@@ -231,6 +240,7 @@ impl SupervisedServer {
         let service = self.service();
         self.stage = match started {
             Ok(()) => {
+                self.tell_listening(&shared.transcript);
                 for (_, port) in self.ports() {
                     tracing::info!("{service}: listening on port {port} again");
                 }
@@ -241,6 +251,13 @@ impl SupervisedServer {
                 Stage::Failed(why)
             }
         };
+    }
+
+    fn tell_listening(&self, observers: &Observers) {
+        for &(_, address) in &self.bound {
+            let service = self.service();
+            observers.tell_fact(None, || Fact::Listening { service, address });
+        }
     }
 
     fn addresses(&self, begins: TlsBegins) -> impl Iterator<Item = SocketAddr> {
@@ -314,7 +331,7 @@ mod tests {
                 assert!(matches!(supervised.take(what), Task::Nothing));
             }
             assert_eq!(supervised.view().condition, Condition::Stopping);
-            let starts = matches!(supervised.stopped(), Task::Start);
+            let starts = matches!(supervised.stopped(&Observers::none()), Task::Start);
             assert_eq!(starts, then == Then::Start, "{orders:?}");
             assert_eq!(supervised.view().condition, Condition::Stopped);
         }

@@ -128,8 +128,9 @@ impl Supervisor {
     }
 
     async fn stopped(&mut self, service: Service) {
+        let observers = self.shared.transcript.clone();
         let Some(supervised) = self.supervised(service) else { return };
-        let task = supervised.stopped();
+        let task = supervised.stopped(&observers);
         self.carry_out(service, task).await;
     }
 
@@ -163,7 +164,11 @@ impl Supervisor {
         for service in services {
             self.take(ServerOrder { service, what: Change::Stop }).await;
         }
-        while self.stopping.join_next().await.is_some() {}
+        while let Some(stopped) = self.stopping.join_next().await {
+            let Ok(service) = stopped else { continue };
+            // None starts again: the last order was to stop.
+            self.stopped(service).await;
+        }
     }
 
     fn show(&self) {

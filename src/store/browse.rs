@@ -241,6 +241,29 @@ impl Snapshot {
         id.await.map_err(io::Error::other)?
     }
 
+    /// The unique-ids of the messages at `places`, in that order: those that are known, and of the
+    /// others those of messages of at most `most` octets that are as they were.
+    pub async fn unique_ids_of(&self, places: &[usize], most: u64) -> Vec<Option<UniqueId>> {
+        let message = |place: &usize| self.index.messages.get(*place);
+        let known = || places.iter().map(|place| message(place)?.known_unique_id()).collect();
+        let is_read =
+            |message: &Message| message.known_unique_id().is_none() && message.span.octets <= most;
+        let read: Vec<usize> =
+            places.iter().copied().filter(|place| message(place).is_some_and(is_read)).collect();
+        if read.is_empty() {
+            return known();
+        }
+        let (file, all) = (Arc::clone(&self.file), Arc::clone(&self.index));
+        let reading = tokio::task::spawn_blocking(move || {
+            for message in read.iter().filter_map(|place| all.messages.get(*place)) {
+                // The message keeps its id. One that has changed has none.
+                let _ = message.unique_id(&mut window_of(message, &file));
+            }
+        });
+        let _ = reading.await;
+        known()
+    }
+
     /// The unique-id of one message; `None` if the file would have to be read for it.
     pub(super) fn known_unique_id(&self, place: usize) -> Result<Option<UniqueId>, ReadError> {
         let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;

@@ -75,6 +75,8 @@ pub struct Part {
     /// Makes the file if it is missing, provided that there are fewer mailboxes than this. A new
     /// mailbox that nothing was stored in is removed again. The queue is made in any case.
     pub made_below: Option<usize>,
+    /// The addresses that the client has named whose copy this is, if that is noted.
+    pub named: Vec<Box<str>>,
 }
 
 /// Why a message was not stored. Nothing of it is in any file then.

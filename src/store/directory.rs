@@ -17,6 +17,7 @@ use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError, Missing};
 use crate::store::marks::Marks;
 use crate::store::queue::Queue;
+use crate::store::receipt::{self, Receipt};
 use crate::store::sessions::Sessions;
 use crate::store::text::Text;
 use crate::store::user::{self, SUFFIX};
@@ -248,9 +249,26 @@ impl Directory {
         text: Text,
     ) -> impl Future<Output = Result<(), DeliverError>> + Send + use<> {
         // Done outside the async block, because the future's size counts for every connection.
-        let (committer, parts) = (self.known().committer, envelope::parts(envelope));
+        let (committer, parts) = (self.known().committer, envelope::parcel(envelope).parts);
         // `use<>`: the future borrows nothing from `self`, so that a session can own it.
         async move { committer::deliver(&committer, parts, text.finish()?).await }
+    }
+
+    /// The same, and tells what was stored where. Unique-ids are computed only for messages of at
+    /// most `uid_most` octets: for long ones they cost more than the delivery.
+    pub fn deliver_for_receipt(
+        &self,
+        envelope: Envelope,
+        text: Text,
+        uid_most: u64,
+    ) -> impl Future<Output = Result<Receipt, DeliverError>> + Send + use<> {
+        let (committer, parcel) = (self.known().committer, envelope::parcel(envelope));
+        async move {
+            // Written out first: the delivery consumes the text.
+            let (receipt, parts, text) = receipt::of(parcel, text.finish()?, uid_most).await?;
+            committer::deliver(&committer, parts, text).await?;
+            Ok(receipt)
+        }
     }
 
     /// Removes the files that only speed up the next delivery. Call it when there will be no more.

@@ -39,18 +39,50 @@ pub struct Recipient {
     /// Makes the mailbox if it is missing when the message is stored, provided that there are fewer
     /// mailboxes than this; `None` if it must exist.
     pub made_below: Option<usize>,
+    /// The addresses, without brackets, by which the client has named this recipient, each once.
+    /// Empty if nobody wants to know: it makes no difference to what is stored.
+    pub named: Vec<Box<str>>,
 }
 
 impl From<User> for Recipient {
     /// A recipient whose mailbox exists, and to whom the message was sent.
     fn from(user: User) -> Self {
-        Self { user, redirected: None, made_below: None }
+        Self { user, redirected: None, made_below: None, named: Vec::new() }
     }
 }
 
-/// The parts of a message for its files, in the order of their names: all programs must lock several
-/// files in one order, or they could deadlock.
-pub(super) fn parts(envelope: Envelope) -> Vec<Part> {
+impl Recipient {
+    /// Whether the other gets the same copy as this one, whatever the client has called it.
+    #[must_use]
+    pub fn is_same_copy(&self, other: &Self) -> bool {
+        (&self.user, &self.redirected, self.made_below)
+            == (&other.user, &other.redirected, other.made_below)
+    }
+
+    /// Adds the addresses by which the other was named.
+    pub fn is_also_named(&mut self, other: Self) {
+        for address in other.named {
+            if !self.named.contains(&address) {
+                self.named.push(address);
+            }
+        }
+    }
+}
+
+/// A message but for its text.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    /// The parts for its files, in the order of their names: all programs must lock several files in
+    /// one order, or they could deadlock.
+    pub(super) parts: Vec<Part>,
+    /// Octets of the From_ line that each part begins with.
+    pub(super) from_line: usize,
+    /// The id of the entry in the queue, if there is one.
+    pub(super) queue_id: Option<String>,
+}
+
+/// What of a message goes to which file.
+pub(super) fn parcel(envelope: Envelope) -> Parcel {
     let Envelope { reverse_path, local, remote, client, parameters } = envelope;
     let from_line = mbox::from_line(&reverse_path, Local::now());
     let mut parts: Vec<Part> = Vec::with_capacity(local.len() + 1);
@@ -59,25 +91,31 @@ pub(super) fn parts(envelope: Envelope) -> Vec<Part> {
     // Stable, so that the recipients of a mailbox keep their order.
     copies.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut told = HashSet::new();
-    for (file, Recipient { redirected, made_below, .. }) in copies {
+    for (file, Recipient { redirected, made_below, named, .. }) in copies {
         // A mailbox named twice gets one copy.
         if parts.last().is_none_or(|part| part.file != file) {
-            parts.push(Part { file, head: from_line.clone(), made_below: None });
+            let head = from_line.clone();
+            parts.push(Part { file, head, made_below: None, named: Vec::new() });
             told.clear();
         }
         let Some(part) = parts.last_mut() else { continue };
         part.made_below = part.made_below.max(made_below);
+        part.named.extend(named);
         if let Some(address) = redirected.filter(|address| told.insert(address.clone())) {
             part.head.push_str(&field(&address));
         }
     }
+    let octets = from_line.len();
+    let mut queue_id = None;
     if !remote.is_empty() {
-        let block = queue::envelope_block(&reverse_path, client.as_ref(), &parameters, &remote);
+        let block = queue::new_block(&reverse_path, client.as_ref(), &parameters, &remote);
         let file = FileName::from(QUEUE_FILE);
         let place = parts.partition_point(|part| part.file < file);
-        parts.insert(place, Part { file, head: from_line + &block, made_below: None });
+        let head = from_line + &block.render();
+        parts.insert(place, Part { file, head, made_below: None, named: Vec::new() });
+        queue_id = Some(block.id);
     }
-    parts
+    Parcel { parts, from_line: octets, queue_id }
 }
 
 /// The field for an address. A line end in it would begin another field.
@@ -95,7 +133,7 @@ mod tests {
     }
 
     fn parts_of(local: Vec<Recipient>) -> Vec<(String, Vec<String>)> {
-        let parts = parts(Envelope { local, ..Envelope::default() });
+        let parts = parcel(Envelope { local, ..Envelope::default() }).parts;
         let lines = |part: &Part| part.head.split_inclusive('\n').map(str::to_owned).collect();
         parts.iter().map(|part| (part.file.to_string(), lines(part))).collect()
     }

@@ -39,6 +39,13 @@ const _: () = assert!(size_of::<Message>() <= 72);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UniqueId([u8; 16]);
 
+impl UniqueId {
+    /// The unique-id of a message all of which `hash` has taken.
+    pub(super) fn of(hash: Md5) -> Self {
+        Self(hash.finalize().into())
+    }
+}
+
 impl fmt::Display for UniqueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
@@ -120,7 +127,7 @@ impl Message {
         self.read(window, |piece| unquoter.push(piece, |text| hash.update(text)))?;
         unquoter.finish(|text| hash.update(text));
         // Two sessions may have computed it at the same time; they agree.
-        Ok(*self.unique_id.get_or_init(|| UniqueId(hash.finalize().into())))
+        Ok(*self.unique_id.get_or_init(|| UniqueId::of(hash)))
     }
 
     /// Whether it is still at its place, with an empty line or nothing after it as before.

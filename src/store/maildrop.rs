@@ -19,6 +19,7 @@ use crate::store::mbox;
 use crate::store::reader::MessageReader;
 use crate::store::rewrite;
 use crate::store::sessions::{SessionLock, Sessions};
+use crate::store::user::SUFFIX;
 use crate::store::whereabouts::{self, Mailbox};
 
 pub use crate::store::browse::MaildropError;
@@ -121,6 +122,12 @@ impl Maildrop {
             marks,
             _session: session,
         })
+    }
+
+    /// The name of the mailbox.
+    #[must_use]
+    pub fn mailbox(&self) -> &str {
+        self.name.strip_suffix(SUFFIX).unwrap_or(&self.name)
     }
 
     /// Length of each message in octets as RETR sends it, with CRLF line ends.

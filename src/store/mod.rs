@@ -25,6 +25,7 @@ pub mod overview;
 pub mod pages;
 pub mod queue;
 pub mod reader;
+pub mod receipt;
 pub mod retention;
 pub mod rewrite;
 pub mod sessions;

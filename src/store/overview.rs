@@ -14,6 +14,9 @@ pub struct MailboxView {
     pub octets: u64,
     /// Changes whenever the file has been written to, even if nothing else shows it.
     pub revision: u64,
+    /// Changes when it has become another file, or has lost or changed messages that it had; new
+    /// messages do not change it. 0 if that is not known yet.
+    pub edition: u64,
     /// The holder of its lock; `None` if it is not locked.
     pub holder: Option<Holder>,
     /// Why it cannot be read or written; `None` if it can.

@@ -102,7 +102,7 @@ pub struct Survey {
     directory: Directory,
     /// The directory that was last looked at; another may have taken its place.
     committer: Option<Arc<Committer>>,
-    mailboxes: HashMap<FileName, Seen<MailboxView>>,
+    mailboxes: HashMap<FileName, Seen<Counted>>,
     queue: Option<Seen<Vec<QueueView>>>,
     /// Number of changes seen so far, in all mailboxes.
     revisions: u64,
@@ -117,6 +117,14 @@ pub struct Survey {
 struct Seen<T> {
     sighting: Sighting,
     value: T,
+}
+
+/// A mailbox whose messages have been counted.
+#[derive(Debug, Clone)]
+struct Counted {
+    view: MailboxView,
+    /// The generation of its index; `None` if it cannot be read.
+    generation: Option<u64>,
 }
 
 impl Survey {
@@ -197,29 +205,40 @@ impl Survey {
         let stamp = sighting.stamp();
         let before = self.mailboxes.get(name);
         if let Some(seen) = before.filter(|seen| seen.sighting.proves(stamp)) {
-            return Some(MailboxView { holder, ..seen.value.clone() });
+            return Some(MailboxView { holder, ..seen.value.view.clone() });
         }
+        let identity = before.map(|seen| seen.sighting.stamp().identity);
         let before = before.map(|seen| seen.value.clone());
-        let (messages, error) = match count(opened, name).await {
-            Ok(index) => (Some(index.messages.len() as u64), None),
+        let (index, error) = match count(opened, name).await {
+            Ok(index) => (Some(index), None),
             Err(ConnectionError::Locked) => {
                 self.foreign_lock = true;
                 // What was seen before is shown on; the next look tries again.
                 let holder = Some(whoever(holder, opened, name));
-                let before = before.unwrap_or_else(|| MailboxView::unknown(user, stamp.size));
-                return Some(MailboxView { holder, ..before });
+                let unknown = || MailboxView::unknown(user, stamp.size);
+                return Some(MailboxView {
+                    holder,
+                    ..before.map_or_else(unknown, |before| before.view)
+                });
             }
             Err(ConnectionError::Other(why)) => (None, Some(why)),
         };
         self.revisions += 1;
         let (octets, revision) = (stamp.size, self.revisions);
-        let value =
-            MailboxView { messages, octets, revision, holder, error, name: user.to_owned() };
+        let messages = index.as_ref().map(|index| index.messages.len() as u64);
+        let generation = index.map(|index| index.generation());
+        let has_grown =
+            |before: &&Counted| identity == Some(stamp.identity) && before.generation == generation;
+        let edition = before.as_ref().filter(has_grown).map_or(revision, |one| one.view.edition);
+        let name_shown = user.to_owned();
+        let view =
+            MailboxView { name: name_shown, messages, octets, revision, edition, holder, error };
         if let Some(before) = before.filter(|_| self.tells_log) {
-            tell_change(&before, &value);
+            tell_change(&before.view, &view);
         }
-        self.mailboxes.insert(Arc::clone(name), Seen { sighting, value: value.clone() });
-        Some(value)
+        let value = Counted { view: view.clone(), generation };
+        self.mailboxes.insert(Arc::clone(name), Seen { sighting, value });
+        Some(view)
     }
 
     async fn queue(&mut self, opened: &Opened) -> Vec<QueueView> {
@@ -283,6 +302,7 @@ impl MailboxView {
             messages: None,
             octets,
             revision: 0,
+            edition: 0,
             holder: None,
             error: None,
         }

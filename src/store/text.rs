@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crc32fast::Hasher;
 
 use crate::store::budget::{Budget, Memory};
-use crate::store::files::Files;
+use crate::store::files::{Files, Window};
 use crate::store::mbox::Quoter;
 
 thread_local! {
@@ -201,6 +201,23 @@ pub(super) struct Finished {
     pub(super) blocks: Blocks,
     /// Octets of both.
     pub(super) octets: u64,
+}
+
+impl Finished {
+    /// Passes all of it to `text` in pieces, quoted.
+    pub(super) fn read(&self, mut text: impl FnMut(&[u8])) -> io::Result<()> {
+        if let Some(spool) = &self.spool {
+            let mut window = Window::of_octets(&spool.file, spool.octets);
+            let mut at = 0;
+            while at < spool.octets {
+                let piece = window.at(at, spool.octets)?;
+                text(piece);
+                at += piece.len() as u64;
+            }
+        }
+        text(&self.memory);
+        Ok(())
+    }
 }
 
 /// The part of a text that is on disk.

@@ -264,8 +264,12 @@ mod tests {
 
     fn delivery(files: &[&str], octets: u64) -> Waiting<u8> {
         let text = Finished::pretend(octets);
-        let part =
-            |file: &&str| Part { file: (*file).into(), head: String::new(), made_below: None };
+        let part = |file: &&str| Part {
+            file: (*file).into(),
+            head: String::new(),
+            made_below: None,
+            named: Vec::new(),
+        };
         Waiting::Delivery(Delivery::new(files.iter().map(part).collect(), text).0)
     }
 

@@ -46,6 +46,12 @@ impl ConnectionLog {
         Self { name, transcript, listed, login: Login::default() }
     }
 
+    /// The connection's name.
+    #[must_use]
+    pub const fn name(&self) -> ConnectionName {
+        self.name
+    }
+
     /// The protocol spoken on the connection.
     #[must_use]
     pub const fn service(&self) -> Service {
@@ -65,7 +71,7 @@ impl ConnectionLog {
 
     /// Reports what has come of the conversation; `fact` is called only if an observer wants facts.
     pub fn tell_fact(&self, fact: impl FnOnce() -> Fact) {
-        self.transcript.tell_fact(self.name, fact);
+        self.transcript.tell_fact(Some(self.name), fact);
     }
 
     /// How much the observers want to know of what has come of the conversation.

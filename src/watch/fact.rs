@@ -1,12 +1,15 @@
 //! What has come of a conversation: a message was stored, a command refused, somebody has logged in.
 //! Lines show what was said; facts say what it led to, for programs that read events.
 
-use crate::watch::event::ConnectionName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::watch::event::{ConnectionName, Service};
 
 /// A unique-id as POP3 tells it: 32 lower-case hexadecimal digits (RFC 1939 section 7).
 pub type Uid = String;
 
-/// What has come of what was said on a connection, or of a delivery.
+/// What has come of what was said on a connection, of a delivery, or of what the servers stand on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// A message is on the disk, in one mailbox; told for each mailbox, before the reply.
@@ -23,7 +26,7 @@ pub enum Fact {
     Login {
         /// The mailbox, or the name that was given if there is none.
         mailbox: String,
-        /// Whether it was right.
+        /// Whether it was right. The mailbox may be in use all the same.
         ok: bool,
     },
     /// RETR has sent a whole message.
@@ -38,7 +41,7 @@ pub enum Fact {
         from: String,
         /// The recipients elsewhere, as `user@domain`.
         to: Vec<String>,
-        /// Length of the message text in octets.
+        /// Length of the message text in octets, with CRLF line ends.
         octets: u64,
     },
     /// The relay has a connection to a mail host, and begins to give it a message.
@@ -56,13 +59,46 @@ pub enum Fact {
         id: String,
         /// The recipient, as `user@domain`.
         to: String,
-        /// The mail host, with its port; `None` if none was reached.
+        /// The mail host that decided it or could not be reached, with its port; `None` if there was
+        /// none to ask.
         host: Option<String>,
         /// What came of it.
         outcome: RelayOutcome,
         /// The host's reply, or our own remark if there was none.
         reply: String,
     },
+    /// A server accepts connections at an address.
+    Listening {
+        /// The server.
+        service: Service,
+        /// The address and port.
+        address: SocketAddr,
+    },
+    /// It does so no longer, and its connections are closed.
+    Stopped {
+        /// The server.
+        service: Service,
+        /// The address and port.
+        address: SocketAddr,
+    },
+    /// A mailbox has come or gone, or messages have gone from it, whatever program was the cause.
+    Mailbox {
+        /// Its name.
+        mailbox: String,
+        /// What has happened.
+        change: MailboxChange,
+    },
+}
+
+/// What has happened to a mailbox as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailboxChange {
+    /// It has come.
+    Created,
+    /// It has gone.
+    Removed,
+    /// It is another file, or has lost or changed messages that it had.
+    Rewritten,
 }
 
 /// What an attempt to relay came to.
@@ -88,10 +124,11 @@ pub struct Stored {
     pub octets: u64,
     /// The reverse-path without its brackets; empty for the null reverse-path.
     pub from: String,
-    /// The recipients whose copy this is, as the client named them, without brackets.
+    /// The recipients whose copy this is, as the client named them, without brackets, each once.
     pub to: Vec<String>,
-    /// The beginning of the message: as much of its header as is needed for the subject.
-    pub head: Box<[u8]>,
+    /// The header as the client sent it, at most 16 KiB of it, without the fields that we have put
+    /// before it. Shared by all copies.
+    pub head: Arc<[u8]>,
 }
 
 /// A message that was fetched or deleted.
@@ -112,8 +149,8 @@ pub const UID_AT_ONCE_MOST: u64 = 16 * 1024;
 /// A fact, and where and when it came to be.
 #[derive(Debug, Clone)]
 pub struct FactEvent {
-    /// The connection.
-    pub connection: ConnectionName,
+    /// The connection; `None` if the fact has come of none.
+    pub connection: Option<ConnectionName>,
     /// Wall-clock time.
     pub at: std::time::SystemTime,
     /// The fact.

@@ -10,4 +10,5 @@ mod mask_tests;
 pub mod observers;
 pub mod registry;
 pub mod secret;
+pub mod tally;
 pub mod text_log;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::watch::event::{ConnectionName, Event, Kind};
-use crate::watch::fact::{Fact, FactEvent};
+use crate::watch::fact::{Fact, FactEvent, UID_AT_ONCE_MOST};
 
 /// Receives events. It is called from many tasks at once and must not wait; an event that it cannot
 /// take at once it drops and counts.
@@ -29,7 +29,8 @@ pub trait Observer: Send + Sync + 'static {
         false
     }
 
-    /// How much it wants to know of what has come of conversations.
+    /// How much it wants to know of what has come of conversations. One that will ever want anything
+    /// says so from the start: the directory is only followed if somebody wants to know of it then.
     fn facts_wanted(&self) -> FactsWanted {
         FactsWanted::None
     }
@@ -48,6 +49,19 @@ pub enum FactsWanted {
     Cheap,
     /// Facts with everything in them: somebody reads them now.
     Whole,
+}
+
+impl FactsWanted {
+    /// Octets of the longest message whose unique-id is computed for a fact; `None` if no fact is
+    /// wanted.
+    #[must_use]
+    pub const fn uid_most(self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Cheap => Some(UID_AT_ONCE_MOST),
+            Self::Whole => Some(u64::MAX),
+        }
+    }
 }
 
 /// All observers of the connections of a process. Cheap to clone.
@@ -100,8 +114,8 @@ impl Observers {
     }
 
     /// Makes a fact and passes it to the observers that want facts; `fact` is called only if there
-    /// are any.
-    pub fn tell_fact(&self, connection: ConnectionName, fact: impl FnOnce() -> Fact) {
+    /// are any. `connection` is what it has come of, if it has come of one.
+    pub fn tell_fact(&self, connection: Option<ConnectionName>, fact: impl FnOnce() -> Fact) {
         if self.facts_wanted() == FactsWanted::None {
             return;
         }
@@ -170,10 +184,18 @@ mod tests {
     const NAME: ConnectionName = ConnectionName { id: 1, number: 7, service: Service::Echo };
 
     /// Keeps what it is told.
-    #[derive(Default)]
     struct Keeper {
         kinds: Mutex<Vec<Kind>>,
+        facts: Mutex<Vec<FactEvent>>,
         wants_text: bool,
+        facts_wanted: FactsWanted,
+    }
+
+    impl Default for Keeper {
+        fn default() -> Self {
+            let (kinds, facts) = (Mutex::default(), Mutex::default());
+            Self { kinds, facts, wants_text: false, facts_wanted: FactsWanted::None }
+        }
     }
 
     impl Observer for Keeper {
@@ -183,6 +205,14 @@ mod tests {
 
         fn wants_text(&self) -> bool {
             self.wants_text
+        }
+
+        fn facts_wanted(&self) -> FactsWanted {
+            self.facts_wanted
+        }
+
+        fn fact(&self, event: FactEvent) {
+            self.facts.lock().unwrap().push(event);
         }
     }
 
@@ -195,6 +225,29 @@ mod tests {
         Observers::none().tell(NAME, || unreachable!("an event was made for nobody"));
         let kinds = std::iter::from_fn(|| unreachable!("an event was made for nobody"));
         Observers::none().tell_all(NAME, kinds);
+    }
+
+    #[test]
+    fn no_fact_is_made_that_nobody_wants_and_those_who_want_it_get_it() {
+        let none = || -> Fact { unreachable!("a fact was made for nobody") };
+        Observers::none().tell_fact(Some(NAME), none);
+        let other = Arc::new(Keeper::default());
+        let observers = Observers::one(Arc::clone(&other) as _);
+        observers.tell_fact(Some(NAME), none);
+        assert_eq!(observers.facts_wanted().uid_most(), None);
+        let wanting = |facts_wanted| Arc::new(Keeper { facts_wanted, ..Keeper::default() });
+        let (cheap, whole) = (wanting(FactsWanted::Cheap), wanting(FactsWanted::Whole));
+        let observers = observers.and(Arc::clone(&cheap) as _);
+        assert_eq!(observers.facts_wanted().uid_most(), Some(UID_AT_ONCE_MOST));
+        let observers = observers.and(Arc::clone(&whole) as _);
+        assert_eq!(observers.facts_wanted().uid_most(), Some(u64::MAX));
+        let fact = Fact::Login { mailbox: "bob".into(), ok: true };
+        observers.tell_fact(None, || fact.clone());
+        for (keeper, told) in [(&other, 0), (&cheap, 1), (&whole, 1)] {
+            let facts = keeper.facts.lock().unwrap();
+            assert_eq!(facts.len(), told);
+            assert!(facts.iter().all(|event| event.fact == fact && event.connection.is_none()));
+        }
     }
 
     #[test]

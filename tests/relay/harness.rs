@@ -9,7 +9,7 @@ use std::time::Duration;
 use mailconsole::mail::path::{Address, ReversePath};
 use mailconsole::relay::client::Client;
 use mailconsole::relay::conversation::opening::{Hello, Introduction, Protection};
-use mailconsole::relay::delivery_agent::{Carried, DeliveryAgent, Ledger};
+use mailconsole::relay::delivery_agent::{Carried, DeliveryAgent, Ledger, Settled};
 use mailconsole::relay::envelope::Envelope;
 use mailconsole::relay::hosts::Hosts;
 use mailconsole::relay::limits::Limits;
@@ -73,8 +73,8 @@ impl TextReader for Reader {
 pub(crate) struct Remembered(pub(crate) Vec<Option<Verdict>>);
 
 impl Ledger for Remembered {
-    async fn enter(&mut self, settled: Vec<(usize, Verdict)>) {
-        for (place, verdict) in settled {
+    async fn enter(&mut self, settled: Vec<Settled>) {
+        for Settled { place, verdict, .. } in settled {
             if self.0.len() <= place {
                 self.0.resize(place + 1, None);
             }

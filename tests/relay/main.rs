@@ -6,6 +6,7 @@ mod command;
 mod delivery_agents;
 mod dns;
 mod dsn;
+mod facts;
 mod harness;
 mod letters;
 mod mail_host;

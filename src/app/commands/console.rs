@@ -134,9 +134,9 @@ async fn show(
     state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
     let settings = servers.settings().changes();
     let listening = servers.listening();
-    let mut running = servers.serve()?;
-    let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let overview = survey::follow(&directory);
+    let mut running = servers.serve_beside(Some(overview.clone()))?;
+    let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
     let control = running.control().clone();
     let program = Program::new(Parts {

@@ -90,6 +90,7 @@ pub(crate) fn mailbox(name: &str, messages: u64) -> MailboxView {
         messages: Some(messages),
         octets: 100 * messages,
         revision: 0,
+        edition: 0,
         holder: None,
         error: None,
     }

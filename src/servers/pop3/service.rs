@@ -15,7 +15,7 @@ use crate::servers::extensions::Pop3Capability;
 use crate::servers::guesses::{Guess, Guesses, TooMany};
 use crate::servers::listener::Server;
 use crate::servers::login::{
-    Authenticator, fresh_timestamp, hold_back, tell_logged_in, tell_refused,
+    Authenticator, fresh_timestamp, hold_back, tell_logged_in, tell_login, tell_refused,
 };
 use crate::servers::pop3::capabilities::Offers;
 use crate::servers::pop3::command::Known;
@@ -30,10 +30,12 @@ use crate::servers::session::Reply;
 use crate::servers::settings::Settings;
 use crate::servers::text::{self, TextSource};
 use crate::store::directory::User;
-use crate::store::index::ReadError;
+use crate::store::index::{ReadError, UniqueId};
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind};
+use crate::watch::fact::{Fact, MessageName};
 
 /// The line that ends a listing.
 const END: Reply = Reply::fixed(".");
@@ -111,8 +113,13 @@ impl Pop3Service {
         let (before, now) = (self.wrong_guesses, Instant::now());
         match self.guesses.delay(self.peer, before, guess, now) {
             Ok(delay) => hold_back(delay, channel).await?,
-            Err(TooMany) => return Ok(Pop3Outcome::TooManyGuesses),
+            Err(TooMany) => {
+                self.tell_login(user, None, channel.connection_log());
+                return Ok(Pop3Outcome::TooManyGuesses);
+            }
         }
+        let right = known.as_ref().map(|(name, _)| &**name);
+        self.tell_login(user, right, channel.connection_log());
         let Some((name, user)) = known else {
             self.wrong_guesses += 1;
             if self.rules.tells_logins() {
@@ -140,10 +147,17 @@ impl Pop3Service {
             Box::new(Authenticator::new(accounts, guesses, rules, *peer))
         });
         let identity = authenticator.authenticate(credentials, channel).await?;
-        match identity.and_then(|identity| identity.user) {
-            Some(user) => self.open(&user, channel).await,
+        let known = identity.and_then(|Identity { name, user, .. }| Some((name, user?)));
+        let right = known.as_ref().map(|(name, _)| &**name);
+        self.tell_login(&credentials.name, right, channel.connection_log());
+        match known {
+            Some((_, user)) => self.open(&user, channel).await,
             None => Ok(Pop3Outcome::LoginRefused),
         }
+    }
+
+    fn tell_login(&self, given: &str, right: Option<&str>, log: &ConnectionLog) {
+        tell_login(&self.accounts, &self.rules, given, right, log);
     }
 
     /// Opens the maildrop of a user who has logged in.
@@ -205,6 +219,11 @@ impl Pop3Service {
         channel.say(status).await?;
         text::send(&mut message, channel).await?;
         channel.connection_log().carried(1);
+        if let Some(uid_most) = channel.connection_log().facts_wanted().uid_most() {
+            for name in names_of(self.maildrop()?, &[index], uid_most).await {
+                channel.connection_log().tell_fact(|| Fact::Fetched(Box::new(name)));
+            }
+        }
         Ok(Pop3Outcome::Said)
     }
 
@@ -222,11 +241,23 @@ impl Pop3Service {
         Ok(Pop3Outcome::Said)
     }
 
-    async fn update(&mut self, deleted: Vec<usize>) -> Result<Pop3Outcome, NotDone> {
+    async fn update(
+        &mut self,
+        deleted: Vec<usize>,
+        log: &ConnectionLog,
+    ) -> Result<Pop3Outcome, NotDone> {
         if let Some(maildrop) = self.maildrop.take() {
+            // Before the update: afterwards nobody can read them any more.
+            let names = match log.facts_wanted().uid_most() {
+                Some(uid_most) => names_of(&maildrop, &deleted, uid_most).await,
+                None => Vec::new(),
+            };
             // Not within `unless_ending`: an update that has begun is completed (docs/protocol.md
             // 1.11).
             maildrop.update(deleted).await?;
+            for name in names {
+                log.tell_fact(|| Fact::Deleted(Box::new(name)));
+            }
         }
         Ok(Pop3Outcome::Updated)
     }
@@ -248,7 +279,7 @@ impl Pop3Service {
             Pop3Effect::UniqueId { index } => self.unique_id(index, channel).await,
             Pop3Effect::Retrieve { status, index } => self.retrieve(&status, index, channel).await,
             Pop3Effect::Top { index, lines } => self.top(index, lines, channel).await,
-            Pop3Effect::Update { deleted } => self.update(deleted).await,
+            Pop3Effect::Update { deleted } => self.update(deleted, channel.connection_log()).await,
         }
     }
 }
@@ -273,6 +304,18 @@ impl Service for Pop3Service {
         channel.connection_log().tell(|| Kind::Note(note));
         Ok(outcome)
     }
+}
+
+/// The names of messages of a maildrop, for facts.
+async fn names_of(maildrop: &Maildrop, places: &[usize], uid_most: u64) -> Vec<MessageName> {
+    let (uids, octets) =
+        (maildrop.snapshot().unique_ids_of(places, uid_most).await, maildrop.octets());
+    let name = |(place, uid): (&usize, Option<UniqueId>)| MessageName {
+        mailbox: maildrop.mailbox().to_owned(),
+        uid: uid.map(|uid| uid.to_string()),
+        octets: octets.get(*place).copied().unwrap_or(0),
+    };
+    places.iter().zip(uids).map(name).collect()
 }
 
 /// Why an effect failed.

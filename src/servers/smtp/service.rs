@@ -12,8 +12,8 @@ use crate::servers::credentials::Credentials;
 use crate::servers::exposure::Exposure;
 use crate::servers::guesses::Guesses;
 use crate::servers::listener::Server;
-use crate::servers::login::{Authenticator, fresh_timestamp};
-use crate::servers::recipients::{Refusal, Relaying, Resolver};
+use crate::servers::login::{Authenticator, fresh_timestamp, tell_login};
+use crate::servers::recipients::{Destination, Refusal, Relaying, Resolver};
 use crate::servers::serve::Service;
 use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{Delivery, SmtpEffect, SmtpOutcome, SmtpSession};
@@ -22,8 +22,12 @@ use crate::servers::smtp::unknown_users::UnknownUsers;
 use crate::store::delivery::DeliverError;
 use crate::store::directory::Envelope;
 use crate::store::queue::{Client, RemoteRecipient};
+use crate::store::receipt::{Receipt, StoredCopy};
 use crate::store::text::Text;
+use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind};
+use crate::watch::fact::{Fact, Stored};
+use crate::watch::observers::FactsWanted;
 
 /// The end of a line, and what the text before its first octet ends in.
 const LINE_END: [u8; 2] = *b"\r\n";
@@ -96,10 +100,16 @@ pub struct SmtpService {
 }
 
 impl SmtpService {
-    fn decide(&self, path: &ForwardPath) -> SmtpOutcome {
+    fn decide(&self, path: &ForwardPath, wanted: FactsWanted) -> SmtpOutcome {
         let Accounts { domain: ours, directory, .. } = self.login.accounts();
         let rules = &self.login.rules().recipients;
-        let decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
+        let mut decision = Resolver { rules, ours, directory }.decide(path, || self.relaying());
+        if let Ok(Destination::Mailbox(recipient) | Destination::NewMailbox { recipient, .. }) =
+            &mut decision
+            && wanted > FactsWanted::None
+        {
+            recipient.named = vec![without_brackets(path).into()];
+        }
         if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
             self.unknown_users.tell(&path.to_string());
         }
@@ -120,6 +130,9 @@ impl SmtpService {
     ) -> Result<SmtpOutcome, End> {
         let identity = self.login.authenticate(credentials, channel).await?;
         self.is_proven = identity.as_ref().is_some_and(|identity| identity.is_proven);
+        let right = identity.as_ref().map(|identity| &*identity.name);
+        let (accounts, rules) = (self.login.accounts(), self.login.rules());
+        tell_login(accounts, rules, &credentials.name, right, channel.connection_log());
         Ok(if identity.is_some() { SmtpOutcome::LoggedIn } else { SmtpOutcome::LoginRefused })
     }
 
@@ -146,7 +159,11 @@ impl SmtpService {
     }
 
     /// Stores the text received, and prepares an empty one for the next message.
-    async fn deliver(&mut self, transaction: Box<Transaction>) -> Result<(), NotStored> {
+    async fn deliver(
+        &mut self,
+        transaction: Box<Transaction>,
+        log: &ConnectionLog,
+    ) -> Result<(), NotStored> {
         if self.text_end != LINE_END {
             self.take_text(&LINE_END);
         }
@@ -157,7 +174,15 @@ impl SmtpService {
             return Err(NotStored::TooLarge(text.octets()));
         }
         let envelope = self.envelope(*transaction);
-        self.login.accounts().directory.deliver(envelope, text).await.map_err(NotStored::Store)
+        let directory = &self.login.accounts().directory;
+        let Some(uid_most) = log.facts_wanted().uid_most() else {
+            return directory.deliver(envelope, text).await.map_err(NotStored::Store);
+        };
+        let from = envelope.reverse_path.clone();
+        let remote = envelope.remote.iter().map(|recipient| recipient.path.clone()).collect();
+        let receipt = directory.deliver_for_receipt(envelope, text, uid_most).await;
+        tell_stored(receipt.map_err(NotStored::Store)?, &from, remote, log);
+        Ok(())
     }
 }
 
@@ -171,7 +196,9 @@ impl Service for SmtpService {
         channel: &mut Channel,
     ) -> Result<SmtpOutcome, End> {
         let transaction = match effect {
-            SmtpEffect::Recipient(path) => return Ok(self.decide(&path)),
+            SmtpEffect::Recipient(path) => {
+                return Ok(self.decide(&path, channel.connection_log().facts_wanted()));
+            }
             SmtpEffect::Deliver(transaction) => transaction,
             SmtpEffect::Challenge => {
                 return Ok(SmtpOutcome::Challenge(fresh_timestamp(&self.login.accounts().domain)));
@@ -181,7 +208,8 @@ impl Service for SmtpService {
             }
         };
         // Boxed, so that an idle session does not keep the memory of the work's future.
-        let Err(reason) = Box::pin(self.deliver(transaction)).await else {
+        let delivery = self.deliver(transaction, channel.connection_log());
+        let Err(reason) = Box::pin(delivery).await else {
             channel.connection_log().carried(1);
             return Ok(SmtpOutcome::Delivery(Delivery::Stored));
         };
@@ -219,6 +247,27 @@ impl Service for SmtpService {
 
     async fn spill(&mut self) {
         self.text.spill().await;
+    }
+}
+
+/// Tells which mailboxes have a message now, and that it is in the queue for those elsewhere.
+fn tell_stored(receipt: Receipt, from: &str, remote: Vec<String>, log: &ConnectionLog) {
+    let Receipt { copies, queue_id, octets, head } = receipt;
+    for StoredCopy { mailbox, to, uid, octets } in copies {
+        let (uid, head) = (uid.map(|uid| uid.to_string()), Arc::clone(&head));
+        let stored = Stored { mailbox, uid, octets, from: from.to_owned(), to, head };
+        log.tell_fact(|| Fact::Stored(Box::new(stored)));
+    }
+    if let Some(id) = queue_id {
+        log.tell_fact(|| Fact::Queued { id, from: from.to_owned(), to: remote, octets });
+    }
+}
+
+/// A forward-path as an address.
+fn without_brackets(path: &ForwardPath) -> String {
+    match path {
+        ForwardPath::Postmaster => "Postmaster".to_owned(),
+        ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
     }
 }
 

@@ -66,8 +66,9 @@ impl Transaction {
     }
 
     fn add_local(&mut self, recipient: Recipient) {
-        if !self.local.contains(&recipient) {
-            self.local.push(recipient);
+        match self.local.iter_mut().find(|there| there.is_same_copy(&recipient)) {
+            Some(there) => there.is_also_named(recipient),
+            None => self.local.push(recipient),
         }
     }
 

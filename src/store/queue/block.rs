@@ -168,14 +168,14 @@ pub struct Block {
     pub tried: Vec<Tried>,
 }
 
-/// The block of a message that is being queued now.
+/// The block of a message that is being queued now, with an id of its own.
 #[must_use]
-pub fn envelope_block(
+pub fn new_block(
     reverse_path: &str,
     client: Option<&Client>,
     parameters: &MailParameters,
     recipients: &[RemoteRecipient],
-) -> String {
+) -> Block {
     let recipient = |recipient: &RemoteRecipient| Recipient {
         state: RecipientState::Pending,
         is_relayed: false,
@@ -186,7 +186,7 @@ pub fn envelope_block(
         dsn: recipient.dsn.clone(),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let block = Block {
+    Block {
         id: new_id(now),
         reverse_path: reverse_path.into(),
         queued: now.as_secs(),
@@ -194,8 +194,7 @@ pub fn envelope_block(
         parameters: parameters.clone(),
         recipients: recipients.iter().map(recipient).collect(),
         tried: Vec::new(),
-    };
-    block.render()
+    }
 }
 
 /// An id that differs for every message of every process.
@@ -427,7 +426,7 @@ mod tests {
         let dsn = RecipientDsn::parse("NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@y").unwrap();
         let recipients =
             ["a@x".into(), RemoteRecipient { path: "é@x".into(), dsn: dsn.clone() }, "c@x".into()];
-        let text = envelope_block("jo@é", None, parameters.as_ref().unwrap(), &recipients);
+        let text = new_block("jo@é", None, parameters.as_ref().unwrap(), &recipients).render();
         let lines: Vec<&str> = text.lines().skip(1).filter(|l| !l.contains("Queued")).collect();
         assert_eq!(
             lines,
@@ -462,7 +461,7 @@ mod tests {
         let client = Client { address: [127, 0, 0, 1].into(), helo: "client.example".into() };
         let recipients = ["b@example.org".into(), "\"c>d\"@x".into()];
         let declared = MailParameters::default();
-        let text = envelope_block("a@localhost", Some(&client), &declared, &recipients);
+        let text = new_block("a@localhost", Some(&client), &declared, &recipients).render();
         let message = format!("{text}Subject: x\r\nX-MC-Rcpt: P 0 0 <evil@example.org>\r\n");
         let (block, length) = Block::parse(message.as_bytes()).unwrap();
         assert_eq!(length, text.len());

@@ -27,7 +27,7 @@ use crate::store::reader::MessageReader;
 use crate::store::rewrite::Draft;
 
 pub use crate::store::queue::block::{
-    Block, Client, Ended, Recipient, RemoteRecipient, Tried, envelope_block,
+    Block, Client, Ended, Recipient, RemoteRecipient, Tried, new_block,
 };
 pub use crate::store::queue::entry::Entry;
 
