@@ -5,6 +5,8 @@
 pub mod app;
 pub mod ui;
 
+pub mod control;
+
 pub mod console;
 
 pub mod mailroom;

@@ -12,14 +12,15 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree};
 
 /// The rooms. Each may use those behind it, and none before it.
-const ROOMS: [&str; 11] = [
-    "app", "ui", "console", "mailroom", "relay", "servers", "check", "watch", "store", "mail",
-    "wire",
+const ROOMS: [&str; 12] = [
+    "app", "ui", "control", "console", "mailroom", "relay", "servers", "check", "watch", "store",
+    "mail", "wire",
 ];
 
 /// Rooms that must not be used though they stand below: the first does not name the second.
-const FORBIDDEN: [(&str, &str); 8] = [
-    // The screen shows what the console says of these.
+const FORBIDDEN: [(&str, &str); 9] = [
+    // The screen shows what the console says of these; other programs have the control socket.
+    ("ui", "control"),
     ("ui", "relay"),
     ("ui", "servers"),
     // The tester plays against any server, and knows nothing of ours.

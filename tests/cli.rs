@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use mailconsole::app::cli::{Cli, Stop};
 
-const COMMANDS: [&str; 9] =
-    ["echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "demo"];
+const COMMANDS: [&str; 12] = [
+    "echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "demo", "status", "stop", "events",
+];
 
 fn help(words: &[&str]) -> String {
     let line = ["mailconsole"].iter().chain(words).map(OsString::from);
@@ -50,6 +51,9 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ("check", &["--host"], &["--dir", "--verbose", "--user"]),
         ("ca", &["--domain", "install"], &["--dir", "--password", "--bind"]),
         ("demo", &["--theme", "--profile"], &["--dir", "--user", "--smtp-port"]),
+        ("status", &["--json", "--wait", "--dir"], &["--user", "--events"]),
+        ("stop", &["--dir"], &["--json", "--user"]),
+        ("events", &["--follow", "--since", "--json", "--schema", "--dir"], &["--user"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
     ] {
         let help = help(&[command, "--help"]);

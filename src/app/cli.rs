@@ -11,11 +11,14 @@ use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
 use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::echo::EchoArguments;
+use crate::app::commands::events::EventsArguments;
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::pop3::Pop3Arguments;
 use crate::app::commands::queue::arguments::QueueArguments;
 use crate::app::commands::relay::RelayArguments;
 use crate::app::commands::smtp::SmtpArguments;
+use crate::app::commands::status::StatusArguments;
+use crate::app::commands::stop::StopArguments;
 use crate::console::setting::given::Given;
 
 /// What was written on the command line and in the environment.
@@ -77,6 +80,12 @@ pub enum Command {
     Ca(CaArguments),
     /// Show the console at work: three users, their mail and a mail host, in a temporary directory
     Demo(DemoArguments),
+    /// Say what runs on a directory, and what is in it
+    Status(StatusArguments),
+    /// End the servers on a directory, and wait until they are gone
+    Stop(StopArguments),
+    /// Print what has happened on the servers of a directory
+    Events(EventsArguments),
 }
 
 /// Why a command line is not carried out.

@@ -60,6 +60,11 @@ impl Setup {
         })
     }
 
+    /// The directory that was named, or else that is set, for commands that only ask about it.
+    pub fn directory(&self, named: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+        named.or_else(|| self.options.dir.clone()).ok_or(ConfigError::NoDirectory(AFTER))
+    }
+
     /// The users whose mailboxes are made: first those of `--user`, in its order.
     fn users(&self) -> impl Iterator<Item = &NewUser> {
         self.options.user.iter().chain(&self.users)
@@ -106,6 +111,8 @@ pub struct Config {
     pub connections_most: usize,
     /// What the transcript shows.
     pub verbosity: Verbosity,
+    /// Where events are written, if anywhere; `-` is stdout.
+    pub events: Option<PathBuf>,
     /// Which secrets a transcript without a screen shows.
     pub passwords: Passwords,
     /// Transcript lines that the console keeps.
@@ -195,6 +202,7 @@ impl Config {
             author: author(options.author)?,
             connections_most: options.max_connections.get(),
             verbosity: verbosity(options.verbose),
+            events: options.events,
             scrollback: options.scrollback,
             palette: options.theme.unwrap_or_else(usual_palette),
             keymap: keymap(&keys)?,

@@ -49,6 +49,9 @@ pub enum ConfigError {
     /// Passwords are to be shown and masked.
     #[error("--show-passwords cannot be used with --mask-passwords: choose one of them")]
     ShownAndMasked,
+    /// Events are to be written where the console draws.
+    #[error("--events - cannot be used with the console: name a FILE, or use --no-tui")]
+    EventsOnScreen,
     /// A password that would be sent in the clear.
     #[error(
         "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"

@@ -67,6 +67,12 @@ pub enum StartError {
         path = .0.display()
     )]
     NoServer(PathBuf),
+    /// Events cannot be written there.
+    #[error("cannot write events to {path}: {1}. Name another file", path = .0.display())]
+    NoEventsFile(PathBuf, #[source] io::Error),
+    /// A server does not do what it is asked for.
+    #[error("{0}. End it with a signal if that stays so")]
+    Server(String),
     /// There is no certificate for TLS.
     #[error("{0}")]
     Tls(#[from] TlsError),

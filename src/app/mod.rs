@@ -6,6 +6,7 @@ pub mod config;
 pub mod config_error;
 pub mod config_file;
 pub mod error;
+pub mod event_writer;
 pub mod last_word;
 pub mod mailboxes;
 pub mod relay;

@@ -11,18 +11,22 @@ use std::thread;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{Config, Port};
 use crate::app::error::StartError;
 use crate::app::mailboxes::open;
 use crate::app::relay;
 use crate::app::signals::{INTERRUPTED, Signals};
+use crate::control::desk::Desk;
+use crate::control::event_log::EventLog;
+use crate::control::socket::ControlSocket;
 use crate::mailroom::MailroomHandle;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
 use crate::relay::client::Announce;
-use crate::relay::postmaster::{Postmaster, RelayHandle};
+use crate::relay::postmaster::{Postmaster, RelayHandle, Request};
 use crate::servers::accounts::Accounts;
 use crate::servers::echo::EchoServer;
 use crate::servers::guesses::Guesses;
@@ -164,7 +168,18 @@ impl Servers {
         }
         let tally = Arc::clone(&shared.tally);
         let control = Supervisor::start(supervised, config.addresses, shared, &lifetime);
-        Ok(Running { lifetime, directory, post, control, tally, domain: config.domain })
+        let relay = post.as_ref().map(|post| post.requests.clone());
+        let stop = CancellationToken::new();
+        Ok(Running {
+            lifetime,
+            directory,
+            post,
+            control,
+            tally,
+            domain: config.domain,
+            relay,
+            stop,
+        })
     }
 }
 
@@ -260,6 +275,9 @@ pub struct Running {
     domain: Arc<str>,
     control: Control,
     tally: Arc<Tally>,
+    relay: Option<mpsc::Sender<Request>>,
+    /// Cancelled when another program asks for the end.
+    stop: CancellationToken,
 }
 
 impl Running {
@@ -267,6 +285,39 @@ impl Running {
     #[must_use]
     pub const fn tally(&self) -> &Arc<Tally> {
         &self.tally
+    }
+
+    /// Gives other programs a place to ask; `log` tells them what has happened. `None` where there is
+    /// no directory, or no socket can be made in it, which is logged.
+    #[must_use]
+    pub fn open_socket(&self, log: &Arc<EventLog>) -> Option<ControlSocket> {
+        let directory = self.directory.as_ref()?;
+        let desk = Desk {
+            log: Arc::clone(log),
+            tally: Arc::clone(&self.tally),
+            control: self.control.clone(),
+            relay: self.relay.clone(),
+            domain: Arc::clone(&self.domain),
+            stop: self.stop.clone(),
+        };
+        let path = directory.path();
+        ControlSocket::open(path, desk)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "no control socket in {}, so that status, stop and events do not find this \
+                     server: {error}",
+                    path.display()
+                );
+            })
+            .ok()
+    }
+
+    /// Waits for a signal, or for another program that asks for the end.
+    pub async fn asked_to_end(&self, signals: &mut Signals) {
+        tokio::select! {
+            () = signals.next() => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// How an operator reaches the relay, if there are mailboxes. Given once.

@@ -1,18 +1,22 @@
 //! What was asked for: flag over environment over config file over default, and which sub-command.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::cli::{Cli, Command};
 use crate::app::commands::ca::{self, CaTask};
 use crate::app::commands::check::{self, Target};
+use crate::app::commands::events::{self, EventsTask};
 use crate::app::commands::queue::job::Job;
 use crate::app::commands::relay::Relaying;
-use crate::app::commands::{console, demo, headless, init, queue, relay};
+use crate::app::commands::status::{self, Asked};
+use crate::app::commands::{console, demo, headless, init, queue, relay, stop};
 use crate::app::config::{Config, Port, Setup, author};
 use crate::app::config_error::ConfigError;
 use crate::app::config_file::ConfigFile;
 use crate::app::error::StartError;
+use crate::app::event_writer::is_stdout;
 use crate::app::mailboxes::Mailboxes;
 use crate::console::setting::table::Options;
 use crate::watch::event::Service;
@@ -38,6 +42,12 @@ pub enum Task {
     Ca(CaTask),
     /// Run the servers on the console, with a demonstration beside them.
     Demo(Config),
+    /// Say what runs on a directory.
+    Status(Asked),
+    /// End the servers on a directory.
+    Stop(PathBuf),
+    /// Say what has happened there.
+    Events(EventsTask),
 }
 
 impl Task {
@@ -65,6 +75,9 @@ impl Task {
             Some(Command::Init(init)) => Self::Init(init.mailboxes(&setup)?),
             Some(Command::Ca(ca)) => Self::Ca(ca.task(setup)?),
             Some(Command::Demo(demo)) => Self::Demo(demo.config(setup)?),
+            Some(Command::Status(status)) => Self::Status(status.asked(&setup)?),
+            Some(Command::Stop(stop)) => Self::Stop(setup.directory(stop.directory)?),
+            Some(Command::Events(events)) => Self::Events(events.task(&setup)?),
         })
     }
 
@@ -83,6 +96,9 @@ impl Task {
             Self::Init(mailboxes) => init::run(&mailboxes),
             Self::Ca(task) => ca::run(&task),
             Self::Demo(config) => demo::run(config),
+            Self::Status(asked) => status::run(&asked),
+            Self::Stop(directory) => stop::run(&directory),
+            Self::Events(task) => events::run(&task),
         }
     }
 }
@@ -96,6 +112,9 @@ fn all_servers(setup: Setup) -> Result<Task, ConfigError> {
     ];
     let mailboxes = Some(setup.mailboxes(None, "--dir DIR")?);
     let config = Config::new(setup, servers, mailboxes)?;
+    if !no_tui && config.events.as_deref().is_some_and(is_stdout) {
+        return Err(ConfigError::EventsOnScreen);
+    }
     Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
 }
 

@@ -19,7 +19,7 @@ const WAITING_MOST: usize = 64 * 1_024 * 1_024;
 
 /// How long the reader may pause at the end before the remaining lines are given up: the program must
 /// be gone within a second.
-const LAST_PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The pause before another attempt, where the pipe is full and does not block.
 const NOT_YET: Duration = Duration::from_millis(10);
@@ -299,7 +299,8 @@ impl fmt::Display for Entry {
     }
 }
 
-fn write_whole(out: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
+/// Writes all of it, also to a pipe that does not block.
+pub(super) fn write_whole(out: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
     while !rest.is_empty() {
         match out.write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -75,6 +75,14 @@ pub fn summary(key: MessageKey, number: usize, head: &Head) -> Summary {
     }
 }
 
+/// The subject that a header has, decoded, in one line; empty if there is none.
+#[must_use]
+pub fn subject(header: &[u8]) -> String {
+    let field = Fields::of(header).filter(|field| field.is("Subject")).last();
+    let value = field.map(|field| field.value.get(..VALUE_MOST).unwrap_or(field.value));
+    String::from_utf8_lossy(&value.map(words::decoded).unwrap_or_default()).into_owned()
+}
+
 /// To whom a message was sent that was redirected to this mailbox: what the fields say that it begins
 /// with. Those further down are the sender's.
 fn caught_for(head: &Head) -> Option<DisplayText> {

@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
-use crate::relay::orders::Order;
+use crate::relay::orders::{Done, Order};
 use crate::relay::queue_target::QueueTarget;
 use crate::relay::resolver::Dns;
 use crate::relay::run::{Choice, Relay, RunError, Summary};
@@ -27,7 +27,30 @@ pub enum Request {
     Give(Order, QueueTarget),
     /// An order about several recipients.
     GiveAll(Order, BTreeSet<QueueTarget>),
+    /// The same, for somebody who waits for what came of it.
+    Ask(Order, BTreeSet<QueueTarget>, Answer),
 }
+
+/// Takes what came of an order: how much it has changed, or a sentence that says why not.
+#[derive(Debug, Clone)]
+pub struct Answer(mpsc::Sender<Result<Done, String>>);
+
+impl Answer {
+    /// A place for an answer, and where it can be waited for.
+    #[must_use]
+    pub fn awaited() -> (Self, mpsc::Receiver<Result<Done, String>>) {
+        let (give, taken) = mpsc::channel(1);
+        (Self(give), taken)
+    }
+}
+
+impl PartialEq for Answer {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Eq for Answer {}
 
 /// The console's connection to the relay.
 #[derive(Debug)]
@@ -119,17 +142,24 @@ impl Postmaster {
     async fn take(&mut self, request: Request) {
         match request {
             Request::Run => self.want(Choice::All),
-            Request::Give(order, target) => self.give(order, [target].into()).await,
-            Request::GiveAll(order, targets) => self.give(order, targets).await,
+            Request::Give(order, target) => drop(self.give(order, [target].into()).await),
+            Request::GiveAll(order, targets) => drop(self.give(order, targets).await),
+            Request::Ask(order, targets, Answer(answer)) => {
+                let done = self.give(order, targets).await;
+                // Whoever asked may have gone.
+                let _ = answer.try_send(done);
+            }
         }
     }
 
-    async fn give(&mut self, order: Order, targets: BTreeSet<QueueTarget>) {
+    async fn give(&mut self, order: Order, targets: BTreeSet<QueueTarget>) -> Result<Done, String> {
         let queue = self.relay.directory.queue();
-        match order.give(&queue, targets.clone()).await {
+        let done = order.give(&queue, targets.clone()).await;
+        match &done {
             Ok(_) => self.follow_up(order, targets),
             Err(error) => self.say(format!("{error}.")),
         }
+        done.map_err(|error| error.to_string())
     }
 
     fn follow_up(&mut self, order: Order, targets: BTreeSet<QueueTarget>) {

@@ -290,12 +290,16 @@ pub fn remove_left_over(files: &Files) -> io::Result<()> {
     for name in files.names(NAMES_MOST)? {
         // Drafts and spools have a number after the process id.
         let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('.').next()?.parse().ok());
-        if id.is_some_and(|id| !is_alive(id)) {
+        // A control socket goes when nobody listens at it, which is known on other machines too.
+        if !name.ends_with(SOCKET_END) && id.is_some_and(|id| !is_alive(id)) {
             files.remove(&name)?;
         }
     }
     Ok(())
 }
+
+/// How the names of control sockets end.
+const SOCKET_END: &str = ".sock";
 
 /// Whether a process with this id is running on this machine. A zombie counts as dead: it holds
 /// nothing.

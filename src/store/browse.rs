@@ -145,6 +145,12 @@ impl Snapshot {
         self.index.messages.len()
     }
 
+    /// Octets of all messages together, as STAT counts them (RFC 1939 section 5).
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.index.messages.iter().map(|message| message.span.octets).sum()
+    }
+
     /// Whether `earlier` had the same messages and at most new ones have been added.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {

@@ -184,7 +184,9 @@ pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
     DisplayText::already_safe(format!("[{number}] {letter}: {shown}"))
 }
 
-fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
+/// A line as the transcript has it behind `[N] C: `: escaped, and with its secrets masked.
+#[must_use]
+pub fn shown(side: Side, line: &KeptLine, passwords: Passwords) -> DisplayText {
     match mask(side, line, passwords) {
         Some(masked) => DisplayText::new(&masked.text),
         None => line.shown(),

@@ -19,6 +19,11 @@ FALLOC_KEEP_SIZE, FALLOC_PUNCH, FALLOC_ZERO = (
 )
 
 
+def is_socket(place):
+    """Whether this is the control socket of the servers, which holds nothing: binding it makes it."""
+    return place[1].startswith(".mailconsole.") and place[1].endswith(".sock")
+
+
 class Replay(Descriptors):
     """Does what the calls did."""
 
@@ -192,7 +197,7 @@ class Replay(Descriptors):
         self.linked(call, node, place)
 
     def linked(self, call, node, place):
-        if call.result != 0 or place is None:
+        if call.result != 0 or place is None or is_socket(place):
             return
         if node is None:
             raise TraceError(f"{place[1]} became a link to an unknown file")
@@ -209,7 +214,7 @@ class Replay(Descriptors):
     on_rmdir = on_unlink
 
     def unlinked(self, call, place):
-        if place and call.result == 0:
+        if place and call.result == 0 and not is_socket(place):
             self.note(Names, call, f"unlink {place[1]}", changes=[(*place, None)])
 
     def on_mkdir(self, call, process):

@@ -69,6 +69,7 @@ def texts(path):
 
 
 def strangers(directory, *known):
-    """What lies in the directory beside mailboxes and the relay queue."""
+    """What lies in the directory beside mailboxes, the relay queue and the control socket of the servers."""
     mail = lambda name: name.endswith(".mbox") and not name.startswith(".")
-    return sorted(name for name in os.listdir(directory) if not mail(name) and name not in ("mqueue", *known))
+    known = ("mqueue", ".mailconsole.sock", *known)
+    return sorted(name for name in os.listdir(directory) if not mail(name) and name not in known)

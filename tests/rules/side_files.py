@@ -179,5 +179,5 @@ def _(hall):
                 pass
         for peer in peers[1::2]:
             peer.close()
-        mail = sorted(f"{user}.mbox" for user in users)
+        mail = sorted([".mailconsole.sock", *(f"{user}.mbox" for user in users)])
         eventually(lambda: sorted(os.listdir(directory)) == mail, f"the end of side files in {os.listdir(directory)}")

@@ -141,7 +141,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 42] = [
+    const KNOWN: [(&str, &str, &str); 43] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -184,6 +184,7 @@ mod tests {
         ("max-message", "1K", "64M"),
         ("scrollback", "9", "50000"),
         ("theme", "light", ""),
+        ("events", "events.json", ""),
     ];
 
     fn by_option(row: &Row, value: &str) -> Given {

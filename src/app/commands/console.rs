@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{Config, PUBLIC_PASSWORD, Verbosity};
 use crate::app::error::StartError;
+use crate::app::event_writer::Reporting;
 use crate::app::last_word;
 use crate::app::mailboxes::{Made, Mailboxes, make_directory};
 use crate::app::servers::{Listening, Servers, runtime};
@@ -59,13 +60,15 @@ pub fn run_with_guests(
         Some(stderr) => Observers::one(Arc::clone(stderr) as _),
         None => Observers::none(),
     };
-    let observers = observers.and(Arc::clone(&feed) as _);
+    let reporting = Reporting::start(&config)?;
+    let observers = reporting.observers(observers.and(Arc::clone(&feed) as _));
     let servers = Servers::bind(config, observers, Some(Arc::clone(&registry)))?;
     let runtime = runtime()?;
     let mut state = state(servers.config());
     state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
     state.notices.splice(..0, notice.map(DisplayText::from));
-    let ended = runtime.block_on(show(servers, Arc::clone(&registry), feed, state, guests));
+    let work = show(servers, &reporting, Arc::clone(&registry), feed, state, guests);
+    let ended = runtime.block_on(work);
     runtime.shutdown_background();
     if let Some(stderr) = stderr {
         stderr.finish();
@@ -120,6 +123,7 @@ fn there_already(directory: &Directory) -> Vec<String> {
 
 async fn show(
     servers: Servers,
+    reporting: &Reporting,
     registry: Arc<Registry>,
     feed: Arc<Feed>,
     mut state: State,
@@ -136,6 +140,7 @@ async fn show(
     let listening = servers.listening();
     let overview = survey::follow(&directory);
     let mut running = servers.serve_beside(Some(overview.clone()))?;
+    let socket = running.open_socket(reporting.log());
     let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
     let control = running.control().clone();
@@ -157,7 +162,7 @@ async fn show(
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {
         shown = &mut screen => shown,
-        () = signals.next() => {
+        () = running.asked_to_end(&mut signals) => {
             shutdown.cancel();
             tokio::select! {
                 shown = screen => shown,
@@ -169,6 +174,7 @@ async fn show(
         }
     };
     let code = running.end_or_interrupt(&mut signals).await;
+    reporting.close(socket).await;
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::app::config::{Config, PUBLIC_PASSWORD, Port};
 use crate::app::error::StartError;
+use crate::app::event_writer::Reporting;
 use crate::app::mailboxes::Mailboxes;
 use crate::app::servers::{Servers, runtime};
 use crate::app::signals::Signals;
@@ -23,36 +24,46 @@ pub const fn alone(number: u16) -> Port {
 /// Runs the servers without a screen until a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
     with_transcript(config.verbosity, config.passwords, |transcript| {
-        let servers = Servers::bind(config, transcript, None)?;
+        let reporting = Reporting::start(&config)?;
+        let servers = Servers::bind(config, reporting.observers(transcript), None)?;
         for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");
         }
         let runtime = runtime()?;
-        let code = runtime.block_on(serve_until_signal(servers));
-        // After a second signal, tasks that were cut short are not waited for.
+        let code = runtime.block_on(serve_until_asked(servers, &reporting));
+                // After a second signal, tasks that were cut short are not waited for.
         runtime.shutdown_background();
         code
     })
 }
 
-async fn serve_until_signal(servers: Servers) -> Result<ExitCode, StartError> {
+async fn serve_until_asked(
+    servers: Servers,
+    reporting: &Reporting,
+) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
     let listening = servers.listening();
     let running = servers.serve()?;
-    print_listening(&listening);
-    signals.next().await;
-    Ok(running.end_or_interrupt(&mut signals).await)
+    // Before anybody can learn that they listen.
+    let socket = running.open_socket(reporting.log());
+    print_listening(&listening, reporting.takes_stdout());
+    running.asked_to_end(&mut signals).await;
+    let code = running.end_or_interrupt(&mut signals).await;
+    reporting.close(socket).await;
+    Ok(code)
 }
 
-/// One line for each listener, in one write. A closed stdout is no failure.
-fn print_listening(listening: &[(Service, TlsBegins, SocketAddr)]) {
+/// One line for each listener, in one write: on stdout, unless that is taken. A closed stdout is no
+/// failure.
+fn print_listening(listening: &[(Service, TlsBegins, SocketAddr)], stdout_is_taken: bool) {
     let mut lines = Vec::new();
     for (service, begins, address) in listening {
         let s = if *begins == TlsBegins::AtOnce { "s" } else { "" };
         let _ = writeln!(lines, "{service}{s}: listening on {address}");
     }
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(&lines).and_then(|()| stdout.flush());
+    let mut out: Box<dyn Write> =
+        if stdout_is_taken { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+    let _ = out.write_all(&lines).and_then(|()| out.flush());
 }
 
 /// Risks of this configuration that are easily overlooked.

@@ -5,7 +5,7 @@ mod entry;
 pub mod job;
 mod summary;
 mod table;
-mod words;
+pub(super) mod words;
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};

@@ -81,6 +81,9 @@ pub enum SubCommand {
     Init,
     Ca,
     Demo,
+    Status,
+    Stop,
+    Events,
 }
 
 /// Where a setting can be set besides the command line.

@@ -64,8 +64,16 @@ const WITH_DOMAIN: &[SubCommand] = &[SubCommand::Smtp, SubCommand::Pop3, SubComm
 const WITH_DOMAIN_OR_CA: &[SubCommand] =
     &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Ca];
 /// Those that work on a directory.
-const ON_DIRECTORY: &[SubCommand] =
-    &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Queue, SubCommand::Init];
+const ON_DIRECTORY: &[SubCommand] = &[
+    SubCommand::Smtp,
+    SubCommand::Pop3,
+    SubCommand::Relay,
+    SubCommand::Queue,
+    SubCommand::Init,
+    SubCommand::Status,
+    SubCommand::Stop,
+    SubCommand::Events,
+];
 /// Those that have a transcript.
 const WITH_TRANSCRIPT: &[SubCommand] =
     &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
@@ -380,6 +388,12 @@ settings! {
     verbose: Times {
         name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
         more: "Beside the console, stderr must go elsewhere: 2>FILE.",
+    }
+    /// Append events to FILE, one JSON object a line; - is stdout
+    events: Option<PathBuf> {
+        name: "events", value: "FILE", commands: SERVERS,
+        more: "A FILE may be a FIFO. With -, what is said otherwise on stdout goes to stderr. \
+               `mailconsole events` reads those of a server that runs.",
     }
     /// Show passwords and other secrets of clients in the transcript
     show_passwords: bool { name: "show-passwords", commands: SERVERS, }

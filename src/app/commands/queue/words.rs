@@ -47,7 +47,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Writes to stdout. A closed stdout is no failure.
-pub(super) fn print(text: &[u8]) {
+pub(in crate::app::commands) fn print(text: &[u8]) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }

@@ -1,0 +1,414 @@
+//! The last events of a process, as values, for any number of readers. Whoever tells an event never
+//! waits for a reader: one that is too far behind misses events, and is told how many.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+
+use crate::watch::event::{ConnectionName, Event, Kind};
+use crate::watch::fact::{Fact, FactEvent};
+use crate::watch::observers::{FactsWanted, Observer};
+
+/// Events that are kept, and so the most that may wait for a reader.
+pub const EVENTS_KEPT: usize = 10_000;
+
+/// Octets of memory that the kept events take beside their own size: long lines, and the headers of
+/// messages. Beyond it fewer events are kept.
+pub const OCTETS_KEPT: usize = 32 * 1024 * 1024;
+
+/// Keeps the last events.
+#[derive(Debug)]
+pub struct EventLog {
+    kept: Mutex<Kept>,
+    /// Wakes the readers that wait.
+    moved: Notify,
+    readers: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entries: VecDeque<Entry>,
+    /// The number of the first of `entries`, or of the next if there is none.
+    first: u64,
+    octets: usize,
+    most: usize,
+    /// The time of the last event: later ones are not earlier.
+    at: SystemTime,
+    /// The peers of the open connections.
+    peers: FxHashMap<u64, SocketAddr>,
+    /// Whether a reader waits for the next event.
+    is_awaited: bool,
+    is_closed: bool,
+}
+
+/// An event, and where and when it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Wall-clock time; never earlier than that of the event before it.
+    pub at: SystemTime,
+    /// The connection; `None` for what belongs to none.
+    pub connection: Option<ConnectionName>,
+    /// The other end of the connection, as long as it is open.
+    pub peer: Option<SocketAddr>,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Something on a connection.
+    Event(Kind),
+    /// Something that came of it.
+    Fact(Fact),
+    /// So many events are missing here.
+    Dropped(u64),
+}
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// With the oldest event that is kept.
+    Start,
+    /// With the next event.
+    Now,
+    /// With the first event that is not earlier.
+    Time(SystemTime),
+}
+
+impl Default for EventLog {
+    fn default() -> Self {
+        Self::keeping(EVENTS_KEPT)
+    }
+}
+
+impl EventLog {
+    fn keeping(most: usize) -> Self {
+        let kept = Kept {
+            entries: VecDeque::new(),
+            first: 0,
+            octets: 0,
+            most,
+            at: SystemTime::UNIX_EPOCH,
+            peers: FxHashMap::default(),
+            is_awaited: false,
+            is_closed: false,
+        };
+        Self { kept: Mutex::new(kept), moved: Notify::new(), readers: AtomicUsize::new(0) }
+    }
+
+    /// A reader that follows the events from there on.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>, since: Since) -> Reader {
+        self.readers.fetch_add(1, Relaxed);
+        let next = self.kept.lock().number(since);
+        Reader { log: Arc::clone(self), next, until: u64::MAX }
+    }
+
+    /// Ends the readers after the last event. What is told later is not kept.
+    pub fn close(&self) {
+        self.kept.lock().is_closed = true;
+        self.moved.notify_waiters();
+    }
+
+    fn push(&self, entries: impl Iterator<Item = Entry>) {
+        let is_awaited = {
+            let mut kept = self.kept.lock();
+            if kept.is_closed {
+                return;
+            }
+            entries.for_each(|entry| kept.push(entry));
+            std::mem::take(&mut kept.is_awaited)
+        };
+        // Not for every event: waking takes longer than keeping.
+        if is_awaited {
+            self.moved.notify_waiters();
+        }
+    }
+}
+
+impl Observer for EventLog {
+    fn observe(&self, event: Event) {
+        self.push(entry(event).into_iter());
+    }
+
+    fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
+        self.push(events.filter_map(entry));
+    }
+
+    fn wants_text(&self) -> bool {
+        false
+    }
+
+    fn facts_wanted(&self) -> FactsWanted {
+        match self.readers.load(Relaxed) {
+            0 => FactsWanted::Cheap,
+            1.. => FactsWanted::Whole,
+        }
+    }
+
+    fn fact(&self, FactEvent { connection, at, fact }: FactEvent) {
+        self.push([Entry { at, connection, peer: None, what: What::Fact(fact) }].into_iter());
+    }
+}
+
+/// The entry of an event; `None` for remarks of the transcript and for message text.
+fn entry(Event { connection, at, kind }: Event) -> Option<Entry> {
+    let is_kept = !matches!(kind, Kind::Note(_) | Kind::TextLine(..));
+    let connection = Some(connection);
+    is_kept.then_some(Entry { at, connection, peer: None, what: What::Event(kind) })
+}
+
+impl Kept {
+    fn push(&mut self, mut entry: Entry) {
+        self.at = self.at.max(entry.at);
+        entry.at = self.at;
+        entry.peer = self.peer(&entry);
+        self.octets += octets(&entry.what);
+        self.entries.push_back(entry);
+        while self.entries.len() > self.most || self.octets > OCTETS_KEPT {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.octets -= octets(&oldest.what);
+            self.first += 1;
+        }
+    }
+
+    /// The peer of the entry's connection. Those of open connections are known.
+    fn peer(&mut self, entry: &Entry) -> Option<SocketAddr> {
+        let id = entry.connection?.id;
+        match entry.what {
+            What::Event(Kind::Opened { peer }) => {
+                self.peers.insert(id, peer);
+                Some(peer)
+            }
+            What::Event(Kind::Closed) => self.peers.remove(&id),
+            _ => self.peers.get(&id).copied(),
+        }
+    }
+
+    /// The number of the event that comes next.
+    fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    fn number(&self, since: Since) -> u64 {
+        match since {
+            Since::Start => self.first,
+            Since::Now => self.next(),
+            Since::Time(time) => {
+                self.first + self.entries.partition_point(|entry| entry.at < time) as u64
+            }
+        }
+    }
+
+    /// What a reader takes that has come to `next`, and where it is then; `None` if there is nothing
+    /// yet.
+    fn after(&self, next: u64, until: u64) -> Option<(Entry, u64)> {
+        let end = self.first.min(until);
+        if next < end {
+            let at = self.entries.front().map_or(self.at, |entry| entry.at);
+            let what = What::Dropped(end - next);
+            return Some((Entry { at, connection: None, peer: None, what }, end));
+        }
+        let place = usize::try_from(next - self.first).ok()?;
+        self.entries.get(place).map(|entry| (entry.clone(), next + 1))
+    }
+}
+
+/// Octets of heap memory that an event owns.
+fn octets(what: &What) -> usize {
+    match what {
+        What::Event(Kind::Line(_, line)) => line.octets_kept(),
+        What::Event(_) | What::Dropped(_) => 0,
+        What::Fact(fact) => octets_of_fact(fact),
+    }
+}
+
+fn octets_of_fact(fact: &Fact) -> usize {
+    let of_list = |list: &[String]| list.iter().map(|one| one.len() + size_of::<String>()).sum();
+    match fact {
+        Fact::Stored(stored) => {
+            let to: usize = of_list(&stored.to);
+            stored.head.len() + to + stored.from.len() + size_of_val(&**stored)
+        }
+        Fact::Refused { reply, .. } => reply.len(),
+        Fact::Relayed { reply, .. } => reply.len(),
+        Fact::Queued { to, .. } | Fact::RelayAttempt { to, .. } => of_list(to),
+        _ => 0,
+    }
+}
+
+/// Reads the events of a log one after the other.
+#[derive(Debug)]
+pub struct Reader {
+    log: Arc<EventLog>,
+    /// The number of the event that it reads next.
+    next: u64,
+    /// The number at which it ends.
+    until: u64,
+}
+
+impl Reader {
+    /// The same, which ends with the last event that there is now.
+    #[must_use]
+    pub fn until_now(mut self) -> Self {
+        self.until = self.log.kept.lock().next();
+        self
+    }
+
+    /// The next event; in the place of those that it has missed, one that says how many. `None` after
+    /// the last one. Cancel safe.
+    pub async fn next(&mut self) -> Option<Entry> {
+        let Self { log, next, until } = self;
+        loop {
+            let mut moved = pin!(log.moved.notified());
+            // Registered before the look, so that an event between the two is noticed.
+            moved.as_mut().enable();
+            {
+                let mut kept = log.kept.lock();
+                if *next >= *until {
+                    return None;
+                }
+                if let Some((entry, after)) = kept.after(*next, *until) {
+                    *next = after;
+                    return Some(entry);
+                }
+                if kept.is_closed {
+                    return None;
+                }
+                kept.is_awaited = true;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.log.readers.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::event::{KeptLine, Service, Side};
+    use crate::watch::observers::Observers;
+    use std::time::Duration;
+
+    const NAME: ConnectionName = ConnectionName { id: 1, number: 7, service: Service::Smtp };
+
+    fn event(seconds: u64, text: &str) -> Event {
+        let kind = Kind::Line(Side::Client, KeptLine::new(text.as_bytes()));
+        Event { connection: NAME, at: at(seconds), kind }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn word(entry: Entry) -> String {
+        match entry.what {
+            What::Event(Kind::Line(_, line)) => line.shown().into_string(),
+            What::Dropped(count) => format!("-{count}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    async fn all(mut reader: Reader) -> Vec<String> {
+        let mut words = Vec::new();
+        while let Some(entry) = reader.next().await {
+            words.push(word(entry));
+        }
+        words
+    }
+
+    fn log(most: usize, count: u64) -> Arc<EventLog> {
+        let log = Arc::new(EventLog::keeping(most));
+        (0..count).for_each(|n| log.observe(event(n, &n.to_string())));
+        log
+    }
+
+    #[tokio::test]
+    async fn a_reader_begins_where_it_is_told_to() {
+        let log = log(3, 5);
+        let read = |since| all(log.reader(since).until_now());
+        assert_eq!(read(Since::Start).await, ["2", "3", "4"]);
+        assert_eq!(read(Since::Time(at(4))).await, ["4"]);
+        assert_eq!(read(Since::Time(at(9))).await, [""; 0]);
+        assert_eq!(read(Since::Now).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_behind_is_told_how_many_events_it_missed() {
+        let log = log(3, 2);
+        let mut reader = log.reader(Since::Start);
+        assert_eq!(reader.next().await.map(word).as_deref(), Some("0"));
+        (2..9).for_each(|n| log.observe(event(n, &n.to_string())));
+        let behind = log.reader(Since::Start);
+        log.close();
+        assert_eq!(all(reader).await, ["-5", "6", "7", "8"]);
+        assert_eq!(all(behind).await, ["6", "7", "8"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken_and_ended() {
+        let log = log(3, 0);
+        let reader = tokio::spawn(all(log.reader(Since::Now)));
+        while !log.kept.lock().is_awaited {
+            tokio::task::yield_now().await;
+        }
+        log.observe_all(&mut [event(1, "a"), event(2, "b")].into_iter());
+        log.close();
+        log.observe(event(3, "late"));
+        assert_eq!(reader.await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn time_never_goes_back_and_the_peer_is_known_until_the_end() {
+        let log = log(9, 0);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let tell = |seconds, kind| log.observe(Event { connection: NAME, at: at(seconds), kind });
+        tell(5, Kind::Opened { peer });
+        tell(3, Kind::Note("no event".into()));
+        log.observe(event(3, "x"));
+        tell(7, Kind::Closed);
+        log.observe(event(6, "y"));
+        let mut reader = log.reader(Since::Start).until_now();
+        let mut seen = Vec::new();
+        while let Some(entry) = reader.next().await {
+            seen.push((entry.at, entry.peer));
+        }
+        let (here, gone) = (Some(peer), None);
+        assert_eq!(seen, [(at(5), here), (at(5), here), (at(7), here), (at(7), gone)]);
+        assert!(log.kept.lock().peers.is_empty());
+    }
+
+    #[test]
+    fn long_lines_leave_room_for_fewer_events() {
+        let log = log(EVENTS_KEPT, 0);
+        let line = "x".repeat(4_096);
+        (0..9_000).for_each(|n| log.observe(event(n, &line)));
+        let kept = log.kept.lock();
+        assert!(kept.octets <= OCTETS_KEPT && kept.entries.len() < 9_000);
+        assert_eq!(kept.next(), 9_000);
+    }
+
+    #[test]
+    fn facts_are_wanted_whole_while_somebody_reads() {
+        let log = log(3, 0);
+        let observers = Observers::one(Arc::clone(&log) as _);
+        assert_eq!(observers.facts_wanted(), FactsWanted::Cheap);
+        let reader = log.reader(Since::Now);
+        assert_eq!(observers.facts_wanted(), FactsWanted::Whole);
+        drop(reader);
+        assert_eq!(observers.facts_wanted(), FactsWanted::Cheap);
+    }
+}
