@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use mailconsole::app::cli::{Cli, Stop};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "demo", "status", "stop", "events",
+    "exec", "send", "sendmail",
 ];
 
 fn help(words: &[&str]) -> String {
@@ -54,6 +55,13 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ("status", &["--json", "--wait", "--dir"], &["--user", "--events"]),
         ("stop", &["--dir"], &["--json", "--user"]),
         ("events", &["--follow", "--since", "--json", "--schema", "--dir"], &["--user"]),
+        (
+            "exec",
+            &["--dir", "--user", "--profile", "--smtp-port", "--keep-on-failure"],
+            &["--theme"],
+        ),
+        ("send", &["--to", "--auth", "--tls", "--smtp", "--verbose"], &["--dir", "--bind"]),
+        ("sendmail", &["-t", "-bs"], &["--dir", "--verbose"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
     ] {
         let help = help(&[command, "--help"]);
@@ -72,6 +80,7 @@ fn every_option_is_taken_by_every_sub_command() {
         let arguments: &[&str] = match command {
             "check" => &["echo"],
             "ca" => &["path"],
+            "exec" => &["--", "true"],
             _ => &[],
         };
         for option in ["--dir=d", "--smarthost=h", "--bind=::1", "--no-tui", "--theme=dark"] {

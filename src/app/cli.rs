@@ -12,10 +12,13 @@ use crate::app::commands::check::CheckArguments;
 use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::events::EventsArguments;
+use crate::app::commands::exec::{self, ExecArguments};
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::pop3::Pop3Arguments;
 use crate::app::commands::queue::arguments::QueueArguments;
 use crate::app::commands::relay::RelayArguments;
+use crate::app::commands::send::SendArguments;
+use crate::app::commands::sendmail::{self, SendmailArguments};
 use crate::app::commands::smtp::SmtpArguments;
 use crate::app::commands::status::StatusArguments;
 use crate::app::commands::stop::StopArguments;
@@ -86,6 +89,12 @@ pub enum Command {
     Stop(StopArguments),
     /// Print what has happened on the servers of a directory
     Events(EventsArguments),
+    /// Run a command with servers of its own: a temporary directory and free ports
+    Exec(ExecArguments),
+    /// Send a message, and say whether it was taken
+    Send(SendArguments),
+    /// Send the message on stdin, as programs expect of a sendmail
+    Sendmail(SendmailArguments),
 }
 
 /// Why a command line is not carried out.
@@ -106,6 +115,11 @@ impl Cli {
 
     /// Reads a command line, the program's name included, and the environment.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Stop> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if let Some(words) = sendmail::words(&arguments) {
+            let command = Some(Command::Sendmail(SendmailArguments { words: words.to_vec() }));
+            return Ok(Self { command, given: Given::default() });
+        }
         let matches =
             Self::grammar().try_get_matches_from(arguments).map_err(|error| stop(&error))?;
         let SubCommands { command } =
@@ -115,7 +129,15 @@ impl Cli {
             // There it is the domain of recipients, which the arguments of queue have.
             given.remove("domain");
         }
-        let environment = settings::environment().map_err(Stop::WrongUse)?;
+        if matches!(command, Some(Command::Send(_))) {
+            // There it is the login, which the arguments of send have.
+            given.remove("auth");
+        }
+        let mut environment = settings::environment().map_err(Stop::WrongUse)?;
+        if matches!(command, Some(Command::Exec(_))) {
+            exec::choose_ports(&mut given);
+            exec::forget_ports(&mut environment);
+        }
         Ok(Self { command, given: given.or(environment) })
     }
 }

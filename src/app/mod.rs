@@ -12,5 +12,7 @@ pub mod mailboxes;
 pub mod relay;
 pub mod servers;
 pub mod signals;
+pub mod smtp_address;
+pub mod submission;
 pub mod task;
 pub mod transcript;

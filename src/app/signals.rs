@@ -48,6 +48,12 @@ impl Signals {
 
 /// Whether `nohup` asked for SIGHUP to be ignored.
 fn is_hangup_ignored() -> bool {
+    ignored() & (1 << (libc::SIGHUP - 1)) != 0
+}
+
+/// The signals that this process ignores: bit N-1 is that of signal N.
+#[must_use]
+pub fn ignored() -> u64 {
     let status = Process::myself().and_then(|process| process.status());
-    status.is_ok_and(|status| status.sigign & (1 << (libc::SIGHUP - 1)) != 0)
+    status.map_or(0, |status| status.sigign)
 }

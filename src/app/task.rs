@@ -8,8 +8,11 @@ use crate::app::cli::{Cli, Command};
 use crate::app::commands::ca::{self, CaTask};
 use crate::app::commands::check::{self, Target};
 use crate::app::commands::events::{self, EventsTask};
+use crate::app::commands::exec::{self, ExecTask};
 use crate::app::commands::queue::job::Job;
 use crate::app::commands::relay::Relaying;
+use crate::app::commands::send::{self, SendTask};
+use crate::app::commands::sendmail::{self, SendmailArguments};
 use crate::app::commands::status::{self, Asked};
 use crate::app::commands::{console, demo, headless, init, queue, relay, stop};
 use crate::app::config::{Config, Port, Setup, author};
@@ -48,6 +51,12 @@ pub enum Task {
     Stop(PathBuf),
     /// Say what has happened there.
     Events(EventsTask),
+    /// Run a command with servers.
+    Exec(ExecTask),
+    /// Send a message.
+    Send(SendTask),
+    /// Send the message on stdin.
+    Sendmail(SendmailArguments),
 }
 
 impl Task {
@@ -55,7 +64,10 @@ impl Task {
     pub fn new(cli: Cli) -> Result<Self, ConfigError> {
         let Cli { command, given } = cli;
         let named = Options::read(&given).map_err(ConfigError::Setting)?.config;
-        let ConfigFile { given: in_file, users, keys } = ConfigFile::read(named.as_deref())?;
+        let ConfigFile { given: mut in_file, users, keys } = ConfigFile::read(named.as_deref())?;
+        if matches!(command, Some(Command::Exec(_))) {
+            exec::forget_ports(&mut in_file);
+        }
         let options = Options::read(&given.or(in_file)).map_err(ConfigError::Setting)?;
         if options.show_author {
             return Ok(Self::ShowAuthor(author(options.author)?));
@@ -78,6 +90,9 @@ impl Task {
             Some(Command::Status(status)) => Self::Status(status.asked(&setup)?),
             Some(Command::Stop(stop)) => Self::Stop(setup.directory(stop.directory)?),
             Some(Command::Events(events)) => Self::Events(events.task(&setup)?),
+            Some(Command::Exec(exec)) => Self::Exec(exec.task(setup)?),
+            Some(Command::Send(send)) => Self::Send(send.task(&setup)),
+            Some(Command::Sendmail(sendmail)) => Self::Sendmail(sendmail),
         })
     }
 
@@ -99,6 +114,9 @@ impl Task {
             Self::Status(asked) => status::run(&asked),
             Self::Stop(directory) => stop::run(&directory),
             Self::Events(task) => events::run(&task),
+            Self::Exec(task) => exec::run(task),
+            Self::Send(task) => send::run(task),
+            Self::Sendmail(arguments) => sendmail::run(&arguments),
         }
     }
 }

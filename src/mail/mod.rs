@@ -2,6 +2,7 @@
 //! the addresses of this machine, and the parameters of MAIL and RCPT that travel with a message.
 
 pub mod address;
+pub mod address_list;
 pub mod alphabet;
 pub mod dsn;
 pub mod machine;

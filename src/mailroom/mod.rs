@@ -4,10 +4,13 @@
 pub mod browser;
 pub mod compose;
 pub mod decode;
+pub mod fields;
 pub mod listing;
 pub mod message;
 pub mod new_file;
+pub mod new_message;
 pub mod shape;
+pub mod submission;
 pub mod tasks;
 
 use tokio::sync::mpsc;

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::relay::channel::ClientChannel;
 use crate::relay::connection_error::ConnectionError;
 use crate::relay::conversation::extensions::{Extension, Extensions};
-use crate::relay::conversation::opening::{self, Hello, Introduction, Opening, Protection};
+use crate::relay::conversation::opening::{
+    self, ChosenTls, Hello, Introduction, Opening, Protection,
+};
 use crate::relay::conversation::transaction::{Outcome, Step, Transaction};
 use crate::relay::conversation::{Awaited, Command};
 use crate::relay::envelope::Envelope;
@@ -115,17 +117,22 @@ impl Connection {
         target: &Target,
         introduction: &Introduction,
     ) -> Result<Self, Verdict> {
-        match Self::attempt(client, target, introduction).await {
-            // Opportunistic TLS (RFC 7435): a host whose TLS is broken gets the mail in the clear,
-            // as it would if it did not offer STARTTLS.
-            Err(Unopened::Handshake(_)) if introduction.protection == Protection::Opportunistic => {
-                let in_the_clear =
-                    Introduction { protection: Protection::None, ..introduction.clone() };
-                let attempt = Self::attempt(client, target, &in_the_clear).await;
-                attempt.map_err(Unopened::verdict)
+        let attempt = Self::attempt(client, target, introduction).await;
+        let other = introduction.protection.without_broken_tls();
+        let attempt = match (attempt, other) {
+            (Err(Unopened::Handshake(_)), Some(protection)) => {
+                let in_the_clear = Introduction { protection, ..introduction.clone() };
+                Self::attempt(client, target, &in_the_clear).await
             }
-            attempt => attempt.map_err(Unopened::verdict),
-        }
+            (attempt, _) => attempt,
+        };
+        attempt.map_err(Unopened::verdict)
+    }
+
+    /// Whether the host offers `extension`.
+    #[must_use]
+    pub fn offers(&self, extension: Extension) -> bool {
+        self.extensions.offer(extension)
     }
 
     /// The host and address it is connected to.
@@ -249,7 +256,14 @@ const fn hint(
         (ConnectionError::Handshake(_), Protection::FromTheStart(_)) => Some(
             "a host that does not speak TLS from the start is named with --smarthost-tls starttls",
         ),
-        (_, Protection::FromTheStart(_)) => None,
+        (ConnectionError::Handshake(_), Protection::Chosen(ChosenTls::FromTheStart, _)) => {
+            Some("a server that does not speak TLS from the start has --tls required or starttls")
+        }
+        (_, Protection::FromTheStart(_) | Protection::Chosen(ChosenTls::FromTheStart, _)) => None,
+        (
+            ConnectionError::TimedOut(_) | ConnectionError::Closed | ConnectionError::Lost(_),
+            Protection::Chosen(..),
+        ) => Some("a server that speaks TLS from the start has --tls implicit"),
         (ConnectionError::TimedOut(_) | ConnectionError::Closed | ConnectionError::Lost(_), _) => {
             Some(
                 "a host that speaks TLS from the start says nothing before it, and is named with its \
@@ -315,7 +329,7 @@ async fn open(
     let mut opening = Opening::new(&target.host, introduction);
     let protection = &introduction.protection;
     // Implicit TLS: the handshake comes before the greeting.
-    if let Protection::FromTheStart(_) = protection {
+    if protection.is_from_the_start() {
         let secured =
             channel.secure(&client.tls, proof_for(protection), &target.host, target.address);
         let broken = |error| Unopened::broken(&error, target, protection, Awaited::Greeting);
@@ -345,11 +359,16 @@ async fn open(
 
 const fn proof_for(protection: &Protection) -> Proof {
     match protection {
-        Protection::Verified(_) | Protection::FromTheStart(Some(_)) => Proof::Certificate,
+        Protection::Verified(_)
+        | Protection::FromTheStart(Some(_))
+        | Protection::Chosen(ChosenTls::Required | ChosenTls::FromTheStart, _) => {
+            Proof::Certificate
+        }
         Protection::None
         | Protection::Opportunistic
         | Protection::Required
-        | Protection::FromTheStart(None) => Proof::None,
+        | Protection::FromTheStart(None)
+        | Protection::Chosen(ChosenTls::None | ChosenTls::IfOffered, _) => Proof::None,
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn with_settings(command: Command) -> Command {
         let own: Vec<_> = command.get_arguments().map(|own| own.get_id().clone()).collect();
         let missing = ROWS.iter().filter(|row| own.iter().all(|id| id != row.name));
         let options = missing.map(|row| {
-            let is_read = its.is_some_and(|its| row.commands.contains(&its));
+            let is_read = its.is_some_and(|its| row.is_read_by(its));
             option(row).hide(!is_read)
         });
         command.args(options.collect::<Vec<_>>())

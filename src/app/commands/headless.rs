@@ -67,7 +67,7 @@ fn print_listening(listening: &[(Service, TlsBegins, SocketAddr)], stdout_is_tak
 }
 
 /// Risks of this configuration that are easily overlooked.
-fn warnings(servers: &Servers) -> Vec<String> {
+pub(super) fn warnings(servers: &Servers) -> Vec<String> {
     let (config, directory) = (servers.config(), servers.directory());
     let unsynced = config.mailboxes.as_ref().is_some_and(Mailboxes::is_unsynced);
     let unsynced = unsynced

@@ -16,6 +16,12 @@ impl Given {
         self.0.insert(row.name, (row.shape, values));
     }
 
+    /// Whether a setting was given.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Removes a setting.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);

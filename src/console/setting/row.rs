@@ -84,6 +84,8 @@ pub enum SubCommand {
     Status,
     Stop,
     Events,
+    Exec,
+    Send,
 }
 
 /// Where a setting can be set besides the command line.
@@ -154,6 +156,20 @@ impl Row {
     #[must_use]
     pub fn variable(&self) -> String {
         format!("MAILCONSOLE_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Whether a sub-command reads it. `exec` runs all servers, and so reads what any of them does.
+    #[must_use]
+    pub fn is_read_by(&self, command: SubCommand) -> bool {
+        const SERVERS: [SubCommand; 3] = [SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3];
+        const PORTS: [&str; 3] = ["echo-port", "smtp-port", "pop3-port"];
+        let has = |one| self.commands.contains(&one);
+        match command {
+            SubCommand::Exec => {
+                has(command) || SERVERS.into_iter().any(has) || PORTS.contains(&self.name)
+            }
+            _ => has(command),
+        }
     }
 
     /// The help, with the default behind it.

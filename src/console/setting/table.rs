@@ -76,7 +76,7 @@ const ON_DIRECTORY: &[SubCommand] = &[
 ];
 /// Those that have a transcript.
 const WITH_TRANSCRIPT: &[SubCommand] =
-    &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay];
+    &[SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Send];
 /// All.
 const ALL: &[SubCommand] = SubCommand::VARIANTS;
 

@@ -20,6 +20,8 @@ pub enum Extension {
     AuthPlain,
     /// AUTH with the older mechanism LOGIN, the only one that some hosts offer.
     AuthLogin,
+    /// AUTH with the mechanism CRAM-MD5 (RFC 2195).
+    AuthCramMd5,
 }
 
 /// The extensions a host offers; none if it was greeted with HELO.
@@ -104,6 +106,7 @@ fn mechanism(name: &str) -> Option<Extension> {
     match name {
         "PLAIN" => Some(Extension::AuthPlain),
         "LOGIN" => Some(Extension::AuthLogin),
+        "CRAM-MD5" => Some(Extension::AuthCramMd5),
         _ => None,
     }
 }

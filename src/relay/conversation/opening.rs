@@ -3,6 +3,8 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 
 use crate::relay::conversation::extensions::{Extension, Extensions};
 use crate::relay::conversation::{Awaited, Command};
@@ -46,14 +48,50 @@ pub enum Protection {
     /// Implicit TLS (RFC 8314 section 3.3). Without a login any certificate is accepted; with one
     /// it must be verified for the host's name.
     FromTheStart(Option<Login>),
+    /// As a person has chosen it for one message: the login is sent whatever the connection is.
+    Chosen(ChosenTls, Option<Login>),
+}
+
+/// The TLS that a person wants for one message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChosenTls {
+    /// None.
+    None,
+    /// STARTTLS if the host offers it, with any certificate.
+    #[default]
+    IfOffered,
+    /// STARTTLS with a certificate verified for the host's name, or nothing is sent.
+    Required,
+    /// Implicit TLS with a verified certificate.
+    FromTheStart,
 }
 
 impl Protection {
-    /// The login, if one is needed. It is only sent over TLS with a verified certificate.
+    /// The login, if one is needed. Unless a person has chosen otherwise, it is only sent over TLS
+    /// with a verified certificate.
     const fn login(&self) -> Option<&Login> {
         match self {
             Self::Verified(login) | Self::FromTheStart(Some(login)) => Some(login),
+            Self::Chosen(_, login) => login.as_ref(),
             Self::None | Self::Opportunistic | Self::Required | Self::FromTheStart(None) => None,
+        }
+    }
+
+    /// Whether the TLS handshake comes before the greeting.
+    #[must_use]
+    pub const fn is_from_the_start(&self) -> bool {
+        matches!(self, Self::FromTheStart(_) | Self::Chosen(ChosenTls::FromTheStart, _))
+    }
+
+    /// What takes its place where the host offers TLS and it fails: a host whose TLS is broken gets
+    /// the mail in the clear, as it would if it did not offer STARTTLS (RFC 7435). `None` where
+    /// there is no such place; a password is not sent in the clear because of it.
+    #[must_use]
+    pub const fn without_broken_tls(&self) -> Option<Self> {
+        match self {
+            Self::Opportunistic => Some(Self::None),
+            Self::Chosen(ChosenTls::IfOffered, None) => Some(Self::Chosen(ChosenTls::None, None)),
+            _ => None,
         }
     }
 }
@@ -119,6 +157,8 @@ enum Exchange {
     /// AUTH LOGIN asks for the user name, then for the password.
     User,
     Password,
+    /// CRAM-MD5 sends a challenge.
+    Challenge,
 }
 
 impl<'a> Opening<'a> {
@@ -167,10 +207,8 @@ impl<'a> Opening<'a> {
             return self.refused(reply);
         }
         let Introduction { hello, protection, .. } = self.introduction;
-        let channel = match protection {
-            Protection::FromTheStart(_) => ClientChannel::Tls,
-            _ => ClientChannel::Clear,
-        };
+        let is_secure = protection.is_from_the_start();
+        let channel = if is_secure { ClientChannel::Tls } else { ClientChannel::Clear };
         // STARTTLS and AUTH are extensions, so they need EHLO.
         let needs_ehlo = *protection == Protection::Required || protection.login().is_some();
         match hello {
@@ -193,8 +231,17 @@ impl<'a> Opening<'a> {
         match reply.class() {
             Class::Completion => self.introduced(channel, Extensions::of_reply(reply)),
             // An old host that does not know EHLO.
-            Class::Permanent => Step::Send(self.helo(channel)),
-            Class::Intermediate | Class::Transient => self.refused(reply),
+            Class::Permanent if self.may_be_old(reply) => Step::Send(self.helo(channel)),
+            Class::Permanent | Class::Intermediate | Class::Transient => self.refused(reply),
+        }
+    }
+
+    /// Whether a reply to EHLO may only mean that the host does not know it. Mail that goes on by
+    /// itself tries HELO after any; a person who sends a message is told what a host says.
+    const fn may_be_old(&self, reply: &Reply) -> bool {
+        match self.introduction.protection {
+            Protection::Chosen(..) => matches!(reply.code(), 500 | 502),
+            _ => true,
         }
     }
 
@@ -209,10 +256,15 @@ impl<'a> Opening<'a> {
         let offered = extensions.offer(Extension::StartTls);
         let protection = &self.introduction.protection;
         match (protection, channel) {
-            (_, ClientChannel::Tls) => match protection.login() {
-                Some(login) => self.log_in(login, extensions),
-                None => Step::Ready(extensions),
-            },
+            (_, ClientChannel::Tls) | (Protection::Chosen(ChosenTls::None, _), _) => {
+                self.logged_in(extensions)
+            }
+            (Protection::Chosen(ChosenTls::IfOffered, _), _) if !offered => {
+                self.logged_in(extensions)
+            }
+            (Protection::Chosen(ChosenTls::Required, _), _) if !offered => {
+                self.without(Status::NO_TLS, "offers no STARTTLS, and --tls required insists on it")
+            }
             (Protection::Verified(_), _) if !offered => self.without(
                 Status::NO_TLS,
                 "offers no STARTTLS, and a password is sent over TLS only",
@@ -223,7 +275,13 @@ impl<'a> Opening<'a> {
             ),
             (Protection::None | Protection::FromTheStart(_), _) => Step::Ready(extensions),
             (Protection::Opportunistic, _) if !offered => Step::Ready(extensions),
-            (Protection::Opportunistic | Protection::Required | Protection::Verified(_), _) => {
+            (
+                Protection::Opportunistic
+                | Protection::Required
+                | Protection::Verified(_)
+                | Protection::Chosen(..),
+                _,
+            ) => {
                 self.stage = Stage::StartTls(extensions);
                 Step::Send(Command::open("STARTTLS".to_owned()))
             }
@@ -233,12 +291,24 @@ impl<'a> Opening<'a> {
     fn answered_starttls(&mut self, extensions: Extensions, reply: &Reply) -> Step {
         match (reply.class(), &self.introduction.protection) {
             (Class::Completion, _) => Step::Handshake,
-            (_, Protection::Verified(_) | Protection::Required) => {
-                self.deferred(reply, Status::NO_TLS)
-            }
+            (
+                _,
+                Protection::Verified(_)
+                | Protection::Required
+                | Protection::Chosen(ChosenTls::Required, _),
+            ) => self.deferred(reply, Status::NO_TLS),
+            (_, Protection::Chosen(..)) => self.logged_in(extensions),
             // Opportunistic TLS: the host refuses STARTTLS although it offers it; the mail goes in
             // the clear.
             _ => Step::Ready(extensions),
+        }
+    }
+
+    /// The host is introduced, and protected as it is to be: what is left is our login, if any.
+    fn logged_in(&mut self, extensions: Extensions) -> Step {
+        match self.introduction.protection.login() {
+            Some(login) => self.log_in(login, extensions),
+            None => Step::Ready(extensions),
         }
     }
 
@@ -253,7 +323,11 @@ impl<'a> Opening<'a> {
             self.stage = Stage::Auth(Exchange::User, extensions);
             return Step::Send(Command::open("AUTH LOGIN".to_owned()));
         }
-        self.without(Status::NO_LOGIN, "offers neither AUTH PLAIN nor AUTH LOGIN")
+        if extensions.offer(Extension::AuthCramMd5) {
+            self.stage = Stage::Auth(Exchange::Challenge, extensions);
+            return Step::Send(Command::open("AUTH CRAM-MD5".to_owned()));
+        }
+        self.without(Status::NO_LOGIN, "offers none of AUTH PLAIN, AUTH LOGIN and AUTH CRAM-MD5")
     }
 
     fn answered_auth(&mut self, exchange: Exchange, extensions: Extensions, reply: &Reply) -> Step {
@@ -263,13 +337,19 @@ impl<'a> Opening<'a> {
         };
         let (answer, next) = match (exchange, reply.class()) {
             (Exchange::Complete, Class::Completion) => return Step::Ready(extensions),
-            (Exchange::User, Class::Intermediate) => (&login.user, Exchange::Password),
-            (Exchange::Password, Class::Intermediate) => (&login.password, Exchange::Complete),
+            (Exchange::User, Class::Intermediate) => (login.user.clone(), Exchange::Password),
+            (Exchange::Password, Class::Intermediate) => {
+                (login.password.clone(), Exchange::Complete)
+            }
+            (Exchange::Challenge, Class::Intermediate) => match answer(login, reply) {
+                Some(answer) => (answer, Exchange::Complete),
+                None => return self.unexpected(reply),
+            },
             // The operator can correct a wrong password, so the mail is deferred, not lost.
             _ => return self.deferred(reply, Status::NO_LOGIN),
         };
         self.stage = Stage::Auth(next, extensions);
-        Step::Send(Command::secret("", &encoded(answer)))
+        Step::Send(Command::secret("", &encoded(&answer)))
     }
 
     /// Before MAIL a host refuses the connection or the client, never the mail, so that even a 554
@@ -307,6 +387,17 @@ impl<'a> Opening<'a> {
 
 fn encoded(secret: &str) -> String {
     BASE64_STANDARD.encode(secret)
+}
+
+/// The answer to a challenge of CRAM-MD5 (RFC 2195): the user, and a digest that only somebody who
+/// knows the password can make. `None` if the challenge is none.
+fn answer(login: &Login, reply: &Reply) -> Option<String> {
+    let challenge = BASE64_STANDARD.decode(reply.texts().first()?.trim_ascii()).ok()?;
+    let mut digest = Hmac::<Md5>::new_from_slice(login.password.as_bytes()).ok()?;
+    digest.update(&challenge);
+    let digest = digest.finalize().into_bytes();
+    let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+    Some(format!("{} {hex}", login.user))
 }
 
 #[cfg(test)]
@@ -555,5 +646,65 @@ mod tests {
             .hears("535 5.7.8 no")
             .then_it_is_refused("535 5.7.8 no");
         assert!(matches!(verdict, Verdict::Deferred(..)));
+    }
+
+    fn chosen(tls: ChosenTls, login: Option<Login>) -> Introduction {
+        introduction(Hello::Ehlo, Protection::Chosen(tls, login))
+    }
+
+    fn tim() -> Option<Login> {
+        Some(Login { user: "tim".to_owned(), password: "tanstaaftanstaaf".to_owned() })
+    }
+
+    #[test]
+    fn a_challenge_is_answered_as_in_rfc_2195() {
+        let introduction = chosen(ChosenTls::None, tim());
+        let talk = || {
+            Talk::with(&introduction)
+                .hears("220 mx.example")
+                .hears("250-mx.example\r\n250-STARTTLS\r\n250 AUTH CRAM-MD5")
+                .says("AUTH CRAM-MD5")
+        };
+        let challenge = "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
+        let answered = talk()
+            .hears(&format!("334 {challenge}"))
+            .says("dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw");
+        assert_eq!(format!("{:?}", answered.1), "Some(Send(******))");
+        answered.hears("235 yes").then_it_is_ready();
+        talk().hears("334 ?").then_it_is_refused("mx.example: unexpected reply to AUTH: 334 ?");
+        talk().hears("535 no").then_it_is_refused("535 no");
+    }
+
+    #[test]
+    fn what_a_person_has_chosen_is_done() {
+        let offers = "250-mx.example\r\n250-AUTH PLAIN\r\n250 STARTTLS";
+        let talk = |introduction| Talk::with(introduction).hears("220 mx.example").hears(offers);
+        let plain = "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm";
+        talk(&chosen(ChosenTls::None, None)).then_it_is_ready();
+        talk(&chosen(ChosenTls::None, tim())).says(plain);
+        let if_offered = chosen(ChosenTls::IfOffered, tim());
+        let secured = talk(&if_offered).says("STARTTLS").hears("220 go").shakes_hands();
+        secured.hears(offers).says(plain).hears("235 yes").then_it_is_ready();
+        talk(&if_offered).hears("454 not now").says(plain);
+        let required = chosen(ChosenTls::Required, None);
+        talk(&required).says("STARTTLS").hears("454 not now").then_it_is_refused("454 not now");
+        Talk::with(&required)
+            .hears("220 x")
+            .hears("250 x")
+            .then_it_is_refused("mx.example offers no STARTTLS, and --tls required insists on it");
+        Talk::with(&if_offered).hears("220 x").hears("250 AUTH").then_it_is_refused(
+            "mx.example offers none of AUTH PLAIN, AUTH LOGIN and AUTH CRAM-MD5",
+        );
+        talk(&chosen(ChosenTls::FromTheStart, None)).then_it_is_ready();
+    }
+
+    #[test]
+    fn a_person_is_told_why_ehlo_is_refused() {
+        let introduction = chosen(ChosenTls::IfOffered, None);
+        let talk = || Talk::with(&introduction).hears("220 mx.example");
+        talk().hears("500 what?").says("HELO relay.example");
+        talk().hears("502 no").says("HELO relay.example");
+        talk().hears("504 no").then_it_is_refused("504 no");
+        talk().hears("554 go away").then_it_is_refused("554 go away");
     }
 }

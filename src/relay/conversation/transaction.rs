@@ -35,6 +35,8 @@ pub enum Step {
 pub struct Outcome {
     /// One verdict for each recipient, in the envelope's order.
     pub verdicts: Vec<Verdict>,
+    /// For each recipient, whether the host refused its RCPT, as opposed to the message.
+    pub refused_at_rcpt: Vec<bool>,
     /// Whether the connection can be used further.
     pub connection: After,
 }
@@ -71,6 +73,8 @@ pub struct Transaction<'a> {
     named: Vec<usize>,
     /// For each recipient, `None` while it is accepted or not yet named.
     verdicts: Vec<Option<Verdict>>,
+    /// For each recipient, whether its verdict is the reply to its RCPT.
+    refused_at_rcpt: Vec<bool>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +120,7 @@ impl<'a> Transaction<'a> {
             dsn: extensions.offer(Extension::Dsn),
             named: Vec::new(),
             verdicts: vec![None; envelope.recipients.len()],
+            refused_at_rcpt: vec![false; envelope.recipients.len()],
         };
         let step = transaction.first_step(extensions, octets);
         (transaction, step)
@@ -290,6 +295,9 @@ impl<'a> Transaction<'a> {
         // If MAIL was refused, the recipients have that verdict already, and the refusal of each
         // RCPT adds nothing.
         if let Some(unsettled @ None) = self.verdicts.get_mut(recipient) {
+            if let Some(is_refused) = self.refused_at_rcpt.get_mut(recipient) {
+                *is_refused = verdict.is_some();
+            }
             *unsettled = verdict;
         }
         self.go_on()
@@ -423,6 +431,7 @@ impl<'a> Transaction<'a> {
     fn outcome(&mut self, connection: After) -> Outcome {
         Outcome {
             verdicts: mem::take(&mut self.verdicts).into_iter().flatten().collect(),
+            refused_at_rcpt: mem::take(&mut self.refused_at_rcpt),
             connection,
         }
     }
