@@ -96,7 +96,7 @@ fn the_servers_are_ready_and_what_they_took_is_counted_and_on_disk() {
     let output = tmp.sh(&["--user", "bob"], &script);
     let stdout = text(&output.stdout);
     assert!(stdout.starts_with("1\n"), "{stdout}");
-    assert_eq!(stdout.matches("\nSubject: Hi\n").count(), 2, "{stdout}");
+    assert_eq!(stdout.matches("\nSubject: Hi\r\n").count(), 2, "{stdout}");
     let stderr = text(&output.stderr);
     assert!(stderr.ends_with("\nmailconsole: 2 messages, 1 refused\n"), "{stderr}");
 }
@@ -108,7 +108,7 @@ fn mail_is_on_disk_when_exec_returns_in_a_directory_that_was_named() {
     let options = ["--dir", dir.to_str().unwrap(), "--user", "bob"];
     let output = tmp.sh(&options, SEND);
     ends(&output, 0, "mailconsole: 1 message, 0 refused\n");
-    assert!(fs::read_to_string(dir.join("bob.mbox")).unwrap().contains("\nSubject: Hi\n"));
+    assert!(fs::read_to_string(dir.join("bob.mbox")).unwrap().contains("\nSubject: Hi\r\n"));
     assert!(!dir.join("transcript.log").exists());
 }
 

@@ -49,7 +49,7 @@ impl Ours {
         let path = self.dir.path().join(format!("{user}.mbox"));
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, "").unwrap();
-        text
+        text.replace("\r\n", "\n")
     }
 }
 
@@ -97,7 +97,7 @@ fn programs_are_served_with_their_flags() {
         assert!(mbox.contains("\nDate: ") && mbox.contains("\nMessage-ID: <"), "{program}: {mbox}");
         assert!(mbox.contains("\n\nText\n"), "{program}: {mbox}");
         let is_from_a = arguments.contains(&"a@x");
-        assert_eq!(mbox.starts_with("From a@x "), is_from_a, "{program}: {mbox}");
+        assert_eq!(mbox.starts_with("From <a@x> "), is_from_a, "{program}: {mbox}");
     }
 }
 
@@ -161,12 +161,12 @@ fn a_lone_dot_ends_the_message_unless_it_may_stand() {
 fn senders_are_who_they_are_said_to_be() {
     let ours = Ours::new();
     for (arguments, path, from) in [
-        (&["-f", "a@x", "bob"][..], "a@x ", "a@x"),
-        (&["-fa@x", "-F", "Ada L.", "bob"], "a@x ", "\"Ada L.\" <a@x>"),
-        (&["-f", "root", "bob"], "root@localhost ", "root@localhost"),
-        (&["-f", "<a@x>", "bob"], "a@x ", "a@x"),
-        (&["-f", "<>", "bob"], "MAILER-DAEMON ", "MAILER-DAEMON@localhost"),
-        (&["-f", "", "bob"], "MAILER-DAEMON ", "MAILER-DAEMON@localhost"),
+        (&["-f", "a@x", "bob"][..], "<a@x> ", "a@x"),
+        (&["-fa@x", "-F", "Ada L.", "bob"], "<a@x> ", "\"Ada L.\" <a@x>"),
+        (&["-f", "root", "bob"], "<root@localhost> ", "root@localhost"),
+        (&["-f", "<a@x>", "bob"], "<a@x> ", "a@x"),
+        (&["-f", "<>", "bob"], "<MAILER-DAEMON> ", "MAILER-DAEMON@localhost"),
+        (&["-f", "", "bob"], "<MAILER-DAEMON> ", "MAILER-DAEMON@localhost"),
     ] {
         ours.sends(arguments, MESSAGE);
         let mbox = ours.take("bob");

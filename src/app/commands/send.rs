@@ -64,7 +64,7 @@ const EXAMPLES: &str = "\
 The exit status is 0 if all recipients have it, 1 if any was refused, and 3 without a connection.
 
 Examples:
-  mailconsole send --to bob@localhost --subject Hello --body 'How are you?'
+  mailconsole send --to bob@localhost --subject Hello --body \"How are you?\"
   mailconsole send --eml message.eml --smtp localhost:2525 -v
   mailconsole send --to bob@localhost --auth ada:secret --tls required";
 
