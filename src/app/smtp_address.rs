@@ -2,21 +2,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+use crate::control::client;
 
 /// The port if none is named: the SMTP server's own default.
 const USUAL_PORT: u16 = 2_500;
-
-/// How long the servers on a directory may take to say where they listen.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The most octets of their answer.
-const ANSWER_MOST: u64 = 1 << 20;
 
 /// A host, by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,21 +98,24 @@ fn port_of(value: Option<OsString>) -> Result<u16, String> {
 
 /// Where the servers that run on a directory listen for SMTP: they are asked over its socket.
 fn smtp_of_directory(directory: &Path) -> Option<SocketAddr> {
-    let mut socket = UnixStream::connect(directory.join(".mailconsole.sock")).ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    socket.set_write_timeout(Some(PATIENCE)).ok()?;
-    socket.write_all(b"{\"do\":\"status\"}\n").ok()?;
-    let mut answer = String::new();
-    BufReader::new(socket.take(ANSWER_MOST)).read_line(&mut answer).ok()?;
-    let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
-    let ports = ["/ports/smtp", "/servers/0/ports/smtp"];
-    let port = ports.iter().find_map(|place| answer.pointer(place)?.as_u64())?;
-    Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), u16::try_from(port).ok()?))
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let port = runtime.block_on(async {
+        for mut server in client::servers(directory).await.ok()? {
+            let answer = server.ask(&json!({ "do": "status" })).await.ok()?;
+            let port = Value::from(answer).pointer("/servers/0/ports/smtp").and_then(Value::as_u64);
+            if port.is_some() {
+                return port;
+            }
+        }
+        None
+    });
+    Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), u16::try_from(port?).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixListener;
     use std::thread;
 

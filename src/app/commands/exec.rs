@@ -22,14 +22,14 @@ use crate::app::commands::headless::warnings;
 use crate::app::config::{Config, Port, Setup};
 use crate::app::config_error::ConfigError;
 use crate::app::error::{StartError, WRONG_USE};
+use crate::app::event_writer::Reporting;
 use crate::app::last_word;
 use crate::app::servers::{Servers, runtime};
 use crate::app::transcript::{MessageText, TranscriptWriter, with_transcript};
 use crate::console::setting::given::Given;
 use crate::console::setting::table::row;
 use crate::watch::event::{Passwords, Service};
-use crate::watch::observers::Observers;
-use crate::watch::tally::{Counts, Tally};
+use crate::watch::tally::Counts;
 
 /// Exit status if the servers cannot run: the command has not begun.
 const OWN_FAILURE: u8 = 125;
@@ -154,10 +154,11 @@ fn perform(task: ExecTask) -> Result<ExitCode, StartError> {
     let mut ended = None;
     let code = with_transcript(verbosity, passwords, |observers| {
         let kept = file.iter().fold(observers, |all, file| all.and(Arc::clone(file) as _));
-        let (observers, tally) = counted(kept);
-        let work = serve_command(config, observers, &command, &mut signals);
-        let status = runtime.block_on(work)?;
-        ended = Some((status, tally.counts()));
+        let reporting = Reporting::start(&config)?;
+        let servers = Servers::bind(config, reporting.observers(kept), None)?;
+        let work = serve_command(servers, &reporting, &command, &mut signals);
+        let (status, counts) = runtime.block_on(work)?;
+        ended = Some((status, counts));
         Ok(ExitCode::from(status.code()))
     })?;
     runtime.shutdown_background();
@@ -176,31 +177,25 @@ fn transcript_in(place: &Place, config: &Config) -> Result<Arc<TranscriptWriter>
     Ok(Arc::new(TranscriptWriter::start(MessageText::Summed, config.passwords, file)?))
 }
 
-/// Has what happens counted.
-fn counted(observers: Observers) -> (Observers, Arc<Tally>) {
-    let tally = Arc::new(Tally::default());
-    (observers.and(Arc::clone(&tally) as _), tally)
-}
-
 async fn serve_command(
-    config: Config,
-    observers: Observers,
+    servers: Servers,
+    reporting: &Reporting,
     command: &[OsString],
     signals: &mut PassedSignals,
-) -> Result<Ended, StartError> {
-    let limit = child::descriptor_limit();
-    let servers = Servers::bind(config, observers, None)?;
+) -> Result<(Ended, Counts), StartError> {
     for warning in warnings(&servers) {
         last_word::say(&format!("mailconsole: warning: {warning}"));
     }
     let variables = variables::of(&servers);
     let running = servers.serve()?;
+    let socket = running.open_socket(reporting.log());
     let ended = child::run(command, &variables, limit, signals).await;
     tokio::select! {
         () = running.end() => {}
         _ = signals.end() => {}
     }
-    ended
+    reporting.close(socket).await;
+    Ok((ended?, running.tally().counts()))
 }
 
 /// The last lines: what was counted, and which directory is kept, if it is.
