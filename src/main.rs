@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         }
         Err(Stop::WrongUse(sentence)) => return wrong_use(&sentence),
     };
+    for warning in &cli.warnings {
+        eprintln!("mailconsole: warning: {warning}");
+    }
     let task = match Task::new(cli) {
         Ok(task) => task,
         Err(error) => return wrong_use(&error.to_string()),
@@ -34,6 +37,8 @@ fn failure(sentence: &str, status: u8) -> ExitCode {
 }
 
 fn wrong_use(sentence: &str) -> ExitCode {
-    eprintln!("mailconsole: {sentence}; see mailconsole --help");
+    // Did you mean …? is hint enough.
+    let hint = if sentence.ends_with('?') { "" } else { "; see mailconsole --help" };
+    eprintln!("mailconsole: {sentence}{hint}");
     ExitCode::from(WRONG_USE)
 }

@@ -5,10 +5,9 @@ use std::ffi::OsString;
 
 use mailconsole::app::cli::{Cli, Stop};
 
-const COMMANDS: [&str; 15] = [
-    "echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "demo", "status", "stop", "events",
-    "exec", "send", "sendmail",
-];
+fn commands() -> Vec<String> {
+    Cli::grammar().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
 
 fn help(words: &[&str]) -> String {
     let line = ["mailconsole"].iter().chain(words).map(OsString::from);
@@ -34,7 +33,7 @@ fn words(line: &str) -> Vec<OsString> {
 #[test]
 fn help_is_asked_for_in_three_ways() {
     assert_eq!(help(&["help"]), help(&["--help"]));
-    for command in COMMANDS {
+    for command in commands().iter().map(String::as_str) {
         assert_eq!(help(&["help", command]), help(&[command, "--help"]), "{command}");
         assert!(help(&[command, "-h"]).contains("Usage: mailconsole "), "{command}");
     }
@@ -63,6 +62,8 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ("send", &["--to", "--auth", "--tls", "--smtp", "--verbose"], &["--dir", "--bind"]),
         ("sendmail", &["-t", "-bs"], &["--dir", "--verbose"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
+        ("config", &["--json", "--sample", "--config"], &["--dir", "--smarthost", "--verbose"]),
+        ("man", &["COMMAND"], &["--dir", "--config", "--verbose"]),
     ] {
         let help = help(&[command, "--help"]);
         for option in own {
@@ -76,7 +77,7 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
 
 #[test]
 fn every_option_is_taken_by_every_sub_command() {
-    for command in COMMANDS {
+    for command in ["echo", "smtp", "pop3", "relay", "queue", "check", "init", "ca", "config"] {
         let arguments: &[&str] = match command {
             "check" => &["echo"],
             "ca" => &["path"],
@@ -96,7 +97,9 @@ fn every_option_is_taken_by_every_sub_command() {
 fn examples_can_be_carried_out() {
     let mut tried = 0;
     let orders = ["retry", "hold", "release", "drop", "show"].map(|order| vec!["queue", order]);
-    for command in COMMANDS.map(|command| vec![command]).into_iter().chain(orders).chain([vec![]]) {
+    let commands = commands();
+    let commands = commands.iter().map(|command| vec![command.as_str()]);
+    for command in commands.chain(orders).chain([vec![]]) {
         let help = help(&[command.as_slice(), &["--help"]].concat());
         let (_, examples) = help.split_once("Examples:\n").unwrap();
         for line in examples.lines().flat_map(|line| line.split(['|', '>'])) {

@@ -1,20 +1,19 @@
-//! The README's tables of keys and settings, and the manual page, are made from the tables that the program itself
-//! goes by; where they differ, this fails. `UPDATE=1 cargo test --test manual` makes them anew.
+//! The README's tables of keys and settings, the pages of the manual, the completions and the sample of the config file
+//! are made from the tables that the program itself goes by; where they differ, this fails. `UPDATE=1 cargo test --test manual` makes them anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
 use mailconsole::app::cli::Cli;
-use mailconsole::console::action::SettingName;
-use mailconsole::console::keys::{BINDINGS, Binding, Section};
+use mailconsole::app::manual::rows_of_keys;
+use mailconsole::console::keys::Section;
 use mailconsole::console::setting::row::{Acts, DefaultValue, Group, Row};
 use mailconsole::console::setting::table::ROWS;
-use mailconsole::console::state::command::with_arguments;
 use strum::VariantArray;
 
 const BEGIN: &str = "<!-- keys: made by tests/manual.rs -->\n";
@@ -30,40 +29,19 @@ fn path(name: &str) -> PathBuf {
 #[track_caller]
 fn is_up_to_date(name: &str, wanted: &str) {
     if env::var_os("UPDATE").is_some() {
-        fs::write(path(name), wanted).unwrap();
+        let path = path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, wanted).unwrap();
     }
     let found = fs::read_to_string(path(name)).unwrap_or_default();
     assert!(found == wanted, "{name} is not up to date: UPDATE=1 cargo test --test manual");
-}
-
-fn keys_of(binding: &Binding) -> String {
-    let keys = binding.keys.iter().map(|key| key.to_string().replace('|', "\\|"));
-    keys.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" ")
-}
-
-/// The rows of a section; neighbours with the same help are one.
-fn rows(section: Section) -> Vec<(String, String, &'static str)> {
-    let mut rows: Vec<(String, String, &'static str)> = Vec::new();
-    for binding in BINDINGS.iter().filter(|binding| binding.section == section) {
-        let (keys, name) = (keys_of(binding), format!("`{}`", binding.name));
-        match rows.last_mut() {
-            Some((before, names, help)) if *help == binding.help => {
-                if !before.split(' ').any(|key| key == keys) {
-                    let _ = write!(before, " {keys}");
-                }
-                let _ = write!(names, " {name}");
-            }
-            _ => rows.push((keys, name, binding.help)),
-        }
-    }
-    rows
 }
 
 fn table_of_keys() -> String {
     let mut table = String::from("| keys | what they do | names |\n| --- | --- | --- |\n");
     for &section in Section::ALL {
         let _ = writeln!(table, "| **{}** | | |", section.heading());
-        for (keys, names, help) in rows(section) {
+        for (keys, names, help) in rows_of_keys(section) {
             let _ = writeln!(table, "| {keys} | {help} | {names} |");
         }
     }
@@ -120,75 +98,46 @@ fn the_readme_has_the_keys_and_settings_that_work() {
     is_up_to_date("README.md", &readme);
 }
 
+fn printed(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailconsole"));
+    let output = command.args(arguments).env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
-fn the_manual_page_has_the_options_keys_and_commands_that_work() {
-    let command = Cli::grammar();
-    let subcommands: Vec<clap::Command> = command.get_subcommands().cloned().collect();
-    let man = Man::new(command).date("2026-11-25").manual("mailconsole");
-    let mut page = Vec::new();
-    man.render_title(&mut page).unwrap();
-    man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
-    man.render_description_section(&mut page).unwrap();
-    man.render_options_section(&mut page).unwrap();
-    let mut more = Roff::new();
-    describe_subcommands(&mut more, &subcommands);
-    describe_files(&mut more);
-    describe_keys(&mut more);
-    describe_commands(&mut more);
-    more.to_writer(&mut page).unwrap();
-    is_up_to_date("assets/mailconsole.1", &String::from_utf8(page).unwrap());
-}
-
-fn describe_subcommands(page: &mut Roff, subcommands: &[clap::Command]) {
-    page.control("SH", ["SUBCOMMANDS"]);
-    for subcommand in subcommands {
-        page.control("TP", []);
-        page.text([bold(subcommand.get_name())]);
-        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-        page.text([roman(format!("{about}; see mailconsole help {}.", subcommand.get_name()))]);
-    }
-}
-
-fn describe_files(page: &mut Roff) {
-    page.control("SH", ["ENVIRONMENT AND FILES"]);
-    page.text([roman(
-        "Every option except -v and -a can also be set in the environment \
-         (MAILCONSOLE_SMTP_PORT=2525), and every option except -a and --config in the config file \
-         (smtp-port = 2525). The command line overrides the environment, and the environment \
-         overrides the file. The config file can also change the keys of the console.",
-    )]);
-}
-
-fn describe_keys(page: &mut Roff) {
-    page.control("SH", ["KEYS"]);
-    page.text([roman(
-        "The names in parentheses are those of [keys] in the config file, and the console takes \
-         them as commands.",
-    )]);
-    for &section in Section::ALL {
-        page.control("SS", [section.heading()]);
-        for (keys, names, help) in rows(section) {
-            page.control("TP", []);
-            page.text([bold(keys.replace('`', ""))]);
-            page.text([roman(format!("{help} ({})", names.replace('`', "").replace(' ', ", ")))]);
+fn the_manual_pages_are_what_the_program_prints() {
+    is_up_to_date("assets/mailconsole.1", &printed(&["man"]));
+    let mut pages = BTreeSet::new();
+    for command in Cli::grammar().get_subcommands() {
+        let name = command.get_name();
+        let page = printed(&["man", name]);
+        for heading in ["NAME", "SYNOPSIS", "OPTIONS", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+            assert!(page.contains(&format!("\n.SH {heading}\n")), "{name} has no {heading}");
         }
+        assert!(page.contains("\n.SH \"EXIT STATUS\"\n"), "{name} has no exit status");
+        is_up_to_date(&format!("assets/man/mailconsole-{name}.1"), &page);
+        pages.insert(format!("mailconsole-{name}.1"));
+    }
+    let files = fs::read_dir(path("assets/man")).unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.collect::<BTreeSet<_>>(), pages, "assets/man has a page of no command");
+}
+
+#[test]
+fn the_completions_are_what_the_program_prints() {
+    for (shell, file) in
+        [("bash", "mailconsole.bash"), ("zsh", "_mailconsole"), ("fish", "mailconsole.fish")]
+    {
+        let script = printed(&["completions", shell]);
+        for command in Cli::grammar().get_subcommands() {
+            assert!(script.contains(command.get_name()), "{shell}");
+        }
+        is_up_to_date(&format!("assets/completions/{file}"), &script);
     }
 }
 
-fn describe_commands(page: &mut Roff) {
-    page.control("SH", ["COMMANDS"]);
-    page.text([roman(": takes any of the names above, or one of these commands.")]);
-    for verb in with_arguments() {
-        page.control("TP", []);
-        page.text([bold(verb.name), roman(format!(" {}", verb.argument()))]);
-        page.text([roman(verb.help)]);
-    }
-    page.control("PP", []);
-    page.text([roman("The settings of set:")]);
-    for setting in SettingName::ALL {
-        page.control("TP", []);
-        page.text([bold(setting.name())]);
-        page.text([roman(setting.expected())]);
-    }
+#[test]
+fn the_sample_of_the_config_file_is_what_the_program_prints() {
+    is_up_to_date("assets/mailconsole.toml", &printed(&["config", "--sample"]));
 }

@@ -4,16 +4,20 @@ mod settings;
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::cli::settings::Extent;
 use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
 use crate::app::commands::demo::DemoArguments;
+use crate::app::commands::completions::CompletionsArguments;
+use crate::app::commands::config::ConfigArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::events::EventsArguments;
 use crate::app::commands::exec::{self, ExecArguments};
 use crate::app::commands::init::InitArguments;
+use crate::app::commands::man::ManArguments;
 use crate::app::commands::pop3::Pop3Arguments;
 use crate::app::commands::queue::arguments::QueueArguments;
 use crate::app::commands::relay::RelayArguments;
@@ -31,19 +35,24 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The settings that were given.
     pub given: Given,
+    /// What the user may not be aware of, each a sentence.
+    pub warnings: Vec<String>,
 }
 
 /// Echo, SMTP and POP3 servers over plain mbox files, and a console that shows what they do
 #[derive(Debug, Parser)]
-#[command(name = "mailconsole", version, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
+#[command(name = "mailconsole", version = VERSION)]
+#[command(after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 struct SubCommands {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
+/// With the commit, where it was known when this was built: `0.1.0 (abcdef1)`.
+const VERSION: &str = env!("VERSION_WITH_COMMIT");
+
 const AFTER_SHORT_HELP: &str = "\
-`mailconsole help COMMAND` shows the options of a command, `mailconsole --help` all options, with \
-examples.";
+`mailconsole --help` shows all options, with examples; `mailconsole help COMMAND` those of a command.";
 
 const AFTER_HELP: &str = "\
 Without a command, all three servers run on one directory of mailboxes: on a full-screen console, or, \
@@ -95,6 +104,12 @@ pub enum Command {
     Send(SendArguments),
     /// Send the message on stdin, as programs expect of a sendmail
     Sendmail(SendmailArguments),
+    /// Print the settings and where each came from, or a sample of the config file
+    Config(ConfigArguments),
+    /// Print completions for a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page of the program or of a command
+    Man(ManArguments),
 }
 
 /// Why a command line is not carried out.
@@ -110,7 +125,15 @@ impl Cli {
     /// All that the program understands, for help and the manual page.
     #[must_use]
     pub fn grammar() -> clap::Command {
-        settings::with_settings(SubCommands::command())
+        settings::with_settings(SubCommands::command(), Extent::Taken)
+    }
+
+    /// The same, but each command has only the settings that it reads: for completions and the
+    /// manual. The version is that of the package, so that files made of it outlive a commit.
+    #[must_use]
+    pub fn grammar_of_what_is_read() -> clap::Command {
+        settings::with_settings(SubCommands::command(), Extent::Read)
+            .version(env!("CARGO_PKG_VERSION"))
     }
 
     /// Reads a command line, the program's name included, and the environment.
@@ -118,10 +141,11 @@ impl Cli {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         if let Some(words) = sendmail::words(&arguments) {
             let command = Some(Command::Sendmail(SendmailArguments { words: words.to_vec() }));
-            return Ok(Self { command, given: Given::default() });
+            return Ok(Self { command, given: Given::default(), warnings: Vec::new() });
         }
-        let matches =
-            Self::grammar().try_get_matches_from(arguments).map_err(|error| stop(&error))?;
+        let is_brief = arguments.iter().any(|argument| argument == "-h");
+        let grammar = if is_brief { briefly(Self::grammar()) } else { Self::grammar() };
+        let matches = grammar.try_get_matches_from(arguments).map_err(|error| stop(&error))?;
         let SubCommands { command } =
             SubCommands::from_arg_matches(&matches).map_err(|error| stop(&error))?;
         let mut given = settings::given(&matches);
@@ -138,8 +162,27 @@ impl Cli {
             exec::choose_ports(&mut given);
             exec::forget_ports(&mut environment);
         }
-        Ok(Self { command, given: given.or(environment) })
+        let warnings = settings::unknown_variables();
+        Ok(Self { command, given: given.or(environment), warnings })
     }
+}
+
+/// What `-h` shows fits a screen: there are no headings, and nothing of what it goes without saying.
+fn briefly(command: clap::Command) -> clap::Command {
+    let flag = |name: &'static str, letter, action| {
+        Arg::new(name).short(letter).long(name).action(action).hide(true)
+    };
+    without_headings(command)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(flag("help", 'h', ArgAction::Help))
+        .arg(flag("version", 'V', ArgAction::Version))
+}
+
+fn without_headings(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.help_heading(None::<&str>))
+        .mut_subcommands(without_headings)
 }
 
 fn stop(error: &clap::Error) -> Stop {
@@ -147,15 +190,36 @@ fn stop(error: &clap::Error) -> Stop {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             Stop::Information(error.render().to_string())
         }
-        _ => Stop::WrongUse(sentence(&error.render().to_string())),
+        _ => Stop::WrongUse(sentence(error)),
     }
 }
 
-/// The first paragraph of clap's report as one line: what follows it are hints and the usage.
-fn sentence(report: &str) -> String {
-    let paragraph = report.split("\n\n").next().unwrap_or(report);
+/// The first paragraph of clap's report as one line, and what could have been meant: the rest are
+/// other hints and the usage.
+fn sentence(error: &clap::Error) -> String {
+    let report = error.render().to_string();
+    let paragraph = report.split("\n\n").next().unwrap_or(&report);
     let words: Vec<&str> = paragraph.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+    let sentence = words.join(" ");
+    let sentence = sentence.trim_start_matches("error: ");
+    match suggestion(error) {
+        Some(near) => {
+            format!("{}: did you mean {near}?", sentence.trim_end_matches(" found"))
+        }
+        None => sentence.to_owned(),
+    }
+}
+
+/// The word that clap takes for the one that was meant.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    use ContextKind::{SuggestedArg, SuggestedSubcommand, SuggestedValue};
+    let kinds = [SuggestedSubcommand, SuggestedArg, SuggestedValue];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(word) => Some(word.clone()),
+        // The most similar comes last.
+        ContextValue::Strings(words) => words.last().cloned(),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -1,22 +1,25 @@
 //! How the servers are set up: what options, environment and config file say, checked and put
 //! together.
 
+mod records;
 mod relay;
 mod tls;
 
 use std::env;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use crate::app::config::records::{Records, records};
 pub use crate::app::config::relay::{RelaySettings, relay_settings};
 pub use crate::app::config::tls::{authority_directory, certificate_source};
 use crate::app::config_error::ConfigError;
 use crate::app::mailboxes::{Mailboxes, Purpose};
 use crate::console::keys::{Chosen, Keymap};
 use crate::console::setting::table::Options;
-use crate::console::setting::value::{NewUser, Times};
+use crate::console::setting::value::{MailboxName, NewUser, Times};
 use crate::console::state::appearance::Palette;
-use crate::mail::address::Domain;
 use crate::servers::accounts::OwnPasswords;
 use crate::servers::credentials::Password;
 use crate::servers::listener::Addresses;
@@ -24,7 +27,7 @@ use crate::servers::profile::Choices;
 use crate::servers::recipients::RecipientRules;
 use crate::servers::settings::{RelayPolicy, SettingsView};
 use crate::servers::tls::CertificateSource;
-use crate::store::directory::{Durability, User};
+use crate::store::directory::Durability;
 use crate::store::retention::Keep;
 use crate::watch::event::{Passwords, Service};
 
@@ -115,6 +118,12 @@ pub struct Config {
     pub events: Option<PathBuf>,
     /// Which secrets a transcript without a screen shows.
     pub passwords: Passwords,
+    /// The files of the transcript and of the log.
+    pub records: Records,
+    /// The file that says where the servers listen.
+    pub ports_file: Option<PathBuf>,
+    /// The servers end when no client has been connected for so long.
+    pub exit_when_idle: Option<Duration>,
     /// Transcript lines that the console keeps.
     pub scrollback: usize,
     /// Colours of the console.
@@ -133,12 +142,15 @@ pub struct Port {
 }
 
 impl Config {
-    /// Whether others than this machine can connect.
+    /// The addresses at which other machines can connect; none if only this machine can.
     #[must_use]
-    pub fn is_open_to_others(&self) -> bool {
+    pub fn open_addresses(&self) -> Vec<IpAddr> {
         match &self.addresses {
-            Addresses::Loopback => false,
-            Addresses::Only(addresses) => addresses.iter().any(|address| !address.is_loopback()),
+            Addresses::Loopback => Vec::new(),
+            Addresses::Only(addresses) => {
+                let is_open = |address: &&IpAddr| !address.to_canonical().is_loopback();
+                addresses.iter().filter(is_open).copied().collect()
+            }
         }
     }
 
@@ -169,14 +181,15 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let own_passwords = Arc::new(setup.own_passwords());
         let Setup { options, keys, .. } = setup;
-        let settings = settings(&options)?;
+        let settings = settings(&options);
+        let records = records(&options);
         let mut mailboxes = mailboxes;
         let takes_mail = servers.iter().any(|(service, _)| *service == Service::Smtp);
         if let Some(mailboxes) = mailboxes.as_mut().filter(|_| takes_mail) {
             let catch_all = settings.choices.catch_all();
             mailboxes.users.extend(catch_all.map(|user| user.to_string()));
         }
-        let domain = domain(options.domain.clone())?;
+        let domain = Arc::clone(&options.domain.0);
         let tls_ports = tls_ports(&options, &servers);
         let rules = settings.choices.rules();
         let needs_certificate = !tls_ports.is_empty()
@@ -197,9 +210,12 @@ impl Config {
                 addresses => Addresses::Only(addresses),
             },
             domain,
-            password: password(options.password)?,
+            password: options.password,
             own_passwords,
-            author: author(options.author)?,
+            author: options.author.0,
+            records,
+            ports_file: options.ports_file,
+            exit_when_idle: options.exit_when_idle.map(|period| period.0),
             connections_most: options.max_connections.get(),
             verbosity: verbosity(options.verbose),
             events: options.events,
@@ -234,15 +250,9 @@ pub const fn verbosity(Times(times): Times) -> Verbosity {
     }
 }
 
-fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
-    if options.max_message.0 == 0 {
-        return Err(ConfigError::Unfit {
-            option: "--max-message",
-            expected: "a size of 1 octet or more, such as 64M",
-        });
-    }
+fn settings(options: &Options) -> SettingsView {
     let networks: Vec<_> = options.relay_from.iter().map(|network| network.0).collect();
-    Ok(SettingsView {
+    SettingsView {
         idle: options.idle.unwrap_or_default(),
         message_most: options.max_message.0,
         relay: match networks {
@@ -259,29 +269,22 @@ fn settings(options: &Options) -> Result<SettingsView, ConfigError> {
             auth_plaintext: options.auth_plaintext,
             smtp_tls: options.smtp_tls,
             pop3_tls: options.pop3_tls,
-            recipients: recipients(options)?,
+            recipients: recipients(options),
             first_user: options.user.first().map(|user| user.name.as_str().into()),
         },
-    })
+    }
 }
 
 /// Whom mail is for.
-fn recipients(options: &Options) -> Result<RecipientRules, ConfigError> {
-    let is_name = |name: &String| User::of_local_part(name.as_bytes()).is_some();
-    if !options.catch_all.iter().all(is_name) {
-        return Err(ConfigError::Unfit {
-            option: "--catch-all",
-            expected: "the name of a mailbox, such as catch",
-        });
-    }
-    Ok(RecipientRules {
-        catch_all: options.catch_all.as_deref().map(Arc::from),
+fn recipients(options: &Options) -> RecipientRules {
+    RecipientRules {
+        catch_all: options.catch_all.as_ref().map(|MailboxName(name)| Arc::clone(name)),
         accept_any: options.accept_any,
         mailboxes_most: options.max_mailboxes.get(),
         local_domains: options.local_domains.clone(),
         exact_text: options.exact_text,
         ..RecipientRules::default()
-    })
+    }
 }
 
 /// Which secrets a transcript without a screen shows. Testers compare whole commands, so that the
@@ -298,28 +301,6 @@ fn passwords(options: &Options) -> Result<Passwords, ConfigError> {
 /// The password of every user unless another is set. Anyone can know it.
 pub const PUBLIC_PASSWORD: &str = "cis505";
 
-/// Refuses a password that no client could send.
-fn password(password: Password) -> Result<Password, ConfigError> {
-    if !password.can_be_sent() {
-        return Err(ConfigError::Unfit {
-            option: "--password",
-            expected: "one line of at most 4,091 octets, so that it fits into a PASS command",
-        });
-    }
-    Ok(password)
-}
-
-/// The domain appears in replies and is compared with those of addresses.
-pub fn domain(domain: String) -> Result<Arc<str>, ConfigError> {
-    match Domain::parse(&domain) {
-        Ok(Domain::Name(_)) => Ok(domain.into()),
-        _ => Err(ConfigError::Unfit {
-            option: "--domain",
-            expected: "a domain name such as localhost or example.org",
-        }),
-    }
-}
-
 /// The default colours; see <https://no-color.org>.
 fn usual_palette() -> Palette {
     let is_set = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -329,15 +310,4 @@ fn usual_palette() -> Palette {
 /// The keys of the console, with those that the config file has chosen.
 pub fn keymap(keys: &Chosen) -> Result<Keymap, ConfigError> {
     Ok(Keymap::with(keys)?)
-}
-
-/// The author appears in a reply, which is one line.
-pub fn author(author: String) -> Result<Arc<str>, ConfigError> {
-    if author.chars().any(char::is_control) || author.len() > 400 {
-        return Err(ConfigError::Unfit {
-            option: "--author",
-            expected: "one line of at most 400 octets such as \"Ada Lovelace / ada\"",
-        });
-    }
-    Ok(author.into())
 }

@@ -57,14 +57,9 @@ pub enum ConfigError {
         "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"
     )]
     PasswordInTheClear,
-    /// A value that its setting cannot have.
-    #[error("{option} must be {expected}")]
-    Unfit {
-        /// Which option.
-        option: &'static str,
-        /// What it may be.
-        expected: &'static str,
-    },
+    /// A page of the manual that there is not.
+    #[error("{0}")]
+    Page(String),
     /// A default of the table of settings that its own setting cannot have.
     #[error("{0}")]
     Setting(String),

@@ -4,6 +4,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::app::config_error::ConfigError;
+use crate::app::nearest::nearest;
 use crate::console::keys::{Chosen, Key, NoKey};
-use crate::console::setting::given::Given;
+use crate::console::setting::given::{Given, Origin};
 use crate::console::setting::row::Row;
 use crate::console::setting::table::{ROWS, row};
 use crate::console::setting::value::{NewUser, Shape, Written};
@@ -20,6 +22,8 @@ use crate::console::setting::value::{NewUser, Shape, Written};
 /// What the config file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ConfigFile {
+    /// Where it is; `None` if there is none.
+    pub path: Option<PathBuf>,
     /// The settings in it.
     pub given: Given,
     /// The table `[users]`.
@@ -38,7 +42,10 @@ impl ConfigFile {
             return Ok(Self::default());
         };
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).map_err(|why| ConfigError::FileNotUnderstood(path, why)),
+            Ok(text) => match Self::parse(&text) {
+                Ok(file) => Ok(Self { path: Some(path), ..file }),
+                Err(why) => Err(ConfigError::FileNotUnderstood(path, why)),
+            },
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 Ok(Self::default())
             }
@@ -49,26 +56,20 @@ impl ConfigFile {
     /// The error is one line: which line of the file, which option, and what is wrong with it. The
     /// value, which may be a password, is not repeated.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |(at, why): Wrong| {
-            let before = text.get(..at.start).unwrap_or_default();
-            format!("line {}: {why}", before.matches('\n').count() + 1)
-        };
+        let wrong = |(at, why): Wrong| format!("line {}: {why}", line(text, &at));
         let table = DeTable::parse(text).map_err(|error| {
             wrong((error.span().unwrap_or_default(), error.message().replace('\n', ", ")))
         })?;
         let mut file = Self::default();
         for (key, value) in table.get_ref() {
-            file.take(key.get_ref(), &key.span(), value).map_err(wrong)?;
+            let at = Place { name: key.get_ref(), span: key.span(), line: line(text, &key.span()) };
+            file.take(&at, value).map_err(wrong)?;
         }
         Ok(file)
     }
 
-    fn take(
-        &mut self,
-        name: &str,
-        at: &Range<usize>,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Result<(), Wrong> {
+    fn take(&mut self, at: &Place<'_>, value: &Spanned<DeValue<'_>>) -> Result<(), Wrong> {
+        let name = at.name;
         if name == "keys" {
             self.keys = keys(value)?;
             return Ok(());
@@ -78,13 +79,70 @@ impl ConfigFile {
             return Ok(());
         }
         let found = row(name).filter(|row| row.places.has_file());
-        let row = found.ok_or_else(|| (at.clone(), unknown(name)))?;
-        let wrong = |why: String| (value.span(), format!("{name}: {why}"));
+        let row = found.ok_or_else(|| (at.span.clone(), unknown(name)))?;
+        let wrong = |why: String| (value.span(), why);
         let texts =
-            texts(row, value.get_ref()).ok_or_else(|| wrong(format!("write {}", expected(row))))?;
-        (row.check)(&texts).map_err(wrong)?;
-        self.given.set(row, texts);
+            texts(row, value.get_ref()).ok_or_else(|| wrong(not_of_its_type(row, value)))?;
+        (row.check)(&texts).map_err(|why| wrong(not_taken(row, value.get_ref(), &why)))?;
+        self.given.set(row, texts, Origin::Line(at.line));
         Ok(())
+    }
+}
+
+/// A key of the file, and where it stands.
+struct Place<'a> {
+    name: &'a str,
+    span: Range<usize>,
+    line: NonZeroUsize,
+}
+
+/// The line in which something begins, counted from 1.
+fn line(text: &str, at: &Range<usize>) -> NonZeroUsize {
+    let before = text.get(..at.start).unwrap_or_default();
+    NonZeroUsize::MIN.saturating_add(before.matches('\n').count())
+}
+
+/// The sentence for a value whose TOML type is not that of the setting.
+fn not_of_its_type(row: &Row, value: &Spanned<DeValue<'_>>) -> String {
+    let value = value.get_ref();
+    let of_list = value.as_array().and_then(|values| {
+        values.iter().map(|value| value.get_ref()).find(|value| text(row.written, value).is_none())
+    });
+    let kind = match of_list.filter(|_| row.shape == Shape::Many) {
+        Some(value) => format!("a list with {}", kind(value)),
+        None => kind(value).to_owned(),
+    };
+    format!("{} wants {}, not {kind}", row.name, expected(row))
+}
+
+/// The sentence for a value that was refused with the words of its type. It is not repeated where
+/// it may be a password.
+fn not_taken(row: &Row, value: &DeValue<'_>, why: &str) -> String {
+    let name = row.name;
+    if why != format!("write {}", row.expected) {
+        return format!("{name}: {why}");
+    }
+    match value {
+        DeValue::Integer(number) if !row.holds_password => {
+            format!("{name} wants {}, not {number}", row.expected)
+        }
+        DeValue::String(text) if !row.holds_password => {
+            format!("{name} wants {}, not {:?}", row.expected, text.as_ref())
+        }
+        _ => format!("{name} wants {}", row.expected),
+    }
+}
+
+/// A TOML type in a user's words.
+const fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
     }
 }
 
@@ -100,8 +158,10 @@ fn expected(row: &Row) -> String {
 
 fn unknown(name: &str) -> String {
     let known = ROWS.iter().filter(|row| row.places.has_file()).map(|row| row.name);
-    let known: Vec<&str> = known.chain(["users", "keys"]).collect();
-    format!("unknown field `{name}`, expected one of {}", known.join(", "))
+    match nearest(&name.replace('_', "-"), known.chain(["users", "keys"])) {
+        Some(near) => format!("there is no setting {name}: did you mean {near}?"),
+        None => format!("there is no setting {name}: mailconsole config --sample lists them"),
+    }
 }
 
 fn usual_path() -> Option<PathBuf> {
@@ -176,8 +236,8 @@ fn key(value: &DeValue<'_>) -> Result<Key, String> {
     match value.as_str() {
         Some(word) => word.parse().map_err(|error: NoKey| error.to_string()),
         None => Err(format!(
-            "this {} is no key: write a key such as \"q\", or several: [\"q\", \"F10\"]",
-            value.type_str()
+            "{} is no key: write a key such as \"q\", or several: [\"q\", \"F10\"]",
+            kind(value)
         )),
     }
 }
@@ -193,13 +253,35 @@ mod tests {
     #[test]
     fn an_error_in_the_file_names_the_line_and_the_option() {
         for (text, error) in [
-            ("ehlo = true\ntimeout = 0", "line 2: timeout: write a number of seconds, 1 or more"),
-            ("timeout = 'x'", "line 1: timeout: write a number of seconds, 1 or more"),
-            ("relay-every = -5", "line 1: relay-every: write a number of seconds, 1 or more"),
-            ("relay-port = 65536", "line 1: relay-port: write the number of a port, 1 to 65535"),
+            (
+                "ehlo = true\ntimeout = 0",
+                "line 2: timeout wants a number of seconds, 1 or more, not 0",
+            ),
+            ("timeout = 'x'", "line 1: timeout wants a number of seconds, 1 or more, not text"),
+            (
+                "relay-every = -5",
+                "line 1: relay-every wants a number of seconds, 1 or more, not -5",
+            ),
+            ("relay-port = 65536", "line 1: relay-port wants a number from 1 to 65535, not 65536"),
             (
                 "connections-per-domain = 1.5",
-                "line 1: connections-per-domain: write a number, 1 or more",
+                "line 1: connections-per-domain wants a number, 1 or more, not a number with a \
+                 point",
+            ),
+            (
+                "bind = [1]",
+                "line 1: bind wants a list such as [\"A\", \"B\"], each an IP address \
+              such as 127.0.0.1 or ::1, not a list with a number",
+            ),
+            (
+                "profile = 'esmpt'",
+                "line 1: profile wants rfc821, esmtp, catch, submission or \
+              everything, not \"esmpt\"",
+            ),
+            (
+                "password = ''",
+                "line 1: password wants one line of 1 to 4,091 octets, so that it \
+              fits into a PASS command",
             ),
         ] {
             assert_eq!(ConfigFile::parse(text).map(|_| ()), Err(error.to_owned()), "{text}");
@@ -264,7 +346,7 @@ mod tests {
         for size in ["true", "1.5", "-1", "\"1T\"", "[1]"] {
             let message = ConfigFile::parse(&format!("max-message = {size}\n")).unwrap_err();
             assert!(
-                message.starts_with("line 1: max-message: write a number of octets"),
+                message.starts_with("line 1: max-message wants a number of octets"),
                 "{message}"
             );
         }
@@ -273,14 +355,22 @@ mod tests {
     #[test]
     fn a_value_of_another_type_is_answered_with_how_to_write_it() {
         for (text, error) in [
-            ("ehlo = \"yes\"", "line 1: ehlo: write true or false"),
-            ("helo = 5", "line 1: helo: write UTF-8 text, in quotes"),
-            ("theme = true", "line 1: theme: write dark, light, high-contrast or none, in quotes"),
+            ("ehlo = \"yes\"", "line 1: ehlo wants true or false, not text"),
+            (
+                "smarthost-user = 5",
+                "line 1: smarthost-user wants UTF-8 text, in quotes, not a number",
+            ),
+            (
+                "theme = true",
+                "line 1: theme wants dark, light, high-contrast or none, in quotes, not true or \
+                 false",
+            ),
             (
                 "user = \"ada\"",
-                "line 1: user: write a list such as [\"A\", \"B\"], each NAME or NAME:PASSWORD",
+                "line 1: user wants a list such as [\"A\", \"B\"], each NAME or NAME:PASSWORD, not \
+                 text",
             ),
-            ("smtp-port = \"25\"", "line 1: smtp-port: write the number of a port, 0 to 65535"),
+            ("smtp-port = \"25\"", "line 1: smtp-port wants a number from 0 to 65535, not text"),
         ] {
             assert_eq!(ConfigFile::parse(text).map(|_| ()), Err(error.to_owned()), "{text}");
         }
@@ -298,7 +388,9 @@ mod tests {
     #[test]
     fn a_config_file_is_understood_or_the_line_is_named() {
         let message = ConfigFile::parse("dir = \"d\"\nbogus = 1\n").unwrap_err();
-        assert!(message.starts_with("line 2: unknown field `bogus`"), "{message}");
+        assert!(message.starts_with("line 2: there is no setting bogus: "), "{message}");
+        let message = ConfigFile::parse("smtp_port = 1\n").unwrap_err();
+        assert_eq!(message, "line 1: there is no setting smtp_port: did you mean smtp-port?");
         assert!(!message.contains('\n'));
         let missing = ConfigFile::read(Some(Path::new("/nonexistent")));
         assert!(matches!(missing, Err(ConfigError::FileUnreadable(..))));

@@ -50,6 +50,17 @@ pub enum StartError {
     /// A mailbox cannot be created.
     #[error("{0}. Check the directory, or leave out --user")]
     MailboxNotMade(CreateError),
+    /// A file that an option names cannot be written.
+    #[error("cannot write {path}: {error}. Name another file with {option}", path = .path.display())]
+    FileNotMade {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+        /// The option that names it.
+        option: &'static str,
+    },
     /// An address cannot be listened on.
     #[error("{}", cannot_listen(.error, .flag))]
     CannotListen {

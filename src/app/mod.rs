@@ -1,5 +1,6 @@
 //! The composition root: what was asked for is decided, wired, run and ended here.
 
+pub mod announcement;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -9,8 +10,11 @@ pub mod error;
 pub mod event_writer;
 pub mod last_word;
 pub mod mailboxes;
+pub mod manual;
+pub mod nearest;
 pub mod relay;
 pub mod servers;
+pub mod service_manager;
 pub mod signals;
 pub mod smtp_address;
 pub mod submission;

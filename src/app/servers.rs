@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -28,6 +29,7 @@ use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
 use crate::relay::client::Announce;
 use crate::relay::postmaster::{Postmaster, RelayHandle, Request};
 use crate::servers::accounts::Accounts;
+use crate::servers::attendance::Attendance;
 use crate::servers::echo::EchoServer;
 use crate::servers::guesses::Guesses;
 use crate::servers::listener::{Lifetime, Shared, TlsBegins, bind};
@@ -84,7 +86,8 @@ impl Servers {
         let settings = Arc::new(Settings::new(config.settings.clone()));
         let connections = config.connections_most;
         let shared = Shared::new(observers, registry, settings, connections, descriptors);
-        let shared = shared.with_tls(tls);
+        let attendance = config.exit_when_idle.map(|_| Attendance::default());
+        let shared = shared.with_tls(tls).with_attendance(attendance);
         Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
     }
 
@@ -153,6 +156,7 @@ impl Servers {
         }
         // Shared, so that who guesses at one server waits at the other.
         let guesses = Arc::default();
+        let absence = shared.attendance.clone().zip(config.exit_when_idle);
         let mut supervised = Vec::new();
         for (service, sockets) in sockets {
             if let Some(server) =
@@ -179,6 +183,7 @@ impl Servers {
             domain: config.domain,
             relay,
             stop,
+            absence,
         })
     }
 }
@@ -278,6 +283,8 @@ pub struct Running {
     relay: Option<mpsc::Sender<Request>>,
     /// Cancelled when another program asks for the end.
     stop: CancellationToken,
+    /// Who counts the clients, and after how long without one the servers end.
+    absence: Option<(Attendance, Duration)>,
 }
 
 impl Running {
@@ -312,11 +319,13 @@ impl Running {
             .ok()
     }
 
-    /// Waits for a signal, or for another program that asks for the end.
+    /// Waits for what ends the servers: a signal, another program that asks for it, or that no client
+    /// has been connected for as long as `--exit-when-idle` says.
     pub async fn asked_to_end(&self, signals: &mut Signals) {
         tokio::select! {
             () = signals.next() => {}
             () = self.stop.cancelled() => {}
+            () = self.idle() => {}
         }
     }
 
@@ -351,6 +360,14 @@ impl Running {
     #[must_use]
     pub const fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// Waits until no client has been connected for so long; for ever if there is no limit.
+    async fn idle(&self) {
+        match &self.absence {
+            Some((attendance, time)) => attendance.absence(*time).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops them: no new connections, and a farewell to the open ones. Returns when the last one is

@@ -1,6 +1,7 @@
 //! What was asked for: flag over environment over config file over default, and which sub-command.
 
 use std::path::PathBuf;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ use crate::app::commands::send::{self, SendTask};
 use crate::app::commands::sendmail::{self, SendmailArguments};
 use crate::app::commands::status::{self, Asked};
 use crate::app::commands::{console, demo, headless, init, queue, relay, stop};
-use crate::app::config::{Config, Port, Setup, author};
+use crate::app::config::{Config, Port, Setup};
 use crate::app::config_error::ConfigError;
 use crate::app::config_file::ConfigFile;
 use crate::app::error::StartError;
 use crate::app::event_writer::is_stdout;
 use crate::app::mailboxes::Mailboxes;
+use crate::app::manual;
 use crate::console::setting::table::Options;
 use crate::watch::event::Service;
 
@@ -57,20 +59,21 @@ pub enum Task {
     Send(SendTask),
     /// Send the message on stdin.
     Sendmail(SendmailArguments),
+    /// Print this.
+    Print(Vec<u8>),
 }
 
 impl Task {
     /// Decides what to do, with the config file read.
     pub fn new(cli: Cli) -> Result<Self, ConfigError> {
-        let Cli { command, given } = cli;
+        let Cli { command, given, .. } = cli;
         let named = Options::read(&given).map_err(ConfigError::Setting)?.config;
-        let ConfigFile { given: mut in_file, users, keys } = ConfigFile::read(named.as_deref())?;
-        if matches!(command, Some(Command::Exec(_))) {
-            exec::forget_ports(&mut in_file);
-        }
-        let options = Options::read(&given.or(in_file)).map_err(ConfigError::Setting)?;
+        let file = ConfigFile::read(named.as_deref())?;
+        let ConfigFile { path, given: in_file, users, keys } = file;
+        let given = given.or(in_file);
+        let options = Options::read(&given).map_err(ConfigError::Setting)?;
         if options.show_author {
-            return Ok(Self::ShowAuthor(author(options.author)?));
+            return Ok(Self::ShowAuthor(options.author.0));
         }
         let setup = Setup { options, users, keys };
         Ok(match command {
@@ -93,6 +96,9 @@ impl Task {
             Some(Command::Exec(exec)) => Self::Exec(exec.task(setup)?),
             Some(Command::Send(send)) => Self::Send(send.task(&setup)),
             Some(Command::Sendmail(sendmail)) => Self::Sendmail(sendmail),
+            Some(Command::Config(of)) => Self::Print(of.answer(&given, path.as_deref()).into()),
+            Some(Command::Completions(of)) => Self::Print(manual::completions(of.shell)),
+            Some(Command::Man(of)) => Self::Print(manual::page(&of.command)?),
         })
     }
 
@@ -117,6 +123,12 @@ impl Task {
             Self::Exec(task) => exec::run(task),
             Self::Send(task) => send::run(task),
             Self::Sendmail(arguments) => sendmail::run(&arguments),
+            Self::Print(answer) => {
+                let mut stdout = io::stdout().lock();
+                // A closed stdout is no failure.
+                let _ = stdout.write_all(&answer).and_then(|()| stdout.flush());
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The transcript on stderr: nothing is lost while it is read, however slowly, and a reader that has
+//! The transcript on stderr and in a file: nothing is lost while it is read, however slowly, and a reader that has
 //! stopped does not stop the servers. Knows neither servers nor sessions.
 
 use std::collections::VecDeque;
@@ -9,7 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::app::config::Verbosity;
+use chrono::{DateTime, SecondsFormat, Utc};
+use tracing::level_filters::LevelFilter;
+
+use crate::app::config::{Records, Verbosity};
 use crate::app::error::StartError;
 use crate::watch::event::{Event, Kind, Passwords, transcript_line};
 use crate::watch::observers::{Observer, Observers};
@@ -33,34 +36,64 @@ pub enum MessageText {
     Shown,
 }
 
-/// Does `work` with its transcript and the program's own warnings on stderr, and waits until they are
-/// written.
+/// Does `work` with its transcript and the program's own warnings on stderr and in files, and waits
+/// until they are written.
 pub fn with_transcript(
     verbosity: Verbosity,
     passwords: Passwords,
+    records: &Records,
     work: impl FnOnce(Observers) -> Result<ExitCode, StartError>,
 ) -> Result<ExitCode, StartError> {
+    let stderr = writer(verbosity, passwords, records, io::stderr())?;
+    let file = in_file(verbosity, passwords, records)?;
+    log_to(&stderr, records)?;
+    let is_quiet = verbosity == Verbosity::Quiet;
+    let transcripts = Some(&stderr).filter(|_| !is_quiet).into_iter().chain(&file);
+    let code = work(transcripts.fold(Observers::none(), |all, one| all.and(Arc::clone(one) as _)));
+    for transcript in file.iter().chain([&stderr]) {
+        transcript.finish();
+    }
+    code
+}
+
+/// The transcript in a file, if there is to be one: what `-v` prints, even without `-v`.
+pub fn in_file(
+    verbosity: Verbosity,
+    passwords: Passwords,
+    records: &Records,
+) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
+    let file = records.open_transcript()?;
+    file.map(|file| writer(verbosity, passwords, records, file)).transpose()
+}
+
+/// Begins a transcript with as much text as `-v` asks for.
+pub fn writer(
+    verbosity: Verbosity,
+    passwords: Passwords,
+    records: &Records,
+    out: impl Write + Send + 'static,
+) -> Result<Arc<TranscriptWriter>, StartError> {
     let text = match verbosity {
         Verbosity::Text => MessageText::Shown,
         Verbosity::Lines | Verbosity::Quiet => MessageText::Summed,
     };
-    let stderr = Arc::new(TranscriptWriter::start(text, passwords, io::stderr())?);
-    log_to(&stderr);
-    let code = work(match verbosity {
-        Verbosity::Quiet => Observers::none(),
-        Verbosity::Lines | Verbosity::Text => Observers::one(Arc::clone(&stderr) as _),
-    });
-    stderr.finish();
-    code
+    let writer = TranscriptWriter::start(text, passwords, out)?;
+    Ok(Arc::new(if records.is_stamped { writer.stamped() } else { writer }))
 }
 
-/// The program's own warnings, which are rare, each in one write. They go through the transcript's
-/// queue, so that no task waits for the reader of stderr.
-fn log_to(stderr: &TranscriptWriter) {
-    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
-    let writer = stderr.log();
+/// The program's own log, which is little, each record in one write. On stderr it goes through the
+/// transcript's queue, so that no task waits for the reader.
+fn log_to(stderr: &TranscriptWriter, records: &Records) -> Result<(), StartError> {
     // There is a log already where a test has set one.
+    if let Some(file) = records.open_log()? {
+        let log = tracing_subscriber::fmt().with_env_filter(records.filter(LevelFilter::INFO));
+        let _ = log.with_writer(file).with_ansi(false).try_init();
+        return Ok(());
+    }
+    let log = tracing_subscriber::fmt().with_env_filter(records.filter(LevelFilter::WARN));
+    let writer = stderr.log();
     let _ = log.with_writer(move || writer.clone()).with_ansi(false).without_time().try_init();
+    Ok(())
 }
 
 /// Takes the events of all connections, and has a line written for each.
@@ -68,6 +101,7 @@ fn log_to(stderr: &TranscriptWriter) {
 pub struct TranscriptWriter {
     text: MessageText,
     passwords: Passwords,
+    is_stamped: bool,
     shared: Arc<Shared>,
 }
 
@@ -132,7 +166,13 @@ impl TranscriptWriter {
         });
         let writer = Arc::clone(&shared);
         thread::Builder::new().name("transcript".into()).spawn(move || writer.write_to(out))?;
-        Ok(Self { text, passwords, shared })
+        Ok(Self { text, passwords, is_stamped: false, shared })
+    }
+
+    /// The same, each line with a stamp.
+    #[must_use]
+    pub fn stamped(self) -> Self {
+        Self { is_stamped: true, ..self }
     }
 
     /// A writer for lines that are not events.
@@ -163,14 +203,20 @@ impl Observer for TranscriptWriter {
         if self.wants_text() && matches!(event.kind, Kind::Text { .. }) {
             return;
         }
-        let mut line = transcript_line(&event, self.passwords).into_string();
-        line.push('\n');
-        self.shared.push(line);
+        let line = transcript_line(&event, self.passwords);
+        let stamp = if self.is_stamped { stamp(&event) } else { String::new() };
+        self.shared.push(format!("{stamp}{line}\n"));
     }
 
     fn wants_text(&self) -> bool {
         self.text == MessageText::Shown
     }
+}
+
+/// Time, service and session of an event: `2026-11-28T17:49:01.123456Z smtp #12 `.
+fn stamp(event: &Event) -> String {
+    let at = DateTime::<Utc>::from(event.at).to_rfc3339_opts(SecondsFormat::Micros, true);
+    format!("{at} {} {} ", event.connection.service, event.connection.session())
 }
 
 /// Takes whole lines, one in each write; never waits for the reader.
@@ -377,6 +423,15 @@ mod tests {
         assert_eq!(queue.pop(), Some(Entry::Line(line)));
         assert_eq!(queue.pop(), None);
         assert_eq!(queue.octets, 0);
+    }
+
+    #[test]
+    fn a_stamp_is_time_service_and_session() {
+        let (writer, reader) = pipe();
+        let transcript = TranscriptWriter::start(MessageText::Summed, Passwords::OfPass, writer);
+        let transcript = transcript.unwrap().stamped();
+        transcript.observe(note("x"));
+        assert_eq!(reader.recv().unwrap(), "1970-01-01T00:00:00.000000Z echo #1 [7] .. x\n");
     }
 
     #[test]

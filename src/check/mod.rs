@@ -4,15 +4,17 @@
 mod judge;
 mod peer;
 mod player;
+pub mod report;
 mod script;
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use peer::Peer;
 use player::Player;
+use report::Report;
 
 pub use script::Script;
 
@@ -97,17 +99,17 @@ pub enum CheckError {
     Output(io::Error),
 }
 
-/// Plays `script` against `port` of `host`, whose addresses are tried in turn, and writes the
-/// transcript to `out`.
+/// Plays `script` against `port` of `host`, whose addresses are tried in turn, and tells the
+/// conversation to `out`, such as a writer.
 ///
 /// # Errors
 ///
-/// If the conversation cannot be finished; the transcript up to that point has been written.
+/// If the conversation cannot be finished; `out` has been told what was said up to that point.
 pub fn run(
     script: Script,
     host: &str,
     port: u16,
-    out: &mut impl Write,
+    out: &mut impl Report,
 ) -> Result<Verdict, CheckError> {
     run_at(Pace::USUAL, script, host, port, out)
 }
@@ -122,7 +124,7 @@ pub fn run_at(
     script: Script,
     host: &str,
     port: u16,
-    out: &mut impl Write,
+    out: &mut impl Report,
 ) -> Result<Verdict, CheckError> {
     let peer = Peer::connect(host, port, pace.answer)?;
     Player::new(peer, pace, out).play(script.steps())

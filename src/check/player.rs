@@ -1,20 +1,19 @@
-//! Plays the steps of a script and writes the transcript.
+//! Plays the steps of a script and tells what is said.
 
-use std::fmt::Write as _;
-use std::io::Write;
 use std::time::Duration;
 
-use super::judge::{Remark, judge, shown};
+use super::judge::{Remark, judge};
 use super::peer::{Heard, Peer};
+use super::report::{Report, Speaker};
 use super::script::Step;
 use super::{CheckError, Pace, Verdict};
 
 /// A conversation in progress.
 #[derive(Debug)]
-pub(super) struct Player<'a, W> {
+pub(super) struct Player<'a, R> {
     peer: Peer,
     pace: Pace,
-    out: &'a mut W,
+    out: &'a mut R,
     /// The speaker of the transcript's last line. That line is finished only at the next step,
     /// because octets that arrive after it are reported in its brackets.
     unfinished: Option<Speaker>,
@@ -23,14 +22,8 @@ pub(super) struct Player<'a, W> {
     verdict: Verdict,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaker {
-    Client,
-    Server,
-}
-
-impl<'a, W: Write> Player<'a, W> {
-    pub(super) const fn new(peer: Peer, pace: Pace, out: &'a mut W) -> Self {
+impl<'a, R: Report> Player<'a, R> {
+    pub(super) const fn new(peer: Peer, pace: Pace, out: &'a mut R) -> Self {
         Self { peer, pace, out, unfinished: None, remarks: Vec::new(), verdict: Verdict::Right }
     }
 
@@ -106,35 +99,19 @@ impl<'a, W: Write> Player<'a, W> {
 
     fn begin_line(&mut self, speaker: Speaker, octets: &[u8]) -> Result<(), CheckError> {
         self.finish_line()?;
-        let letter = match speaker {
-            Speaker::Client => 'C',
-            Speaker::Server => 'S',
-        };
         self.unfinished = Some(speaker);
-        self.write(&format!("{letter}: {}", shown(octets)))
+        self.out.begin(speaker, octets).map_err(CheckError::Output)
     }
 
-    /// Writes the brackets of the last line, and its line end.
+    /// Tells what is remarked on the last line.
     fn finish_line(&mut self) -> Result<(), CheckError> {
         let Some(speaker) = self.unfinished.take() else {
             return Ok(());
         };
-        let mut end = String::new();
-        if speaker == Speaker::Server && self.remarks.is_empty() {
-            end.push_str(" [OK]");
-        }
-        for remark in self.remarks.drain(..) {
+        let remarks: Vec<String> = self.remarks.drain(..).map(|one| one.to_string()).collect();
+        if !remarks.is_empty() {
             self.verdict = Verdict::Off;
-            let _ = write!(end, " [{remark}]");
         }
-        end.push('\n');
-        self.write(&end)
-    }
-
-    fn write(&mut self, text: &str) -> Result<(), CheckError> {
-        self.out
-            .write_all(text.as_bytes())
-            .and_then(|()| self.out.flush())
-            .map_err(CheckError::Output)
+        self.out.end(speaker, &remarks).map_err(CheckError::Output)
     }
 }

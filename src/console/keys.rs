@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use strum::VariantArray;
 
@@ -64,6 +65,15 @@ impl Named {
     ];
 }
 
+/// Whether the terminal shows nothing but ASCII: a property of the process.
+static IS_ASCII: AtomicBool = AtomicBool::new(false);
+
+/// From now on keys are shown in ASCII: Enter, not its symbol. For the start, on terminals that show
+/// nothing else.
+pub fn show_in_ascii() {
+    IS_ASCII.store(true, Relaxed);
+}
+
 impl Display for Key {
     /// Writes the key as help and hints show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,7 +84,9 @@ impl Display for Key {
             Self::F(number) => write!(f, "F{number}"),
             Self::Named(named) => {
                 let known = Named::ALL.iter().find(|(one, ..)| one == named);
-                f.write_str(known.map_or("", |(_, _, sign)| sign))
+                f.write_str(known.map_or("", |(_, name, sign)| {
+                    if IS_ASCII.load(Relaxed) && !sign.is_ascii() { name } else { sign }
+                }))
             }
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::servers::answering::{Answering, Came};
+use crate::servers::attendance::Presence;
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     WRITE_STALL,
@@ -83,6 +84,8 @@ pub struct Place {
     pub connection: Option<OwnedSemaphorePermit>,
     /// A permit for one file descriptor.
     pub descriptor: Option<OwnedSemaphorePermit>,
+    /// That a client is here, where somebody waits for the last one to go.
+    pub presence: Option<Presence>,
 }
 
 /// How a connection can come to TLS.

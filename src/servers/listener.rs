@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::servers::attendance::Attendance;
 use crate::servers::channel::{Channel, Place, Security};
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
 use crate::servers::serve::{Service, refuse, serve};
@@ -90,8 +91,14 @@ fn bind_all(addresses: &Addresses, port: u16) -> Result<Vec<TcpListener>, BindEr
     };
     let mut port = port;
     let mut listeners = Vec::new();
+    let has_ipv4 = addresses.iter().any(IpAddr::is_ipv4);
     for &address in addresses {
-        let listener = bind_one(SocketAddr::new(address, port))?;
+        // All addresses of IPv6 take IPv4 too, unless it has addresses of its own.
+        let families = match address {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) if !has_ipv4 => Families::Both,
+            _ => Families::Own,
+        };
+        let listener = bind_one(SocketAddr::new(address, port), families)?;
         port = chosen_port(&listener, port);
         listeners.push(listener);
     }
@@ -99,9 +106,9 @@ fn bind_all(addresses: &Addresses, port: u16) -> Result<Vec<TcpListener>, BindEr
 }
 
 fn bind_loopback(port: u16) -> Result<Vec<TcpListener>, BindError> {
-    let ipv4 = bind_one((Ipv4Addr::LOCALHOST, port).into())?;
+    let ipv4 = bind_one((Ipv4Addr::LOCALHOST, port).into(), Families::Own)?;
     let port = chosen_port(&ipv4, port);
-    match bind_one((Ipv6Addr::LOCALHOST, port).into()) {
+    match bind_one((Ipv6Addr::LOCALHOST, port).into(), Families::Own) {
         Ok(ipv6) => Ok(vec![ipv4, ipv6]),
         Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => Err(error),
         // This machine has no IPv6.
@@ -113,18 +120,30 @@ fn chosen_port(listener: &TcpListener, asked: u16) -> u16 {
     listener.local_addr().map_or(asked, |address| address.port())
 }
 
-fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
-    listen(address).map_err(|source| BindError { address, source })
+/// From which families of addresses a socket takes connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Families {
+    /// That of its address.
+    Own,
+    /// IPv6 and IPv4, where the system can.
+    Both,
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr, families: Families) -> Result<TcpListener, BindError> {
+    listen(address, families).map_err(|source| BindError { address, source })
+}
+
+fn listen(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // SO_REUSEADDR: otherwise connections of a process that has just ended would keep the port in
     // use.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // IPv4 has a listener of its own, whose bind a dual-stack socket would make fail.
-        socket.set_only_v6(true)?;
+        let takes_ipv4 = families == Families::Both && socket.set_only_v6(false).is_ok();
+        if !takes_ipv4 {
+            socket.set_only_v6(true)?;
+        }
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -174,6 +193,8 @@ pub struct Shared {
     pub tally: Arc<Tally>,
     /// Performs TLS handshakes; `None` where TLS is not set up.
     pub tls: Option<Arc<Tls>>,
+    /// Counts the clients, where somebody waits for the last one to go.
+    pub attendance: Option<Attendance>,
     room: Room,
 }
 
@@ -196,7 +217,14 @@ impl Shared {
             ids: Arc::new(AtomicU64::new(1)),
             tally: Arc::default(),
             tls: None,
+            attendance: None,
         }
+    }
+
+    /// The same, with clients counted.
+    #[must_use]
+    pub fn with_attendance(self, attendance: Option<Attendance>) -> Self {
+        Self { attendance, ..self }
     }
 
     /// The same, with TLS set up.
@@ -282,7 +310,7 @@ impl<S: Server> Listener<S> {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     is_short = false;
-                    self.admit(stream, peer, descriptor);
+                    self.admit(stream, canonical(peer), descriptor);
                 }
                 Err(error) if concerns_one_peer(&error) => {}
                 Err(error) => {
@@ -351,12 +379,19 @@ impl<S: Server> Listener<S> {
         };
         let transcript = shared.transcript.clone();
         let connection_log = ConnectionLog::opened(name, peer, transcript, shared.registry.clone());
-        let place = Place { connection: Some(connection), descriptor };
+        let presence = shared.attendance.as_ref().map(Attendance::enter);
+        let place = Place { connection: Some(connection), descriptor, presence };
         // A child token: ten thousand connections waiting on one token would contend for its lock.
         Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
             .with_security(shared.security(self.begins))
             .counted(shared.tally.session())
     }
+}
+
+/// The address without the form that IPv4 has on a socket of IPv6 (RFC 4291 section 2.5.5.2): a client
+/// of this machine is one of this machine, however it came.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// Whether only this peer is concerned (it has gone before it was accepted), rather than the
@@ -414,6 +449,13 @@ mod tests {
         let taken = bind(&Addresses::Loopback, ports[0]).unwrap_err();
         assert_eq!(taken.source.kind(), io::ErrorKind::AddrInUse);
         assert_eq!(taken.address.port(), ports[0]);
+    }
+
+    #[test]
+    fn a_client_of_ipv4_on_a_socket_of_ipv6_has_its_own_address() {
+        let peer = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(peer("[::ffff:127.0.0.1]:25"), "127.0.0.1:25");
+        assert_eq!(peer("[2001:db8::1]:25"), "[2001:db8::1]:25");
     }
 
     #[test]

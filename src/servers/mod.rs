@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod answering;
+pub mod attendance;
 pub mod channel;
 pub mod credentials;
 pub mod echo;

@@ -6,22 +6,22 @@
 
 use std::sync::Arc;
 
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, registry};
+use tracing_subscriber::{fmt, registry};
 
 use crate::console::feed::Feed;
+use crate::ui::Log;
 
-/// Shows messages from INFO on, or as `RUST_LOG` says. If a subscriber is already installed, it
+/// Shows messages, and writes them to the file of the log. If a subscriber is already installed, it
 /// stays: its owner wants the messages elsewhere.
-pub(super) fn start(feed: Arc<Feed>) {
+pub(super) fn start(feed: Arc<Feed>, log: Log) {
     tui_logger::set_default_level(tui_logger::LevelFilter::Trace);
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let file = log.file.map(|file| fmt::layer().with_writer(file).with_ansi(false));
     let _ = registry()
-        .with(filter)
+        .with(log.filter)
+        .with(file)
         .with(tui_logger::TuiTracingSubscriberLayer)
         .with(Wake(feed))
         .try_init();

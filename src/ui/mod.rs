@@ -4,6 +4,7 @@
 //! down, and a slow terminal does not slow down the servers. It wakes only for events, for keys,
 //! and when an age on the screen changes.
 
+pub mod ascii;
 pub mod canvas;
 pub mod clipboard;
 pub mod depth;
@@ -23,7 +24,9 @@ mod tests;
 pub mod text;
 pub mod theme;
 
+use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,11 +35,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::console::action::{Action, Pane};
 use crate::console::program::Program;
 use crate::console::state::overlay::Overlay;
 use crate::console::state::{Clock, State};
+use crate::ui::ascii::Symbols;
 use crate::ui::depth::Depth;
 use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
@@ -59,6 +64,19 @@ pub struct Console {
     pub state: State,
     /// The number of colours that the terminal has.
     pub depth: Depth,
+    /// What the terminal shows besides ASCII.
+    pub symbols: Symbols,
+    /// The program's own log.
+    pub log: Log,
+}
+
+/// What the program's own log has, and where it goes besides the Log pane.
+#[derive(Debug)]
+pub struct Log {
+    /// Which records it has.
+    pub filter: EnvFilter,
+    /// A file that has them too.
+    pub file: Option<Arc<File>>,
 }
 
 /// Why the console ended.

@@ -14,9 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tui_input::InputRequest;
 
 use crate::console::action::{Action, Command};
+use crate::console::keys;
 use crate::console::program::Program;
 use crate::console::state::State;
+use crate::ui::ascii::Symbols;
 use crate::ui::clipboard::{Desktop, osc_52};
+use crate::ui::depth::Depth;
 use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
@@ -43,10 +46,11 @@ const BUSY_ROWS: usize = 200;
 /// Runs the screen on the calling thread until its user quits or `stop` is cancelled.
 pub(super) fn run(console: Console, stop: &CancellationToken) -> io::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    diagnostics::start(Arc::clone(console.program.feed()));
+    let Console { program, state, depth, symbols, log } = console;
+    diagnostics::start(Arc::clone(program.feed()), log);
     let _panics = PanicGuard::new();
     runtime.block_on(async {
-        let mut screen = Screen::new(console)?;
+        let mut screen = Screen::new(program, state, depth, symbols)?;
         screen.run(stop).await
     })
 }
@@ -56,6 +60,7 @@ struct Screen {
     state: State,
     log: LogView,
     terminal: Terminal,
+    symbols: Symbols,
     desktop: Desktop,
     /// What clicks and the wheel do on the last picture.
     hits: HitMap,
@@ -82,12 +87,20 @@ enum Woken {
 }
 
 impl Screen {
-    fn new(console: Console) -> io::Result<Self> {
+    fn new(
+        mut program: Program,
+        mut state: State,
+        depth: Depth,
+        symbols: Symbols,
+    ) -> io::Result<Self> {
         let now = Instant::now();
-        let Console { mut program, mut state, depth } = console;
+        if symbols == Symbols::Ascii {
+            keys::show_in_ascii();
+        }
         program.begin(&mut state);
         Ok(Self {
             terminal: Terminal::enter(state.mouse, depth)?,
+            symbols,
             desktop: Desktop::default(),
             program,
             state,
@@ -229,8 +242,11 @@ impl Screen {
         fit(&mut self.state, self.terminal.area());
         self.log_what_is_too_long();
         self.program.take_details(&mut self.state);
-        let Self { state, log, terminal, hits, .. } = self;
-        terminal.draw(|buffer| *hits = draw(state, log, buffer))?;
+        let Self { state, log, terminal, symbols, hits, .. } = self;
+        terminal.draw(|buffer| {
+            *hits = draw(state, log, buffer);
+            symbols.spell(buffer);
+        })?;
         self.is_dirty = taken.more;
         self.drawn = started;
         self.next_frame = started + if is_busy { BUSY_FRAME } else { FRAME };

@@ -7,22 +7,35 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
-use crate::console::setting::given::{Given, divided};
+use crate::app::nearest::nearest;
+use crate::console::setting::given::{Given, Origin, divided};
 use crate::console::setting::row::{Group, Row, SubCommand};
 use crate::console::setting::table::ROWS;
 use crate::console::setting::value::Shape;
+use crate::wire::display::DisplayText;
 
-/// Gives all settings to a command as options, and to each of its sub-commands. The help of a
-/// sub-command shows only those that it reads.
-pub(super) fn with_settings(command: Command) -> Command {
-    let of_all = |row: &'static Row| option(row).hide_short_help(row.group == Group::Relay);
-    command.args(ROWS.iter().map(of_all)).mut_subcommands(|command| {
+/// Which commands have which settings as options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All have all, since options may stand anywhere; a sub-command's help shows those that it
+    /// reads.
+    Taken,
+    /// Each has those that it reads: for completions and the manual.
+    Read,
+}
+
+/// Gives the settings to a command as options, and to each of its sub-commands. `-h` shows only the
+/// common ones.
+pub(super) fn with_settings(command: Command, extent: Extent) -> Command {
+    let is_global = extent == Extent::Taken;
+    command.args(ROWS.iter().map(|row| option(row).global(is_global))).mut_subcommands(|command| {
         let its: Option<SubCommand> = command.get_name().parse().ok();
         let own: Vec<_> = command.get_arguments().map(|own| own.get_id().clone()).collect();
         let missing = ROWS.iter().filter(|row| own.iter().all(|id| id != row.name));
-        let options = missing.map(|row| {
+        let options = missing.filter_map(|row| {
             let is_read = its.is_some_and(|its| row.is_read_by(its));
-            option(row).hide(!is_read)
+            let is_had = is_read || extent == Extent::Taken;
+            is_had.then(|| option(row).global(is_global).hide(!is_read))
         });
         command.args(options.collect::<Vec<_>>())
     })
@@ -30,7 +43,7 @@ pub(super) fn with_settings(command: Command) -> Command {
 
 fn option(row: &'static Row) -> Arg {
     let help = row.help_with_default();
-    let mut option = Arg::new(row.name).long(row.name).global(true);
+    let mut option = Arg::new(row.name).long(row.name).hide_short_help(!row.is_common);
     if !row.more.is_empty() {
         option = option.long_help(format!("{help}.\n\n{}", row.more));
     }
@@ -101,9 +114,34 @@ pub(super) fn given(matches: &ArgMatches) -> Given {
                 None => continue,
             },
         };
-        given.set(row, texts);
+        given.set(row, texts, Origin::Flag);
     }
     given
+}
+
+/// Variables that are no settings: what `exec` tells its command besides.
+const OF_EXEC: [&str; 1] = ["MAILCONSOLE_CA"];
+
+/// A sentence for each variable that looks like ours and is none.
+pub(super) fn unknown_variables() -> Vec<String> {
+    unknown(env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+}
+
+fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
+    let with_variable = ROWS.iter().filter(|row| row.places.has_environment());
+    let known: Vec<String> =
+        with_variable.map(Row::variable).chain(OF_EXEC.map(String::from)).collect();
+    let is_unknown = |name: &String| name.starts_with("MAILCONSOLE_") && !known.contains(name);
+    let mut names: Vec<String> = names.filter(is_unknown).collect();
+    names.sort_unstable();
+    let sentence = |name: String| {
+        let shown = DisplayText::from(&*name);
+        match nearest(&name, known.iter().map(String::as_str)) {
+            Some(near) => format!("there is no variable {shown}: did you mean {near}?"),
+            None => format!("there is no variable {shown}: mailconsole --help lists the options"),
+        }
+    };
+    names.into_iter().map(sentence).collect()
 }
 
 /// What the environment sets, or which variable is wrong.
@@ -118,7 +156,7 @@ fn variables(value_of: impl Fn(&str) -> Option<OsString>) -> Result<Given, Strin
         if let Some(text) = value_of(&variable) {
             let texts = divided(row, &text);
             (row.check)(&texts).map_err(|why| wrong_variable(row, &text, &why))?;
-            given.set(row, texts);
+            given.set(row, texts, Origin::Variable);
         }
     }
     Ok(given)
@@ -129,7 +167,7 @@ fn wrong_variable(row: &Row, text: &OsStr, why: &str) -> String {
     if row.holds_password {
         return format!("invalid value in {variable}: {why}");
     }
-    format!("invalid value '{}' in {variable}: {why}", text.display())
+    format!("invalid value '{}' in {variable}: {why}", DisplayText::from(&*text.to_string_lossy()))
 }
 
 #[cfg(test)]
@@ -138,10 +176,11 @@ mod tests {
     use crate::app::config_file::ConfigFile;
     use crate::console::setting::row::DefaultValue;
     use crate::console::setting::table::row;
+    use crate::console::setting::value::Values;
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 43] = [
+    const KNOWN: [(&str, &str, &str); 49] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -182,6 +221,12 @@ mod tests {
         ("idle", "7", ""),
         ("max-connections", "8", "20000"),
         ("max-message", "1K", "64M"),
+        ("ports-file", "ports.json", ""),
+        ("exit-when-idle", "10m", ""),
+        ("transcript", "t.log", ""),
+        ("stamps", "yes", ""),
+        ("log-file", "m.log", ""),
+        ("log-level", "debug", ""),
         ("scrollback", "9", "50000"),
         ("theme", "light", ""),
         ("events", "events.json", ""),
@@ -191,7 +236,7 @@ mod tests {
         let option = format!("--{}", row.name);
         let has_value = row.shape != Shape::Switch;
         let arguments = ["mailconsole", &option].into_iter().chain(has_value.then_some(value));
-        let command = with_settings(Command::new("mailconsole"));
+        let command = with_settings(Command::new("mailconsole"), Extent::Taken);
         given(&command.try_get_matches_from(arguments).unwrap())
     }
 
@@ -233,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_error_does_not_repeat_a_password() {
-        let command = with_settings(Command::new("mailconsole"));
+        let command = with_settings(Command::new("mailconsole"), Extent::Taken);
         let wrong = format!("eve:{}", "secret".repeat(1_000));
         for value in [&*wrong, "ada:", &format!("ada:secret,{wrong}"), ":secret\n"] {
             let line = ["mailconsole", "--user", value];
@@ -252,5 +297,34 @@ mod tests {
     fn a_wrong_variable_is_named() {
         let wrong = variables(|one| (one == "MAILCONSOLE_IDLE").then(|| "soon".into()));
         assert!(wrong.unwrap_err().starts_with("invalid value 'soon' in MAILCONSOLE_IDLE: write "));
+    }
+
+    #[test]
+    fn a_variable_that_is_none_of_ours_is_named_with_the_nearest() {
+        let names = ["MAILCONSOLE_SMPT_PORT", "MAILCONSOLE_CA", "MAILCONSOLE_DIR", "HOME"];
+        let sentences = unknown(names.into_iter().map(String::from));
+        let sentence = "there is no variable MAILCONSOLE_SMPT_PORT: did you mean \
+                        MAILCONSOLE_SMTP_PORT?";
+        assert_eq!(sentences, [sentence]);
+        let far = unknown(["MAILCONSOLE_Q\x1b".to_owned()].into_iter());
+        assert!(far.len() == 1 && !far[0].contains('\x1b'), "{far:?}");
+    }
+
+    #[test]
+    fn a_switch_in_the_environment_is_one_of_six_words() {
+        let value = |text: &str| {
+            let given = variables(|one| (one == "MAILCONSOLE_EHLO").then(|| text.into()))?;
+            Ok::<_, String>(given.of("ehlo").map(|(texts, _)| bool::read_all(texts).unwrap()))
+        };
+        for (text, is_on) in
+            [("1", true), ("TRUE", true), ("yes", true), ("0", false), ("no", false)]
+        {
+            assert_eq!(value(text), Ok(Some(is_on)), "{text}");
+        }
+        let why = value("maybe").unwrap_err();
+        assert_eq!(
+            why,
+            "invalid value 'maybe' in MAILCONSOLE_EHLO: write 1, 0, true, false, yes or no"
+        );
     }
 }

@@ -15,14 +15,14 @@ use clap::{Args, Subcommand};
 use nix::unistd::Uid;
 
 use crate::app::commands::ca::stores::{Machine, Plan};
-use crate::app::config::{Setup, authority_directory, domain};
+use crate::app::config::{Setup, authority_directory};
 use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
 use crate::servers::tls::authority::{Authority, certificate_path};
 
 /// Its own arguments.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = BRIEF, after_long_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct CaArguments {
     /// What to do.
     #[command(subcommand)]
@@ -33,14 +33,27 @@ pub struct CaArguments {
 #[derive(Debug, Subcommand)]
 pub enum CaOrder {
     /// Print the path of the authority's certificate
+    #[command(
+        after_help = "Examples:\n  mailconsole ca path\n  curl --cacert \"$(mailconsole ca path)\" --ssl-reqd smtp://localhost:2500"
+    )]
     Path,
     /// Print the authority's certificate as PEM
+    #[command(
+        after_help = "Examples:\n  mailconsole ca print > ca.pem\n  mailconsole ca print | openssl x509 -noout -text"
+    )]
     Print,
     /// Print shell commands that make single programs trust it
+    #[command(
+        after_help = "Examples:\n  eval \"$(mailconsole ca env)\"\n  mailconsole ca env >> ~/.profile"
+    )]
     Env,
     /// Make this system, Firefox and Thunderbird trust it
+    #[command(after_help = "Examples:\n  mailconsole ca install\n  mailconsole ca install --yes")]
     Install(Consent),
     /// Undo install
+    #[command(
+        after_help = "Examples:\n  mailconsole ca uninstall\n  mailconsole ca uninstall --yes"
+    )]
     Uninstall(Consent),
 }
 
@@ -61,6 +74,8 @@ Examples:
   mailconsole ca path                         where the certificate is
   mailconsole ca install                      the system, Firefox and Thunderbird trust it
   eval \"$(mailconsole ca env)\"                curl, Python, Node and Git here trust it";
+
+const BRIEF: &str = "`mailconsole ca --help` says what the authority is for, with examples.";
 
 /// The variables by which programs are told whom to trust.
 const VARIABLES: [&str; 5] = [
@@ -87,7 +102,7 @@ impl CaArguments {
     /// If there is no place for an authority, or the domain is none.
     pub fn task(self, setup: Setup) -> Result<CaTask, ConfigError> {
         let directory = authority_directory()?;
-        Ok(CaTask { order: self.order, directory, domain: domain(setup.options.domain)? })
+        Ok(CaTask { order: self.order, directory, domain: setup.options.domain.0 })
     }
 }
 

@@ -10,15 +10,18 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
 
-use crate::app::config::{Config, PUBLIC_PASSWORD, Verbosity};
+use crate::app::announcement::Announcement;
+use crate::app::commands::headless::{listed, warnings};
+use crate::app::config::{Config, PUBLIC_PASSWORD, Records, Verbosity};
 use crate::app::error::StartError;
 use crate::app::event_writer::Reporting;
 use crate::app::last_word;
 use crate::app::mailboxes::{Made, Mailboxes, make_directory};
 use crate::app::servers::{Listening, Servers, runtime};
 use crate::app::signals::{INTERRUPTED, Signals};
-use crate::app::transcript::{MessageText, TranscriptWriter};
+use crate::app::transcript::{TranscriptWriter, in_file, writer};
 use crate::console::feed::Feed;
 use crate::console::program::{Parts, Program};
 use crate::console::state::State;
@@ -26,8 +29,9 @@ use crate::relay::postmaster::RelayHandle;
 use crate::store::directory::Directory;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::survey;
+use crate::ui::ascii::Symbols;
 use crate::ui::depth::Depth;
-use crate::ui::{self, Console, Ending};
+use crate::ui::{self, Console, Ending, Log};
 use crate::watch::event::Passwords;
 use crate::watch::observers::Observers;
 use crate::watch::registry::Registry;
@@ -55,43 +59,48 @@ pub fn run_with_guests(
     let made = make_missing_directory(&config)?;
     let registry = Arc::new(Registry::default());
     let feed = Arc::new(Feed::default());
-    let stderr = written_transcript(config.verbosity, config.passwords)?;
-    let observers = match &stderr {
-        Some(stderr) => Observers::one(Arc::clone(stderr) as _),
-        None => Observers::none(),
-    };
+    let transcripts = transcripts(&config)?;
+    let observers = Observers::one(Arc::clone(&feed) as _);
+    let observers = transcripts.iter().fold(observers, |all, one| all.and(Arc::clone(one) as _));
+    let log = log(&config.records)?;
     let reporting = Reporting::start(&config)?;
-    let observers = reporting.observers(observers.and(Arc::clone(&feed) as _));
+    let observers = reporting.observers(observers);
     let servers = Servers::bind(config, observers, Some(Arc::clone(&registry)))?;
+    if !io::stderr().is_terminal() {
+        // The screen does not write there.
+        for warning in warnings(&servers) {
+            eprintln!("mailconsole: warning: {warning}");
+        }
+    }
     let runtime = runtime()?;
     let mut state = state(servers.config());
     state.made = made.map(|path| DisplayText::from(&*path.display().to_string()));
     state.notices.splice(..0, notice.map(DisplayText::from));
-    let work = show(servers, &reporting, Arc::clone(&registry), feed, state, guests);
+    let work = show(servers, &reporting, Arc::clone(&registry), feed, state, log, guests);
     let ended = runtime.block_on(work);
     runtime.shutdown_background();
-    if let Some(stderr) = stderr {
-        stderr.finish();
+    for transcript in transcripts {
+        transcript.finish();
     }
     let code = ended?;
     last_word::say(&format!("mailconsole: connections served: {}", registry.view().opened));
     Ok(code)
 }
 
-/// The transcript on stderr, if `-v` asks for it and stderr is not the terminal of the screen.
-fn written_transcript(
-    verbosity: Verbosity,
-    passwords: Passwords,
-) -> Result<Option<Arc<TranscriptWriter>>, StartError> {
-    let text = match verbosity {
-        Verbosity::Quiet => return Ok(None),
-        Verbosity::Lines => MessageText::Summed,
-        Verbosity::Text => MessageText::Shown,
-    };
-    if io::stderr().is_terminal() {
-        return Ok(None);
+/// The transcripts beside the screen: in a file, and on stderr, if `-v` asks for it and stderr is not
+/// the terminal of the screen.
+fn transcripts(config: &Config) -> Result<Vec<Arc<TranscriptWriter>>, StartError> {
+    let Config { verbosity, passwords, records, .. } = config;
+    let mut transcripts: Vec<_> = in_file(*verbosity, *passwords, records)?.into_iter().collect();
+    if *verbosity != Verbosity::Quiet && !io::stderr().is_terminal() {
+        transcripts.push(writer(*verbosity, *passwords, records, io::stderr())?);
     }
-    Ok(Some(Arc::new(TranscriptWriter::start(text, passwords, io::stderr())?)))
+    Ok(transcripts)
+}
+
+/// What the screen logs, and to which file besides.
+fn log(records: &Records) -> Result<Log, StartError> {
+    Ok(Log { filter: records.filter(LevelFilter::INFO), file: records.open_log()? })
 }
 
 /// Refuses to draw a console into a file or a pipe.
@@ -127,6 +136,7 @@ async fn show(
     registry: Arc<Registry>,
     feed: Arc<Feed>,
     mut state: State,
+    log: Log,
     guests: Guests,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
@@ -137,6 +147,7 @@ async fn show(
     }
     state.only_these_are_old(there_already(&directory).iter().map(String::as_str));
     let settings = servers.settings().changes();
+    let announcement = Announcement::of(&servers);
     let listening = servers.listening();
     let overview = survey::follow(&directory);
     let mut running = servers.serve_beside(Some(overview.clone()))?;
@@ -155,9 +166,10 @@ async fn show(
         control,
         settings,
     });
+    let announced = announcement.publish()?;
     let mut beside = JoinSet::new();
     beside.spawn(guests(listening));
-    let console = Console { program, state, depth: depth() };
+    let console = Console { program, state, depth: depth(), symbols: symbols(), log };
     let shutdown = CancellationToken::new();
     let mut screen = std::pin::pin!(ui::run(console, shutdown.clone()));
     let shown = tokio::select! {
@@ -173,12 +185,20 @@ async fn show(
             }
         }
     };
+    drop(announced);
     let code = running.end_or_interrupt(&mut signals).await;
     reporting.close(socket).await;
     match shown {
         Ok(Ending::Quit | Ending::Shutdown | Ending::TerminalGone) => Ok(code),
         Err(error) => Err(StartError::Screen(error)),
     }
+}
+
+/// Whether the terminal shows more than ASCII, as far as the environment tells.
+fn symbols() -> Symbols {
+    let value = |name| env::var(name).unwrap_or_default();
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(value).into_iter().find(|l| !l.is_empty());
+    Symbols::of_terminal(&locale.unwrap_or_default(), &value("TERM"))
 }
 
 /// How many colours the terminal claims to have.
@@ -213,8 +233,9 @@ fn notices(config: &Config) -> Vec<String> {
     let unsynced = unsynced.then(|| "not synced (--no-sync)".to_owned());
     let public = config.has_public_password();
     let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));
-    let open = || format!("open to other machines{}", public.unwrap_or_default());
-    let open = config.is_open_to_others().then(open);
+    let open = config.open_addresses();
+    let open = (!open.is_empty())
+        .then(|| format!("open to all that reach {}{}", listed(&open), public.unwrap_or_default()));
     let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
     let notices = [open, unsynced, relays];
     notices.into_iter().flatten().collect()

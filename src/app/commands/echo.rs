@@ -5,6 +5,7 @@ use clap::Args;
 use crate::app::commands::headless;
 use crate::app::config::{Config, Setup};
 use crate::app::config_error::ConfigError;
+use crate::console::setting::value::Value;
 use crate::watch::event::Service;
 
 /// Its own arguments.
@@ -12,7 +13,7 @@ use crate::watch::event::Service;
 #[command(after_help = EXAMPLES)]
 pub struct EchoArguments {
     /// Port to listen on; 0 lets the system choose [default: 10000]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = u16::read)]
     pub port: Option<u16>,
 }
 

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use nix::sys::resource::rlim_t;
 
 use crate::app::commands::exec::child::Ended;
 use crate::app::commands::exec::passed_signals::PassedSignals;
@@ -155,8 +156,10 @@ fn perform(task: ExecTask) -> Result<ExitCode, StartError> {
     let code = with_transcript(verbosity, passwords, |observers| {
         let kept = file.iter().fold(observers, |all, file| all.and(Arc::clone(file) as _));
         let reporting = Reporting::start(&config)?;
+        // Servers raise it, and the command is to have what we were given.
+        let limit = child::descriptor_limit();
         let servers = Servers::bind(config, reporting.observers(kept), None)?;
-        let work = serve_command(servers, &reporting, &command, &mut signals);
+        let work = serve_command(servers, &reporting, (&command, limit), &mut signals);
         let (status, counts) = runtime.block_on(work)?;
         ended = Some((status, counts));
         Ok(ExitCode::from(status.code()))
@@ -180,7 +183,7 @@ fn transcript_in(place: &Place, config: &Config) -> Result<Arc<TranscriptWriter>
 async fn serve_command(
     servers: Servers,
     reporting: &Reporting,
-    command: &[OsString],
+    (command, limit): (&[OsString], Option<rlim_t>),
     signals: &mut PassedSignals,
 ) -> Result<(Ended, Counts), StartError> {
     for warning in warnings(&servers) {

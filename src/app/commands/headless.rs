@@ -1,9 +1,10 @@
 //! The servers without a screen, all or one alone, until a signal ends them.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io;
+use std::net::IpAddr;
 use std::process::ExitCode;
 
+use crate::app::announcement::Announcement;
 use crate::app::config::{Config, PUBLIC_PASSWORD, Port};
 use crate::app::error::StartError;
 use crate::app::event_writer::Reporting;
@@ -11,9 +12,7 @@ use crate::app::mailboxes::Mailboxes;
 use crate::app::servers::{Servers, runtime};
 use crate::app::signals::Signals;
 use crate::app::transcript::with_transcript;
-use crate::servers::listener::TlsBegins;
 use crate::store::directory::Directory;
-use crate::watch::event::Service;
 
 /// The port of a server that runs alone.
 #[must_use]
@@ -23,7 +22,8 @@ pub const fn alone(number: u16) -> Port {
 
 /// Runs the servers without a screen until a signal ends them.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
-    with_transcript(config.verbosity, config.passwords, |transcript| {
+    let records = config.records.clone();
+    with_transcript(config.verbosity, config.passwords, &records, |transcript| {
         let reporting = Reporting::start(&config)?;
         let servers = Servers::bind(config, reporting.observers(transcript), None)?;
         for warning in warnings(&servers) {
@@ -31,7 +31,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
         }
         let runtime = runtime()?;
         let code = runtime.block_on(serve_until_asked(servers, &reporting));
-                // After a second signal, tasks that were cut short are not waited for.
+        // After a second signal, tasks that were cut short are not waited for.
         runtime.shutdown_background();
         code
     })
@@ -42,28 +42,21 @@ async fn serve_until_asked(
     reporting: &Reporting,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::new()?;
-    let listening = servers.listening();
+    let announcement = Announcement::of(&servers);
     let running = servers.serve()?;
     // Before anybody can learn that they listen.
     let socket = running.open_socket(reporting.log());
-    print_listening(&listening, reporting.takes_stdout());
+    let announced = announcement.publish()?;
+    if reporting.takes_stdout() {
+        announcement.print(&mut io::stderr().lock());
+    } else {
+        announcement.print(&mut io::stdout().lock());
+    }
     running.asked_to_end(&mut signals).await;
+    drop(announced);
     let code = running.end_or_interrupt(&mut signals).await;
     reporting.close(socket).await;
     Ok(code)
-}
-
-/// One line for each listener, in one write: on stdout, unless that is taken. A closed stdout is no
-/// failure.
-fn print_listening(listening: &[(Service, TlsBegins, SocketAddr)], stdout_is_taken: bool) {
-    let mut lines = Vec::new();
-    for (service, begins, address) in listening {
-        let s = if *begins == TlsBegins::AtOnce { "s" } else { "" };
-        let _ = writeln!(lines, "{service}{s}: listening on {address}");
-    }
-    let mut out: Box<dyn Write> =
-        if stdout_is_taken { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-    let _ = out.write_all(&lines).and_then(|()| out.flush());
 }
 
 /// Risks of this configuration that are easily overlooked.
@@ -83,17 +76,29 @@ pub(super) fn warnings(servers: &Servers) -> Vec<String> {
 
 /// What it means that other machines can connect.
 fn on_others(config: &Config) -> Option<String> {
-    if !config.is_open_to_others() {
+    let open = config.open_addresses();
+    if open.is_empty() {
         return None;
     }
-    let others = "other machines can connect (--bind)";
+    let others = format!("other machines can connect, all that reach {} (--bind)", listed(&open));
     Some(match config.mailboxes {
-        None => others.to_owned(),
+        None => others,
         Some(_) if config.has_public_password() => format!(
             "{others}, and the password {PUBLIC_PASSWORD} is public: set another with --password"
         ),
         Some(_) => format!("{others}, and passwords and mail travel unencrypted"),
     })
+}
+
+/// The addresses in words; `this machine` for all that it has.
+pub(super) fn listed(addresses: &[IpAddr]) -> String {
+    let words = addresses.iter().map(|address| match address {
+        address if address.is_unspecified() => "this machine".to_owned(),
+        address => address.to_string(),
+    });
+    let mut words: Vec<String> = words.collect();
+    words.dedup();
+    words.join(" or ")
 }
 
 /// What to do about a directory without a mailbox. It is no failure, because mailboxes may be

@@ -3,6 +3,8 @@
 
 pub mod ca;
 pub mod check;
+pub mod completions;
+pub mod config;
 pub mod console;
 pub mod demo;
 pub mod echo;
@@ -10,6 +12,7 @@ pub mod events;
 pub mod exec;
 pub mod headless;
 pub mod init;
+pub mod man;
 pub mod pop3;
 pub mod queue;
 pub mod relay;

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::config::{
-    AFTER, RelaySettings, Setup, Verbosity, domain, relay_settings, verbosity,
+    AFTER, Records, RelaySettings, Setup, Verbosity, records, relay_settings, verbosity,
 };
 use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
@@ -57,7 +57,6 @@ The exit status is 0 if nothing is left in the queue and 75 if anything is.
 Examples:
   mailconsole relay mailtest                              one run
   mailconsole relay --every 300 -v mailtest               until Ctrl+C, transcript on stderr
-  mailconsole relay --only example.org mailtest           only the mail to one domain
   mailconsole relay --smarthost mx.example:587 mailtest   everything by one host";
 
 impl RelayArguments {
@@ -68,8 +67,9 @@ impl RelayArguments {
         let settings = RelaySettings { every: self.every, ..relay_settings(&setup.options)? };
         Ok(Relaying {
             mailboxes,
-            domain: domain(setup.options.domain)?,
             settings,
+            records: records(&setup.options),
+            domain: setup.options.domain.0,
             only: Names(self.only),
             verbosity: verbosity(setup.options.verbose),
         })
@@ -89,12 +89,14 @@ pub struct Relaying {
     pub only: Names,
     /// What the transcript shows.
     pub verbosity: Verbosity,
+    /// The files of the transcript and of the log.
+    pub records: Records,
 }
 
 /// Sends what waits in the queue.
 pub fn run(task: Relaying) -> Result<ExitCode, StartError> {
     // The relay tells its own secrets to no transcript.
-    with_transcript(task.verbosity, Passwords::Masked, |transcript| {
+    with_transcript(task.verbosity, Passwords::Masked, &task.records.clone(), |transcript| {
         let directory = open(&task.mailboxes)?;
         // For a hundred connections, and those to name servers.
         raise_descriptor_limit();

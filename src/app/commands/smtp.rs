@@ -7,6 +7,7 @@ use clap::Args;
 use crate::app::commands::headless;
 use crate::app::config::{AFTER, Config, Setup};
 use crate::app::config_error::ConfigError;
+use crate::console::setting::value::Value;
 use crate::watch::event::Service;
 
 /// Its own arguments.
@@ -14,7 +15,7 @@ use crate::watch::event::Service;
 #[command(after_help = EXAMPLES)]
 pub struct SmtpArguments {
     /// Port to listen on; 0 lets the system choose [default: 2500]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = u16::read)]
     pub port: Option<u16>,
     /// The directory of the mailboxes
     #[arg(value_name = "DIR")]

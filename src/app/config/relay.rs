@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::app::config_error::ConfigError;
 use crate::console::setting::table::Options;
-use crate::mail::address::Domain;
 use crate::relay::conversation::opening::{Hello, Login};
 use crate::relay::mx::Loopback;
 use crate::relay::route::{NextHop, Smarthost, SmarthostTls};
@@ -53,7 +52,7 @@ pub fn relay_settings(options: &Options) -> Result<RelaySettings, ConfigError> {
         port: options.relay_port.get(),
         resolver: options.resolver.map(|server| server.0),
         loopback: if options.relay_to_loopback { Loopback::Allowed } else { Loopback::Refused },
-        helo: helo(options.helo.clone())?,
+        helo: options.helo.clone().map(|name| name.0),
         hello: if options.ehlo { Hello::Ehlo } else { Hello::Helo },
         timeouts,
         connections_per_domain: options.connections_per_domain.get(),
@@ -76,18 +75,5 @@ fn smarthost(options: &Options) -> Result<Option<Smarthost>, ConfigError> {
         (None, None, Some(_)) => half("--smarthost-tls", "--smarthost"),
         (_, Some(_), Some(SmarthostTls::None)) => Err(ConfigError::PasswordInTheClear),
         (host, login, tls) => Ok(host.map(|host| Smarthost { host, login, tls })),
-    }
-}
-
-/// The name is the argument of a command, and hosts look it up.
-fn helo(given: Option<String>) -> Result<Option<String>, ConfigError> {
-    match given {
-        Some(name) if !matches!(Domain::parse(&name), Ok(Domain::Name(_) | Domain::Literal(_))) => {
-            Err(ConfigError::Unfit {
-                option: "--helo",
-                expected: "a host name such as mail.example.org or an address such as [192.0.2.1]",
-            })
-        }
-        name => Ok(name),
     }
 }

@@ -21,6 +21,10 @@ pub struct Row {
     pub help: &'static str,
     /// More of it, for the long help.
     pub more: &'static str,
+    /// A value for the sample of the config file, as the file has it, where there is no default.
+    pub example: &'static str,
+    /// Whether `-h` has it too, which fits a screen: what beginners need.
+    pub is_common: bool,
     /// Under which heading it is listed.
     pub group: Group,
     /// The sub-commands that read it. All others take it, and do nothing with it.
@@ -64,6 +68,7 @@ pub enum Group {
     Limits,
     Relay,
     Screen,
+    Service,
     General,
 }
 
@@ -86,6 +91,7 @@ pub enum SubCommand {
     Events,
     Exec,
     Send,
+    Config,
 }
 
 /// Where a setting can be set besides the command line.
@@ -140,6 +146,8 @@ impl Row {
         default: DefaultValue::None,
         help: "",
         more: "",
+        example: "",
+        is_common: false,
         group: Group::General,
         commands: &[],
         places: Places::All,

@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use strum::VariantArray;
+use tracing::Level;
 
 use crate::console::setting::given::Given;
 use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
-use crate::console::setting::value::{NameServer, NewUser, Route, Times, Values};
+use crate::console::setting::value::{
+    Author, DomainName, GreetingName, MailboxName, NameServer, NewUser, Route, Times, Values,
+};
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
 use crate::servers::credentials::Password;
@@ -20,7 +23,7 @@ use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::recipients::DomainPattern;
 use crate::servers::sasl::Mechanism;
 use crate::servers::settings::{Idle, SettingName};
-use crate::servers::units::{Network, Size};
+use crate::servers::units::{Network, Period, Size};
 use crate::store::retention::Keep;
 
 /// Makes of each row a field of [`Options`] and an element of [`ROWS`]. The type of the field says
@@ -84,12 +87,13 @@ settings! {
     /// The directory of the mailboxes
     dir: Option<PathBuf> {
         name: "dir", value: "DIR", group: Group::Mailboxes, commands: ON_DIRECTORY,
+        is_common: true, example: "\"mailtest\"",
     }
     /// Create the mailbox NAME.mbox, and the directory, if they are missing; may be repeated
     user: Vec<NewUser> {
         name: "user", value: "NAME[:PASSWORD]", group: Group::Mailboxes,
         commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Init],
-        holds_password: true,
+        holds_password: true, is_common: true, example: "[\"linhphan\", \"zives:secret\"]",
         more: "With a password, this user has it instead of that of all. Every user of this machine \
                can read the command line: the table [users] of the config file (ada = \"secret\") \
                is safer, and may have commas in a password.",
@@ -100,14 +104,14 @@ settings! {
         group: Group::Mailboxes, commands: MAIL, holds_password: true,
     }
     /// The domain of the mailboxes
-    domain: String {
+    domain: DomainName {
         name: "domain", value: "DOMAIN", default: DefaultValue::Is("localhost"),
         group: Group::Mailboxes, commands: WITH_DOMAIN_OR_CA,
     }
     /// The mailbox of USER gets all mail for unknown users and for other domains; it is created if it
     /// is missing
-    catch_all: Option<String> {
-        name: "catch-all", value: "USER", group: Group::Mailboxes, commands: &[SubCommand::Smtp],
+    catch_all: Option<MailboxName> {
+        name: "catch-all", value: "USER", example: "\"catch\"", group: Group::Mailboxes, commands: &[SubCommand::Smtp],
         more: "A field X-Original-To, ahead of the message, says for whom it was. Nothing is queued.",
     }
     /// Create a mailbox for each new recipient when its first message is stored
@@ -123,7 +127,7 @@ settings! {
     }
     /// More domains of the mailboxes; * is any run of characters; may be repeated
     local_domains: Vec<DomainPattern> {
-        name: "local-domains", value: "GLOB", group: Group::Mailboxes, commands: MAIL,
+        name: "local-domains", value: "GLOB", example: "[\"*.test\"]", group: Group::Mailboxes, commands: MAIL,
     }
     /// Store redirected messages without a field that says for whom they were
     exact_text: bool {
@@ -132,7 +136,7 @@ settings! {
     /// Keep this many messages in each mailbox, or those of this age, such as 1000, 7d, 12h or 30m,
     /// and remove older ones
     keep: Option<Keep> {
-        name: "keep", value: "LIMIT", default: DefaultValue::Says("all"),
+        name: "keep", value: "LIMIT", example: "1000", default: DefaultValue::Says("all"),
         group: Group::Mailboxes, commands: MAIL,
     }
     /// Acknowledge messages before they are on disk: faster, but a power failure can lose
@@ -153,34 +157,34 @@ settings! {
     }
     /// Port for SMTP over TLS from the first octet; 0 lets the system choose
     smtps_port: Option<u16> {
-        name: "smtps-port", value: "PORT", default: DefaultValue::Says("not listened on"),
+        name: "smtps-port", value: "PORT", example: "4650", default: DefaultValue::Says("not listened on"),
         group: Group::Listening, commands: &[SubCommand::Smtp],
     }
     /// Port for POP3 over TLS from the first octet; 0 lets the system choose
     pop3s_port: Option<u16> {
-        name: "pop3s-port", value: "PORT", default: DefaultValue::Says("not listened on"),
+        name: "pop3s-port", value: "PORT", example: "9950", default: DefaultValue::Says("not listened on"),
         group: Group::Listening, commands: &[SubCommand::Pop3],
     }
     /// PEM file with the servers' certificate first, then those that lead to its authority
     tls_cert: Option<PathBuf> {
-        name: "tls-cert", value: "FILE",
+        name: "tls-cert", value: "FILE", example: "\"cert.pem\"",
         default: DefaultValue::Says("issued by our own authority: mailconsole ca"),
         group: Group::Listening, commands: MAIL,
     }
     /// PEM file with the private key of that certificate
     tls_key: Option<PathBuf> {
-        name: "tls-key", value: "FILE", group: Group::Listening, commands: MAIL,
+        name: "tls-key", value: "FILE", example: "\"key.pem\"", group: Group::Listening, commands: MAIL,
     }
     /// Address to listen on; may be repeated
     bind: Vec<IpAddr> {
-        name: "bind", value: "ADDR", default: DefaultValue::Says("127.0.0.1 and ::1"),
+        name: "bind", value: "ADDR", is_common: true, example: "[\"127.0.0.1\", \"::1\"]", default: DefaultValue::Says("127.0.0.1 and ::1"),
         group: Group::Listening, commands: SERVERS,
     }
 
     /// Set of extensions and habits: rfc821, esmtp, catch, submission or everything
     profile: Profile {
         name: "profile", value: "NAME", default: DefaultValue::Is("rfc821"), group: Group::Profile,
-        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Demo],
+        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Demo], is_common: true,
         more: "rfc821: HELO, known users, no login, no TLS. esmtp: EHLO and CAPA with the usual \
                extensions. catch: takes every message and every login, and sends nothing on. \
                submission: TLS, and a login before MAIL. everything: all extensions. The options \
@@ -194,7 +198,7 @@ settings! {
     /// SMTP extensions: names are the whole set, names with + and - change the profile's, none is
     /// EHLO alone
     extensions: Option<OfferList<SmtpExtension>> {
-        name: "extensions", value: "LIST", default: DefaultValue::Says("the profile's"),
+        name: "extensions", value: "LIST", example: "\"-CHUNKING,+HELP\"", default: DefaultValue::Says("the profile's"),
         more: "PIPELINING, SIZE, 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, DSN, CHUNKING, \
                BINARYMIME, STARTTLS, AUTH, VRFY, HELP and LIMITS, with commas between them.",
         group: Group::Profile, commands: &[SubCommand::Smtp], may_begin_with_hyphen: true,
@@ -207,7 +211,7 @@ settings! {
     /// POP3 capabilities: names are the whole set, names with + and - change the profile's, none is
     /// CAPA alone
     pop3_capabilities: Option<OfferList<Pop3Capability>> {
-        name: "pop3-capabilities", value: "LIST", default: DefaultValue::Says("the profile's"),
+        name: "pop3-capabilities", value: "LIST", example: "\"-TOP,+APOP\"", default: DefaultValue::Says("the profile's"),
         more: "TOP, UIDL, USER, RESP-CODES, AUTH-RESP-CODE, PIPELINING, SASL, APOP, STLS, UTF8, \
                EXPIRE and IMPLEMENTATION, with commas between them. -UIDL and -USER take the \
                command away too.",
@@ -220,7 +224,7 @@ settings! {
     }
     /// Whether SMTP clients log in: off, offered, or required before MAIL
     auth: Option<AuthPolicy> {
-        name: "auth", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        name: "auth", value: "WHEN", example: "\"offered\"", default: DefaultValue::Says("as the profile has it"),
         group: Group::Profile, commands: &[SubCommand::Smtp],
         acts: Acts::WhileRunning {
             setting: SettingName::Auth,
@@ -232,14 +236,14 @@ settings! {
     auth_any: bool { name: "auth-any", group: Group::Profile, commands: MAIL, }
     /// SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER
     auth_mechanisms: Option<OfferList<Mechanism>> {
-        name: "auth-mechanisms", value: "LIST", default: DefaultValue::Says("all"),
+        name: "auth-mechanisms", value: "LIST", example: "\"PLAIN,LOGIN\"", default: DefaultValue::Says("all"),
         group: Group::Profile, commands: MAIL, may_begin_with_hyphen: true,
     }
     /// Let other machines send passwords unencrypted; otherwise only this machine may
     auth_plaintext: bool { name: "auth-plaintext", group: Group::Profile, commands: MAIL, }
     /// Whether SMTP clients begin TLS with STARTTLS: none, offered or required
     smtp_tls: Option<TlsPolicy> {
-        name: "smtp-tls", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        name: "smtp-tls", value: "WHEN", example: "\"offered\"", default: DefaultValue::Says("as the profile has it"),
         group: Group::Profile, commands: &[SubCommand::Smtp],
         acts: Acts::WhileRunning {
             setting: SettingName::SmtpTls,
@@ -249,7 +253,7 @@ settings! {
     }
     /// Whether POP3 clients begin TLS with STLS: none, offered or required
     pop3_tls: Option<TlsPolicy> {
-        name: "pop3-tls", value: "WHEN", default: DefaultValue::Says("as the profile has it"),
+        name: "pop3-tls", value: "WHEN", example: "\"offered\"", default: DefaultValue::Says("as the profile has it"),
         group: Group::Profile, commands: &[SubCommand::Pop3],
         acts: Acts::WhileRunning {
             setting: SettingName::Pop3Tls,
@@ -260,7 +264,7 @@ settings! {
 
     /// Close a connection after SECONDS without input; 0 means never
     idle: Option<Idle> {
-        name: "idle", value: "SECONDS", default: DefaultValue::Says("SMTP 300, POP3 600, echo 0"),
+        name: "idle", value: "SECONDS", example: "300", default: DefaultValue::Says("SMTP 300, POP3 600, echo 0"),
         group: Group::Limits, commands: SERVERS,
         acts: Acts::WhileRunning {
             setting: SettingName::Idle,
@@ -287,7 +291,7 @@ settings! {
     /// Network whose clients may send mail for other domains, besides this machine; may be
     /// repeated
     relay_from: Vec<Network> {
-        name: "relay-from", value: "CIDR", default: DefaultValue::Says("this machine only"),
+        name: "relay-from", value: "CIDR", example: "[\"192.0.2.0/24\"]", default: DefaultValue::Says("this machine only"),
         group: Group::Relay, commands: &[SubCommand::Smtp],
         acts: Acts::WhileRunning {
             setting: SettingName::Relay,
@@ -297,7 +301,7 @@ settings! {
     }
     /// Run the relay every SECONDS while serving, for mail that is due
     relay_every: Option<Duration> {
-        name: "relay-every", value: "SECONDS", default: DefaultValue::Says("never"),
+        name: "relay-every", value: "SECONDS", example: "300", default: DefaultValue::Says("never"),
         more: "A deferred recipient is due again after 5 minutes, then after twice as long each \
                time, up to about an hour, for 5 days.",
         group: Group::Relay, commands: MAIL,
@@ -305,15 +309,17 @@ settings! {
     /// Send the mail for all other domains to this host
     smarthost: Option<NextHop> {
         name: "smarthost", value: "HOST[:PORT]", group: Group::Relay,
+        example: "\"mx.example.org:587\"",
         commands: &[SubCommand::Relay],
     }
     /// User name at the smarthost; sent only over TLS with a verified certificate
     smarthost_user: Option<String> {
         name: "smarthost-user", value: "NAME", group: Group::Relay, commands: &[SubCommand::Relay],
+        example: "\"linhphan\"",
     }
     /// Password at the smarthost
     smarthost_password: Option<String> {
-        name: "smarthost-password", value: "PASSWORD",
+        name: "smarthost-password", value: "PASSWORD", example: "\"secret\"",
         more: "Set it in the environment or in the config file: every user of this machine can \
                read the command line.",
         group: Group::Relay, commands: &[SubCommand::Relay], holds_password: true,
@@ -321,7 +327,7 @@ settings! {
     /// How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or
     /// none
     smarthost_tls: Option<SmarthostTls> {
-        name: "smarthost-tls", value: "HOW",
+        name: "smarthost-tls", value: "HOW", example: "\"starttls\"",
         default: DefaultValue::Says(
             "implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always \
              before a password"
@@ -331,11 +337,12 @@ settings! {
     /// Send the mail for DOMAIN to this host; may be repeated
     route: Vec<Route> {
         name: "route", value: "DOMAIN=HOST[:PORT]", group: Group::Relay,
+        example: "[\"example.org=127.0.0.1:2525\"]",
         commands: &[SubCommand::Relay],
     }
     /// Name server to ask for mail hosts
     resolver: Option<NameServer> {
-        name: "resolver", value: "ADDR[:PORT]", default: DefaultValue::Says("the system's"),
+        name: "resolver", value: "ADDR[:PORT]", example: "\"192.0.2.53\"", default: DefaultValue::Says("the system's"),
         group: Group::Relay, commands: &[SubCommand::Relay],
     }
     /// Port of mail hosts
@@ -352,8 +359,8 @@ settings! {
     /// STARTTLS) instead of HELO
     ehlo: bool { name: "ehlo", group: Group::Relay, commands: &[SubCommand::Relay], }
     /// Host name for HELO and EHLO
-    helo: Option<String> {
-        name: "helo", value: "NAME", default: DefaultValue::Says("the domain"),
+    helo: Option<GreetingName> {
+        name: "helo", value: "NAME", example: "\"mail.example.org\"", default: DefaultValue::Says("the domain"),
         group: Group::Relay, commands: &[SubCommand::Relay],
     }
     /// Connections at a time to the mail hosts of one domain
@@ -365,14 +372,14 @@ settings! {
     }
     /// Longest wait for a reply of a mail host or name server
     timeout: Option<Duration> {
-        name: "timeout", value: "SECONDS", default: DefaultValue::Says("as RFC 5321 says, 5 s to 10 min"),
+        name: "timeout", value: "SECONDS", example: "60", default: DefaultValue::Says("as RFC 5321 says, 5 s to 10 min"),
         group: Group::Relay, commands: &[SubCommand::Relay],
     }
     /// Notify local senders of mail that failed (RFC 3464), and remove it from the queue
     bounce: bool { name: "bounce", group: Group::Relay, commands: &[SubCommand::Relay], }
 
     /// Serve without a screen, until Ctrl+C
-    no_tui: bool { name: "no-tui", group: Group::Screen, }
+    no_tui: bool { name: "no-tui", group: Group::Screen, is_common: true, }
     /// Transcript lines that the console keeps
     scrollback: usize {
         name: "scrollback", value: "LINES", default: DefaultValue::Is("50000"), group: Group::Screen,
@@ -380,13 +387,45 @@ settings! {
     }
     /// Colours of the console: dark, light, high-contrast or none
     theme: Option<Palette> {
-        name: "theme", value: "NAME", default: DefaultValue::Says("dark, or none if NO_COLOR is set"),
+        name: "theme", value: "NAME", example: "\"dark\"", default: DefaultValue::Says("dark, or none if NO_COLOR is set"),
         group: Group::Screen, commands: &[SubCommand::Demo],
+    }
+
+    /// Write to FILE where the servers listen, as JSON, once all do; it is removed at the end
+    ports_file: Option<PathBuf> {
+        name: "ports-file", value: "FILE", group: Group::Service, commands: SERVERS,
+        example: "\"ports.json\"",
+        more: "The file appears whole. Without a screen, the line `mailconsole: ready` on stdout and \
+               READY=1 to the service manager say the same.",
+    }
+    /// End when no client has been connected for TIME, such as 30s, 10m or 1h
+    exit_when_idle: Option<Period> {
+        name: "exit-when-idle", value: "TIME", default: DefaultValue::Says("never"),
+        group: Group::Service, commands: SERVERS, example: "\"10m\"",
+    }
+    /// Append the transcript to FILE, beside the console too
+    transcript: Option<PathBuf> {
+        name: "transcript", value: "FILE", group: Group::Service, commands: WITH_TRANSCRIPT,
+        example: "\"transcript.log\"", more: "It is what -v prints, and with -vv message text too.",
+    }
+    /// Begin each line of a transcript with time, service and session
+    stamps: bool { name: "stamps", group: Group::Service, commands: WITH_TRANSCRIPT, }
+    /// Append the program's own log to FILE instead of stderr; the console shows it all the same
+    log_file: Option<PathBuf> {
+        name: "log-file", value: "FILE", group: Group::Service, commands: WITH_TRANSCRIPT,
+        example: "\"mailconsole.log\"",
+    }
+    /// What the program's own log has: error, warn, info, debug or trace
+    log_level: Option<Level> {
+        name: "log-level", value: "LEVEL",
+        default: DefaultValue::Says("as RUST_LOG says; info, on stderr warn"),
+        group: Group::Service, commands: WITH_TRANSCRIPT, example: "\"info\"",
     }
 
     /// Write the transcript to stderr; -vv includes message text
     verbose: Times {
         name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
+        is_common: true,
         more: "Beside the console, stderr must go elsewhere: 2>FILE.",
     }
     /// Append events to FILE, one JSON object a line; - is stdout
@@ -408,7 +447,7 @@ settings! {
         name: "show-author", short: Some('a'), commands: SERVERS, places: Places::None,
     }
     /// The author, for -a and for the greeting of the echo server
-    author: String {
+    author: Author {
         name: "author", value: "FULL NAME / LOGIN",
         default: DefaultValue::Is("Mail Console / mailconsole"), commands: SERVERS,
     }
@@ -429,6 +468,7 @@ pub fn row(name: &str) -> Option<&'static Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::setting::given::Origin;
     use crate::console::setting::value::Shape;
     use crate::servers::limits::{CONNECTIONS, MAILBOXES, MESSAGE_OCTETS};
 
@@ -452,7 +492,7 @@ mod tests {
     fn a_switch_that_is_on_anywhere_is_on_and_the_louder_counts() {
         let given = |name, value: &str| {
             let mut given = Given::default();
-            given.set(row(name).unwrap(), vec![value.into()]);
+            given.set(row(name).unwrap(), vec![value.into()], Origin::Flag);
             given
         };
         let read = |given: &Given| Options::read(given).unwrap();
@@ -465,7 +505,8 @@ mod tests {
                 Times(2)
             );
         }
-        assert_eq!(read(&given("helo", "a").or(given("helo", "b"))).helo.as_deref(), Some("a"));
+        let helo = read(&given("helo", "a").or(given("helo", "b"))).helo;
+        assert_eq!(helo, Some(GreetingName("a".into())));
     }
 
     #[test]

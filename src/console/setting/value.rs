@@ -5,17 +5,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Level;
+
 use crate::console::state::appearance::Palette;
+use crate::mail::address::Domain;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
 use crate::servers::credentials::Password;
 use crate::servers::extensions::{BadList, Offer, OfferList};
 use crate::servers::profile::{AuthPolicy, Profile, TlsPolicy};
 use crate::servers::recipients::DomainPattern;
 use crate::servers::settings::Idle;
-use crate::servers::units::{Network, Size};
+use crate::servers::units::{Network, Period, Size};
 use crate::store::retention::Keep;
+use crate::store::user::User;
 
 /// How many values a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +92,72 @@ impl Value for String {
     }
 }
 
-/// The password of all users. Whether clients can send it is looked at where it is used.
+/// The password of all users: one that clients can send.
 impl Value for Password {
-    const EXPECTED: &'static str = "UTF-8 text";
+    const EXPECTED: &'static str =
+        "one line of 1 to 4,091 octets, so that it fits into a PASS command";
 
     fn read(text: &str) -> Result<Self, String> {
-        Ok(text.into())
+        let password = Self::from(text);
+        let is_sent = !text.is_empty() && password.can_be_sent();
+        is_sent.then_some(password).ok_or_else(write::<Self>)
+    }
+}
+
+/// A domain of ours. It appears in replies, and is compared with those of addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainName(pub Arc<str>);
+
+impl Value for DomainName {
+    const EXPECTED: &'static str = "a domain name such as localhost or example.org";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match Domain::parse(text) {
+            Ok(Domain::Name(_)) => Ok(Self(text.into())),
+            _ => Err(write::<Self>()),
+        }
+    }
+}
+
+/// The name by which we greet mail hosts: the argument of a command, which hosts look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GreetingName(pub String);
+
+impl Value for GreetingName {
+    const EXPECTED: &'static str =
+        "a host name such as mail.example.org or an address such as [192.0.2.1]";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match Domain::parse(text) {
+            Ok(Domain::Name(_) | Domain::Literal(_)) => Ok(Self(text.to_owned())),
+            _ => Err(write::<Self>()),
+        }
+    }
+}
+
+/// The name of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxName(pub Arc<str>);
+
+impl Value for MailboxName {
+    const EXPECTED: &'static str = "the name of a mailbox, such as catch";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let is_name = User::of_local_part(text.as_bytes()).is_some();
+        is_name.then(|| Self(text.into())).ok_or_else(write::<Self>)
+    }
+}
+
+/// The author, who appears in a reply, which is one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author(pub Arc<str>);
+
+impl Value for Author {
+    const EXPECTED: &'static str = "one line of at most 400 octets such as \"Ada Lovelace / ada\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let is_line = text.len() <= 400 && !text.chars().any(char::is_control);
+        is_line.then(|| Self(text.into())).ok_or_else(write::<Self>)
     }
 }
 
@@ -113,6 +178,7 @@ impl NewUser {
     ///
     /// If it is empty, or no client could send it. The sentence does not repeat it.
     pub fn with_password(name: &str, password: &str) -> Result<Self, String> {
+        let name = named(name)?;
         if password.is_empty() {
             return Err("the password is empty: write one, or the name alone for the password of \
                         all users"
@@ -124,8 +190,16 @@ impl NewUser {
                         into a PASS command"
                 .to_owned());
         }
-        Ok(Self { name: name.to_owned(), password: Some(password) })
+        Ok(Self { name, password: Some(password) })
     }
+}
+
+/// Nobody could log in without a name, nor mail be sent to them.
+fn named(name: &str) -> Result<String, String> {
+    if name.is_empty() {
+        return Err(format!("the name is empty: {}", write::<NewUser>()));
+    }
+    Ok(name.to_owned())
 }
 
 impl Value for NewUser {
@@ -134,14 +208,14 @@ impl Value for NewUser {
     fn read(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some((name, password)) => Self::with_password(name, password),
-            None => Ok(Self { name: text.to_owned(), password: None }),
+            None => Ok(Self { name: named(text)?, password: None }),
         }
     }
 }
 
 /// A port of this machine.
 impl Value for u16 {
-    const EXPECTED: &'static str = "the number of a port, 0 to 65535";
+    const EXPECTED: &'static str = "a number from 0 to 65535";
     const WRITTEN: Written = Written::Number;
 
     fn read(text: &str) -> Result<Self, String> {
@@ -151,7 +225,7 @@ impl Value for u16 {
 
 /// A port of another machine.
 impl Value for NonZeroU16 {
-    const EXPECTED: &'static str = "the number of a port, 1 to 65535";
+    const EXPECTED: &'static str = "a number from 1 to 65535";
     const WRITTEN: Written = Written::Number;
 
     fn read(text: &str) -> Result<Self, String> {
@@ -202,11 +276,36 @@ impl Value for Idle {
 }
 
 impl Value for Size {
-    const EXPECTED: &'static str = "a number of octets such as 1000000 or 64M";
+    const EXPECTED: &'static str = "a number of octets such as 1000000 or 64M, 1 or more";
     const WRITTEN: Written = Written::Both;
 
     fn read(text: &str) -> Result<Self, String> {
-        parsed(text)
+        parsed(text).and_then(|size: Self| if size.0 > 0 { Ok(size) } else { Err(write::<Self>()) })
+    }
+}
+
+impl Value for Period {
+    const EXPECTED: &'static str = "a time from 1ms to 24h such as 20ms, 5s, 2m or 1h";
+    const WRITTEN: Written = Written::Both;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let period: Self = parsed(text)?;
+        if period.0.is_zero() { Err(write::<Self>()) } else { Ok(period) }
+    }
+}
+
+impl Value for Level {
+    const EXPECTED: &'static str = "error, warn, info, debug or trace";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "error" => Ok(Self::ERROR),
+            "warn" => Ok(Self::WARN),
+            "info" => Ok(Self::INFO),
+            "debug" => Ok(Self::DEBUG),
+            "trace" => Ok(Self::TRACE),
+            _ => Err(write::<Self>()),
+        }
     }
 }
 
@@ -364,14 +463,14 @@ pub trait Values: Sized {
 impl Values for bool {
     const SHAPE: Shape = Shape::Switch;
     const WRITTEN: Written = Written::Text;
-    const EXPECTED: &'static str = "yes or no";
+    const EXPECTED: &'static str = "1, 0, true, false, yes or no";
 
-    /// In the environment, what is set is on, except for the words that say no.
+    /// A variable that is set to nothing is as good as not set.
     fn read_all(texts: &[OsString]) -> Result<Self, String> {
         let Some(text) = texts.last() else { return Ok(false) };
         match text.to_string_lossy().to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "y" | "on" => Ok(true),
-            "" | "0" | "false" | "no" | "n" | "off" => Ok(false),
+            "1" | "true" | "yes" => Ok(true),
+            "" | "0" | "false" | "no" => Ok(false),
             _ => Err(format!("write {}", Self::EXPECTED)),
         }
     }

@@ -17,12 +17,12 @@ use crate::servers::units::Size;
                             mailconsole queue show [--raw] [DIR] ID [--dir DIR]\n       \
                             mailconsole queue retry|hold|release|drop [DIR] ID...|-|SELECTION|--all \
                             [--dir DIR]")]
-#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = BRIEF, after_long_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct QueueArguments {
     /// What to do with entries. Without it, they are listed.
     #[command(subcommand)]
     pub order: Option<OrderArguments>,
-    /// Write JSON, one object per line: for each recipient or, with --summary, for each row
+    /// Write JSON, one object per line
     #[arg(long)]
     pub json: bool,
     /// Count recipients by domain and age, and by reason
@@ -43,14 +43,12 @@ directory comes before the IDs or is given with --dir. A SELECTION is any of --s
 --sender, --older, --newer, --larger, --smaller and --reason; recipients must match all of them.
 
 Examples:
-  mailconsole queue mailtest
   mailconsole queue mailtest --state failed --domain example.org --older 1d
-  mailconsole queue mailtest --summary
-  mailconsole queue show mailtest 68ca9f30-2b1f-0
-  mailconsole queue hold mailtest 68ca9f30-2b1f-0
   mailconsole queue --dir mailtest retry 68ca9f30-2b1f-0/bob@example.org
-  mailconsole queue drop mailtest --state failed --reason \"no such user\"
   mailconsole queue mailtest --json | jq -r .id | mailconsole queue hold mailtest -";
+
+const BRIEF: &str = "\
+A SELECTION is any of --state, --domain, --sender, --older, --newer, --larger, --smaller and --reason.";
 
 const SELECTION: &str = "Selection";
 
@@ -58,32 +56,44 @@ const SELECTION: &str = "Selection";
 #[derive(Debug, Default, Args)]
 pub struct SelectionArguments {
     /// pending, deferred (pending and tried), failed or held; several with commas
-    #[arg(long, value_name = "STATE", value_delimiter = ',', global = true)]
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_delimiter = ',',
+        global = true,
+        hide_short_help = true
+    )]
     #[arg(help_heading = SELECTION)]
     pub state: Vec<StateWord>,
     /// Recipients at this domain; several with commas
     // Everywhere else --domain is a setting: one option cannot be of two types.
-    #[arg(long, value_name = "DOMAIN", value_parser = OsStringValueParser::new(), global = true)]
+    #[arg(long, value_name = "DOMAIN", value_parser = OsStringValueParser::new(), global = true, hide_short_help = true)]
     #[arg(help_heading = SELECTION)]
     pub domain: Option<OsString>,
     /// Mail of this sender; <> for notifications
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', global = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        global = true,
+        hide_short_help = true
+    )]
     #[arg(help_heading = SELECTION)]
     pub sender: Vec<String>,
     /// Queued at least this long ago: 90s, 30m, 12h, 1d, 2w
-    #[arg(long, value_name = "AGE", global = true, help_heading = SELECTION)]
+    #[arg(long, value_name = "AGE", global = true, hide_short_help = true, help_heading = SELECTION)]
     pub older: Option<Age>,
     /// Queued less than this long ago
-    #[arg(long, value_name = "AGE", global = true, help_heading = SELECTION)]
+    #[arg(long, value_name = "AGE", global = true, hide_short_help = true, help_heading = SELECTION)]
     pub newer: Option<Age>,
     /// Messages of at least this size; K, M and G are understood
-    #[arg(long, value_name = "SIZE", global = true, help_heading = SELECTION)]
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, help_heading = SELECTION)]
     pub larger: Option<Size>,
     /// Messages below this size
-    #[arg(long, value_name = "SIZE", global = true, help_heading = SELECTION)]
+    #[arg(long, value_name = "SIZE", global = true, hide_short_help = true, help_heading = SELECTION)]
     pub smaller: Option<Size>,
     /// The last reply contains this text
-    #[arg(long, value_name = "TEXT", global = true, help_heading = SELECTION)]
+    #[arg(long, value_name = "TEXT", global = true, hide_short_help = true, help_heading = SELECTION)]
     pub reason: Option<String>,
 }
 
