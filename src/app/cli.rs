@@ -52,7 +52,7 @@ struct SubCommands {
 const VERSION: &str = env!("VERSION_WITH_COMMIT");
 
 const AFTER_SHORT_HELP: &str = "\
-`mailconsole --help` shows all options, with examples; `mailconsole help COMMAND` those of a command.";
+`mailconsole --help` shows all options, with examples; `mailconsole help COMMAND` a command.";
 
 const AFTER_HELP: &str = "\
 Without a command, all three servers run on one directory of mailboxes: on a full-screen console, or, \
@@ -167,21 +167,19 @@ impl Cli {
     }
 }
 
-/// What `-h` shows fits a screen: there are no headings, and nothing of what it goes without saying.
+/// What `-h` shows fits a screen: there are no headings, and nothing of what goes without saying.
 fn briefly(command: clap::Command) -> clap::Command {
-    let flag = |name: &'static str, letter, action| {
-        Arg::new(name).short(letter).long(name).action(action).hide(true)
-    };
-    without_headings(command)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .arg(flag("help", 'h', ArgAction::Help))
-        .arg(flag("version", 'V', ArgAction::Version))
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    // This flag, and the next, count for all sub-commands.
+    let command = command.disable_help_flag(true).disable_version_flag(true);
+    without_headings(command).arg(version.hide(true))
 }
 
 fn without_headings(command: clap::Command) -> clap::Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     command
         .mut_args(|argument| argument.help_heading(None::<&str>))
+        .arg(help.hide(true))
         .mut_subcommands(without_headings)
 }
 

@@ -43,9 +43,11 @@ pub(super) fn with_settings(command: Command, extent: Extent) -> Command {
 
 fn option(row: &'static Row) -> Arg {
     let help = row.help_with_default();
-    let mut option = Arg::new(row.name).long(row.name).hide_short_help(!row.is_common);
+    let mut option = Arg::new(row.name).long(row.name).hide_short_help(row.brief.is_empty());
     if !row.more.is_empty() {
         option = option.long_help(format!("{help}.\n\n{}", row.more));
+    } else if !row.brief.is_empty() {
+        option = option.long_help(help.clone());
     }
     if let Some(letter) = row.short {
         option = option.short(letter);
@@ -53,7 +55,8 @@ fn option(row: &'static Row) -> Arg {
     if row.group != Group::General {
         option = option.help_heading(<&str>::from(row.group));
     }
-    let option = option.help(help).action(match row.shape {
+    let brief = if row.brief.is_empty() { help } else { row.brief.to_owned() };
+    let option = option.help(brief).action(match row.shape {
         Shape::Switch => ArgAction::SetTrue,
         Shape::Times => ArgAction::Count,
         Shape::One => ArgAction::Set,
@@ -119,6 +122,9 @@ pub(super) fn given(matches: &ArgMatches) -> Given {
     given
 }
 
+/// What the names of our variables begin with.
+const PREFIX: &str = "MAILCONSOLE_";
+
 /// Variables that are no settings: what `exec` tells its command besides.
 const OF_EXEC: [&str; 1] = ["MAILCONSOLE_CA"];
 
@@ -131,13 +137,16 @@ fn unknown(names: impl Iterator<Item = String>) -> Vec<String> {
     let with_variable = ROWS.iter().filter(|row| row.places.has_environment());
     let known: Vec<String> =
         with_variable.map(Row::variable).chain(OF_EXEC.map(String::from)).collect();
-    let is_unknown = |name: &String| name.starts_with("MAILCONSOLE_") && !known.contains(name);
+    let is_unknown = |name: &String| name.starts_with(PREFIX) && !known.contains(name);
     let mut names: Vec<String> = names.filter(is_unknown).collect();
     names.sort_unstable();
     let sentence = |name: String| {
         let shown = DisplayText::from(&*name);
-        match nearest(&name, known.iter().map(String::as_str)) {
-            Some(near) => format!("there is no variable {shown}: did you mean {near}?"),
+        // What all begin with would make all similar.
+        let own = |name: &str| name.trim_start_matches(PREFIX).to_owned();
+        let known: Vec<String> = known.iter().map(|name| own(name)).collect();
+        match nearest(&own(&name), known.iter().map(String::as_str)) {
+            Some(near) => format!("there is no variable {shown}: did you mean {PREFIX}{near}?"),
             None => format!("there is no variable {shown}: mailconsole --help lists the options"),
         }
     };

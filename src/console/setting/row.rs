@@ -23,8 +23,8 @@ pub struct Row {
     pub more: &'static str,
     /// A value for the sample of the config file, as the file has it, where there is no default.
     pub example: &'static str,
-    /// Whether `-h` has it too, which fits a screen: what beginners need.
-    pub is_common: bool,
+    /// What `-h` says of it, in half a line, where it has it: what beginners need.
+    pub brief: &'static str,
     /// Under which heading it is listed.
     pub group: Group,
     /// The sub-commands that read it. All others take it, and do nothing with it.
@@ -147,7 +147,7 @@ impl Row {
         help: "",
         more: "",
         example: "",
-        is_common: false,
+        brief: "",
         group: Group::General,
         commands: &[],
         places: Places::All,

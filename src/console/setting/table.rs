@@ -87,13 +87,13 @@ settings! {
     /// The directory of the mailboxes
     dir: Option<PathBuf> {
         name: "dir", value: "DIR", group: Group::Mailboxes, commands: ON_DIRECTORY,
-        is_common: true, example: "\"mailtest\"",
+        brief: "The directory of the mailboxes", example: "\"mailtest\"",
     }
     /// Create the mailbox NAME.mbox, and the directory, if they are missing; may be repeated
     user: Vec<NewUser> {
         name: "user", value: "NAME[:PASSWORD]", group: Group::Mailboxes,
         commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Init],
-        holds_password: true, is_common: true, example: "[\"linhphan\", \"zives:secret\"]",
+        holds_password: true, brief: "Create this mailbox if it is missing; may be repeated", example: "[\"linhphan\", \"zives:secret\"]",
         more: "With a password, this user has it instead of that of all. Every user of this machine \
                can read the command line: the table [users] of the config file (ada = \"secret\") \
                is safer, and may have commas in a password.",
@@ -177,14 +177,15 @@ settings! {
     }
     /// Address to listen on; may be repeated
     bind: Vec<IpAddr> {
-        name: "bind", value: "ADDR", is_common: true, example: "[\"127.0.0.1\", \"::1\"]", default: DefaultValue::Says("127.0.0.1 and ::1"),
+        name: "bind", value: "ADDR", example: "[\"127.0.0.1\", \"::1\"]", default: DefaultValue::Says("127.0.0.1 and ::1"),
         group: Group::Listening, commands: SERVERS,
     }
 
     /// Set of extensions and habits: rfc821, esmtp, catch, submission or everything
     profile: Profile {
         name: "profile", value: "NAME", default: DefaultValue::Is("rfc821"), group: Group::Profile,
-        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Demo], is_common: true,
+        commands: &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Demo],
+        brief: "rfc821, esmtp, catch, submission or everything",
         more: "rfc821: HELO, known users, no login, no TLS. esmtp: EHLO and CAPA with the usual \
                extensions. catch: takes every message and every login, and sends nothing on. \
                submission: TLS, and a login before MAIL. everything: all extensions. The options \
@@ -379,7 +380,7 @@ settings! {
     bounce: bool { name: "bounce", group: Group::Relay, commands: &[SubCommand::Relay], }
 
     /// Serve without a screen, until Ctrl+C
-    no_tui: bool { name: "no-tui", group: Group::Screen, is_common: true, }
+    no_tui: bool { name: "no-tui", group: Group::Screen, brief: "Serve without a screen, until Ctrl+C", }
     /// Transcript lines that the console keeps
     scrollback: usize {
         name: "scrollback", value: "LINES", default: DefaultValue::Is("50000"), group: Group::Screen,
@@ -425,7 +426,7 @@ settings! {
     /// Write the transcript to stderr; -vv includes message text
     verbose: Times {
         name: "verbose", short: Some('v'), commands: WITH_TRANSCRIPT, places: Places::File,
-        is_common: true,
+        brief: "Write the transcript to stderr; -vv includes message text",
         more: "Beside the console, stderr must go elsewhere: 2>FILE.",
     }
     /// Append events to FILE, one JSON object a line; - is stdout

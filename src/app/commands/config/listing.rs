@@ -47,11 +47,12 @@ impl Listing {
     pub(super) fn in_words(&self) -> String {
         let line = |(row, effective): &(&Row, Effective)| {
             let Effective { value, from } = effective;
-            let setting = match (value, row.default) {
-                (Value::Null, DefaultValue::Says(words)) => format!("# {} = {words}", row.name),
-                (Value::Null, _) => format!("# {}", row.name),
+            let is_nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            let setting = match (is_nothing, row.default) {
+                (true, DefaultValue::Says(words)) => format!("# {} = {words}", row.name),
+                (true, _) => format!("# {}", row.name),
                 // A string, a number or a list of JSON is also one of TOML.
-                _ => format!("{} = {value}", row.name),
+                (false, _) => format!("{} = {value}", row.name),
             };
             format!("{setting:<COLUMN$}  # {from}\n")
         };
