@@ -50,6 +50,20 @@ fn the_demonstration_shows_every_pane_at_work_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_terminal_that_may_not_show_unicode_gets_ascii() {
+    for setting in ["LC_ALL=C", "TERM=dumb"] {
+        let wrap =
+            |console: Vec<String>| [vec!["env".to_owned(), setting.to_owned()], console].concat();
+        let terminal = Terminal::run(80, 24, wrap).shows("1 Connections").shows("Enter");
+        let terminal = terminal
+            .press("?")
+            .shows("Shift-Tab")
+            .until(|shown| shown.parser.screen().contents().is_ascii(), "nothing but ASCII");
+        terminal.press("\x1b").press("q").ends_and_gives_the_terminal_back();
+    }
+}
+
+#[test]
 fn what_a_client_says_is_seen_as_it_says_it() {
     let terminal = Terminal::console(80, 24).shows("echo:");
     let mut client = connect(terminal.port("echo"));

@@ -10,9 +10,9 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::app::cli::settings::Extent;
 use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
-use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::completions::CompletionsArguments;
 use crate::app::commands::config::ConfigArguments;
+use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::events::EventsArguments;
 use crate::app::commands::exec::{self, ExecArguments};
@@ -132,8 +132,8 @@ impl Cli {
     /// manual. The version is that of the package, so that files made of it outlive a commit.
     #[must_use]
     pub fn grammar_of_what_is_read() -> clap::Command {
-        settings::with_settings(SubCommands::command(), Extent::Read)
-            .version(env!("CARGO_PKG_VERSION"))
+        let grammar = settings::with_settings(SubCommands::command(), Extent::Read);
+        in_full(grammar).version(env!("CARGO_PKG_VERSION"))
     }
 
     /// Reads a command line, the program's name included, and the environment.
@@ -165,6 +165,11 @@ impl Cli {
         let warnings = settings::unknown_variables();
         Ok(Self { command, given: given.or(environment), warnings })
     }
+}
+
+/// Pages of the manual have no text of what `-h` does not show.
+fn in_full(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.hide_short_help(false)).mut_subcommands(in_full)
 }
 
 /// What `-h` shows fits a screen: there are no headings, and nothing of what goes without saying.
@@ -250,7 +255,7 @@ mod tests {
             cli.command,
             Some(Command::Smtp(SmtpArguments { port: Some(25), directory: Some(_) }))
         ));
-        assert_eq!(options(&cli).domain, "example.org");
+        assert_eq!(&*options(&cli).domain.0, "example.org");
         for line in
             ["mailconsole -a", "mailconsole smtp -a", "mailconsole -a pop3", "mailconsole echo -a"]
         {
@@ -315,7 +320,7 @@ mod tests {
             assert_eq!(Options::read(&cli.given).unwrap().domain, "localhost", "{line}");
         }
         let cli = read("mailconsole relay DIR --domain example.org").unwrap();
-        assert_eq!(options(&cli).domain, "example.org");
+        assert_eq!(&*options(&cli).domain.0, "example.org");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What was asked for: flag over environment over config file over default, and which sub-command.
 
-use std::path::PathBuf;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -278,7 +278,8 @@ mod tests {
         assert_eq!((settings.helo, settings.connections_per_domain), (None, 5));
         let other = relaying("mailconsole relay d --helo mx.example --connections-per-domain 1");
         assert_eq!((other.helo.as_deref(), other.connections_per_domain), (Some("mx.example"), 1));
-        assert!(task("mailconsole relay d --helo a_b_").is_err());
+        let wrong = "mailconsole relay d --helo a_b_".split(' ').map(OsString::from);
+        assert!(Cli::read(wrong).is_err());
         let usual = relaying("mailconsole relay d --relay-every 60");
         assert_eq!((usual.port, usual.every, usual.hello), (25, None, Hello::Helo));
         let servers = headless("mailconsole --dir d --no-tui --relay-every 60");

@@ -58,6 +58,7 @@ impl Terminal {
             CommandBuilder::from_argv(wrap(console).into_iter().map(Into::into).collect());
         command.cwd(directory.path());
         command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
         command.env("XDG_CONFIG_HOME", directory.path());
         command.env_remove("NO_COLOR");
         let child = pty.slave.spawn_command(command).unwrap();

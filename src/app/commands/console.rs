@@ -3,6 +3,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -226,6 +227,14 @@ fn state(config: &Config) -> State {
     state
 }
 
+/// Who can connect to these addresses, in as few words as the top line has room for.
+fn whoever_reaches(addresses: &[IpAddr]) -> String {
+    if addresses.iter().any(IpAddr::is_unspecified) {
+        return "any machine".to_owned();
+    }
+    format!("all that reach {}", listed(addresses))
+}
+
 /// What the user must know of how the program was started. The settings that can change have notices
 /// of their own, and the screen itself says what to do if there is no mailbox.
 fn notices(config: &Config) -> Vec<String> {
@@ -235,7 +244,7 @@ fn notices(config: &Config) -> Vec<String> {
     let public = public.then(|| format!(", password {PUBLIC_PASSWORD} is public"));
     let open = config.open_addresses();
     let open = (!open.is_empty())
-        .then(|| format!("open to all that reach {}{}", listed(&open), public.unwrap_or_default()));
+        .then(|| format!("open to {}{}", whoever_reaches(&open), public.unwrap_or_default()));
     let relays = config.relay.every.map(|every| format!("relay run every {} s", every.as_secs()));
     let notices = [open, unsynced, relays];
     notices.into_iter().flatten().collect()
