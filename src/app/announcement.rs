@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -73,7 +72,7 @@ impl Announcement {
         };
         let mut text = serde_json::to_string(&self.ports()).map_err(|e| failed(e.into()))?;
         text.push('\n');
-        PortsFile::write(path, &text).map_err(failed)
+        PortsFile::write(path, text).map_err(failed)
     }
 
     fn ports(&self) -> Ports<'_> {
@@ -125,41 +124,31 @@ impl Drop for Announced {
     }
 }
 
-/// A file that is ours, until another takes its place.
+/// A file that is ours, as long as it has what we have written: our process id stands in it.
 #[derive(Debug)]
 struct PortsFile {
     path: PathBuf,
-    /// Device and inode.
-    identity: (u64, u64),
+    text: String,
 }
 
 impl PortsFile {
     /// Writes it under another name first, so that it appears whole.
-    fn write(path: &Path, text: &str) -> std::io::Result<Self> {
+    fn write(path: &Path, text: String) -> std::io::Result<Self> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.tmp", process::id()));
         let beside = PathBuf::from(beside);
-        let renamed = fs::write(&beside, text).and_then(|()| {
-            let identity = identity(&beside)?;
-            fs::rename(&beside, path)?;
-            Ok(identity)
-        });
+        let renamed = fs::write(&beside, &text).and_then(|()| fs::rename(&beside, path));
         if renamed.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        renamed.map(|identity| Self { path: path.to_owned(), identity })
+        renamed.map(|()| Self { path: path.to_owned(), text })
     }
 }
 
 impl Drop for PortsFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }

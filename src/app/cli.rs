@@ -26,6 +26,7 @@ use crate::app::commands::sendmail::{self, SendmailArguments};
 use crate::app::commands::smtp::SmtpArguments;
 use crate::app::commands::status::StatusArguments;
 use crate::app::commands::stop::StopArguments;
+use crate::app::nearest::nearest;
 use crate::console::setting::given::Given;
 
 /// What was written on the command line and in the environment.
@@ -213,15 +214,20 @@ fn sentence(error: &clap::Error) -> String {
     }
 }
 
-/// The word that clap takes for the one that was meant.
+/// The word that clap takes for the one that was meant; behind `help` it takes none.
 fn suggestion(error: &clap::Error) -> Option<String> {
-    use ContextKind::{SuggestedArg, SuggestedSubcommand, SuggestedValue};
+    use ContextKind::{InvalidSubcommand, SuggestedArg, SuggestedSubcommand, SuggestedValue};
     let kinds = [SuggestedSubcommand, SuggestedArg, SuggestedValue];
-    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+    let clap_s = kinds.into_iter().find_map(|kind| match error.get(kind)? {
         ContextValue::String(word) => Some(word.clone()),
         // The most similar comes last.
         ContextValue::Strings(words) => words.last().cloned(),
         _ => None,
+    });
+    clap_s.or_else(|| {
+        let ContextValue::String(word) = error.get(InvalidSubcommand)? else { return None };
+        let grammar = SubCommands::command();
+        nearest(word, grammar.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
     })
 }
 

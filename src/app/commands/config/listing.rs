@@ -52,7 +52,8 @@ impl Listing {
                 (true, DefaultValue::Says(words)) => format!("# {} = {words}", row.name),
                 (true, _) => format!("# {}", row.name),
                 // A string, a number or a list of JSON is also one of TOML.
-                (false, _) => format!("{} = {value}", row.name),
+                (false, _) if row.places.has_file() => format!("{} = {value}", row.name),
+                (false, _) => format!("# {} = {value}", row.name),
             };
             format!("{setting:<COLUMN$}  # {from}\n")
         };
