@@ -27,7 +27,7 @@ use crate::app::event_writer::Reporting;
 use crate::app::last_word;
 use crate::app::servers::{Servers, runtime};
 use crate::app::transcript::{MessageText, TranscriptWriter, with_transcript};
-use crate::console::setting::given::Given;
+use crate::console::setting::given::{Given, Origin};
 use crate::console::setting::table::row;
 use crate::watch::event::{Passwords, Service};
 use crate::watch::tally::Counts;
@@ -80,7 +80,7 @@ pub fn forget_ports(given: &mut Given) {
 pub fn choose_ports(given: &mut Given) {
     let always = PORTS.iter().take(3).filter_map(|name| row(name));
     for row in always.filter(|row| !given.has(row.name)).collect::<Vec<_>>() {
-        given.set(row, vec!["0".into()]);
+        given.set(row, vec!["0".into()], Origin::Flag);
     }
 }
 
@@ -147,13 +147,14 @@ fn perform(task: ExecTask) -> Result<ExitCode, StartError> {
     if let Some(mailboxes) = &mut config.mailboxes {
         place.path().clone_into(&mut mailboxes.directory);
     }
-    let (verbosity, passwords) = (config.verbosity, config.passwords);
+    let (verbosity, passwords, records) =
+        (config.verbosity, config.passwords, config.records.clone());
     let file = match keep_on_failure {
         true => Some(transcript_in(&place, &config)?),
         false => None,
     };
     let mut ended = None;
-    let code = with_transcript(verbosity, passwords, |observers| {
+    let code = with_transcript(verbosity, passwords, &records, |observers| {
         let kept = file.iter().fold(observers, |all, file| all.and(Arc::clone(file) as _));
         let reporting = Reporting::start(&config)?;
         // Servers raise it, and the command is to have what we were given.
