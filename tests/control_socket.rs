@@ -88,12 +88,12 @@ fn status_says_what_runs_and_what_is_in_the_directory() {
     let servers = Servers::on(dir.path(), &["--profile", "esmtp", "--domain", "mail.test"]);
     let mut client = servers.connect("smtp");
     client.says("HELO x", "250");
-    assert_eq!(client.deliver(&["linhphan"], "Hello\r\n"), "250 OK");
-    client.says("RSET", "250");
-    client.says("MAIL FROM:<a@b>", "250");
-    client.says("RCPT TO:<x@elsewhere.example>", "250");
-    client.says("DATA", "354");
-    client.says("Hi\r\n.", "250");
+    for recipient in ["linhphan@mail.test", "x@elsewhere.example"] {
+        client.says("MAIL FROM:<a@b>", "250");
+        client.says(&format!("RCPT TO:<{recipient}>"), "250");
+        client.says("DATA", "354");
+        client.says("Hello\r\n.", "250");
+    }
     let status = status_json(dir.path(), 0);
     let [server] = status["servers"].as_array().unwrap().as_slice() else { panic!("{status}") };
     assert_eq!((&status["v"], &status["running"]), (&json!(1), &json!(true)));
@@ -103,7 +103,8 @@ fn status_says_what_runs_and_what_is_in_the_directory() {
     let ports = json!({"echo": servers.port("echo"), "smtp": servers.port("smtp"),
                        "pop3": servers.port("pop3")});
     assert_eq!(server["ports"], ports);
-    assert!(server["sessions"]["total"].is_u64() && server["counters"]["messages"].is_u64());
+    assert_eq!(server["sessions"], json!({"open": 1, "total": 1}));
+    assert_eq!(server["counters"], json!({"messages": 2, "refused": 0, "faults": 0}));
     assert_eq!(status["mailboxes"], json!([{"name": "linhphan", "messages": 1, "octets": 7}]));
     assert_eq!(status["queue"], json!({"waiting": 1, "failed": 0, "held": 0}));
     let (words, _) = ends_with(&run(&["status"], dir.path()), 0);

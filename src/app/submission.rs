@@ -144,14 +144,12 @@ fn trusted(named: Option<PathBuf>) -> io::Result<Vec<CertificateDer<'static>>> {
         let pem = read(File::open(path)?)?;
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(io::Error::other)
     };
-    match named {
-        Some(path) => certificates(&path)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
-        None => {
-            let set = env::var_os(AUTHORITY).map(PathBuf::from);
-            Ok(set.and_then(|path| certificates(&path).ok()).unwrap_or_default())
-        }
+    if let Some(path) = named {
+        let unreadable = |error| io::Error::other(format!("{}: {error}", path.display()));
+        return certificates(&path).map_err(unreadable);
     }
+    let set = env::var_os(AUTHORITY).map(PathBuf::from);
+    Ok(set.and_then(|path| certificates(&path).ok()).unwrap_or_default())
 }
 
 /// Reads a message to its end.

@@ -125,8 +125,9 @@ async fn carry(mut connection: Connection, submission: &Submission) -> Fates {
     if after == After::Usable {
         connection.quit().await;
     }
-    let last = fates.iter().flatten().filter_map(|fate| fate.as_ref().err()).next_back().cloned();
-    let lost = last.unwrap_or_else(|| Refusal::ours("the server has closed the connection"));
+    let mut refusals = fates.iter().flatten().filter_map(|fate| fate.as_ref().err());
+    let closed = || Refusal::ours("the server has closed the connection");
+    let lost = refusals.next_back().cloned().unwrap_or_else(closed);
     fates.into_iter().map(|fate| fate.unwrap_or_else(|| Err(lost.clone()))).collect()
 }
 

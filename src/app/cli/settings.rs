@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
 use crate::app::nearest::nearest;
 use crate::console::setting::given::{Given, Origin, divided};
-use crate::console::setting::row::{Group, Row, SubCommand};
+use crate::console::setting::row::{DefaultValue, Group, Row, SubCommand};
 use crate::console::setting::table::ROWS;
 use crate::console::setting::value::Shape;
 use crate::wire::display::DisplayText;
@@ -35,10 +35,25 @@ pub(super) fn with_settings(command: Command, extent: Extent) -> Command {
         let options = missing.filter_map(|row| {
             let is_read = its.is_some_and(|its| row.is_read_by(its));
             let is_had = is_read || extent == Extent::Taken;
-            is_had.then(|| option(row).global(is_global).hide(!is_read))
+            let option = || option(row).global(is_global).hide(!is_read);
+            let is_of_exec = its == Some(SubCommand::Exec);
+            is_had.then(|| if is_of_exec { of_exec(option(), row) } else { option() })
         });
         command.args(options.collect::<Vec<_>>())
     })
+}
+
+/// An option of `exec`, whose short help shows only what most commands need, and whose ports are
+/// free ones.
+fn of_exec(option: Arg, row: &Row) -> Arg {
+    const SHOWN: [&str; 6] = ["user", "smtp-port", "pop3-port", "profile", "verbose", "config"];
+    let option = option.hide_short_help(!SHOWN.contains(&row.name));
+    match row.help.split_once("; 0 lets the system choose") {
+        Some((help, _)) if row.default != DefaultValue::Says("not listened on") => {
+            option.help(format!("{} [default: a free one]", help.trim_start()))
+        }
+        _ => option,
+    }
 }
 
 fn option(row: &'static Row) -> Arg {
@@ -183,7 +198,6 @@ fn wrong_variable(row: &Row, text: &OsStr, why: &str) -> String {
 mod tests {
     use super::*;
     use crate::app::config_file::ConfigFile;
-    use crate::console::setting::row::DefaultValue;
     use crate::console::setting::table::row;
     use crate::console::setting::value::Values;
 

@@ -73,7 +73,9 @@ const PORTS: [&str; 5] = ["echo-port", "smtp-port", "pop3-port", "smtps-port", "
 /// Ports that environment and config file name are those of the user's usual servers, which may run
 /// at the same time.
 pub fn forget_ports(given: &mut Given) {
-    PORTS.iter().for_each(|name| given.remove(name));
+    for name in PORTS {
+        given.remove(name);
+    }
 }
 
 /// Chooses free ports where the command line, which has `given`, names none.
@@ -149,10 +151,7 @@ fn perform(task: ExecTask) -> Result<ExitCode, StartError> {
     }
     let (verbosity, passwords, records) =
         (config.verbosity, config.passwords, config.records.clone());
-    let file = match keep_on_failure {
-        true => Some(transcript_in(&place, &config)?),
-        false => None,
-    };
+    let file = keep_on_failure.then(|| transcript_in(&place, &config)).transpose()?;
     let mut ended = None;
     let code = with_transcript(verbosity, passwords, &records, |observers| {
         let kept = file.iter().fold(observers, |all, file| all.and(Arc::clone(file) as _));

@@ -24,10 +24,10 @@ use crate::relay::conversation::opening::{ChosenTls, Login, Protection};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SendArguments {
-    /// A recipient; may be repeated [default: To, Cc and Bcc of --eml]
+    /// A recipient; may be repeated [default: those in the header of --eml]
     #[arg(long, value_name = "ADDRESS")]
     pub to: Vec<String>,
-    /// The sender; <> is nobody [default: From of --eml, or who you are at localhost]
+    /// The sender; <> is nobody [default: From of --eml, or you]
     #[arg(long, value_name = "ADDRESS")]
     pub from: Option<String>,
     /// The subject
@@ -43,22 +43,32 @@ pub struct SendArguments {
     #[arg(long, value_name = "FILE")]
     pub attach: Vec<PathBuf>,
     /// A field of the header; may be repeated
-    #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field, hide_short_help = true)]
     pub header: Vec<(String, String)>,
-    /// The server [default: $SMTP_HOST and $SMTP_PORT, that of $MAILCONSOLE_DIR, localhost:2500]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// The server.
+    #[arg(long, value_name = "HOST:PORT", help = SERVER, long_help = SERVER_IN_FULL)]
     pub smtp: Option<SmtpAddress>,
-    /// Log in
+    /// Log in, by what the server offers of PLAIN, LOGIN and CRAM-MD5
     #[arg(long, value_name = "USER:PASSWORD")]
     pub auth: Option<OsString>,
-    /// STARTTLS if it is offered, verified TLS, or none
-    #[arg(long, value_name = "none|starttls|required|implicit", default_value = "starttls")]
-    #[arg(hide_possible_values = true)]
+    /// TLS: none, starttls, required or implicit
+    ///
+    /// With starttls, STARTTLS is used if it is offered, with any certificate. With required nothing
+    /// is sent without it, and with implicit TLS comes before the greeting; both verify the
+    /// certificate. A password is sent whatever the connection is.
+    #[arg(long, value_name = "HOW", default_value = "starttls", hide_possible_values = true)]
     pub tls: TlsWord,
-    /// PEM file of authorities to trust, beside the system's [default: $MAILCONSOLE_CA]
-    #[arg(long, value_name = "FILE")]
+    /// Whom to trust, beside the authorities of the system.
+    #[arg(long, value_name = "FILE", hide_short_help = true, help = TRUSTED)]
     pub ca: Option<PathBuf>,
 }
+
+const SERVER: &str = "The server [default: $SMTP_HOST:$SMTP_PORT, else localhost:2500]";
+const SERVER_IN_FULL: &str = "\
+The server [default: $SMTP_HOST and $SMTP_PORT, else the one that runs on $MAILCONSOLE_DIR, else \
+localhost:2500]";
+const TRUSTED: &str =
+    "PEM file of authorities to trust, beside the system's [default: $MAILCONSOLE_CA]";
 
 const EXAMPLES: &str = "\
 The exit status is 0 if all recipients have it, 1 if any was refused, and 3 without a connection.
@@ -257,9 +267,11 @@ fn report(recipients: &[Address], fates: Fates) -> ExitCode {
         last_word::say(&lines.join("\n"));
     }
     let unreached = |(_, why): &(_, Refusal)| why.refused == Refused::Nothing;
-    match refusals.is_empty() {
-        true => ExitCode::SUCCESS,
-        false if refusals.iter().all(unreached) => ExitCode::from(NOTHING_THERE),
-        false => ExitCode::FAILURE,
+    if refusals.is_empty() {
+        ExitCode::SUCCESS
+    } else if refusals.iter().all(unreached) {
+        ExitCode::from(NOTHING_THERE)
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -395,9 +395,8 @@ fn answer(login: &Login, reply: &Reply) -> Option<String> {
     let challenge = BASE64_STANDARD.decode(reply.texts().first()?.trim_ascii()).ok()?;
     let mut digest = Hmac::<Md5>::new_from_slice(login.password.as_bytes()).ok()?;
     digest.update(&challenge);
-    let digest = digest.finalize().into_bytes();
-    let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-    Some(format!("{} {hex}", login.user))
+    let digest = u128::from_be_bytes(digest.finalize().into_bytes().into());
+    Some(format!("{} {digest:032x}", login.user))
 }
 
 #[cfg(test)]
@@ -652,13 +651,13 @@ mod tests {
         introduction(Hello::Ehlo, Protection::Chosen(tls, login))
     }
 
-    fn tim() -> Option<Login> {
-        Some(Login { user: "tim".to_owned(), password: "tanstaaftanstaaf".to_owned() })
+    fn tim() -> Login {
+        Login { user: "tim".to_owned(), password: "tanstaaftanstaaf".to_owned() }
     }
 
     #[test]
     fn a_challenge_is_answered_as_in_rfc_2195() {
-        let introduction = chosen(ChosenTls::None, tim());
+        let introduction = chosen(ChosenTls::None, Some(tim()));
         let talk = || {
             Talk::with(&introduction)
                 .hears("220 mx.example")
@@ -678,15 +677,17 @@ mod tests {
     #[test]
     fn what_a_person_has_chosen_is_done() {
         let offers = "250-mx.example\r\n250-AUTH PLAIN\r\n250 STARTTLS";
+        let (none, tims) = (chosen(ChosenTls::None, None), chosen(ChosenTls::None, Some(tim())));
+        let if_offered = chosen(ChosenTls::IfOffered, Some(tim()));
+        let required = chosen(ChosenTls::Required, None);
+        let from_the_start = chosen(ChosenTls::FromTheStart, None);
         let talk = |introduction| Talk::with(introduction).hears("220 mx.example").hears(offers);
         let plain = "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm";
-        talk(&chosen(ChosenTls::None, None)).then_it_is_ready();
-        talk(&chosen(ChosenTls::None, tim())).says(plain);
-        let if_offered = chosen(ChosenTls::IfOffered, tim());
+        talk(&none).then_it_is_ready();
+        talk(&tims).says(plain);
         let secured = talk(&if_offered).says("STARTTLS").hears("220 go").shakes_hands();
         secured.hears(offers).says(plain).hears("235 yes").then_it_is_ready();
         talk(&if_offered).hears("454 not now").says(plain);
-        let required = chosen(ChosenTls::Required, None);
         talk(&required).says("STARTTLS").hears("454 not now").then_it_is_refused("454 not now");
         Talk::with(&required)
             .hears("220 x")
@@ -695,7 +696,7 @@ mod tests {
         Talk::with(&if_offered).hears("220 x").hears("250 AUTH").then_it_is_refused(
             "mx.example offers none of AUTH PLAIN, AUTH LOGIN and AUTH CRAM-MD5",
         );
-        talk(&chosen(ChosenTls::FromTheStart, None)).then_it_is_ready();
+        talk(&from_the_start).then_it_is_ready();
     }
 
     #[test]

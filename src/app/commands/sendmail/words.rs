@@ -108,8 +108,9 @@ impl Order {
         match (letter, value.as_str()) {
             ('f' | 'r', _) => self.sender = Some(value),
             ('F', _) => self.name = Some(value),
-            ('o', "i") => self.dots_stand = true,
-            ('O', "IgnoreDots" | "IgnoreDots=true" | "IgnoreDots=True") => self.dots_stand = true,
+            ('o', "i") | ('O', "IgnoreDots" | "IgnoreDots=true" | "IgnoreDots=True") => {
+                self.dots_stand = true;
+            }
             ('b', "s") => self.mode = Mode::Smtp,
             ('b', "m") => self.mode = Mode::Message,
             ('b', mode) => return Err(format!("there is no -b{mode} here: only -bm and -bs")),

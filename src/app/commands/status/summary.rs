@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::control::client::Object;
 use crate::store::directory::Directory;
@@ -61,7 +61,9 @@ impl Summary {
     }
 
     pub(super) fn json(&self) -> String {
-        format!("{}\n", json!(self))
+        // Not by way of a `Value`, which has its keys in the order of their letters.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        format!("{text}\n")
     }
 
     pub(super) fn words(&self) -> String {
