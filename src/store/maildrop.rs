@@ -18,6 +18,7 @@ use crate::store::marks::Marks;
 use crate::store::mbox;
 use crate::store::reader::MessageReader;
 use crate::store::rewrite;
+use crate::store::rewrites::{self, Rewrite};
 use crate::store::sessions::{SessionLock, Sessions};
 use crate::store::user::SUFFIX;
 use crate::store::whereabouts::{self, Mailbox};
@@ -29,7 +30,7 @@ pub use crate::store::browse::MaildropError;
 pub struct Maildrop {
     committer: Arc<Committer>,
     name: FileName,
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     octets: Arc<[u64]>,
     marks: Arc<Marks>,
     _session: SessionLock,
@@ -118,7 +119,7 @@ impl Maildrop {
             committer: Arc::clone(committer),
             name,
             octets: index.messages.iter().map(|message| message.span.octets).collect(),
-            snapshot,
+            snapshot: Arc::new(snapshot),
             marks,
             _session: session,
         })
@@ -146,7 +147,7 @@ impl Maildrop {
 
     /// The messages as they were when the maildrop was opened.
     #[must_use]
-    pub const fn snapshot(&self) -> &Snapshot {
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
 
@@ -271,15 +272,31 @@ fn rewrite(
     if dates_needed {
         copy_with_dates(&mut draft, file, left)?;
     } else {
-        draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, kept))?;
+        draft.copy_all(file, kept_stretches(&now.index.messages, seen.size, &kept))?;
     }
     let draft = draft.sync()?;
     // A program that takes no locks may have appended to the file or replaced it.
     if files.regular(name)? != Some(seen) {
         return Err(UpdateError::Changed);
     }
+    if !dates_needed {
+        note_rewrite(
+            files,
+            name,
+            [file, draft.file()],
+            removed_stretches(&now.index.messages, kept),
+        );
+    }
     // With dates added, the messages are at other places, so the index must be rebuilt.
     Ok(draft.replace()?.filter(|_| !dates_needed))
+}
+
+/// Tells the log of rewrites that a file is about to take the place of another. Before the rename:
+/// behind it, a kill could leave a file of which the log knows nothing.
+fn note_rewrite(files: &Files, name: &FileName, [old, new]: [&File; 2], removed: Vec<Range<u64>>) {
+    if let (Ok(old), Ok(new)) = (rewrites::identity(old), rewrites::identity(new)) {
+        rewrites::note(files, name, &Rewrite { old, new, removed });
+    }
 }
 
 /// Whether a file whose From_ lines have no dates would now begin with one that has a date: the
@@ -318,6 +335,18 @@ pub(super) fn from_line_of(message: &Message, file: &File) -> io::Result<Vec<u8>
         line.pop();
     }
     Ok(line)
+}
+
+/// The removed messages of a file, in as few stretches as possible.
+fn removed_stretches(messages: &[Message], kept: impl Fn(usize) -> bool) -> Vec<Range<u64>> {
+    let mut stretches: Vec<Range<u64>> = Vec::new();
+    for (_, message) in messages.iter().enumerate().filter(|(nth, _)| !kept(*nth)) {
+        match stretches.last_mut() {
+            Some(last) if last.end == message.span.start => last.end = message.span.end,
+            _ => stretches.push(message.span.start..message.span.end),
+        }
+    }
+    stretches
 }
 
 /// The rest of a file without the removed messages, in as few stretches as possible.

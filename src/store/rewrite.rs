@@ -130,6 +130,11 @@ impl Draft {
 pub struct Synced(Draft);
 
 impl Synced {
+    /// The new file.
+    pub fn file(&self) -> &File {
+        self.0.file.get_ref()
+    }
+
     /// Renames the draft over the old file and syncs the directory. Returns the new file's state;
     /// `None` if a program has written to it since, or the state cannot be determined.
     pub fn replace(self) -> io::Result<Option<Stamp>> {
