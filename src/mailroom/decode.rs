@@ -9,6 +9,7 @@ mod media;
 mod page;
 mod parts;
 mod passage;
+pub mod plain;
 mod transfer;
 mod views;
 mod words;
@@ -29,6 +30,7 @@ pub use crate::mailroom::decode::passage::Passage;
 use crate::mailroom::decode::passage::{Form, html_of};
 use crate::mailroom::decode::views::Views;
 use crate::mailroom::message::{Attachment, Field, Message, MessageKey, Summary};
+use crate::mailroom::shape::SHOWN_MOST;
 use crate::store::browse::Head;
 use crate::store::delivery::ORIGINAL_FIELD;
 use crate::wire::display::DisplayText;
@@ -142,7 +144,8 @@ impl<'a> Parsed<'a> {
     #[must_use]
     pub fn page(&self) -> Option<String> {
         let html = self.views.html.iter().filter(|section| section.form == Form::Html);
-        let html: Vec<String> = html.map(|section| html_of(self.octets, section)).collect();
+        let html: Vec<String> =
+            html.map(|section| html_of(self.octets, section, SHOWN_MOST)).collect();
         (!html.is_empty()).then(|| page::harmless(&html))
     }
 
@@ -261,8 +264,6 @@ mod tests {
     use super::*;
     use crate::mailroom::shape::Shape;
     use proptest::prelude::*;
-
-    use crate::mailroom::SHOWN_MOST;
 
     const KEY: MessageKey = MessageKey { hash: 0, occurrence: 0 };
 

@@ -3,12 +3,16 @@
 
 pub mod browser;
 pub mod compose;
+pub mod condition;
 pub mod decode;
 pub mod fields;
+pub mod folder;
 pub mod listing;
 pub mod message;
 pub mod new_file;
 pub mod new_message;
+pub mod query;
+pub mod record;
 pub mod shape;
 pub mod submission;
 pub mod tasks;

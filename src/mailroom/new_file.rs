@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The most files with the same name and different numbers.
@@ -57,8 +58,21 @@ impl NewFile {
     ///
     /// If it cannot be created; [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is one.
     pub fn at(path: PathBuf) -> io::Result<Self> {
+        Self::with_mode(path, 0o666)
+    }
+
+    /// Creates this file for its owner only, as in a directory that others see.
+    ///
+    /// # Errors
+    ///
+    /// As [`at`](Self::at).
+    pub fn private(path: PathBuf) -> io::Result<Self> {
+        Self::with_mode(path, 0o600)
+    }
+
+    fn with_mode(path: PathBuf, mode: u32) -> io::Result<Self> {
         // `create_new` neither overwrites a file nor follows a link.
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
         Ok(Self { file, path, fate: Fate::Unfinished })
     }
 

@@ -67,21 +67,46 @@ pub(super) enum Extent {
 /// Renders HTML as text; adds its links to `links`.
 #[must_use]
 pub(super) fn text(html: &str, extent: Extent, links: &mut Links) -> String {
-    let mut renderer = Renderer {
-        html,
-        at: 0,
-        extent,
-        links,
-        flow: Flow::default(),
-        tables: Vec::new(),
-        ignored_tables: 0,
-        lists: Vec::new(),
-        anchor: None,
-        preformatted: 0,
-        endless: Vec::new(),
-    };
+    let mut renderer = Renderer::new(html, extent, links);
     renderer.run();
     renderer.finish()
+}
+
+/// What an HTML text leads to, in the order of the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// The address of a link.
+    Address(String),
+    /// Text between tags, which may hold addresses.
+    Text(String),
+}
+
+/// The addresses of links, and the text around them, each to `found`. What is not shown (comments,
+/// scripts, style sheets) leads nowhere.
+pub(super) fn leads(html: &str, mut found: impl FnMut(Lead)) {
+    let mut none = Links::default();
+    let mut renderer = Renderer::new(html, Extent::Whole, &mut none);
+    while renderer.at < html.len() {
+        let rest = renderer.rest();
+        let text = rest.find('<').unwrap_or(rest.len());
+        if text > 0 {
+            renderer.at += text;
+            found(Lead::Text(with_characters(rest.get(..text).unwrap_or_default())));
+            continue;
+        }
+        match renderer.markup() {
+            Markup::Tag(Tag { name, is_end: false, attributes }) => match name.as_str() {
+                "a" | "area" => {
+                    let address = attribute(attributes, "href");
+                    address.into_iter().for_each(|address| found(Lead::Address(address)));
+                }
+                "script" | "style" | "template" => renderer.skip_content(&name),
+                _ => {}
+            },
+            Markup::Text => renderer.at += 1,
+            _ => {}
+        }
+    }
 }
 
 /// The charset declared in the HTML itself, which counts only if no header declares one.
@@ -208,6 +233,22 @@ struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
+    fn new(html: &'a str, extent: Extent, links: &'a mut Links) -> Self {
+        Self {
+            html,
+            at: 0,
+            extent,
+            links,
+            flow: Flow::default(),
+            tables: Vec::new(),
+            ignored_tables: 0,
+            lists: Vec::new(),
+            anchor: None,
+            preformatted: 0,
+            endless: Vec::new(),
+        }
+    }
+
     fn run(&mut self) {
         while self.at < self.html.len() {
             let rest = self.rest();

@@ -103,12 +103,34 @@ pub(super) fn has_nothing_to_see(octets: &[u8], section: &Section) -> bool {
     })
 }
 
-/// The HTML of a section, up to the limit.
+/// The HTML of a section: about the first `most` octets.
 #[must_use]
-pub(super) fn html_of(octets: &[u8], section: &Section) -> String {
+pub(super) fn html_of(octets: &[u8], section: &Section, most: usize) -> String {
     let encoded = octets.get(section.range.clone()).unwrap_or_default();
-    let decoded = transfer::decoded(section.encoding, encoded, SHOWN_MOST);
+    let decoded = transfer::decoded(section.encoding, encoded, most);
     String::from_utf8_lossy(&html_in_utf8(section, &decoded.octets)).into_owned()
+}
+
+/// All of these sections as text, not escaped, with LF line ends.
+#[must_use]
+pub(super) fn whole_text(octets: &[u8], sections: &[Section]) -> String {
+    let (mut whole, mut links) = (String::new(), Links::default());
+    for section in sections {
+        let encoded = octets.get(section.range.clone()).unwrap_or_default();
+        let decoded = transfer::decoded(section.encoding, encoded, usize::MAX).octets;
+        let text = text_of(section, &decoded, Extent::Whole, &mut links);
+        let text = String::from_utf8_lossy(&text).replace("\r\n", "\n");
+        // An empty line separates sections.
+        if !whole.is_empty() {
+            whole.push_str(if whole.ends_with('\n') { "\n" } else { "\n\n" });
+        }
+        whole.push_str(&text);
+        if section.form == Form::Html && !text.is_empty() {
+            whole.push('\n');
+        }
+    }
+    let links: String = links.lines().map(|line| line + "\n").collect();
+    if links.is_empty() { whole } else { format!("{whole}\n{links}") }
 }
 
 fn html_in_utf8<'a>(section: &Section, html: &'a [u8]) -> Cow<'a, [u8]> {
@@ -123,7 +145,24 @@ fn add_lines(
     extent: Extent,
     links: &mut Links,
 ) {
-    let text = match section.form {
+    let text = text_of(section, octets, extent, links);
+    let before = passage.lines.len();
+    let cut = add_text(&mut passage.lines, &text, extent);
+    passage.left_out += cut as u64;
+    // The last line, or piece of a line, of a cut text may be incomplete.
+    if extent == Extent::Beginning && passage.lines.len() > before + 1 {
+        passage.lines.pop();
+    }
+}
+
+/// The text of a section whose decoded octets are given; adds the links of HTML to `links`.
+fn text_of<'a>(
+    section: &Section,
+    octets: &'a [u8],
+    extent: Extent,
+    links: &mut Links,
+) -> Cow<'a, [u8]> {
+    match section.form {
         Form::Plain | Form::OtherText => in_utf8(section.charset.as_deref(), octets),
         Form::Html => {
             let html = html_in_utf8(section, octets);
@@ -132,13 +171,6 @@ fn add_lines(
         }
         Form::Header => Cow::Owned(header_lines(octets)),
         Form::Raw => Cow::Borrowed(octets),
-    };
-    let before = passage.lines.len();
-    let cut = add_text(&mut passage.lines, &text, extent);
-    passage.left_out += cut as u64;
-    // The last line, or piece of a line, of a cut text may be incomplete.
-    if extent == Extent::Beginning && passage.lines.len() > before + 1 {
-        passage.lines.pop();
     }
 }
 

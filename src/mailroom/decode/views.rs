@@ -207,6 +207,14 @@ impl Reading<'_> {
     }
 }
 
+/// The parts of a message that have neither parts nor a message in them, in their order.
+#[must_use]
+pub(super) fn leaves(message: &Part) -> Vec<&Part> {
+    let mut leaves = Leaves::default();
+    leaves.add(message);
+    leaves.parts
+}
+
 #[derive(Default)]
 struct Leaves<'a> {
     parts: Vec<&'a Part>,
