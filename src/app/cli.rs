@@ -8,8 +8,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::cli::settings::Extent;
+use crate::app::commands::assert::AssertArguments;
 use crate::app::commands::ca::CaArguments;
 use crate::app::commands::check::CheckArguments;
+use crate::app::commands::clear::ClearArguments;
 use crate::app::commands::completions::CompletionsArguments;
 use crate::app::commands::config::ConfigArguments;
 use crate::app::commands::demo::DemoArguments;
@@ -18,14 +20,18 @@ use crate::app::commands::events::EventsArguments;
 use crate::app::commands::exec::{self, ExecArguments};
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::man::ManArguments;
+use crate::app::commands::mark::MarkArguments;
+use crate::app::commands::messages::MessagesArguments;
 use crate::app::commands::pop3::Pop3Arguments;
 use crate::app::commands::queue::arguments::QueueArguments;
 use crate::app::commands::relay::RelayArguments;
 use crate::app::commands::send::SendArguments;
 use crate::app::commands::sendmail::{self, SendmailArguments};
+use crate::app::commands::show::ShowArguments;
 use crate::app::commands::smtp::SmtpArguments;
 use crate::app::commands::status::StatusArguments;
 use crate::app::commands::stop::StopArguments;
+use crate::app::commands::wait::WaitArguments;
 use crate::app::nearest::nearest;
 use crate::console::setting::given::Given;
 
@@ -111,6 +117,18 @@ pub enum Command {
     Completions(CompletionsArguments),
     /// Print the manual page of the program or of a command
     Man(ManArguments),
+    /// List messages, or write them as JSON
+    Messages(MessagesArguments),
+    /// Show one message: its text, HTML, header, a part or attachments
+    Show(ShowArguments),
+    /// Wait until a message comes, and print it
+    Wait(WaitArguments),
+    /// Print where the directory is now, for wait --since
+    Mark(MarkArguments),
+    /// Check how many messages there are
+    Assert(AssertArguments),
+    /// Remove messages
+    Clear(ClearArguments),
 }
 
 /// Why a command line is not carried out.
@@ -157,6 +175,10 @@ impl Cli {
         if matches!(command, Some(Command::Send(_))) {
             // There it is the login, which the arguments of send have.
             given.remove("auth");
+        }
+        if matches!(command, Some(Command::Wait(_))) {
+            // There it is how long is waited.
+            given.remove("timeout");
         }
         let mut environment = settings::environment().map_err(Stop::WrongUse)?;
         if matches!(command, Some(Command::Exec(_))) {

@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::console::keys::KeymapError;
+use crate::mailroom::condition::ConditionError;
+use crate::mailroom::query::QueryError;
+use crate::store::since::NoMark;
 
 /// Why what was written cannot be carried out: one sentence that names the option and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,25 @@ pub enum ConfigError {
     /// A page of the manual that there is not.
     #[error("{0}")]
     Page(String),
+    /// A query that is not understood.
+    #[error("{0}")]
+    Query(#[from] QueryError),
+    /// A condition that is not understood.
+    #[error("{0}")]
+    Condition(#[from] ConditionError),
+    /// A value of an option of one sub-command.
+    #[error("{option} wants {expected}, not {given:?}")]
+    BadValue {
+        /// Which option.
+        option: &'static str,
+        /// What may stand behind it.
+        expected: &'static str,
+        /// What stands there.
+        given: String,
+    },
+    /// A word that is no mark.
+    #[error("--since {0:?} is {1}")]
+    Mark(String, NoMark),
     /// A default of the table of settings that its own setting cannot have.
     #[error("{0}")]
     Setting(String),

@@ -9,6 +9,8 @@ use crate::servers::listener::BindError;
 use crate::servers::port::cannot_listen;
 use crate::servers::tls::error::TlsError;
 use crate::store::directory::{CreateError, OpenError};
+use crate::store::index::ReadError;
+use crate::store::maildrop::{MaildropError, UpdateError};
 use crate::store::queue::QueueError;
 
 /// Exit status for wrong use.
@@ -84,6 +86,25 @@ pub enum StartError {
     /// A server does not do what it is asked for.
     #[error("{0}. End it with a signal if that stays so")]
     Server(String),
+    /// A mailbox that is named does not exist.
+    #[error("there is no mailbox {0}: mailconsole messages DIR lists the messages of all that are")]
+    NoSuchMailbox(String),
+    /// A message that is named does not exist.
+    #[error(
+        "there is no message {word} in {mailbox}: mailconsole messages DIR {mailbox} lists them"
+    )]
+    NoSuchMessage {
+        /// In which mailbox.
+        mailbox: String,
+        /// How it was named.
+        word: String,
+    },
+    /// A mailbox cannot be read or changed.
+    #[error("{0}: {1}")]
+    Mailbox(String, MailboxError),
+    /// What was asked for cannot be written.
+    #[error("cannot write {0}: {1}. Check disk space and permissions")]
+    Output(String, #[source] io::Error),
     /// There is no certificate for TLS.
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -111,6 +132,32 @@ pub enum StartError {
     /// The system lacks something that every program needs.
     #[error("cannot start: {0}. Free memory or processes and try again")]
     System(#[from] io::Error),
+}
+
+/// Why a mailbox cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MailboxError {
+    /// A POP3 session has it.
+    #[error("a POP3 session holds it; try again when that has ended")]
+    InUse,
+    /// It cannot be opened.
+    #[error(transparent)]
+    Opening(MaildropError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Reading(#[from] ReadError),
+    /// It cannot be changed.
+    #[error(transparent)]
+    Updating(#[from] UpdateError),
+}
+
+impl From<MaildropError> for MailboxError {
+    fn from(error: MaildropError) -> Self {
+        match error {
+            MaildropError::InUse => Self::InUse,
+            error => Self::Opening(error),
+        }
+    }
 }
 
 impl StartError {

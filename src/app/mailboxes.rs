@@ -97,6 +97,16 @@ pub fn open_as_it_is(mailboxes: &Mailboxes) -> Result<Directory, StartError> {
     })
 }
 
+/// Opens the directory for a command about the messages in it, which makes nothing.
+pub fn open_for_messages(path: &Path) -> Result<Directory, StartError> {
+    Directory::open(path, Durability::Synced).map_err(|error| match error {
+        OpenError::Missing(path) | OpenError::NotDirectory(path) => {
+            StartError::NoSuchDirectory(path)
+        }
+        OpenError::Io(..) => StartError::DirectoryClosed(error),
+    })
+}
+
 /// Refuses a directory in which nothing can be written.
 pub fn make_sure_of_writable(path: &Path) -> Result<(), StartError> {
     access(path, AccessFlags::W_OK | AccessFlags::X_OK)

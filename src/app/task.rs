@@ -6,15 +6,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::cli::{Cli, Command};
+use crate::app::commands::assert::{self, AssertTask};
 use crate::app::commands::ca::{self, CaTask};
 use crate::app::commands::check::{self, Target};
+use crate::app::commands::clear::{self, ClearTask};
 use crate::app::commands::events::{self, EventsTask};
 use crate::app::commands::exec::{self, ExecTask};
+use crate::app::commands::mark::{self, MarkTask};
+use crate::app::commands::messages::{self, MessagesTask};
 use crate::app::commands::queue::job::Job;
 use crate::app::commands::relay::Relaying;
 use crate::app::commands::send::{self, SendTask};
 use crate::app::commands::sendmail::{self, SendmailArguments};
+use crate::app::commands::show::{self, ShowTask};
 use crate::app::commands::status::{self, Asked};
+use crate::app::commands::wait::{self, WaitTask};
 use crate::app::commands::{console, demo, headless, init, queue, relay, stop};
 use crate::app::config::{Config, Port, Setup};
 use crate::app::config_error::ConfigError;
@@ -61,6 +67,18 @@ pub enum Task {
     Sendmail(SendmailArguments),
     /// Print this.
     Print(Vec<u8>),
+    /// List messages.
+    Messages(MessagesTask),
+    /// Show a message.
+    Show(ShowTask),
+    /// Wait for messages.
+    Wait(WaitTask),
+    /// Print a mark.
+    Mark(MarkTask),
+    /// Check conditions.
+    Assert(AssertTask),
+    /// Remove messages.
+    Clear(ClearTask),
 }
 
 impl Task {
@@ -99,6 +117,12 @@ impl Task {
             Some(Command::Config(of)) => Self::Print(of.answer(&given, path.as_deref()).into()),
             Some(Command::Completions(of)) => Self::Print(manual::completions(of.shell)),
             Some(Command::Man(of)) => Self::Print(manual::page(&of.command)?),
+            Some(Command::Messages(messages)) => Self::Messages(messages.task()?),
+            Some(Command::Show(show)) => Self::Show(show.task()?),
+            Some(Command::Wait(wait)) => Self::Wait(wait.task()?),
+            Some(Command::Mark(mark)) => Self::Mark(mark.task()),
+            Some(Command::Assert(assert)) => Self::Assert(assert.task()?),
+            Some(Command::Clear(clear)) => Self::Clear(clear.task()?),
         })
     }
 
@@ -129,6 +153,12 @@ impl Task {
                 let _ = stdout.write_all(&answer).and_then(|()| stdout.flush());
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Messages(task) => messages::run(task),
+            Self::Show(task) => show::run(&task),
+            Self::Wait(task) => wait::run(task),
+            Self::Mark(task) => mark::run(&task),
+            Self::Assert(task) => assert::run(task),
+            Self::Clear(task) => clear::run(task),
         }
     }
 }

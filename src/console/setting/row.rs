@@ -92,6 +92,12 @@ pub enum SubCommand {
     Exec,
     Send,
     Config,
+    Messages,
+    Show,
+    Wait,
+    Mark,
+    Assert,
+    Clear,
 }
 
 /// Where a setting can be set besides the command line.
