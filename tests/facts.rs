@@ -398,7 +398,7 @@ fn refusals_are_told_with_the_command_that_they_answer_and_counted() {
         "BDAT 552",
     ];
     assert_eq!(told, expected);
-    let Counts { messages, refused, faults, sessions_open, sessions_total } = office.counts();
+    let Counts { messages, refused, faults, sessions_open, sessions_total, .. } = office.counts();
     assert_eq!((messages, refused, faults, sessions_open, sessions_total), (1, 5, 0, 1, 1));
     // A farewell answers nothing, whatever was said before.
     office.end();

@@ -102,7 +102,7 @@ fn smtp_of_directory(directory: &Path) -> Option<SocketAddr> {
     let port = runtime.block_on(async {
         for mut server in client::servers(directory).await.ok()? {
             let answer = server.ask(&json!({ "do": "status" })).await.ok()?;
-            let port = Value::from(answer).pointer("/servers/0/ports/smtp").and_then(Value::as_u64);
+            let port = Value::from(answer).pointer("/ports/smtp").and_then(Value::as_u64);
             if port.is_some() {
                 return port;
             }
@@ -167,7 +167,7 @@ mod tests {
             let (socket, _) = listener.accept().unwrap();
             let mut request = String::new();
             BufReader::new(&socket).read_line(&mut request).unwrap();
-            let answer = "{\"ok\":true,\"servers\":[{\"ports\":{\"smtp\":4321}}]}\n";
+            let answer = "{\"ok\":true,\"ports\":{\"smtp\":4321}}\n";
             (&socket).write_all(answer.as_bytes()).unwrap();
             request
         });

@@ -106,7 +106,13 @@ impl Desk {
             "domain": &*self.domain,
             "profile": self.control.settings().view().choices.profile.name(),
             "ports": self.ports(),
-            "sessions": {"open": counts.sessions_open, "total": counts.sessions_total},
+            "sessions": {
+                "open": counts.sessions_open,
+                "total": counts.sessions_total,
+                "echo": counts.sessions_echo,
+                "smtp": counts.sessions_smtp,
+                "pop3": counts.sessions_pop3,
+            },
             "counters": {
                 "messages": counts.messages,
                 "refused": counts.refused,

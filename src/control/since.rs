@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use chrono::DateTime;
 
 use crate::control::event_log::Since;
+use crate::store::since::Mark;
 
 /// Understands `now`, a mark, or a time (RFC 3339).
 ///
@@ -23,8 +24,8 @@ pub fn since_of(text: &str) -> Result<Since, String> {
 }
 
 /// The time at which a mark was taken; `None` if this is no mark.
-const fn mark_time(_text: &str) -> Option<SystemTime> {
-    None
+fn mark_time(text: &str) -> Option<SystemTime> {
+    text.parse::<Mark>().ok().map(|mark| mark.time())
 }
 
 #[cfg(test)]

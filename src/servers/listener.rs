@@ -384,7 +384,7 @@ impl<S: Server> Listener<S> {
         // A child token: ten thousand connections waiting on one token would contend for its lock.
         Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
             .with_security(shared.security(self.begins))
-            .counted(shared.tally.session())
+            .counted(shared.tally.session(name.service))
     }
 }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::watch::event::Service;
+
 /// Counters of all servers of a process.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -11,7 +13,9 @@ pub struct Tally {
     refused: AtomicU64,
     faults: AtomicU64,
     open: AtomicU64,
-    total: AtomicU64,
+    echo: AtomicU64,
+    smtp: AtomicU64,
+    pop3: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -27,18 +31,29 @@ pub struct Counts {
     pub sessions_open: u64,
     /// Connections to the servers so far, with those that were told that there are too many.
     pub sessions_total: u64,
+    /// Those of them to the echo server.
+    pub sessions_echo: u64,
+    /// Those of them to the SMTP server.
+    pub sessions_smtp: u64,
+    /// Those of them to the POP3 server.
+    pub sessions_pop3: u64,
 }
 
 impl Tally {
     /// The counters now.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let [echo, smtp, pop3] =
+            [&self.echo, &self.smtp, &self.pop3].map(|total| total.load(Relaxed));
         Counts {
             messages: self.messages.load(Relaxed),
             refused: self.refused.load(Relaxed),
             faults: self.faults.load(Relaxed),
             sessions_open: self.open.load(Relaxed),
-            sessions_total: self.total.load(Relaxed),
+            sessions_total: echo + smtp + pop3,
+            sessions_echo: echo,
+            sessions_smtp: smtp,
+            sessions_pop3: pop3,
         }
     }
 
@@ -57,11 +72,17 @@ impl Tally {
         self.faults.fetch_add(1, Relaxed);
     }
 
-    /// Counts a session, which is open until the result is dropped.
+    /// Counts a session of a server, which is open until the result is dropped.
     #[must_use]
-    pub fn session(self: &Arc<Self>) -> OpenSession {
+    pub fn session(self: &Arc<Self>, service: Service) -> OpenSession {
         self.open.fetch_add(1, Relaxed);
-        self.total.fetch_add(1, Relaxed);
+        match service {
+            Service::Echo => self.echo.fetch_add(1, Relaxed),
+            Service::Smtp => self.smtp.fetch_add(1, Relaxed),
+            Service::Pop3 => self.pop3.fetch_add(1, Relaxed),
+            // It has no clients.
+            Service::Relay => 0,
+        };
         OpenSession(Arc::clone(self))
     }
 }
@@ -91,7 +112,7 @@ mod tests {
     #[test]
     fn each_thing_is_counted_in_its_place() {
         let tally = Arc::new(Tally::default());
-        let (first, second) = (tally.session(), tally.session());
+        let (first, second) = (tally.session(Service::Smtp), tally.session(Service::Pop3));
         drop(first);
         second.tally().message();
         second.tally().refusal();
@@ -100,5 +121,6 @@ mod tests {
         let counts = tally.counts();
         assert_eq!((counts.messages, counts.refused, counts.faults), (1, 2, 1));
         assert_eq!((counts.sessions_open, counts.sessions_total), (1, 2));
+        assert_eq!((counts.sessions_echo, counts.sessions_smtp, counts.sessions_pop3), (0, 1, 1));
     }
 }

@@ -9,10 +9,12 @@ use tokio::runtime::Runtime;
 
 use crate::app::commands::messages::find_in;
 use crate::app::commands::output::{Output, unless_closed};
+use crate::app::commands::status::running;
 use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
 use crate::app::last_word;
 use crate::app::mailboxes::open_for_messages;
+use crate::control::client::Object;
 use crate::mailroom::condition::{Condition, Countable};
 use crate::mailroom::query::Query;
 use crate::store::directory::Directory;
@@ -82,7 +84,7 @@ async fn count_all(directory: &Directory, task: &AssertTask) -> Result<Vec<u64>,
     for condition in &task.conditions {
         counts.push(match &condition.what {
             Countable::Messages(query) => messages(directory, &Arc::new(query.clone())).await?,
-            asked => asked_of_servers(&task.directory, asked)?,
+            asked => asked_of_servers(&task.directory, asked).await?,
         });
     }
     Ok(counts)
@@ -100,7 +102,18 @@ async fn messages(directory: &Directory, query: &Arc<Query>) -> Result<u64, Star
     Ok(count)
 }
 
-/// What the servers on a directory have counted.
-fn asked_of_servers(directory: &Path, _asked: &Countable) -> Result<u64, StartError> {
-    Err(StartError::NoServer(directory.to_owned()))
+/// What the servers on a directory have counted, all together.
+async fn asked_of_servers(directory: &Path, asked: &Countable) -> Result<u64, StartError> {
+    let servers = running(directory).await?;
+    if servers.is_empty() {
+        return Err(StartError::NoServer(directory.to_owned()));
+    }
+    let Countable::Sessions(service) = asked else {
+        return Err(StartError::Server(format!(
+            "the servers on {} count none",
+            directory.display()
+        )));
+    };
+    let sessions = |server: &Object| server.get("sessions")?.get(service)?.as_u64();
+    Ok(servers.iter().filter_map(sessions).sum())
 }

@@ -88,7 +88,7 @@ fn not_in_time(directory: &Path, most: Duration) -> ExitCode {
 }
 
 /// What the servers say that run there now.
-async fn running(directory: &Path) -> Result<Vec<Object>, StartError> {
+pub(super) async fn running(directory: &Path) -> Result<Vec<Object>, StartError> {
     let mut running = Vec::new();
     for mut server in found(directory).await? {
         match server.ask(&json!({"do": "status"})).await {
