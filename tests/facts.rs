@@ -369,7 +369,7 @@ fn what_is_for_elsewhere_is_told_with_the_id_that_it_has_in_the_queue() {
 
 #[test]
 fn refusals_are_told_with_the_command_that_they_answer_and_counted() {
-    let office = Office::with("--profile modern --max-message 1000 --idle 600");
+    let office = Office::with("--profile everything --max-message 1000 --idle 600");
     let mut client = office.connect(Service::Smtp);
     let refused =
         [("MAIL FROM:<a@b>", "503"), ("nonsense", "500"), ("EHLO", "501"), ("AUTH NOSUCH", "5")];
@@ -427,7 +427,7 @@ fn refusals_of_pop3_and_echo_and_of_connections_are_told_too() {
 
 #[test]
 fn logins_are_told_of_each_kind_and_the_lines_of_an_exchange_are_no_commands() {
-    let office = Office::with("--profile modern");
+    let office = Office::with("--profile everything");
     let mut client = office.connect(Service::Pop3);
     client.says("USER bob@localhost", "+OK");
     client.says("PASS wrong", "-ERR");
@@ -453,7 +453,7 @@ fn logins_are_told_of_each_kind_and_the_lines_of_an_exchange_are_no_commands() {
 
 #[test]
 fn what_is_fetched_and_deleted_is_told_by_its_unique_id() {
-    let office = Office::with("");
+    let office = Office::with("--profile everything");
     for nth in 1..=4 {
         office.send(&["bob@localhost"], format!("Subject: {nth}\r\n\r\n"));
     }

@@ -88,10 +88,9 @@ enum Class {
 impl Class {
     fn of(reply: &[u8], service: Service) -> Self {
         match (service, reply) {
-            (Service::Smtp, [b'4' | b'5', ..]) => Self::No,
-            (Service::Smtp, [b'3', ..]) => Self::GoOn,
-            (Service::Pop3 | Service::Echo, [b'-', b'E', b'R', b'R', ..]) => Self::No,
-            (Service::Pop3, [b'+', b' ', ..]) => Self::GoOn,
+            (Service::Smtp, [b'4' | b'5', ..])
+            | (Service::Pop3 | Service::Echo, [b'-', b'E', b'R', b'R', ..]) => Self::No,
+            (Service::Smtp, [b'3', ..]) | (Service::Pop3, [b'+', b' ', ..]) => Self::GoOn,
             _ => Self::Yes,
         }
     }

@@ -12,7 +12,7 @@ use crate::servers::channel::{Channel, End};
 use crate::servers::credentials::{Credentials, Proof};
 use crate::servers::exposure::Exposure;
 use crate::servers::extensions::Pop3Capability;
-use crate::servers::guesses::{Guess, Guesses, TooMany};
+use crate::servers::guesses::{Guess, Guesses};
 use crate::servers::listener::Server;
 use crate::servers::login::{
     Authenticator, fresh_timestamp, hold_back, tell_logged_in, tell_login, tell_refused,
@@ -111,13 +111,11 @@ impl Pop3Service {
         let known = identity.and_then(|Identity { name, user, .. }| Some((name, user?)));
         let guess = if known.is_some() { Guess::Right } else { Guess::Wrong };
         let (before, now) = (self.wrong_guesses, Instant::now());
-        match self.guesses.delay(self.peer, before, guess, now) {
-            Ok(delay) => hold_back(delay, channel).await?,
-            Err(TooMany) => {
-                self.tell_login(user, None, channel.connection_log());
-                return Ok(Pop3Outcome::TooManyGuesses);
-            }
-        }
+        let Ok(delay) = self.guesses.delay(self.peer, before, guess, now) else {
+            self.tell_login(user, None, channel.connection_log());
+            return Ok(Pop3Outcome::TooManyGuesses);
+        };
+        hold_back(delay, channel).await?;
         let right = known.as_ref().map(|(name, _)| &**name);
         self.tell_login(user, right, channel.connection_log());
         let Some((name, user)) = known else {
