@@ -33,11 +33,11 @@ struct Line {
 enum Event {
     Listening(Listener),
     Stopped(Listener),
-    Opened(Peer),
-    Closed(Peer),
+    Opened(Connection),
+    Closed(Connection),
     Line {
         #[serde(flatten)]
-        peer: Peer,
+        connection: Connection,
         who: &'static str,
         text: String,
     },
@@ -48,7 +48,7 @@ enum Event {
     },
     Stored {
         #[serde(flatten)]
-        peer: Peer,
+        connection: Connection,
         mailbox: String,
         uid: Option<String>,
         octets: u64,
@@ -101,7 +101,7 @@ struct Listener {
 }
 
 #[derive(Serialize)]
-struct Peer {
+struct Connection {
     session: u64,
     service: &'static str,
     peer: Option<SocketAddr>,
@@ -157,13 +157,13 @@ fn event(Entry { connection, peer, what, .. }: Entry) -> Option<Event> {
 
 fn of_connection(name: ConnectionName, peer: Option<SocketAddr>, kind: Kind) -> Option<Event> {
     let (session, service) = (name.id, name.service.name());
-    let peer = Peer { session, service, peer };
+    let connection = Connection { session, service, peer };
     Some(match kind {
-        Kind::Opened { .. } => Event::Opened(peer),
-        Kind::Closed => Event::Closed(peer),
+        Kind::Opened { .. } => Event::Opened(connection),
+        Kind::Closed => Event::Closed(connection),
         Kind::Line(side, line) => {
             let text = shown(side, &line, Passwords::Masked).into_string();
-            Event::Line { peer, who: who(side), text }
+            Event::Line { connection, who: who(side), text }
         }
         Kind::Text { octets } => Event::Text { session, service, octets },
         Kind::Note(_) | Kind::TextLine(..) => return None,
@@ -186,7 +186,7 @@ fn of_fact(
         Fact::Stored(stored) => {
             let ConnectionName { id: session, service, .. } = connection?;
             Event::Stored {
-                peer: Peer { session, service: service.name(), peer },
+                connection: Connection { session, service: service.name(), peer },
                 mailbox: stored.mailbox,
                 uid: stored.uid,
                 octets: stored.octets,
@@ -246,14 +246,12 @@ fn divided(reply: &[u8]) -> (Code, String) {
     let last = reply.trim_ascii_end().rsplit(|&octet| octet == b'\n').next().unwrap_or_default();
     let last = DisplayText::new(last).into_string();
     let digits = last.get(..3).filter(|code| code.bytes().all(|octet| octet.is_ascii_digit()));
-    match digits.and_then(|code| code.parse().ok()) {
+    if let Some(code) = digits.and_then(|code| code.parse().ok()) {
         // A blank follows, or the hyphen of a line that is not the last one.
-        Some(code) => (Code::Number(code), last.get(4..).unwrap_or_default().to_owned()),
-        None => {
-            let (code, text) = last.split_once(' ').unwrap_or((&last, ""));
-            (Code::Word(code.to_owned()), text.to_owned())
-        }
+        return (Code::Number(code), last.get(4..).unwrap_or_default().to_owned());
     }
+    let (code, text) = last.split_once(' ').unwrap_or((&last, ""));
+    (Code::Word(code.to_owned()), text.to_owned())
 }
 
 #[cfg(test)]

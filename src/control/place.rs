@@ -172,7 +172,7 @@ impl Bound {
             // Not by renaming, which would replace the socket of another.
             match fs::hard_link(&own, self.place.path_of(SOCKET)) {
                 Ok(()) => {
-                    self.name = SOCKET.to_owned();
+                    SOCKET.clone_into(&mut self.name);
                     return fs::remove_file(own);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
