@@ -23,15 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Starts the program and reads its stdout up to `mailconsole: ready`.
 fn ready(mut command: Command) -> (Child, Vec<String>) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        if line == "mailconsole: ready" {
-            return (child, lines);
-        }
-        lines.push(line);
-    }
-    panic!("not ready: {lines:?}");
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let lines = stdout.lines().map(Result::unwrap);
+    let lines = lines.take_while(|line| line != "mailconsole: ready").collect();
+    (child, lines)
 }
 
 fn servers(dir: &Path, arguments: &[&str]) -> Command {
@@ -130,7 +125,7 @@ fn the_service_manager_is_told_by_either_kind_of_socket() {
         let mut command = program();
         command.args(["echo", "-p", "0"]).env("NOTIFY_SOCKET", name).stderr(Stdio::piped());
         let (mut child, _) = ready(command);
-        let mut told = || {
+        let told = || {
             let mut octets = [0; 64];
             let length = socket.recv(&mut octets).unwrap();
             String::from_utf8(octets[..length].to_vec()).unwrap()

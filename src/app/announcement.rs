@@ -70,12 +70,12 @@ impl Announcement {
             error,
             option: "--ports-file",
         };
-        let mut text = serde_json::to_string(&self.ports()).map_err(|e| failed(e.into()))?;
+        let mut text = serde_json::to_string(&self.whereabouts()).map_err(|e| failed(e.into()))?;
         text.push('\n');
         PortsFile::write(path, text).map_err(failed)
     }
 
-    fn ports(&self) -> Ports<'_> {
+    fn whereabouts(&self) -> Whereabouts<'_> {
         let mut addresses: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
         for (service, begins, address) in &self.listening {
             addresses.entry(name(*service, *begins)).or_default().push(*address);
@@ -83,7 +83,7 @@ impl Announcement {
         let port = |(name, addresses): (&String, &Vec<SocketAddr>)| {
             Some((name.clone(), addresses.first()?.port()))
         };
-        Ports {
+        Whereabouts {
             pid: process::id(),
             domain: &self.domain,
             profile: &self.profile,
@@ -101,7 +101,7 @@ fn name(service: Service, begins: TlsBegins) -> String {
 
 /// The file of ports, as it is written.
 #[derive(Debug, Serialize)]
-struct Ports<'a> {
+struct Whereabouts<'a> {
     pid: u32,
     domain: &'a str,
     profile: &'a str,

@@ -345,7 +345,8 @@ mod tests {
             let cli = read(line).unwrap();
             let Some(Command::Queue(queue)) = cli.command else { panic!("{line}") };
             assert_eq!(queue.selection.domain.as_deref(), Some("example.org".as_ref()), "{line}");
-            assert_eq!(Options::read(&cli.given).unwrap().domain.0.as_ref(), "localhost", "{line}");
+            let domain = Options::read(&cli.given).unwrap().domain;
+            assert_eq!(&*domain.0, "localhost", "{line}");
         }
         let cli = read("mailconsole relay DIR --domain example.org").unwrap();
         assert_eq!(&*options(&cli).domain.0, "example.org");

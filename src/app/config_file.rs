@@ -106,7 +106,7 @@ fn line(text: &str, at: &Range<usize>) -> NonZeroUsize {
 fn not_of_its_type(row: &Row, value: &Spanned<DeValue<'_>>) -> String {
     let value = value.get_ref();
     let of_list = value.as_array().and_then(|values| {
-        values.iter().map(|value| value.get_ref()).find(|value| text(row.written, value).is_none())
+        values.iter().map(Spanned::get_ref).find(|value| text(row.written, value).is_none())
     });
     let kind = match of_list.filter(|_| row.shape == Shape::Many) {
         Some(value) => format!("a list with {}", kind(value)),

@@ -1,4 +1,4 @@
-//! Tells the service manager that the program is ready or ends: sd_notify(3). There are crates for
+//! Tells the service manager that the program is ready or ends: `sd_notify(3)`. There are crates for
 //! it, but sd-notify 0.5 takes the name of an abstract socket, which containers have, for that of a
 //! file.
 

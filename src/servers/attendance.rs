@@ -38,7 +38,7 @@ impl Attendance {
                 async { if is_empty { sleep(time).await } else { std::future::pending().await } };
             tokio::select! {
                 // A connection that has come and gone meanwhile is a change too.
-                changed = changes.changed() => if changed.is_err() { return },
+                _ = changes.changed() => {}
                 () = absence => return,
             }
         }

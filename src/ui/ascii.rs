@@ -34,46 +34,46 @@ impl Symbols {
     }
 }
 
-/// The character of ASCII that looks or means most like it.
-const fn spelt(character: char) -> char {
-    match character {
-        '─' | '╌' | '┄' | '┈' | '–' | '—' | '‐' | '‑' | '−' | '▔' => '-',
-        // Thick is where keys go, double is over the panes.
-        '━' | '═' => '=',
-        '│' | '┃' | '║' | '┊' | '┆' | '╎' | '▏' | '▕' => '|',
-        '\u{2500}'..='\u{257f}' => '+',
-        '█' | '▉' | '▊' | '▓' | '▒' => '#',
-        '▇' | '▆' | '▅' | '▄' | '▋' | '▌' => '=',
-        '▎' | '▍' => '-',
-        '▃' | '▂' | '▁' | '░' => '_',
-        '⣾' | '⡿' => '|',
-        '⣽' | '⣟' => '/',
-        '⣻' | '⣯' => '-',
-        '⢿' | '⣷' => '\\',
-        '●' | '◉' | '•' | '★' | '■' => '*',
-        '○' | '◌' | '□' | '☐' => 'o',
-        '◷' | '◐' | '⏳' => '@',
-        '✗' | '✘' | '×' | '☒' => 'x',
-        '✓' | '✔' | '☑' => 'v',
-        // The key of TLS.
-        '⚿' => 'T',
-        'Δ' => 'd',
-        '‖' => '=',
-        '·' => '.',
-        '…' => '~',
-        '→' | '▶' | '▸' | '›' | '»' | '⇧' => '>',
-        '←' | '◀' | '◂' | '‹' | '«' | '⏎' | '⌫' => '<',
-        '↑' | '▲' | '▴' => '^',
-        '↓' | '▼' | '▾' => 'v',
-        '“' | '”' | '„' | '″' => '"',
-        '‘' | '’' | '‚' | '′' => '\'',
-        '␀' => '0',
-        '␉' => '>',
-        '␊' => '$',
-        '␍' => '^',
-        '✉' => '@',
-        '\u{a0}' => ' ',
-        _ => '?',
+/// What looks or means most like them, for characters that the screen draws. In borders thick is
+/// where keys go, and double is over the panes.
+const SPELT: [(&str, char); 22] = [
+    ("─╌┄┈–—‐‑−▔▎▍", '-'),
+    ("━═▇▆▅▄▋▌‖", '='),
+    ("│┃║┊┆╎▏▕", '|'),
+    ("█▉▊▓▒", '#'),
+    ("▃▂▁░", '_'),
+    ("●◉•★■", '*'),
+    ("○◌□☐", 'o'),
+    ("◷◐⏳✉", '@'),
+    ("✗✘×☒", 'x'),
+    ("✓✔☑↓▼▾", 'v'),
+    ("→▶▸›»⇧␉", '>'),
+    ("←◀◂‹«⏎⌫", '<'),
+    ("↑▲▴␍", '^'),
+    ("␊", '$'),
+    ("␀", '0'),
+    ("·", '.'),
+    ("…", '~'),
+    ("“”„″", '"'),
+    ("‘’‚′", '\''),
+    ("Δ", 'd'),
+    // The key of TLS.
+    ("⚿", 'T'),
+    ("\u{a0}", ' '),
+];
+
+/// What turns while the relay is at work, in its order, and what turns instead.
+const TURNING: (&str, &str) = ("⣾⣽⣻⢿⡿⣟⣯⣷", "|/-\\|/-\\");
+
+/// The character of ASCII for another one.
+fn spelt(character: char) -> char {
+    let (turning, instead) = TURNING;
+    let turned = turning.chars().zip(instead.chars()).find(|(one, _)| *one == character);
+    let known = || SPELT.iter().find(|(from, _)| from.contains(character)).map(|(_, to)| *to);
+    match turned.map(|(_, to)| to).or_else(known) {
+        Some(to) => to,
+        None if ('\u{2500}'..='\u{257f}').contains(&character) => '+',
+        None => '?',
     }
 }
 

@@ -1,6 +1,8 @@
 //! A sample of the config file: every setting once, in a comment, with what it is. Prose begins with
 //! `##`, so that without each `# ` the rest is a config file.
 
+use std::fmt::Write as _;
+
 use strum::VariantArray;
 
 use crate::console::setting::row::{DefaultValue, Group, Row};
@@ -31,11 +33,11 @@ pub(super) fn sample() -> String {
     let mut text = prose(HEAD);
     for &group in Group::VARIANTS {
         let rows = ROWS.iter().filter(|row| row.group == group && row.places.has_file());
-        text.push_str(&format!("\n## ---- {} ----\n", <&str>::from(group)));
+        let _ = writeln!(text, "\n## ---- {} ----", <&str>::from(group));
         for row in rows {
             text.push('\n');
             text.push_str(&prose(&meaning(row)));
-            text.push_str(&format!("# {} = {}\n", row.name, value(row)));
+            let _ = writeln!(text, "# {} = {}", row.name, value(row));
         }
     }
     text + TABLES
