@@ -281,7 +281,7 @@ fn signals_pass_on_to_the_command() {
 fn a_command_that_a_signal_ends_ends_exec_and_the_directory_goes() {
     let tmp = Tmp::new();
     nix::unistd::mkfifo(&tmp.0.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let begun = Begun::sh(&tmp, &["--user", "bob"], &format!("echo begun; exec cat $TMPDIR/fifo"));
+    let begun = Begun::sh(&tmp, &["--user", "bob"], "echo begun; exec cat $TMPDIR/fifo");
     assert_eq!(tmp.left().len(), 1);
     begun.signal(Signal::SIGTERM);
     begun.ends(143);
@@ -372,7 +372,7 @@ fn any_address_is_caught_with_the_profile_for_it() {
         "$MAILCONSOLE send --to somebody@example.org && grep -l example $MAILCONSOLE_DIR/*";
     let output = tmp.sh(&["--profile", "catch"], script);
     ends(&output, 0, "mailconsole: 1 message, 0 refused\n");
-    assert!(text(&output.stdout).trim_end().ends_with(".mbox"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("/catch.mbox"), "{}", text(&output.stdout));
 }
 
 #[test]

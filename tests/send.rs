@@ -148,7 +148,7 @@ fn hello_is_said_again_to_a_server_without_extensions() {
             "C: QUIT"
         ]
     );
-    assert!(stderr.starts_with("S: 220 ") && stderr.ends_with("\n"), "{stderr}");
+    assert!(stderr.starts_with("S: 220 ") && stderr.ends_with('\n'), "{stderr}");
     assert_eq!(sent.status.code(), Some(0));
 }
 
@@ -319,7 +319,7 @@ fn helo_follows_500_and_502_only() {
     ] {
         let (output, heard) = send_to("EHLO", reply, &[]);
         assert_eq!(heard.contains(&"HELO localhost".to_owned()), again, "{reply}");
-        assert_eq!(output.status.code(), Some(if again { 0 } else { 1 }), "{reply}");
+        assert_eq!(output.status.code(), Some(i32::from(!again)), "{reply}");
     }
 }
 
