@@ -39,6 +39,24 @@ fn mail_that_comes_to_an_open_mailbox_is_shown_by_itself() {
 }
 
 #[test]
+fn a_query_finds_messages_by_what_the_list_does_not_show() {
+    let terminal = sent().press("3\r").shows("linhphan  1 message").shows("Is anybody there?");
+    let terminal = terminal.press("/body~world\r").shows("Is anybody there?");
+    let terminal = terminal.press("/").press("\x15body~moon to=linhphan\r");
+    let terminal = terminal.shows("No message matches the filter.");
+    let mut client = connect(terminal.port("smtp"));
+    let letter = "HELO x\r\nMAIL FROM:<a@localhost>\r\nRCPT TO:<linhphan@localhost>\r\nDATA\r\n\
+                  Subject: to the moon\r\n\r\nmoon\r\n.\r\nQUIT\r\n";
+    for line in letter.split_inclusive("\r\n") {
+        say(&mut client, line);
+    }
+    let terminal = terminal.shows("to the moon").press("/").press("\x15larger=soon");
+    let terminal = terminal.shows("larger wants a number of octets").press("\x1b");
+    let terminal = terminal.shows("Is anybody there?").shows("to the moon");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn what_a_mail_client_marks_is_marked_on_the_screen() {
     let terminal = sent().press("3\r").shows("linhphan  1 message");
     let mut client = connect(terminal.port("pop3"));

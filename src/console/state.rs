@@ -390,6 +390,7 @@ impl State {
             MailroomEvent::Begun { .. }
             | MailroomEvent::Listed(_)
             | MailroomEvent::Complete
+            | MailroomEvent::Found { .. }
             | MailroomEvent::NotListed(_) => {
                 let reader = self.set_aside.as_mut().unwrap_or(&mut self.reader);
                 if let Some(words) = reader.take(news) {

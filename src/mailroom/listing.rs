@@ -1,7 +1,7 @@
 //! The listed messages of a mailbox, and the task that lists them and the messages that arrive
 //! later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,12 +9,15 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
+use crate::mailroom::folder::Folder;
+use crate::mailroom::query::Query;
 use crate::mailroom::{LISTED_MOST, MailroomEvent, MessageKey, Summary, decode};
 use crate::store::browse::{Head, Snapshot};
 use crate::store::directory::Directory;
 use crate::store::index::ReadError;
 use crate::store::maildrop::MaildropError;
 use crate::store::overview::{MailboxView, Overview};
+use crate::store::since::Newer;
 
 /// The most messages in one report.
 const BATCH: usize = 512;
@@ -37,6 +40,17 @@ struct Listed {
     keys: HashMap<MessageKey, usize>,
     /// The number of messages with each hash.
     alike: HashMap<u64, u32>,
+    /// What is searched for in what is listed.
+    search: Option<Search>,
+}
+
+/// A query, and how it was requested.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// As it was requested.
+    pub line: Arc<str>,
+    /// What it means.
+    pub query: Arc<Query>,
 }
 
 /// A listed message.
@@ -80,8 +94,33 @@ impl Listing {
         all
     }
 
+    /// Searches for this from now on in what is added, or for nothing. Returns it with what has been
+    /// listed already.
+    #[must_use]
+    pub fn search_for(
+        &self,
+        search: Option<Search>,
+    ) -> Option<(Search, Arc<Snapshot>, Range<usize>)> {
+        let mut listed = self.lock();
+        listed.search.clone_from(&search);
+        Some((search?, Arc::clone(listed.snapshot.as_ref()?), listed.places.clone()))
+    }
+
+    fn search(&self) -> Option<Search> {
+        self.lock().search.clone()
+    }
+
+    /// The keys of the listed messages at these places.
+    fn keys_at(&self, places: &HashSet<usize>) -> Vec<MessageKey> {
+        let listed = self.lock();
+        let meant = listed.keys.iter().filter(|(_, place)| places.contains(place));
+        meant.map(|(key, _)| *key).collect()
+    }
+
     fn forget(&self) {
-        *self.lock() = Listed::default();
+        let mut listed = self.lock();
+        let search = listed.search.take();
+        *listed = Listed { search, ..Listed::default() };
     }
 
     /// Switches to a new snapshot; also returns the range of messages to list.
@@ -96,7 +135,8 @@ impl Listing {
         };
         if let Turn::Anew = turn {
             let first = count.saturating_sub(LISTED_MOST);
-            *listed = Listed { places: first..first, ..Listed::default() };
+            let search = listed.search.take();
+            *listed = Listed { places: first..first, search, ..Listed::default() };
         }
         listed.snapshot = Some(Arc::clone(snapshot));
         (turn, listed.places.end..count)
@@ -237,10 +277,22 @@ impl Lister {
             // Decoding hundreds of headers would keep an async thread busy for too long.
             let listed = tokio::task::spawn_blocking(move || listing.add(&heads));
             self.tell(MailroomEvent::Listed(listed.await.map_err(io::Error::other)?)).await;
+            if let Some(search) = self.listing.search() {
+                self.searcher().search(&search, snapshot, from..to).await;
+            }
             from = to;
         }
         self.tell(MailroomEvent::Complete).await;
         Ok(())
+    }
+
+    fn searcher(&self) -> Searcher {
+        Searcher {
+            directory: self.directory.clone(),
+            mailbox: Arc::clone(&self.mailbox),
+            listing: self.listing.clone(),
+            news: self.news.clone(),
+        }
     }
 
     fn begun(&self, places: &Range<usize>) -> MailroomEvent {
@@ -254,6 +306,43 @@ impl Lister {
     /// Reports a result; waits for room, which delays nothing but the listing.
     async fn tell(&self, news: MailroomEvent) {
         let _ = self.news.send(news).await;
+    }
+}
+
+/// Searches what has been listed.
+#[derive(Debug)]
+pub struct Searcher {
+    /// The directory with the mailbox.
+    pub directory: Directory,
+    /// The name of the mailbox.
+    pub mailbox: Arc<str>,
+    /// What has been listed.
+    pub listing: Listing,
+    /// Receives what is found.
+    pub news: mpsc::Sender<MailroomEvent>,
+}
+
+impl Searcher {
+    /// Reports which of the messages at these places are meant, newest first. Messages that another
+    /// program changes meanwhile are left out: they are listed again.
+    pub async fn search(&self, search: &Search, snapshot: &Arc<Snapshot>, places: Range<usize>) {
+        let Some(user) = self.directory.mailbox(&self.mailbox) else { return };
+        let folder = Folder::of(user, Arc::clone(snapshot));
+        let mut to = places.end;
+        while to > places.start {
+            let from = to.saturating_sub(BATCH).max(places.start);
+            let Ok(hits) = folder.find(&search.query, from..to, Newer::From(0)).await else {
+                return;
+            };
+            let hits: HashSet<usize> = hits.iter().map(|hit| hit.place).collect();
+            if !hits.is_empty() {
+                let (query, keys) = (search.line.to_string(), self.listing.keys_at(&hits));
+                if self.news.send(MailroomEvent::Found { query, keys }).await.is_err() {
+                    return;
+                }
+            }
+            to = from;
+        }
     }
 }
 

@@ -47,6 +47,9 @@ pub enum MailroomRequest {
     /// List this mailbox, and the messages that arrive, until another is opened or this one is
     /// closed.
     Open(String),
+    /// Search the open mailbox, and what comes, for the messages that a query means; empty: search no
+    /// more.
+    Find(String),
     /// Close the mailbox; a listing in progress is abandoned.
     Close,
     /// Show a message of the open mailbox.
@@ -118,6 +121,13 @@ pub enum MailroomEvent {
     Listed(Vec<Summary>),
     /// The listing is complete; messages that arrive will follow.
     Complete,
+    /// More of what the query means, of messages that were listed.
+    Found {
+        /// The query, as it was requested.
+        query: String,
+        /// The messages.
+        keys: Vec<MessageKey>,
+    },
     /// A sentence that says why the mailbox cannot be listed.
     NotListed(String),
     /// A message for display; a long one is reported again when the rest has been read.

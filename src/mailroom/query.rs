@@ -149,6 +149,24 @@ impl Query {
         Self::parse(&words.join(" "))
     }
 
+    /// Whether there are terms, and not at most a user.
+    #[must_use]
+    pub fn has_terms(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// Whether a word of the line begins as a term does, so that the line is meant to be a query even
+    /// if it is wrong.
+    #[must_use]
+    pub fn names_term(line: &str) -> bool {
+        let begins = |word: &str| {
+            let word = word.strip_prefix('!').unwrap_or(word);
+            let name = word.find(['=', '~']).and_then(|at| word.get(..at));
+            name.is_some_and(|name| NAMES.contains(&name) || name.starts_with("header:"))
+        };
+        line.split_whitespace().any(begins)
+    }
+
     /// The user named by the first word.
     #[must_use]
     pub fn user(&self) -> Option<&str> {

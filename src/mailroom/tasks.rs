@@ -18,8 +18,9 @@ use tokio_util::task::TaskTracker;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::compose::{self, Composed};
 use crate::mailroom::decode::{self, Attached, Parsed};
-use crate::mailroom::listing::{self, Found, Lister, Listing};
+use crate::mailroom::listing::{self, Found, Lister, Listing, Search, Searcher};
 use crate::mailroom::new_file::{NewFile, safe_name};
+use crate::mailroom::query::Query;
 use crate::mailroom::{
     Draft, MailroomEvent, MailroomHandle, MailroomRequest, MessageKey, QueuedRequest,
 };
@@ -128,6 +129,8 @@ struct Open {
     lister: JoinSet<()>,
     /// The task that reads the message requested last.
     reader: JoinSet<()>,
+    /// The task that searches what was listed before the search began.
+    finder: JoinSet<()>,
 }
 
 impl MailroomTask {
@@ -176,6 +179,7 @@ impl MailroomTask {
         match request {
             MailroomRequest::Open(mailbox) => self.open(mailbox).await,
             MailroomRequest::Close => self.close().await,
+            MailroomRequest::Find(query) => self.find(&query).await,
             MailroomRequest::Read(key) => self.read(key).await,
             MailroomRequest::Browse(key) => self.with_message(key, Job::browse),
             MailroomRequest::Save(key) => self.with_message(key, Job::save),
@@ -206,7 +210,13 @@ impl MailroomTask {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(lister.work());
-        self.open = Some(Open { mailbox, listing, lister: tasks, reader: JoinSet::new() });
+        self.open = Some(Open {
+            mailbox,
+            listing,
+            lister: tasks,
+            reader: JoinSet::new(),
+            finder: JoinSet::new(),
+        });
     }
 
     /// Closes the open mailbox. After this, nothing more is reported about it.
@@ -214,7 +224,27 @@ impl MailroomTask {
         if let Some(mut open) = self.open.take() {
             open.lister.shutdown().await;
             open.reader.shutdown().await;
+            open.finder.shutdown().await;
         }
+    }
+
+    /// Searches for what a query means, instead of what was searched for before.
+    async fn find(&mut self, line: &str) {
+        let directory = self.room.directory.clone();
+        let Some(open) = &mut self.open else { return };
+        open.finder.shutdown().await;
+        // The screen has checked it.
+        let query = Query::parse(line).ok().filter(Query::has_terms);
+        let search = query.map(|query| Search { line: line.into(), query: Arc::new(query) });
+        let listed = open.listing.search_for(search);
+        let (mailbox, listing, news) =
+            (Arc::clone(&open.mailbox), open.listing.clone(), self.news.clone());
+        open.finder.spawn(async move {
+            if let Some((search, snapshot, places)) = listed {
+                let searcher = Searcher { directory, mailbox, listing, news };
+                searcher.search(&search, &snapshot, places).await;
+            }
+        });
     }
 
     async fn read(&mut self, key: MessageKey) {

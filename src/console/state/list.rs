@@ -49,6 +49,8 @@ pub struct List<T: Listed> {
     /// Indices of the items that the filter lets through.
     shown: Vec<usize>,
     pattern: Option<Pattern>,
+    /// The items that were found for the filter; `None` if the pattern itself decides.
+    found: Option<HashSet<T::Key>>,
     selected: Option<T::Key>,
     /// The index of the order in [`Listed::ORDERS`]; `None`: the list's own.
     order: Option<usize>,
@@ -71,6 +73,7 @@ impl<T: Listed> Default for List<T> {
             items: Vec::new(),
             shown: Vec::new(),
             pattern: None,
+            found: None,
             selected: None,
             order: None,
             is_mixed: false,
@@ -98,8 +101,8 @@ impl<T: Listed> List<T> {
     pub fn extend(&mut self, more: impl IntoIterator<Item = T>) {
         let (before, was_empty) = (self.items.len(), self.shown.is_empty());
         self.items.extend(more);
-        let Self { items, pattern, shown, .. } = self;
-        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
+        let Self { items, pattern, found, shown, .. } = self;
+        let passes = |item: &T| passes(item, pattern.as_ref(), found.as_ref());
         let more = (before..).zip(items.iter().skip(before));
         shown.extend(more.filter(|(_, item)| passes(item)).map(|(index, _)| index));
         // Sorted only when the list is next looked at, because a long list arrives in many parts.
@@ -111,8 +114,23 @@ impl<T: Listed> List<T> {
 
     /// Shows only the items that match the pattern, or all.
     pub fn filter(&mut self, pattern: Option<Pattern>) {
-        self.pattern = pattern;
+        (self.pattern, self.found) = (pattern, None);
         self.filter_again();
+    }
+
+    /// Shows only the items that [`take_found`](Self::take_found) will name: what was typed asks for
+    /// more than an item shows.
+    pub fn filter_by_search(&mut self, typed: Pattern) {
+        (self.pattern, self.found) = (Some(typed), Some(HashSet::new()));
+        self.filter_again();
+    }
+
+    /// Takes more of what was found for the filter.
+    pub fn take_found(&mut self, keys: impl IntoIterator<Item = T::Key>) {
+        let Some(found) = &mut self.found else { return };
+        found.extend(keys);
+        // Filtered when the list is next looked at, because much is found in many parts.
+        self.is_mixed = true;
     }
 
     /// Shows the next of the orders; after the last comes the list's own.
@@ -301,8 +319,8 @@ impl<T: Listed> List<T> {
     }
 
     fn filter_again(&mut self) {
-        let Self { items, pattern, .. } = self;
-        let passes = |item: &T| pattern.as_ref().is_none_or(|p| item.has(p));
+        let Self { items, pattern, found, .. } = self;
+        let passes = |item: &T| passes(item, pattern.as_ref(), found.as_ref());
         self.shown =
             (0..items.len()).filter(|&index| items.get(index).is_some_and(passes)).collect();
         self.put_in_order();
@@ -336,6 +354,13 @@ impl<T: Listed> List<T> {
         if let Some(item) = self.selected() {
             self.selected = Some(item.key());
         }
+    }
+}
+
+fn passes<T: Listed>(item: &T, pattern: Option<&Pattern>, found: Option<&HashSet<T::Key>>) -> bool {
+    match found {
+        Some(found) => found.contains(&item.key()),
+        None => pattern.is_none_or(|pattern| item.has(pattern)),
     }
 }
 
@@ -390,6 +415,23 @@ mod tests {
         assert_eq!((list.len(), list.selected()), (2, Some(&"apricot")));
         list.filter(None);
         assert_eq!((list.len(), list.selected()), (3, Some(&"apricot")));
+    }
+
+    #[test]
+    fn what_was_found_is_shown_and_nothing_else_until_the_filter_ends() {
+        let mut list = list(&["apple", "berry", "apricot"]);
+        list.take_found(["berry"]);
+        list.fit(3);
+        assert_eq!(list.len(), 3);
+        list.filter_by_search(Pattern::new("body~r").unwrap());
+        assert_eq!((list.len(), list.pattern().map(Pattern::as_str)), (0, Some("body~r")));
+        list.take_found(["apricot", "cherry"]);
+        list.fit(3);
+        assert_eq!(list.shown().collect::<Vec<_>>(), [&"apricot"]);
+        list.extend(["cherry", "date"]);
+        assert_eq!(list.shown().collect::<Vec<_>>(), [&"apricot", &"cherry"]);
+        list.filter(None);
+        assert_eq!(list.len(), 5);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use crate::console::action::{Direction, Step};
 use crate::console::state::list::List;
 use crate::console::state::pattern::Pattern;
-use crate::mailroom::Summary;
+use crate::mailroom::{MessageKey, Summary};
 use crate::wire::display::DisplayText;
 
 /// The progress of a listing.
@@ -154,6 +154,19 @@ impl Messages {
         self.list.filter(pattern);
         self.follow();
         self.follows &= !is_looking;
+    }
+
+    /// Shows only the messages that the mailroom finds for what was typed. Filtering counts as moving.
+    pub fn filter_by_search(&mut self, typed: Pattern) {
+        self.list.filter_by_search(typed);
+        self.follows = false;
+    }
+
+    /// Takes what was found for `typed`, unless something else was typed since.
+    pub fn take_found(&mut self, typed: &str, keys: Vec<MessageKey>) {
+        if self.list.pattern().is_some_and(|pattern| pattern.as_str() == typed) {
+            self.list.take_found(keys);
+        }
     }
 
     /// Moves the selection.

@@ -4,6 +4,7 @@ use crate::console::action::{Context, Direction, Step};
 use crate::console::state::messages::Messages;
 use crate::console::state::pattern::Pattern;
 use crate::console::state::viewer::Viewer;
+use crate::mailroom::query::Query;
 use crate::mailroom::{MailroomEvent, MailroomRequest, Message, MessageKey, Summary};
 use crate::relay::orders::QueueTarget;
 
@@ -16,6 +17,10 @@ pub struct Reader {
     coming: Option<MessageKey>,
     /// The queue entry that the message belongs to, if it is not in a mailbox.
     queued: Option<QueueTarget>,
+    /// What the mailroom is to be told to search for; empty to end the search.
+    search: Option<String>,
+    /// Whether it has been told to search for something.
+    is_searching: bool,
 }
 
 impl Reader {
@@ -34,7 +39,7 @@ impl Reader {
     pub fn turned_to_queued(self, target: QueueTarget) -> Self {
         let coming = Some(MessageKey::of_queued(&target));
         let viewer = self.viewer.filter(|_| self.queued.is_some());
-        Self { messages: None, viewer, coming, queued: Some(target) }
+        Self { viewer, coming, queued: Some(target), ..Self::default() }
     }
 
     /// The queue entry whose message is open or requested.
@@ -215,13 +220,36 @@ impl Reader {
         }
     }
 
-    /// Searches for a pattern, or ends the search.
-    pub fn set_filter(&mut self, pattern: Option<Pattern>) {
+    /// Searches for what was typed, or ends the search. In a list of messages it may be a query, for
+    /// which the mailroom searches ([`take_search`](Self::take_search)).
+    ///
+    /// # Errors
+    ///
+    /// A sentence about what was typed. The search stays as it was then.
+    pub fn set_filter(&mut self, typed: &str) -> Result<(), String> {
         match (&mut self.viewer, &mut self.messages) {
-            (Some(viewer), _) => viewer.look_for(pattern),
-            (None, Some(messages)) => messages.filter(pattern),
+            (Some(viewer), _) => viewer.look_for(Pattern::parse(typed)?),
+            (None, Some(messages)) if is_query(typed)? => {
+                self.search = Some(typed.trim().to_owned());
+                if let Some(typed) = Pattern::new(typed.trim()) {
+                    messages.filter_by_search(typed);
+                }
+            }
+            (None, Some(messages)) => {
+                messages.filter(Pattern::parse(typed)?);
+                // Ends what the mailroom may be searching for.
+                self.search = Some(String::new());
+            }
             (None, None) => {}
         }
+        Ok(())
+    }
+
+    /// What the mailroom is to search for from now on, if that has changed.
+    pub fn take_search(&mut self) -> Option<MailroomRequest> {
+        let search = self.search.take()?;
+        let is_running = std::mem::replace(&mut self.is_searching, !search.is_empty());
+        (is_running || self.is_searching).then_some(MailroomRequest::Find(search))
     }
 
     /// Goes to the next or the previous match.
@@ -284,11 +312,22 @@ fn take_into(messages: &mut Messages, news: MailroomEvent) {
         }
         MailroomEvent::Listed(more) => messages.take(more),
         MailroomEvent::Complete => messages.complete(),
+        MailroomEvent::Found { query, keys } => messages.take_found(&query, keys),
         MailroomEvent::NotListed(why) => messages.give_up(&why),
         MailroomEvent::Shown(_)
         | MailroomEvent::NotShown(_)
         | MailroomEvent::Said(_)
         | MailroomEvent::NotSent(_) => {}
+    }
+}
+
+/// Whether a filter is a query ([`Query`]), and not the text that a row is to contain.
+fn is_query(typed: &str) -> Result<bool, String> {
+    match Query::parse(typed) {
+        Ok(query) => Ok(query.has_terms()),
+        // Text may have any form, but not that of a term.
+        Err(error) if Query::names_term(typed) => Err(format!("{error}.")),
+        Err(_) => Ok(false),
     }
 }
 

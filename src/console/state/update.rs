@@ -27,6 +27,11 @@ use crate::wire::display::DisplayText;
 impl State {
     /// Applies an action of the user; returns what the program must do for it, if anything.
     pub fn update(&mut self, action: Action) -> Option<Command> {
+        let command = self.perform(action);
+        command.or_else(|| self.reader.take_search().map(Command::MailroomRequest))
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Command> {
         self.said = None;
         match action {
             Action::Help => self.toggle(Overlay::Help { top: 0 }),
@@ -363,13 +368,18 @@ impl State {
             self.transcript.filter(Filter::parse(text)?);
             return Ok(());
         }
+        if let Context::Messages | Context::Message = place {
+            return self.reader.set_filter(text);
+        }
         let pattern = Pattern::parse(text)?;
         match place {
             Context::Pane(Pane::Connections) => self.connections.filter(pattern),
             Context::Pane(Pane::Mailboxes) => self.mailboxes.filter(pattern),
             Context::Pane(Pane::Queue) => self.queue.filter(pattern),
-            Context::Messages | Context::Message => self.reader.set_filter(pattern),
-            Context::Pane(Pane::Transcript | Pane::Log) | Context::Servers => {}
+            Context::Pane(Pane::Transcript | Pane::Log)
+            | Context::Messages
+            | Context::Message
+            | Context::Servers => {}
         }
         Ok(())
     }
