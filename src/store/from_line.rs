@@ -4,6 +4,9 @@
 //!
 //! See docs/files.md 4.1 and 4.2.
 
+use std::sync::LazyLock;
+
+use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Local};
 
 /// Begins a From_ line, and a line of text that must be quoted.
@@ -18,13 +21,19 @@ pub const FROM_LINE_MOST: usize = 1_000;
 /// because Python's mailbox module decodes From_ lines as ASCII and fails on any other.
 const NOBODY: &str = "MAILER-DAEMON";
 
+/// The form of the date. Parsed once: that would take longer than all else that a From_ line needs.
+static DATE: LazyLock<Vec<Item<'static>>> =
+    LazyLock::new(|| StrftimeItems::new("%a %b %e %H:%M:%S %Y").collect());
+
 /// The From_ line, with its LF, of a message sent from `reverse_path` (empty for the null
 /// reverse-path).
 #[must_use]
 pub fn from_line(reverse_path: &str, at: DateTime<Local>) -> String {
     let sender = if fits_from_line(reverse_path) { reverse_path } else { NOBODY };
+    // Without its offset, which the date does not name and which would be put into words too.
+    let date = at.naive_local().format_with_items(DATE.iter());
     // The brackets also tell our own lines from those of other programs (`RecordHeader`, mbox.rs).
-    format!("From <{sender}> {}\n", at.format("%a %b %e %H:%M:%S %Y"))
+    format!("From <{sender}> {date}\n")
 }
 
 fn fits_from_line(reverse_path: &str) -> bool {
