@@ -59,7 +59,7 @@ impl User {
     }
 
     pub(super) fn file(&self) -> FileName {
-        format!("{}{SUFFIX}", self.name).into()
+        [self.name(), SUFFIX].concat().into()
     }
 }
 
