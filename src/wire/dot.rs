@@ -4,7 +4,12 @@
 //! A line begins at the start of the text and after CR LF, never after a lone CR or LF (RFC 5321
 //! section 2.3.8).
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
+
+/// Finds dots that begin lines. Made once: for a short text, making it takes as long as the search.
+static DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n."));
 
 /// Removes dot stuffing from message text that arrives in pieces, and finds its end.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +80,7 @@ impl Unstuffer {
     fn run(&mut self, rest: &[u8], text: &mut impl FnMut(&[u8])) -> usize {
         // Only a dot at the beginning of a line matters, so everything before the next one is
         // passed on at once.
-        let length = memmem::find(rest, b"\r\n.").map_or(rest.len(), |at| at + 2);
+        let length = DOT.find(rest).map_or(rest.len(), |at| at + 2);
         let run = rest.get(..length).unwrap_or(rest);
         text(run);
         self.state = match run {
