@@ -31,7 +31,7 @@ fn session(choices: Choices, exposure: Exposure) -> SmtpSession {
 /// The user linhphan has the password cis505; every challenge is `<1@localhost>`.
 fn perform(effect: SmtpEffect, delivered: &Delivered) -> SmtpOutcome {
     match effect {
-        SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(Box::new(decide(*path))),
+        SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(decide(*path)),
         SmtpEffect::Deliver(transaction) => {
             delivered.borrow_mut().push(*transaction);
             SmtpOutcome::Delivery(Delivery::Stored)

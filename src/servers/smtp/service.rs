@@ -113,7 +113,7 @@ impl SmtpService {
         if let Err(Refusal::NoSuchUser | Refusal::NoSuchUserWithRemedy) = decision {
             self.unknown_users.tell(&path.to_string());
         }
-        SmtpOutcome::Recipient(Box::new(decision))
+        SmtpOutcome::Recipient(decision)
     }
 
     /// Whether the client may send to other domains. Read at each RCPT, because the setting may
@@ -143,6 +143,9 @@ impl SmtpService {
 
     fn envelope(&self, transaction: Transaction) -> Envelope {
         let Transaction { reverse_path, parameters, local, remote, helo, .. } = transaction;
+        // Only the queue records it.
+        let client = (!remote.is_empty())
+            .then(|| Client { address: self.peer.to_canonical(), helo: (*helo).into() });
         let remote = remote.into_iter();
         Envelope {
             reverse_path: match reverse_path {
@@ -153,7 +156,7 @@ impl SmtpService {
             remote: remote
                 .map(|(mailbox, dsn)| RemoteRecipient { path: mailbox.to_string(), dsn })
                 .collect(),
-            client: Some(Client { address: self.peer.to_canonical(), helo: (*helo).into() }),
+            client,
             parameters,
         }
     }

@@ -42,7 +42,7 @@ pub enum SmtpEffect {
 #[derive(Debug, PartialEq, Eq)]
 pub enum SmtpOutcome {
     /// Where the mail for the recipient goes, or why it is refused.
-    Recipient(Box<Decision>),
+    Recipient(Decision),
     /// The result of storing the message.
     Delivery(Delivery),
     /// The challenge.
@@ -395,7 +395,7 @@ impl Session for SmtpSession {
 
     fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {
         let reply = match outcome {
-            SmtpOutcome::Recipient(decision) => self.recipient(*decision),
+            SmtpOutcome::Recipient(decision) => self.recipient(decision),
             SmtpOutcome::Delivery(delivery) => {
                 self.state = State::Ready;
                 verdict(delivery)
@@ -489,9 +489,7 @@ mod tests {
         let delivered = Delivered::default();
         let deliveries = Rc::clone(&delivered);
         let perform = move |effect| match effect {
-            SmtpEffect::Recipient(path) => {
-                SmtpOutcome::Recipient(Box::new(decide(*path, relaying)))
-            }
+            SmtpEffect::Recipient(path) => SmtpOutcome::Recipient(decide(*path, relaying)),
             SmtpEffect::Deliver(transaction) => {
                 deliveries.borrow_mut().push(*transaction);
                 SmtpOutcome::Delivery(delivery)
