@@ -37,8 +37,7 @@ fn failure(sentence: &str, status: u8) -> ExitCode {
 }
 
 fn wrong_use(sentence: &str) -> ExitCode {
-    // Did you mean …? is hint enough.
-    let hint = if sentence.ends_with('?') { "" } else { "; see mailconsole --help" };
-    eprintln!("mailconsole: {sentence}{hint}");
+    let see = if sentence.ends_with('?') { " See" } else { "; see" };
+    eprintln!("mailconsole: {sentence}{see} mailconsole --help");
     ExitCode::from(WRONG_USE)
 }

@@ -101,7 +101,7 @@ fn what_is_nearly_right_is_suggested() {
         (&["smpt"][..], "smtp"),
         (&["--smtp-prot", "1"], "--smtp-port"),
         (&["smtp", "--prot", "1"], "--port"),
-        (&["queue", "--dri", "d"], "--dir"),
+        (&["queue", "--stat", "held", "d"], "--state"),
         (&["check", "smpt"], "smtp"),
         (&["completions", "bsh"], "bash"),
         (&["man", "quue"], "queue"),

@@ -347,7 +347,7 @@ mod tests {
         let why = value("maybe").unwrap_err();
         assert_eq!(
             why,
-            "invalid value 'maybe' in MAILCONSOLE_EHLO: write 1, 0, true, false, yes or no"
+            "invalid value 'maybe' in MAILCONSOLE_EHLO: write yes or no, true or false, 1 or 0"
         );
     }
 }

@@ -463,14 +463,14 @@ pub trait Values: Sized {
 impl Values for bool {
     const SHAPE: Shape = Shape::Switch;
     const WRITTEN: Written = Written::Text;
-    const EXPECTED: &'static str = "1, 0, true, false, yes or no";
+    const EXPECTED: &'static str = "yes or no, true or false, 1 or 0";
 
     /// A variable that is set to nothing is as good as not set.
     fn read_all(texts: &[OsString]) -> Result<Self, String> {
         let Some(text) = texts.last() else { return Ok(false) };
         match text.to_string_lossy().to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" => Ok(true),
-            "" | "0" | "false" | "no" => Ok(false),
+            "1" | "true" | "yes" | "y" | "on" => Ok(true),
+            "" | "0" | "false" | "no" | "n" | "off" => Ok(false),
             _ => Err(format!("write {}", Self::EXPECTED)),
         }
     }
