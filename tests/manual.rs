@@ -1,5 +1,6 @@
-//! The README's tables of keys and settings, the pages of the manual, the completions and the sample of the config file
-//! are made from the tables that the program itself goes by; where they differ, this fails. `UPDATE=1 cargo test --test manual` makes them anew.
+//! The tables of keys and settings, the pages of the manual, the completions and the sample of the
+//! config file are made from the tables that the program itself goes by; where they differ, this
+//! fails. `UPDATE=1 cargo test --test manual` makes them anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
@@ -91,11 +92,11 @@ fn with_table(text: &str, begin: &str, end: &str, table: &str) -> String {
 }
 
 #[test]
-fn the_readme_has_the_keys_and_settings_that_work() {
-    let readme = fs::read_to_string(path("README.md")).unwrap();
-    let readme = with_table(&readme, BEGIN, END, &table_of_keys());
-    let readme = with_table(&readme, BEGIN_SETTINGS, END_SETTINGS, &table_of_settings());
-    is_up_to_date("README.md", &readme);
+fn the_reference_has_the_keys_and_settings_that_work() {
+    let page = fs::read_to_string(path("docs/reference.md")).unwrap();
+    let page = with_table(&page, BEGIN, END, &table_of_keys());
+    let page = with_table(&page, BEGIN_SETTINGS, END_SETTINGS, &table_of_settings());
+    is_up_to_date("docs/reference.md", &page);
 }
 
 fn printed(arguments: &[&str]) -> String {

@@ -1,4 +1,4 @@
-//! The one table of settings. Options, environment variables, the config file, `--help`, the README,
+//! The one table of settings. Options, environment variables, the config file, `--help`, docs/reference.md,
 //! the manual page, `S` and `:set` are all made from it: to add a setting, add a row, and read its
 //! field of [`Options`] where it acts.
 
