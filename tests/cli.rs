@@ -61,6 +61,10 @@ fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
         ),
         ("send", &["--to", "--auth", "--tls", "--smtp", "--verbose"], &["--dir", "--bind"]),
         ("sendmail", &["-t", "-bs"], &["--dir", "--verbose"]),
+        ("messages", &["--json", "header:NAME="], &["--dir", "--user", "--password"]),
+        ("show", &["--raw", "--part", "--attachments"], &["--dir", "--user"]),
+        ("wait", &["--since", "--count", "--timeout", "--print"], &["--dir", "--smarthost"]),
+        ("clear", &["--yes"], &["--dir"]),
         ("init", &["--dir", "--user"], &["--password", "--smtp-port", "--no-sync"]),
         ("config", &["--json", "--sample", "--config"], &["--dir", "--smarthost", "--verbose"]),
         ("man", &["COMMAND"], &["--dir", "--config", "--verbose"]),
@@ -82,6 +86,9 @@ fn every_option_is_taken_by_every_sub_command() {
             "check" => &["echo"],
             "ca" => &["path"],
             "exec" => &["--", "true"],
+            "messages" | "wait" | "mark" | "clear" => &["d"],
+            "assert" => &["d", "messages"],
+            "show" => &["d", "u", "latest"],
             _ => &[],
         };
         for option in ["--dir=d", "--smarthost=h", "--bind=::1", "--no-tui", "--theme=dark"] {
@@ -112,4 +119,14 @@ fn examples_can_be_carried_out() {
         }
     }
     assert!(tried > 30, "{tried}");
+}
+
+#[test]
+fn the_short_help_of_what_scripts_use_fits_a_screen() {
+    for command in ["messages", "show", "wait", "mark", "assert", "clear"] {
+        let help = help(&[command, "-h"]);
+        assert!(help.lines().count() <= 24, "{command}: {help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");
+        assert!(help.contains("Exit status: 0"), "{command}: {help}");
+    }
 }

@@ -77,7 +77,7 @@ fn ended(output: Output) -> (i32, String, String) {
 /// Waits until the process follows the directory, which it does with inotify.
 fn is_following(child: &Child) {
     let path = PathBuf::from(format!("/proc/{}/fdinfo", child.id()));
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let watches = || {
         let files = fs::read_dir(&path).into_iter().flatten().flatten();
         let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());

@@ -153,12 +153,12 @@ impl Task {
                 let _ = stdout.write_all(&answer).and_then(|()| stdout.flush());
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Messages(task) => messages::run(task),
+            Self::Messages(task) => messages::run(&task),
             Self::Show(task) => show::run(&task),
             Self::Wait(task) => wait::run(task),
             Self::Mark(task) => mark::run(&task),
-            Self::Assert(task) => assert::run(task),
-            Self::Clear(task) => clear::run(task),
+            Self::Assert(task) => assert::run(&task),
+            Self::Clear(task) => clear::run(&task),
         }
     }
 }

@@ -118,9 +118,10 @@ impl Folder {
 
     /// A message with its whole header, and nothing behind it.
     async fn opened(&self, place: usize, head: Head, with_uid: bool) -> Result<Letter, ReadError> {
-        let uid = match with_uid {
-            true => self.snapshot.unique_id(place).await?.to_string(),
-            false => String::new(),
+        let uid = if with_uid {
+            self.snapshot.unique_id(place).await?.to_string()
+        } else {
+            String::new()
         };
         let is_whole = has_whole_header(&head);
         let Head { from_line, text, octets } = head;

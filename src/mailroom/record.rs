@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::mailroom::decode::Parsed;
 use crate::mailroom::decode::plain::{self, Declaration};
-use crate::mailroom::query::{Addresses, Fields};
+use crate::mailroom::query::{Addresses, Fields, Query};
 use crate::store::delivery::ORIGINAL_FIELD;
 use crate::store::directory::LOCALHOST;
 use crate::store::from_date::date_of;
@@ -124,7 +124,7 @@ impl Letter {
 
     /// What a query sees of it. With a query that needs the body, `text` must be the whole message.
     #[must_use]
-    pub fn matches(&self, query: &crate::mailroom::query::Query) -> bool {
+    pub fn matches(&self, query: &Query) -> bool {
         let (from, cc) = (self.authors(), self.people("Cc"));
         let mut to = self.people("To");
         to.addresses.extend(self.envelope_to());
@@ -223,10 +223,12 @@ impl Letter {
         let fields = plain::headers(&self.text).into_iter();
         let original = fields.take_while(|(name, _)| name.eq_ignore_ascii_case(ORIGINAL_FIELD));
         let original: Vec<String> = original.map(|(_, value)| value).collect();
-        match original.is_empty() {
-            false => original,
-            true if self.mailbox.contains('@') => vec![self.mailbox.clone()],
-            true => vec![format!("{}@{LOCALHOST}", self.mailbox)],
+        if !original.is_empty() {
+            original
+        } else if self.mailbox.contains('@') {
+            vec![self.mailbox.clone()]
+        } else {
+            vec![format!("{}@{LOCALHOST}", self.mailbox)]
         }
     }
 }
@@ -262,7 +264,6 @@ fn rfc_3339(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailroom::query::Query;
 
     fn letter(text: &str) -> Letter {
         let text = text.replace('\n', "\r\n").into_bytes();

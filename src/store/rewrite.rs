@@ -131,6 +131,7 @@ pub struct Synced(Draft);
 
 impl Synced {
     /// The new file.
+    #[must_use]
     pub fn file(&self) -> &File {
         self.0.file.get_ref()
     }

@@ -236,6 +236,10 @@ mod tests {
             note(&self.files, "u.mbox", &Rewrite { old, new: old + 1, removed });
         }
 
+        fn note_one(&self, old: Identity) {
+            self.note(old, std::iter::once(0..1).collect());
+        }
+
         fn since(&self, position: Position) -> Vec<Identity> {
             since(&self.files, "u.mbox", position).iter().map(|one| one.old).collect()
         }
@@ -244,7 +248,7 @@ mod tests {
     #[test]
     fn nothing_is_recorded_before_somebody_wants_it() {
         let place = Place::new();
-        place.note(1, vec![0..9]);
+        place.note_one(1);
         assert!(!place.dir.path().join(FOLDER).exists());
         assert!(place.since(0).is_empty());
         assert_eq!(begin(&place.files), Some(0));
@@ -258,9 +262,9 @@ mod tests {
     fn only_what_came_behind_a_position_is_told() {
         let place = Place::new();
         begin(&place.files).unwrap();
-        place.note(1, vec![0..1]);
+        place.note_one(1);
         let position = begin(&place.files).unwrap();
-        place.note(2, vec![0..1]);
+        place.note_one(2);
         assert_eq!(place.since(position), [2]);
         assert_eq!(place.since(0), [1, 2]);
         assert!(place.since(u64::MAX).is_empty());
@@ -270,11 +274,11 @@ mod tests {
     fn torn_and_strange_lines_are_passed_over() {
         let place = Place::new();
         begin(&place.files).unwrap();
-        place.note(1, vec![0..1]);
+        place.note_one(1);
         let mut log = std::fs::read(place.log()).unwrap();
         log.extend(b"\xff\n00000001 00000002 0-1 u.mbox 00000000\n00000001 0");
         std::fs::write(place.log(), log).unwrap();
-        place.note(2, vec![0..1]);
+        place.note_one(2);
         assert_eq!(place.since(0), [1, 2]);
     }
 
@@ -303,7 +307,7 @@ mod tests {
         std::fs::write(place.dir.path().join("precious"), "x").unwrap();
         std::os::unix::fs::symlink("../precious", place.log()).unwrap();
         begin(&place.files);
-        place.note(1, vec![0..1]);
+        place.note_one(1);
         assert_eq!(std::fs::read(place.dir.path().join("precious")).unwrap(), b"x");
     }
 

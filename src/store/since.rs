@@ -524,7 +524,7 @@ mod tests {
         let mark = place.directory.mark().await.unwrap();
         let files = Files::open(place.dir.path()).unwrap();
         let old = rewrites::identity(&File::open(place.file()).unwrap()).unwrap();
-        let lost = Rewrite { old, new: 1, removed: vec![0..7] };
+        let lost = Rewrite { old, new: 1, removed: std::iter::once(0..7).collect() };
         rewrites::note(&files, "u.mbox", &lost);
         assert_eq!(place.newer(&mark).await, Newer::From(2));
         place.remove(vec![1]).await;

@@ -58,14 +58,15 @@ impl AssertArguments {
 }
 
 /// Checks the conditions, and prints what was found on stdout.
-pub fn run(task: AssertTask) -> Result<ExitCode, StartError> {
+pub fn run(task: &AssertTask) -> Result<ExitCode, StartError> {
     let directory = open_for_messages(&task.directory)?;
     Runtime::new()?.block_on(async {
-        let counted = count_all(&directory, &task).await;
+        let counted = count_all(&directory, task).await;
         directory.close().await;
         let counts = counted?;
         let mut output = Output::default();
-        let lines: String = counts.iter().map(|count| format!("{count}\n")).collect();
+        let lines: Vec<String> = counts.iter().map(ToString::to_string).collect();
+        let lines = lines.join("\n") + "\n";
         let printed = output.write(lines.as_bytes()).and_then(|()| output.finish());
         unless_closed(printed, ())?;
         let mut is_true = true;

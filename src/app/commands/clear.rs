@@ -71,10 +71,10 @@ impl ClearArguments {
 }
 
 /// Removes messages, and says on stdout how many.
-pub fn run(task: ClearTask) -> Result<ExitCode, StartError> {
+pub fn run(task: &ClearTask) -> Result<ExitCode, StartError> {
     let directory = open_for_messages(&task.directory)?;
     Runtime::new()?.block_on(async {
-        let cleared = clear(&directory, &task).await;
+        let cleared = clear(&directory, task).await;
         directory.close().await;
         cleared
     })

@@ -67,10 +67,10 @@ impl MessagesArguments {
 }
 
 /// Lists messages on stdout.
-pub fn run(task: MessagesTask) -> Result<ExitCode, StartError> {
+pub fn run(task: &MessagesTask) -> Result<ExitCode, StartError> {
     let directory = open_for_messages(&task.directory)?;
     Runtime::new()?.block_on(async {
-        let listed = list(&directory, &task).await;
+        let listed = list(&directory, task).await;
         directory.close().await;
         unless_closed(listed, ExitCode::SUCCESS)
     })

@@ -286,7 +286,7 @@ fn harmless(octets: &[u8]) -> String {
         };
         for (nth, piece) in content.split(|&octet| octet == b'\t').enumerate() {
             text.push_str(if nth == 0 { "" } else { TAB });
-            DisplayText::pieces(piece).iter().for_each(|piece| text.push_str(piece.as_str()));
+            text.extend(DisplayText::pieces(piece).iter().map(DisplayText::as_str));
         }
         text.push_str(end);
     }

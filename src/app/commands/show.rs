@@ -18,6 +18,7 @@ use crate::store::directory::{Directory, LOCALHOST};
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("form").args(FORMS), after_help = EXAMPLES)]
 #[command(override_usage = "mailconsole show DIR USER N|latest|UID [FORM]")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub struct ShowArguments {
     /// The directory of the mailboxes
     #[arg(value_name = "DIR")]
@@ -46,7 +47,7 @@ pub struct ShowArguments {
     /// The decoded octets of a part; parts that have no parts are counted from 1
     #[arg(long, value_name = "K")]
     pub part: Option<String>,
-    /// Write each attachment to a new file in this directory, and print the paths
+    /// Write each attachment to a new file there, and print the paths
     #[arg(long, value_name = "DIR")]
     pub attachments: Option<PathBuf>,
 }
@@ -54,8 +55,7 @@ pub struct ShowArguments {
 const FORMS: [&str; 7] = ["raw", "text", "html", "headers", "json", "part", "attachments"];
 
 const EXAMPLES: &str = "\
-Exit status: 0; 1 if there is no such message, or nothing of the kind in it; 2 wrong use, 3 no such DIR.
-
+Exit status: 0; 1 no such message, or nothing of the kind in it; 2 wrong use, 3 no such directory.
 Examples:
   mailconsole show mailtest linhphan latest --text
   mailconsole show mailtest linhphan 3 --attachments files";

@@ -34,10 +34,10 @@ pub struct WaitArguments {
     /// The directory of the mailboxes
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
-    /// A user, and terms that all must match, as in mailconsole messages; none for any message
+    /// A user, and terms that all must match, as in mailconsole messages
     #[arg(value_name = "QUERY")]
     pub words: Vec<String>,
-    /// Only messages that came after MARK, which mailconsole mark printed, or from now on
+    /// Only messages that came after MARK (of mailconsole mark), or from now on
     #[arg(long, value_name = "MARK|now")]
     pub since: Option<String>,
     /// How many messages [default: 1]
@@ -113,22 +113,21 @@ fn since(word: String) -> Result<Since, ConfigError> {
     word.parse().map(Since::Mark).map_err(|error| ConfigError::Mark(word, error))
 }
 
-fn form(word: String) -> Result<Form, ConfigError> {
-    Ok(match word.as_str() {
+fn form(given: String) -> Result<Form, ConfigError> {
+    if let Some(expression) = given.strip_prefix("link=") {
+        return Ok(Form::Link(Some(between_slashes(expression)?)));
+    }
+    Ok(match given.as_str() {
         "json" => Form::Json,
         "raw" => Form::Raw,
         "text" => Form::Text,
         "html" => Form::Html,
         "path" => Form::Path,
         "link" => Form::Link(None),
-        _ => match word.strip_prefix("link=") {
-            Some(expression) => Form::Link(Some(between_slashes(expression)?)),
-            None => {
-                let (option, expected) =
-                    ("--print", "json, raw, text, html, path, link or link=/EXPRESSION/");
-                return Err(ConfigError::BadValue { option, expected, given: word });
-            }
-        },
+        _ => {
+            let expected = "json, raw, text, html, path, link or link=/EXPRESSION/";
+            return Err(ConfigError::BadValue { option: "--print", expected, given });
+        }
     })
 }
 

@@ -97,8 +97,9 @@ pub(super) fn leads(html: &str, mut found: impl FnMut(Lead)) {
         match renderer.markup() {
             Markup::Tag(Tag { name, is_end: false, attributes }) => match name.as_str() {
                 "a" | "area" => {
-                    let address = attribute(attributes, "href");
-                    address.into_iter().for_each(|address| found(Lead::Address(address)));
+                    if let Some(address) = attribute(attributes, "href") {
+                        found(Lead::Address(address));
+                    }
                 }
                 "script" | "style" | "template" => renderer.skip_content(&name),
                 _ => {}

@@ -222,10 +222,9 @@ impl Watch {
             let is_hit =
                 |place: usize| seen.hits.binary_search_by_key(&place, |hit| hit.place).is_ok();
             let first = match (&self.mark, seen.newer) {
-                (None, _) => seen.before,
                 (Some(_), Newer::From(first)) => first,
                 // Where only dates tell, the last ones are the most likely.
-                (Some(_), Newer::At(_)) => seen.before,
+                (None, _) | (Some(_), Newer::At(_)) => seen.before,
             };
             let places = (first..seen.folder.count()).filter(|place| !is_hit(*place));
             places.map(|place| Hit { place, date: 0 }).collect()
