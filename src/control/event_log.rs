@@ -92,7 +92,8 @@ impl Default for EventLog {
 impl EventLog {
     fn keeping(most: usize) -> Self {
         let kept = Kept {
-            entries: VecDeque::new(),
+            // All of it at once: what is not used yet takes no memory, and growing would copy it.
+            entries: VecDeque::with_capacity(most + 1),
             first: 0,
             octets: 0,
             most,
