@@ -46,7 +46,6 @@ const EXAMPLES: &str = "\
 A server keeps its last 10,000 events. Exit status: 0 done, 3 no server, or no such DIR.
 
 Examples:
-  mailconsole events mailtest
   mailconsole events mailtest --follow --since now
   mailconsole events mailtest --json | jq -r 'select(.event==\"stored\").subject'
   mailconsole events --schema";
