@@ -434,7 +434,8 @@ async fn the_picture_of_the_directory_goes_on_with_the_one_that_took_its_place()
             std::fs::write(path.join("v.mbox"), mbox(&["a\n"])).unwrap();
         }
         let directory = Directory::open(&path, Durability::Unsynced).unwrap();
-        let mut overview = mailconsole::store::survey::follow(&directory);
+        let mut overview =
+            mailconsole::store::survey::follow(&directory, mailconsole::store::survey::Tells::Log);
         let names = |overview: &std::sync::Arc<mailconsole::store::overview::Overview>| {
             let mailboxes = overview.mailboxes.iter();
             mailboxes.map(|one| (one.name.clone(), one.messages)).collect::<Vec<_>>()

@@ -28,7 +28,7 @@ use mailconsole::servers::settings::Settings;
 use mailconsole::servers::smtp::service::SmtpServer;
 use mailconsole::store::directory::{Directory, Durability, Envelope};
 use mailconsole::store::overview::Overview;
-use mailconsole::store::survey;
+use mailconsole::store::survey::{self, Tells};
 use mailconsole::watch::observers::Observers;
 use mailconsole::wire::display::DisplayText;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -59,7 +59,7 @@ impl Operator {
         let directory = mail.pop3.accounts.directory.clone();
         let (saved, stop, tasks) =
             (tempfile::tempdir().unwrap(), CancellationToken::new(), TaskTracker::new());
-        let overview = survey::follow(&directory);
+        let overview = survey::follow(&directory, Tells::Log);
         let smtp: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
         let listener = {
             let smtp = Arc::clone(&smtp);

@@ -518,7 +518,10 @@ async fn sessions_see_what_others_appended_or_changed_between_them() {
 #[tokio::test]
 async fn a_picture_of_the_directory_follows_whoever_changes_it() {
     let store = Store::with_users(&["u"]);
-    let mut overview = mailconsole::store::survey::follow(&store.directory);
+    let mut overview = mailconsole::store::survey::follow(
+        &store.directory,
+        mailconsole::store::survey::Tells::Log,
+    );
     let seen = |overview: &std::sync::Arc<mailconsole::store::overview::Overview>| {
         let mailbox = |m: &mailconsole::store::overview::MailboxView| (m.name.clone(), m.messages);
         overview.mailboxes.iter().map(mailbox).collect::<Vec<_>>()

@@ -16,11 +16,17 @@ _mailconsole() {
             ",$1")
                 cmd="mailconsole"
                 ;;
+            mailconsole,assert)
+                cmd="mailconsole__subcmd__assert"
+                ;;
             mailconsole,ca)
                 cmd="mailconsole__subcmd__ca"
                 ;;
             mailconsole,check)
                 cmd="mailconsole__subcmd__check"
+                ;;
+            mailconsole,clear)
+                cmd="mailconsole__subcmd__clear"
                 ;;
             mailconsole,completions)
                 cmd="mailconsole__subcmd__completions"
@@ -28,8 +34,17 @@ _mailconsole() {
             mailconsole,config)
                 cmd="mailconsole__subcmd__config"
                 ;;
+            mailconsole,demo)
+                cmd="mailconsole__subcmd__demo"
+                ;;
             mailconsole,echo)
                 cmd="mailconsole__subcmd__echo"
+                ;;
+            mailconsole,events)
+                cmd="mailconsole__subcmd__events"
+                ;;
+            mailconsole,exec)
+                cmd="mailconsole__subcmd__exec"
                 ;;
             mailconsole,help)
                 cmd="mailconsole__subcmd__help"
@@ -40,6 +55,12 @@ _mailconsole() {
             mailconsole,man)
                 cmd="mailconsole__subcmd__man"
                 ;;
+            mailconsole,mark)
+                cmd="mailconsole__subcmd__mark"
+                ;;
+            mailconsole,messages)
+                cmd="mailconsole__subcmd__messages"
+                ;;
             mailconsole,pop3)
                 cmd="mailconsole__subcmd__pop3"
                 ;;
@@ -49,8 +70,26 @@ _mailconsole() {
             mailconsole,relay)
                 cmd="mailconsole__subcmd__relay"
                 ;;
+            mailconsole,send)
+                cmd="mailconsole__subcmd__send"
+                ;;
+            mailconsole,sendmail)
+                cmd="mailconsole__subcmd__sendmail"
+                ;;
+            mailconsole,show)
+                cmd="mailconsole__subcmd__show"
+                ;;
             mailconsole,smtp)
                 cmd="mailconsole__subcmd__smtp"
+                ;;
+            mailconsole,status)
+                cmd="mailconsole__subcmd__status"
+                ;;
+            mailconsole,stop)
+                cmd="mailconsole__subcmd__stop"
+                ;;
+            mailconsole,wait)
+                cmd="mailconsole__subcmd__wait"
                 ;;
             mailconsole__subcmd__ca,env)
                 cmd="mailconsole__subcmd__ca__subcmd__env"
@@ -67,11 +106,17 @@ _mailconsole() {
             mailconsole__subcmd__ca,uninstall)
                 cmd="mailconsole__subcmd__ca__subcmd__uninstall"
                 ;;
+            mailconsole__subcmd__help,assert)
+                cmd="mailconsole__subcmd__help__subcmd__assert"
+                ;;
             mailconsole__subcmd__help,ca)
                 cmd="mailconsole__subcmd__help__subcmd__ca"
                 ;;
             mailconsole__subcmd__help,check)
                 cmd="mailconsole__subcmd__help__subcmd__check"
+                ;;
+            mailconsole__subcmd__help,clear)
+                cmd="mailconsole__subcmd__help__subcmd__clear"
                 ;;
             mailconsole__subcmd__help,completions)
                 cmd="mailconsole__subcmd__help__subcmd__completions"
@@ -79,8 +124,17 @@ _mailconsole() {
             mailconsole__subcmd__help,config)
                 cmd="mailconsole__subcmd__help__subcmd__config"
                 ;;
+            mailconsole__subcmd__help,demo)
+                cmd="mailconsole__subcmd__help__subcmd__demo"
+                ;;
             mailconsole__subcmd__help,echo)
                 cmd="mailconsole__subcmd__help__subcmd__echo"
+                ;;
+            mailconsole__subcmd__help,events)
+                cmd="mailconsole__subcmd__help__subcmd__events"
+                ;;
+            mailconsole__subcmd__help,exec)
+                cmd="mailconsole__subcmd__help__subcmd__exec"
                 ;;
             mailconsole__subcmd__help,help)
                 cmd="mailconsole__subcmd__help__subcmd__help"
@@ -91,6 +145,12 @@ _mailconsole() {
             mailconsole__subcmd__help,man)
                 cmd="mailconsole__subcmd__help__subcmd__man"
                 ;;
+            mailconsole__subcmd__help,mark)
+                cmd="mailconsole__subcmd__help__subcmd__mark"
+                ;;
+            mailconsole__subcmd__help,messages)
+                cmd="mailconsole__subcmd__help__subcmd__messages"
+                ;;
             mailconsole__subcmd__help,pop3)
                 cmd="mailconsole__subcmd__help__subcmd__pop3"
                 ;;
@@ -100,8 +160,26 @@ _mailconsole() {
             mailconsole__subcmd__help,relay)
                 cmd="mailconsole__subcmd__help__subcmd__relay"
                 ;;
+            mailconsole__subcmd__help,send)
+                cmd="mailconsole__subcmd__help__subcmd__send"
+                ;;
+            mailconsole__subcmd__help,sendmail)
+                cmd="mailconsole__subcmd__help__subcmd__sendmail"
+                ;;
+            mailconsole__subcmd__help,show)
+                cmd="mailconsole__subcmd__help__subcmd__show"
+                ;;
             mailconsole__subcmd__help,smtp)
                 cmd="mailconsole__subcmd__help__subcmd__smtp"
+                ;;
+            mailconsole__subcmd__help,status)
+                cmd="mailconsole__subcmd__help__subcmd__status"
+                ;;
+            mailconsole__subcmd__help,stop)
+                cmd="mailconsole__subcmd__help__subcmd__stop"
+                ;;
+            mailconsole__subcmd__help,wait)
+                cmd="mailconsole__subcmd__help__subcmd__wait"
                 ;;
             mailconsole__subcmd__help__subcmd__ca,env)
                 cmd="mailconsole__subcmd__help__subcmd__ca__subcmd__env"
@@ -155,7 +233,7 @@ _mailconsole() {
 
     case "${cmd}" in
         mailconsole)
-            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca config completions man help"
+            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -341,10 +419,32 @@ _mailconsole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --author)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__assert)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -470,6 +570,24 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__clear)
+            opts="-h --yes --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__completions)
             opts="-h --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -502,8 +620,38 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__demo)
+            opts="-h --profile --scrollback --theme --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scrollback)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --theme)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__echo)
-            opts="-p -v -a -h --port --bind --idle --max-connections --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --bind --idle --max-connections --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -549,6 +697,194 @@ _mailconsole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --author)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__events)
+            opts="-h --follow --since --json --schema --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__exec)
+            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --domain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --catch-all)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-mailboxes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local-domains)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --echo-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pop3-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtps-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pop3s-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --extensions)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pop3-capabilities)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth-mechanisms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp-tls)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pop3-tls)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relay-every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ports-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exit-when-idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --transcript)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --author)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -565,8 +901,22 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__help)
-            opts="echo smtp pop3 relay queue check init ca config completions man help"
+            opts="echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__assert)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -676,6 +1026,20 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__help__subcmd__clear)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -704,7 +1068,49 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__help__subcmd__echo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__events)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__exec)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -747,6 +1153,34 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__mark)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__messages)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -872,7 +1306,91 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__help__subcmd__send)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__sendmail)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__help__subcmd__smtp)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__wait)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -926,8 +1444,44 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__mark)
+            opts="-h --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__messages)
+            opts="-h --json --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__pop3)
-            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1026,6 +1580,10 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1414,8 +1972,122 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__send)
+            opts="-v -h --to --from --subject --body --eml --attach --header --smtp --auth --tls --ca --transcript --stamps --log-file --log-level --verbose --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --subject)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --body)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --eml)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attach)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --smtp)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls)
+                    COMPREPLY=($(compgen -W "none starttls required implicit" -- "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --transcript)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__sendmail)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__show)
+            opts="-h --raw --text --html --headers --json --part --attachments --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --part)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attachments)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__smtp)
-            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1537,7 +2209,93 @@ _mailconsole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --author)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__status)
+            opts="-h --json --wait --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__stop)
+            opts="-h --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__wait)
+            opts="-h --since --count --timeout --print --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --print)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

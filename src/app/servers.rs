@@ -43,7 +43,7 @@ use crate::servers::supervisor::{Control, Supervisor};
 use crate::servers::tls::Tls;
 use crate::store::directory::Directory;
 use crate::store::overview::Overview;
-use crate::store::survey;
+use crate::store::survey::{self, Tells};
 use crate::watch::event::Service;
 use crate::watch::observers::{FactsWanted, Observers};
 use crate::watch::registry::Registry;
@@ -62,6 +62,7 @@ pub struct Servers {
     directory: Option<Directory>,
     sockets: Vec<(Service, Vec<Socket>)>,
     shared: Arc<Shared>,
+    lifetime: Lifetime,
 }
 
 impl Servers {
@@ -88,7 +89,8 @@ impl Servers {
         let shared = Shared::new(observers, registry, settings, connections, descriptors);
         let attendance = config.exit_when_idle.map(|_| Attendance::default());
         let shared = shared.with_tls(tls).with_attendance(attendance);
-        Ok(Self { config, directory, sockets, shared: Arc::new(shared) })
+        let (shared, lifetime) = (Arc::new(shared), Lifetime::default());
+        Ok(Self { config, directory, sockets, shared, lifetime })
     }
 
     /// Where each service listens, and when TLS begins there.
@@ -128,6 +130,15 @@ impl Servers {
         &self.shared.tally
     }
 
+    /// Follows the mailboxes, if there are any, for as long as the servers run, in the runtime in which
+    /// this is called.
+    #[must_use]
+    pub fn follow(&self, tells: Tells) -> Option<watch::Receiver<Arc<Overview>>> {
+        let Lifetime { ending, tasks } = &self.lifetime;
+        let directory = self.directory.as_ref()?;
+        Some(survey::follow_until(ending.child_token(), tasks, directory, tells))
+    }
+
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         self.serve_beside(None)
@@ -139,9 +150,14 @@ impl Servers {
         self,
         overview: Option<watch::Receiver<Arc<Overview>>>,
     ) -> io::Result<Running> {
-        let Self { config, directory, sockets, shared } = self;
-        let lifetime = Lifetime::default();
-        if let Some(directory) = &directory {
+        let wants_facts = self.shared.transcript.facts_wanted() > FactsWanted::None;
+        let is_followed = wants_facts || self.config.keep.is_some();
+        let follow = || is_followed.then(|| self.follow(Tells::Nobody)).flatten();
+        let overview = overview.or_else(follow);
+        let Self { config, directory, sockets, shared, lifetime } = self;
+        if let Some((directory, overview)) = directory.as_ref().zip(overview.clone())
+            && wants_facts
+        {
             tell_of_mailboxes(directory, overview, &shared, &lifetime);
         }
         let relay = directory.clone().map(|directory| {
@@ -150,9 +166,11 @@ impl Servers {
             relay::relay(&config.relay, &config.domain, directory, own, watchers)
         });
         let post = relay.map(|relay| Postmaster::start(relay, config.relay.every, &lifetime.tasks));
-        if let Some((directory, keep)) = directory.clone().zip(config.keep) {
+        if let Some(((directory, keep), overview)) =
+            directory.clone().zip(config.keep).zip(overview)
+        {
             let ending = lifetime.ending.child_token();
-            lifetime.tasks.spawn(retention::run(directory, keep, ending));
+            lifetime.tasks.spawn(retention::run(directory, keep, overview, ending));
         }
         // Shared, so that who guesses at one server waits at the other.
         let guesses = Arc::default();
@@ -188,20 +206,15 @@ impl Servers {
     }
 }
 
-/// Follows the directory for observers that want to know how mailboxes come and go, if there are
-/// any.
+/// Tells observers how mailboxes come and go.
 fn tell_of_mailboxes(
     directory: &Directory,
-    overview: Option<watch::Receiver<Arc<Overview>>>,
+    overview: watch::Receiver<Arc<Overview>>,
     shared: &Shared,
     lifetime: &Lifetime,
 ) {
-    if shared.transcript.facts_wanted() == FactsWanted::None {
-        return;
-    }
     let users = directory.users().unwrap_or_default();
     let known = users.iter().map(|user| user.name().to_owned()).collect();
-    let overview = overview.unwrap_or_else(|| survey::follow_quietly(directory));
     let (observers, stop) = (shared.transcript.clone(), lifetime.ending.child_token());
     lifetime.tasks.spawn(mailbox_changes::tell(known, overview, observers, stop));
 }

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::store::directory::Directory;
 use crate::store::overview::{Holder, MailboxView, Overview};
 use crate::store::retention::{Keep, KeepError, Kept, Oldest};
-use crate::store::survey;
 
 /// Pause after a change, so that a burst of deliveries is followed by one rewrite.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -27,9 +26,14 @@ const RETRY: Duration = Duration::from_secs(1);
 /// passes while the machine is suspended.
 const PAUSE_MOST: Duration = Duration::from_mins(1);
 
-/// Removes old messages until `stop` is cancelled. What has begun is finished.
-pub async fn run(directory: Directory, keep: Keep, stop: CancellationToken) {
-    let overview = survey::follow_quietly(&directory);
+/// Removes old messages until `stop` is cancelled; `overview` says when mailboxes change. What has
+/// begun is finished.
+pub async fn run(
+    directory: Directory,
+    keep: Keep,
+    overview: watch::Receiver<Arc<Overview>>,
+    stop: CancellationToken,
+) {
     Retention { directory, keep, mailboxes: HashMap::new(), stop }.keep_up(overview).await;
 }
 

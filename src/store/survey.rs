@@ -10,6 +10,8 @@ use std::time::Duration;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::store::committer::{self, Committer, LockError};
 use crate::store::directory::{Directory, Opened};
@@ -46,25 +48,47 @@ pub const QUEUE_LISTED: usize = 10_000;
 /// that have changed and cannot be read.
 const PROBED_MOST: usize = 100;
 
+/// How long a look may go on after the survey was stopped: it may have locked a mailbox, and a process
+/// that ends then would leave the lock.
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
+/// Whether the log is told what comes and goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// It is.
+    Log,
+    /// It is not.
+    Nobody,
+}
+
 /// Begins to watch a directory, until all receivers are dropped.
 #[must_use]
-pub fn follow(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
-    follow_by(Survey::new(directory.clone()))
-}
-
-/// The same, but the log is not told what comes and goes: another survey does that.
-#[must_use]
-pub fn follow_quietly(directory: &Directory) -> watch::Receiver<Arc<Overview>> {
-    follow_by(Survey { tells_log: false, ..Survey::new(directory.clone()) })
-}
-
-fn follow_by(survey: Survey) -> watch::Receiver<Arc<Overview>> {
+pub fn follow(directory: &Directory, tells: Tells) -> watch::Receiver<Arc<Overview>> {
     let (sender, receiver) = watch::channel(Arc::default());
-    tokio::spawn(keep_up(survey, sender));
+    let survey = Survey { tells_log: tells == Tells::Log, ..Survey::new(directory.clone()) };
+    tokio::spawn(keep_up(survey, sender, CancellationToken::new()));
     receiver
 }
 
-async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
+/// The same as one of `tasks`, which is soon over when `stop` is cancelled.
+#[must_use]
+pub fn follow_until(
+    stop: CancellationToken,
+    tasks: &TaskTracker,
+    directory: &Directory,
+    tells: Tells,
+) -> watch::Receiver<Arc<Overview>> {
+    let (sender, receiver) = watch::channel(Arc::default());
+    let survey = Survey { tells_log: tells == Tells::Log, ..Survey::new(directory.clone()) };
+    tasks.spawn(keep_up(survey, sender, stop));
+    receiver
+}
+
+async fn keep_up(
+    mut survey: Survey,
+    sender: watch::Sender<Arc<Overview>>,
+    stop: CancellationToken,
+) {
     let changes = Changes::of(survey.directory.path());
     if let Err(error) = &changes {
         tracing::warn!("cannot watch the directory ({error}); polling every 2 s");
@@ -76,7 +100,10 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
         if let Some(changes) = &mut changes {
             changes.listen();
         }
-        let overview = survey.look().await;
+        let overview = tokio::select! {
+            overview = survey.look() => overview,
+            () = long_after(&stop) => return,
+        };
         let pause = (looked.elapsed() * PAUSE_FACTOR).clamp(PAUSE, PAUSE_MOST);
         sender.send_if_modified(|shown| {
             let is_news = **shown != overview;
@@ -87,13 +114,23 @@ async fn keep_up(mut survey: Survey, sender: watch::Sender<Arc<Overview>>) {
         });
         tokio::select! {
             () = sender.closed() => return,
+            () = stop.cancelled() => return,
             () = survey.reason_to_look(changes.as_ref()) => {}
         }
         if let Some(changes) = &mut changes {
             changes.listen_no_more();
         }
-        sleep_until(looked + pause).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep_until(looked + pause) => {}
+        }
     }
+}
+
+/// Completes [`LAST_LOOK`] after the survey was stopped.
+async fn long_after(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_LOOK).await;
 }
 
 /// A directory and what was last seen in it.

@@ -29,7 +29,7 @@ use crate::console::state::State;
 use crate::relay::postmaster::RelayHandle;
 use crate::store::directory::Directory;
 use crate::store::ground::QUEUE_FILE;
-use crate::store::survey;
+use crate::store::survey::Tells;
 use crate::ui::ascii::Symbols;
 use crate::ui::depth::Depth;
 use crate::ui::{self, Console, Ending, Log};
@@ -150,7 +150,7 @@ async fn show(
     let settings = servers.settings().changes();
     let announcement = Announcement::of(&servers);
     let listening = servers.listening();
-    let overview = survey::follow(&directory);
+    let overview = servers.follow(Tells::Log).ok_or(StartError::NoTerminal)?;
     let mut running = servers.serve_beside(Some(overview.clone()))?;
     let socket = running.open_socket(reporting.log());
     let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;

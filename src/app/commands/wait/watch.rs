@@ -16,7 +16,7 @@ use crate::store::directory::{Directory, User};
 use crate::store::index::ReadError;
 use crate::store::overview::Overview;
 use crate::store::since::{Mark, Newer};
-use crate::store::survey;
+use crate::store::survey::{self, Tells};
 use crate::wire::display::DisplayText;
 
 /// Attempts to read a mailbox that another program changes at the same time. It is looked at again
@@ -72,7 +72,7 @@ impl Watch {
     /// Waits until so many messages match; `false` if the time is up before.
     pub(super) async fn wait_for(&mut self, count: usize, deadline: Instant) -> bool {
         // Before the first look, so that nothing is missed between it and the next.
-        let mut changes = survey::follow_quietly(&self.directory);
+        let mut changes = survey::follow(&self.directory, Tells::Nobody);
         let first = deadline.max(Instant::now() + FIRST_LOOK);
         if timeout_at(first, self.look_at_all()).await.is_err() {
             return self.found() >= count;
