@@ -5,7 +5,7 @@
 mod program;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -100,14 +100,18 @@ fn conversations(servers: &Servers) {
 fn a_conversation_is_told_in_the_order_of_the_wire() {
     let dir = tempfile::tempdir().unwrap();
     let servers = Servers::on(dir.path(), &["--show-passwords"]);
-    let file = dir.path().join("events.json");
     let mut follow = program();
     follow.args(["events", "--json", "--follow"]).arg(dir.path());
-    let follower = follow.stdout(File::create(&file).unwrap()).spawn().unwrap();
+    let mut follower = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(follower.stdout.take().unwrap());
+    let mut told = Vec::new();
+    // It follows before anything happens that could end.
+    stdout.read_until(b'\n', &mut told).unwrap();
     conversations(&servers);
     end(servers);
-    assert!(follower.wait_with_output().unwrap().status.success());
-    let events = objects(&fs::read(&file).unwrap());
+    stdout.read_to_end(&mut told).unwrap();
+    assert!(follower.wait().unwrap().success());
+    let events = objects(&told);
     fits_the_schema(&events);
     time_never_goes_back(&events);
     let of = |service: &str| {

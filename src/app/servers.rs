@@ -139,6 +139,13 @@ impl Servers {
         Some(survey::follow_until(ending.child_token(), tasks, directory, tells))
     }
 
+    /// The same without locking or reading a mailbox: how they come and go.
+    fn follow_outlines(&self) -> Option<watch::Receiver<Arc<Overview>>> {
+        let Lifetime { ending, tasks } = &self.lifetime;
+        let directory = self.directory.as_ref()?;
+        Some(survey::follow_outlines_until(ending.child_token(), tasks, directory))
+    }
+
     /// Begins to serve, in the runtime in which this is called.
     pub fn serve(self) -> io::Result<Running> {
         self.serve_beside(None)
@@ -151,9 +158,12 @@ impl Servers {
         overview: Option<watch::Receiver<Arc<Overview>>>,
     ) -> io::Result<Running> {
         let wants_facts = self.shared.transcript.facts_wanted() > FactsWanted::None;
-        let is_followed = wants_facts || self.config.keep.is_some();
-        let follow = || is_followed.then(|| self.follow(Tells::Nobody)).flatten();
-        let overview = overview.or_else(follow);
+        let overview = match (overview, self.config.keep.is_some()) {
+            (Some(overview), _) => Some(overview),
+            (None, true) => self.follow(Tells::Nobody),
+            (None, false) if wants_facts => self.follow_outlines(),
+            (None, false) => None,
+        };
         let Self { config, directory, sockets, shared, lifetime } = self;
         if let Some((directory, overview)) = directory.as_ref().zip(overview.clone())
             && wants_facts

@@ -106,9 +106,8 @@ impl Desk {
             "domain": &*self.domain,
             "profile": self.control.settings().view().choices.profile.name(),
             "ports": self.ports(),
-            "sessions": {
-                "open": counts.sessions_open,
-                "total": counts.sessions_total,
+            "sessions": {"open": counts.sessions_open, "total": counts.sessions_total},
+            "sessions_of": {
                 "echo": counts.sessions_echo,
                 "smtp": counts.sessions_smtp,
                 "pop3": counts.sessions_pop3,

@@ -21,6 +21,7 @@ pub mod lock;
 pub mod maildrop;
 pub mod marks;
 pub mod mbox;
+pub mod outline;
 pub mod overview;
 pub mod pages;
 pub mod queue;

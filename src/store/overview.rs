@@ -23,6 +23,21 @@ pub struct MailboxView {
     pub error: Option<String>,
 }
 
+impl MailboxView {
+    /// A mailbox of which only the length of its file is known.
+    pub(super) fn unknown(user: &str, octets: u64) -> Self {
+        Self {
+            name: user.to_owned(),
+            messages: None,
+            octets,
+            revision: 0,
+            edition: 0,
+            holder: None,
+            error: None,
+        }
+    }
+}
+
 /// The holder of a mailbox's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {

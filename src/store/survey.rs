@@ -20,6 +20,7 @@ use crate::store::ground::QUEUE_FILE;
 use crate::store::holder;
 use crate::store::index::{Index, IndexError};
 use crate::store::lock::{LockedFile, Purpose};
+use crate::store::outline::Outlines;
 use crate::store::overview::{Holder, MailboxView, Overview, QueueView};
 use crate::store::queue;
 use crate::store::sighting::Sighting;
@@ -65,8 +66,8 @@ pub enum Tells {
 #[must_use]
 pub fn follow(directory: &Directory, tells: Tells) -> watch::Receiver<Arc<Overview>> {
     let (sender, receiver) = watch::channel(Arc::default());
-    let survey = Survey { tells_log: tells == Tells::Log, ..Survey::new(directory.clone()) };
-    tokio::spawn(keep_up(survey, sender, CancellationToken::new()));
+    let sight = Sight::Contents(Survey::telling(directory, tells));
+    tokio::spawn(keep_up(sight, sender, CancellationToken::new()));
     receiver
 }
 
@@ -79,17 +80,62 @@ pub fn follow_until(
     tells: Tells,
 ) -> watch::Receiver<Arc<Overview>> {
     let (sender, receiver) = watch::channel(Arc::default());
-    let survey = Survey { tells_log: tells == Tells::Log, ..Survey::new(directory.clone()) };
-    tasks.spawn(keep_up(survey, sender, stop));
+    let sight = Sight::Contents(Survey::telling(directory, tells));
+    tasks.spawn(keep_up(sight, sender, stop));
     receiver
 }
 
-async fn keep_up(
-    mut survey: Survey,
-    sender: watch::Sender<Arc<Overview>>,
+/// The same, but no mailbox is locked or read ([`Outlines`]): for whoever wants to know only how
+/// mailboxes come and go.
+#[must_use]
+pub fn follow_outlines_until(
     stop: CancellationToken,
-) {
-    let changes = Changes::of(survey.directory.path());
+    tasks: &TaskTracker,
+    directory: &Directory,
+) -> watch::Receiver<Arc<Overview>> {
+    let (sender, receiver) = watch::channel(Arc::default());
+    let sight = Sight::Outlines(Outlines::new(directory.clone()));
+    tasks.spawn(keep_up(sight, sender, stop));
+    receiver
+}
+
+/// What is looked at.
+enum Sight {
+    Contents(Survey),
+    Outlines(Outlines),
+}
+
+impl Sight {
+    const fn directory(&self) -> &Directory {
+        match self {
+            Self::Contents(survey) => &survey.directory,
+            Self::Outlines(outlines) => outlines.directory(),
+        }
+    }
+
+    async fn look(&mut self) -> Overview {
+        match self {
+            Self::Contents(survey) => survey.look().await,
+            Self::Outlines(outlines) => outlines.look(),
+        }
+    }
+
+    async fn reason_to_look(&self, changes: Option<&Changes>) {
+        let Some(changes) = changes.filter(|changes| changes.is_told) else {
+            return sleep(PAUSE_UNTOLD).await;
+        };
+        match self {
+            // The kernel does not report when it is unlocked.
+            Self::Contents(Survey { foreign_lock: true, .. }) => {
+                let _ = timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
+            }
+            Self::Contents(_) | Self::Outlines(_) => changes.next().await,
+        }
+    }
+}
+
+async fn keep_up(mut sight: Sight, sender: watch::Sender<Arc<Overview>>, stop: CancellationToken) {
+    let changes = Changes::of(sight.directory().path());
     if let Err(error) = &changes {
         tracing::warn!("cannot watch the directory ({error}); polling every 2 s");
     }
@@ -101,7 +147,7 @@ async fn keep_up(
             changes.listen();
         }
         let overview = tokio::select! {
-            overview = survey.look() => overview,
+            overview = sight.look() => overview,
             () = long_after(&stop) => return,
         };
         let pause = (looked.elapsed() * PAUSE_FACTOR).clamp(PAUSE, PAUSE_MOST);
@@ -115,7 +161,7 @@ async fn keep_up(
         tokio::select! {
             () = sender.closed() => return,
             () = stop.cancelled() => return,
-            () = survey.reason_to_look(changes.as_ref()) => {}
+            () = sight.reason_to_look(changes.as_ref()) => {}
         }
         if let Some(changes) = &mut changes {
             changes.listen_no_more();
@@ -177,6 +223,10 @@ impl Survey {
             foreign_lock: false,
             tells_log: true,
         }
+    }
+
+    fn telling(directory: &Directory, tells: Tells) -> Self {
+        Self { tells_log: tells == Tells::Log, ..Self::new(directory.clone()) }
     }
 
     /// The directory as it is now. Files that have not changed are not read.
@@ -296,17 +346,6 @@ impl Survey {
             }
         }
     }
-
-    async fn reason_to_look(&self, changes: Option<&Changes>) {
-        let Some(changes) = changes.filter(|changes| changes.is_told) else {
-            return sleep(PAUSE_UNTOLD).await;
-        };
-        if self.foreign_lock {
-            let _ = timeout(PAUSE_WHEN_LOCKED, changes.next()).await;
-        } else {
-            changes.next().await;
-        }
-    }
 }
 
 /// The holder of the lock of a file that could not be read.
@@ -329,20 +368,6 @@ fn tell_change(before: &MailboxView, now: &MailboxView) {
             tracing::info!(target: "mailbox", "{name}: {} removed, {now} left", before - now);
         }
         _ => {}
-    }
-}
-
-impl MailboxView {
-    fn unknown(user: &str, octets: u64) -> Self {
-        Self {
-            name: user.to_owned(),
-            messages: None,
-            octets,
-            revision: 0,
-            edition: 0,
-            holder: None,
-            error: None,
-        }
     }
 }
 

@@ -115,6 +115,6 @@ async fn asked_of_servers(directory: &Path, asked: &Countable) -> Result<u64, St
             directory.display()
         )));
     };
-    let sessions = |server: &Object| server.get("sessions")?.get(service)?.as_u64();
+    let sessions = |server: &Object| server.get("sessions_of")?.get(service)?.as_u64();
     Ok(servers.iter().filter_map(sessions).sum())
 }
