@@ -31,7 +31,7 @@ fn blocks(page: &str) -> Vec<String> {
     let behind = text.split(MARK).skip(1);
     let block = |part: &str| {
         let lines = part.lines().skip(1).take_while(|line| line.starts_with("    "));
-        lines.map(|line| format!("{}\n", &line[4..])).collect()
+        lines.flat_map(|line| [&line[4..], "\n"]).collect()
     };
     behind.map(block).collect()
 }

@@ -106,9 +106,9 @@ mod tests {
         let mut came = Came::ToNothing;
         for (line, reply) in said {
             if *line == "." {
-                answering.text_ended()
+                answering.text_ended();
             } else {
-                answering.hear(line.as_bytes())
+                answering.hear(line.as_bytes());
             }
             came = answering.reply(reply.as_bytes(), service);
         }

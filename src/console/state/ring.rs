@@ -614,7 +614,9 @@ mod tests {
             let kind = Kind::Line(Side::Client, KeptLine::new(b"NOOP"));
             Row::Event(Event { connection, at: SystemTime::UNIX_EPOCH, kind })
         };
-        [1, 1, 2].into_iter().for_each(|id| ring.push(line(id)));
+        for id in [1, 1, 2] {
+            ring.push(line(id));
+        }
         ring.filter(filter("[7]"));
         assert_eq!(ring.len(), 1);
         ring.push(line(2));
