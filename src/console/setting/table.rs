@@ -431,7 +431,7 @@ settings! {
     }
     /// Append events to FILE, one JSON object a line; - is stdout
     events: Option<PathBuf> {
-        name: "events", value: "FILE", commands: SERVERS,
+        name: "events", value: "FILE", commands: SERVERS, example: "\"events.json\"",
         more: "A FILE may be a FIFO. With -, what is said otherwise on stdout goes to stderr. \
                `mailconsole events` reads those of a server that runs.",
     }
