@@ -15,7 +15,7 @@ CALLS = """
     truncate ftruncate fallocate rename renameat renameat2 link linkat symlink symlinkat
     unlink unlinkat mkdir mkdirat rmdir mknod mknodat utimensat utime utimes futimesat
     fsync fdatasync sync sync_file_range syncfs msync mmap io_uring_setup io_submit
-    stat lstat fstat newfstatat statx pipe pipe2 sendto sendmsg sendmmsg
+    stat lstat fstat newfstatat statx pipe pipe2 bind sendto sendmsg sendmmsg
     clone clone3 fork vfork execve exit_group chdir fchdir
 """.split()
 

@@ -217,6 +217,11 @@ class Replay(Descriptors):
         if place and call.result == 0 and not is_socket(place):
             self.note(Names, call, f"unlink {place[1]}", changes=[(*place, None)])
 
+    def on_bind(self, call, process):
+        # The control socket is a file: it takes the number that the next one would have had.
+        if call.result == 0 and "AF_UNIX" in call.arguments[1]:
+            self.made += 1
+
     def on_mkdir(self, call, process):
         self.made_directory(call, self.locate(call, process, 0))
 

@@ -215,9 +215,10 @@ class Play:
 
 
 def left_over(directory):
-    """The names in a mail directory that are no mail."""
+    """The names in a mail directory that are no mail, and not the control socket of a server."""
     names = sorted(os.listdir(directory))
-    return [name for name in names if name != "mqueue" and not name.endswith(".mbox")]
+    ours = ("mqueue", ".mailconsole.sock")
+    return [name for name in names if name not in ours and not name.endswith(".mbox")]
 
 
 # The workloads
