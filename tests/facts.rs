@@ -185,8 +185,12 @@ impl Office {
 
 /// What is told of a message, but for its id and size.
 fn in_short(stored: &Stored) -> String {
-    let Stored { mailbox, from, to, head, .. } = stored;
-    format!("{mailbox} <{from}> {} {}", to.join(","), String::from_utf8_lossy(head).trim_end())
+    let Stored { mailbox, from, to, content } = stored;
+    format!(
+        "{mailbox} <{from}> {} {}",
+        to.join(","),
+        String::from_utf8_lossy(&content.head).trim_end()
+    )
 }
 
 fn mailbox_changes(fact: &Fact) -> Option<String> {
@@ -299,7 +303,7 @@ fn the_unique_id_and_the_size_are_those_that_pop3_tells_later() {
         for (nth, (told, (uid, octets))) in told.iter().zip(&expected).enumerate() {
             let beginning: Vec<u8> = texts[nth].iter().copied().take(60).collect();
             let text = String::from_utf8_lossy(&beginning);
-            let told = (told.uid.as_ref(), told.octets);
+            let told = (told.content.uid.as_ref(), told.content.octets);
             assert_eq!(told, (Some(uid), *octets), "{user}: {text:?}");
         }
     }
@@ -316,7 +320,8 @@ fn nobody_waits_for_the_unique_id_of_a_long_message_that_nobody_reads_yet() {
         office.send(&["bob@localhost"], of(octets));
     }
     let stored = office.stored();
-    let told: Vec<_> = stored.iter().map(|one| (one.octets, one.uid.is_some())).collect();
+    let told: Vec<_> =
+        stored.iter().map(|one| (one.content.octets, one.content.uid.is_some())).collect();
     assert_eq!(told, [(sizes[0], true), (sizes[1], false), (sizes[2], false)]);
     let mut reader = office.reader("bob");
     reader.message(2);
@@ -466,7 +471,7 @@ fn what_is_fetched_and_deleted_is_told_by_its_unique_id() {
     client.says("DELE 4", "+OK");
     client.says("DELE 2", "+OK");
     let uids = office.stored();
-    let uid = |nth: usize| uids[nth - 1].uid.clone().unwrap();
+    let uid = |nth: usize| uids[nth - 1].content.uid.clone().unwrap();
     assert_eq!(office.said(fetched_and_deleted), [format!("fetched bob {} 14", uid(2))]);
     // Another program adds a message meanwhile; the marked ones go all the same.
     let mut mailbox = fs::File::options().append(true).open(office.mailbox("bob")).unwrap();

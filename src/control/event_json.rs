@@ -188,11 +188,11 @@ fn of_fact(
             Event::Stored {
                 connection: Connection { session, service: service.name(), peer },
                 mailbox: stored.mailbox,
-                uid: stored.uid,
-                octets: stored.octets,
+                uid: stored.content.uid.clone(),
+                octets: stored.content.octets,
                 from: stored.from,
                 to: stored.to,
-                subject: decode::subject(&stored.head),
+                subject: decode::subject(&stored.content.head),
             }
         }
         Fact::Refused { verb, reply } => {
@@ -222,7 +222,7 @@ fn of_fact(
 }
 
 fn named(session: u64, MessageName { mailbox, uid, octets }: MessageName) -> Message {
-    Message { session, mailbox, uid, octets }
+    Message { session, mailbox, uid: (*uid).clone(), octets }
 }
 
 const fn of_relay(outcome: RelayOutcome, relayed: Relayed) -> Event {
@@ -259,6 +259,7 @@ mod tests {
     use super::*;
     use crate::watch::event::{KeptLine, Service};
     use crate::watch::fact::Stored;
+    use crate::watch::fact::{Late, StoredContent};
     use serde_json::{Value, json};
     use std::time::Duration;
 
@@ -278,17 +279,20 @@ mod tests {
     fn stored() -> Fact {
         Fact::Stored(Box::new(Stored {
             mailbox: "bob".into(),
-            uid: Some("9e10".into()),
-            octets: 2_048,
             from: "a@x".into(),
             to: vec!["bob@localhost".into()],
-            head: (*b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n an Bob\r\n\r\n").into(),
+            content: Late::from(StoredContent {
+                uid: Some("9e10".into()),
+                octets: 2_048,
+                head: (*b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n an Bob\r\n\r\n").into(),
+            }),
         }))
     }
 
     /// One of each kind.
     fn every_kind() -> Vec<What> {
-        let message = || Box::new(MessageName { mailbox: "bob".into(), uid: None, octets: 1 });
+        let message =
+            || Box::new(MessageName { mailbox: "bob".into(), uid: None.into(), octets: 1 });
         let (service, address) = (Service::Pop3, ([127, 0, 0, 1], 110).into());
         let relayed = |outcome, host: Option<&str>| Fact::Relayed {
             id: "1".into(),

@@ -12,16 +12,20 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use crate::watch::event::{ConnectionName, Event, Kind};
+use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Side};
 use crate::watch::fact::{Fact, FactEvent};
-use crate::watch::observers::{FactsWanted, Observer};
+use crate::watch::kept::kept_of;
+use crate::watch::observers::{FactsWanted, Observer, Said};
 
 /// Events that are kept, and so the most that may wait for a reader.
 pub const EVENTS_KEPT: usize = 10_000;
 
-/// Octets of memory that the kept events take beside their own size: long lines, and the headers of
-/// messages. Beyond it fewer events are kept.
+/// Octets of memory that lines and facts take, with the texts of short messages. Beyond it fewer
+/// events are kept.
 pub const OCTETS_KEPT: usize = 32 * 1024 * 1024;
+
+/// Octets of a line for which there is room at first.
+const LINE_USUAL: usize = 64;
 
 /// Keeps the last events.
 #[derive(Debug)]
@@ -34,18 +38,51 @@ pub struct EventLog {
 
 #[derive(Debug)]
 struct Kept {
-    entries: VecDeque<Entry>,
-    /// The number of the first of `entries`, or of the next if there is none.
+    slots: VecDeque<Slot>,
+    /// The number of the first of `slots`, or of the next if there is none.
     first: u64,
-    octets: usize,
+    /// The lines of the slots, one behind the other.
+    lines: VecDeque<u8>,
+    /// Octets of all lines that have left `lines`.
+    gone: u64,
+    /// Octets of memory that the facts take.
+    facts: usize,
     most: usize,
     /// The time of the last event: later ones are not earlier.
     at: SystemTime,
-    /// The peers of the open connections.
+    /// The peers of the connections that are open, and of those whose end is kept.
     peers: FxHashMap<u64, SocketAddr>,
     /// Whether a reader waits for the next event.
     is_awaited: bool,
     is_closed: bool,
+}
+
+/// An event as it is kept. Small, because there are ten thousand, and each event of each connection
+/// passes through one.
+#[derive(Debug)]
+struct Slot {
+    at: SystemTime,
+    connection: Option<ConnectionName>,
+    what: Short,
+}
+
+/// What happened, in short.
+#[derive(Debug)]
+enum Short {
+    Opened(SocketAddr),
+    Closed,
+    Text(u64),
+    Line {
+        side: Side,
+        is_answer: bool,
+        /// Octets of it that are kept in `lines`.
+        kept: u16,
+        /// Where they begin, counted from the first octet that ever was in `lines`.
+        start: u64,
+        /// Octets of the whole line.
+        octets: u64,
+    },
+    Fact(Box<Fact>),
 }
 
 /// An event, and where and when it happened.
@@ -93,9 +130,11 @@ impl EventLog {
     fn keeping(most: usize) -> Self {
         let kept = Kept {
             // All of it at once: what is not used yet takes no memory, and growing would copy it.
-            entries: VecDeque::with_capacity(most + 1),
+            slots: VecDeque::with_capacity(most + 1),
             first: 0,
-            octets: 0,
+            lines: VecDeque::with_capacity(most * LINE_USUAL),
+            gone: 0,
+            facts: 0,
             most,
             at: SystemTime::UNIX_EPOCH,
             peers: FxHashMap::default(),
@@ -119,13 +158,14 @@ impl EventLog {
         self.moved.notify_waiters();
     }
 
-    fn push(&self, entries: impl Iterator<Item = Entry>) {
+    /// Keeps what `push` adds, and wakes the readers that wait for it.
+    fn keep(&self, push: impl FnOnce(&mut Kept)) {
         let is_awaited = {
             let mut kept = self.kept.lock();
             if kept.is_closed {
                 return;
             }
-            entries.for_each(|entry| kept.push(entry));
+            push(&mut kept);
             std::mem::take(&mut kept.is_awaited)
         };
         // Not for every event: waking takes longer than keeping.
@@ -136,12 +176,18 @@ impl EventLog {
 }
 
 impl Observer for EventLog {
+    fn take_line(&self, connection: ConnectionName, at: SystemTime, said: Said<'_>) -> bool {
+        let (line, octets) = kept_of(&said.line);
+        self.keep(|kept| kept.push_line(connection, at, said.side, line, octets, said.is_answer));
+        true
+    }
+
     fn observe(&self, event: Event) {
-        self.push(entry(event).into_iter());
+        self.keep(|kept| kept.push_event(event));
     }
 
     fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
-        self.push(events.filter_map(entry));
+        self.keep(|kept| events.for_each(|event| kept.push_event(event)));
     }
 
     fn wants_text(&self) -> bool {
@@ -156,47 +202,99 @@ impl Observer for EventLog {
     }
 
     fn fact(&self, FactEvent { connection, at, fact }: FactEvent) {
-        self.push([Entry { at, connection, peer: None, what: What::Fact(fact) }].into_iter());
+        let fact = Box::new(fact);
+        self.keep(|kept| kept.push(Slot { at, connection, what: Short::Fact(fact) }));
     }
-}
-
-/// The entry of an event; `None` for remarks of the transcript and for message text.
-fn entry(Event { connection, at, kind }: Event) -> Option<Entry> {
-    let is_kept = !matches!(kind, Kind::Note(_) | Kind::TextLine(..));
-    let connection = Some(connection);
-    is_kept.then_some(Entry { at, connection, peer: None, what: What::Event(kind) })
 }
 
 impl Kept {
-    fn push(&mut self, mut entry: Entry) {
-        self.at = self.at.max(entry.at);
-        entry.at = self.at;
-        entry.peer = self.peer(&entry);
-        self.octets += octets(&entry.what);
-        self.entries.push_back(entry);
-        while self.entries.len() > self.most || self.octets > OCTETS_KEPT {
-            let Some(oldest) = self.entries.pop_front() else { return };
-            self.octets -= octets(&oldest.what);
+    /// Keeps an event, unless it is a remark of the transcript or message text.
+    fn push_event(&mut self, Event { connection, at, kind }: Event) {
+        let what = match kind {
+            Kind::Opened { peer } => {
+                self.peers.insert(connection.id, peer);
+                Short::Opened(peer)
+            }
+            Kind::Closed => Short::Closed,
+            Kind::Text { octets } => Short::Text(octets),
+            Kind::Line(side, line) => {
+                let (octets, is_answer) = (line.octets(), line.is_answer());
+                return self.push_line(connection, at, side, line.bytes(), octets, is_answer);
+            }
+            Kind::Note(_) | Kind::TextLine(..) => return,
+        };
+        self.push(Slot { at, connection: Some(connection), what });
+    }
+
+    /// Keeps a line of `octets` octets in all, which begins with `line`.
+    fn push_line(
+        &mut self,
+        connection: ConnectionName,
+        at: SystemTime,
+        side: Side,
+        line: &[u8],
+        octets: u64,
+        is_answer: bool,
+    ) {
+        let start = self.gone + self.lines.len() as u64;
+        // At most 4,096 octets of a line are kept.
+        let kept = u16::try_from(line.len()).unwrap_or(u16::MAX);
+        self.lines.extend(line.iter().take(kept.into()));
+        let what = Short::Line { side, is_answer, kept, start, octets };
+        self.push(Slot { at, connection: Some(connection), what });
+    }
+
+    fn push(&mut self, mut slot: Slot) {
+        self.at = self.at.max(slot.at);
+        slot.at = self.at;
+        if let Short::Fact(fact) = &slot.what {
+            self.facts += octets_of(fact);
+        }
+        self.slots.push_back(slot);
+        while self.slots.len() > self.most || self.lines.len() + self.facts > OCTETS_KEPT {
+            let Some(oldest) = self.slots.pop_front() else { return };
             self.first += 1;
+            self.forget(&oldest);
         }
     }
 
-    /// The peer of the entry's connection. Those of open connections are known.
-    fn peer(&mut self, entry: &Entry) -> Option<SocketAddr> {
-        let id = entry.connection?.id;
-        match entry.what {
-            What::Event(Kind::Opened { peer }) => {
-                self.peers.insert(id, peer);
-                Some(peer)
+    /// Drops what was kept for a slot.
+    fn forget(&mut self, Slot { connection, what, .. }: &Slot) {
+        match what {
+            Short::Line { kept, .. } => {
+                self.lines.drain(..usize::from(*kept));
+                self.gone += u64::from(*kept);
             }
-            What::Event(Kind::Closed) => self.peers.remove(&id),
-            _ => self.peers.get(&id).copied(),
+            Short::Fact(fact) => self.facts -= octets_of(fact),
+            Short::Closed => {
+                connection.and_then(|name| self.peers.remove(&name.id));
+            }
+            Short::Opened(_) | Short::Text(_) => {}
         }
+    }
+
+    /// The event in a slot.
+    fn entry(&self, slot: &Slot) -> Entry {
+        let peer = slot.connection.and_then(|name| self.peers.get(&name.id).copied());
+        let what = match &slot.what {
+            Short::Opened(peer) => What::Event(Kind::Opened { peer: *peer }),
+            Short::Closed => What::Event(Kind::Closed),
+            Short::Text(octets) => What::Event(Kind::Text { octets: *octets }),
+            Short::Line { side, is_answer, kept, start, octets } => {
+                let from = usize::try_from(start - self.gone).unwrap_or(usize::MAX);
+                let line: Vec<u8> =
+                    self.lines.iter().skip(from).take(usize::from(*kept)).copied().collect();
+                let line = KeptLine::beginning(&line, *octets);
+                What::Event(Kind::Line(*side, if *is_answer { line.answer() } else { line }))
+            }
+            Short::Fact(fact) => What::Fact((**fact).clone()),
+        };
+        Entry { at: slot.at, connection: slot.connection, peer, what }
     }
 
     /// The number of the event that comes next.
     fn next(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.first + self.slots.len() as u64
     }
 
     fn number(&self, since: Since) -> u64 {
@@ -204,7 +302,7 @@ impl Kept {
             Since::Start => self.first,
             Since::Now => self.next(),
             Since::Time(time) => {
-                self.first + self.entries.partition_point(|entry| entry.at < time) as u64
+                self.first + self.slots.partition_point(|slot| slot.at < time) as u64
             }
         }
     }
@@ -214,36 +312,35 @@ impl Kept {
     fn after(&self, next: u64, until: u64) -> Option<(Entry, u64)> {
         let end = self.first.min(until);
         if next < end {
-            let at = self.entries.front().map_or(self.at, |entry| entry.at);
+            let at = self.slots.front().map_or(self.at, |slot| slot.at);
             let what = What::Dropped(end - next);
             return Some((Entry { at, connection: None, peer: None, what }, end));
         }
         let place = usize::try_from(next - self.first).ok()?;
-        self.entries.get(place).map(|entry| (entry.clone(), next + 1))
+        self.slots.get(place).map(|slot| (self.entry(slot), next + 1))
     }
 }
 
-/// Octets of heap memory that an event owns.
-fn octets(what: &What) -> usize {
-    match what {
-        What::Event(Kind::Line(_, line)) => line.octets_kept(),
-        What::Event(_) | What::Dropped(_) => 0,
-        What::Fact(fact) => octets_of_fact(fact),
-    }
-}
-
-fn octets_of_fact(fact: &Fact) -> usize {
+/// Octets of memory that a fact owns.
+fn octets_of(fact: &Fact) -> usize {
     let of_list = |list: &[String]| list.iter().map(|one| one.len() + size_of::<String>()).sum();
-    match fact {
+    let more = match fact {
         Fact::Stored(stored) => {
             let to: usize = of_list(&stored.to);
-            stored.head.len() + to + stored.from.len() + size_of_val(&**stored)
+            stored.content.octets_kept() + to + stored.from.len() + size_of_val(&**stored)
+        }
+        Fact::Fetched(message) | Fact::Deleted(message) => {
+            message.uid.octets_kept() + size_of_val(&**message)
         }
         Fact::Refused { reply, .. } => reply.len(),
         Fact::Relayed { reply, .. } => reply.len(),
         Fact::Queued { to, .. } | Fact::RelayAttempt { to, .. } => of_list(to),
-        _ => 0,
-    }
+        Fact::Login { .. }
+        | Fact::Listening { .. }
+        | Fact::Stopped { .. }
+        | Fact::Mailbox { .. } => 0,
+    };
+    size_of::<Fact>() + more
 }
 
 /// Reads the events of a log one after the other.
@@ -300,7 +397,7 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::event::{KeptLine, Service, Side};
+    use crate::watch::event::Service;
     use crate::watch::observers::Observers;
     use std::time::Duration;
 
@@ -373,7 +470,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn time_never_goes_back_and_the_peer_is_known_until_the_end() {
+    async fn time_never_goes_back_and_the_peer_is_known_while_the_end_is_kept() {
         let log = log(9, 0);
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let tell = |seconds, kind| log.observe(Event { connection: NAME, at: at(seconds), kind });
@@ -387,8 +484,9 @@ mod tests {
         while let Some(entry) = reader.next().await {
             seen.push((entry.at, entry.peer));
         }
-        let (here, gone) = (Some(peer), None);
-        assert_eq!(seen, [(at(5), here), (at(5), here), (at(7), here), (at(7), gone)]);
+        let here = Some(peer);
+        assert_eq!(seen, [(at(5), here), (at(5), here), (at(7), here), (at(7), here)]);
+        (8..20).for_each(|n| log.observe(event(n, "z")));
         assert!(log.kept.lock().peers.is_empty());
     }
 
@@ -398,7 +496,7 @@ mod tests {
         let line = "x".repeat(4_096);
         (0..9_000).for_each(|n| log.observe(event(n, &line)));
         let kept = log.kept.lock();
-        assert!(kept.octets <= OCTETS_KEPT && kept.entries.len() < 9_000);
+        assert!(kept.lines.len() <= OCTETS_KEPT && kept.slots.len() < 9_000);
         assert_eq!(kept.next(), 9_000);
     }
 

@@ -42,14 +42,14 @@ use crate::relay::selection::{Names, QueueTargets};
 use crate::relay::status::Status;
 use crate::relay::text::{self, Letter, MessageText, Protocol, TextReader};
 use crate::relay::verdict::{Again, Notice, Verdict};
+use crate::servers::stored;
 use crate::store::directory::{
     Directory, Envelope as StoredEnvelope, Recipient as LocalRecipient, User,
 };
 use crate::store::overview::RecipientState;
 use crate::store::queue::{Block, Entry, Queue, QueueError};
-use crate::store::receipt::Receipt;
 use crate::store::text::Text;
-use crate::watch::fact::{self, Fact, RelayOutcome};
+use crate::watch::fact::{Fact, RelayOutcome};
 
 /// The most routes whose hosts are looked up concurrently; slow name servers may delay each.
 const MOST_LOOKUPS: usize = 100;
@@ -740,18 +740,9 @@ impl<R: Resolver + 'static> Run<R> {
             return directory.deliver(envelope, text).await.map_err(io::Error::other);
         };
         let receipt = directory.deliver_for_receipt(envelope, text, uid_most).await;
-        let Receipt { copies, head, .. } = receipt.map_err(io::Error::other)?;
-        for copy in copies {
-            client.transcript.tell_fact(None, || {
-                Fact::Stored(Box::new(fact::Stored {
-                    mailbox: copy.mailbox,
-                    uid: copy.uid.map(|uid| uid.to_string()),
-                    octets: copy.octets,
-                    from: String::new(),
-                    to: copy.to,
-                    head: Arc::clone(&head),
-                }))
-            });
+        for copy in receipt.map_err(io::Error::other)?.copies {
+            // The null reverse-path.
+            client.transcript.tell_fact(None, || stored::fact_of(copy, ""));
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ pub mod serve;
 pub mod session;
 pub mod settings;
 pub mod smtp;
+pub mod stored;
 pub mod stream;
 pub mod supervised;
 pub mod supervisor;

@@ -17,6 +17,36 @@ pub trait TextSource: Send {
     ) -> impl Future<Output = Result<bool, String>> + Send;
 }
 
+/// A source whose text is kept as it passes, if that is wanted.
+pub struct Keeping<S> {
+    source: S,
+    kept: Option<Vec<u8>>,
+}
+
+impl<S> Keeping<S> {
+    /// Keeps the text of `source`, which has so many octets; none if `octets` is `None`.
+    pub fn new(source: S, octets: Option<u64>) -> Self {
+        let room = |octets| Vec::with_capacity(usize::try_from(octets).unwrap_or(0));
+        Self { source, kept: octets.map(room) }
+    }
+
+    /// The text that has passed, if it was kept.
+    pub fn into_kept(self) -> Option<Vec<u8>> {
+        self.kept
+    }
+}
+
+impl<S: TextSource> TextSource for Keeping<S> {
+    async fn next_piece(&mut self, piece: &mut Vec<u8>) -> Result<bool, String> {
+        let from = piece.len();
+        let is_more = self.source.next_piece(piece).await?;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(piece.get(from..).unwrap_or_default());
+        }
+        Ok(is_more)
+    }
+}
+
 /// Sends the text, dot-stuffed, and the final dot (RFC 1939 section 3).
 ///
 /// # Errors

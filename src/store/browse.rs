@@ -270,6 +270,12 @@ impl Snapshot {
         known()
     }
 
+    /// Whether the unique-id of one message is known without reading the file.
+    #[must_use]
+    pub fn knows_unique_id(&self, place: usize) -> bool {
+        self.index.messages.get(place).is_some_and(|message| message.known_unique_id().is_some())
+    }
+
     /// The unique-id of one message; `None` if the file would have to be read for it.
     pub(super) fn known_unique_id(&self, place: usize) -> Result<Option<UniqueId>, ReadError> {
         let message = self.index.messages.get(place).ok_or(ReadError::Missing)?;

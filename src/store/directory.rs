@@ -254,8 +254,9 @@ impl Directory {
         async move { committer::deliver(&committer, parts, text.finish()?).await }
     }
 
-    /// The same, and tells what was stored where. Unique-ids are computed only for messages of at
-    /// most `uid_most` octets: for long ones they cost more than the delivery.
+    /// The same, and tells what was stored where. Of a message that is too long to be kept for the
+    /// receipt, the unique-id is computed only if it has at most `uid_most` octets: it costs more than
+    /// the delivery.
     pub fn deliver_for_receipt(
         &self,
         envelope: Envelope,

@@ -40,6 +40,12 @@ const _: () = assert!(size_of::<Message>() <= 72);
 pub struct UniqueId([u8; 16]);
 
 impl UniqueId {
+    /// The unique-id of a message with this text, which is as RETR sends it.
+    #[must_use]
+    pub fn of_text(text: &[u8]) -> Self {
+        Self(Md5::digest(text).into())
+    }
+
     /// The unique-id of a message all of which `hash` has taken.
     pub(super) fn of(hash: Md5) -> Self {
         Self(hash.finalize().into())

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use md5::{Digest, Md5};
+use memchr::memmem;
 
 use crate::store::delivery::Part;
 use crate::store::envelope::Parcel;
@@ -17,6 +18,9 @@ use crate::store::user::SUFFIX;
 /// Octets of a header that are kept; subjects come well before.
 pub const HEAD_MOST: usize = 16 * 1024;
 
+/// Octets of a stored text that is kept whole in a receipt.
+const KEPT_MOST: u64 = 16 * 1024;
+
 /// Octets of a text that is looked at in the task that delivers it; a longer one takes too long for
 /// a thread of the runtime.
 const AT_ONCE_MOST: u64 = BLOCK as u64;
@@ -26,25 +30,77 @@ const AT_ONCE_MOST: u64 = BLOCK as u64;
 pub struct Receipt {
     /// The copies in mailboxes, by their names.
     pub copies: Vec<StoredCopy>,
-    /// The id of the entry in the queue, if there is one.
-    pub queue_id: Option<String>,
-    /// Length of the message in octets as the client sent it, with CRLF line ends.
-    pub octets: u64,
-    /// Its header, with its last CRLF; at most [`HEAD_MOST`] octets of it.
-    pub head: Arc<[u8]>,
+    /// The entry in the queue, if there is one.
+    pub queued: Option<QueuedCopy>,
 }
 
 /// The copy of a message in a mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct StoredCopy {
     /// The mailbox.
     pub mailbox: String,
     /// The addresses that the client has named whose copy this is, if that was noted.
     pub to: Vec<String>,
-    /// Its unique-id, unless it was too long for that.
-    pub uid: Option<UniqueId>,
-    /// Its length in octets as RETR sends it, with the fields that were put before it.
+    /// Its text.
+    pub text: CopyText,
+}
+
+/// The copy of a message in the queue.
+#[derive(Debug)]
+pub struct QueuedCopy {
+    /// The id of the entry.
+    pub id: String,
+    /// Length of the message in octets as the client sent it, with CRLF line ends.
     pub octets: u64,
+}
+
+/// The text of a copy in a mailbox: all of it if it is short, so that what is wanted of it can be
+/// found out later, or else what was found out.
+#[derive(Debug)]
+pub enum CopyText {
+    /// All of it: the fields that were put before it, and the rest as it is stored.
+    Kept(Box<str>, Arc<[u8]>),
+    /// What was found out.
+    Measured(Content),
+}
+
+/// What is wanted of a text.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// The unique-id, unless the text was too long for that.
+    pub uid: Option<UniqueId>,
+    /// The length in octets as RETR sends it, with the fields that were put before it.
+    pub octets: u64,
+    /// The header, without those fields, and with its last CRLF; at most [`HEAD_MOST`] octets of it.
+    pub head: Arc<[u8]>,
+}
+
+impl CopyText {
+    /// Octets of the text that it keeps.
+    #[must_use]
+    pub fn octets_kept(&self) -> usize {
+        match self {
+            Self::Kept(fields, quoted) => fields.len() + quoted.len(),
+            Self::Measured(content) => content.head.len(),
+        }
+    }
+
+    /// What is wanted of it.
+    #[must_use]
+    pub fn content(self) -> Content {
+        let (fields, quoted) = match self {
+            Self::Measured(content) => return content,
+            Self::Kept(fields, quoted) => (fields, quoted),
+        };
+        let mut text = Vec::with_capacity(fields.len() + quoted.len());
+        text.extend_from_slice(fields.as_bytes());
+        let mut unquoter = Unquoter::default();
+        unquoter.push(&quoted, |piece| text.extend_from_slice(piece));
+        unquoter.finish(|piece| text.extend_from_slice(piece));
+        let (uid, octets) = (Some(UniqueId::of_text(&text)), text.len() as u64);
+        let sent = text.get(fields.len()..).unwrap_or_default();
+        Content { uid, octets, head: head_of(sent).into() }
+    }
 }
 
 /// The receipt for a message, and what is to be delivered of it.
@@ -67,40 +123,82 @@ pub(super) async fn of(
 
 fn written(parcel: &Parcel, text: &Finished, uid_most: u64) -> io::Result<Receipt> {
     let Parcel { parts, from_line, queue_id } = parcel;
-    let (octets, head) = measured(text)?;
+    let texts = Texts::of(text)?;
+    let queued = match queue_id.clone() {
+        Some(id) => Some(QueuedCopy { id, octets: texts.octets(text)? }),
+        None => None,
+    };
     let mut copies: Vec<StoredCopy> = Vec::with_capacity(parts.len());
     // The fields of the last copy that has an id: mostly none has any, and all have the same id.
     let mut last: Option<(&str, UniqueId)> = None;
     for part in parts.iter().filter(|part| *part.file != *QUEUE_FILE) {
         let fields = part.head.get(*from_line..).unwrap_or_default();
-        let octets = octets + fields.len() as u64;
-        let uid = match last {
-            _ if octets > uid_most => None,
-            Some((same, uid)) if same == fields => Some(uid),
-            _ => Some(unique_id(fields, text)?),
+        let text = match &texts {
+            Texts::Kept(quoted) => CopyText::Kept(fields.into(), Arc::clone(quoted)),
+            Texts::Measured(octets, head) => {
+                let (octets, head) = (octets + fields.len() as u64, Arc::clone(head));
+                let uid = match last {
+                    _ if octets > uid_most => None,
+                    Some((same, uid)) if same == fields => Some(uid),
+                    _ => Some(unique_id(fields, text)?),
+                };
+                last = uid.map(|uid| (fields, uid)).or(last);
+                CopyText::Measured(Content { uid, octets, head })
+            }
         };
-        last = uid.map(|uid| (fields, uid)).or(last);
         let mailbox = part.file.strip_suffix(SUFFIX).unwrap_or(&part.file).to_owned();
         let to = part.named.iter().map(|address| address.as_ref().to_owned()).collect();
-        copies.push(StoredCopy { mailbox, to, uid, octets });
+        copies.push(StoredCopy { mailbox, to, text });
     }
-    Ok(Receipt { copies, queue_id: queue_id.clone(), octets, head })
+    Ok(Receipt { copies, queued })
 }
 
-/// The length of a text as POP3 sends it, and its header.
-fn measured(text: &Finished) -> io::Result<(u64, Arc<[u8]>)> {
-    let (mut octets, mut head) = (0, Vec::new());
-    unquoted(text, |piece| {
-        octets += piece.len() as u64;
-        let room = HEAD_MOST - head.len();
-        head.extend_from_slice(piece.get(..room).unwrap_or(piece));
-    })?;
-    let end = match head.strip_prefix(b"\r\n") {
-        // There is no header.
+/// What all copies have of a text.
+enum Texts {
+    /// It is short: all of it, quoted.
+    Kept(Arc<[u8]>),
+    /// Its length as POP3 sends it, and its header.
+    Measured(u64, Arc<[u8]>),
+}
+
+impl Texts {
+    fn of(text: &Finished) -> io::Result<Self> {
+        if text.octets <= KEPT_MOST {
+            let mut quoted = Vec::with_capacity(usize::try_from(text.octets).unwrap_or(0));
+            text.read(|piece| quoted.extend_from_slice(piece))?;
+            return Ok(Self::Kept(quoted.into()));
+        }
+        let (mut octets, mut head) = (0, Vec::new());
+        unquoted(text, |piece| {
+            octets += piece.len() as u64;
+            let room = HEAD_MOST - head.len();
+            head.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        })?;
+        Ok(Self::Measured(octets, head_of(&head).into()))
+    }
+
+    /// The length of the text as POP3 sends it.
+    fn octets(&self, text: &Finished) -> io::Result<u64> {
+        match self {
+            Self::Measured(octets, _) => Ok(*octets),
+            Self::Kept(_) => {
+                let mut octets = 0;
+                unquoted(text, |piece| octets += piece.len() as u64)?;
+                Ok(octets)
+            }
+        }
+    }
+}
+
+/// The header that a text begins with, as far as it is there.
+fn head_of(text: &[u8]) -> &[u8] {
+    let beginning = text.get(..HEAD_MOST).unwrap_or(text);
+    // Without a header, the text begins with the empty line.
+    let end = match beginning.strip_prefix(b"\r\n") {
         Some(_) => 0,
-        None => memchr::memmem::find(&head, b"\r\n\r\n").map_or(head.len(), |end| end + 2),
+        None => memmem::find(beginning, b"\r\n\r\n").map_or(beginning.len(), |end| end + 2),
     };
-    Ok((octets, head.get(..end).unwrap_or_default().into()))
+    beginning.get(..end).unwrap_or_default()
 }
 
 /// The unique-id of a message that begins with these fields.

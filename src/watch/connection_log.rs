@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::watch::event::{ConnectionName, KeptLine, Kind, Service, Side};
 use crate::watch::fact::Fact;
-use crate::watch::observers::{FactsWanted, Observers};
+use crate::watch::observers::{FactsWanted, Observers, Said};
 use crate::watch::registry::{Connection, Registry, Secrecy};
 use crate::watch::secret::Login;
 use crate::wire::line::{Line, LineBuffer};
@@ -87,24 +87,24 @@ impl ConnectionLog {
 
     /// Reports a whole line, given without its CRLF.
     pub fn line(&self, side: Side, line: &[u8]) {
-        self.tell_line(side, line, || KeptLine::new(line));
+        self.tell_line(side, Line::Whole(line), || KeptLine::new(line));
     }
 
     /// Reports a whole line that has arrived, with the ends of the reads that brought it.
     pub fn heard(&self, side: Side, line: &Line<'_>, reads: Reads<'_>) {
-        self.tell_line(side, line.beginning(), || KeptLine::arrived(line, reads));
+        self.tell_line(side, *line, || KeptLine::arrived(line, reads));
     }
 
     /// Reports a line, marked as secret as a whole if the lines before it say so: an answer during
     /// AUTH.
-    fn tell_line(&self, side: Side, line: &[u8], kept: impl FnOnce() -> KeptLine) {
+    fn tell_line(&self, side: Side, line: Line<'_>, kept: impl FnOnce() -> KeptLine) {
         if !self.is_observed() {
             return;
         }
-        let is_answer = self.judge(side, line);
-        self.tell(|| {
+        let is_answer = self.judge(side, line.beginning());
+        self.transcript.tell_line(self.name, Said { side, line, is_answer }, || {
             let kept = kept();
-            Kind::Line(side, if is_answer { kept.answer() } else { kept })
+            if is_answer { kept.answer() } else { kept }
         });
     }
 

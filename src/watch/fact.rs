@@ -1,8 +1,10 @@
 //! What has come of a conversation: a message was stored, a command refused, somebody has logged in.
 //! Lines show what was said; facts say what it led to, for programs that read events.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use crate::watch::event::{ConnectionName, Service};
 
@@ -117,18 +119,77 @@ pub enum RelayOutcome {
 pub struct Stored {
     /// The mailbox.
     pub mailbox: String,
-    /// Its unique-id. `None` if nobody read events at that time and the message is long: computing
-    /// it would cost every delivery.
-    pub uid: Option<Uid>,
-    /// Its length as RETR sends it.
-    pub octets: u64,
     /// The reverse-path without its brackets; empty for the null reverse-path.
     pub from: String,
     /// The recipients whose copy this is, as the client named them, without brackets, each once.
     pub to: Vec<String>,
+    /// What is known of its text.
+    pub content: Late<StoredContent>,
+}
+
+/// What is known of the text of a stored message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredContent {
+    /// Its unique-id. `None` if nobody read events at that time and the message is long: keeping or
+    /// reading it for that would cost every delivery.
+    pub uid: Option<Uid>,
+    /// Its length as RETR sends it.
+    pub octets: u64,
     /// The header as the client sent it, at most 16 KiB of it, without the fields that we have put
-    /// before it. Shared by all copies.
+    /// before it.
     pub head: Arc<[u8]>,
+}
+
+/// A value that is computed when it is first looked at, from what was kept for that: most facts are
+/// never read.
+#[derive(Clone)]
+pub struct Late<T>(Arc<Made<T>>);
+
+struct Made<T> {
+    value: LazyLock<T, Box<dyn FnOnce() -> T + Send>>,
+    octets: usize,
+}
+
+impl<T> Late<T> {
+    /// What `make` will return. Until then it keeps `octets` octets of memory.
+    pub fn of(octets: usize, make: impl FnOnce() -> T + Send + 'static) -> Self {
+        Self(Arc::new(Made { value: LazyLock::new(Box::new(make)), octets }))
+    }
+
+    /// Octets of memory that were kept for it.
+    #[must_use]
+    pub fn octets_kept(&self) -> usize {
+        self.0.octets
+    }
+}
+
+impl<T: Send + 'static> From<T> for Late<T> {
+    /// A value that is known already.
+    fn from(value: T) -> Self {
+        Self::of(0, move || value)
+    }
+}
+
+impl<T> Deref for Late<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T: PartialEq> PartialEq for Late<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Eq> Eq for Late<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Late<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        T::fmt(self, f)
+    }
 }
 
 /// A message that was fetched or deleted.
@@ -136,14 +197,14 @@ pub struct Stored {
 pub struct MessageName {
     /// The mailbox.
     pub mailbox: String,
-    /// Its unique-id; `None` as in [`Stored::uid`].
-    pub uid: Option<Uid>,
+    /// Its unique-id; `None` as in [`StoredContent::uid`].
+    pub uid: Late<Option<Uid>>,
     /// Its length as RETR sends it.
     pub octets: u64,
 }
 
-/// Longest message, in octets, whose unique-id is computed for events that nobody reads yet: MD5
-/// costs 2 us for each 1,024 octets.
+/// Longest message, in octets, whose unique-id is told by events that nobody reads yet: its text is
+/// kept for that.
 pub const UID_AT_ONCE_MOST: u64 = 16 * 1024;
 
 /// A fact, and where and when it came to be.

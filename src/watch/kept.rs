@@ -28,6 +28,18 @@ pub struct KeptLine {
     content: Content,
 }
 
+/// What is kept of a line, and how many octets it has in all.
+#[must_use]
+pub fn kept_of<'a>(line: &Line<'a>) -> (&'a [u8], u64) {
+    match *line {
+        Line::Whole(line) => (line.get(..LINE_KEPT).unwrap_or(line), line.len() as u64),
+        Line::Overlong { beginning, octets } => {
+            // The line buffer keeps one octet more, in case the first is a stuffed dot.
+            (beginning.get(..OVERLONG_KEPT).unwrap_or(beginning), octets)
+        }
+    }
+}
+
 impl KeptLine {
     /// Keeps the beginning of a whole line.
     #[must_use]
@@ -52,14 +64,8 @@ impl KeptLine {
     /// Keeps the beginning of a received line, with its read ends.
     #[must_use]
     pub fn arrived(line: &Line<'_>, reads: Reads<'_>) -> Self {
-        let kept = match *line {
-            Line::Whole(line) => Self::new(line),
-            Line::Overlong { beginning, octets } => {
-                // The line buffer keeps one octet more, in case the first is a stuffed dot.
-                Self::beginning(beginning.get(..OVERLONG_KEPT).unwrap_or(beginning), octets)
-            }
-        };
-        kept.with_reads(reads)
+        let (beginning, octets) = kept_of(line);
+        Self::beginning(beginning, octets).with_reads(reads)
     }
 
     /// Adds the read ends.

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::watch::event::{ConnectionName, Event, Kind};
+use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Side};
 use crate::watch::fact::{Fact, FactEvent, UID_AT_ONCE_MOST};
+use crate::wire::line::Line;
 
 /// Receives events. It is called from many tasks at once and must not wait; an event that it cannot
 /// take at once it drops and counts.
@@ -17,6 +18,12 @@ pub trait Observer: Send + Sync + 'static {
     /// Takes several events, in order.
     fn observe_all(&self, events: &mut dyn Iterator<Item = Event>) {
         events.for_each(|event| self.observe(event));
+    }
+
+    /// Takes a line without an event, and so without memory of its own for it; returns whether it has.
+    /// One that it has not taken comes as an event.
+    fn take_line(&self, _connection: ConnectionName, _at: SystemTime, _said: Said<'_>) -> bool {
+        false
     }
 
     /// Whether it wants message text line by line. If not, it gets none, whatever other observers
@@ -38,6 +45,17 @@ pub trait Observer: Send + Sync + 'static {
     /// Takes a fact; called only if it wants any. The same rules hold as for
     /// [`observe`](Self::observe).
     fn fact(&self, _event: FactEvent) {}
+}
+
+/// A whole line of a connection, before anybody has kept it.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// Who says it.
+    pub side: Side,
+    /// The line.
+    pub line: Line<'a>,
+    /// Whether all of it is secret: an answer during AUTH.
+    pub is_answer: bool,
 }
 
 /// How much an observer wants to know of what has come of conversations.
@@ -137,6 +155,30 @@ impl Observers {
         if wants(last, &event) {
             last.observe(event);
         }
+    }
+
+    /// Passes a line to the observers. To those that do not take it as it is, it comes as an event with
+    /// what `kept` returns.
+    pub fn tell_line(
+        &self,
+        connection: ConnectionName,
+        said: Said<'_>,
+        kept: impl FnOnce() -> KeptLine,
+    ) {
+        if !self.is_any() {
+            return;
+        }
+        let at = SystemTime::now();
+        let waits = |one: &&Arc<dyn Observer>| !one.take_line(connection, at, said);
+        let mut waiting = self.all().iter().filter(waits);
+        let Some(mut observer) = waiting.next() else { return };
+        let event = Event { connection, at, kind: Kind::Line(said.side, kept()) };
+        for next in waiting {
+            observer.observe(event.clone());
+            observer = next;
+        }
+        // The last one takes the event itself.
+        observer.observe(event);
     }
 
     /// Reports several events that happened at once on one connection. A single observer gets them

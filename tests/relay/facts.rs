@@ -49,7 +49,7 @@ fn in_words(event: &FactEvent) -> String {
             format!("{outcome:?} {to} by {host}: {reply}")
         }
         Fact::Stored(stored) => {
-            assert!(stored.uid.is_some() && stored.octets > 0);
+            assert!(stored.content.uid.is_some() && stored.content.octets > 0);
             format!("stored {} <{}> {}", stored.mailbox, stored.from, stored.to.join(","))
         }
         fact => format!("{fact:?}"),

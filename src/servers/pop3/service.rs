@@ -28,14 +28,14 @@ use crate::servers::profile::Rules;
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
 use crate::servers::settings::Settings;
-use crate::servers::text::{self, TextSource};
+use crate::servers::text::{self, Keeping, TextSource};
 use crate::store::directory::User;
 use crate::store::index::{ReadError, UniqueId};
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind};
-use crate::watch::fact::{Fact, MessageName};
+use crate::watch::fact::{Fact, Late, MessageName, UID_AT_ONCE_MOST};
 
 /// The line that ends a listing.
 const END: Reply = Reply::fixed(".");
@@ -213,14 +213,25 @@ impl Pop3Service {
         channel: &mut Channel,
     ) -> Result<Pop3Outcome, NotDone> {
         // Opened before the status line, so that an error can still be the reply.
-        let mut message = channel.unless_ending(self.maildrop()?.message(index)).await??;
+        let maildrop = self.maildrop()?;
+        let message = channel.unless_ending(maildrop.message(index)).await??;
         channel.say(status).await?;
+        let uid_most = channel.connection_log().facts_wanted().uid_most();
+        let octets = uid_most.and_then(|_| kept_for_uid(maildrop, index));
+        let mut message = Keeping::new(message, octets);
         text::send(&mut message, channel).await?;
-        channel.connection_log().carried(1);
-        if let Some(uid_most) = channel.connection_log().facts_wanted().uid_most() {
-            for name in names_of(self.maildrop()?, &[index], uid_most).await {
-                channel.connection_log().tell_fact(|| Fact::Fetched(Box::new(name)));
+        let log = channel.connection_log();
+        log.carried(1);
+        match (message.into_kept(), uid_most) {
+            (Some(text), _) => {
+                log.tell_fact(|| Fact::Fetched(Box::new(name_of(maildrop, text))));
             }
+            (None, Some(uid_most)) => {
+                for name in names_of(maildrop, &[index], uid_most).await {
+                    log.tell_fact(|| Fact::Fetched(Box::new(name)));
+                }
+            }
+            (None, None) => {}
         }
         Ok(Pop3Outcome::Said)
     }
@@ -304,13 +315,28 @@ impl Service for Pop3Service {
     }
 }
 
+/// The length of a message whose unique-id is to be computed of its text when somebody wants it:
+/// reading the message once more for it would cost more than sending it.
+fn kept_for_uid(maildrop: &Maildrop, index: usize) -> Option<u64> {
+    let octets = maildrop.octets().get(index).copied()?;
+    let is_known = maildrop.snapshot().knows_unique_id(index);
+    (octets <= UID_AT_ONCE_MOST && !is_known).then_some(octets)
+}
+
+/// The name of a message with this text, for facts.
+fn name_of(maildrop: &Maildrop, text: Vec<u8>) -> MessageName {
+    let octets = text.len();
+    let uid = Late::of(octets, move || Some(UniqueId::of_text(&text).to_string()));
+    MessageName { mailbox: maildrop.mailbox().to_owned(), uid, octets: octets as u64 }
+}
+
 /// The names of messages of a maildrop, for facts.
 async fn names_of(maildrop: &Maildrop, places: &[usize], uid_most: u64) -> Vec<MessageName> {
     let (uids, octets) =
         (maildrop.snapshot().unique_ids_of(places, uid_most).await, maildrop.octets());
     let name = |(place, uid): (&usize, Option<UniqueId>)| MessageName {
         mailbox: maildrop.mailbox().to_owned(),
-        uid: uid.map(|uid| uid.to_string()),
+        uid: uid.map(|uid| uid.to_string()).into(),
         octets: octets.get(*place).copied().unwrap_or(0),
     };
     places.iter().zip(uids).map(name).collect()

@@ -19,14 +19,15 @@ use crate::servers::settings::Settings;
 use crate::servers::smtp::session::{Delivery, SmtpEffect, SmtpOutcome, SmtpSession};
 use crate::servers::smtp::transaction::Transaction;
 use crate::servers::smtp::unknown_users::UnknownUsers;
+use crate::servers::stored;
 use crate::store::delivery::DeliverError;
 use crate::store::directory::Envelope;
 use crate::store::queue::{Client, RemoteRecipient};
-use crate::store::receipt::{Receipt, StoredCopy};
+use crate::store::receipt::{QueuedCopy, Receipt};
 use crate::store::text::Text;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind};
-use crate::watch::fact::{Fact, Stored};
+use crate::watch::fact::Fact;
 use crate::watch::observers::FactsWanted;
 
 /// The end of a line, and what the text before its first octet ends in.
@@ -255,13 +256,11 @@ impl Service for SmtpService {
 
 /// Tells which mailboxes have a message now, and that it is in the queue for those elsewhere.
 fn tell_stored(receipt: Receipt, from: &str, remote: Vec<String>, log: &ConnectionLog) {
-    let Receipt { copies, queue_id, octets, head } = receipt;
-    for StoredCopy { mailbox, to, uid, octets } in copies {
-        let (uid, head) = (uid.map(|uid| uid.to_string()), Arc::clone(&head));
-        let stored = Stored { mailbox, uid, octets, from: from.to_owned(), to, head };
-        log.tell_fact(|| Fact::Stored(Box::new(stored)));
+    let Receipt { copies, queued } = receipt;
+    for copy in copies {
+        log.tell_fact(|| stored::fact_of(copy, from));
     }
-    if let Some(id) = queue_id {
+    if let Some(QueuedCopy { id, octets }) = queued {
         log.tell_fact(|| Fact::Queued { id, from: from.to_owned(), to: remote, octets });
     }
 }
