@@ -258,7 +258,7 @@ async fn we_introduce_ourselves_as_an_operator_says() {
     assert!(text.starts_with("Received: from unknown by localhost "), "{text}");
     let wrong = post.relay(&["--helo", "a b"]).await;
     assert_eq!(wrong.status, Some(2));
-    assert!(wrong.stderr.contains("--helo must be a host name"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("for '--helo <NAME>': write a host name"), "{}", wrong.stderr);
 }
 
 #[tokio::test]
