@@ -260,7 +260,7 @@ fn all_addresses_of_ipv6_take_ipv4_too() {
     let warnings: Vec<&str> = stderr.lines().filter(|line| line.contains("warning: ")).collect();
     assert_eq!(warnings.len(), 2, "{stderr}");
     assert!(warnings[0].contains("not synced (--no-sync)"), "{stderr}");
-    assert!(warnings[1].contains("other machines can connect, all that reach this machine"));
+    assert!(warnings[1].contains("other machines that reach this machine can connect"));
     assert!(warnings[1].contains("password cis505 is public"), "{stderr}");
 }
 

@@ -1,5 +1,5 @@
-//! What servers say of themselves to whoever has started them: that they listen, where, and that they
-//! end.
+//! What servers tell the program that has started them: where they listen, that they are ready, and
+//! that they end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::app::service_manager;
 use crate::servers::listener::TlsBegins;
 use crate::watch::event::Service;
 
-/// What is to be said once all servers serve.
+/// What is said once all servers are ready.
 #[derive(Debug)]
 pub struct Announcement {
     listening: Vec<(Service, TlsBegins, SocketAddr)>,

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::app::config_error::ConfigError;
 use crate::app::nearest::nearest;
-use crate::console::keys::{Chosen, Key, NoKey};
+use crate::console::keys::{BINDINGS, Chosen, Key, NoKey, named};
 use crate::console::setting::given::{Given, Origin};
 use crate::console::setting::row::Row;
 use crate::console::setting::table::{ROWS, row};
@@ -158,7 +158,7 @@ fn expected(row: &Row) -> String {
 
 fn unknown(name: &str) -> String {
     let known = ROWS.iter().filter(|row| row.places.has_file()).map(|row| row.name);
-    match nearest(&name.replace('_', "-"), known.chain(["users", "keys"])) {
+    match nearest(&name.replace('_', "-").to_lowercase(), known.chain(["users", "keys"])) {
         Some(near) => format!("there is no setting {name}: did you mean {near}?"),
         None => format!("there is no setting {name}: mailconsole config --sample lists them"),
     }
@@ -219,17 +219,27 @@ fn keys(value: &Spanned<DeValue<'_>>) -> Result<Chosen, Wrong> {
         return Err((value.span(), "keys: write a table, [keys]".to_owned()));
     };
     let chosen = table.iter().map(|(name, value)| {
-        let name = name.get_ref();
         let values = match value.get_ref() {
             DeValue::Array(values) => values.iter().map(|value| key(value.get_ref())).collect(),
             one => key(one).map(|key| vec![key]),
         };
+        let binding =
+            named(name.get_ref()).ok_or_else(|| (name.span(), unknown_key(name.get_ref())))?;
         match values {
-            Ok(keys) => Ok((name.to_string(), keys)),
-            Err(why) => Err((value.span(), format!("{name}: {why}"))),
+            Ok(keys) => Ok((binding.name, keys)),
+            Err(why) => Err((value.span(), format!("{}: {why}", binding.name))),
         }
     });
     chosen.collect()
+}
+
+fn unknown_key(name: &str) -> String {
+    match nearest(name, BINDINGS.iter().map(|binding| binding.name)) {
+        Some(near) => format!("nothing that a key can do is called {name}: did you mean {near}?"),
+        None => format!(
+            "nothing that a key can do is called {name}: the manual page and `?` have the names"
+        ),
+    }
 }
 
 fn key(value: &DeValue<'_>) -> Result<Key, String> {
@@ -257,6 +267,11 @@ mod tests {
                 "ehlo = true\ntimeout = 0",
                 "line 2: timeout wants a number of seconds, 1 or more, not 0",
             ),
+            (
+                "[keys]\nqiut = 'x'",
+                "line 2: nothing that a key can do is called qiut: did you mean quit?",
+            ),
+            ("SMTP_PORT = 1", "line 1: there is no setting SMTP_PORT: did you mean smtp-port?"),
             ("timeout = 'x'", "line 1: timeout wants a number of seconds, 1 or more, not text"),
             (
                 "relay-every = -5",
@@ -336,9 +351,14 @@ mod tests {
                 "{message}"
             );
         }
-        let keys = ConfigFile::parse("[keys]\nfly = \"Q\"\n").unwrap().keys;
+        let message = ConfigFile::parse("[keys]\nfly = \"Q\"\n").unwrap_err();
+        assert!(
+            message.starts_with("line 2: nothing that a key can do is called fly"),
+            "{message}"
+        );
+        let keys = ConfigFile::parse("[keys]\nquit = \"Q\"\nzoom = \"Q\"\n").unwrap().keys;
         let message = keymap(&keys).unwrap_err().to_string();
-        assert!(message.contains("[keys]") && message.contains("\"fly\""), "{message}");
+        assert!(message.contains("[keys]") && message.contains("given to both"), "{message}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use clap::Args;
 use nix::sys::resource::rlim_t;
 
+use crate::app::announcement::Announcement;
 use crate::app::commands::exec::child::Ended;
 use crate::app::commands::exec::passed_signals::PassedSignals;
 use crate::app::commands::exec::place::Place;
@@ -190,7 +191,9 @@ async fn serve_command(
         last_word::say(&format!("mailconsole: warning: {warning}"));
     }
     let variables = variables::of(&servers);
+    let announcement = Announcement::of(&servers);
     let running = servers.serve()?;
+    let _announced = announcement.publish()?;
     let socket = running.open_socket(reporting.log());
     let ended = child::run(command, &variables, limit, signals).await;
     tokio::select! {

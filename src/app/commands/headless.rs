@@ -80,7 +80,7 @@ fn on_others(config: &Config) -> Option<String> {
     if open.is_empty() {
         return None;
     }
-    let others = format!("other machines can connect, all that reach {} (--bind)", listed(&open));
+    let others = format!("other machines that reach {} can connect (--bind)", listed(&open));
     Some(match config.mailboxes {
         None => others,
         Some(_) if config.has_public_password() => format!(

@@ -623,7 +623,7 @@ fn the_help_is_searched_by_typing() {
 fn the_help_tells_which_keys_the_config_file_has_changed() {
     let mut state = typical();
     let chosen = [("quit", vec![keys::Key::Char('X')]), ("wrap", vec![])];
-    let chosen = chosen.map(|(name, keys)| (name.to_owned(), keys)).into();
+    let chosen = chosen.into();
     state.keymap = Arc::new(keys::Keymap::with(&chosen).unwrap());
     let screen = Screen::of(state).sized((120, 40)).press(&["?"]).type_in("was");
     screen
