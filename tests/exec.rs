@@ -62,6 +62,21 @@ fn variables(output: &Output) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+#[test]
+fn the_ports_stand_in_a_file_while_the_command_runs() {
+    let tmp = Tmp::new();
+    let file = tmp.0.path().join("ports.json");
+    let output = tmp.sh(
+        &["--ports-file", file.to_str().unwrap()],
+        &format!("cat {}; printf '\\n%s' $SMTP_PORT", file.display()),
+    );
+    let stdout = text(&output.stdout);
+    let (json, port) = stdout.trim_end().rsplit_once('\n').unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["ports"]["smtp"].to_string(), port, "{stdout}");
+    assert!(!file.exists());
+}
+
 const SEND: &str = "$MAILCONSOLE send --from a@x --to bob@localhost --subject Hi --body Text";
 
 #[test]

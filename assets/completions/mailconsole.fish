@@ -374,7 +374,6 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l max-mes
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l relay-from -d 'Network whose clients may send mail for other domains, besides this machine; may be repeated [default: this machine only]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l relay-every -d 'Run the relay every SECONDS while serving, for mail that is due [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l ports-file -d 'Write to FILE where the servers listen, as JSON, once all do; it is removed at the end' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l exit-when-idle -d 'End when no client has been connected for TIME, such as 30s, 10m or 1h [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r

@@ -125,6 +125,8 @@ impl ExecArguments {
                 port.number = 0;
             }
         }
+        // They end with the command, however long it uses none of them.
+        config.exit_when_idle = None;
         let Self { keep_on_failure, command, .. } = self;
         Ok(ExecTask { config, directory, keep_on_failure, command })
     }

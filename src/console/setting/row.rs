@@ -172,13 +172,15 @@ impl Row {
         format!("MAILCONSOLE_{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
-    /// Whether a sub-command reads it. `exec` runs all servers, and so reads what any of them does.
+    /// Whether a sub-command reads it. `exec` runs all servers, and so reads what any of them does,
+    /// but for when they end: that is when its command does.
     #[must_use]
     pub fn is_read_by(&self, command: SubCommand) -> bool {
         const SERVERS: [SubCommand; 3] = [SubCommand::Echo, SubCommand::Smtp, SubCommand::Pop3];
         const PORTS: [&str; 3] = ["echo-port", "smtp-port", "pop3-port"];
         let has = |one| self.commands.contains(&one);
         match command {
+            SubCommand::Exec if self.name == "exit-when-idle" => false,
             SubCommand::Exec => {
                 has(command) || SERVERS.into_iter().any(has) || PORTS.contains(&self.name)
             }
