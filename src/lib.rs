@@ -17,6 +17,8 @@ pub mod servers;
 
 pub mod check;
 
+pub mod fault;
+
 pub mod watch;
 
 pub mod store;

@@ -12,9 +12,9 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree};
 
 /// The rooms. Each may use those behind it, and none before it.
-const ROOMS: [&str; 12] = [
-    "app", "ui", "control", "console", "mailroom", "relay", "servers", "check", "watch", "store",
-    "mail", "wire",
+const ROOMS: [&str; 13] = [
+    "app", "ui", "control", "console", "mailroom", "relay", "servers", "check", "fault", "watch",
+    "store", "mail", "wire",
 ];
 
 /// Rooms that must not be used though they stand below: the first does not name the second.

@@ -23,6 +23,7 @@ use crate::app::signals::{INTERRUPTED, Signals};
 use crate::control::desk::Desk;
 use crate::control::event_log::EventLog;
 use crate::control::socket::ControlSocket;
+use crate::fault::faults::Faults;
 use crate::mailroom::MailroomHandle;
 use crate::mailroom::browser::Browser;
 use crate::mailroom::tasks::{MailroomTask, Room, SmtpListener};
@@ -122,6 +123,12 @@ impl Servers {
     #[must_use]
     pub fn settings(&self) -> &Arc<Settings> {
         &self.shared.settings
+    }
+
+    /// The faults that they play.
+    #[must_use]
+    pub fn faults(&self) -> &Arc<Faults> {
+        &self.shared.faults
     }
 
     /// What they count.

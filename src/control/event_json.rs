@@ -63,6 +63,13 @@ enum Event {
         code: Code,
         text: String,
     },
+    Fault {
+        session: u64,
+        service: &'static str,
+        rule: String,
+        id: Option<u64>,
+        text: String,
+    },
     Login {
         session: u64,
         mailbox: String,
@@ -199,6 +206,10 @@ fn of_fact(
             let ConnectionName { id: session, service, .. } = connection?;
             let (code, text) = divided(&reply);
             Event::Refused { session, service: service.name(), verb, code, text }
+        }
+        Fact::Fault { id, rule, told: text } => {
+            let ConnectionName { id: session, service, .. } = connection?;
+            Event::Fault { session, service: service.name(), rule: rule.as_ref().into(), id, text }
         }
         Fact::Login { mailbox, ok } => Event::Login { session: connection?.id, mailbox, ok },
         Fact::Fetched(message) => Event::Fetched(named(connection?.id, *message)),

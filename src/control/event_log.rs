@@ -333,6 +333,7 @@ fn octets_of(fact: &Fact) -> usize {
             message.uid.octets_kept() + size_of_val(&**message)
         }
         Fact::Refused { reply, .. } => reply.len(),
+        Fact::Fault { told, .. } => told.len(),
         Fact::Relayed { reply, .. } => reply.len(),
         Fact::Queued { to, .. } | Fact::RelayAttempt { to, .. } => of_list(to),
         Fact::Login { .. }

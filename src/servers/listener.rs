@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::fault::faults::Faults;
 use crate::servers::attendance::Attendance;
 use crate::servers::channel::{Channel, Place, Security};
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
@@ -195,6 +196,8 @@ pub struct Shared {
     pub tls: Option<Arc<Tls>>,
     /// Counts the clients, where somebody waits for the last one to go.
     pub attendance: Option<Attendance>,
+    /// The faults that are played on purpose.
+    pub faults: Arc<Faults>,
     room: Room,
 }
 
@@ -218,7 +221,14 @@ impl Shared {
             tally: Arc::default(),
             tls: None,
             attendance: None,
+            faults: Arc::default(),
         }
+    }
+
+    /// The same, with these faults.
+    #[must_use]
+    pub fn with_faults(self, faults: Arc<Faults>) -> Self {
+        Self { faults, ..self }
     }
 
     /// The same, with clients counted.

@@ -24,6 +24,15 @@ pub enum Fact {
         /// The reply's lines, without the last CRLF, as they are sent.
         reply: Box<[u8]>,
     },
+    /// A fault was played on purpose.
+    Fault {
+        /// The rule's number; `None` where an address has asked for the fault.
+        id: Option<u64>,
+        /// The rule as it was written, or `ADDRESS`.
+        rule: Arc<str>,
+        /// What the transcript says of it.
+        told: String,
+    },
     /// A login was tried.
     Login {
         /// The mailbox, or the name that was given if there is none.

@@ -1,0 +1,8 @@
+//! Faults that an operator plays on purpose: rules of one line, when they match, and what they do to
+//! a conversation. Pure: knows neither sockets nor sessions; time is a parameter.
+
+pub mod faults;
+pub mod plan;
+pub mod point;
+pub mod progress;
+pub mod rule;
