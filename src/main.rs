@@ -37,6 +37,11 @@ fn failure(sentence: &str, status: u8) -> ExitCode {
 }
 
 fn wrong_use(sentence: &str) -> ExitCode {
+    if sentence.contains('\n') {
+        // It shows the place, and says itself what may stand there.
+        eprintln!("mailconsole: {sentence}");
+        return ExitCode::from(WRONG_USE);
+    }
     let see = if sentence.ends_with('?') { " See" } else { "; see" };
     eprintln!("mailconsole: {sentence}{see} mailconsole --help");
     ExitCode::from(WRONG_USE)

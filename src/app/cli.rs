@@ -18,6 +18,7 @@ use crate::app::commands::demo::DemoArguments;
 use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::events::EventsArguments;
 use crate::app::commands::exec::{self, ExecArguments};
+use crate::app::commands::fault::FaultArguments;
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::man::ManArguments;
 use crate::app::commands::mark::MarkArguments;
@@ -129,6 +130,8 @@ pub enum Command {
     Assert(AssertArguments),
     /// Remove messages
     Clear(ClearArguments),
+    /// List, add or remove the faults that servers play on purpose
+    Fault(FaultArguments),
 }
 
 /// Why a command line is not carried out.
@@ -168,6 +171,7 @@ impl Cli {
         let SubCommands { command } =
             SubCommands::from_arg_matches(&matches).map_err(|error| stop(&error))?;
         let mut given = settings::given(&matches);
+        settings::check_lines(&given).map_err(Stop::WrongUse)?;
         if matches!(command, Some(Command::Queue(_))) {
             // There it is the domain of recipients, which the arguments of queue have.
             given.remove("domain");

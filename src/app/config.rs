@@ -1,6 +1,7 @@
 //! How the servers are set up: what options, environment and config file say, checked and put
 //! together.
 
+mod faults;
 mod records;
 mod relay;
 mod tls;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::app::config::faults::FaultSetup;
 pub use crate::app::config::records::{Records, records};
 pub use crate::app::config::relay::{RelaySettings, relay_settings};
 pub use crate::app::config::tls::{authority_directory, certificate_source};
@@ -108,6 +110,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// What may change while they run.
     pub settings: SettingsView,
+    /// The faults that they play on purpose.
+    pub faults: FaultSetup,
     /// Which messages are kept in the mailboxes, if not all.
     pub keep: Option<Keep>,
     /// Connections at once.
@@ -189,6 +193,7 @@ impl Config {
             let catch_all = settings.choices.catch_all();
             mailboxes.users.extend(catch_all.map(|user| user.to_string()));
         }
+        let faults = FaultSetup::new(&options)?;
         let domain = Arc::clone(&options.domain.0);
         let tls_ports = tls_ports(&options, &servers);
         let rules = settings.choices.rules();
@@ -203,6 +208,7 @@ impl Config {
             mailboxes,
             relay: relay_settings(&options)?,
             settings,
+            faults,
             keep: options.keep,
             passwords: passwords(&options)?,
             addresses: match options.bind {

@@ -20,6 +20,14 @@ pub enum ConfigError {
     /// The config file cannot be understood.
     #[error("error in the config file {0}: {1}")]
     FileNotUnderstood(PathBuf, String),
+    /// A line in the config file that is a rule, and cannot be read.
+    #[error("{place}: {why}")]
+    Line {
+        /// The file and the line in it: `config.toml:3`.
+        place: String,
+        /// What is wrong, in several lines.
+        why: String,
+    },
     /// A smarthost's user without a password, or the other way round, or neither with a host.
     #[error("{given} is set without {missing}: set both or neither")]
     Half {

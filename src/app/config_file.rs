@@ -30,6 +30,18 @@ pub struct ConfigFile {
     pub users: Vec<NewUser>,
     /// The table `[keys]`.
     pub keys: Chosen,
+    /// Values that are lines of their own, to be checked one by one.
+    lines: Vec<LineValue>,
+}
+
+/// A value that is a line, and where it stands.
+#[derive(Debug, PartialEq, Eq)]
+struct LineValue {
+    /// Of which setting.
+    name: &'static str,
+    text: OsString,
+    /// In which line of the file it begins.
+    line: NonZeroUsize,
 }
 
 /// What is wrong, and where.
@@ -43,7 +55,10 @@ impl ConfigFile {
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => match Self::parse(&text) {
-                Ok(file) => Ok(Self { path: Some(path), ..file }),
+                Ok(file) => {
+                    file.check_lines(&path)?;
+                    Ok(Self { path: Some(path), ..file })
+                }
                 Err(why) => Err(ConfigError::FileNotUnderstood(path, why)),
             },
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
@@ -64,8 +79,31 @@ impl ConfigFile {
         for (key, value) in table.get_ref() {
             let at = Place { name: key.get_ref(), span: key.span(), line: line(text, &key.span()) };
             file.take(&at, value).map_err(wrong)?;
+            file.note_lines(&at, value, text);
         }
         Ok(file)
+    }
+
+    /// Notes values that are lines, so that an error can tell where each stands.
+    fn note_lines(&mut self, at: &Place<'_>, value: &Spanned<DeValue<'_>>, file: &str) {
+        let Some(row) = row(at.name).filter(|row| row.shape == Shape::Lines) else { return };
+        let values = value.get_ref().as_array().into_iter().flatten();
+        self.lines.extend(values.filter_map(|value| {
+            let text = text(row.written, value.get_ref())?;
+            Some(LineValue { name: row.name, text, line: line(file, &value.span()) })
+        }));
+    }
+
+    /// The error has several lines, the first of which begins with the place.
+    fn check_lines(&self, file: &Path) -> Result<(), ConfigError> {
+        for LineValue { name, text, line } in &self.lines {
+            let Some(row) = row(name) else { continue };
+            (row.check)(std::slice::from_ref(text)).map_err(|why| ConfigError::Line {
+                place: format!("{}:{line}", file.display()),
+                why,
+            })?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, at: &Place<'_>, value: &Spanned<DeValue<'_>>) -> Result<(), Wrong> {
@@ -83,7 +121,9 @@ impl ConfigFile {
         let wrong = |why: String| (value.span(), why);
         let texts =
             texts(row, value.get_ref()).ok_or_else(|| wrong(not_of_its_type(row, value)))?;
-        (row.check)(&texts).map_err(|why| wrong(not_taken(row, value.get_ref(), &why)))?;
+        if row.shape != Shape::Lines {
+            (row.check)(&texts).map_err(|why| wrong(not_taken(row, value.get_ref(), &why)))?;
+        }
         self.given.set(row, texts, Origin::Line(at.line));
         Ok(())
     }
@@ -108,7 +148,7 @@ fn not_of_its_type(row: &Row, value: &Spanned<DeValue<'_>>) -> String {
     let of_list = value.as_array().and_then(|values| {
         values.iter().map(Spanned::get_ref).find(|value| text(row.written, value).is_none())
     });
-    let kind = match of_list.filter(|_| row.shape == Shape::Many) {
+    let kind = match of_list.filter(|_| matches!(row.shape, Shape::Many | Shape::Lines)) {
         Some(value) => format!("a list with {}", kind(value)),
         None => kind(value).to_owned(),
     };
@@ -150,6 +190,7 @@ const fn kind(value: &DeValue<'_>) -> &'static str {
 fn expected(row: &Row) -> String {
     match (row.shape, row.written) {
         (Shape::Switch, _) => "true or false".to_owned(),
+        (Shape::Lines, _) => format!("a list of lines in quotes, each {}", row.expected),
         (Shape::Many, _) => format!("a list such as [\"A\", \"B\"], each {}", row.expected),
         (Shape::One | Shape::Times, Written::Text) => format!("{}, in quotes", row.expected),
         (Shape::One | Shape::Times, Written::Number | Written::Both) => row.expected.to_owned(),
@@ -178,10 +219,10 @@ fn texts(row: &Row, value: &DeValue<'_>) -> Option<Vec<OsString>> {
             Some(vec![if *is_on { "yes".into() } else { "no".into() }])
         }
         (Shape::One | Shape::Times, value) => Some(vec![text(row.written, value)?]),
-        (Shape::Many, DeValue::Array(values)) => {
+        (Shape::Many | Shape::Lines, DeValue::Array(values)) => {
             values.iter().map(|value| text(row.written, value.get_ref())).collect()
         }
-        (Shape::Switch | Shape::Many, _) => None,
+        (Shape::Switch | Shape::Many | Shape::Lines, _) => None,
     }
 }
 

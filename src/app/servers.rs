@@ -90,6 +90,7 @@ impl Servers {
         let shared = Shared::new(observers, registry, settings, connections, descriptors);
         let attendance = config.exit_when_idle.map(|_| Attendance::default());
         let shared = shared.with_tls(tls).with_attendance(attendance);
+        let shared = shared.with_faults(Arc::clone(&config.faults.faults));
         let (shared, lifetime) = (Arc::new(shared), Lifetime::default());
         Ok(Self { config, directory, sockets, shared, lifetime })
     }
@@ -206,6 +207,7 @@ impl Servers {
             }
         }
         let tally = Arc::clone(&shared.tally);
+        let faults = Arc::clone(&shared.faults);
         let control = Supervisor::start(supervised, config.addresses, shared, &lifetime);
         let relay = post.as_ref().map(|post| post.requests.clone());
         let stop = CancellationToken::new();
@@ -215,6 +217,7 @@ impl Servers {
             post,
             control,
             tally,
+            faults,
             domain: config.domain,
             relay,
             stop,
@@ -310,6 +313,7 @@ pub struct Running {
     domain: Arc<str>,
     control: Control,
     tally: Arc<Tally>,
+    faults: Arc<Faults>,
     relay: Option<mpsc::Sender<Request>>,
     /// Cancelled when another program asks for the end.
     stop: CancellationToken,
@@ -335,6 +339,7 @@ impl Running {
             control: self.control.clone(),
             relay: self.relay.clone(),
             domain: Arc::clone(&self.domain),
+            faults: Arc::clone(&self.faults),
             stop: self.stop.clone(),
         };
         let path = directory.path();

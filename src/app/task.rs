@@ -12,6 +12,7 @@ use crate::app::commands::check::{self, Target};
 use crate::app::commands::clear::{self, ClearTask};
 use crate::app::commands::events::{self, EventsTask};
 use crate::app::commands::exec::{self, ExecTask};
+use crate::app::commands::fault::{self, FaultTask};
 use crate::app::commands::mark::{self, MarkTask};
 use crate::app::commands::messages::{self, MessagesTask};
 use crate::app::commands::queue::job::Job;
@@ -79,6 +80,8 @@ pub enum Task {
     Assert(AssertTask),
     /// Remove messages.
     Clear(ClearTask),
+    /// List or change faults.
+    Fault(FaultTask),
 }
 
 impl Task {
@@ -87,7 +90,7 @@ impl Task {
         let Cli { command, given, .. } = cli;
         let named = Options::read(&given).map_err(ConfigError::Setting)?.config;
         let file = ConfigFile::read(named.as_deref())?;
-        let ConfigFile { path, given: in_file, users, keys } = file;
+        let ConfigFile { path, given: in_file, users, keys, .. } = file;
         let given = given.or(in_file);
         let options = Options::read(&given).map_err(ConfigError::Setting)?;
         if options.show_author {
@@ -123,6 +126,7 @@ impl Task {
             Some(Command::Mark(mark)) => Self::Mark(mark.task()),
             Some(Command::Assert(assert)) => Self::Assert(assert.task()?),
             Some(Command::Clear(clear)) => Self::Clear(clear.task()?),
+            Some(Command::Fault(fault)) => Self::Fault(fault.task(&setup)?),
         })
     }
 
@@ -159,6 +163,7 @@ impl Task {
             Self::Mark(task) => mark::run(&task),
             Self::Assert(task) => assert::run(&task),
             Self::Clear(task) => clear::run(&task),
+            Self::Fault(task) => fault::run(&task),
         }
     }
 }

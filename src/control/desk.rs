@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::setting;
 use crate::control::event_log::{EventLog, Reader, Since};
+use crate::control::fault_rules::FaultRules;
 use crate::control::since::since_of;
+use crate::fault::faults::{Faults, Which};
 use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::postmaster::{Answer, Request as RelayRequest};
 use crate::servers::settings::SettingName;
@@ -21,7 +23,7 @@ use crate::servers::supervisor::{Condition, Control};
 use crate::watch::tally::Tally;
 
 /// What can be asked.
-const REQUESTS: [&str; 6] = ["status", "stop", "events", "set", "queue", "relay"];
+const REQUESTS: [&str; 7] = ["status", "stop", "events", "set", "queue", "relay", "fault"];
 
 /// What requests are carried out with.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Desk {
     pub relay: Option<mpsc::Sender<RelayRequest>>,
     /// Our domain.
     pub domain: Arc<str>,
+    /// The faults that are played on purpose.
+    pub faults: Arc<Faults>,
     /// Cancelled to end the program, as SIGTERM does.
     pub stop: CancellationToken,
 }
@@ -70,6 +74,13 @@ struct Queue {
     targets: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Fault {
+    order: String,
+    rule: Option<String>,
+    id: Option<Value>,
+}
+
 impl Desk {
     /// Carries out a request; an error is a sentence.
     pub async fn answer(&self, request: Value) -> Reply {
@@ -89,6 +100,7 @@ impl Desk {
             "set" => self.set(&read(request)?).map(Reply::Once),
             "queue" => self.queue(read(request)?).await.map(Reply::Once),
             "relay" => self.run_relay().map(Reply::Once),
+            "fault" => self.fault(&read(request)?).map(Reply::Once),
             // What is added stands here and in `REQUESTS`.
             _ => Err(format!(
                 "there is no request {name:?}: \"do\" is one of {}",
@@ -175,6 +187,28 @@ impl Desk {
         Ok(json!({"ok": true}))
     }
 
+    fn fault(&self, Fault { order, rule, id }: &Fault) -> Result<Value, String> {
+        let faults = &self.faults;
+        let done = match order.as_str() {
+            "list" => return listed(&FaultRules::of(faults)),
+            "add" => {
+                let ids = faults.add(rule.as_deref().ok_or("there is no \"rule\" to add")?)?;
+                return Ok(json!({"ok": true, "ids": ids}));
+            }
+            "remove" => faults.remove(which(id.as_ref())?),
+            "on" => faults.switch(which(id.as_ref())?, true),
+            "off" => faults.switch(which(id.as_ref())?, false),
+            "reset" if id.is_none() => faults.reset(Which::All),
+            "reset" => faults.reset(which(id.as_ref())?),
+            _ => {
+                let orders = "list, add, remove, on, off, reset";
+                return Err(format!("there is no order {order:?}: {orders}"));
+            }
+        };
+        done.map_err(|none| none.to_string())?;
+        Ok(json!({"ok": true}))
+    }
+
     fn ask_relay(&self, request: RelayRequest) -> Result<(), String> {
         let relay = self.relay.as_ref().ok_or("there is no relay here")?;
         relay.try_send(request).map_err(|error| match error {
@@ -183,6 +217,24 @@ impl Desk {
             }
             mpsc::error::TrySendError::Closed(_) => "the servers are ending".to_owned(),
         })
+    }
+}
+
+/// The rules, as an answer.
+fn listed(rules: &FaultRules) -> Result<Value, String> {
+    let mut answer = serde_json::to_value(rules).map_err(|error| error.to_string())?;
+    if let Some(fields) = answer.as_object_mut() {
+        fields.insert("ok".to_owned(), true.into());
+    }
+    Ok(answer)
+}
+
+/// Which rules an order is for.
+fn which(id: Option<&Value>) -> Result<Which, String> {
+    match id {
+        Some(Value::String(all)) if all == "all" => Ok(Which::All),
+        Some(id) if id.is_u64() => Ok(Which::One(id.as_u64().unwrap_or_default())),
+        _ => Err("\"id\" is a rule's number, or \"all\"".to_owned()),
     }
 }
 

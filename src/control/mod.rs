@@ -6,6 +6,7 @@ pub mod desk;
 pub mod event_json;
 pub mod event_log;
 pub mod event_words;
+pub mod fault_rules;
 pub mod place;
 pub mod since;
 pub mod socket;

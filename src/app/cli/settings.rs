@@ -75,7 +75,7 @@ fn option(row: &'static Row) -> Arg {
         Shape::Switch => ArgAction::SetTrue,
         Shape::Times => ArgAction::Count,
         Shape::One => ArgAction::Set,
-        Shape::Many => ArgAction::Append,
+        Shape::Many | Shape::Lines => ArgAction::Append,
     });
     match row.shape {
         Shape::Switch | Shape::Times => option,
@@ -84,6 +84,8 @@ fn option(row: &'static Row) -> Arg {
             .allow_hyphen_values(row.may_begin_with_hyphen)
             .value_parser(parser(row)),
         Shape::Many => option.value_name(row.value).value_delimiter(',').value_parser(parser(row)),
+        // Checked by `check_lines`: clap's report would make one line of an error that has several.
+        Shape::Lines => option.value_name(row.value).value_parser(clap::value_parser!(OsString)),
     }
 }
 
@@ -127,7 +129,8 @@ pub(super) fn given(matches: &ArgMatches) -> Given {
                 0 => continue,
                 times => vec![times.to_string().into()],
             },
-            Shape::One | Shape::Many => match matches.get_many::<OsString>(row.name) {
+            Shape::One | Shape::Many | Shape::Lines => match matches.get_many::<OsString>(row.name)
+            {
                 Some(texts) => texts.cloned().collect(),
                 None => continue,
             },
@@ -135,6 +138,15 @@ pub(super) fn given(matches: &ArgMatches) -> Given {
         given.set(row, texts, Origin::Flag);
     }
     given
+}
+
+/// What is wrong with the values that are lines, if anything is: several lines, which name the option.
+pub(super) fn check_lines(given: &Given) -> Result<(), String> {
+    for row in ROWS.iter().filter(|row| row.shape == Shape::Lines) {
+        let texts = given.of(row.name).map(|(texts, _)| texts).unwrap_or_default();
+        (row.check)(texts).map_err(|why| format!("--{}: {why}", row.name))?;
+    }
+    Ok(())
 }
 
 /// What the names of our variables begin with.
@@ -188,6 +200,9 @@ fn variables(value_of: impl Fn(&str) -> Option<OsString>) -> Result<Given, Strin
 
 fn wrong_variable(row: &Row, text: &OsStr, why: &str) -> String {
     let variable = row.variable();
+    if row.shape == Shape::Lines {
+        return format!("{variable}: {why}");
+    }
     if row.holds_password {
         return format!("invalid value in {variable}: {why}");
     }
@@ -203,7 +218,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 49] = [
+    const KNOWN: [(&str, &str, &str); 52] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -253,6 +268,9 @@ mod tests {
         ("scrollback", "9", "50000"),
         ("theme", "light", ""),
         ("events", "events.json", ""),
+        ("fault", "smtp.rcpt : 451 later, or never", ""),
+        ("fault-addresses", "yes", ""),
+        ("fault-seed", "42", ""),
     ];
 
     fn by_option(row: &Row, value: &str) -> Given {
@@ -267,6 +285,7 @@ mod tests {
         let number = value.parse::<i64>().is_ok();
         let value = match row.shape {
             Shape::Switch => "true".to_owned(),
+            Shape::Lines => format!("[\"{value}\"]"),
             Shape::Many => format!("[\"{}\"]", value.replace(',', "\",\"")),
             _ if number => value.to_owned(),
             _ => format!("\"{value}\""),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use crate::app::commands::fault::rules_of;
 use crate::app::commands::messages::find_in;
 use crate::app::commands::output::{Output, unless_closed};
 use crate::app::commands::status::running;
@@ -109,12 +110,16 @@ async fn asked_of_servers(directory: &Path, asked: &Countable) -> Result<u64, St
     if servers.is_empty() {
         return Err(StartError::NoServer(directory.to_owned()));
     }
-    let Countable::Sessions(service) = asked else {
-        return Err(StartError::Server(format!(
-            "the servers on {} count none",
-            directory.display()
-        )));
-    };
-    let sessions = |server: &Object| server.get("sessions_of")?.get(service)?.as_u64();
-    Ok(servers.iter().filter_map(sessions).sum())
+    match asked {
+        Countable::Sessions(service) => {
+            let sessions = |server: &Object| server.get("sessions_of")?.get(service)?.as_u64();
+            Ok(servers.iter().filter_map(sessions).sum())
+        }
+        Countable::FaultHits(name) => {
+            Ok(rules_of(directory).await?.iter().map(|rules| rules.hits_of(name)).sum())
+        }
+        Countable::Messages(_) | Countable::Findings => {
+            Err(StartError::Server(format!("the servers on {} count none", directory.display())))
+        }
+    }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use crate::app::announcement::Announcement;
-use crate::app::commands::headless::{listed, warnings};
+use crate::app::commands::headless::{listed, seed_line, warnings};
 use crate::app::config::{Config, PUBLIC_PASSWORD, Records, Verbosity};
 use crate::app::error::StartError;
 use crate::app::event_writer::Reporting;
@@ -71,6 +71,9 @@ pub fn run_with_guests(
         // The screen does not write there.
         for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");
+        }
+        if let Some(line) = seed_line(servers.config()) {
+            eprintln!("{line}");
         }
     }
     let runtime = runtime()?;
@@ -223,6 +226,9 @@ fn state(config: &Config) -> State {
     state.notices = notices(config).iter().map(|n| DisplayText::from(n.as_str())).collect();
     if config.verbosity > Verbosity::Quiet && io::stderr().is_terminal() {
         state.say(VERBOSE);
+    }
+    if let Some(line) = seed_line(config) {
+        state.say(&line);
     }
     state
 }

@@ -20,7 +20,7 @@ use crate::app::announcement::Announcement;
 use crate::app::commands::exec::child::Ended;
 use crate::app::commands::exec::passed_signals::PassedSignals;
 use crate::app::commands::exec::place::Place;
-use crate::app::commands::headless::warnings;
+use crate::app::commands::headless::{seed_line, warnings};
 use crate::app::config::{Config, Port, Setup};
 use crate::app::config_error::ConfigError;
 use crate::app::error::{StartError, WRONG_USE};
@@ -191,6 +191,9 @@ async fn serve_command(
 ) -> Result<(Ended, Counts), StartError> {
     for warning in warnings(&servers) {
         last_word::say(&format!("mailconsole: warning: {warning}"));
+    }
+    if let Some(line) = seed_line(servers.config()) {
+        last_word::say(&line);
     }
     let variables = variables::of(&servers);
     let announcement = Announcement::of(&servers);

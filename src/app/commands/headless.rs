@@ -29,6 +29,9 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
         for warning in warnings(&servers) {
             eprintln!("mailconsole: warning: {warning}");
         }
+        if let Some(line) = seed_line(servers.config()) {
+            eprintln!("{line}");
+        }
         let runtime = runtime()?;
         let code = runtime.block_on(serve_until_asked(servers, &reporting));
         // After a second signal, tasks that were cut short are not waited for.
@@ -69,9 +72,23 @@ pub(super) fn warnings(servers: &Servers) -> Vec<String> {
         directory.and_then(sentence_on_no_mailbox),
         unsynced,
         on_others(config),
+        on_faults(config),
         servers.warning_on_certificate(),
     ];
     warnings.into_iter().flatten().collect()
+}
+
+/// What the chance of faults is drawn from, where that is told: the same number gives the same hits.
+pub(super) fn seed_line(config: &Config) -> Option<String> {
+    config.faults.seed_told.map(|seed| format!("fault seed: {seed}"))
+}
+
+/// Faults are meant for tests on one machine.
+fn on_faults(config: &Config) -> Option<String> {
+    let is_open = config.faults.is_any && !config.open_addresses().is_empty();
+    is_open.then(|| {
+        "faults are played on purpose (--fault), for other machines too (--bind)".to_owned()
+    })
 }
 
 /// What it means that other machines can connect.

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod echo;
 pub mod events;
 pub mod exec;
+pub mod fault;
 pub mod headless;
 pub mod init;
 pub mod man;

@@ -72,7 +72,7 @@ impl Given {
                 (None, _) => false,
                 (Some(own), Shape::Switch) => bool::read_all(own) == Ok(true),
                 (Some(own), Shape::Times) => times(own) >= times(&entry.values),
-                (Some(_), Shape::One | Shape::Many) => true,
+                (Some(_), Shape::One | Shape::Many | Shape::Lines) => true,
             };
             if !is_stronger {
                 self.0.insert(name, entry);
@@ -97,11 +97,15 @@ fn times(values: &[OsString]) -> u8 {
     Times::read_all(values).unwrap_or_default().0
 }
 
-/// The words between commas, where a row takes several values.
+/// The words between commas, or the lines, where a row takes several values.
 #[must_use]
 pub fn divided(row: &Row, text: &OsStr) -> Vec<OsString> {
     match (row.shape, text.to_str()) {
         (Shape::Many, Some(text)) => text.split(',').map(OsString::from).collect(),
+        (Shape::Lines, Some(text)) => {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(OsString::from).collect()
+        }
         _ => vec![text.to_owned()],
     }
 }

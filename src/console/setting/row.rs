@@ -66,6 +66,7 @@ pub enum Group {
     Listening,
     Profile,
     Limits,
+    Faults,
     Relay,
     Screen,
     Service,
@@ -98,6 +99,7 @@ pub enum SubCommand {
     Mark,
     Assert,
     Clear,
+    Fault,
 }
 
 /// Where a setting can be set besides the command line.

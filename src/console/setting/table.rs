@@ -13,7 +13,8 @@ use tracing::Level;
 use crate::console::setting::given::Given;
 use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
 use crate::console::setting::value::{
-    Author, DomainName, GreetingName, MailboxName, NameServer, NewUser, Route, Times, Values,
+    Author, DomainName, FaultRules, GreetingName, MailboxName, NameServer, NewUser, Route, Times,
+    Values,
 };
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
@@ -76,6 +77,7 @@ const ON_DIRECTORY: &[SubCommand] = &[
     SubCommand::Status,
     SubCommand::Stop,
     SubCommand::Events,
+    SubCommand::Fault,
 ];
 /// Those that have a transcript.
 const WITH_TRANSCRIPT: &[SubCommand] =
@@ -287,6 +289,22 @@ settings! {
             title: "longest message",
             typed: "octets such as 1000, 500K or 64M, or default",
         },
+    }
+
+    /// Play a fault on purpose: a rule, or the name of a scenario; may be repeated
+    fault: FaultRules {
+        name: "fault", value: "RULE", group: Group::Faults, commands: SERVERS,
+        example: "[\"smtp.rcpt to=bob@* : 451 4.7.1 greylisted per to until 60s\", \"cut-retr\"]",
+        more: "A rule is one line, POINT CONDITION : ACTION LIMIT; docs/faults.md has the language, \
+               and mailconsole fault --catalogue the scenarios. In the environment there is one rule \
+               on each line.",
+    }
+    /// Let addresses ask for faults: bob+fault.dot.451.once@localhost
+    fault_addresses: bool { name: "fault-addresses", group: Group::Faults, commands: SERVERS, }
+    /// What the chance of faults is drawn from: the same number, the same hits
+    fault_seed: Option<u64> {
+        name: "fault-seed", value: "N", group: Group::Faults, commands: SERVERS,
+        default: DefaultValue::Says("a random number"), example: "42",
     }
 
     /// Network whose clients may send mail for other domains, besides this machine; may be
@@ -515,7 +533,7 @@ mod tests {
         for (n, row) in ROWS.iter().enumerate() {
             assert!(!row.name.is_empty() && !row.help.contains("  "), "{}", row.name);
             assert!(ROWS[..n].iter().all(|other| other.name != row.name), "{}", row.name);
-            let has_value = matches!(row.shape, Shape::One | Shape::Many);
+            let has_value = !matches!(row.shape, Shape::Switch | Shape::Times);
             assert_eq!(has_value, !row.value.is_empty(), "{}", row.name);
         }
     }

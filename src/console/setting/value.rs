@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::console::state::appearance::Palette;
+use crate::fault::faults::Faults;
 use crate::mail::address::Domain;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
 use crate::servers::credentials::Password;
@@ -33,6 +34,9 @@ pub enum Shape {
     One,
     /// Any number: the option may be repeated, and commas separate values.
     Many,
+    /// Any number, each a line with whatever is in it: the option may be repeated, and line ends
+    /// separate values in the environment.
+    Lines,
 }
 
 /// The TOML types in which the config file may have a value.
@@ -251,6 +255,16 @@ impl Value for NonZeroUsize {
     }
 }
 
+/// A number that chance begins with.
+impl Value for u64 {
+    const EXPECTED: &'static str = "a number, 0 or more";
+    const WRITTEN: Written = Written::Number;
+
+    fn read(text: &str) -> Result<Self, String> {
+        parsed(text)
+    }
+}
+
 /// A time that is not 0.
 impl Value for Duration {
     const EXPECTED: &'static str = "a number of seconds, 1 or more";
@@ -447,6 +461,10 @@ impl Value for NameServer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times(pub u8);
 
+/// Rules of faults and names of scenarios, in their order, each as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FaultRules(pub Vec<String>);
+
 /// The values of one setting together, by the type of its field in the table.
 pub trait Values: Sized {
     /// How many there can be.
@@ -485,6 +503,22 @@ impl Values for Times {
         let Some(text) = texts.last() else { return Ok(Self::default()) };
         let times = text.to_str().and_then(|text| text.parse().ok());
         times.map(Self).ok_or_else(|| format!("write {}", Self::EXPECTED))
+    }
+}
+
+/// An error has several lines: what is wrong with one of them, and where.
+impl Values for FaultRules {
+    const SHAPE: Shape = Shape::Lines;
+    const WRITTEN: Written = Written::Text;
+    const EXPECTED: &'static str = "a rule such as \"smtp.rcpt : 451 later\", or a scenario's name";
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        let faults = Faults::new(0, false);
+        let rules = texts.iter().map(|text| {
+            let rule = text.to_str().ok_or_else(|| format!("write {}", Self::EXPECTED))?;
+            faults.add(rule).map(|_| rule.to_owned())
+        });
+        rules.collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -92,7 +92,7 @@ fn value(row: &Row, texts: &[OsString]) -> Value {
         Shape::Switch => bool::read_all(texts).unwrap_or_default().into(),
         Shape::Times => values.pop().unwrap_or_else(|| 0.into()),
         Shape::One => values.pop().unwrap_or(Value::Null),
-        Shape::Many => values.into(),
+        Shape::Many | Shape::Lines => values.into(),
     }
 }
 

@@ -1,0 +1,53 @@
+//! The faults that are there from the start.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use crate::app::config_error::ConfigError;
+use crate::console::setting::table::Options;
+use crate::console::setting::value::FaultRules;
+use crate::fault::faults::Faults;
+
+/// The faults of the servers, and what is told of them at the start.
+#[derive(Debug, Clone)]
+pub struct FaultSetup {
+    /// The rules.
+    pub faults: Arc<Faults>,
+    /// Whether there is anything to play: a rule, or addresses that may ask for it.
+    pub is_any: bool,
+    /// What their chance is drawn from, where that is told: a rule draws, or the user has set it.
+    pub seed_told: Option<u64>,
+}
+
+impl FaultSetup {
+    /// The faults that options, environment and config file name.
+    pub fn new(options: &Options) -> Result<Self, ConfigError> {
+        let seed = options.fault_seed.unwrap_or_else(random);
+        let faults = Faults::new(seed, options.fault_addresses);
+        let FaultRules(rules) = &options.fault;
+        for rule in rules {
+            faults.add(rule).map_err(ConfigError::Setting)?;
+        }
+        let tells_seed = options.fault_seed.is_some() || draws_by_chance(&faults);
+        Ok(Self {
+            is_any: options.fault_addresses || !rules.is_empty(),
+            seed_told: tells_seed.then_some(seed),
+            faults: Arc::new(faults),
+        })
+    }
+}
+
+/// A number that nobody can foresee, short enough to be typed again.
+fn random() -> u64 {
+    RandomState::new().hash_one(()) & u64::from(u32::MAX)
+}
+
+/// Whether a rule has the limit `chance P%`.
+fn draws_by_chance(faults: &Faults) -> bool {
+    faults.view().iter().any(|rule| {
+        // What stands in quotes is said to a client.
+        let bare: String = rule.rule.split('"').step_by(2).collect();
+        let mut words = bare.split_whitespace();
+        words.any(|word| word == "chance")
+    })
+}
