@@ -218,6 +218,7 @@ impl Servers {
             control,
             tally,
             faults,
+            fault_changes: watch::Sender::default(),
             domain: config.domain,
             relay,
             stop,
@@ -314,6 +315,8 @@ pub struct Running {
     control: Control,
     tally: Arc<Tally>,
     faults: Arc<Faults>,
+    /// Moves when another program changes their rules.
+    fault_changes: watch::Sender<()>,
     relay: Option<mpsc::Sender<Request>>,
     /// Cancelled when another program asks for the end.
     stop: CancellationToken,
@@ -328,6 +331,18 @@ impl Running {
         &self.tally
     }
 
+    /// The faults that they play on purpose.
+    #[must_use]
+    pub const fn faults(&self) -> &Arc<Faults> {
+        &self.faults
+    }
+
+    /// Moves when another program has changed their rules.
+    #[must_use]
+    pub fn fault_changes(&self) -> watch::Receiver<()> {
+        self.fault_changes.subscribe()
+    }
+
     /// Gives other programs a place to ask; `log` tells them what has happened. `None` where there is
     /// no directory, or no socket can be made in it, which is logged.
     #[must_use]
@@ -340,6 +355,7 @@ impl Running {
             relay: self.relay.clone(),
             domain: Arc::clone(&self.domain),
             faults: Arc::clone(&self.faults),
+            fault_changes: self.fault_changes.clone(),
             stop: self.stop.clone(),
         };
         let path = directory.path();

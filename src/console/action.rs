@@ -55,6 +55,8 @@ pub enum Context {
     Message,
     /// The servers' popup.
     Servers,
+    /// The popup of the faults.
+    Faults,
 }
 
 /// How far a move in a list goes.
@@ -293,6 +295,20 @@ pub enum Action {
     RestartServer,
     /// Selects the n-th row of the servers' popup, counted from 0.
     ServerRow(usize),
+    /// Opens or closes the popup of the faults.
+    Faults,
+    /// Switches the selected rule on or off.
+    SwitchFault,
+    /// Asks for a rule.
+    AddFault,
+    /// Asks for confirmation and removes the selected rule.
+    RemoveFault,
+    /// Sets counters and clocks of the selected rule back to the start.
+    ResetFault,
+    /// Shows the hits of the selected rule in the transcript.
+    FaultHits,
+    /// Selects the n-th rule, counted from 0.
+    FaultRow(usize),
     /// Opens the command line.
     CommandLine,
     /// Opens or closes the first steps.
@@ -311,6 +327,19 @@ pub enum Action {
     QuitNow,
 }
 
+/// What is to be done with the faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultOrder {
+    /// Add this rule, or the rules of the scenario with this name.
+    Add(String),
+    /// Let the rule with this number act, or not.
+    Switch(u64, bool),
+    /// Remove the rule with this number.
+    Remove(u64),
+    /// Set its counters and clocks back to the start.
+    Reset(u64),
+}
+
 /// What the screen asks of the program around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -324,6 +353,8 @@ pub enum Command {
     Server(ServerOrder),
     /// Change a setting.
     Set(Setting),
+    /// Do something with the faults that are played on purpose.
+    Fault(FaultOrder),
     /// Put this on the clipboard. The text is escaped: it contains no control sequences.
     Copy(String),
     /// Save the transcript rows to a new file, with this name or (`None`) one made from the time.

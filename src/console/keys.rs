@@ -172,6 +172,8 @@ pub enum Section {
     Queue,
     /// The servers' popup.
     Servers,
+    /// The popup of the faults.
+    Faults,
 }
 
 impl Section {
@@ -189,6 +191,7 @@ impl Section {
             Self::Mailboxes => "Mailboxes and messages",
             Self::Queue => "Relay queue",
             Self::Servers => "Servers",
+            Self::Faults => "Faults",
             Self::Program => "Everywhere",
         }
     }
@@ -205,6 +208,7 @@ impl Section {
             Context::Pane(Pane::Queue) => Self::Queue,
             Context::Pane(Pane::Log) => Self::Move,
             Context::Servers => Self::Servers,
+            Context::Faults => Self::Faults,
         }
     }
 }
@@ -256,6 +260,7 @@ const MESSAGES: Scope = Scope::In(Context::Messages);
 const MESSAGE: Scope = Scope::In(Context::Message);
 const QUEUE: Scope = Scope::In(Context::Pane(Pane::Queue));
 const SERVERS: Scope = Scope::In(Context::Servers);
+const FAULTS: Scope = Scope::In(Context::Faults);
 
 /// All bindings; the hint bar keeps this order.
 #[rustfmt::skip]
@@ -302,6 +307,12 @@ pub const BINDINGS: &[Binding] = &[
     row("start", &[k('s')], SERVERS, Section::Servers, Action::StartServer, "Start", "start, stop, restart it"),
     row("stop", &[k('x')], SERVERS, Section::Servers, Action::StopServer, "Stop", "start, stop, restart it"),
     row("restart", &[k('r')], SERVERS, Section::Servers, Action::RestartServer, "Restart", "start, stop, restart it"),
+    row("faults", &[k('F')], ANY, Section::Faults, Action::Faults, "", "faults on purpose"),
+    row("fault-hits", &[n(Named::Enter)], FAULTS, Section::Faults, Action::FaultHits, "Hits", "its hits in transcript"),
+    row("fault-switch", &[k(' ')], FAULTS, Section::Faults, Action::SwitchFault, "On, off", "switch it on, off"),
+    row("fault-add", &[k('a')], FAULTS, Section::Faults, Action::AddFault, "Add", "add a rule"),
+    row("fault-remove", &[k('d')], FAULTS, Section::Faults, Action::RemoveFault, "Remove", "remove it (asks first)"),
+    row("fault-reset", &[k('r')], FAULTS, Section::Faults, Action::ResetFault, "Reset", "reset its counters"),
     row("filter", &[k('/')], ANY, Section::Transcript, Action::Filter, "Filter", "filter, find (lists too)"),
     row("find-next", &[k('n')], ANY, Section::Transcript, Action::Find(Direction::Forward), "", "next, previous match"),
     row("find-previous", &[k('N')], ANY, Section::Transcript, Action::Find(Direction::Backward), "", "next, previous match"),
@@ -500,7 +511,7 @@ fn is_of_use(context: Context, binding: &Binding) -> bool {
         (Context::Messages | Context::Message, action) => {
             matches!(action, Action::Filter | Action::Compose | Action::FocusNext | Action::Zoom)
         }
-        (Context::Servers, _) => false,
+        (Context::Servers | Context::Faults, _) => false,
     }
 }
 

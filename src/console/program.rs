@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::console::action::{Command, ServerOrder};
+use crate::console::action::{Command, FaultOrder, ServerOrder};
 use crate::console::feed::Feed;
 use crate::console::setting::in_words;
 use crate::console::state::State;
 use crate::console::state::relay::Story;
 use crate::console::state::row::Row;
+use crate::fault::faults::{Faults, Which};
 use crate::mailroom::{MailroomEvent, MailroomHandle, MailroomRequest};
 use crate::relay::postmaster::Request;
 use crate::relay::resolver::Dns;
@@ -50,6 +51,10 @@ pub struct Parts {
     pub mailroom: MailroomHandle,
     /// Starts and stops the servers, and changes their settings.
     pub control: Control,
+    /// The faults that are played on purpose.
+    pub faults: Arc<Faults>,
+    /// Moves when somebody has changed their rules.
+    pub fault_changes: watch::Receiver<()>,
     /// The current settings.
     pub settings: watch::Receiver<SettingsView>,
 }
@@ -117,6 +122,7 @@ impl Program {
             Ok(()) = relay_changes.changed() => {}
             Ok(()) = parts.control.servers.changed() => parts.control.servers.mark_changed(),
             Ok(()) = parts.settings.changed() => parts.settings.mark_changed(),
+            Ok(()) = parts.fault_changes.changed() => parts.fault_changes.mark_changed(),
         }
     }
 
@@ -124,6 +130,7 @@ impl Program {
     pub fn begin(&mut self, state: &mut State) {
         self.take_servers(state);
         self.take_overview(state);
+        state.faults_are(self.parts.faults.view());
     }
 
     /// Brings everything but the transcript and the connections up to date. Every frame takes all
@@ -137,6 +144,7 @@ impl Program {
         if servers || self.parts.settings.has_changed().unwrap_or(false) {
             self.take_servers(state);
         }
+        self.take_faults(state);
         if let Some(words) = self.said.take().or_else(|| self.parts.words.try_recv().ok()) {
             state.say(&words);
         }
@@ -178,6 +186,7 @@ impl Program {
                 let name = setting.name();
                 state.say(&in_words(name, &self.parts.control.set(setting)));
             }
+            Command::Fault(order) => self.order_fault(order, state),
             // The screen carries these out itself.
             Command::Copy(_)
             | Command::Save(_)
@@ -208,6 +217,41 @@ impl Program {
     fn order_server(&self, order: ServerOrder, state: &mut State) {
         if self.parts.control.orders.try_send(order).is_err() {
             state.say("Too many server orders are waiting; try again.");
+        }
+    }
+
+    fn order_fault(&self, order: FaultOrder, state: &mut State) {
+        let faults = &self.parts.faults;
+        let done = match order {
+            FaultOrder::Add(rule) => faults.add(&rule).map(|_| "The rule acts from now on."),
+            FaultOrder::Switch(id, is_on) => faults
+                .switch(Which::One(id), is_on)
+                .map(|()| if is_on { "The rule is on." } else { "The rule is off." })
+                .map_err(|none| none.to_string()),
+            FaultOrder::Remove(id) => faults
+                .remove(Which::One(id))
+                .map(|()| "The rule is gone; what it has begun goes on.")
+                .map_err(|none| none.to_string()),
+            FaultOrder::Reset(id) => faults
+                .reset(Which::One(id))
+                .map(|()| "Its counters and clocks are as at the start.")
+                .map_err(|none| none.to_string()),
+        };
+        match done {
+            Ok(words) => state.say(words),
+            Err(why) => state.say(why.lines().next().unwrap_or_default()),
+        }
+        state.faults_are(faults.view());
+    }
+
+    /// Rules count by themselves, so that those that there are may have changed.
+    fn take_faults(&mut self, state: &mut State) {
+        let is_changed = self.parts.fault_changes.has_changed().unwrap_or(false);
+        if is_changed {
+            self.parts.fault_changes.borrow_and_update();
+        }
+        if is_changed || !state.faults.is_empty() {
+            state.faults_are(self.parts.faults.view());
         }
     }
 

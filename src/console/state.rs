@@ -10,6 +10,7 @@ mod compose;
 mod connections;
 mod copy;
 pub mod extent;
+pub mod faults;
 pub mod filter;
 pub mod form;
 pub mod list;
@@ -46,6 +47,7 @@ use crate::console::action::{Context, Pane, Step};
 use crate::console::keys::Keymap;
 use crate::console::state::appearance::{LongRows, Mouse, Palette, Stamps};
 use crate::console::state::checklist::Checklist;
+use crate::console::state::faults::FaultRow;
 use crate::console::state::form::Form;
 use crate::console::state::list::List;
 use crate::console::state::overlay::Overlay;
@@ -102,6 +104,8 @@ pub struct State {
     pub counters: Counters,
     /// The settings that can be changed while the servers run.
     pub settings: SettingsView,
+    /// The rules of faults, in the order in which they are tried.
+    pub faults: Vec<FaultRow>,
     /// How the program was started, where that differs from the defaults, and warnings; the top
     /// line shows them.
     pub notices: Vec<DisplayText>,
@@ -187,6 +191,7 @@ impl State {
             servers: Vec::new(),
             counters: Counters::default(),
             settings: SettingsView::default(),
+            faults: Vec::new(),
             notices: Vec::new(),
             focus: Pane::Connections,
             zoomed: false,
@@ -368,6 +373,7 @@ impl State {
     pub fn context(&self) -> Context {
         match (&self.overlay, self.focus) {
             (Overlay::Servers { .. }, _) => Context::Servers,
+            (Overlay::Faults { .. }, _) => Context::Faults,
             (_, pane) if self.is_reading() => self.reader.context().unwrap_or(Context::Pane(pane)),
             (_, pane) => Context::Pane(pane),
         }
@@ -426,7 +432,7 @@ impl State {
             Context::Pane(Pane::Mailboxes) => self.mailboxes.pattern(),
             Context::Pane(Pane::Queue) => self.queue.pattern(),
             Context::Messages | Context::Message => return self.reader.filter(),
-            Context::Servers => None,
+            Context::Servers | Context::Faults => None,
         }
         .map(Pattern::as_str)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::setting;
@@ -40,6 +40,8 @@ pub struct Desk {
     pub domain: Arc<str>,
     /// The faults that are played on purpose.
     pub faults: Arc<Faults>,
+    /// Moves when their rules are changed here.
+    pub fault_changes: watch::Sender<()>,
     /// Cancelled to end the program, as SIGTERM does.
     pub stop: CancellationToken,
 }
@@ -193,6 +195,7 @@ impl Desk {
             "list" => return listed(&FaultRules::of(faults)),
             "add" => {
                 let ids = faults.add(rule.as_deref().ok_or("there is no \"rule\" to add")?)?;
+                self.fault_changes.send_replace(());
                 return Ok(json!({"ok": true, "ids": ids}));
             }
             "remove" => faults.remove(which(id.as_ref())?),
@@ -206,6 +209,7 @@ impl Desk {
             }
         };
         done.map_err(|none| none.to_string())?;
+        self.fault_changes.send_replace(());
         Ok(json!({"ok": true}))
     }
 

@@ -38,6 +38,7 @@ pub fn action(state: &State, event: KeyEvent) -> Option<Action> {
         Overlay::FirstSteps { .. } => over_first_steps(state, key),
         Overlay::Compose => in_form(key),
         Overlay::Servers { .. } => in_servers(state, key),
+        Overlay::Faults { .. } => in_faults(state, key),
         Overlay::None => bound(state, key),
     }
     .or_else(|| everywhere(state, key))
@@ -192,6 +193,25 @@ fn in_servers(state: &State, key: Key) -> Option<Action> {
             | Action::Quit,
         ) => action,
         Some(Action::Escape) => Some(Action::Escape),
+        _ => None,
+    }
+}
+
+fn in_faults(state: &State, key: Key) -> Option<Action> {
+    match bound(state, key) {
+        action @ Some(
+            Action::SwitchFault
+            | Action::AddFault
+            | Action::RemoveFault
+            | Action::ResetFault
+            | Action::FaultHits
+            | Action::Faults
+            | Action::CommandLine
+            | Action::Help
+            | Action::Move(_)
+            | Action::Escape
+            | Action::Quit,
+        ) => action,
         _ => None,
     }
 }

@@ -47,8 +47,8 @@ use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
-    chart, compose, connections, first_steps, help, hint_bar, log, mailboxes, offers, question,
-    queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
+    chart, compose, connections, faults, first_steps, help, hint_bar, log, mailboxes, offers,
+    question, queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
 
@@ -188,7 +188,7 @@ pub fn draw(state: &State, log: &LogView, buffer: &mut Buffer) -> HitMap {
     match state.overlay {
         Overlay::None => {}
         // A click beside the popup closes it.
-        Overlay::Servers { .. } => hits.click(area, Action::Escape),
+        Overlay::Servers { .. } | Overlay::Faults { .. } => hits.click(area, Action::Escape),
         _ => hits.cover(area),
     }
     hint_bar::draw(state, layout.hints, buffer, &mut hits);
@@ -229,6 +229,7 @@ fn draw_overlay(
         Overlay::None => {}
         Overlay::Compose => compose::draw(state, area, buffer, hits),
         Overlay::Servers { .. } => servers::draw(state, area, buffer, hits),
+        Overlay::Faults { .. } => faults::draw(state, area, buffer, hits),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
         Overlay::Help { top } => help::draw(state, *top, area, buffer),
         Overlay::Ask { question, marked, beneath } => {

@@ -159,6 +159,7 @@ async fn show(
     let RelayHandle { requests, words, relay } = running.post().ok_or(StartError::NoTerminal)?;
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
     let control = running.control().clone();
+    let (faults, fault_changes) = (Arc::clone(running.faults()), running.fault_changes());
     let program = Program::new(Parts {
         registry,
         overview,
@@ -168,6 +169,8 @@ async fn show(
         relay,
         mailroom,
         control,
+        faults,
+        fault_changes,
         settings,
     });
     let announced = announcement.publish()?;

@@ -50,8 +50,8 @@ pub struct Verb {
     key: &'static str,
     argument: Option<Argument>,
     alone: Alone,
-    /// Whether the effect can be seen in the servers' popup, which then stays open.
-    keeps_servers: bool,
+    /// Whether the effect can be seen in a popup, which then stays open.
+    keeps_popup: bool,
     /// A line for the list above the command line and for the manual page.
     pub help: &'static str,
 }
@@ -69,7 +69,7 @@ impl Verb {
     /// A command without an argument, which does the same as a key.
     const fn key(name: &'static str, key: &'static str, help: &'static str) -> Self {
         let (other_names, argument) = (&[] as &[_], None);
-        Self { name, other_names, key, argument, alone: Alone::Key, keeps_servers: false, help }
+        Self { name, other_names, key, argument, alone: Alone::Key, keeps_popup: false, help }
     }
 
     /// A command with an argument.
@@ -100,7 +100,12 @@ impl Verb {
     /// The same command, for a server or a setting. In the servers' popup the keys with these names
     /// act on the selected server; the command does not.
     const fn of_servers(self) -> Self {
-        Self { key: self.name, keeps_servers: true, ..self }
+        Self { key: self.name, keeps_popup: true, ..self }
+    }
+
+    /// The same command, for faults. Their popup stays open.
+    const fn of_faults(self) -> Self {
+        Self { keeps_popup: true, ..self }
     }
 
     const fn or(self, other_names: &'static [&'static str]) -> Self {
@@ -159,6 +164,12 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("delete", "delete-message", "delete messages (asks first)"),
     Verb::key("details", "details", "show a queue entry in full, with every attempt"),
     Verb::with("drop", ENTRIES, State::ask_to_drop_named, State::entries, "drop entries of the relay queue (asks first)").or_key("drop"),
+    Verb::with("fault", "RULE", State::add_fault, State::faults_so_far, "play a fault on purpose: a rule, or a scenario's name").or_key("faults").of_faults(),
+    Verb::key("fault-hits", "fault-hits", "show the hits of the selected fault in the transcript"),
+    Verb::key("fault-remove", "fault-remove", "remove the selected fault (asks first)").of_faults(),
+    Verb::key("fault-reset", "fault-reset", "set the counters of the selected fault back").of_faults(),
+    Verb::key("fault-switch", "fault-switch", "switch the selected fault on or off").of_faults(),
+    Verb::key("faults", "faults", "list the faults that are played on purpose").of_faults(),
     Verb::with("filter", "TEXT", State::filter_transcript, |_, so_far| filters_so_far(so_far), "show only the transcript lines that have it; all without TEXT").or_nothing(),
     Verb::key("find-next", "find-next", "go to the next match"),
     Verb::key("find-previous", "find-previous", "go to the previous match"),
@@ -419,10 +430,10 @@ pub(super) fn split(line: &str) -> (&str, &str) {
     (name, argument.trim_start())
 }
 
-/// Whether the effect of a command line can be seen in the servers' popup.
+/// Whether the effect of a command line can be seen in a popup.
 #[must_use]
-pub fn is_about_servers(line: &str) -> bool {
-    verb(split(line).0).is_some_and(|verb| verb.keeps_servers)
+pub fn keeps_popup(line: &str) -> bool {
+    verb(split(line).0).is_some_and(|verb| verb.keeps_popup)
 }
 
 /// Whether `12`, `[12]`, or the session `#12` names this connection.

@@ -178,7 +178,7 @@ mod tests {
                 || with_direction.iter().any(|word| binding.name.ends_with(word));
             !is_move
                 && !is_offered(binding.action)
-                && !["change", "command"].contains(&binding.name)
+                && !["change", "command", "fault-add"].contains(&binding.name)
         });
         let names: Vec<_> = names.map(|binding| binding.name).collect();
         assert!(names.is_empty(), "not offered: {names:?}");

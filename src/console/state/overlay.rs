@@ -35,6 +35,8 @@ pub enum Question {
         /// The number of open connections to the server.
         open: usize,
     },
+    /// Remove the rule of a fault with this number?
+    RemoveFault(u64),
 }
 
 /// The overlay over the panes.
@@ -66,6 +68,11 @@ pub enum Overlay {
         /// The index of the selected row.
         at: usize,
     },
+    /// The popup with the faults that are played on purpose.
+    Faults {
+        /// The index of the selected row.
+        at: usize,
+    },
     /// The form for a test message.
     Compose,
     /// The first steps, with the progress of a mail client's first visit.
@@ -88,7 +95,11 @@ impl Overlay {
     pub(super) const fn top_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Help { top } | Self::QueueEntry { top } | Self::FirstSteps { top } => Some(top),
-            Self::None | Self::Ask { .. } | Self::Servers { .. } | Self::Compose => None,
+            Self::None
+            | Self::Ask { .. }
+            | Self::Servers { .. }
+            | Self::Faults { .. }
+            | Self::Compose => None,
         }
     }
 }

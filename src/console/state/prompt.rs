@@ -36,6 +36,8 @@ pub struct Prompt {
     pub input: Input,
     /// What is wrong with the text; `None` while nothing is known to be.
     pub error: Option<DisplayText>,
+    /// Lines that show the place of the error: the text, and a caret under it.
+    pub place: Vec<DisplayText>,
     /// The candidates while the user steps through them.
     pub completion: Option<Completion>,
 }
@@ -55,7 +57,27 @@ impl Prompt {
     /// A prompt with this text in its line.
     #[must_use]
     pub fn new(purpose: Purpose, text: &str) -> Self {
-        Self { purpose, input: Input::new(text.to_owned()), error: None, completion: None }
+        Self {
+            purpose,
+            input: Input::new(text.to_owned()),
+            error: None,
+            place: Vec::new(),
+            completion: None,
+        }
+    }
+
+    /// Takes note of an error: a sentence, and lines that show the place, if there are any.
+    pub fn fail(&mut self, error: &str) {
+        let mut lines = error.lines().map(DisplayText::from);
+        self.error = lines.next();
+        self.place = lines.collect();
+    }
+
+    /// Forgets what was wrong with the text, and the candidates for it.
+    pub fn forget(&mut self) {
+        self.error = None;
+        self.place.clear();
+        self.completion = None;
     }
 
     /// Completes the line with the first candidate, or steps to the next or the previous one.
@@ -105,7 +127,7 @@ impl Prompt {
             _ => return,
         };
         self.input = Input::new(line.to_owned());
-        (self.error, self.completion) = (None, None);
+        self.forget();
     }
 
     /// The text of the line so far.

@@ -3,13 +3,13 @@
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::{
-    Action, Answer, Command, Context, Direction, EntryAction, Pane, Step,
+    Action, Answer, Command, Context, Direction, EntryAction, FaultOrder, Pane, Step,
 };
 use crate::console::cycle::Cycle;
 use crate::console::setting;
 use crate::console::state::State;
 use crate::console::state::appearance::Mouse;
-use crate::console::state::command::is_about_servers;
+use crate::console::state::command::keeps_popup;
 use crate::console::state::filter::Filter;
 use crate::console::state::messages::Messages;
 use crate::console::state::overlay::{Overlay, Question};
@@ -36,6 +36,13 @@ impl State {
         match action {
             Action::Help => self.toggle(Overlay::Help { top: 0 }),
             Action::Servers => self.toggle(Overlay::Servers { at: 0 }),
+            Action::Faults => self.toggle(Overlay::Faults { at: 0 }),
+            Action::SwitchFault => return self.switch_fault(),
+            Action::AddFault => self.type_fault(),
+            Action::RemoveFault => self.ask_to_remove_fault(),
+            Action::ResetFault => return self.reset_fault(),
+            Action::FaultHits => self.show_fault_hits(),
+            Action::FaultRow(row) => self.select_fault(row),
             Action::FirstSteps => self.toggle(Overlay::FirstSteps { top: 0 }),
             Action::Focus(pane) => self.focus_on(pane),
             Action::FocusNext => self.focus_on(self.focus.next()),
@@ -226,6 +233,7 @@ impl State {
             Context::Pane(Pane::Log) => return Some(Command::ScrollLog(step)),
             Context::Messages | Context::Message => self.reader.step(step),
             Context::Servers => self.step_in_servers(step),
+            Context::Faults => self.step_in_faults(step),
         }
         None
     }
@@ -292,7 +300,7 @@ impl State {
     fn type_filter(&mut self) {
         let place = match self.context() {
             Context::Pane(Pane::Log) => Context::Pane(Pane::Transcript),
-            Context::Servers => return,
+            Context::Servers | Context::Faults => return,
             place => place,
         };
         // After a search has shown the matches in context, filtering again shows only the matches.
@@ -320,7 +328,7 @@ impl State {
             Context::Pane(Pane::Mailboxes) => self.mailboxes.find(direction),
             Context::Pane(Pane::Queue) => self.queue.find(direction),
             Context::Messages | Context::Message => self.reader.find(direction),
-            Context::Servers => {}
+            Context::Servers | Context::Faults => {}
         }
     }
 
@@ -340,8 +348,7 @@ impl State {
     fn edit(&mut self, request: InputRequest) {
         if let Some(prompt) = &mut self.prompt {
             prompt::edit(&mut prompt.input, request, MOST_TYPED);
-            prompt.error = None;
-            prompt.completion = None;
+            prompt.forget();
             self.filter_as_typed();
         } else if let Overlay::Help { top } = &mut self.overlay {
             prompt::edit(&mut self.search, request, MOST_TYPED);
@@ -379,7 +386,8 @@ impl State {
             Context::Pane(Pane::Transcript | Pane::Log)
             | Context::Messages
             | Context::Message
-            | Context::Servers => {}
+            | Context::Servers
+            | Context::Faults => {}
         }
         Ok(())
     }
@@ -429,7 +437,7 @@ impl State {
             }
             Purpose::Command => {
                 self.history.remember(&text);
-                if !is_about_servers(&text) {
+                if !keeps_popup(&text) {
                     self.overlay = Overlay::None;
                 }
                 self.obey(&text)
@@ -441,7 +449,7 @@ impl State {
             Purpose::Attachments => self.save_attachments_meant(&text),
         };
         done.unwrap_or_else(|error| {
-            prompt.error = Some(DisplayText::from(error.as_str()));
+            prompt.fail(&error);
             self.prompt = Some(prompt);
             None
         })
@@ -481,6 +489,7 @@ impl State {
                 Command::MailroomRequest(MailroomRequest::Clear(mailbox.into_string(), messages))
             }
             Question::Stop { order, .. } => Command::Server(order),
+            Question::RemoveFault(id) => Command::Fault(FaultOrder::Remove(id)),
         })
     }
 

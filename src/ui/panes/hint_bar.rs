@@ -170,6 +170,7 @@ fn name_of(place: Context) -> String {
         Context::Pane(pane) => pane.title().get(2..).unwrap_or("").to_lowercase(),
         Context::Messages | Context::Message => "messages".to_owned(),
         Context::Servers => "servers".to_owned(),
+        Context::Faults => "faults".to_owned(),
     }
 }
 
@@ -217,7 +218,7 @@ fn shown(state: &State, place: Context) -> usize {
         Context::Pane(Pane::Mailboxes) => state.mailboxes.len(),
         Context::Pane(Pane::Queue) => state.queue.len(),
         Context::Messages | Context::Message => state.reader.found(),
-        Context::Servers => 0,
+        Context::Servers | Context::Faults => 0,
     }
 }
 

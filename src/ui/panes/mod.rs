@@ -5,6 +5,7 @@ mod buttons;
 pub mod chart;
 pub mod compose;
 pub mod connections;
+pub mod faults;
 pub mod first_steps;
 pub mod help;
 pub mod hint_bar;

@@ -12,8 +12,9 @@ use crate::console::state::prompt::{Prompt, Purpose};
 use crate::ui::frame::{Titles, border, inside, mark, mend_wide, scroll_bar, title};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, grouped, line, put};
+use crate::ui::text::{columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
+use crate::wire::display::DisplayText;
 
 /// The most lines of the list.
 const MOST_LINES: u16 = 12;
@@ -30,6 +31,10 @@ pub fn above(area: Rect, hints: Rect) -> Rect {
 /// Draws the list above the prompt, if the prompt is for a command.
 pub fn draw(state: &State, above: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let Some(List { prompt, offers, at, area }) = list(state, above) else { return };
+    if !prompt.place.is_empty() {
+        draw_place(state, &prompt.place, above, buffer, hits);
+        return;
+    }
     let theme = Theme::of(state.palette);
     hits.cover(area);
     Clear.render(area, buffer);
@@ -53,6 +58,39 @@ pub fn draw(state: &State, above: Rect, buffer: &mut Buffer, hits: &mut HitMap) 
         }
     }
     scroll_bar(area, buffer, &theme, Extent { above, page, all: offers.len() });
+}
+
+/// Draws where the text of the prompt is wrong, instead of the offers.
+fn draw_place(
+    state: &State,
+    place: &[DisplayText],
+    above: Rect,
+    buffer: &mut Buffer,
+    hits: &mut HitMap,
+) {
+    let theme = Theme::of(state.palette);
+    let room = usize::from(above.width.min(MOST_COLUMNS).saturating_sub(2));
+    let lines: Vec<&str> = place.iter().flat_map(|line| in_lines(line.as_str(), room)).collect();
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(above.height);
+    let width = above.width.min(MOST_COLUMNS);
+    let area = Rect { y: above.bottom() - height, height, width, ..above };
+    hits.cover(area);
+    Clear.render(area, buffer);
+    buffer.set_style(area, theme.base);
+    mend_wide(area, buffer);
+    border(area, buffer, theme.bad, BorderType::Rounded);
+    title(area, buffer, &theme, &Titles { left: "Error", right: "" });
+    for (n, words) in lines.into_iter().enumerate() {
+        if let Some(at) = line(inside(area), n) {
+            put(buffer, at.as_position(), at.width, words, theme.text);
+        }
+    }
+}
+
+/// A line that is too long for the room in several; what it begins with stays.
+fn in_lines(line: &str, room: usize) -> Vec<&str> {
+    let ranges = wrap_words(line, room);
+    ranges.into_iter().filter_map(|range| line.get(range)).collect()
 }
 
 /// The part of the offers that is shown.

@@ -156,6 +156,15 @@ impl Asked {
                 yes: " y Stop it ",
                 no: " Esc Leave it ",
             },
+            Question::RemoveFault(id) => Self {
+                question: format!("Remove the rule {id}?"),
+                reason: state
+                    .fault(*id)
+                    .map(|row| row.rule.as_str().to_owned())
+                    .unwrap_or_default(),
+                yes: " y Remove it ",
+                no: " Esc Keep it ",
+            },
             Question::Quit { open } => Self {
                 question: "Quit?".to_owned(),
                 reason: match open {

@@ -17,6 +17,13 @@ use crate::ui::theme::Theme;
 /// The width in columns from which on words are not abbreviated.
 const WIDE: u16 = 110;
 
+/// What the number of rules that play faults stands behind.
+const FAULTS: &str = " FAULTS ";
+
+fn is_fault_badge(words: &str) -> bool {
+    words.starts_with(FAULTS)
+}
+
 /// Draws the top line.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let mut at = area.as_position();
@@ -31,6 +38,10 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
     for (words, style) in shown {
         let left = area.right().saturating_sub(at.x);
+        if is_fault_badge(&words) {
+            let badge = Rect { width: columns(&words).min(left), x: at.x, ..area };
+            hits.click(badge, Action::Faults);
+        }
         at.x += put(buffer, at, left, &words, style);
     }
     if has_rate(state, area.width) {
@@ -118,6 +129,9 @@ fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
         let (sign, style) = sign(server, &theme);
         parts.push((format!(" {sign} "), style));
         parts.push((serves(state, server, width, detail), theme.text));
+    }
+    if let faults @ 1.. = state.faults_active() {
+        parts.push((format!("{FAULTS}{} ", grouped(faults)), theme.bad));
     }
     parts.extend(relay(state, &theme, detail));
     if state.transcript.ring().skipped() > 0 {

@@ -1,0 +1,127 @@
+//! The popup of the faults that are played on purpose: the rules, and what they have done.
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::console::action::Action;
+use crate::console::state::State;
+use crate::console::state::faults::FaultRow;
+use crate::ui::frame::{mark, overlay};
+use crate::ui::hits::HitMap;
+use crate::ui::table::{Column, Side, Table};
+use crate::ui::text::{columns, grouped, line, put};
+use crate::ui::theme::Theme;
+
+/// Columns of the popup, if there is room for them.
+const WIDTH: u16 = 120;
+
+/// Lines besides the rules: the header, a blank line and the buttons.
+const BESIDE: usize = 3;
+
+/// Draws the popup.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
+    let theme = Theme::of(state.palette);
+    let rows = state.faults.len().max(1) + BESIDE;
+    let width = WIDTH.min(area.width.saturating_sub(4));
+    let size = (width, u16::try_from(rows).unwrap_or(u16::MAX));
+    let inner = overlay(area, buffer, &theme, size, "Faults — Esc closes");
+    hits.cover(inner);
+    let table = table(inner.width);
+    table.header(buffer, inner, theme.header);
+    if state.faults.is_empty()
+        && let Some(at) = line(inner, 1)
+    {
+        put(buffer, at.as_position(), at.width, NONE, theme.faint);
+    }
+    let page = usize::from(inner.height).saturating_sub(BESIDE);
+    let selected = state.fault_selected().unwrap_or_default();
+    let above = (selected + 1).saturating_sub(page);
+    for (n, row) in state.faults.iter().enumerate().skip(above).take(page) {
+        if let Some(at) = line(inner, 1 + n - above) {
+            draw_row(state, row, n == selected, &table, at, buffer);
+            // The first click on a row selects it, a second one switches it.
+            hits.click(at, if n == selected { Action::SwitchFault } else { Action::FaultRow(n) });
+        }
+    }
+    draw_buttons(state, inner, buffer, hits);
+}
+
+const NONE: &str = "No faults: a adds a rule, such as smtp.rcpt to=bob@* : 451 later times 2";
+
+fn draw_row(
+    state: &State,
+    row: &FaultRow,
+    is_selected: bool,
+    table: &Table,
+    at: Rect,
+    buffer: &mut Buffer,
+) {
+    let theme = Theme::of(state.palette);
+    let (condition, style) = match row {
+        FaultRow { is_on: false, .. } => ("off", theme.faint),
+        row if row.is_spent() => ("spent", theme.faint),
+        _ => ("on", theme.bad),
+    };
+    let (id, hits) = (row.id.to_string(), grouped(row.hits));
+    let left = row.left.map_or_else(|| "—".to_owned(), grouped);
+    let last_hit = row.last_hit.map_or_else(
+        || "—".to_owned(),
+        |at| {
+            let at = DateTime::<Utc>::from(at).with_timezone(&state.clock.offset);
+            at.format("%H:%M:%S").to_string()
+        },
+    );
+    let cells = [
+        (mark(is_selected), theme.text),
+        (id.as_str(), theme.text),
+        (condition, style),
+        (row.rule.as_str(), theme.text),
+        (hits.as_str(), theme.text),
+        (left.as_str(), theme.text),
+        (last_hit.as_str(), theme.text),
+    ];
+    table.row(buffer, at, &cells);
+    if is_selected {
+        theme.select(at, buffer);
+    }
+}
+
+fn draw_buttons(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
+    let theme = Theme::of(state.palette);
+    let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else { return };
+    let labels = [
+        (Action::FaultHits, "Hits"),
+        (Action::SwitchFault, "On, off"),
+        (Action::AddFault, "Add"),
+        (Action::RemoveFault, "Remove"),
+        (Action::ResetFault, "Reset"),
+    ];
+    let mut x = foot.x;
+    for (action, label) in labels {
+        let words = format!("[{} {label}]", state.keymap.key_of(action));
+        let width = columns(&words);
+        let at = Rect { x, width, ..foot }.intersection(foot);
+        put(buffer, at.as_position(), at.width, &words, theme.title);
+        hits.click(at, action);
+        x = x.saturating_add(width + 1);
+    }
+}
+
+fn table(available: u16) -> Table {
+    const RULE: usize = 3;
+    let column = |title, least, most, rank, side| Column { title, least, most, rank, side };
+    Table::with_precedence(
+        RULE,
+        &[
+            column("", 1, 1, 0, Side::Left),
+            column("id", 3, 4, 4, Side::Right),
+            column("", 5, 5, 1, Side::Left),
+            column("rule", 20, 98, 0, Side::Left),
+            column("hits", 5, 7, 2, Side::Right),
+            column("left", 5, 7, 3, Side::Right),
+            column("last hit", 8, 8, 5, Side::Right),
+        ],
+        available,
+    )
+}
