@@ -316,6 +316,12 @@ mod tests {
             stored(),
             Fact::Refused { verb: None, reply: (*b"500 What?").into() },
             Fact::Refused { verb: Some("PASS"), reply: (*b"-ERR no").into() },
+            Fact::Fault {
+                id: Some(3),
+                rule: "smtp.rcpt : 451 x".into(),
+                told: "3: smtp.rcpt".into(),
+            },
+            Fact::Fault { id: None, rule: "ADDRESS".into(), told: "a+fault.rcpt.451@b".into() },
             Fact::Login { mailbox: "bob".into(), ok: false },
             Fact::Fetched(message()),
             Fact::Deleted(message()),
@@ -349,6 +355,19 @@ mod tests {
              \"octets\":2048,\"from\":\"a@x\",\"to\":[\"bob@localhost\"],\
              \"subject\":\"Grüße an Bob\"}\n"
         );
+    }
+
+    #[test]
+    fn a_fault_has_its_rule_its_number_and_the_words_of_the_transcript() {
+        let (rule, told) =
+            ("smtp.rcpt to=bob@* : 451 later times 3", "3: smtp.rcpt to=bob@* (1 of 3)");
+        let fault = of(Fact::Fault { id: Some(3), rule: rule.into(), told: told.into() });
+        let expected = json!({"v": 1, "at": "2026-11-28T17:49:01.123456Z", "event": "fault",
+                              "session": 12, "service": "smtp", "id": 3, "rule": rule, "text": told});
+        assert_eq!(fault, expected);
+        let address =
+            Fact::Fault { id: None, rule: "ADDRESS".into(), told: "bob+fault.dot.cut@x".into() };
+        assert_eq!(of(address)["id"], Value::Null);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use ratatui::style::Color;
 use tui_input::InputRequest;
 
 use super::*;
-use crate::console::action::{Action, Answer, Command, Direction, EntryAction, Field, Step};
+use crate::console::action::{
+    Action, Answer, Command, Direction, EntryAction, FaultOrder, Field, Step,
+};
 use crate::console::keys;
 use crate::console::state::Clock;
 use crate::console::state::appearance::Palette;
@@ -23,6 +25,7 @@ use crate::console::state::server::Server;
 use crate::console::state::tests::{
     clock, connect, connection, line, mailbox, name, queued, text_line, with_connections,
 };
+use crate::fault::faults::RuleView;
 use crate::mailroom::{MailroomEvent, MailroomRequest, Message, MessageKey, QueuedRequest};
 use crate::relay::mx::Target;
 use crate::relay::orders::{Order, QueueTarget};
@@ -1304,6 +1307,77 @@ fn the_servers_popup() {
         let picture = Screen::of(state.clone()).sized(size).press(&["S", "↓"]).picture();
         insta::assert_snapshot!(name, picture);
     }
+}
+
+/// A rule as the servers show it.
+fn fault(id: u64, rule: &str, scenario: Option<&'static str>, left: Option<u64>) -> RuleView {
+    RuleView {
+        id,
+        rule: rule.into(),
+        scenario,
+        is_on: id != 3,
+        hits: id - 1,
+        left,
+        last_hit: (id > 1).then_some(SystemTime::UNIX_EPOCH),
+        keys: None,
+    }
+}
+
+fn with_faults() -> State {
+    let mut state = typical();
+    state.faults_are(vec![
+        fault(1, "smtp.rcpt to=bob@* : 451 4.7.1 greylisted per to until 60s", None, None),
+        fault(2, "pop3.retr n=2 : cut after 60", Some("cut-retr"), None),
+        fault(3, "smtp.mail : 421 4.7.0 slow down; close over 10/1m", None, None),
+        fault(4, "pop3.pass : -ERR [IN-USE] locked times 3", None, Some(0)),
+    ]);
+    state
+}
+
+#[test]
+fn the_faults_popup() {
+    for size in SIZES {
+        let name = format!("faults_{}x{}", size.0, size.1);
+        let picture = Screen::of(with_faults()).sized(size).press(&["F", "↓"]).picture();
+        insta::assert_snapshot!(name, picture);
+    }
+}
+
+#[test]
+fn rules_that_are_active_have_a_badge_which_opens_their_popup() {
+    for size in SIZES {
+        Screen::of(typical()).sized(size).hides("FAULTS");
+        let screen = Screen::of(with_faults()).sized(size).shows("FAULTS 2");
+        screen.click("FAULTS 2").shows("pop3.retr n=2 : cut after 60");
+    }
+}
+
+#[test]
+fn a_fault_is_switched_reset_and_removed_after_a_question() {
+    let screen = Screen::of(with_faults()).press(&["F", " ", "↓", "r", "d"]);
+    let screen = screen.shows("Remove the rule 2?").shows("cut-retr").press(&["y"]);
+    let orders = [FaultOrder::Switch(1, false), FaultOrder::Reset(2), FaultOrder::Remove(2)];
+    assert_eq!(screen.commands, orders.map(Command::Fault));
+    assert!(matches!(screen.state.overlay, Overlay::Faults { at: 1 }));
+}
+
+#[test]
+fn a_rule_is_added_and_an_error_shows_its_place() {
+    let mut screen = Screen::of(with_faults()).press(&["F", "a"]).shows(":fault ");
+    screen = screen.type_in("smtp.rcp : 451 later").press(&["⏎"]);
+    insta::assert_snapshot!("fault_error_80x24", screen.picture());
+    let keys = ["Backspace"; 20];
+    let screen = screen.press(&keys).type_in("echo.line : cut once").press(&["⏎"]);
+    let order = FaultOrder::Add("echo.line : cut once".to_owned());
+    assert_eq!(screen.commands, [Command::Fault(order)]);
+    screen.shows("Faults");
+}
+
+#[test]
+fn the_hits_of_a_fault_are_shown_in_the_transcript() {
+    let screen = Screen::of(with_faults()).press(&["F", "↓", "⏎"]).hides("Faults — Esc");
+    assert!(matches!(screen.state.focus, Pane::Transcript));
+    screen.shows(".. fault 2:");
 }
 
 #[test]
