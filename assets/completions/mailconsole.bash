@@ -46,6 +46,9 @@ _mailconsole() {
             mailconsole,exec)
                 cmd="mailconsole__subcmd__exec"
                 ;;
+            mailconsole,fault)
+                cmd="mailconsole__subcmd__fault"
+                ;;
             mailconsole,help)
                 cmd="mailconsole__subcmd__help"
                 ;;
@@ -135,6 +138,9 @@ _mailconsole() {
                 ;;
             mailconsole__subcmd__help,exec)
                 cmd="mailconsole__subcmd__help__subcmd__exec"
+                ;;
+            mailconsole__subcmd__help,fault)
+                cmd="mailconsole__subcmd__help__subcmd__fault"
                 ;;
             mailconsole__subcmd__help,help)
                 cmd="mailconsole__subcmd__help__subcmd__help"
@@ -233,7 +239,7 @@ _mailconsole() {
 
     case "${cmd}" in
         mailconsole)
-            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear help"
+            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +346,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --max-message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault-seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -651,7 +665,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__echo)
-            opts="-p -v -a -h --port --bind --idle --max-connections --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --bind --idle --max-connections --fault --fault-addresses --fault-seed --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -674,6 +688,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault-seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -743,7 +765,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__exec)
-            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --relay-from --relay-every --ports-file --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -853,6 +875,14 @@ _mailconsole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault-seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --relay-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -862,6 +892,10 @@ _mailconsole() {
                     return 0
                     ;;
                 --ports-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exit-when-idle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -896,8 +930,30 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__fault)
+            opts="-h --json --catalogue --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__help)
-            opts="echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear help"
+            opts="echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1107,6 +1163,20 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__help__subcmd__exec)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__fault)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1477,7 +1547,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__pop3)
-            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --fault --fault-addresses --fault-seed --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1552,6 +1622,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault-seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2083,7 +2161,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__smtp)
-            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2174,6 +2252,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --max-message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault-seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -513,6 +513,9 @@ impl Values for FaultRules {
     const EXPECTED: &'static str = "a rule such as \"smtp.rcpt : 451 later\", or a scenario's name";
 
     fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        if texts.is_empty() {
+            return Ok(Self::default());
+        }
         let faults = Faults::new(0, false);
         let rules = texts.iter().map(|text| {
             let rule = text.to_str().ok_or_else(|| format!("write {}", Self::EXPECTED))?;
