@@ -194,9 +194,7 @@ impl Desk {
         let done = match order.as_str() {
             "list" => return listed(&FaultRules::of(faults)),
             "add" => {
-                let ids = faults.add(rule.as_deref().ok_or("there is no \"rule\" to add")?)?;
-                self.fault_changes.send_replace(());
-                return Ok(json!({"ok": true, "ids": ids}));
+                return self.add_fault(rule.as_deref().ok_or("there is no \"rule\" to add")?);
             }
             "remove" => faults.remove(which(id.as_ref())?),
             "on" => faults.switch(which(id.as_ref())?, true),
@@ -211,6 +209,24 @@ impl Desk {
         done.map_err(|none| none.to_string())?;
         self.fault_changes.send_replace(());
         Ok(json!({"ok": true}))
+    }
+
+    fn add_fault(&self, rule: &str) -> Result<Value, String> {
+        let were_faults = self.faults.is_active();
+        let ids = self.faults.add(rule)?;
+        // Those that were there at the start have been warned of.
+        if ids.contains(&1) && !were_faults && self.is_open() {
+            tracing::warn!("faults are played on purpose, for other machines too (--bind)");
+        }
+        self.fault_changes.send_replace(());
+        Ok(json!({"ok": true, "ids": ids}))
+    }
+
+    /// Whether other machines can connect.
+    fn is_open(&self) -> bool {
+        let servers = self.control.servers.borrow();
+        let mut addresses = servers.iter().flat_map(|server| &server.addresses);
+        addresses.any(|address| !address.ip().to_canonical().is_loopback())
     }
 
     fn ask_relay(&self, request: RelayRequest) -> Result<(), String> {

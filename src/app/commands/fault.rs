@@ -101,7 +101,7 @@ fn silent(server: &Server, error: &AskError) -> StartError {
 /// The new rules' numbers, one a line.
 fn ids(answer: &Object) -> String {
     let ids = answer.get("ids").and_then(Value::as_array).into_iter().flatten();
-    ids.map(|id| format!("{id}\n")).collect()
+    ids.fold(String::new(), |lines, id| lines + &id.to_string() + "\n")
 }
 
 /// One object on one line.

@@ -148,33 +148,33 @@ impl State {
         self.focus_on(Pane::Transcript);
         let _ = self.set_filter(Context::Pane(Pane::Transcript), &format!(".. fault {id}:"));
     }
+}
 
-    /// The error has several lines: the sentence, the rule, and the place in it.
-    pub(super) fn add_fault(&mut self, rule: &str) -> Result<Option<Command>, String> {
-        FaultRules::read_all(&[OsString::from(rule)])?;
-        Ok(Some(Command::Fault(FaultOrder::Add(rule.to_owned()))))
-    }
+/// The error has several lines: the sentence, the rule, and the place in it.
+pub(super) fn add(rule: &str) -> Result<Option<Command>, String> {
+    FaultRules::read_all(&[OsString::from(rule)])?;
+    Ok(Some(Command::Fault(FaultOrder::Add(rule.to_owned()))))
+}
 
-    /// Completions of a rule: points at first, and then actions and limits.
-    pub(super) fn faults_so_far(&self, so_far: &str) -> Vec<(String, String)> {
-        let Some((before, after)) = so_far.split_once(':') else {
-            return points(so_far);
-        };
-        let service = before.split('.').next().unwrap_or_default();
-        let typed = after.rsplit([' ', ';']).next().unwrap_or_default();
-        let head = so_far.strip_suffix(typed).unwrap_or(so_far);
-        let head = if head.ends_with(' ') { head.to_owned() } else { format!("{head} ") };
-        let own = match service {
-            "pop3" => OF_POP3,
-            "smtp" => OF_SMTP,
-            _ => &[],
-        };
-        // Limits stand behind an action.
-        let limits = if after.trim().is_empty() { &[] } else { LIMITS };
-        let words = own.iter().chain(ACTIONS).chain(limits);
-        let fitting = words.filter(|(word, _)| word.starts_with(typed));
-        fitting.map(|(word, sentence)| (format!("{head}{word}"), (*sentence).to_owned())).collect()
-    }
+/// Completions of a rule: points at first, and then actions and limits.
+pub(super) fn so_far(so_far: &str) -> Vec<(String, String)> {
+    let Some((before, after)) = so_far.split_once(':') else {
+        return points(so_far);
+    };
+    let service = before.split('.').next().unwrap_or_default();
+    let typed = after.rsplit([' ', ';']).next().unwrap_or_default();
+    let head = so_far.strip_suffix(typed).unwrap_or(so_far);
+    let head = if head.ends_with(' ') { head.to_owned() } else { format!("{head} ") };
+    let own = match service {
+        "pop3" => OF_POP3,
+        "smtp" => OF_SMTP,
+        _ => &[],
+    };
+    // Limits stand behind an action.
+    let limits = if after.trim().is_empty() { &[] } else { LIMITS };
+    let words = own.iter().chain(ACTIONS).chain(limits);
+    let fitting = words.filter(|(word, _)| word.starts_with(typed));
+    fitting.map(|(word, sentence)| (format!("{head}{word}"), (*sentence).to_owned())).collect()
 }
 
 /// The points, each ready for an action.
