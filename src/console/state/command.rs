@@ -11,7 +11,7 @@ use crate::console::state::appearance::Palette;
 use crate::console::state::listed::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::console::state::overlay::Question;
 use crate::console::state::rows::QueueRow;
-use crate::console::state::{State, faults, filter};
+use crate::console::state::{State, fault, filter};
 use crate::mailroom::MailroomRequest;
 use crate::relay::orders::{Order, QueueTarget};
 use crate::servers::settings::SettingName;
@@ -164,7 +164,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("delete", "delete-message", "delete messages (asks first)"),
     Verb::key("details", "details", "show a queue entry in full, with every attempt"),
     Verb::with("drop", ENTRIES, State::ask_to_drop_named, State::entries, "drop entries of the relay queue (asks first)").or_key("drop"),
-    Verb::with("fault", "RULE", |_, rule| faults::add(rule), |_, so_far| faults::so_far(so_far), "play a fault on purpose: a rule, or a scenario's name").or_key("faults").of_faults(),
+    Verb::with("fault", "RULE", |_, rule| fault::add(rule), |_, so_far| fault::so_far(so_far), "play a fault on purpose: a rule, or a scenario's name").or_key("faults").of_faults(),
     Verb::key("fault-hits", "fault-hits", "show the hits of the selected fault in the transcript"),
     Verb::key("fault-remove", "fault-remove", "remove the selected fault (asks first)").of_faults(),
     Verb::key("fault-reset", "fault-reset", "set the counters of the selected fault back").of_faults(),

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::console::action::Action;
 use crate::console::state::State;
-use crate::console::state::faults::FaultRow;
+use crate::console::state::fault::FaultRow;
 use crate::ui::frame::{mark, overlay};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
