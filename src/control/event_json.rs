@@ -321,7 +321,11 @@ mod tests {
                 rule: "smtp.rcpt : 451 x".into(),
                 told: "3: smtp.rcpt".into(),
             },
-            Fact::Fault { id: None, rule: "ADDRESS".into(), told: "a+fault.rcpt.451@b".into() },
+            Fact::Fault {
+                id: None,
+                rule: "a+fault.rcpt.451@b".into(),
+                told: "a+fault.rcpt.451@b".into(),
+            },
             Fact::Login { mailbox: "bob".into(), ok: false },
             Fact::Fetched(message()),
             Fact::Deleted(message()),
@@ -365,8 +369,11 @@ mod tests {
         let expected = json!({"v": 1, "at": "2026-11-28T17:49:01.123456Z", "event": "fault",
                               "session": 12, "service": "smtp", "id": 3, "rule": rule, "text": told});
         assert_eq!(fault, expected);
-        let address =
-            Fact::Fault { id: None, rule: "ADDRESS".into(), told: "bob+fault.dot.cut@x".into() };
+        let address = Fact::Fault {
+            id: None,
+            rule: "bob+fault.dot.cut@x".into(),
+            told: "bob+fault.dot.cut@x".into(),
+        };
         assert_eq!(of(address)["id"], Value::Null);
     }
 

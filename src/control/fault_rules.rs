@@ -22,9 +22,9 @@ pub struct FaultRules {
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultRule {
-    /// Its number; `None` for what addresses have asked for.
+    /// Its number; `None` for an address that has asked for a fault.
     pub id: Option<u64>,
-    /// As it was written.
+    /// As it was written, or the address.
     pub rule: String,
     /// The scenario that it came with.
     pub scenario: Option<String>,
@@ -75,6 +75,9 @@ impl From<RuleView> for FaultRule {
 
 impl FaultRule {
     fn is_called(&self, name: &str) -> bool {
+        if self.id.is_none() {
+            return self.rule.eq_ignore_ascii_case(name);
+        }
         let point = self.rule.split(|c: char| c == ':' || c.is_whitespace()).next();
         let is_it = |own: &str| own.eq_ignore_ascii_case(name);
         self.id.is_some_and(|id| is_it(&id.to_string()))

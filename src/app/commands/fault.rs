@@ -1,7 +1,6 @@
 //! `mailconsole fault`: the faults that the servers on a directory play on purpose.
 
 mod arguments;
-mod catalogue;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,13 +16,15 @@ use crate::app::error::{StartError, WRONG_USE};
 use crate::app::last_word;
 use crate::control::client::{AskError, Object, Server};
 use crate::control::fault_rules::{FaultRule, FaultRules};
+use crate::fault::catalogue;
 use crate::wire::display::DisplayText;
 
 /// Carries out the order, with its answer on stdout.
 pub fn run(task: &FaultTask) -> Result<ExitCode, StartError> {
     match task {
         FaultTask::Catalogue { json } => {
-            print(catalogue::text(*json).as_bytes());
+            let text = if *json { catalogue::json() + "\n" } else { catalogue::table() };
+            print(text.as_bytes());
             Ok(ExitCode::SUCCESS)
         }
         FaultTask::Of { directory, order } => Runtime::new()?.block_on(carry_out(directory, order)),
