@@ -33,8 +33,8 @@ use crate::app::commands::smtp::SmtpArguments;
 use crate::app::commands::status::StatusArguments;
 use crate::app::commands::stop::StopArguments;
 use crate::app::commands::wait::WaitArguments;
-use crate::app::nearest::nearest;
 use crate::console::setting::given::Given;
+use crate::wire::nearest::nearest;
 
 /// What was written on the command line and in the environment.
 #[derive(Debug)]

@@ -12,12 +12,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::app::config_error::ConfigError;
-use crate::app::nearest::nearest;
 use crate::console::keys::{BINDINGS, Chosen, Key, NoKey, named};
 use crate::console::setting::given::{Given, Origin};
 use crate::console::setting::row::Row;
 use crate::console::setting::table::{ROWS, row};
 use crate::console::setting::value::{NewUser, Shape, Written};
+use crate::wire::nearest::nearest;
 
 /// What the config file says.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -11,12 +11,12 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::app::cli::Cli;
 use crate::app::config_error::ConfigError;
-use crate::app::nearest::nearest;
 use crate::console::keys::{BINDINGS, Binding, Section};
 use crate::console::setting::row::Row;
 use crate::console::setting::table::ROWS;
 use crate::console::state::command::with_arguments;
 use crate::servers::settings::SettingName;
+use crate::wire::nearest::nearest;
 
 /// The day of the pages' last change of substance, as `man` shows it.
 const DATE: &str = "2026-11-30";

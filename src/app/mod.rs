@@ -11,7 +11,6 @@ pub mod event_writer;
 pub mod last_word;
 pub mod mailboxes;
 pub mod manual;
-pub mod nearest;
 pub mod relay;
 pub mod servers;
 pub mod service_manager;

@@ -5,5 +5,6 @@ pub mod display;
 pub mod dot;
 pub mod figures;
 pub mod line;
+pub mod nearest;
 pub mod reads;
 pub mod unended;

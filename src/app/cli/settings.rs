@@ -7,12 +7,12 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
-use crate::app::nearest::nearest;
 use crate::console::setting::given::{Given, Origin, divided};
 use crate::console::setting::row::{DefaultValue, Group, Row, SubCommand};
 use crate::console::setting::table::ROWS;
 use crate::console::setting::value::Shape;
 use crate::wire::display::DisplayText;
+use crate::wire::nearest::nearest;
 
 /// Which commands have which settings as options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 const LEAST: f64 = 0.7;
 
 /// The most similar of `known`, if any is similar.
+#[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |known: &'a str| (strsim::jaro(word, known), known);
     let likely = known.into_iter().map(likeness).filter(|(likeness, _)| *likeness > LEAST);
