@@ -1,7 +1,14 @@
 //! Faults that an operator plays on purpose: rules of one line, when they match, and what they do to
 //! a conversation. Pure: knows neither sockets nor sessions; time is a parameter.
 
+pub mod address;
+mod argument;
+pub mod breakpoint;
+pub mod catalogue;
+mod counters;
+mod entry;
 pub mod faults;
+pub mod parse;
 pub mod plan;
 pub mod point;
 pub mod progress;

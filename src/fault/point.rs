@@ -105,6 +105,13 @@ impl Place {
 }
 
 impl Point {
+    /// Whether a rule for this point acts at `at`: at the point itself, and `any` at all but texts.
+    #[must_use]
+    pub fn covers(self, at: Self) -> bool {
+        let is_any = self.place == Place::Any && at.place != Place::Text;
+        self.service == at.service && (self.place == at.place || is_any)
+    }
+
     /// Where a command belongs, given by its verb in capitals; `None` for a line without one.
     #[must_use]
     pub fn of_verb(service: Service, verb: Option<&str>) -> Self {
@@ -124,5 +131,34 @@ impl Point {
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.service.name(), self.place.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verb_has_its_point_or_is_one_of_the_others() {
+        let of = |service, verb: &str| Point::of_verb(service, Some(verb)).to_string();
+        assert_eq!(of(Service::Smtp, "STARTTLS"), "smtp.starttls");
+        assert_eq!(of(Service::Smtp, "BDAT"), "smtp.other");
+        assert_eq!(of(Service::Smtp, "ANY"), "smtp.other");
+        assert_eq!(of(Service::Smtp, "CONNECT"), "smtp.other");
+        assert_eq!(of(Service::Pop3, "RETR"), "pop3.retr");
+        assert_eq!(of(Service::Pop3, "APOP"), "pop3.other");
+        assert_eq!(of(Service::Echo, "ECHO"), "echo.line");
+        assert_eq!(of(Service::Echo, "QUIT"), "echo.quit");
+        assert_eq!(Point::of_verb(Service::Smtp, None).place, Place::Other);
+    }
+
+    #[test]
+    fn any_covers_all_but_texts() {
+        let any = Point { service: Service::Smtp, place: Place::Any };
+        for place in Place::all_of(Service::Smtp) {
+            let at = Point { service: Service::Smtp, place: *place };
+            assert_eq!(any.covers(at), *place != Place::Text, "{at}");
+        }
+        assert!(!any.covers(Point { service: Service::Pop3, place: Place::Quit }));
     }
 }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::str::Chars;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::fault::plan::Plan;
-use crate::fault::point::Point;
+use crate::fault::point::{Place, Point};
+use crate::fault::progress::Progress;
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,42 @@ pub struct Rule {
     pub plan: Option<Arc<Plan>>,
     /// How often.
     pub limits: Limits,
+}
+
+impl Rule {
+    /// Whether its point and all its conditions are met.
+    #[must_use]
+    pub fn is_met(&self, at: Point, progress: &Progress, who: Who) -> bool {
+        is_met(self.point, &self.conditions, at, progress, who)
+    }
+
+    /// At how many octets of a text it acts; 0 without `after=`.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        mark(&self.conditions)
+    }
+}
+
+/// Whether a point and conditions are met. At `text`, only when exactly as many octets have come as
+/// `after=` says: each rule acts at its own mark, and not at those of others.
+pub(in crate::fault) fn is_met(
+    point: Point,
+    conditions: &[Condition],
+    at: Point,
+    progress: &Progress,
+    who: Who,
+) -> bool {
+    let is_at_mark = at.place != Place::Text || progress.text_octets == mark(conditions);
+    let holds = |condition: &Condition| condition.holds(point.place, progress, who);
+    point.covers(at) && is_at_mark && conditions.iter().all(holds)
+}
+
+fn mark(conditions: &[Condition]) -> u64 {
+    let mark = conditions.iter().find_map(|condition| match condition {
+        Condition::After(octets) => Some(*octets),
+        _ => None,
+    });
+    mark.unwrap_or(0)
 }
 
 /// What must hold for a rule to match.
@@ -48,9 +86,73 @@ pub enum Condition {
     After(u64),
 }
 
+impl Condition {
+    /// Whether it holds now; `place` is the rule's own, whose times are counted.
+    fn holds(&self, place: Place, progress: &Progress, who: Who) -> bool {
+        let is_like = |glob: &Glob, text: &Option<String>| {
+            text.as_deref().is_some_and(|text| glob.matches(text))
+        };
+        match self {
+            Self::From(glob) => is_like(glob, &progress.from),
+            Self::To(glob) if progress.to.is_some() => is_like(glob, &progress.to),
+            Self::To(glob) => progress.accepted.iter().any(|to| glob.matches(to)),
+            Self::Helo(glob) => is_like(glob, &progress.helo),
+            Self::User(glob) => is_like(glob, &progress.user),
+            Self::Client(network) => network.contains(&who.client.to_canonical()),
+            Self::Number(number) => progress.number == Some(*number),
+            Self::Nth(times) => times.contains(&progress.times_at(place)),
+            // A rule's own mark is compared once, for all its conditions.
+            Self::After(_) => true,
+        }
+    }
+}
+
 /// A pattern: `*` is any run of characters, `?` one character; without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(pub Box<str>);
+
+impl Glob {
+    /// A pattern.
+    #[must_use]
+    pub fn of(pattern: &str) -> Self {
+        Self(pattern.into())
+    }
+
+    /// Whether the whole text is like this. Takes at most as many steps as the pattern has
+    /// characters, for each of the text's.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let (mut pattern, mut rest) = (self.0.chars(), text.chars());
+        // Where to go on if what follows the last `*` does not fit: the pattern behind it, and the
+        // text from one character later on.
+        let mut retry: Option<(Chars<'_>, Chars<'_>)> = None;
+        loop {
+            let was = rest.clone();
+            match (pattern.next(), rest.next()) {
+                (None, None) => return true,
+                (Some('*'), _) => {
+                    retry = Some((pattern.clone(), was.clone()));
+                    rest = was;
+                }
+                (Some('?'), Some(_)) => {}
+                (Some(one), Some(other)) if is_same(one, other) => {}
+                _ => {
+                    let Some((behind, from)) = &mut retry else {
+                        return false;
+                    };
+                    if from.next().is_none() {
+                        return false;
+                    }
+                    (pattern, rest) = (behind.clone(), from.clone());
+                }
+            }
+        }
+    }
+}
+
+fn is_same(one: char, other: char) -> bool {
+    one == other || one.to_lowercase().eq(other.to_lowercase())
+}
 
 /// How often a rule acts.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -87,4 +189,56 @@ pub struct Who {
     pub client: IpAddr,
     /// The id of the connection, which no other has.
     pub session: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_like_the_whole_text() {
+        let matches = |pattern: &str, text: &str| Glob::of(pattern).matches(text);
+        for (pattern, text) in [
+            ("", ""),
+            ("*", ""),
+            ("*", "any"),
+            ("bob@*", "Bob@localhost"),
+            ("*@localhost", "a@b@LOCALHOST"),
+            ("b?b@*", "bäb@x"),
+            ("a*b*c", "a1b2b3c"),
+            ("*aab", "aaaaaab"),
+            ("ÄRGER*", "ärger@x"),
+            ("a**", "a"),
+        ] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("", "a"),
+            ("?", ""),
+            ("bob", "bobby"),
+            ("bob@*", "abob@x"),
+            ("a*b", "abc"),
+            ("*?", ""),
+        ] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn many_stars_take_no_long_time() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!Glob::of(&pattern).matches(&"a".repeat(4_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_like_itself_and_like_its_parts_with_stars(text in "[^*?]{0,20}", at in 0_usize..20) {
+            prop_assert!(Glob::of(&text).matches(&text));
+            let before: String = text.chars().take(at).collect();
+            let pattern = before + "*";
+            prop_assert!(Glob::of(&pattern).matches(&text));
+        }
+    }
 }
