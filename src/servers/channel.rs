@@ -13,20 +13,23 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::fault::faults::Faults;
+use crate::fault::plan::Ending;
 use crate::servers::answering::{Answering, Came};
 use crate::servers::attendance::Presence;
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     WRITE_STALL,
 };
+use crate::servers::played::answer::{Part, Played};
 use crate::servers::session::{Farewell, Reply};
 use crate::servers::stream::{Stream, release};
-use crate::servers::tls::Tls;
 use crate::servers::tls::failure::HandshakeError;
+use crate::servers::tls::{Presented, Tls};
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{Kind, Side};
 use crate::watch::fact::Fact;
-use crate::watch::tally::OpenSession;
+use crate::watch::tally::{OpenSession, Tally};
 use crate::wire::line::LineBuffer;
 
 /// Why a conversation has ended.
@@ -46,6 +49,8 @@ pub enum End {
     Stalled,
     /// The connection broke.
     Lost(io::Error),
+    /// A fault that is played on purpose ends the connection, in this way.
+    Fault(Ending),
     /// A TLS handshake failed, or the connection was to end during it. Nothing more can be said.
     Insecure(HandshakeError),
     /// A reply cannot be completed, for this reason on our side. The connection must be cut, so
@@ -65,6 +70,7 @@ impl End {
             | Self::Hangup
             | Self::Stalled
             | Self::Lost(_)
+            | Self::Fault(_)
             | Self::Insecure(_)
             | Self::Torn(_) => None,
         }
@@ -100,17 +106,6 @@ pub enum Security {
     AtOnce(Arc<Tls>),
 }
 
-/// The kind of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// A reply.
-    Reply,
-    /// Complete lines that follow a reply.
-    Lines,
-    /// A piece of message text, which the transcript shows in its own form.
-    Text,
-}
-
 /// The verb of a command line, by the protocol that is spoken.
 type Verb = fn(&[u8]) -> Option<&'static str>;
 
@@ -124,17 +119,21 @@ pub struct Channel {
     session: Option<OpenSession>,
     // First of what can be seen from outside, so that it is dropped first: the connection is reported as closed before its
     // descriptor can be used by the next connection.
-    connection_log: ConnectionLog,
-    stream: Stream,
-    security: Security,
+    pub(super) connection_log: ConnectionLog,
+    pub(super) stream: Stream,
+    pub(super) security: Security,
     /// Returned to the limits when the connection is closed.
     _place: Place,
     /// Output that has not been sent yet.
-    replies: Vec<u8>,
+    pub(super) replies: Vec<u8>,
+    /// The faults that may be played; `None` where there can be none.
+    pub(super) faults: Option<Arc<Faults>>,
+    /// What is done to the answer that is being given. Boxed, because few answers have any of it.
+    pub(super) played: Option<Box<Played>>,
     /// The command that the next reply answers.
     answering: Answering,
     verb: Verb,
-    ending: CancellationToken,
+    pub(super) ending: CancellationToken,
     /// The time by which all output must be sent during a shutdown.
     deadline: Option<Instant>,
 }
@@ -155,6 +154,8 @@ impl Channel {
             security: Security::None,
             _place: place,
             replies: Vec::new(),
+            faults: None,
+            played: None,
             answering: Answering::NOTHING,
             verb: |_| None,
             ending,
@@ -176,11 +177,29 @@ impl Channel {
         self
     }
 
+    /// The same channel, on which these faults may be played.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Arc<Faults>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
     /// The same channel, with the way to find the verb of a command line.
     #[must_use]
     pub fn speaking(mut self, verb: Verb) -> Self {
         self.verb = verb;
         self
+    }
+
+    /// The counters, where the connection is counted.
+    pub(super) fn tally(&self) -> Option<&Tally> {
+        self.session.as_ref().map(OpenSession::tally)
+    }
+
+    /// Whether a fault may be played now. Cheap: it is asked at every command.
+    #[must_use]
+    pub fn may_play(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.is_active())
     }
 
     /// Whether TLS comes before the greeting.
@@ -274,9 +293,13 @@ impl Channel {
     }
 
     /// All output goes through this method, in order and before any of it is sent; `from` is where
-    /// the new part begins. Delays or faults in the output of all protocols belong here. Reports
-    /// lines to the observers, counts, and sends if much output is waiting.
+    /// the new part begins. Where a fault is played, it goes on to
+    /// [`pass_played`](Self::pass_played). Reports lines to the observers, counts, and sends if much
+    /// output is waiting.
     async fn pass(&mut self, from: usize, part: Part) -> Result<(), End> {
+        if self.played.is_some() {
+            return Box::pin(self.pass_played(from, part)).await;
+        }
         if part != Part::Text && self.connection_log.is_observed() {
             for line in lines(self.replies.get(from..).unwrap_or_default()) {
                 self.connection_log.line(Side::Server, line);
@@ -296,7 +319,18 @@ impl Channel {
     /// Counts and tells what the reply that begins at `from` comes to.
     fn judge(&mut self, from: usize) {
         let reply = self.replies.get(from..).unwrap_or_default();
-        match self.answering.reply(reply, self.connection_log.service()) {
+        let came = self.answering.reply(reply, self.connection_log.service());
+        self.came(came, reply);
+    }
+
+    /// The same for a reply that is not among the output yet.
+    pub(super) fn judge_reply(&mut self, reply: &[u8]) {
+        let came = self.answering.reply(reply, self.connection_log.service());
+        self.came(came, reply);
+    }
+
+    fn came(&self, came: Came, reply: &[u8]) {
+        match came {
             Came::ToNothing => {}
             Came::ToMessage => {
                 if let Some(session) = &self.session {
@@ -360,6 +394,15 @@ impl Channel {
     ///
     /// [`End::Insecure`], and then the connection is closed already.
     pub async fn secure(&mut self) -> Result<(), End> {
+        self.secure_presenting(Presented::Right).await
+    }
+
+    /// The same with a certificate that may be wrong on purpose.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`secure`](Self::secure).
+    pub async fn secure_presenting(&mut self, presented: Presented) -> Result<(), End> {
         let (Security::OnRequest(tls) | Security::AtOnce(tls)) = &self.security else {
             return Err(End::Insecure(HandshakeError::NotSetUp));
         };
@@ -368,7 +411,7 @@ impl Channel {
             biased;
             () = self.ending.cancelled() => Err(HandshakeError::Shutdown),
             () = self.connection_log.close_requested() => Err(HandshakeError::Operator),
-            secured = tls.accept(plain) => secured,
+            secured = tls.accept(plain, presented) => secured,
         }
         .map_err(End::Insecure)?;
         self.stream = stream;
@@ -405,12 +448,17 @@ impl Channel {
 
     /// Sends the rest of the output, then waits briefly for the peer to close its side.
     pub async fn part(&mut self) {
+        self.part_within(LINGER).await;
+    }
+
+    /// The same for a peer that may take so long, but for a shutdown.
+    pub(super) async fn part_within(&mut self, time: Duration) {
         if self.flush().await.is_err() {
             return;
         }
         tokio::select! {
             () = close(&mut self.stream) => {}
-            () = linger(&self.ending) => {}
+            () = linger(&self.ending, time) => {}
         }
     }
 }
@@ -450,9 +498,9 @@ async fn patience(ending: &CancellationToken, deadline: &mut Option<Instant>) {
 }
 
 /// Completes when the peer has had its time to close its side.
-async fn linger(ending: &CancellationToken) {
+async fn linger(ending: &CancellationToken, time: Duration) {
     tokio::select! {
-        () = sleep(LINGER) => {}
+        () = sleep(time) => {}
         () = ending.cancelled() => sleep(LINGER_AT_SHUTDOWN).await,
     }
 }

@@ -64,6 +64,10 @@ impl Session for EchoSession {
         TOO_LONG
     }
 
+    fn success(&self, verb: Option<&str>) -> Option<Reply> {
+        (verb == Some("QUIT")).then_some(GOODBYE)
+    }
+
     fn resume(&mut self, outcome: Infallible) -> Step<Infallible> {
         match outcome {}
     }

@@ -85,6 +85,19 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// [`LINGER`] while the servers shut down.
 pub const LINGER_AT_SHUTDOWN: Duration = Duration::from_millis(200);
 
+/// How long a peer may take to close its side after a fault has closed ours: a client that reads
+/// slowly must see a clean end.
+pub const FAULT_LINGER: Duration = Duration::from_secs(5);
+
+/// How long a fault keeps a connection on which nothing more is said.
+pub const HANG_MOST: Duration = Duration::from_hours(1);
+
+/// How long a reset waits until the peer's system has acknowledged what was written.
+pub const RESET_WAIT: Duration = Duration::from_secs(5);
+
+/// The octets of an answer that are kept until its length is known, to say half of it.
+pub const HALF_KEPT: usize = 1 << 20;
+
 /// How long a client may take for a TLS handshake.
 pub const HANDSHAKE: Duration = Duration::from_secs(30);
 

@@ -395,6 +395,7 @@ impl<S: Server> Listener<S> {
         Channel::new(stream.into(), connection_log, place, self.lifetime.ending.child_token())
             .with_security(shared.security(self.begins))
             .counted(shared.tally.session(name.service))
+            .with_faults(Arc::clone(&shared.faults))
     }
 }
 

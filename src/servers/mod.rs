@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listener;
 pub mod login;
 pub mod mailbox_changes;
+pub mod played;
 pub mod pop3;
 pub mod port;
 pub mod profile;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::servers::channel::{Channel, End};
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
+use crate::servers::played::told::Told;
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
 use crate::servers::settings::Settings;
 use crate::servers::stream::release;
@@ -80,6 +81,7 @@ where
         input: LineBuffer::new(LINE_OCTETS),
         mode: Mode::Commands,
         idle,
+        told: None,
     };
     async move {
         let Err(end) = conversation.hold().await;
@@ -88,13 +90,16 @@ where
         // channel stays where it is: a local of its own would be stored twice, too.
         drop((conversation.session, conversation.service));
         let channel = &mut conversation.channel;
+        channel.stop_playing();
         if let Some(reply) = last_word {
             channel.answers_nothing();
             // If the peer does not read this either, there is nothing more to do.
             let _ = channel.say(&reply).await;
         }
-        if end.is_ours() {
-            channel.part().await;
+        match end {
+            End::Fault(ending) => Box::pin(channel.end_by_fault(ending)).await,
+            end if end.is_ours() => channel.part().await,
+            _ => {}
         }
     }
 }
@@ -110,17 +115,19 @@ pub async fn refuse<S: Session>(mut channel: Channel, session: S) {
     channel.part().await;
 }
 
-struct Conversation<S: Session, V> {
-    channel: Channel,
-    session: S,
-    service: V,
-    input: LineBuffer,
-    mode: Mode<S::Effect>,
-    idle: Idle,
+pub(super) struct Conversation<S: Session, V> {
+    pub(super) channel: Channel,
+    pub(super) session: S,
+    pub(super) service: V,
+    pub(super) input: LineBuffer,
+    pub(super) mode: Mode<S::Effect>,
+    pub(super) idle: Idle,
+    /// What is remembered of the session for faults; `None` where none may be played.
+    pub(super) told: Option<Box<Told>>,
 }
 
 /// Whether the next byte belongs to a command or to message text.
-enum Mode<Effect> {
+pub(super) enum Mode<Effect> {
     Commands,
     // Boxed, so that only connections that are receiving text have memory for it.
     Text(Box<Incoming<Effect>>),
@@ -128,20 +135,30 @@ enum Mode<Effect> {
 }
 
 /// Message text being received.
-struct Incoming<Effect> {
+pub(super) struct Incoming<Effect> {
     unstuffer: Unstuffer,
     log: TextLog,
     /// Octets received since the idle period was last renewed.
     pace: usize,
-    /// The effect to perform when the text is complete.
-    then: Effect,
+    /// The effect to perform when the text is complete; `None` if the text is dropped.
+    pub(super) then: Option<Effect>,
 }
 
 /// A chunk of message text being received.
-struct IncomingChunk<Effect> {
-    chunk: Chunk<Effect>,
+pub(super) struct IncomingChunk<Effect> {
+    pub(super) chunk: Chunk<Effect>,
     log: TextLog,
     pace: usize,
+}
+
+/// What was taken of a text or chunk.
+pub(super) struct Taken<Then> {
+    /// Octets as they came.
+    pub(super) octets: usize,
+    /// Octets of the text.
+    pub(super) text_octets: u64,
+    /// What follows, if this was the last of it.
+    pub(super) ended: Option<Then>,
 }
 
 impl<Effect> IncomingChunk<Effect> {
@@ -176,7 +193,7 @@ impl<Effect> Mode<Effect> {
 }
 
 impl<Effect> Incoming<Effect> {
-    fn new(then: Effect, connection_log: &ConnectionLog) -> Self {
+    fn new(then: Option<Effect>, connection_log: &ConnectionLog) -> Self {
         Self {
             unstuffer: Unstuffer::default(),
             log: TextLog::received(connection_log),
@@ -197,7 +214,11 @@ where
             // Boxed, so that a connection keeps no room for a handshake.
             Box::pin(self.secure()).await?;
         }
-        self.channel.say(&self.session.greeting()).await?;
+        if self.channel.may_play() {
+            Box::pin(self.greet_played()).await?;
+        } else {
+            self.channel.say(&self.session.greeting()).await?;
+        }
         loop {
             // Before the flush: an observer that has seen a reply also sees the new state.
             let user = self.session.user();
@@ -214,7 +235,7 @@ where
     async fn wait(&mut self) -> Result<(), End> {
         let octets = match self.mode {
             Mode::Commands => READ_OCTETS,
-            Mode::Text(_) | Mode::Chunk(_) => TEXT_READ_OCTETS,
+            Mode::Text(_) | Mode::Chunk(_) => self.text_read_octets(),
         };
         let arrived = tokio::select! {
             biased;
@@ -231,7 +252,13 @@ where
 
     /// Answers all complete commands and texts that have been received.
     async fn answer(&mut self) -> Result<(), End> {
-        while let Some(step) = self.next_step() {
+        loop {
+            if self.told.is_some() || self.channel.may_play() {
+                // Boxed, so that only sessions in which faults may be played have memory for it.
+                Box::pin(self.answer_played()).await?;
+                break;
+            }
+            let Some(step) = self.next_step() else { break };
             self.follow(step).await?;
             // After the reply: the time that the server takes does not count against the client.
             self.idle.renew();
@@ -263,54 +290,48 @@ where
 
     /// Takes message text; at its end, returns the step that stores it.
     fn next_text(&mut self) -> Option<Step<S::Effect>> {
+        let then = self.take_text(usize::MAX).ended?;
+        self.channel.text_ended();
+        Some(then.map_or(Step::Quiet, Step::Perform))
+    }
+
+    /// Takes at most so many octets of message text, as they came.
+    pub(super) fn take_text(&mut self, most: usize) -> Taken<Option<S::Effect>> {
+        let mut taken = Taken { octets: 0, text_octets: 0, ended: None };
         let Mode::Text(incoming) = &mut self.mode else {
-            return None;
+            return taken;
         };
         let connection_log = self.channel.connection_log();
         let piece = self.input.unread();
+        let piece = piece.get(..most).unwrap_or(piece);
+        let is_kept = incoming.then.is_some();
         let used = incoming.unstuffer.push(piece, |text| {
-            self.service.take_text(text);
+            if is_kept {
+                self.service.take_text(text);
+            }
+            taken.text_octets += text.len() as u64;
             incoming.log.count(text);
         });
-        let taken = used.unwrap_or(piece.len());
-        connection_log.text_came(piece.get(..taken).unwrap_or_default());
-        incoming.log.show(&self.input, taken, connection_log);
-        self.input.consume(taken);
+        taken.octets = used.unwrap_or(piece.len());
+        connection_log.text_came(piece.get(..taken.octets).unwrap_or_default());
+        incoming.log.show(&self.input, taken.octets, connection_log);
+        self.input.consume(taken.octets);
         // `None` means that the text has not ended yet.
-        used?;
+        if used.is_none() {
+            return taken;
+        }
         // While the text is being stored, the connection is not waiting for the client.
         connection_log.unended_line(self.input.unread());
-        let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
-            return None;
-        };
-        incoming.log.end(connection_log);
-        self.channel.text_ended();
-        Some(Step::Perform(incoming.then))
+        if let Mode::Text(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) {
+            incoming.log.end(connection_log);
+            taken.ended = Some(incoming.then);
+        }
+        taken
     }
 
     /// Takes octets of a chunk; at its end, returns the step that follows it.
     fn next_piece_of_chunk(&mut self) -> Option<Step<S::Effect>> {
-        let Mode::Chunk(incoming) = &mut self.mode else {
-            return None;
-        };
-        let connection_log = self.channel.connection_log();
-        let piece = incoming.take(self.input.unread());
-        if incoming.chunk.fate != ChunkFate::Dropped {
-            self.service.take_text(piece);
-        }
-        connection_log.text_came(piece);
-        incoming.log.push(piece, connection_log);
-        let (taken, is_whole) = (piece.len(), incoming.chunk.octets == 0);
-        self.input.consume(taken);
-        if !is_whole {
-            return None;
-        }
-        connection_log.unended_line(self.input.unread());
-        let Mode::Chunk(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) else {
-            return None;
-        };
-        incoming.log.end_of_chunk(connection_log);
-        Some(match incoming.chunk.then {
+        Some(match self.take_chunk(usize::MAX).ended? {
             AfterChunk::Reply(reply) => Step::Reply(reply),
             AfterChunk::Perform(effect) => {
                 self.channel.text_ended();
@@ -319,7 +340,60 @@ where
         })
     }
 
-    async fn follow(&mut self, mut step: Step<S::Effect>) -> Result<(), End> {
+    /// Takes at most so many octets of a chunk.
+    pub(super) fn take_chunk(&mut self, most: usize) -> Taken<AfterChunk<S::Effect>> {
+        let mut taken = Taken { octets: 0, text_octets: 0, ended: None };
+        let Mode::Chunk(incoming) = &mut self.mode else {
+            return taken;
+        };
+        let connection_log = self.channel.connection_log();
+        let arrived = self.input.unread();
+        let piece = incoming.take(arrived.get(..most).unwrap_or(arrived));
+        if incoming.chunk.fate != ChunkFate::Dropped {
+            self.service.take_text(piece);
+        }
+        connection_log.text_came(piece);
+        incoming.log.push(piece, connection_log);
+        (taken.octets, taken.text_octets) = (piece.len(), piece.len() as u64);
+        let is_whole = incoming.chunk.octets == 0;
+        self.input.consume(taken.octets);
+        if !is_whole {
+            return taken;
+        }
+        connection_log.unended_line(self.input.unread());
+        if let Mode::Chunk(incoming) = std::mem::replace(&mut self.mode, Mode::Commands) {
+            incoming.log.end_of_chunk(connection_log);
+            taken.ended = Some(incoming.chunk.then);
+        }
+        taken
+    }
+
+    fn text_read_octets(&self) -> usize {
+        let slow = self.told.as_ref().and_then(|told| told.piece_octets());
+        slow.map_or(TEXT_READ_OCTETS, |octets| {
+            usize::try_from(octets).unwrap_or(usize::MAX).min(TEXT_READ_OCTETS)
+        })
+    }
+
+    /// Receives a message text, after which the effect is performed.
+    pub(super) fn begin_text(&mut self, then: Option<S::Effect>) {
+        self.service.begin_text();
+        let connection_log = self.channel.connection_log();
+        connection_log.text_begins();
+        self.mode = Mode::Text(Box::new(Incoming::new(then, connection_log)));
+    }
+
+    /// Receives a chunk.
+    pub(super) fn begin_chunk(&mut self, chunk: Chunk<S::Effect>) {
+        if chunk.fate == ChunkFate::First {
+            self.service.begin_text();
+        }
+        let connection_log = self.channel.connection_log();
+        connection_log.text_begins();
+        self.mode = Mode::Chunk(Box::new(IncomingChunk::new(chunk, connection_log)));
+    }
+
+    pub(super) async fn follow(&mut self, mut step: Step<S::Effect>) -> Result<(), End> {
         loop {
             match step {
                 Step::Reply(reply) => self.channel.say(&reply).await?,
@@ -329,19 +403,9 @@ where
                 }
                 Step::Text(reply, then) => {
                     self.channel.say(&reply).await?;
-                    self.service.begin_text();
-                    self.channel.connection_log().text_begins();
-                    self.mode =
-                        Mode::Text(Box::new(Incoming::new(then, self.channel.connection_log())));
+                    self.begin_text(Some(then));
                 }
-                Step::Chunk(chunk) => {
-                    if chunk.fate == ChunkFate::First {
-                        self.service.begin_text();
-                    }
-                    let connection_log = self.channel.connection_log();
-                    connection_log.text_begins();
-                    self.mode = Mode::Chunk(Box::new(IncomingChunk::new(chunk, connection_log)));
-                }
+                Step::Chunk(chunk) => self.begin_chunk(chunk),
                 Step::Secure(reply) => {
                     self.channel.say(&reply).await?;
                     Box::pin(self.secure()).await?;
@@ -358,7 +422,7 @@ where
     }
 
     /// Goes on over TLS; nothing that the client has said before counts.
-    async fn secure(&mut self) -> Result<(), End> {
+    pub(super) async fn secure(&mut self) -> Result<(), End> {
         self.channel.flush().await?;
         self.drop_input();
         tokio::select! {
@@ -375,7 +439,7 @@ where
 
     /// Drops what has arrived before TLS: it would be taken for what the client says over TLS, and
     /// anyone on the way may have put it there (CVE-2011-0411).
-    fn drop_input(&mut self) {
+    pub(super) fn drop_input(&mut self) {
         let octets = self.input.unread().len();
         if octets > 0 {
             let note = move || Kind::Note(format!("{octets} octets before TLS dropped"));
@@ -398,7 +462,7 @@ where
     /// The note on why the connection ends, if the conversation itself does not show it.
     fn note(&self, end: &End) -> Option<String> {
         Some(match end {
-            End::Said | End::Shutdown => return None,
+            End::Said | End::Shutdown | End::Fault(_) => return None,
             End::Hangup => match self.mode {
                 Mode::Text(_) | Mode::Chunk(_) => {
                     "closed by the client in the middle of message text".into()
@@ -420,7 +484,7 @@ where
 }
 
 /// The idle limit of one connection.
-struct Idle {
+pub(super) struct Idle {
     settings: Arc<Settings>,
     service: event::Service,
     /// `None` if there is no limit.
@@ -443,7 +507,7 @@ impl Idle {
     }
 
     /// Starts a new idle period with the current limit.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         match (&mut self.deadline, self.settings.idle(self.service)) {
             (Some(deadline), Some(limit)) => deadline.renew(limit),
             (deadline, limit) => *deadline = limit.map(Deadline::new),

@@ -31,6 +31,28 @@ pub trait Session: Send {
     /// The reply to a line over that limit, which is not parsed.
     fn overlong(&mut self) -> Reply;
 
+    /// Whether the next line is no command, but an answer within AUTH.
+    fn is_in_exchange(&self) -> bool {
+        false
+    }
+
+    /// How many octets that are no commands follow this line: a chunk (RFC 3030).
+    fn octets_behind(&self, _line: &[u8]) -> u64 {
+        0
+    }
+
+    /// The reply of success to a command, given by its verb, or to the end of a message: `.`. `None`
+    /// where the reply is all that the command does.
+    fn success(&self, verb: Option<&str>) -> Option<Reply>;
+
+    /// Ends a transaction whose message is not stored.
+    fn abandon(&mut self) {}
+
+    /// What the client has said so far.
+    fn known(&self) -> Known {
+        Known::default()
+    }
+
     /// Continues after [`Step::Perform`].
     fn resume(&mut self, outcome: Self::Outcome) -> Step<Self::Effect>;
 
@@ -49,6 +71,19 @@ pub trait Session: Send {
     fn user(&self) -> Option<&str> {
         None
     }
+}
+
+/// What a client has said of itself and of its message so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// The argument of HELO or EHLO.
+    pub helo: Option<String>,
+    /// The reverse-path of the transaction, without its brackets; empty for the null one.
+    pub from: Option<String>,
+    /// The recipients that were accepted, without brackets.
+    pub accepted: Vec<String>,
+    /// The user of USER, or whose mailbox this session holds.
+    pub user: Option<String>,
 }
 
 /// The next step of a session.

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, Empty};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::{CommonState, ProtocolVersion};
 use tokio_rustls::{client, server};
@@ -17,9 +17,46 @@ use crate::servers::limits::{RECORD_OCTETS, SPARE_OCTETS};
 use crate::wire::line::LineBuffer;
 
 /// A bidirectional byte stream.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP connection at the bottom of it, if there is one.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
+impl Io for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Io for Box<dyn Io> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        (**self).tcp()
+    }
+}
+
+impl<S: Io> Io for client::TlsStream<S> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        self.get_ref().0.tcp()
+    }
+}
+
+impl<S: Io> Io for server::TlsStream<S> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        self.get_ref().0.tcp()
+    }
+}
+
+impl Io for DuplexStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Io for Empty {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// The byte stream of a connection.
 pub struct Stream(Either<TcpStream, Box<dyn Io>>);
@@ -76,6 +113,15 @@ impl Stream {
         let mut ignored = Vec::with_capacity(octets);
         while let Ok(1..) = self.0.read_buf(&mut ignored).await {
             ignored.clear();
+        }
+    }
+
+    /// The TCP connection below all layers; `None` for a pipe in memory.
+    #[must_use]
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Either::Left(tcp) => Some(tcp),
+            Either::Right(layer) => layer.tcp(),
         }
     }
 

@@ -55,14 +55,20 @@ impl<S: TextSource> TextSource for Keeping<S> {
 /// be cut.
 pub async fn send(source: &mut impl TextSource, channel: &mut Channel) -> Result<(), End> {
     let mut stuffer = Stuffer::default();
-    let mut log = TextLog::sent(Side::Server, channel.connection_log());
+    // Where a fault is played, the gate tells what goes out.
+    let mut log =
+        (!channel.is_played()).then(|| TextLog::sent(Side::Server, channel.connection_log()));
     let mut piece = Vec::new();
     while source.next_piece(&mut piece).await.map_err(End::Torn)? {
-        log.push(&piece, channel.connection_log());
+        if let Some(log) = &mut log {
+            log.push(&piece, channel.connection_log());
+        }
         channel.say_text(|wire| stuffer.push(&piece, wire)).await?;
         piece.clear();
     }
     channel.say_text(|wire| stuffer.finish(wire)).await?;
-    log.end(channel.connection_log());
+    if let Some(log) = log {
+        log.end(channel.connection_log());
+    }
     Ok(())
 }

@@ -54,6 +54,12 @@ impl TextLog {
         Self::new(Side::Client, Form::Chunk, connection_log)
     }
 
+    /// The log of a text of which we send what is pushed, as it is on the wire.
+    #[must_use]
+    pub fn on_wire(side: Side, connection_log: &ConnectionLog) -> Self {
+        Self::new(side, Form::Wire, connection_log)
+    }
+
     fn new(side: Side, form: Form, connection_log: &ConnectionLog) -> Self {
         // One octet more than a line of the text may have, for a stuffed dot.
         let lines = connection_log.wants_text().then(|| LineBuffer::new(LINE_OCTETS + 1));
@@ -89,6 +95,12 @@ impl TextLog {
         let side = self.side;
         self.end_of_chunk(connection_log);
         connection_log.tell(|| Kind::Line(side, dot.unwrap_or_else(|| KeptLine::new(b"."))));
+    }
+
+    /// As [`end`](Self::end), for a text whose dot has been pushed as well.
+    pub fn end_behind_dot(mut self, connection_log: &ConnectionLog) {
+        self.octets = self.octets.saturating_sub(b".\r\n".len() as u64);
+        self.end(connection_log);
     }
 
     /// Reports that the chunk has ended, and its length.

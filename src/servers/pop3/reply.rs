@@ -52,6 +52,20 @@ pub(super) const SHUTTING_DOWN: Reply = Reply::fixed("-ERR Server shutting down"
 pub(super) const TOO_MANY: Reply = Reply::fixed("-ERR Too many connections, try again later");
 pub(super) const OPERATOR: Reply = Reply::fixed("-ERR Closed by the operator");
 
+/// The reply of success to a command; `None` where the reply is all that it does.
+pub(super) fn success(verb: Option<&str>) -> Option<Reply> {
+    Some(match verb {
+        Some("CAPA" | "STAT" | "LIST" | "UIDL" | "RETR" | "TOP" | "NOOP") => return None,
+        Some("USER") => SEND_PASS,
+        // How much is there is not known before the maildrop is open.
+        Some("PASS" | "APOP" | "AUTH") => Reply::fixed("+OK 0 messages (0 octets)"),
+        Some("STLS") => BEGIN_TLS,
+        Some("DELE") => DELETED,
+        Some("QUIT") => GOODBYE,
+        _ => OK,
+    })
+}
+
 pub(super) const fn refusal(refusal: Pop3Refusal) -> Reply {
     match refusal {
         Pop3Refusal::NotSupported => NOT_SUPPORTED,

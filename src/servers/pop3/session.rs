@@ -11,7 +11,7 @@ use crate::servers::pop3::command::{self, Charset, Pop3Command};
 use crate::servers::pop3::effect::{Pop3Effect, Pop3Outcome};
 use crate::servers::pop3::maildrop::Maildrop;
 use crate::servers::pop3::{reply, transaction};
-use crate::servers::session::{Farewell, Reply, Session, Step};
+use crate::servers::session::{Farewell, Known, Reply, Session, Step};
 use crate::wire::line::LINE_OCTETS;
 
 /// One POP3 session.
@@ -60,7 +60,7 @@ impl Pop3Session {
         }
     }
 
-    fn is_in_exchange(&self) -> bool {
+    fn exchange_goes_on(&self) -> bool {
         self.authorization().is_some_and(Authorization::is_in_exchange)
     }
 
@@ -105,7 +105,7 @@ impl Session for Pop3Session {
     }
 
     fn line_octets(&self, _beginning: &[u8]) -> usize {
-        if self.is_in_exchange() { AUTH_LINE_OCTETS } else { LINE_OCTETS }
+        if self.exchange_goes_on() { AUTH_LINE_OCTETS } else { LINE_OCTETS }
     }
 
     fn secured(&mut self) {
@@ -136,6 +136,28 @@ impl Session for Pop3Session {
             authorization.end_exchange();
         }
         reply::TOO_LONG
+    }
+
+    fn is_in_exchange(&self) -> bool {
+        self.exchange_goes_on()
+    }
+
+    fn success(&self, verb: Option<&str>) -> Option<Reply> {
+        match (verb, &self.state) {
+            (Some("RSET"), State::Transaction { maildrop, .. }) => {
+                Some(transaction::summary(maildrop))
+            }
+            _ => reply::success(verb),
+        }
+    }
+
+    fn known(&self) -> Known {
+        let user = match &self.state {
+            State::Authorization(authorization) => authorization.name(),
+            State::Transaction { user, .. } => Some(&**user),
+            State::Update => None,
+        };
+        Known { user: user.map(str::to_owned), ..Known::default() }
     }
 
     fn resume(&mut self, outcome: Pop3Outcome) -> Step<Pop3Effect> {

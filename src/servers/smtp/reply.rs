@@ -115,6 +115,17 @@ pub(super) const TOO_LARGE: SmtpReply =
 pub(super) const PARAMETER: SmtpReply =
     reply!("555" "5.5.4" "MAIL FROM/RCPT TO parameters not recognized or not implemented");
 
+/// The reply of success to a command without a reply of its own for that.
+pub(super) fn success(verb: Option<&str>) -> SmtpReply {
+    match verb {
+        Some("MAIL") => SENDER_OK,
+        Some("RCPT") => RECIPIENT_OK,
+        Some("AUTH") => LOGGED_IN,
+        Some("STARTTLS") => START_TLS,
+        _ => OK,
+    }
+}
+
 /// The reply to a recipient that is refused.
 pub(super) const fn refusal(refusal: Refusal) -> SmtpReply {
     match refusal {

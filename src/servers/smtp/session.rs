@@ -14,7 +14,7 @@ use crate::servers::limits::{AUTH_LINE_OCTETS, RECIPIENTS};
 use crate::servers::profile::{AuthPolicy, Rules, SmtpRules, TlsPolicy};
 use crate::servers::recipients::Decision;
 use crate::servers::sasl::{Exchange, Mechanism};
-use crate::servers::session::{Farewell, Reply, Session, Step};
+use crate::servers::session::{Farewell, Known, Reply, Session, Step};
 use crate::servers::settings::Settings;
 use crate::servers::smtp::command::{self, ChunkSize, Dialect, SmtpCommand};
 use crate::servers::smtp::ehlo::Offers;
@@ -171,7 +171,7 @@ impl SmtpSession {
             SmtpCommand::Bdat(size) => self.bdat(size),
             SmtpCommand::Rset => self.reset(),
             SmtpCommand::Noop => self.reply(reply::OK),
-            SmtpCommand::Quit => self.quit(),
+            SmtpCommand::Quit => Step::Close(self.goodbye()),
             SmtpCommand::StartTls if self.exposure.is_tls() => self.reply(reply::TLS_ALREADY),
             SmtpCommand::StartTls => Step::Secure(self.form(reply::START_TLS)),
             SmtpCommand::Auth(mechanism, initial) => self.auth(&mechanism, initial.as_deref()),
@@ -215,9 +215,9 @@ impl SmtpSession {
         !mechanism.sends_secret() || !self.exposure.is_open() || self.rules().takes_plaintext
     }
 
-    fn quit(&self) -> Step<SmtpEffect> {
+    fn goodbye(&self) -> Reply {
         let text = format!("{} Service closing transmission channel", self.domain);
-        Step::Close(self.say("221", "2.0.0", &text))
+        self.say("221", "2.0.0", &text)
     }
 
     fn help(&self) -> Step<SmtpEffect> {
@@ -391,6 +391,43 @@ impl Session for SmtpSession {
     fn overlong(&mut self) -> Reply {
         let was_exchange = self.exchange.take().is_some();
         self.form(if was_exchange { reply::AUTH_TOO_LONG } else { reply::TOO_LONG })
+    }
+
+    fn is_in_exchange(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    fn octets_behind(&self, line: &[u8]) -> u64 {
+        match SmtpCommand::parse(line, self.dialect()) {
+            Ok(SmtpCommand::Bdat(ChunkSize { octets, .. }))
+            | Err(SmtpRefusal::ChunkArgument(octets)) => octets,
+            _ => 0,
+        }
+    }
+
+    fn success(&self, verb: Option<&str>) -> Option<Reply> {
+        Some(match verb {
+            Some("HELO") => format!("250 {}", self.domain).into(),
+            Some("EHLO") => self.offers().reply(&self.domain, self.settings.message_most()),
+            Some("DATA") => reply::START_MAIL_INPUT,
+            Some("QUIT") => self.goodbye(),
+            Some("NOOP" | "HELP" | "VRFY") => return None,
+            verb => self.form(reply::success(verb)),
+        })
+    }
+
+    fn abandon(&mut self) {
+        if !matches!(self.state, State::Greeted) {
+            self.state = State::Ready;
+        }
+    }
+
+    fn known(&self) -> Known {
+        let helo = (!matches!(self.state, State::Greeted)).then(|| self.helo.to_string());
+        match &self.state {
+            State::Transaction(transaction) => Known { helo, ..transaction.known(&self.domain) },
+            State::Greeted | State::Ready | State::Data => Known { helo, ..Known::default() },
+        }
     }
 
     fn resume(&mut self, outcome: SmtpOutcome) -> Step<SmtpEffect> {

@@ -7,6 +7,7 @@ use crate::mail::address::{Mailbox, ReversePath};
 use crate::mail::dsn::RecipientDsn;
 use crate::mail::parameters::MailParameters;
 use crate::servers::recipients::Destination;
+use crate::servers::session::Known;
 use crate::servers::smtp::reply::{self, SmtpReply};
 use crate::store::directory::Recipient;
 
@@ -46,6 +47,24 @@ impl Transaction {
             accepted: 0,
             dsn: RecipientDsn::default(),
             chunks: None,
+        }
+    }
+
+    /// What the client has said of the message; mailboxes here are at `domain`.
+    pub(super) fn known(&self, domain: &str) -> Known {
+        let here = self.local.iter().map(|one| match one.user.name() {
+            address if address.contains('@') => address.to_owned(),
+            name => format!("{name}@{domain}"),
+        });
+        let elsewhere = self.remote.iter().map(|(mailbox, _)| mailbox.to_string());
+        let from = match &self.reverse_path {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        };
+        Known {
+            from: Some(from),
+            accepted: here.chain(elsewhere).collect(),
+            ..Known::default()
         }
     }
 

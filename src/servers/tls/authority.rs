@@ -148,34 +148,71 @@ impl Authority {
         self.permitted.as_ref().is_none_or(|permitted| is_within(domain, permitted))
     }
 
+    /// An authority that is new and in no file.
+    pub(super) fn in_memory(domain: &str, now: SystemTime) -> Result<Self, TlsError> {
+        let Made { pem, key } = make(domain, now)?;
+        read(Path::new(CERTIFICATE_FILE), pem.into_bytes(), key.as_bytes())
+    }
+
     /// Issues a server's certificate for localhost, for the loopback addresses and, where it may,
     /// for `domain`.
     pub(super) fn issue(&self, domain: &str, now: SystemTime) -> Result<Identity, TlsError> {
-        let names = [Some("localhost"), (domain != "localhost").then_some(domain)];
-        let names = names.into_iter().flatten().filter(|name| self.permits(name));
         let end = self.expires.min(now + LEAF_DAYS * DAY);
-        let (certificate, key) = self.certify(names, now, end)?;
-        Ok(Identity {
-            chain: vec![certificate],
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-            // Close to the end of the authority itself there is less left.
-            renewal: Some(end - (RENEWAL_DAYS * DAY).min(span(now, end) / 2)),
-        })
+        let (certificate, key) = self.certify(&self.names(domain), now, end)?;
+        // Close to the end of the authority itself there is less left.
+        let renewal = end - (RENEWAL_DAYS * DAY).min(span(now, end) / 2);
+        Ok(identity(certificate, &key, Some(renewal)))
     }
 
-    fn certify<'a>(
+    /// Issues the same certificate as it would have been long ago: it has expired.
+    pub(super) fn issue_expired(
         &self,
-        names: impl Iterator<Item = &'a str>,
+        domain: &str,
+        now: SystemTime,
+    ) -> Result<Identity, TlsError> {
+        let then = now.checked_sub(LEAF_DAYS * DAY).unwrap_or(UNIX_EPOCH);
+        let end = now.checked_sub(DAY).unwrap_or(UNIX_EPOCH);
+        let (certificate, key) = self.certify(&self.names(domain), then, end)?;
+        Ok(identity(certificate, &key, None))
+    }
+
+    /// Issues a certificate for this name and for no address.
+    pub(super) fn issue_for(&self, name: &str, now: SystemTime) -> Result<Identity, TlsError> {
+        let end = self.expires.min(now + LEAF_DAYS * DAY);
+        let names = [SanType::DnsName(name.to_owned().try_into().map_err(broken)?)];
+        let (certificate, key) = self.sign(names.into(), now, end)?;
+        Ok(identity(certificate, &key, None))
+    }
+
+    /// The names that a server's certificate is for.
+    fn names<'a>(&self, domain: &'a str) -> Vec<&'a str> {
+        let names = [Some("localhost"), (domain != "localhost").then_some(domain)];
+        names.into_iter().flatten().filter(|name| self.permits(name)).collect()
+    }
+
+    fn certify(
+        &self,
+        names: &[&str],
+        now: SystemTime,
+        end: SystemTime,
+    ) -> Result<(CertificateDer<'static>, KeyPair), TlsError> {
+        let mut all = Vec::new();
+        for name in names {
+            all.push(SanType::DnsName((*name).to_owned().try_into().map_err(broken)?));
+        }
+        let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        all.extend(addresses.map(SanType::IpAddress));
+        self.sign(all, now, end)
+    }
+
+    fn sign(
+        &self,
+        names: Vec<SanType>,
         now: SystemTime,
         end: SystemTime,
     ) -> Result<(CertificateDer<'static>, KeyPair), TlsError> {
         let mut params = usual(now, end, "mailconsole server")?;
-        for name in names {
-            let name = name.to_owned().try_into().map_err(broken)?;
-            params.subject_alt_names.push(SanType::DnsName(name));
-        }
-        let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        params.subject_alt_names.extend(addresses.map(SanType::IpAddress));
+        params.subject_alt_names = names;
         // Written out, because strict clients want a subject key identifier (RFC 5280 section
         // 4.2.1.2), which rcgen writes only together with it.
         params.is_ca = IsCa::ExplicitNoCa;
@@ -194,6 +231,15 @@ impl fmt::Debug for Authority {
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
+}
+
+fn identity(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    renewal: Option<SystemTime>,
+) -> Identity {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    Identity { chain: vec![certificate], key, renewal }
 }
 
 /// The two files of an authority that is new.

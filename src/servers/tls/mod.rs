@@ -7,6 +7,7 @@ pub mod failure;
 mod files;
 mod identity;
 mod opening;
+mod wrong;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::servers::tls::error::TlsError;
 use crate::servers::tls::failure::HandshakeError;
 use crate::servers::tls::identity::{Identity, provider};
 use crate::servers::tls::opening::Opening;
+use crate::servers::tls::wrong::WrongCertificates;
 
 /// Where the servers' certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +55,26 @@ pub enum CertificateSource {
 pub struct Tls {
     source: CertificateSource,
     made: Mutex<Option<Made>>,
+    wrong: WrongCertificates,
 }
 
 #[derive(Debug, Clone)]
 struct Made {
     config: Arc<ServerConfig>,
     renewal: Option<SystemTime>,
+}
+
+/// Which certificate is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// The right one.
+    Right,
+    /// One that has expired.
+    Expired,
+    /// One for another name.
+    OtherName,
+    /// One of an authority that nobody knows.
+    OtherAuthority,
 }
 
 /// What was agreed in a handshake.
@@ -74,7 +90,7 @@ impl Tls {
     /// TLS with a certificate from `source`, which is not touched yet.
     #[must_use]
     pub const fn new(source: CertificateSource) -> Self {
-        Self { source, made: Mutex::new(None) }
+        Self { source, made: Mutex::new(None), wrong: WrongCertificates::new() }
     }
 
     /// Loads or issues the certificate, so that errors are told before the first client comes.
@@ -105,8 +121,9 @@ impl Tls {
     pub async fn accept(
         self: &Arc<Self>,
         stream: Stream,
+        presented: Presented,
     ) -> Result<(Stream, Secured), HandshakeError> {
-        let config = self.prepared().await.map_err(HandshakeError::Certificate)?;
+        let config = self.prepared(presented).await.map_err(HandshakeError::Certificate)?;
         let opening = Opening::new(stream.into_io());
         let handshake = TlsAcceptor::from(config).accept(opening).into_fallible();
         let Ok(done) = timeout(HANDSHAKE, handshake).await else {
@@ -118,12 +135,21 @@ impl Tls {
     }
 
     /// The configuration; made on a blocking thread if it must be made.
-    async fn prepared(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
-        if let Some(config) = self.fresh(SystemTime::now()) {
+    async fn prepared(
+        self: &Arc<Self>,
+        presented: Presented,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        if presented == Presented::Right
+            && let Some(config) = self.fresh(SystemTime::now())
+        {
             return Ok(config);
         }
         let tls = Arc::clone(self);
-        let made = spawn_blocking(move || tls.config(SystemTime::now())).await;
+        let made = spawn_blocking(move || match presented {
+            Presented::Right => tls.config(SystemTime::now()),
+            wrong => tls.wrong.config(&tls.source, wrong, SystemTime::now()),
+        })
+        .await;
         made.unwrap_or_else(|error| Err(TlsError::Broken(error.to_string())))
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::servers::stream::Io;
 
@@ -36,6 +37,12 @@ impl Opening {
             *place = *octet;
             self.seen += 1;
         }
+    }
+}
+
+impl Io for Opening {
+    fn tcp(&self) -> Option<&TcpStream> {
+        self.io.tcp()
     }
 }
 
