@@ -43,7 +43,9 @@ pub trait Session: Send {
 
     /// The reply of success to a command, given by its verb, or to the end of a message: `.`. `None`
     /// where the reply is all that the command does.
-    fn success(&self, verb: Option<&str>) -> Option<Reply>;
+    fn success(&self, _verb: Option<&str>) -> Option<Reply> {
+        None
+    }
 
     /// Ends a transaction whose message is not stored.
     fn abandon(&mut self) {}
