@@ -130,7 +130,7 @@ impl Program {
     pub fn begin(&mut self, state: &mut State) {
         self.take_servers(state);
         self.take_overview(state);
-        state.faults_are(self.parts.faults.view());
+        self.show_faults(state);
     }
 
     /// Brings everything but the transcript and the connections up to date. Every frame takes all
@@ -241,7 +241,12 @@ impl Program {
             Ok(words) => state.say(words),
             Err(why) => state.say(why.lines().next().unwrap_or_default()),
         }
-        state.faults_are(faults.view());
+        self.show_faults(state);
+    }
+
+    fn show_faults(&self, state: &mut State) {
+        let faults = &self.parts.faults;
+        state.faults_are(faults.view(), faults.active());
     }
 
     /// Rules count by themselves, so that those that there are may have changed.
@@ -251,7 +256,7 @@ impl Program {
             self.parts.fault_changes.borrow_and_update();
         }
         if is_changed || !state.faults.is_empty() {
-            state.faults_are(self.parts.faults.view());
+            self.show_faults(state);
         }
     }
 

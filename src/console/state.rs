@@ -107,6 +107,8 @@ pub struct State {
     pub settings: SettingsView,
     /// The rules of faults, in the order in which they are tried.
     pub faults: Vec<FaultRow>,
+    /// How many of them are on and not spent.
+    pub faults_active: usize,
     /// How the program was started, where that differs from the defaults, and warnings; the top
     /// line shows them.
     pub notices: Vec<DisplayText>,
@@ -193,6 +195,7 @@ impl State {
             counters: Counters::default(),
             settings: SettingsView::default(),
             faults: Vec::new(),
+            faults_active: 0,
             notices: Vec::new(),
             focus: Pane::Connections,
             zoomed: false,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::event_json::stamp;
-use crate::fault::faults::{Faults, RuleView};
+use crate::fault::faults::{AddressView, Faults, RuleView};
 
 /// The version of the form. Fields are only ever added within one.
 const VERSION: u8 = 1;
@@ -15,7 +15,7 @@ pub struct FaultRules {
     v: u8,
     /// What `chance` is drawn from.
     pub seed: u64,
-    /// In the order in which they are tried.
+    /// In the order in which they are tried, and then the addresses that have asked for faults.
     pub rules: Vec<FaultRule>,
 }
 
@@ -45,8 +45,9 @@ impl FaultRules {
     /// The rules as they are now.
     #[must_use]
     pub fn of(faults: &Faults) -> Self {
-        let rules = faults.view().into_iter().map(FaultRule::from).collect();
-        Self { v: VERSION, seed: faults.seed(), rules }
+        let rules = faults.view().into_iter().map(FaultRule::from);
+        let addresses = faults.addresses().into_iter().map(FaultRule::from);
+        Self { v: VERSION, seed: faults.seed(), rules: rules.chain(addresses).collect() }
     }
 
     /// How often those have acted that are meant by a scenario's name, a number or a point.
@@ -70,6 +71,14 @@ impl From<RuleView> for FaultRule {
             keys,
             last_hit: last_hit.map(stamp),
         }
+    }
+}
+
+impl From<AddressView> for FaultRule {
+    fn from(AddressView { address, hits, left, last_hit }: AddressView) -> Self {
+        let last_hit = last_hit.map(stamp);
+        let rule = address.as_ref().into();
+        Self { id: None, rule, scenario: None, on: true, hits, left, keys: None, last_hit }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::app::config_error::ConfigError;
 use crate::console::setting::table::Options;
 use crate::console::setting::value::FaultRules;
 use crate::fault::faults::Faults;
+use crate::fault::parse;
+use crate::fault::rule::Rule;
 
 /// The faults of the servers, and what is told of them at the start.
 #[derive(Debug, Clone)]
@@ -44,10 +46,6 @@ fn random() -> u64 {
 
 /// Whether a rule has the limit `chance P%`.
 fn draws_by_chance(faults: &Faults) -> bool {
-    faults.view().iter().any(|rule| {
-        // What stands in quotes is said to a client.
-        let bare: String = rule.rule.split('"').step_by(2).collect();
-        let mut words = bare.split_whitespace();
-        words.any(|word| word == "chance")
-    })
+    let has_chance = |rule: Rule| rule.limits.chance.is_some();
+    faults.view().iter().any(|view| parse::rule(&view.rule).is_ok_and(has_chance))
 }

@@ -109,11 +109,8 @@ impl Played {
     pub fn last(&mut self) -> Option<Last> {
         let (mut octets, part) = self.held.take()?;
         let shape = &self.plan.shape;
-        let has_dot = if self.has_parts {
-            octets.ends_with(DOT)
-        } else {
-            octets.ends_with(b"\r\n.\r\n")
-        };
+        let has_dot =
+            if self.has_parts { octets.ends_with(DOT) } else { octets.ends_with(b"\r\n.\r\n") };
         if has_dot && (shape.has_no_dot || shape.is_endless) {
             octets.truncate(octets.len() - DOT.len());
         }

@@ -145,12 +145,7 @@ where
     }
 
     /// Does what a plan says with a command.
-    async fn command_by(
-        &mut self,
-        plan: &Arc<Plan>,
-        at: Point,
-        heard: &Heard,
-    ) -> Result<(), End> {
+    async fn command_by(&mut self, plan: &Arc<Plan>, at: Point, heard: &Heard) -> Result<(), End> {
         if !plan.acts_after_work {
             self.channel.delay(plan.delay).await?;
         }
@@ -270,9 +265,7 @@ where
             Step::Reply(reply) => (Some(reply), None),
             Step::Quiet | Step::Perform(_) => (None, None),
             Step::Close(reply) => (Some(reply.clone()), Some(Step::Close(reply))),
-            Step::Text(reply, effect) => {
-                (Some(reply), Some(Step::Text(Reply::fixed(""), effect)))
-            }
+            Step::Text(reply, effect) => (Some(reply), Some(Step::Text(Reply::fixed(""), effect))),
             Step::Secure(reply) => (Some(reply.clone()), Some(Step::Secure(reply))),
             Step::Chunk(chunk) => {
                 self.channel.drop_answer();
@@ -341,11 +334,7 @@ where
     }
 
     /// Says the session's reply or the words of the rule, as the plan has it.
-    async fn say_as_told(
-        &mut self,
-        plan: &Arc<Plan>,
-        reply: Option<Reply>,
-    ) -> Result<Source, End> {
+    async fn say_as_told(&mut self, plan: &Arc<Plan>, reply: Option<Reply>) -> Result<Source, End> {
         let given = match (&plan.says, reply) {
             (Says::ItsReply, Some(reply)) => Source::Reply(reply),
             (Says::ItsReply, None) => return Ok(Source::Work),

@@ -120,7 +120,11 @@ impl Channel {
     }
 
     /// Takes the part of the answer that begins at `from` in the output.
-    pub(in crate::servers) async fn pass_played(&mut self, from: usize, part: Part) -> Result<(), End> {
+    pub(in crate::servers) async fn pass_played(
+        &mut self,
+        from: usize,
+        part: Part,
+    ) -> Result<(), End> {
         let said = self.replies.split_off(from);
         let Some(played) = &mut self.played else { return Ok(()) };
         match &mut played.ear {

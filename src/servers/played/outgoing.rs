@@ -196,9 +196,9 @@ mod tests {
         let shape = Shape { is_lf: true, ..Shape::default() };
         for piece in 1..said.len() {
             let mut outgoing = Outgoing::new(&shape);
-            let formed = said.chunks(piece).map(|piece| {
-                outgoing.formed(piece, Part::Reply).unwrap().into_owned()
-            });
+            let formed = said
+                .chunks(piece)
+                .map(|piece| outgoing.formed(piece, Part::Reply).unwrap().into_owned());
             assert_eq!(formed.collect::<Vec<_>>().concat(), b"250-a\n\r\n\rb\n", "{piece}");
         }
     }

@@ -187,9 +187,9 @@ mod tests {
     /// What a client hears of a listing.
     fn heard(shape: &Shape, about: About, said: &[(&str, Part)]) -> String {
         let mut rows = Rows::new(about, shape, 7, Capture::default());
-        let told = said.iter().map(|&(said, part)| {
-            rows.edited(format!("{said}\r\n").into_bytes(), part, shape.omit)
-        });
+        let told = said
+            .iter()
+            .map(|&(said, part)| rows.edited(format!("{said}\r\n").into_bytes(), part, shape.omit));
         String::from_utf8(told.collect::<Vec<_>>().concat()).unwrap()
     }
 
@@ -228,10 +228,11 @@ mod tests {
     fn unique_ids_are_wrong_in_each_way() {
         let told = |uid| {
             let shape = Shape { uid: Some(uid), ..Shape::default() };
-            heard(&shape, About::UniqueIds(Extent::All), &[
-                ("1 ab", Part::Lines),
-                ("2 cd", Part::Lines),
-            ])
+            heard(
+                &shape,
+                About::UniqueIds(Extent::All),
+                &[("1 ab", Part::Lines), ("2 cd", Part::Lines)],
+            )
         };
         assert_eq!(told(UidFault::Same), "1 ab\r\n2 ab\r\n");
         assert_eq!(told(UidFault::Empty), "1 \r\n2 \r\n");

@@ -61,11 +61,7 @@ impl Transaction {
             ReversePath::Null => String::new(),
             ReversePath::Mailbox(mailbox) => mailbox.to_string(),
         };
-        Known {
-            from: Some(from),
-            accepted: here.chain(elsewhere).collect(),
-            ..Known::default()
-        }
+        Known { from: Some(from), accepted: here.chain(elsewhere).collect(), ..Known::default() }
     }
 
     /// Adds the recipient of the RCPT that has been decided.

@@ -1325,12 +1325,13 @@ fn fault(id: u64, rule: &str, scenario: Option<&'static str>, left: Option<u64>)
 
 fn with_faults() -> State {
     let mut state = typical();
-    state.faults_are(vec![
+    let rules = vec![
         fault(1, "smtp.rcpt to=bob@* : 451 4.7.1 greylisted per to until 60s", None, None),
         fault(2, "pop3.retr n=2 : cut after 60", Some("cut-retr"), None),
         fault(3, "smtp.mail : 421 4.7.0 slow down; close over 10/1m", None, None),
         fault(4, "pop3.pass : -ERR [IN-USE] locked times 3", None, Some(0)),
-    ]);
+    ];
+    state.faults_are(rules, 2);
     state
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::app::config::Setup;
 use crate::app::config_error::ConfigError;
-use crate::app::nearest::nearest;
 use crate::console::setting::value::{FaultRules, Values};
+use crate::wire::nearest::nearest;
 
 /// Its own arguments.
 #[derive(Debug, Args)]
