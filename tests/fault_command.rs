@@ -366,3 +366,104 @@ fn exec_says_how_many_faults_were_hit() {
     let (_, stderr) = ends_with(&exec.output().unwrap(), 1);
     assert!(stderr.ends_with(", 1 fault hit\n"), "{stderr}");
 }
+
+/// Servers that play the recipe of the page that has this rule.
+fn playing(dir: &Path, rule: &str) -> Servers {
+    let recipes = recipes();
+    let recipe = recipes.iter().find(|rules| rules.iter().any(|one| one == rule)).unwrap();
+    let options: Vec<&str> = recipe.iter().flat_map(|rule| ["--fault", rule]).collect();
+    Servers::on(dir, &options)
+}
+
+fn stored(dir: &Path) -> String {
+    let output = program().arg("messages").arg(dir).output().unwrap();
+    ends_with(&output, 0).0
+}
+
+#[test]
+fn a_reply_is_lost_after_the_message_was_stored_but_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = playing(dir.path(), "smtp.dot after : cut once");
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    client.send(".\r\n");
+    assert_eq!(client.rest(), "");
+    assert_eq!(stored(dir.path()).lines().count(), 1);
+    let mut client = servers.connect("smtp");
+    client.begin_message();
+    client.says(".", "250");
+    assert_eq!(stored(dir.path()).lines().count(), 2);
+}
+
+#[test]
+fn greylisting_refuses_each_recipient_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let rule = "smtp.rcpt : 451 4.7.1 greylisted, try again in a minute per to until 60s";
+    let servers = playing(dir.path(), rule);
+    let mut client = at_rcpt(&servers);
+    for _ in 0..2 {
+        client.says("RCPT TO:<linhphan@localhost>", "451 4.7.1 greylisted, try again in a minute");
+    }
+    assert_eq!(listed(dir.path())["rules"][0]["keys"], 1);
+    assert_eq!(listed(dir.path())["rules"][0]["left"], Value::Null);
+}
+
+#[test]
+fn one_recipient_is_refused_and_a_mailbox_is_full_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = playing(dir.path(), "smtp.rcpt to=eve@* : 550 5.1.1 no such user here");
+    let mut client = at_rcpt(&servers);
+    client.says("RCPT TO:<Eve@localhost>", "550 5.1.1 no such user here");
+    client.says("RCPT TO:<linhphan@localhost>", "250");
+    drop(servers);
+    let servers = playing(dir.path(), "smtp.dot : 452 4.2.2 mailbox full times 3");
+    for reply in ["452 4.2.2", "452 4.2.2", "452 4.2.2", "250"] {
+        let mut client = servers.connect("smtp");
+        client.begin_message();
+        client.says(".", reply);
+    }
+    assert_eq!(stored(dir.path()).lines().count(), 1);
+}
+
+#[test]
+fn retr_is_cut_and_a_maildrop_is_in_use_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &[]);
+    let mut client = servers.connect("smtp");
+    client.says("HELO x", "250");
+    for _ in 0..2 {
+        client
+            .deliver(&["linhphan"], "Subject: a long line of text\r\n\r\nand some more of it\r\n");
+    }
+    drop(servers);
+    let servers = playing(dir.path(), "pop3.retr n=2 : cut after 60 once");
+    let mut client = servers.connect("pop3");
+    client.log_in("linhphan");
+    client.message(1);
+    client.send("RETR 2\r\n");
+    assert_eq!(client.rest().len(), 60);
+    drop(servers);
+    let servers = playing(dir.path(), "pop3.pass : -ERR [IN-USE] locked times 2");
+    let mut client = servers.connect("pop3");
+    for reply in ["-ERR [IN-USE] locked", "-ERR [IN-USE] locked", "+OK"] {
+        let answered = client.log_in("linhphan");
+        assert!(answered.starts_with(reply), "{answered}");
+    }
+}
+
+#[test]
+fn what_is_offered_is_not_done_and_lines_of_echo_are_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = playing(dir.path(), "smtp.other : 502 5.5.1 not implemented");
+    let mut client = servers.connect("smtp");
+    client.says("EHLO x", "250-localhost");
+    assert_eq!([client.line(), client.line()], ["250-PIPELINING", "250 X-NOTHING"]);
+    client.says("X-NOTHING", "502 5.5.1 not implemented");
+    client.says("MAIL FROM:<a@b>", "250");
+    drop(servers);
+    let servers = playing(dir.path(), "echo.line nth=2+ : mute once");
+    let mut client = servers.connect("echo");
+    client.says("ECHO one", "+OK one");
+    client.send("ECHO two\r\n");
+    client.says("ECHO three", "+OK three");
+}
