@@ -98,7 +98,7 @@ pub enum Command {
     Init(InitArguments),
     /// Show our own certificate authority for TLS, and make programs trust it
     Ca(CaArguments),
-    /// Show the console at work: three users, their mail and a mail host, in a temporary directory
+    /// Show the console at work: users, mail and a mail host, in a temporary directory
     Demo(DemoArguments),
     /// Say what runs on a directory, and what is in it
     Status(StatusArguments),
