@@ -12,7 +12,7 @@ use mailconsole::fault::faults::{Faults, Which};
 use mailconsole::servers::channel::{Channel, Place};
 use mailconsole::servers::echo::EchoServer;
 use mailconsole::servers::listener::{Lifetime, Server, Shared};
-use mailconsole::servers::profile::Profile;
+use mailconsole::servers::profile::{Choices, Profile, TlsPolicy};
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::settings::Setting;
 use mailconsole::watch::connection_log::ConnectionLog;
@@ -59,7 +59,13 @@ impl Stage {
 
     fn of(profile: Profile, faults: Arc<Faults>) -> Self {
         let mail = Mail::with_users(&["bob", "eve"]);
-        mail.settings.set(Setting::Profile(profile));
+        mail.settings.set_choices(Choices {
+            profile,
+            smtp_tls: Some(TlsPolicy::None),
+            pop3_tls: Some(TlsPolicy::None),
+            capabilities: "none".parse().ok(),
+            ..Choices::default()
+        });
         let recorder = Arc::new(Recorder::default());
         let transcript = Observers::one(Arc::clone(&recorder) as _);
         let shared = Shared::new(transcript, None, Arc::clone(&mail.settings), 2_000, 5_000)
@@ -98,10 +104,7 @@ impl Stage {
                 "HELO a\r\nMAIL FROM:<al@a.test>\r\nRCPT TO:<bob@localhost>\r\nDATA\r\n{text}.\r\nQUIT\r\n"
             );
             let heard = self.heard(To::Smtp, &said).await;
-            assert!(
-                heard.ends_with("250 OK\r\n221 localhost Service closing transmission channel\r\n"),
-                "{heard}"
-            );
+            assert!(heard.ends_with("250 OK\r\n221 localhost Service closing transmission channel\r\n"), "{heard}");
         }
     }
 
@@ -124,8 +127,8 @@ impl Stage {
     }
 }
 
-/// A message of 2 lines, 17 octets.
-const LETTER: &str = "Subject: x\r\n\r\n.hi\r\n";
+/// A message of 19 octets, as it is on the wire.
+const LETTER: &str = "Subject: x\r\n\r\n..hi\r\n";
 const READY: &str = "220 localhost mailconsole service ready\r\n";
 const BYE: &str = "221 localhost Service closing transmission channel\r\n";
 const GO_ON: &str = "354 Start mail input; end with <CRLF>.<CRLF>\r\n";
@@ -250,8 +253,8 @@ async fn the_end_of_a_message_is_a_place_before_and_after_the_work() {
         ("smtp.data : lie", format!("250 OK\r\n250 OK\r\n{BYE}"), false, true),
         ("smtp.text : 550 no", format!("550 no\r\n250 OK\r\n{BYE}"), false, false),
         ("smtp.text after=5 : 550 no", format!("550 no\r\n250 OK\r\n{BYE}"), false, false),
-        ("smtp.text after=18 : 550 no", format!("550 no\r\n250 OK\r\n{BYE}"), false, false),
-        ("smtp.text after=19 : 550 no", format!("250 OK\r\n250 OK\r\n{BYE}"), true, false),
+        ("smtp.text after=19 : 550 no", format!("550 no\r\n250 OK\r\n{BYE}"), false, false),
+        ("smtp.text after=20 : 550 no", format!("250 OK\r\n250 OK\r\n{BYE}"), true, false),
         ("smtp.text : do; 250 mine", format!("250 mine\r\n250 OK\r\n{BYE}"), true, false),
         ("smtp.text after=5 : cut", String::new(), false, false),
         ("smtp.text : mute", format!("250 OK\r\n{BYE}"), false, false),
@@ -278,11 +281,9 @@ async fn a_chunk_is_read_whatever_is_said_of_it() {
         ("smtp.dot : twice", true, "250 2.0.0 OK\r\n250 2.0.0 OK\r\n"),
         ("smtp.other : twice", true, "250 2.0.0 OK\r\n250 2.0.0 OK\r\n"),
     ] {
-        let stage = Stage::in_profile(Profile::Esmtp, &[rule]);
+        let stage = Stage::in_profile(Profile::Everything, &[rule]);
         let all = stage.heard(To::Smtp, said).await;
-        let end = format!(
-            "250 2.1.5 OK\r\n{heard}221 2.0.0 localhost Service closing transmission channel\r\n"
-        );
+        let end = format!("250 2.1.5 OK\r\n{heard}221 2.0.0 localhost Service closing transmission channel\r\n");
         assert!(all.ends_with(&end), "{rule}: {all}");
         assert_eq!(stage.mailbox().contains("\nQUIT\n"), is_stored, "{rule}");
     }
@@ -290,20 +291,14 @@ async fn a_chunk_is_read_whatever_is_said_of_it() {
 
 #[tokio::test]
 async fn ehlo_that_is_answered_by_a_rule_counts_as_helo() {
-    let (heard, stage) = smtp(
-        r#"smtp.ehlo : do; raw "250-x\r\n250 Y\r\n""#,
-        &format!("E{}DATA\r\n{LETTER}.\r\nQUIT\r\n", &ENVELOPE.replacen("HELO", "HLO", 1)),
-    )
-    .await;
-    assert_eq!(
-        heard,
-        format!("{READY}250-x\r\n250 Y\r\n250 OK\r\n250 OK\r\n{GO_ON}250 OK\r\n{BYE}")
-    );
+    let (heard, stage) =
+        smtp(r#"smtp.ehlo : do; raw "250-x\r\n250 Y\r\n""#, &format!("E{}DATA\r\n{LETTER}.\r\nQUIT\r\n", &ENVELOPE.replacen("HELO", "HLO", 1))).await;
+    assert_eq!(heard, format!("{READY}250-x\r\n250 Y\r\n250 OK\r\n250 OK\r\n{GO_ON}250 OK\r\n{BYE}"));
     assert!(stage.mailbox().contains("Subject: x"));
 }
 
 const POP3: &str = "USER bob\r\nPASS cis505\r\n";
-const IN: &str = "+OK POP3 ready [localhost]\r\n+OK send PASS\r\n+OK 2 messages (36 octets)\r\n";
+const IN: &str = "+OK POP3 ready [localhost]\r\n+OK send PASS\r\n+OK 2 messages (38 octets)\r\n";
 
 /// What follows the login of a client of POP3 that says this, by this rule.
 async fn pop3(rule: &str, said: &str) -> (String, Stage) {
@@ -324,26 +319,21 @@ async fn what_pop3_tells_of_messages_is_changed() {
     let id = without.lines().nth(6).unwrap().strip_prefix("1 ").unwrap().to_owned();
     let all = |stat: &str, list: [&str; 2], one: &str, uids: [&str; 2], uid: &str| {
         let [first, second] = list;
-        let status = "+OK 2 messages (36 octets)\r\n";
+        let status = "+OK 2 messages (38 octets)\r\n";
         let uids = uids.concat();
-        format!(
-            "+OK {stat}\r\n{status}{first}{second}.\r\n+OK 2 {one}\r\n{status}{uids}.\r\n+OK 2 {uid}\r\n"
-        )
+        format!("+OK {stat}\r\n{status}{first}{second}.\r\n+OK 2 {one}\r\n{status}{uids}.\r\n+OK 2 {uid}\r\n")
     };
     let (row1, row2) = (format!("1 {id}\r\n"), format!("2 {id}\r\n"));
     let ids = [&*row1, &*row2];
-    assert_eq!(without, all("2 36", ["1 18\r\n", "2 18\r\n"], "18", ids, &id));
+    assert_eq!(without, all("2 38", ["1 19\r\n", "2 19\r\n"], "19", ids, &id));
     for (action, heard) in [
-        ("size +10", all("2 56", ["1 28\r\n", "2 28\r\n"], "28", ids, &id)),
+        ("size +10", all("2 58", ["1 29\r\n", "2 29\r\n"], "29", ids, &id)),
         ("size -20", all("2 0", ["1 0\r\n", "2 0\r\n"], "0", ids, &id)),
-        (
-            "size =4G",
-            all("2 8589934592", ["1 4294967296\r\n", "2 4294967296\r\n"], "4294967296", ids, &id),
-        ),
-        ("count +1", all("3 36", ["1 18\r\n", "2 18\r\n"], "18", ids, &id)),
-        ("uid empty", all("2 36", ["1 18\r\n", "2 18\r\n"], "18", ["1 \r\n", "2 \r\n"], "")),
-        ("omit", all("2 36", ["1 18\r\n", ""], "18", [&row1, ""], &id)),
-        ("omit 1", all("2 36", ["", "2 18\r\n"], "18", ["", &row2], &id)),
+        ("size =4G", all("2 8589934592", ["1 4294967296\r\n", "2 4294967296\r\n"], "4294967296", ids, &id)),
+        ("count +1", all("3 38", ["1 19\r\n", "2 19\r\n"], "19", ids, &id)),
+        ("uid empty", all("2 38", ["1 19\r\n", "2 19\r\n"], "19", ["1 \r\n", "2 \r\n"], "")),
+        ("omit", all("2 38", ["1 19\r\n", ""], "19", [&row1, ""], &id)),
+        ("omit 1", all("2 38", ["", "2 19\r\n"], "19", ["", &row2], &id)),
     ] {
         let rule = format!("pop3.any : {action}");
         assert_eq!(pop3(&rule, said).await.0, heard, "{rule}");
@@ -354,20 +344,19 @@ async fn what_pop3_tells_of_messages_is_changed() {
 
 #[tokio::test]
 async fn a_text_is_cut_unstuffed_or_without_an_end() {
-    let ok = "+OK 18 octets\r\n";
-    let text = "Subject: x\r\n\r\n..hi\r\n";
+    let ok = "+OK 19 octets\r\n";
     for (action, heard) in [
-        ("delay 1ms", format!("{ok}{text}.\r\n")),
-        ("drip 7/1ms", format!("{ok}{text}.\r\n")),
-        ("cut after 20", format!("{ok}{text}.\r\n")[..20].to_owned()),
-        ("half", format!("{ok}{text}.\r\n")[..18].to_owned()),
-        ("nodot", format!("{ok}{text}")),
-        ("unstuffed", format!("{ok}{LETTER}.\r\n")),
-        ("lf", format!("{ok}{text}.\r\n").replace('\r', "")),
-        ("twice", format!("{ok}{text}.\r\n{ok}{text}.\r\n")),
+        ("delay 1ms", format!("{ok}{LETTER}.\r\n")),
+        ("drip 7/1ms", format!("{ok}{LETTER}.\r\n")),
+        ("cut after 20", format!("{ok}{LETTER}.\r\n")[..20].to_owned()),
+        ("half", format!("{ok}{LETTER}.\r\n")[..19].to_owned()),
+        ("nodot", format!("{ok}{LETTER}")),
+        ("unstuffed", format!("{ok}{LETTER}.\r\n").replace("..hi", ".hi")),
+        ("lf", format!("{ok}{LETTER}.\r\n").replace('\r', "")),
+        ("twice", format!("{ok}{LETTER}.\r\n{ok}{LETTER}.\r\n")),
         ("-ERR no", "-ERR no\r\n".to_owned()),
         ("do; -ERR no", "-ERR no\r\n".to_owned()),
-        ("lie", format!("{ok}{text}.\r\n")),
+        ("lie", format!("{ok}{LETTER}.\r\n")),
     ] {
         let rule = format!("pop3.retr : {action}");
         assert_eq!(pop3(&rule, "RETR 2\r\n").await.0, heard, "{rule}");
@@ -475,7 +464,7 @@ async fn pieces_of_a_drip_are_segments_with_pauses_between() {
     let mut peer = stage.connect(To::Echo).await;
     peer.expect("+OK Server ready*").await;
     peer.send("ECHO abc\r\n").await;
-    let mut pieces = Vec::new();
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
     let begin = Instant::now();
     while pieces.concat().len() < "+OK abc\r\n".len() {
         let mut piece = vec![0; 100];
@@ -518,7 +507,7 @@ async fn the_transcript_shows_what_goes_out() {
     let (_, stage) = pop3("pop3.retr : cut after 20", "RETR 1\r\n").await;
     let lines = stage.recorder.lines();
     let cut: Vec<_> = lines.iter().skip_while(|line| !line.contains("fault 1")).collect();
-    assert!(cut[1].ends_with("S: +OK 18 octets"), "{cut:?}");
+    assert!(cut[1].ends_with("S: +OK 19 octets"), "{cut:?}");
     assert!(cut[2].contains("5 octets"), "{cut:?}");
 }
 

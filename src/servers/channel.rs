@@ -411,7 +411,7 @@ impl Channel {
             biased;
             () = self.ending.cancelled() => Err(HandshakeError::Shutdown),
             () = self.connection_log.close_requested() => Err(HandshakeError::Operator),
-            secured = tls.accept(plain, presented) => secured,
+            secured = tls.accept_presenting(presented, plain) => secured,
         }
         .map_err(End::Insecure)?;
         self.stream = stream;

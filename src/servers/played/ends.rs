@@ -36,7 +36,7 @@ impl Channel {
             // No farewell: the peer may wait for the rest of a reply.
             () = self.ending.cancelled() => End::Fault(Ending::Cut),
             () = self.connection_log.close_requested() => End::Torn("by the operator".into()),
-            () = self.stream.drain(READ_OCTETS) => End::Hangup,
+            () = self.stream.drain(READ_OCTETS) => End::Fault(Ending::Cut),
             () = sleep(HANG_MOST) => End::Fault(Ending::Cut),
         }
     }

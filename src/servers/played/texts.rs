@@ -47,13 +47,11 @@ where
         }
         let most = self.piece_most();
         let Taken { octets, text_octets, ended } = self.take_text(most);
-        if let Some(then) = ended {
-            self.channel.text_ended();
-            self.text_ended(then).await?;
-            return Ok(true);
-        }
         self.piece_taken(octets, text_octets).await?;
-        Ok(!self.input.unread().is_empty())
+        let Some(then) = ended else { return Ok(!self.input.unread().is_empty()) };
+        self.channel.text_ended();
+        self.text_ended(then).await?;
+        Ok(true)
     }
 
     /// Takes a piece of a chunk; returns `false` if more of it must come first.

@@ -61,7 +61,7 @@ impl Told {
     pub fn new(who: Who, known: Known) -> Self {
         let Known { helo, from, accepted, user } = known;
         Self {
-            progress: Progress { helo, from, accepted, user, ..Progress::default() },
+            progress: Progress::known(helo, from, accepted, user),
             who,
             salt: fastrand::u64(..),
             text: TextFate::default(),

@@ -121,7 +121,19 @@ impl Tls {
     pub async fn accept(
         self: &Arc<Self>,
         stream: Stream,
+    ) -> Result<(Stream, Secured), HandshakeError> {
+        self.accept_presenting(Presented::Right, stream).await
+    }
+
+    /// The same with a certificate that may be wrong on purpose.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`accept`](Self::accept).
+    pub async fn accept_presenting(
+        self: &Arc<Self>,
         presented: Presented,
+        stream: Stream,
     ) -> Result<(Stream, Secured), HandshakeError> {
         let config = self.prepared(presented).await.map_err(HandshakeError::Certificate)?;
         let opening = Opening::new(stream.into_io());
