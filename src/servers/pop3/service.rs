@@ -220,6 +220,10 @@ impl Pop3Service {
         let octets = uid_most.and_then(|_| kept_for_uid(maildrop, index));
         let mut message = Keeping::new(message, octets);
         text::send(&mut message, channel).await?;
+        // What the client does not get whole is not fetched.
+        if channel.sends_less() {
+            return Ok(Pop3Outcome::Said);
+        }
         let log = channel.connection_log();
         log.carried(1);
         match (message.into_kept(), uid_most) {
