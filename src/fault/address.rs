@@ -235,3 +235,144 @@ impl Remembered {
         self.kept.retain(|trigger| trigger.point.place == Place::Quit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::plan::{Ending, Most, Work};
+
+    fn point(name: &str) -> Point {
+        let (service, place) = name.split_once('.').unwrap();
+        let service = if service == "pop3" { Service::Pop3 } else { Service::Smtp };
+        Point { service, place: place.parse().unwrap() }
+    }
+
+    #[track_caller]
+    fn read(at: &str, whole: &str) -> Trigger {
+        Trigger::of(point(at), whole).unwrap().unwrap()
+    }
+
+    #[track_caller]
+    fn unknown_word(at: &str, whole: &str) -> String {
+        Trigger::of(point(at), whole).unwrap().unwrap_err().word
+    }
+
+    #[test]
+    fn an_address_asks_for_a_fault() {
+        let trigger = read("smtp.rcpt", "linhphan+fault.dot.451.once@localhost");
+        assert_eq!(&*trigger.address, "linhphan@localhost");
+        assert_eq!(trigger.point, point("smtp.dot"));
+        assert_eq!(trigger.limits.times, Some(1));
+        assert_eq!(trigger.plan.work, Work::NotDone);
+        let said = b"451 fault linhphan+fault.dot.451.once@localhost".to_vec();
+        assert_eq!(trigger.plan.says, Says::Lines(vec![said]));
+
+        let trigger = read("smtp.mail", "a+tag+FAULT.dot.After.cut.times-3@[IPv6:::1]");
+        assert_eq!(&*trigger.address, "a+tag@[IPv6:::1]");
+        assert_eq!((trigger.plan.work, trigger.plan.end), (Work::Done, Some(Ending::Cut)));
+        assert_eq!(trigger.limits.times, Some(3));
+
+        let trigger = read("pop3.user", "linhphan+fault.retr.half");
+        assert_eq!((&*trigger.address, trigger.point), ("linhphan", point("pop3.retr")));
+        assert_eq!(trigger.plan.shape.most, Some(Most::Half));
+        let trigger = read("pop3.user", "bob+fault.user.err@x");
+        assert_eq!(&*trigger.address, "bob@x");
+        let said = b"-ERR fault bob+fault.user.err@x".to_vec();
+        assert_eq!(trigger.plan.says, Says::Lines(vec![said]));
+        let delay = read("smtp.rcpt", "a+fault.rcpt.delay-5s@x").plan.delay;
+        assert_eq!(delay, Some(std::time::Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn other_addresses_ask_for_nothing() {
+        for whole in
+            ["", "bob@localhost", "bob+fault@localhost", "bob+faults.dot.451@x", "a@b+fault.x"]
+        {
+            assert_eq!(Trigger::of(point("smtp.rcpt"), whole), None, "{whole}");
+        }
+        assert_eq!(Trigger::of(point("smtp.vrfy"), "bob+fault.dot.451@x"), None);
+    }
+
+    #[test]
+    fn a_word_that_is_unknown_or_means_nothing_is_named() {
+        for (at, whole, word) in [
+            ("smtp.rcpt", "a+fault.@x", ""),
+            ("smtp.rcpt", "a+fault.dott.451@x", "dott"),
+            ("smtp.rcpt", "a+fault.mail.451@x", "mail"),
+            ("smtp.rcpt", "a+fault.retr.451@x", "retr"),
+            ("smtp.rcpt", "a+fault.dot@x", ""),
+            ("smtp.rcpt", "a+fault.dot.explode@x", "explode"),
+            ("smtp.rcpt", "a+fault.dot.600@x", "600"),
+            ("smtp.rcpt", "a+fault.dot.err@x", "err"),
+            ("smtp.rcpt", "a+fault.dot.nodot@x", "nodot"),
+            ("smtp.rcpt", "a+fault.dot.delay-5@x", "delay-5"),
+            ("smtp.rcpt", "a+fault.rcpt.after.451@x", "after"),
+            ("smtp.rcpt", "a+fault.dot.after.lie@x", "after"),
+            ("smtp.rcpt", "a+fault.text.twice@x", "twice"),
+            ("smtp.rcpt", "a+fault.dot.451.twice@x", "twice"),
+            ("smtp.rcpt", "a+fault.dot.451.times-0@x", "times-0"),
+            ("smtp.rcpt", "a+fault.dot.451.times-+1@x", "times-+1"),
+            ("smtp.rcpt", "a+fault.dot.451.once.more@x", "more"),
+            ("smtp.rcpt", "a+fault.dot.451;cut@x", "451;cut"),
+            ("pop3.user", "a+fault.retr.451", "451"),
+            ("pop3.user", "a+fault.connect.err", "connect"),
+            ("pop3.user", "a+fault.stat.unstuffed", "unstuffed"),
+        ] {
+            assert_eq!(unknown_word(at, whole), word, "{whole}");
+        }
+        let error = Trigger::of(point("smtp.rcpt"), "a+fault.dot.451.x@x").unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "no fault is asked for by \"x\": use once times-3");
+    }
+
+    #[test]
+    fn the_session_sees_the_command_without_the_suffix() {
+        let seen = |at: &str, line: &str| {
+            let (_, line) = Trigger::in_command(point(at), line.as_bytes()).unwrap().unwrap();
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(
+            seen("smtp.mail", "MAIL FROM: <a+fault.mail.451@x> SIZE=1"),
+            "MAIL FROM: <a@x> SIZE=1"
+        );
+        assert_eq!(seen("smtp.rcpt", "RCPT TO:<@h:b+fault.dot.cut@x>"), "RCPT TO:<@h:b@x>");
+        assert_eq!(seen("pop3.user", "USER  linhphan+fault.retr.cut "), "USER  linhphan ");
+        assert_eq!(Trigger::in_command(point("smtp.rcpt"), b"RCPT TO:<bob@x>"), None);
+        assert_eq!(Trigger::in_command(point("smtp.rcpt"), b"RCPT"), None);
+    }
+
+    #[track_caller]
+    fn asks(remembered: &Remembered, at: &str, expected: &[&str]) {
+        let found: Vec<&str> = remembered.at(point(at)).map(|one| &*one.whole).collect();
+        assert_eq!(found, expected, "{at}");
+    }
+
+    #[test]
+    fn what_is_asked_for_lasts_as_long_as_the_transaction() {
+        let mut remembered = Remembered::default();
+        let (all, data) = ("al+fault.rcpt.451@x", "al+fault.data.451@x");
+        let (alone, dot, quit) = ("a+fault.rcpt.451@x", "b+fault.dot.451@x", "c+fault.quit.cut@x");
+        let say = |remembered: &mut Remembered, at: &str, whole: Option<&str>, is_accepted| {
+            remembered.note(whole.map(|whole| read(at, whole)));
+            remembered.answered(point(at), is_accepted);
+        };
+        say(&mut remembered, "smtp.mail", Some(data), true);
+        asks(&remembered, "smtp.data", &[data]);
+        // Another sender is another transaction; what the command alone asks for is over with it.
+        say(&mut remembered, "smtp.mail", Some(all), true);
+        asks(&remembered, "smtp.data", &[]);
+        remembered.note(Some(read("smtp.rcpt", alone)));
+        asks(&remembered, "smtp.rcpt", &[all, alone]);
+        remembered.answered(point("smtp.rcpt"), true);
+        asks(&remembered, "smtp.rcpt", &[all]);
+        say(&mut remembered, "smtp.rcpt", Some(dot), true);
+        say(&mut remembered, "smtp.rcpt", Some("no+fault.dot.451@x"), false);
+        say(&mut remembered, "smtp.rcpt", Some(quit), true);
+        say(&mut remembered, "smtp.data", None, true);
+        asks(&remembered, "smtp.dot", &[dot]);
+        remembered.answered(point("smtp.dot"), false);
+        asks(&remembered, "smtp.dot", &[]);
+        asks(&remembered, "smtp.quit", &[quit]);
+        remembered.secured();
+        assert!(remembered.is_empty());
+    }
+}

@@ -115,3 +115,77 @@ pub const fn patience(at: Point) -> Option<Duration> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn point(place: Place) -> Point {
+        Point { service: Service::Smtp, place }
+    }
+
+    #[track_caller]
+    fn read(text: &str) -> Breakpoint {
+        Breakpoint::parse(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_breakpoint_holds_a_command_or_its_reply() {
+        let who = Who { client: [127, 0, 0, 1].into(), session: 1 };
+        let mut progress = Progress::default();
+        progress.command(point(Place::Rcpt), b"RCPT TO:<bob@x>");
+        let matches = |text, place, side| read(text).matches(point(place), side, &progress, who);
+        assert!(matches("smtp.rcpt", Place::Rcpt, Side::Command));
+        assert!(!matches("smtp.rcpt", Place::Rcpt, Side::Reply));
+        assert!(matches("smtp.rcpt!", Place::Rcpt, Side::Reply));
+        assert!(!matches("smtp.rcpt", Place::Mail, Side::Command));
+        assert!(matches("smtp.any", Place::Rcpt, Side::Command));
+        assert!(matches("smtp.connect", Place::Connect, Side::Reply));
+        assert!(matches("smtp.connect!", Place::Connect, Side::Reply));
+        assert!(matches("smtp.rcpt to=bob@* nth=1 client=127.0.0.0/8", Place::Rcpt, Side::Command));
+        assert!(!matches("smtp.rcpt to=eve@*", Place::Rcpt, Side::Command));
+        assert_eq!(&*read(" smtp.rcpt! to=bob@* # bob ").text, "smtp.rcpt! to=bob@*");
+    }
+
+    #[test]
+    fn a_breakpoint_that_cannot_be_read_is_shown_with_a_caret() {
+        let wrong = |text: &str| Breakpoint::parse(text).unwrap_err();
+        assert_eq!(
+            wrong("smtp.rcp!").to_string(),
+            "there is no point smtp.rcp\n  smtp.rcp!\n  \
+             ^ connect helo ehlo mail rcpt data text dot rset noop quit vrfy auth starttls other any"
+        );
+        for (text, sentence, place) in [
+            ("", "a point is missing", 0),
+            ("smtp.dot after", "a breakpoint has no moment", 9),
+            ("smtp.rcpt : cut", "a breakpoint has no action", 10),
+            ("smtp.text!", "a text has no reply of its own", 9),
+            ("smtp.rcpt foo=1", "there is no condition foo", 10),
+        ] {
+            let error = wrong(text);
+            assert_eq!((error.sentence(), error.place()), (sentence, place), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_client_waits_as_long_as_the_rfc_says() {
+        let minutes = |place| patience(point(place)).map(|time| time.as_secs() / 60);
+        assert_eq!(minutes(Place::Connect), Some(5));
+        assert_eq!(minutes(Place::Data), Some(2));
+        assert_eq!(minutes(Place::Text), Some(3));
+        assert_eq!(minutes(Place::Dot), Some(10));
+        assert_eq!(minutes(Place::Ehlo), None);
+        assert_eq!(patience(Point { service: Service::Pop3, place: Place::Connect }), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in r#"(smtp\.|pop3\.)?(rcpt|text|dot)?!?[ -~é]{0,20}"#) {
+            if let Err(error) = Breakpoint::parse(&text) {
+                prop_assert!(error.place() <= text.trim().chars().count());
+            }
+        }
+    }
+}

@@ -8,6 +8,8 @@ pub mod catalogue;
 mod counters;
 mod entry;
 pub mod faults;
+#[cfg(test)]
+mod faults_tests;
 pub mod parse;
 pub mod plan;
 pub mod point;

@@ -178,7 +178,7 @@ fn condition(word: &Word<'_>, point: Point) -> Parsed<(&'static str, Condition)>
     let Some((name, _, has_meaning)) = known else {
         let sentence = match is_moment(word) {
             true => format!("{} stands behind the point", word.text),
-            false => format!("there is no condition {}", word.text),
+            false => format!("there is no condition {name}"),
         };
         return problem(word.at, sentence, expected());
     };
