@@ -765,7 +765,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__exec)
-            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -892,10 +892,6 @@ _mailconsole() {
                     return 0
                     ;;
                 --ports-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --exit-when-idle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
