@@ -140,7 +140,9 @@ fn plan(point: Point, after: Option<&str>, word: &str, whole: &str) -> Result<Pl
     };
     let mut plan = Arc::unwrap_or_clone(plan);
     if let Says::Lines(lines) = &mut plan.says {
-        lines.iter_mut().for_each(|line| line.extend_from_slice(whole.as_bytes()));
+        for line in lines {
+            line.extend_from_slice(whole.as_bytes());
+        }
     }
     Ok(plan)
 }

@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_odd(text in r#"(smtp\.|pop3\.)?(rcpt|text|dot)?!?[ -~é]{0,20}"#) {
+        fn no_text_is_too_odd(text in r"(smtp\.|pop3\.)?(rcpt|text|dot)?!?[ -~é]{0,20}") {
             if let Err(error) = Breakpoint::parse(&text) {
                 prop_assert!(error.place() <= text.trim().chars().count());
             }

@@ -5,6 +5,7 @@ pub mod address;
 mod argument;
 pub mod breakpoint;
 pub mod catalogue;
+pub mod completion;
 mod counters;
 mod entry;
 pub mod faults;

@@ -53,6 +53,10 @@ pub enum Says {
 
 /// What is changed in a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one of the changes, and any may act together"
+)]
 pub struct Shape {
     /// So many octets at a time, each followed by so long a pause.
     pub drip: Option<(NonZeroU64, Duration)>,

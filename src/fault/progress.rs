@@ -210,8 +210,7 @@ mod tests {
     }
 
     fn say(progress: &mut Progress, line: &str) {
-        let (line, is_accepted) =
-            line.strip_prefix('!').map_or((*&line, true), |line| (line, false));
+        let (line, is_accepted) = line.strip_prefix('!').map_or((line, true), |line| (line, false));
         let verb = line.split(' ').next().unwrap();
         if verb == "." {
             progress.reached(point("smtp.dot"));

@@ -32,6 +32,7 @@ pub enum Verdict {
     Info,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn by_name<S: Serializer>(protocol: &Service, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(protocol.name())
 }

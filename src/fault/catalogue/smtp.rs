@@ -93,7 +93,7 @@ pub(super) static SCENARIOS: [Scenario; 58] = [
     judged(
         Service::Smtp,
         "mixed-codes",
-        &[r#"smtp.rcpt : 250-2.1.5 ok\n550 5.1.1 no such user"#],
+        &[r"smtp.rcpt : 250-2.1.5 ok\n550 5.1.1 no such user"],
         "treats it as broken, never as accepted: no DATA",
         "5321 4.2.1",
     ),

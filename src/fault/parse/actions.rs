@@ -108,7 +108,7 @@ static FORMS: [Form; 26] = [
     form("mute", "", always, |_| Ok(Action::Mute)),
     form("lie", "", does_something, |_| Ok(Action::Lie)),
     form("delay", "D", always, |words| duration(words.part()).map(Action::Delay)),
-    form("drip", "N/D", always, |words| words.drip()),
+    form("drip", "N/D", always, drip),
     form("half", "", always, |_| Ok(Action::Part(Most::Half, Ending::Cut))),
     form("twice", "", always, |_| Ok(Action::Twice)),
     form("lf", "", always, |_| Ok(Action::Lf)),
@@ -120,7 +120,7 @@ static FORMS: [Form; 26] = [
     form("close", "", always, |_| Ok(Action::End(Ending::Close))),
     form("do", "", is_command, |_| Ok(Action::Do)),
     form("pass", "", always, |_| Ok(Action::Pass)),
-    form("slow-read", "RATE", |point| point.place == Place::Text, |words| words.slow_read()),
+    form("slow-read", "RATE", |point| point.place == Place::Text, slow_read),
     form("size", "+N|-N|=N", tells_sizes, |words| words.amount_of_octets().map(Action::Size)),
     form("count", "+N|-N", tells_the_count, |words| words.amount_of_messages().map(Action::Count)),
     form("uid", "same|empty|long|new|spaces", tells_ids, |words| words.uid().map(Action::Uid)),
@@ -265,23 +265,6 @@ impl<'a, 'w> Behind<'a, 'w> {
         Ok(Action::Part(Most::Octets(octets), end))
     }
 
-    fn drip(&mut self) -> Parsed<Action> {
-        let part = self.part();
-        let Some((octets, pause)) = part.halves('/') else {
-            return self.wrong(part);
-        };
-        Ok(Action::Drip(some_octets(octets)?, duration(pause)?))
-    }
-
-    fn slow_read(&mut self) -> Parsed<Action> {
-        let part = self.part();
-        let Some(rate) = part.text.strip_suffix("/s") else {
-            let sentence = "the rate of slow-read is a size behind which /s stands";
-            return problem(part.at, sentence, "SIZE/s, such as 1K/s");
-        };
-        some_octets(Part { text: rate, at: part.at }).map(Action::SlowRead)
-    }
-
     fn amount_of_octets(&mut self) -> Parsed<Amount> {
         let part = self.part();
         let number = size(part.behind(1), 0..=u64::MAX);
@@ -338,6 +321,23 @@ impl<'a, 'w> Behind<'a, 'w> {
             _ => return self.wrong(part),
         })
     }
+}
+
+fn drip(words: &mut Behind<'_, '_>) -> Parsed<Action> {
+    let part = words.part();
+    let Some((octets, pause)) = part.halves('/') else {
+        return words.wrong(part);
+    };
+    Ok(Action::Drip(some_octets(octets)?, duration(pause)?))
+}
+
+fn slow_read(words: &mut Behind<'_, '_>) -> Parsed<Action> {
+    let part = words.part();
+    let Some(rate) = part.text.strip_suffix("/s") else {
+        let sentence = "the rate of slow-read is a size behind which /s stands";
+        return problem(part.at, sentence, "SIZE/s, such as 1K/s");
+    };
+    some_octets(Part { text: rate, at: part.at }).map(Action::SlowRead)
 }
 
 fn at_least_1(number: u64) -> NonZeroU64 {

@@ -176,9 +176,10 @@ fn condition(word: &Word<'_>, point: Point) -> Parsed<(&'static str, Condition)>
     let (name, value) = word.text.split_once('=').unwrap_or((word.text, ""));
     let known = NAMES.iter().find(|(known, _, _)| *known == name && word.text.contains('='));
     let Some((name, _, has_meaning)) = known else {
-        let sentence = match is_moment(word) {
-            true => format!("{} stands behind the point", word.text),
-            false => format!("there is no condition {name}"),
+        let sentence = if is_moment(word) {
+            format!("{} stands behind the point", word.text)
+        } else {
+            format!("there is no condition {name}")
         };
         return problem(word.at, sentence, expected());
     };

@@ -14,8 +14,8 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(in crate::fault) use crate::fault::parse::actions::actions_at;
 use crate::fault::parse::actions::{Action, Placed};
-use crate::fault::parse::head::{conditions_at, has_moments};
 pub use crate::fault::parse::problem::RuleError;
 use crate::fault::parse::problem::{Parsed, Problem, problem};
 use crate::fault::parse::words::{Scanner, Word};
@@ -47,10 +47,8 @@ fn read(text: &str) -> Parsed<Rule> {
     if !head.has_colon {
         return problem(scanner.at(), "a colon and an action are missing", ": ACTION");
     }
-    let begins = scanner.at();
     let (actions, limits) = actions(&scanner.actions()?, text, head.point)?;
     let plan = assemble::plan(head.point, head.moment, &actions)?;
-    debug_assert!(begins <= scanner.at());
     Ok(Rule {
         text: text.get(..scanner.at()).unwrap_or(text).trim_end().into(),
         matches: matches.into(),
@@ -74,7 +72,7 @@ pub(in crate::fault) fn is_one_line(text: &str) -> Parsed<()> {
 
 /// What may stand where an action begins.
 fn expected(point: Point) -> String {
-    format!("{}, {}", reply::forms(point.service), actions::actions_at(point).join(", "))
+    format!("{}, {}", reply::forms(point.service), actions_at(point).join(", "))
 }
 
 /// All actions, and the limits behind the last one.
@@ -117,32 +115,4 @@ fn action<'a, 'w>(
             Ok((Placed { action, name: first.text, at: first.at }, rest))
         }
     }
-}
-
-/// What may come next while a rule is typed, for completion: points, conditions, actions or limits,
-/// each as it is written. Empty within a text.
-#[must_use]
-pub fn words_for(beginning: &str) -> Vec<String> {
-    use crate::fault::point::Place;
-    use crate::watch::event::Service;
-    let mut scanner = Scanner::new(beginning);
-    let head = match head::head(&mut scanner) {
-        Ok(head) => head,
-        Err(_) if beginning.trim_start().contains([' ', '\t', ':']) => return Vec::new(),
-        Err(_) => {
-            let services = [Service::Smtp, Service::Pop3, Service::Echo].into_iter();
-            let places = |service: Service| {
-                let places = Place::all_of(service).iter();
-                places.map(move |place| Point { service, place: *place }.to_string())
-            };
-            let points = services.flat_map(places);
-            return points.filter(|point| point.starts_with(beginning.trim_start())).collect();
-        }
-    };
-    if head.has_colon {
-        return actions::actions_at(head.point);
-    }
-    let moments: &[&str] = if has_moments(head.point) { &["before", "after"] } else { &[] };
-    let moments = moments.iter().map(|&moment| moment.to_owned());
-    moments.chain(conditions_at(head.point)).chain([":".to_owned()]).collect()
 }
