@@ -299,6 +299,7 @@ fn sessions_hold_no_socket_no_file_and_no_clock() {
 fn what_is_called_pure_does_no_io() {
     let words = ["tokio", "std::fs", "std::io", "std::thread"];
     knows_nothing_of("wire", |_| true, &words);
+    knows_nothing_of("fault", |_| true, &words);
     knows_nothing_of("mail", |path| has_name(path, &["address.rs", "path.rs"]), &words);
     knows_nothing_of("relay/conversation", |_| true, &words);
     let decodes = |path: &Path| path.ends_with("decode.rs") || is_within(path, "decode");
