@@ -10,6 +10,8 @@ mod reply;
 pub(in crate::fault) mod words;
 
 #[cfg(test)]
+mod error_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
