@@ -34,6 +34,8 @@ pub struct Progress {
     /// Octets of the text so far. At a mark of [`next_mark`](crate::fault::faults::Faults::next_mark)
     /// exactly as many as that says.
     pub text_octets: u64,
+    /// Whether the session would begin TLS at the command at hand.
+    pub takes_tls: bool,
     /// How often each place was reached, the command at hand included.
     pub times: HashMap<Place, u64>,
     /// What is undone if the session refuses the command at hand.
@@ -127,7 +129,7 @@ impl Progress {
     pub fn reached(&mut self, point: Point) {
         let hand = mem::take(&mut self.hand);
         self.refused(hand);
-        (self.to, self.number) = (None, None);
+        (self.to, self.number, self.takes_tls) = (None, None, false);
         match point.place {
             Place::Text => self.text_octets = 0,
             Place::Dot => self.hand = Hand::Dot,

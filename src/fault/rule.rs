@@ -30,10 +30,13 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether its point and all its conditions are met.
+    /// Whether its point and all its conditions are met. Where the session refuses TLS, nothing can
+    /// go wrong with it.
     #[must_use]
     pub fn is_met(&self, at: Point, progress: &Progress, who: Who) -> bool {
-        is_met(self.point, &self.conditions, at, progress, who)
+        let is_possible =
+            progress.takes_tls || !self.plan.as_ref().is_some_and(|plan| plan.tls.is_some());
+        is_possible && is_met(self.point, &self.conditions, at, progress, who)
     }
 
     /// At how many octets of a text it acts; 0 without `after=`.

@@ -21,7 +21,8 @@ use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     WRITE_STALL,
 };
-use crate::servers::played::answer::{Part, Played};
+use crate::servers::played::answer::Played;
+use crate::servers::played::part::Part;
 use crate::servers::session::{Farewell, Reply};
 use crate::servers::stream::{Stream, release};
 use crate::servers::tls::failure::HandshakeError;

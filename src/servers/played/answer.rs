@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::fault::plan::{Plan, Says};
 use crate::servers::played::outgoing::Outgoing;
+use crate::servers::played::part::Part;
 use crate::servers::played::rows::{Capture, Rows};
 use crate::wire::dot::Unstuffer;
 
@@ -14,17 +15,6 @@ const DOT: &[u8] = b".\r\n";
 
 /// What fills a text without an end.
 const FILLER: &[u8] = b"This is a line of a text that has no end.\r\n";
-
-/// The kind of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// A reply.
-    Reply,
-    /// Complete lines that follow a reply.
-    Lines,
-    /// A piece of message text, which the transcript shows in its own form.
-    Text,
-}
 
 /// What becomes of what the session says.
 #[derive(Debug)]

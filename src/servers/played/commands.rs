@@ -1,42 +1,23 @@
 //! The loop's way with commands while faults may be played: asks for a rule at each, and carries out
 //! what it says.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::fault::plan::{Plan, Says, UidFault, Work};
+use crate::fault::plan::{Plan, Says, Work};
 use crate::fault::point::{Place, Point};
-use crate::fault::rule::Who;
 use crate::servers::channel::End;
-use crate::servers::played::gate::Given;
-use crate::servers::played::rows::{About, Capture, Rows};
-use crate::servers::played::told::{Later, TextFate, Told};
-use crate::servers::serve::{Conversation, Mode, Service};
+use crate::servers::played::heard::{Heard, is_accepted, says_yes};
+use crate::servers::played::rows::Rows;
+use crate::servers::played::told::{Later, TextFate};
+use crate::servers::serve::{self, Conversation, Mode};
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Reply, Session, Step};
-use crate::watch::event::{Kind, Side};
+use crate::watch::event::{Service, Side};
 use crate::wire::line::Line;
-
-/// A line that has come.
-pub(super) struct Heard {
-    line: Vec<u8>,
-    is_whole: bool,
-    verb: Option<&'static str>,
-}
-
-/// What an answer is made of, so that it can be given once more.
-enum Source {
-    /// This reply.
-    Reply(Reply),
-    /// What the session's work says.
-    Work,
-    /// The words of the rule.
-    Words,
-}
 
 impl<S, V> Conversation<S, V>
 where
     S: Session,
-    V: Service<Effect = S::Effect, Outcome = S::Outcome>,
+    V: serve::Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
     /// Greets the client.
     pub(in crate::servers) async fn greet_played(&mut self) -> Result<(), End> {
@@ -70,54 +51,33 @@ where
         }
     }
 
-    fn remember(&mut self) -> &mut Told {
-        self.told.get_or_insert_with(|| {
-            let peer = self.channel.stream.tcp().and_then(|tcp| tcp.peer_addr().ok());
-            let client = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
-            let session = self.channel.connection_log().name().id;
-            let who = Who { client: client.to_canonical(), session };
-            Box::new(Told::new(who, self.session.known()))
-        })
-    }
-
-    pub(super) fn at(&self, place: Place) -> Point {
-        Point { service: self.channel.connection_log().service(), place }
-    }
-
-    /// A place without a command is reached: the rule that acts there.
-    pub(super) fn reached(&mut self, place: Place) -> Option<Arc<Plan>> {
-        let at = self.at(place);
-        self.remember().progress.reached(at);
-        self.hit(at)
-    }
-
-    pub(super) fn hit(&mut self, at: Point) -> Option<Arc<Plan>> {
-        let told = self.told.as_ref()?;
-        self.channel.hit(at, &told.progress, told.who)
-    }
-
-    fn answered(&mut self, at: Point, is_accepted: bool) {
-        self.remember().progress.answered(at, is_accepted);
-    }
-
     /// Takes a line; returns `false` if there is none.
     async fn command_played(&mut self) -> Result<bool, End> {
-        let Some(heard) = self.next_heard() else { return Ok(false) };
+        let Some(mut heard) = self.next_heard() else { return Ok(false) };
         if self.session.is_in_exchange() {
+            heard.verb = Some("AUTH");
             let later = self.remember().later.take();
             let step = self.step_of(&heard);
             self.finish_command(later.map(|later| later.plan), &heard, step).await?;
             return Ok(true);
         }
         let at = Point::of_verb(self.channel.connection_log().service(), heard.verb);
+        let asked = self.take_address(at, &mut heard);
         self.remember().progress.command(at, &heard.line);
-        let plan = self.hit(at);
-        match plan {
-            None => {
-                let step = self.step_of(&heard);
+        // Nothing moves before the handshake, so that the session can be asked whether there is one.
+        let step = matches!(at.place, Place::StartTls | Place::Stls).then(|| self.step_of(&heard));
+        self.remember().progress.takes_tls = matches!(step, Some(Step::Secure(_)));
+        match (self.hit(at), asked) {
+            (Some(plan), _) => self.command_by(&plan, at, &heard).await?,
+            (None, Err(unknown)) => {
+                self.answered(at, false);
+                let no = if at.service == Service::Pop3 { "-ERR" } else { "501" };
+                self.channel.say(&format!("{no} {unknown}").into()).await?;
+            }
+            (None, Ok(())) => {
+                let step = step.unwrap_or_else(|| self.step_of(&heard));
                 self.finish_command(None, &heard, step).await?;
             }
-            Some(plan) => self.command_by(&plan, at, &heard).await?,
         }
         Ok(true)
     }
@@ -137,10 +97,11 @@ where
         Some(Heard { line, is_whole, verb })
     }
 
-    fn step_of(&mut self, heard: &Heard) -> Step<S::Effect> {
-        match heard.is_whole {
-            true => self.session.line(&heard.line),
-            false => Step::Reply(self.session.overlong()),
+    pub(super) fn step_of(&mut self, heard: &Heard) -> Step<S::Effect> {
+        if heard.is_whole {
+            self.session.line(&heard.line)
+        } else {
+            Step::Reply(self.session.overlong())
         }
     }
 
@@ -214,13 +175,6 @@ where
         }
     }
 
-    /// Says what a rule has to say instead of a reply.
-    pub(super) async fn say_words(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
-        self.channel.begin_answer(plan, Rows::default());
-        let said = self.say_as_told(plan, None).await?;
-        self.complete(plan, said, None).await
-    }
-
     /// Carries out the step that a command has led to, answered as a plan says.
     async fn finish_command(
         &mut self,
@@ -255,7 +209,7 @@ where
     }
 
     /// Gives the answer that a step brings, and carries out what else it says.
-    async fn give(
+    pub(super) async fn give(
         &mut self,
         plan: &Arc<Plan>,
         heard: &Heard,
@@ -302,21 +256,17 @@ where
                 self.service.secured();
             }
         }
-        self.remember().progress.secured();
+        self.remember().secured();
         Ok(())
     }
 
     /// Follows a step whose work is done, and asks for rules at the text that it begins.
     async fn follow_and_watch(&mut self, step: Step<S::Effect>) -> Result<(), End> {
-        let (begins, secures) = match step {
-            Step::Text(..) => (true, false),
-            Step::Chunk(_) => (true, false),
-            Step::Secure(_) => (false, true),
-            _ => (false, false),
-        };
+        let begins = matches!(step, Step::Text(..) | Step::Chunk(_));
+        let secures = matches!(step, Step::Secure(_));
         self.follow(step).await?;
         if secures {
-            self.remember().progress.secured();
+            self.remember().secured();
         }
         if begins { self.watch_text().await } else { Ok(()) }
     }
@@ -333,201 +283,9 @@ where
         Ok(step)
     }
 
-    /// Says the session's reply or the words of the rule, as the plan has it.
-    async fn say_as_told(&mut self, plan: &Arc<Plan>, reply: Option<Reply>) -> Result<Source, End> {
-        let given = match (&plan.says, reply) {
-            (Says::ItsReply, Some(reply)) => Source::Reply(reply),
-            (Says::ItsReply, None) => return Ok(Source::Work),
-            _ => Source::Words,
-        };
-        self.say_given(plan, &given).await?;
-        Ok(given)
-    }
-
-    async fn say_given(&mut self, plan: &Plan, given: &Source) -> Result<(), End> {
-        match (given, &plan.says) {
-            (Source::Reply(reply), _) => self.channel.say_reply(reply).await,
-            (Source::Words, Says::Lines(lines)) => {
-                let lines = lines.iter().flat_map(|line| [line, &b"\r\n"[..]]);
-                self.channel.say_words(&lines.collect::<Vec<_>>().concat()).await
-            }
-            (Source::Words, Says::Raw(octets)) => self.channel.say_words(octets).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Completes an answer: says it twice where it is said twice, or again where half of it is too
-    /// long to be kept.
-    async fn complete(
-        &mut self,
-        plan: &Arc<Plan>,
-        given: Source,
-        heard: Option<&Heard>,
-    ) -> Result<(), End> {
-        if plan.shape.is_twice {
-            self.give_again(plan, &given, heard).await?;
-        }
-        let Given::Again(octets) = self.channel.end_answer().await? else { return Ok(()) };
-        let rows = match heard {
-            Some(heard) => self.rows(plan, heard).await?,
-            None => Rows::default(),
-        };
-        self.channel.begin_answer_of(plan, rows, octets);
-        self.give_again(plan, &given, heard).await?;
-        if plan.shape.is_twice {
-            self.give_again(plan, &given, heard).await?;
-        }
-        self.channel.end_answer().await.map(|_| ())
-    }
-
-    async fn give_again(
-        &mut self,
-        plan: &Arc<Plan>,
-        given: &Source,
-        heard: Option<&Heard>,
-    ) -> Result<(), End> {
-        match (given, heard) {
-            // Listings and texts change nothing.
-            (Source::Work, Some(heard)) => {
-                let step = self.step_of(heard);
-                self.worked(step).await.map(|_| ())
-            }
-            _ => self.say_given(plan, given).await,
-        }
-    }
-
-    /// The rows of the answer to a command of POP3, as the plan changes them.
-    async fn rows(&mut self, plan: &Arc<Plan>, heard: &Heard) -> Result<Rows, End> {
-        let about = About::command(heard.verb, &heard.line);
-        let shape = &plan.shape;
-        let other = match about {
-            About::Sum if shape.size.is_some() => Some("LIST"),
-            About::UniqueIds(_) if shape.uid == Some(UidFault::Same) => Some("UIDL"),
-            _ => None,
-        };
-        let mut known = Capture::new(shape.size);
-        if let Some(other) = other {
-            self.channel.begin_look(plan, known);
-            let step = self.session.line(other.as_bytes());
-            let looked = self.worked(step).await;
-            known = self.channel.end_look();
-            looked?;
-        }
-        let salt = self.told.as_ref().map_or(0, |told| told.salt);
-        Ok(Rows::new(about, shape, salt, known))
-    }
-
-    /// Answers a chunk whose command a rule has taken over, or whose answer it changes.
-    pub(super) async fn answer_chunk(
-        &mut self,
-        later: Later,
-        then: AfterChunk<S::Effect>,
-    ) -> Result<(), End> {
-        let Later { plan, verb } = later;
-        let heard = Heard { line: Vec::new(), is_whole: true, verb };
-        match (plan.work, then) {
-            (Work::NotDone, _) => self.say_words(&plan).await,
-            (_, AfterChunk::Reply(reply)) => {
-                self.channel.begin_answer(&plan, Rows::default());
-                self.give(&plan, &heard, Step::Reply(reply)).await
-            }
-            (_, AfterChunk::Perform(effect)) => self.dot_by(&plan, Some(effect)).await,
-        }
-    }
-
-    /// The end of a message: asks for a rule, and stores the message if none says otherwise.
-    pub(super) async fn dot_played(&mut self, effect: S::Effect) -> Result<(), End> {
-        if let Some(plan) = self.reached(Place::Dot) {
-            return self.dot_by(&plan, Some(effect)).await;
-        }
-        let step = self.worked(Step::Perform(effect)).await?;
-        self.answered(self.at(Place::Dot), is_accepted(&step));
-        self.follow(step).await
-    }
-
-    /// The end of a message, where a plan acts.
-    pub(super) async fn dot_by(
-        &mut self,
-        plan: &Arc<Plan>,
-        effect: Option<S::Effect>,
-    ) -> Result<(), End> {
-        let at = self.at(Place::Dot);
-        if !plan.acts_after_work {
-            self.channel.delay(plan.delay).await?;
-        }
-        match (plan.work, effect) {
-            (Work::Done, Some(effect)) => {
-                let heard = Heard { line: Vec::new(), is_whole: true, verb: None };
-                self.channel.begin_answer(plan, Rows::default());
-                let step = self.worked(Step::Perform(effect)).await?;
-                self.answered(at, is_accepted(&step));
-                self.give(plan, &heard, step).await
-            }
-            (Work::Lied, _) => self.lie_at_dot(plan).await,
-            (Work::NotDone | Work::Done, _) => {
-                self.give_up_text();
-                self.answered(at, false);
-                if says_yes(plan) {
-                    self.note_lie();
-                }
-                self.say_words(plan).await
-            }
-        }
-    }
-
-    async fn lie_at_dot(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
-        self.give_up_text();
-        self.note_lie();
-        self.answered(self.at(Place::Dot), true);
-        let reply = self.session.success(Some("."));
-        self.channel.begin_answer(plan, Rows::default());
-        let said = self.say_as_told(plan, reply).await?;
-        self.complete(plan, said, None).await
-    }
-
-    /// The end of a text that only the client takes for a message.
-    pub(super) async fn end_of_lie(&mut self) -> Result<(), End> {
-        self.give_up_text();
-        self.note_lie();
-        self.answered(self.at(Place::Dot), true);
-        match self.session.success(Some(".")) {
-            Some(reply) => self.channel.say(&reply).await,
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn note_lie(&self) {
-        self.channel.connection_log().tell(|| Kind::Note("lied: not stored".into()));
-    }
-
-    /// Forgets the text that has been received, and its transaction.
-    pub(super) fn give_up_text(&mut self) {
-        self.service.begin_text();
-        self.session.abandon();
-    }
-
     /// Begins a text that the session knows nothing of.
     fn begin_lost_text(&mut self) {
         self.begin_text(None);
         self.remember().text = TextFate::Lied;
     }
-}
-
-fn is_accepted<E>(step: &Step<E>) -> bool {
-    match step {
-        Step::Reply(reply) | Step::Close(reply) | Step::Text(reply, _) | Step::Secure(reply) => {
-            matches!(reply.bytes(), [b'1'..=b'3' | b'+', ..])
-        }
-        Step::Chunk(_) | Step::Perform(_) | Step::Quiet => true,
-    }
-}
-
-/// Whether the words of a rule say that a message is stored.
-pub(super) fn says_yes(plan: &Plan) -> bool {
-    let first = match &plan.says {
-        Says::Lines(lines) => lines.first().and_then(|line| line.first()),
-        Says::Raw(octets) => octets.first(),
-        Says::ItsReply | Says::Nothing => None,
-    };
-    first == Some(&b'2')
 }

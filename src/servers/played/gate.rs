@@ -4,19 +4,17 @@
 use std::future;
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::fault::faults::Hit;
 use crate::fault::plan::{Ending, Plan};
-use crate::fault::point::Point;
-use crate::fault::progress::Progress;
-use crate::fault::rule::Who;
 use crate::servers::channel::{Channel, End};
 use crate::servers::limits::REPLIES_OCTETS;
-use crate::servers::played::answer::{Ear, Last, Part, Played};
+use crate::servers::played::answer::{Ear, Last, Played};
 use crate::servers::played::outgoing::{Halved, Outgoing};
+use crate::servers::played::part::Part;
 use crate::servers::played::rows::{Capture, Rows};
 use crate::servers::session::Reply;
 use crate::watch::event::Kind;
@@ -24,6 +22,9 @@ use crate::watch::fact::Fact;
 
 /// Octets of a filler that are sent at once.
 const FILLER_OCTETS: usize = 16 * 1024;
+
+/// What makes a line longer.
+static PADDING: [u8; FILLER_OCTETS] = [b'x'; FILLER_OCTETS];
 
 /// What has become of an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,13 +36,6 @@ pub(super) enum Given {
 }
 
 impl Channel {
-    /// Asks for the first rule that matches; tells that it has.
-    pub(super) fn hit(&self, at: Point, progress: &Progress, who: Who) -> Option<Arc<Plan>> {
-        let hit = self.faults.as_ref()?.hit(at, progress, who, Instant::now())?;
-        self.tell_hit(&hit);
-        Some(hit.plan)
-    }
-
     /// Tells that a rule has matched.
     pub(super) fn tell_hit(&self, hit: &Hit) {
         self.connection_log.tell(|| Kind::Note(format!("fault {}", hit.told)));
@@ -241,10 +235,9 @@ impl Channel {
             self.put(b" ", part).await?;
             left -= 1;
         }
-        let filler = [b'x'; FILLER_OCTETS];
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let piece = filler.get(..most).unwrap_or(&filler);
+            let piece = PADDING.get(..most).unwrap_or(&PADDING);
             self.put(piece, part).await?;
             left -= piece.len() as u64;
             self.go_on().await?;
@@ -292,11 +285,11 @@ impl Channel {
         let piece = played.outgoing.cut(octets);
         played.outgoing.tell(piece, part, &self.connection_log);
         self.write_untold(piece).await?;
-        if piece.len() < octets.len() { Err(self.broken_off().await) } else { Ok(()) }
+        if piece.len() < octets.len() { Err(self.broken_off()) } else { Ok(()) }
     }
 
     /// The end of an answer of which no more may be said.
-    async fn broken_off(&mut self) -> End {
+    fn broken_off(&mut self) -> End {
         let Some(plan) = self.stop_playing() else { return End::Fault(Ending::Cut) };
         if let Some(octets) = &plan.shape.append {
             self.replies.extend_from_slice(octets);

@@ -2,11 +2,16 @@
 //! loop. Session files know nothing of it, and where no rule is set none of it runs.
 
 pub mod answer;
+mod answers;
+mod asking;
 mod commands;
+mod dots;
 mod ends;
 mod gate;
 mod handshake;
-mod outgoing;
-mod rows;
+mod heard;
+pub mod outgoing;
+pub mod part;
+pub mod rows;
 mod texts;
 pub mod told;

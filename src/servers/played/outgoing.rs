@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use crate::fault::plan::{Most, Shape};
 use crate::servers::limits::HALF_KEPT;
-use crate::servers::played::answer::Part;
+use crate::servers::played::part::Part;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::Side;
 use crate::watch::text_log::TextLog;

@@ -2,7 +2,7 @@
 //! the lines look.
 
 use crate::fault::plan::{Amount, Omit, Shape, UidFault};
-use crate::servers::played::answer::Part;
+use crate::servers::played::part::Part;
 
 /// Characters of a unique-id that is too long (RFC 1939 section 7 allows 70).
 const LONG: usize = 300;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::fault::plan::{Plan, Says, Work};
 use crate::fault::point::Place;
 use crate::servers::channel::End;
-use crate::servers::played::commands::says_yes;
+use crate::servers::played::heard::says_yes;
 use crate::servers::played::told::TextFate;
 use crate::servers::serve::{Conversation, Mode, Service, Taken};
 use crate::servers::session::{AfterChunk, ChunkFate, Session, Step};
@@ -141,7 +141,7 @@ where
         told.progress.text_octets += text_octets;
         let pace = told.pace;
         if mark == Some(told.progress.text_octets)
-            && let Some(plan) = self.hit(self.at(Place::Text))
+            && let Some(plan) = self.hit_by_rule(self.at(Place::Text))
         {
             self.text_by(&plan).await?;
         }

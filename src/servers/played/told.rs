@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::fault::address::Remembered;
 use crate::fault::plan::Plan;
 use crate::fault::progress::Progress;
 use crate::fault::rule::Who;
@@ -13,6 +14,8 @@ use crate::servers::session::Known;
 pub struct Told {
     /// What the client has said, for the conditions of rules.
     pub progress: Progress,
+    /// What addresses have asked for.
+    pub(super) remembered: Remembered,
     /// Who it is.
     pub who: Who,
     /// Differs in each session.
@@ -62,11 +65,18 @@ impl Told {
         let Known { helo, from, accepted, user } = known;
         Self {
             progress: Progress::known(helo, from, accepted, user),
+            remembered: Remembered::default(),
             who,
             salt: fastrand::u64(..),
             text: TextFate::default(),
             pace: None,
             later: None,
         }
+    }
+
+    /// Nothing that was said before TLS counts.
+    pub(super) fn secured(&mut self) {
+        self.progress.secured();
+        self.remembered.secured();
     }
 }

@@ -28,7 +28,7 @@ use crate::servers::tls::error::TlsError;
 use crate::servers::tls::failure::HandshakeError;
 use crate::servers::tls::identity::{Identity, provider};
 use crate::servers::tls::opening::Opening;
-use crate::servers::tls::wrong::WrongCertificates;
+pub use crate::servers::tls::wrong::Presented;
 
 /// Where the servers' certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,26 +55,14 @@ pub enum CertificateSource {
 pub struct Tls {
     source: CertificateSource,
     made: Mutex<Option<Made>>,
-    wrong: WrongCertificates,
+    /// Those that are wrong on purpose, each made when it is first wanted.
+    wrong: Mutex<Vec<(Presented, Arc<ServerConfig>)>>,
 }
 
 #[derive(Debug, Clone)]
 struct Made {
     config: Arc<ServerConfig>,
     renewal: Option<SystemTime>,
-}
-
-/// Which certificate is presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presented {
-    /// The right one.
-    Right,
-    /// One that has expired.
-    Expired,
-    /// One for another name.
-    OtherName,
-    /// One of an authority that nobody knows.
-    OtherAuthority,
 }
 
 /// What was agreed in a handshake.
@@ -90,7 +78,7 @@ impl Tls {
     /// TLS with a certificate from `source`, which is not touched yet.
     #[must_use]
     pub const fn new(source: CertificateSource) -> Self {
-        Self { source, made: Mutex::new(None), wrong: WrongCertificates::new() }
+        Self { source, made: Mutex::new(None), wrong: Mutex::new(Vec::new()) }
     }
 
     /// Loads or issues the certificate, so that errors are told before the first client comes.
@@ -159,7 +147,7 @@ impl Tls {
         let tls = Arc::clone(self);
         let made = spawn_blocking(move || match presented {
             Presented::Right => tls.config(SystemTime::now()),
-            wrong => tls.wrong.config(&tls.source, wrong, SystemTime::now()),
+            wrong => tls.wrong_config(wrong, SystemTime::now()),
         })
         .await;
         made.unwrap_or_else(|error| Err(TlsError::Broken(error.to_string())))
@@ -185,6 +173,24 @@ impl Tls {
             }
             Err(error) => self.keep(error, now),
         }
+    }
+
+    fn wrong_config(
+        &self,
+        presented: Presented,
+        now: SystemTime,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let mut kept = self.wrong.lock();
+        if let Some((_, config)) = kept.iter().find(|(one, _)| *one == presented) {
+            return Ok(Arc::clone(config));
+        }
+        let (directory, domain) = match &self.source {
+            CertificateSource::Authority { directory, domain } => (Some(&**directory), &**domain),
+            CertificateSource::Files { .. } => (None, "localhost"),
+        };
+        let config = made(wrong::identity(directory, domain, presented, now)?)?.config;
+        kept.push((presented, Arc::clone(&config)));
+        Ok(config)
     }
 
     /// Goes on with the certificate that should have been renewed, for a while; without one, there
