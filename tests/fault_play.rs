@@ -541,6 +541,77 @@ async fn a_rule_acts_in_a_session_that_has_begun_before_it() {
     peer.says("DATA", "354 *").await;
 }
 
+/// A stage on which an address may ask for a fault.
+fn asking() -> Stage {
+    Stage::of(Profile::default(), Arc::new(Faults::new(1, true)))
+}
+
+fn letter_to(address: &str) -> String {
+    format!(
+        "HELO a\r\nMAIL FROM:<al@a.test>\r\nRCPT TO:<{address}>\r\nDATA\r\n{LETTER}.\r\nQUIT\r\n"
+    )
+}
+
+#[tokio::test]
+async fn an_address_asks_for_a_fault_and_gets_the_mail_without_the_suffix() {
+    let stage = asking();
+    let address = "bob+fault.dot.451.once@localhost";
+    let said = letter_to(address);
+    let first = stage.heard(To::Smtp, &said).await;
+    assert_eq!(first, format!("{READY}{OKS}{GO_ON}451 fault {address}\r\n{BYE}"));
+    assert_eq!(stage.mailbox(), "");
+    let second = stage.heard(To::Smtp, &said).await;
+    assert_eq!(second, format!("{READY}{OKS}{GO_ON}250 OK\r\n{BYE}"));
+    assert!(stage.mailbox().contains("Subject: x") && !stage.mailbox().contains("fault"));
+    let hits = stage.notes().into_iter().filter(|note| note.starts_with("fault"));
+    assert_eq!(hits.collect::<Vec<_>>(), [format!("fault {address}")]);
+}
+
+#[tokio::test]
+async fn each_place_that_an_address_can_name_is_reached() {
+    for (address, heard) in [
+        ("bob+fault.rcpt.550@localhost", "250 localhost\r\n250 OK\r\n550 fault *"),
+        ("bob+fault.data.cut@localhost", OKS),
+        ("bob+fault.text.cut@localhost", &format!("{OKS}{GO_ON}")),
+        ("bob+fault.dot.after.cut@localhost", &format!("{OKS}{GO_ON}")),
+        ("bob+fault.dot.twice@localhost", &format!("{OKS}{GO_ON}250 OK\r\n250 OK\r\n{BYE}")),
+        ("bob+fault.quit.mute@localhost", &format!("{OKS}{GO_ON}250 OK\r\n")),
+        ("bob+fault.dot.451@localhost", &format!("{OKS}{GO_ON}451 fault *")),
+        (
+            "bob+fault.dat.451@localhost",
+            "250 localhost\r\n250 OK\r\n501 no fault is asked for by \"dat\"*",
+        ),
+    ] {
+        let all = asking().heard(To::Smtp, &letter_to(address)).await;
+        let heard = format!("{READY}{heard}");
+        match heard.strip_suffix('*') {
+            Some(beginning) => assert!(all.starts_with(beginning), "{address}: {all}"),
+            None => assert_eq!(all, heard, "{address}"),
+        }
+        let without = Stage::with(&[]).heard(To::Smtp, &letter_to(address)).await;
+        assert!(without.contains("550 ") && !without.contains("fault"), "{without}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_pop3_asks_for_a_fault() {
+    let stage = asking();
+    stage.deliver(&[LETTER]).await;
+    let said = "USER bob+fault.retr.nodot\r\nPASS cis505\r\nRETR 1\r\nQUIT\r\n";
+    let heard = stage.heard(To::Pop3, said).await;
+    assert!(heard.ends_with(&format!("octets\r\n{LETTER}+OK Goodbye!\r\n")), "{heard}");
+    let heard = stage.heard(To::Pop3, "USER bob+fault.retr.what\r\nQUIT\r\n").await;
+    assert!(heard.contains("\r\n-ERR no fault is asked for by \"what\""), "{heard}");
+}
+
+#[tokio::test]
+async fn rules_are_asked_before_addresses() {
+    let stage = asking();
+    stage.faults.add("smtp.rcpt to=bob@* : 452 rule").unwrap();
+    let heard = stage.heard(To::Smtp, &letter_to("bob+fault.rcpt.550@localhost")).await;
+    assert!(heard.contains("452 rule\r\n"), "{heard}");
+}
+
 /// All that a server says to these pieces, each sent alone.
 async fn answered<S: Server>(server: &S, faults: Option<Arc<Faults>>, pieces: &[&[u8]]) -> Vec<u8> {
     let (mut ours, theirs) = duplex(1 << 20);
