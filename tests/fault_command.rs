@@ -467,3 +467,23 @@ fn what_is_offered_is_not_done_and_lines_of_echo_are_lost() {
     client.send("ECHO two\r\n");
     client.says("ECHO three", "+OK three");
 }
+
+#[test]
+fn an_address_that_asks_for_a_fault_is_listed_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = Servers::on(dir.path(), &["--fault-addresses"]);
+    let dir = dir.path();
+    let address = "linhphan+fault.rcpt.451.once@localhost";
+    let mut client = at_rcpt(&servers);
+    client.says(&format!("RCPT TO:<{address}>"), &format!("451 fault {address}"));
+    client.says(&format!("RCPT TO:<{address}>"), "250");
+    let rule = listed(dir)["rules"][0].clone();
+    assert_eq!((&rule["id"], &rule["rule"]), (&Value::Null, &json!(address)));
+    assert_eq!((&rule["hits"], &rule["left"]), (&json!(1), &json!(0)));
+    assert_eq!(hits(dir, &format!("fault {address} hits == 1")), ("1\n".into(), 0));
+    let events = program().arg("events").arg(dir).arg("--json").output().unwrap();
+    let events = text(&events.stdout);
+    let event = events.lines().find(|line| line.contains("\"event\":\"fault\"")).unwrap();
+    let event: Value = serde_json::from_str(event).unwrap();
+    assert_eq!((&event["id"], &event["rule"]), (&Value::Null, &json!(address)));
+}

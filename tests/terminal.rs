@@ -133,6 +133,26 @@ fn a_verbose_console_writes_the_transcript_beside_the_screen() {
 }
 
 #[test]
+fn faults_are_seen_while_they_are_on_whoever_has_added_them() {
+    let faulty = |mut command: Vec<String>| {
+        command.extend(["--fault".into(), "echo.line nth=2 : mute".into()]);
+        command
+    };
+    let terminal = Terminal::run(120, 40, faulty).shows("FAULTS 1");
+    let mut client = connect(terminal.port("echo"));
+    say(&mut client, "ECHO one\r\nECHO two\r\n");
+    let terminal = terminal.shows(".. fault 1: echo.line nth=2");
+    // Nothing else wakes the screen than the order of another program.
+    let mut fault = std::process::Command::new(env!("CARGO_BIN_EXE_mailconsole"));
+    fault.arg("fault").arg(terminal.mail()).args(["add", "smtp.rcpt : 451 later"]);
+    let added = fault.env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap();
+    assert!(added.status.success());
+    let terminal = terminal.shows("FAULTS 2").press("F").shows("smtp.rcpt : 451 later");
+    let terminal = terminal.press(" ").shows("The rule is off.").shows("FAULTS 1");
+    terminal.press("\x03").ends_and_gives_the_terminal_back();
+}
+
+#[test]
 fn what_an_operator_may_not_be_aware_of_is_in_the_top_line() {
     let open = |mut command: Vec<String>| {
         command.extend(["--bind".into(), "0.0.0.0".into(), "--no-sync".into()]);
