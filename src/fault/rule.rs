@@ -35,7 +35,7 @@ impl Rule {
     #[must_use]
     pub fn is_met(&self, at: Point, progress: &Progress, who: Who) -> bool {
         let is_possible =
-            progress.takes_tls || !self.plan.as_ref().is_some_and(|plan| plan.tls.is_some());
+            progress.takes_tls || self.plan.as_ref().is_none_or(|plan| plan.tls.is_none());
         is_possible && is_met(self.point, &self.conditions, at, progress, who)
     }
 
