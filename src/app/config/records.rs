@@ -1,5 +1,6 @@
 //! Where the transcript and the program's own log are written, besides stderr and the screen.
 
+use std::env;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,13 +47,18 @@ impl Records {
     }
 
     /// What the log has: as `--log-level` says, else as `RUST_LOG` says, else from `usual` on.
-    /// Libraries that we use tell no more than warnings, unless `RUST_LOG` asks for more.
+    /// Libraries that we use tell no more than warnings, unless `RUST_LOG` asks for more; notify warns
+    /// of every directory that goes while it is watched, as that of `exec` does.
     #[must_use]
     pub fn filter(&self, usual: LevelFilter) -> EnvFilter {
+        let is_set = env::var_os(EnvFilter::DEFAULT_ENV).is_some_and(|value| !value.is_empty());
         match self.log_level {
             Some(Level::ERROR) => EnvFilter::new("error"),
-            Some(level) => EnvFilter::new(format!("warn,mailconsole={level}")),
-            None => EnvFilter::builder().with_default_directive(usual.into()).from_env_lossy(),
+            Some(level) => EnvFilter::new(format!("warn,notify=error,mailconsole={level}")),
+            None if is_set => {
+                EnvFilter::builder().with_default_directive(usual.into()).from_env_lossy()
+            }
+            None => EnvFilter::new(format!("{usual},notify=error")),
         }
     }
 }
