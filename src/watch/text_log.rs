@@ -54,7 +54,8 @@ impl TextLog {
         Self::new(Side::Client, Form::Chunk, connection_log)
     }
 
-    /// The log of a text of which we send what is pushed, as it is on the wire.
+    /// The log of a text that we send, given as it is on the wire with
+    /// [`show_piece`](Self::show_piece).
     #[must_use]
     pub fn on_wire(side: Side, connection_log: &ConnectionLog) -> Self {
         Self::new(side, Form::Wire, connection_log)
@@ -89,18 +90,21 @@ impl TextLog {
         }
     }
 
+    /// Reports a piece of a text as it is on the wire. The caller counts it with
+    /// [`count`](Self::count), once it is unstuffed.
+    pub fn show_piece(&mut self, piece: &[u8], connection_log: &ConnectionLog) {
+        if let Some(lines) = &mut self.lines {
+            lines.extend(piece);
+            self.tell_lines(connection_log);
+        }
+    }
+
     /// Reports that the text has ended with its dot, and its length.
     pub fn end(mut self, connection_log: &ConnectionLog) {
         let dot = self.dot.take();
         let side = self.side;
         self.end_of_chunk(connection_log);
         connection_log.tell(|| Kind::Line(side, dot.unwrap_or_else(|| KeptLine::new(b"."))));
-    }
-
-    /// As [`end`](Self::end), for a text whose dot has been pushed as well.
-    pub fn end_behind_dot(mut self, connection_log: &ConnectionLog) {
-        self.octets = self.octets.saturating_sub(b".\r\n".len() as u64);
-        self.end(connection_log);
     }
 
     /// Reports that the chunk has ended, and its length.

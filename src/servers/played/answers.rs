@@ -69,6 +69,7 @@ where
         heard: Option<&Heard>,
     ) -> Result<(), End> {
         if plan.shape.is_twice {
+            self.channel.end_copy().await?;
             self.give_again(plan, &given, heard).await?;
         }
         let Given::Again(octets) = self.channel.end_answer().await? else { return Ok(()) };
@@ -79,6 +80,7 @@ where
         self.channel.begin_answer_of(plan, rows, octets);
         self.give_again(plan, &given, heard).await?;
         if plan.shape.is_twice {
+            self.channel.end_copy().await?;
             self.give_again(plan, &given, heard).await?;
         }
         self.channel.end_answer().await.map(|_| ())

@@ -129,7 +129,7 @@ impl Channel {
                 return Ok(());
             }
         }
-        if part == Part::Reply {
+        if part == Part::Reply && !said.is_empty() {
             self.judge_reply(&said);
         }
         let Some(played) = &mut self.played else { return Ok(()) };
@@ -139,9 +139,8 @@ impl Channel {
         }
     }
 
-    /// Ends the answer: says what was kept of it, and what is glued behind it; then the connection
-    /// ends, if the plan says so.
-    pub(super) async fn end_answer(&mut self) -> Result<Given, End> {
+    /// Says what was kept of an answer that is given once more behind this.
+    pub(super) async fn end_copy(&mut self) -> Result<(), End> {
         if let Some(Last { octets, part, filler }) = self.played.as_mut().and_then(|one| one.last())
         {
             match filler {
@@ -149,6 +148,13 @@ impl Channel {
                 None => self.put_last(&octets, part).await?,
             }
         }
+        Ok(())
+    }
+
+    /// Ends the answer: says what was kept of it, and what is glued behind it; then the connection
+    /// ends, if the plan says so.
+    pub(super) async fn end_answer(&mut self) -> Result<Given, End> {
+        self.end_copy().await?;
         let halved = self.played.as_mut().and_then(|played| played.outgoing.halved());
         match halved {
             Some(Halved::Long(octets)) => {
@@ -157,8 +163,8 @@ impl Channel {
             }
             Some(Halved::Known(octets, text)) => {
                 let (reply, text) = octets.split_at(octets.len() - text);
-                self.write(reply, Part::Reply).await?;
-                self.write(text, Part::Text).await?;
+                self.write(reply, Some(Part::Reply)).await?;
+                self.write(text, Some(Part::Text)).await?;
             }
             None => {}
         }
@@ -181,7 +187,7 @@ impl Channel {
     async fn append(&mut self) -> Result<(), End> {
         let plan = self.played.as_ref().map(|played| Arc::clone(&played.plan));
         match plan.as_ref().and_then(|plan| plan.shape.append.as_deref()) {
-            Some(octets) => self.write(octets, Part::Reply).await,
+            Some(octets) => self.write(octets, Some(Part::Reply)).await,
             None => Ok(()),
         }
     }
@@ -258,33 +264,33 @@ impl Channel {
             played.outgoing.tell_rest(&self.connection_log);
         }
         let filler = filler.repeat((FILLER_OCTETS / filler.len().max(1)).max(1));
-        loop {
-            let Some(formed) =
-                self.played.as_mut().and_then(|played| played.outgoing.formed(&filler, part))
-            else {
-                return Ok(());
-            };
-            let formed = formed.into_owned();
-            self.write_untold(&formed).await?;
+        // Not told: it would fill the transcript.
+        while let Some(formed) =
+            self.played.as_mut().and_then(|played| played.outgoing.formed(&filler, part))
+        {
+            self.write(&formed.into_owned(), None).await?;
             self.go_on().await?;
         }
+        Ok(())
     }
 
     /// Octets of an answer, as the session or the rule has them.
     async fn put(&mut self, octets: &[u8], part: Part) -> Result<(), End> {
         let Some(played) = &mut self.played else { return Ok(()) };
         match played.outgoing.formed(octets, part) {
-            Some(formed) => self.write(&formed, part).await,
+            Some(formed) => self.write(&formed, Some(part)).await,
             None => Ok(()),
         }
     }
 
-    /// Octets as they go out.
-    async fn write(&mut self, octets: &[u8], part: Part) -> Result<(), End> {
+    /// Octets as they go out; told as this part.
+    async fn write(&mut self, octets: &[u8], part: Option<Part>) -> Result<(), End> {
         let Some(played) = &mut self.played else { return Ok(()) };
         let piece = played.outgoing.cut(octets);
-        played.outgoing.tell(piece, part, &self.connection_log);
-        self.write_untold(piece).await?;
+        if let Some(part) = part {
+            played.outgoing.tell(piece, part, &self.connection_log);
+        }
+        self.drip(piece).await?;
         if piece.len() < octets.len() { Err(self.broken_off()) } else { Ok(()) }
     }
 
@@ -298,7 +304,7 @@ impl Channel {
     }
 
     /// Octets in pieces, if the plan lets them drip.
-    async fn write_untold(&mut self, octets: &[u8]) -> Result<(), End> {
+    async fn drip(&mut self, octets: &[u8]) -> Result<(), End> {
         let Some(drip) = self.played.as_ref().and_then(|played| played.plan.shape.drip) else {
             self.replies.extend_from_slice(octets);
             return if self.replies.len() < REPLIES_OCTETS { Ok(()) } else { self.flush().await };

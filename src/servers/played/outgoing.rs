@@ -11,6 +11,7 @@ use crate::servers::played::part::Part;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::Side;
 use crate::watch::text_log::TextLog;
+use crate::wire::dot::Unstuffer;
 use crate::wire::line::{LINE_OCTETS, LineBuffer};
 
 /// What goes out of one answer.
@@ -26,13 +27,16 @@ pub struct Outgoing {
     pub piece_left: Option<u64>,
     /// Splits what has gone out into lines, for the transcript.
     lines: LineBuffer,
-    text: Option<TextLog>,
-    /// The last octets of the text.
-    text_end: Vec<u8>,
+    text: Option<SentText>,
 }
 
-/// How a text ends.
-const END: &[u8] = b"\r\n.\r\n";
+/// A message text as far as it has gone out.
+#[derive(Debug)]
+struct SentText {
+    log: TextLog,
+    unstuffer: Unstuffer,
+    has_ended: bool,
+}
 
 /// The beginning of an answer whose half is to be said, kept until its length is known.
 #[derive(Debug, Default)]
@@ -69,7 +73,6 @@ impl Outgoing {
             piece_left: None,
             lines: LineBuffer::new(LINE_OCTETS),
             text: None,
-            text_end: Vec::new(),
         }
     }
 
@@ -120,25 +123,14 @@ impl Outgoing {
         if !log.is_observed() {
             return;
         }
+        // The transcript knows lines by their CRLF.
+        let octets = if self.is_lf { with_crlf(octets).into() } else { Cow::Borrowed(octets) };
         if part == Part::Text {
-            let text = self.text.get_or_insert_with(|| TextLog::on_wire(Side::Server, log));
-            text.push(octets, log);
-            let from = octets.len().saturating_sub(END.len());
-            self.text_end.extend_from_slice(octets.get(from..).unwrap_or_default());
-            let excess = self.text_end.len().saturating_sub(END.len());
-            self.text_end.drain(..excess);
+            self.text.get_or_insert_with(|| SentText::new(log)).push(&octets, log);
             return;
         }
-        if self.is_lf {
-            for line in octets.split_inclusive(|&octet| octet == b'\n') {
-                match line.strip_suffix(b"\n") {
-                    Some(line) => self.lines.extend(&[line, b"\r\n"].concat()),
-                    None => self.lines.extend(line),
-                }
-            }
-        } else {
-            self.lines.extend(octets);
-        }
+        self.tell_text(log);
+        self.lines.extend(&octets);
         while let Some((line, reads)) = self.lines.next_line_and_reads() {
             log.heard(Side::Server, &line, reads);
         }
@@ -146,17 +138,18 @@ impl Outgoing {
 
     /// Tells what has gone out of a line that has no end, and that a text is over.
     pub fn tell_rest(&mut self, log: &ConnectionLog) {
-        if let Some(text) = self.text.take() {
-            // The text may have nothing but its dot.
-            if END.ends_with(&self.text_end) && self.text_end.len() >= b".\r\n".len() {
-                text.end_behind_dot(log);
-            } else {
-                text.end_of_chunk(log);
-            }
-        }
+        self.tell_text(log);
         if !self.lines.unread().is_empty() {
             log.line(Side::Server, self.lines.unread());
             self.lines = LineBuffer::new(LINE_OCTETS);
+        }
+    }
+
+    fn tell_text(&mut self, log: &ConnectionLog) {
+        match self.text.take() {
+            Some(SentText { log: text, has_ended: true, .. }) => text.end(log),
+            Some(SentText { log: text, .. }) => text.end_of_chunk(log),
+            None => {}
         }
     }
 
@@ -173,6 +166,30 @@ impl Outgoing {
             _ => Halved::Long(half),
         })
     }
+}
+
+impl SentText {
+    fn new(log: &ConnectionLog) -> Self {
+        let log = TextLog::on_wire(Side::Server, log);
+        Self { log, unstuffer: Unstuffer::default(), has_ended: false }
+    }
+
+    fn push(&mut self, octets: &[u8], log: &ConnectionLog) {
+        self.log.show_piece(octets, log);
+        let ended = self.unstuffer.push(octets, |text| self.log.count(text));
+        self.has_ended |= ended.is_some();
+    }
+}
+
+fn with_crlf(octets: &[u8]) -> Vec<u8> {
+    let mut told = Vec::with_capacity(octets.len() + 1);
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(line) => told.extend_from_slice(&[line, b"\r\n"].concat()),
+            None => told.extend_from_slice(line),
+        }
+    }
+    told
 }
 
 impl Half {

@@ -83,7 +83,7 @@ where
                     self.forget_text();
                 }
             }
-            (AfterChunk::Reply(reply), _, TextFate::Open) => {
+            (AfterChunk::Reply(reply), _, TextFate::Open | TextFate::Lied) => {
                 self.channel.say(&reply).await?;
             }
             (AfterChunk::Reply(_), ..) => self.forget_text(),
