@@ -268,7 +268,7 @@ impl Channel {
         while let Some(formed) =
             self.played.as_mut().and_then(|played| played.outgoing.formed(&filler, part))
         {
-            self.write(&formed.into_owned(), None).await?;
+            self.write(&formed, None).await?;
             self.go_on().await?;
         }
         Ok(())
