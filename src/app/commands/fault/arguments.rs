@@ -17,7 +17,7 @@ use crate::wire::nearest::nearest;
 #[command(after_help = EXAMPLES)]
 pub struct FaultArguments {
     /// The directory of the mailboxes, and what is to be done: list, add RULE, remove ID, on ID, off
-    /// ID or reset [ID]; all for an ID
+    /// ID, reset or reset ID; all for an ID
     #[arg(value_name = "DIR ORDER")]
     pub words: Vec<OsString>,
     /// Write one JSON object
