@@ -11,9 +11,9 @@ mod scan;
 use regex::{Regex, RegexBuilder};
 
 pub use crate::mailroom::query::error::QueryError;
-use crate::mailroom::query::error::similar;
 use crate::mailroom::query::scan::{Operator, Value, Word, words};
 use crate::servers::units::Size;
+use crate::wire::nearest::nearest;
 
 /// The longest query, in octets.
 const QUERY_MOST: usize = 64 * 1024;
@@ -283,7 +283,7 @@ impl Property {
                 Some("") => return Err(QueryError::HeaderWithoutName),
                 Some(field) => Self::Header(field.to_ascii_lowercase()),
                 None => {
-                    let suggestion = similar(name, &NAMES).map(str::to_owned);
+                    let suggestion = nearest(&name.to_lowercase(), NAMES).map(str::to_owned);
                     return Err(QueryError::Unknown { name: name.to_owned(), suggestion });
                 }
             },

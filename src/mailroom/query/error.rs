@@ -1,7 +1,6 @@
 //! What is wrong with a query, in one sentence.
 
-/// From this likeness on (Jaro-Winkler, 1 is equal) a name is suggested, as clap does for options.
-const LIKENESS: f64 = 0.7;
+use crate::wire::nearest::nearest;
 
 /// Why a query is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +75,9 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
 impl QueryError {
     /// A word without `=` and `~`.
     pub(super) fn no_term(word: &str, names: &[&'static str]) -> Self {
-        let suggestion = similar(word.trim_start_matches('!'), names).map(str::to_owned);
+        let suggestion =
+            nearest(&word.trim_start_matches('!').to_lowercase(), names.iter().copied())
+                .map(str::to_owned);
         Self::NoTerm { word: word.to_owned(), suggestion }
     }
 
@@ -86,14 +87,4 @@ impl QueryError {
         let why = report.lines().last().unwrap_or_default().trim_start_matches("error: ");
         Self::Expression { expression: expression.to_owned(), why: why.to_owned() }
     }
-}
-
-/// The name that is most like a word, if one is.
-#[must_use]
-pub(super) fn similar<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let likeness = |name: &&str| strsim::jaro_winkler(&word, name);
-    let alike = names.iter().map(|name| (likeness(name), *name));
-    let alike = alike.filter(|(likeness, _)| *likeness > LIKENESS);
-    alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, name)| name)
 }
