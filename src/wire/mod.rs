@@ -4,6 +4,7 @@
 pub mod display;
 pub mod dot;
 pub mod figures;
+pub mod glob;
 pub mod line;
 pub mod nearest;
 pub mod reads;

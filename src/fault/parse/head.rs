@@ -9,8 +9,9 @@ use crate::fault::parse::problem::{Parsed, problem};
 use crate::fault::parse::quantity::{Part, size, whole};
 use crate::fault::parse::words::{Scanner, Word};
 use crate::fault::point::{Place, Point};
-use crate::fault::rule::{Condition, Glob};
+use crate::fault::rule::Condition;
 use crate::watch::event::Service;
+use crate::wire::glob::Glob;
 
 /// The protocols that have points.
 const SERVICES: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Echo];

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fault::plan::{Amount, Ending, Most, Omit, Plan, Says, TlsFault, UidFault, Work};
-use crate::fault::rule::{Condition, Glob, Per};
+use crate::fault::rule::{Condition, Per};
+use crate::wire::glob::Glob;
 
 #[track_caller]
 fn read(text: &str) -> Rule {
