@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mailconsole::fault::faults::{Faults, Which};
 use mailconsole::servers::channel::{Channel, Place};
 use mailconsole::servers::echo::EchoServer;
+use mailconsole::servers::holds::{Cause, Decision, Holds, WhichHeld};
 use mailconsole::servers::listener::{Lifetime, Server, Shared};
 use mailconsole::servers::profile::{Choices, Profile, TlsPolicy};
 use mailconsole::servers::serve::serve;
@@ -63,7 +64,8 @@ impl Stage {
             profile,
             smtp_tls: Some(TlsPolicy::None),
             pop3_tls: Some(TlsPolicy::None),
-            capabilities: "none".parse().ok(),
+            // The greeting of APOP is never the same.
+            capabilities: (profile == Profile::Everything).then(|| "-APOP".parse().ok()).flatten(),
             ..Choices::default()
         });
         let recorder = Arc::new(Recorder::default());
@@ -174,6 +176,9 @@ async fn each_action_on_a_reply_is_seen_on_the_wire() {
         ("cut after 99", "250 OK\r\n", true),
         ("half", "250 ", true),
         ("twice; half", "250 OK\r\n", true),
+        ("twice; pad 10", "250 OK x\r\n250 OK x\r\n", false),
+        ("twice; lines 2", "250-OK\r\n250 OK\r\n250-OK\r\n250 OK\r\n", false),
+        ("lf; lines 2; cut after 9", "250-OK\n25", true),
         ("drip 3/1ms; half", "250 ", true),
         ("close", "250 OK\r\n", true),
         ("cut", "", true),
@@ -367,6 +372,8 @@ async fn a_text_is_cut_unstuffed_or_without_an_end() {
         ("cut after 20", format!("{ok}{LETTER}.\r\n")[..20].to_owned()),
         ("half", format!("{ok}{LETTER}.\r\n")[..19].to_owned()),
         ("nodot", format!("{ok}{LETTER}")),
+        ("nodot; close", format!("{ok}{LETTER}")),
+        ("loop; cut after 50", format!("{ok}{LETTER}This is a line of")[..50].to_owned()),
         ("unstuffed", format!("{ok}{LETTER}.\r\n").replace("..hi", ".hi")),
         ("lf", format!("{ok}{LETTER}.\r\n").replace('\r', "")),
         ("twice", format!("{ok}{LETTER}.\r\n{ok}{LETTER}.\r\n")),
@@ -457,6 +464,61 @@ async fn the_servers_end_within_a_second_though_a_thousand_connections_hang() {
     for mut peer in peers {
         peer.expect_end().await;
     }
+}
+
+#[tokio::test]
+async fn a_reset_may_come_instead_of_a_greeting() {
+    let stage = Stage::with(&["smtp.connect : reset"]);
+    let mut peer = stage.connect(To::Smtp).await;
+    let error = peer.stream.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_a_delay_with_a_farewell_and_a_drip_without() {
+    for (rule, heard) in [
+        ("smtp.noop : delay 24h", "421 localhost Server shutting down\r\n"),
+        ("smtp.noop : drip 3/24h", "250"),
+        ("smtp.noop : hang", ""),
+        ("smtp.dot after : delay 24h", "421 localhost Server shutting down\r\n"),
+    ] {
+        let stage = Stage::with(&[rule]);
+        let mut peer = stage.connect(To::Smtp).await;
+        peer.expect("220 *").await;
+        peer.send(format!("NOOP\r\n{ENVELOPE}DATA\r\n{LETTER}.\r\n")).await;
+        while stage.faults.view()[0].hits == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The work behind the hit is done, or the first piece is gone.
+        let is_done = || !rule.contains("after") || stage.mailbox().contains("Subject: x");
+        while !is_done() {
+            tokio::task::yield_now().await;
+        }
+        let begin = Instant::now();
+        stage.sockets.end().await;
+        assert!(begin.elapsed() < Duration::from_secs(1), "{rule}: {:?}", begin.elapsed());
+        let all = peer.rest().await;
+        assert!(all.ends_with(heard), "{rule}: {all}");
+        assert_eq!(all.contains("421"), heard.contains("421"), "{rule}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_kept_hanging_keeps_its_maildrop_but_the_mailbox_takes_mail() {
+    let stage = Stage::with(&["pop3.stat : hang"]);
+    let mut first = stage.connect(To::Pop3).await;
+    first.send(format!("{POP3}STAT\r\n")).await;
+    while stage.faults.view()[0].hits == 0 {
+        tokio::task::yield_now().await;
+    }
+    stage.deliver(&[LETTER]).await;
+    assert!(stage.mailbox().contains("Subject: x"));
+    let heard = stage.heard(To::Pop3, &format!("{POP3}QUIT\r\n")).await;
+    assert!(heard.contains("-ERR [IN-USE] maildrop is locked"), "{heard}");
+    first.stream.shutdown().await.unwrap();
+    first.rest().await;
+    let heard = stage.heard(To::Pop3, &format!("{POP3}QUIT\r\n")).await;
+    assert!(heard.contains("+OK 1 messages"), "{heard}");
 }
 
 #[tokio::test]
@@ -636,6 +698,48 @@ async fn answered<S: Server>(server: &S, faults: Option<Arc<Faults>>, pieces: &[
     heard
 }
 
+/// The end of any conversation: of a chunk, of a text, and of the session.
+const END: &[u8] = b"aaaaaaaa\r\n.\r\nQUIT\r\nQUIT\r\n";
+
+/// All that a server says while everything is held, and let go at once; or while nothing is.
+async fn let_go<S: Server>(server: &S, are_held: bool, pieces: &[&[u8]]) -> Vec<u8> {
+    let (ours, theirs) = duplex(1 << 20);
+    let (mut ours, mut says) = tokio::io::split(ours);
+    let name = ConnectionName { id: 1, number: 7, service: S::PROTOCOL };
+    let log = ConnectionLog::opened(name, stranger(), Observers::none(), None);
+    let channel = Channel::new(theirs.into(), log, Place::default(), CancellationToken::new());
+    let holds = Arc::new(Holds::default());
+    if are_held {
+        for point in ["smtp.any", "smtp.any!", "smtp.text", "pop3.any", "pop3.any!"] {
+            holds.add(point).unwrap();
+        }
+    }
+    let channel = channel.with_faults(Arc::default()).with_holds(Arc::clone(&holds));
+    // Before anything can be held.
+    let mut changes = holds.changes();
+    let (session, service) = server.open(stranger());
+    tokio::spawn(serve(channel, session, service, Arc::default()));
+    let operator = tokio::spawn(async move {
+        while changes.changed().await.is_ok() {
+            if holds.has_held() {
+                let release = Decision::Release(Cause::Operator);
+                // What was held may have gone by itself.
+                let _ = holds.decide(WhichHeld::All, &release);
+            }
+        }
+    });
+    for piece in pieces.iter().chain([&END]) {
+        if says.write_all(piece).await.is_err() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut heard = Vec::new();
+    ours.read_to_end(&mut heard).await.unwrap();
+    operator.abort();
+    heard
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
@@ -676,5 +780,84 @@ proptest! {
         });
         prop_assert_eq!(&heard[0], &heard[1]);
         prop_assert_eq!(&heard[0], &heard[2]);
+        let heard = [false, true].map(|are_held| runtime.block_on(async {
+            let mail = Mail::with_users(&["bob"]);
+            mail.settings.set(Setting::Profile(Profile::Esmtp));
+            let heard = if is_pop3 {
+                let_go(&mail.pop3, are_held, &pieces).await
+            } else {
+                let_go(&mail.smtp, are_held, &pieces).await
+            };
+            let from = heard.iter().position(|&octet| octet == b'\n').unwrap();
+            String::from_utf8(heard[from..].to_vec()).unwrap()
+        }));
+        prop_assert_eq!(&heard[0], &heard[1]);
+    }
+}
+
+/// What a client says that comes to every place of SMTP, and after it to those of a second message.
+fn all_of_smtp() -> String {
+    format!(
+        "EHLO a\r\n{ENVELOPE}RCPT TO:<eve@localhost>\r\nDATA\r\nSubject: y\r\n\r\n{}.\r\n\
+         AUTH PLAIN AGJvYgBjaXM1MDU=\r\nQUIT\r\n",
+        "0123456789\r\n".repeat(200)
+    )
+}
+
+const ALL_OF_POP3: &str = "CAPA\r\nUSER bob\r\nPASS cis505\r\nSTAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nTOP 1 0\r\n\
+                           RETR 2\r\nDELE 1\r\nQUIT\r\n";
+
+/// What a client hears by these rules, and how often they have acted.
+async fn heard_by(rules: &[&str], is_pop3: bool) -> (String, u64) {
+    let faults = Arc::new(Faults::new(1, false));
+    let stage = Stage::of(Profile::Everything, Arc::clone(&faults));
+    let letter = "MAIL FROM:<al@a.test>\r\nRCPT TO:<bob@localhost>\r\nDATA\r\n";
+    let one = format!("{letter}Subject: x\r\n\r\nhello\r\n..hi\r\n..\r\nbye\r\n.\r\n");
+    let other = one.replace("hello", "hello again");
+    stage.heard(To::Smtp, &format!("HELO a\r\n{one}{other}QUIT\r\n")).await;
+    for rule in rules {
+        faults.add(rule).unwrap();
+    }
+    let heard = if is_pop3 {
+        stage.heard(To::Pop3, ALL_OF_POP3).await
+    } else {
+        stage.heard(To::Smtp, &all_of_smtp()).await
+    };
+    let hits = faults.view().iter().map(|rule| rule.hits).sum();
+    (heard, hits)
+}
+
+#[tokio::test]
+async fn each_scenario_changes_what_a_client_hears_or_finds() {
+    // Those that need TLS or many commands, that take a minute, that reset, and that have no end.
+    const ELSEWHERE: [&str; 15] = [
+        "loop-retr",
+        "reset-connect",
+        "late-greeting",
+        "slow-text",
+        "slow-dot",
+        "rate",
+        "too-many",
+        "tls-later",
+        "tls-cut",
+        "tls-garbage",
+        "tls-alert",
+        "tls-inject",
+        "tls-expired",
+        "tls-name",
+        "tls-ca",
+    ];
+    // The octets are the same: what is lost is the message, or the time.
+    const UNHEARD: [&str; 2] = ["drip", "lie"];
+    let without = [heard_by(&[], false).await.0, heard_by(&[], true).await.0];
+    for scenario in mailconsole::fault::catalogue::all() {
+        if ELSEWHERE.contains(&scenario.name) {
+            continue;
+        }
+        let is_pop3 = scenario.rules[0].starts_with("pop3.");
+        let (heard, hits) = heard_by(&[scenario.name], is_pop3).await;
+        assert!(hits > 0, "{}", scenario.name);
+        let is_same = heard == without[usize::from(is_pop3)];
+        assert_eq!(is_same, UNHEARD.contains(&scenario.name), "{}: {heard}", scenario.name);
     }
 }

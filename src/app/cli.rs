@@ -19,6 +19,7 @@ use crate::app::commands::echo::EchoArguments;
 use crate::app::commands::events::EventsArguments;
 use crate::app::commands::exec::{self, ExecArguments};
 use crate::app::commands::fault::FaultArguments;
+use crate::app::commands::held::HeldArguments;
 use crate::app::commands::init::InitArguments;
 use crate::app::commands::man::ManArguments;
 use crate::app::commands::mark::MarkArguments;
@@ -132,6 +133,8 @@ pub enum Command {
     Clear(ClearArguments),
     /// List, add or remove the faults that servers play on purpose
     Fault(FaultArguments),
+    /// List what servers hold at breakpoints, and decide about it
+    Held(HeldArguments),
 }
 
 /// Why a command line is not carried out.
@@ -165,7 +168,8 @@ impl Cli {
             let command = Some(Command::Sendmail(SendmailArguments { words: words.to_vec() }));
             return Ok(Self { command, given: Given::default(), warnings: Vec::new() });
         }
-        let is_brief = arguments.iter().any(|argument| argument == "-h");
+        let has = |word: &str| arguments.iter().any(|argument| argument == word);
+        let is_brief = has("-h") && !has("help");
         let grammar = if is_brief { briefly(Self::grammar()) } else { Self::grammar() };
         let matches = grammar.try_get_matches_from(arguments).map_err(|error| stop(&error))?;
         let SubCommands { command } =
@@ -199,11 +203,13 @@ fn in_full(command: clap::Command) -> clap::Command {
     command.mut_args(|argument| argument.hide_short_help(false)).mut_subcommands(in_full)
 }
 
-/// What `-h` shows fits a screen: there are no headings, and nothing of what goes without saying.
+/// What `-h` shows fits a screen: there are no headings, and nothing of what goes without saying, nor
+/// `help`, which its last line names.
 fn briefly(command: clap::Command) -> clap::Command {
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
     // This flag, and the next, count for all sub-commands.
     let command = command.disable_help_flag(true).disable_version_flag(true);
+    let command = command.disable_help_subcommand(true);
     without_headings(command).arg(version.hide(true))
 }
 

@@ -158,6 +158,18 @@ impl Config {
         }
     }
 
+    /// The same, for servers that have no screen on which somebody could let go what is held.
+    ///
+    /// # Errors
+    ///
+    /// If there are breakpoints, and nothing says how long they hold.
+    pub fn without_screen(self) -> Result<Self, ConfigError> {
+        if self.faults.holds_without_limit {
+            return Err(ConfigError::BreakWithoutTimeout);
+        }
+        Ok(self)
+    }
+
     /// Whether everybody knows the password.
     #[must_use]
     pub fn has_public_password(&self) -> bool {

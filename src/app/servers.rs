@@ -33,6 +33,7 @@ use crate::servers::accounts::Accounts;
 use crate::servers::attendance::Attendance;
 use crate::servers::echo::EchoServer;
 use crate::servers::guesses::Guesses;
+use crate::servers::holds::Holds;
 use crate::servers::listener::{Lifetime, Shared, TlsBegins, bind};
 use crate::servers::mailbox_changes;
 use crate::servers::pop3::service::Pop3Server;
@@ -91,6 +92,7 @@ impl Servers {
         let attendance = config.exit_when_idle.map(|_| Attendance::default());
         let shared = shared.with_tls(tls).with_attendance(attendance);
         let shared = shared.with_faults(Arc::clone(&config.faults.faults));
+        let shared = shared.with_holds(Arc::clone(&config.faults.holds));
         let (shared, lifetime) = (Arc::new(shared), Lifetime::default());
         Ok(Self { config, directory, sockets, shared, lifetime })
     }
@@ -207,7 +209,7 @@ impl Servers {
             }
         }
         let tally = Arc::clone(&shared.tally);
-        let faults = Arc::clone(&shared.faults);
+        let (faults, holds) = (Arc::clone(&shared.faults), Arc::clone(&shared.holds));
         let control = Supervisor::start(supervised, config.addresses, shared, &lifetime);
         let relay = post.as_ref().map(|post| post.requests.clone());
         let stop = CancellationToken::new();
@@ -218,6 +220,7 @@ impl Servers {
             control,
             tally,
             faults,
+            holds,
             fault_changes: watch::Sender::default(),
             domain: config.domain,
             relay,
@@ -315,6 +318,7 @@ pub struct Running {
     control: Control,
     tally: Arc<Tally>,
     faults: Arc<Faults>,
+    holds: Arc<Holds>,
     /// Moves when another program changes their rules.
     fault_changes: watch::Sender<()>,
     relay: Option<mpsc::Sender<Request>>,
@@ -337,6 +341,12 @@ impl Running {
         &self.faults
     }
 
+    /// What they hold at breakpoints.
+    #[must_use]
+    pub const fn holds(&self) -> &Arc<Holds> {
+        &self.holds
+    }
+
     /// Moves when another program has changed their rules.
     #[must_use]
     pub fn fault_changes(&self) -> watch::Receiver<()> {
@@ -355,6 +365,7 @@ impl Running {
             relay: self.relay.clone(),
             domain: Arc::clone(&self.domain),
             faults: Arc::clone(&self.faults),
+            holds: Arc::clone(&self.holds),
             fault_changes: self.fault_changes.clone(),
             stop: self.stop.clone(),
         };

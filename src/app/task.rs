@@ -13,6 +13,7 @@ use crate::app::commands::clear::{self, ClearTask};
 use crate::app::commands::events::{self, EventsTask};
 use crate::app::commands::exec::{self, ExecTask};
 use crate::app::commands::fault::{self, FaultTask};
+use crate::app::commands::held::{self, HeldTask};
 use crate::app::commands::mark::{self, MarkTask};
 use crate::app::commands::messages::{self, MessagesTask};
 use crate::app::commands::queue::job::Job;
@@ -80,6 +81,8 @@ pub enum Task {
     Assert(AssertTask),
     /// Remove messages.
     Clear(ClearTask),
+    /// List what is held, or decide about it.
+    Held(HeldTask),
     /// List or change faults.
     Fault(FaultTask),
 }
@@ -99,9 +102,9 @@ impl Task {
         let setup = Setup { options, users, keys };
         Ok(match command {
             None => return all_servers(setup),
-            Some(Command::Echo(echo)) => Self::Headless(echo.config(setup)?),
-            Some(Command::Smtp(smtp)) => Self::Headless(smtp.config(setup)?),
-            Some(Command::Pop3(pop3)) => Self::Headless(pop3.config(setup)?),
+            Some(Command::Echo(echo)) => Self::Headless(echo.config(setup)?.without_screen()?),
+            Some(Command::Smtp(smtp)) => Self::Headless(smtp.config(setup)?.without_screen()?),
+            Some(Command::Pop3(pop3)) => Self::Headless(pop3.config(setup)?.without_screen()?),
             Some(Command::Relay(relay)) => Self::Relay(relay.relaying(setup)?),
             Some(Command::Queue(queue)) => {
                 let (mailboxes, job) = queue.job(&setup)?;
@@ -126,6 +129,7 @@ impl Task {
             Some(Command::Mark(mark)) => Self::Mark(mark.task()),
             Some(Command::Assert(assert)) => Self::Assert(assert.task()?),
             Some(Command::Clear(clear)) => Self::Clear(clear.task()?),
+            Some(Command::Held(held)) => Self::Held(held.task(&setup)?),
             Some(Command::Fault(fault)) => Self::Fault(fault.task(&setup)?),
         })
     }
@@ -163,6 +167,7 @@ impl Task {
             Self::Mark(task) => mark::run(&task),
             Self::Assert(task) => assert::run(&task),
             Self::Clear(task) => clear::run(&task),
+            Self::Held(task) => held::run(&task),
             Self::Fault(task) => fault::run(&task),
         }
     }
@@ -180,7 +185,7 @@ fn all_servers(setup: Setup) -> Result<Task, ConfigError> {
     if !no_tui && config.events.as_deref().is_some_and(is_stdout) {
         return Err(ConfigError::EventsOnScreen);
     }
-    Ok(if no_tui { Task::Headless(config) } else { Task::Console(config) })
+    if no_tui { config.without_screen().map(Task::Headless) } else { Ok(Task::Console(config)) }
 }
 
 #[cfg(test)]

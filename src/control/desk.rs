@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::process;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,16 +14,19 @@ use tokio_util::sync::CancellationToken;
 use crate::console::setting;
 use crate::control::event_log::{EventLog, Reader, Since};
 use crate::control::fault_rules::FaultRules;
+use crate::control::held_list::HeldList;
 use crate::control::since::since_of;
 use crate::fault::faults::{Faults, Which};
+use crate::fault::typed::octets_of;
 use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::postmaster::{Answer, Request as RelayRequest};
+use crate::servers::holds::{Cause, Decision, Holds, WhichHeld};
 use crate::servers::settings::SettingName;
 use crate::servers::supervisor::{Condition, Control};
 use crate::watch::tally::Tally;
 
 /// What can be asked.
-const REQUESTS: [&str; 7] = ["status", "stop", "events", "set", "queue", "relay", "fault"];
+const REQUESTS: [&str; 8] = ["status", "stop", "events", "set", "queue", "relay", "fault", "held"];
 
 /// What requests are carried out with.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Desk {
     pub domain: Arc<str>,
     /// The faults that are played on purpose.
     pub faults: Arc<Faults>,
+    /// What is held at breakpoints.
+    pub holds: Arc<Holds>,
     /// Moves when their rules are changed here.
     pub fault_changes: watch::Sender<()>,
     /// Cancelled to end the program, as SIGTERM does.
@@ -77,6 +82,13 @@ struct Queue {
 }
 
 #[derive(Debug, Deserialize)]
+struct Decide {
+    order: String,
+    id: Option<Value>,
+    text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Fault {
     order: String,
     rule: Option<String>,
@@ -103,6 +115,7 @@ impl Desk {
             "queue" => self.queue(read(request)?).await.map(Reply::Once),
             "relay" => self.run_relay().map(Reply::Once),
             "fault" => self.fault(&read(request)?).map(Reply::Once),
+            "held" => self.held(&read(request)?).map(Reply::Once),
             // What is added stands here and in `REQUESTS`.
             _ => Err(format!(
                 "there is no request {name:?}: \"do\" is one of {}",
@@ -211,6 +224,32 @@ impl Desk {
         Ok(json!({"ok": true}))
     }
 
+    fn held(&self, Decide { order, id, text }: &Decide) -> Result<Value, String> {
+        let typed = || {
+            let text = text.as_deref().ok_or("there is no \"text\" to say")?;
+            octets_of(text).map_err(|error| error.to_string())
+        };
+        let decision = match order.as_str() {
+            "list" => return listed(&HeldList::of(&self.holds)),
+            "release" => Decision::Release(Cause::Operator),
+            "kill" => Decision::Kill,
+            "drop" => Decision::Drop,
+            "edit" => Decision::Edit(typed()?),
+            "answer" => Decision::Answer(typed()?),
+            _ => {
+                let orders = "list, release, kill, drop, edit, answer";
+                return Err(format!("there is no order {order:?}: {orders}"));
+            }
+        };
+        let which = match which(id.as_ref())? {
+            Which::All if text.is_some() => return Err(format!("{order} is for one at a time")),
+            Which::All => WhichHeld::All,
+            Which::One(id) => WhichHeld::One(id),
+        };
+        self.holds.decide(which, &decision).map_err(|error| error.to_string())?;
+        Ok(json!({"ok": true}))
+    }
+
     fn add_fault(&self, rule: &str) -> Result<Value, String> {
         let were_faults = self.faults.is_active();
         let ids = self.faults.add(rule)?;
@@ -241,7 +280,7 @@ impl Desk {
 }
 
 /// The rules, as an answer.
-fn listed(rules: &FaultRules) -> Result<Value, String> {
+fn listed(rules: &impl Serialize) -> Result<Value, String> {
     let mut answer = serde_json::to_value(rules).map_err(|error| error.to_string())?;
     if let Some(fields) = answer.as_object_mut() {
         fields.insert("ok".to_owned(), true.into());
@@ -254,7 +293,7 @@ fn which(id: Option<&Value>) -> Result<Which, String> {
     match id {
         Some(Value::String(all)) if all == "all" => Ok(Which::All),
         Some(id) if id.is_u64() => Ok(Which::One(id.as_u64().unwrap_or_default())),
-        _ => Err("\"id\" is a rule's number, or \"all\"".to_owned()),
+        _ => Err("\"id\" is a number, or \"all\"".to_owned()),
     }
 }
 

@@ -70,6 +70,15 @@ enum Event {
         id: Option<u64>,
         text: String,
     },
+    Held {
+        session: u64,
+        service: &'static str,
+        rule: String,
+        id: u64,
+        point: String,
+        side: &'static str,
+        what: &'static str,
+    },
     Login {
         session: u64,
         mailbox: String,
@@ -211,6 +220,11 @@ fn of_fact(
             let ConnectionName { id: session, service, .. } = connection?;
             Event::Fault { session, service: service.name(), rule: rule.as_ref().into(), id, text }
         }
+        Fact::Held { id, rule, point, side, what } => {
+            let ConnectionName { id: session, service, .. } = connection?;
+            let (service, rule) = (service.name(), rule.as_ref().into());
+            Event::Held { session, service, rule, id, point, side, what }
+        }
         Fact::Login { mailbox, ok } => Event::Login { session: connection?.id, mailbox, ok },
         Fact::Fetched(message) => Event::Fetched(named(connection?.id, *message)),
         Fact::Deleted(message) => Event::Deleted(named(connection?.id, *message)),
@@ -325,6 +339,13 @@ mod tests {
                 id: None,
                 rule: "a+fault.rcpt.451@b".into(),
                 told: "a+fault.rcpt.451@b".into(),
+            },
+            Fact::Held {
+                id: 3,
+                rule: "smtp.any".into(),
+                point: "smtp.rcpt".into(),
+                side: "command",
+                what: "held",
             },
             Fact::Login { mailbox: "bob".into(), ok: false },
             Fact::Fetched(message()),

@@ -336,6 +336,7 @@ fn octets_of(fact: &Fact) -> usize {
         Fact::Fault { told, .. } => told.len(),
         Fact::Relayed { reply, .. } => reply.len(),
         Fact::Queued { to, .. } | Fact::RelayAttempt { to, .. } => of_list(to),
+        Fact::Held { point, .. } => point.len(),
         Fact::Login { .. }
         | Fact::Listening { .. }
         | Fact::Stopped { .. }

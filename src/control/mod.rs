@@ -7,6 +7,7 @@ pub mod event_json;
 pub mod event_log;
 pub mod event_words;
 pub mod fault_rules;
+pub mod held_list;
 pub mod place;
 pub mod since;
 pub mod socket;

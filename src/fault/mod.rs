@@ -16,3 +16,4 @@ pub mod plan;
 pub mod point;
 pub mod progress;
 pub mod rule;
+pub mod typed;

@@ -86,6 +86,8 @@ pub struct Shape {
     pub is_unstuffed: bool,
     /// The text has no end.
     pub is_endless: bool,
+    /// An operator has typed it.
+    pub is_by_hand: bool,
 }
 
 /// How much of a reply is said.

@@ -141,6 +141,18 @@ impl Progress {
         }
     }
 
+    /// The command at hand has never been said: another one takes its place.
+    pub fn taken_back(&mut self, point: Point) {
+        let hand = mem::take(&mut self.hand);
+        self.refused(hand);
+        (self.to, self.number) = (None, None);
+        for place in [point.place, Place::Any] {
+            if let Some(times) = self.times.get_mut(&place) {
+                *times = times.saturating_sub(1);
+            }
+        }
+    }
+
     /// Nothing that was said before TLS counts (RFC 3207 section 4.2).
     pub fn secured(&mut self) {
         *self = Self::default();

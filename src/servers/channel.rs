@@ -17,6 +17,7 @@ use crate::fault::faults::Faults;
 use crate::fault::plan::Ending;
 use crate::servers::answering::{Answering, Came};
 use crate::servers::attendance::Presence;
+use crate::servers::holds::{Holds, Stop};
 use crate::servers::limits::{
     LINGER, LINGER_AT_SHUTDOWN, READ_OCTETS, REPLIES_KEPT, REPLIES_OCTETS, SHUTDOWN_GRACE,
     WRITE_STALL,
@@ -129,6 +130,12 @@ pub struct Channel {
     pub(super) replies: Vec<u8>,
     /// The faults that may be played; `None` where there can be none.
     pub(super) faults: Option<Arc<Faults>>,
+    /// The breakpoints, and what is held; `None` where there can be none.
+    pub(super) holds: Option<Arc<Holds>>,
+    /// Where the next reply that passes the gate is held.
+    pub(super) to_hold: Option<Box<Stop>>,
+    /// What the peer has said while it was held.
+    pub(super) early: Option<Box<LineBuffer>>,
     /// What is done to the answer that is being given. Boxed, because few answers have any of it.
     pub(super) played: Option<Box<Played>>,
     /// The command that the next reply answers.
@@ -156,6 +163,9 @@ impl Channel {
             _place: place,
             replies: Vec::new(),
             faults: None,
+            holds: None,
+            to_hold: None,
+            early: None,
             played: None,
             answering: Answering::NOTHING,
             verb: |_| None,
@@ -185,6 +195,13 @@ impl Channel {
         self
     }
 
+    /// The same channel, on which something may be held.
+    #[must_use]
+    pub fn with_holds(mut self, holds: Arc<Holds>) -> Self {
+        self.holds = Some(holds);
+        self
+    }
+
     /// The same channel, with the way to find the verb of a command line.
     #[must_use]
     pub fn speaking(mut self, verb: Verb) -> Self {
@@ -197,10 +214,11 @@ impl Channel {
         self.session.as_ref().map(OpenSession::tally)
     }
 
-    /// Whether a fault may be played now. Cheap: it is asked at every command.
+    /// Whether a fault may be played now, or something held. Cheap: it is asked at every command.
     #[must_use]
     pub fn may_play(&self) -> bool {
         self.faults.as_ref().is_some_and(|faults| faults.is_active())
+            || self.holds.as_ref().is_some_and(|holds| holds.is_active())
     }
 
     /// Whether TLS comes before the greeting.
@@ -239,6 +257,11 @@ impl Channel {
     ///
     /// The end of the conversation, if it ends instead.
     pub async fn arrival(&mut self, input: &mut LineBuffer, octets: usize) -> Result<usize, End> {
+        if self.early.is_some() {
+            let octets = self.take_early(input);
+            self.connection_log.read_ended(input);
+            return Ok(octets);
+        }
         // An idle connection keeps no input buffer.
         release(input);
         tokio::select! {

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::fault::faults::Faults;
 use crate::servers::attendance::Attendance;
 use crate::servers::channel::{Channel, Place, Security};
+use crate::servers::holds::Holds;
 use crate::servers::limits::{ACCEPT_PAUSE, BACKLOG, PORT_CHOICES, REFUSALS, RESERVED_DESCRIPTORS};
 use crate::servers::serve::{Service, refuse, serve};
 use crate::servers::session::{Farewell, Session};
@@ -198,6 +199,8 @@ pub struct Shared {
     pub attendance: Option<Attendance>,
     /// The faults that are played on purpose.
     pub faults: Arc<Faults>,
+    /// The breakpoints, and what is held at them.
+    pub holds: Arc<Holds>,
     room: Room,
 }
 
@@ -222,6 +225,7 @@ impl Shared {
             tls: None,
             attendance: None,
             faults: Arc::default(),
+            holds: Arc::default(),
         }
     }
 
@@ -229,6 +233,12 @@ impl Shared {
     #[must_use]
     pub fn with_faults(self, faults: Arc<Faults>) -> Self {
         Self { faults, ..self }
+    }
+
+    /// The same, with these breakpoints.
+    #[must_use]
+    pub fn with_holds(self, holds: Arc<Holds>) -> Self {
+        Self { holds, ..self }
     }
 
     /// The same, with clients counted.
@@ -396,6 +406,7 @@ impl<S: Server> Listener<S> {
             .with_security(shared.security(self.begins))
             .counted(shared.tally.session(name.service))
             .with_faults(Arc::clone(&shared.faults))
+            .with_holds(Arc::clone(&shared.holds))
     }
 }
 

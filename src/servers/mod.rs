@@ -10,6 +10,8 @@ pub mod echo;
 pub mod exposure;
 pub mod extensions;
 pub mod guesses;
+pub mod holds;
+mod idle;
 pub mod limits;
 pub mod listener;
 pub mod login;

@@ -2,14 +2,11 @@
 //! steps. Independent of the protocol.
 
 use std::convert::Infallible;
-use std::future::{self, Future};
-use std::pin::Pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::servers::channel::{Channel, End};
+use crate::servers::idle::Idle;
 use crate::servers::limits::{READ_OCTETS, TEXT_PACE_OCTETS, TEXT_READ_OCTETS};
 use crate::servers::played::told::Told;
 use crate::servers::session::{AfterChunk, Chunk, ChunkFate, Farewell, Reply, Session, Step};
@@ -17,7 +14,7 @@ use crate::servers::settings::Settings;
 use crate::servers::stream::release;
 use crate::servers::tls::failure::{self, HandshakeError};
 use crate::watch::connection_log::ConnectionLog;
-use crate::watch::event::{self, Kind, Side};
+use crate::watch::event::{Kind, Side};
 use crate::watch::text_log::TextLog;
 use crate::wire::dot::Unstuffer;
 use crate::wire::line::{LINE_OCTETS, Line, LineBuffer};
@@ -216,6 +213,8 @@ where
         }
         if self.channel.may_play() {
             Box::pin(self.greet_played()).await?;
+            // The time for which the greeting was held is not the client's.
+            self.idle.renew();
         } else {
             self.channel.say(&self.session.greeting()).await?;
         }
@@ -440,6 +439,7 @@ where
     /// Drops what has arrived before TLS: it would be taken for what the client says over TLS, and
     /// anyone on the way may have put it there (CVE-2011-0411).
     pub(super) fn drop_input(&mut self) {
+        self.channel.take_early(&mut self.input);
         let octets = self.input.unread().len();
         if octets > 0 {
             let note = move || Kind::Note(format!("{octets} octets before TLS dropped"));
@@ -480,75 +480,5 @@ where
             End::Insecure(reason) => format!("TLS failed: {reason}"),
             End::Torn(reason) => format!("cut off: {reason}"),
         })
-    }
-}
-
-/// The idle limit of one connection.
-pub(super) struct Idle {
-    settings: Arc<Settings>,
-    service: event::Service,
-    /// `None` if there is no limit.
-    deadline: Option<Deadline>,
-}
-
-struct Deadline {
-    limit: Duration,
-    /// When the peer was last active.
-    since: Instant,
-    /// Reset only when it fires too early or when the limit changes: resetting a timer for every
-    /// line costs more than handling the line.
-    alarm: Pin<Box<Sleep>>,
-}
-
-impl Idle {
-    fn new(settings: Arc<Settings>, service: event::Service) -> Self {
-        let deadline = settings.idle(service).map(Deadline::new);
-        Self { settings, service, deadline }
-    }
-
-    /// Starts a new idle period with the current limit.
-    pub(super) fn renew(&mut self) {
-        match (&mut self.deadline, self.settings.idle(self.service)) {
-            (Some(deadline), Some(limit)) => deadline.renew(limit),
-            (deadline, limit) => *deadline = limit.map(Deadline::new),
-        }
-    }
-
-    /// Completes when the peer has been silent for longer than the limit.
-    async fn passed(&mut self) {
-        while let Some(deadline) = &mut self.deadline {
-            deadline.alarm.as_mut().await;
-            // The limit may have been raised or removed since the timer was set.
-            match self.settings.idle(self.service) {
-                Some(limit) if deadline.since.elapsed() >= limit => return,
-                Some(limit) => deadline.set(limit),
-                None => self.deadline = None,
-            }
-        }
-        future::pending::<()>().await;
-    }
-
-    /// How many seconds the peer has been silent.
-    fn seconds(&self) -> u64 {
-        self.deadline.as_ref().map_or(0, |deadline| deadline.since.elapsed().as_secs())
-    }
-}
-
-impl Deadline {
-    fn new(limit: Duration) -> Self {
-        let since = Instant::now();
-        Self { limit, since, alarm: Box::pin(sleep_until(since + limit)) }
-    }
-
-    fn renew(&mut self, limit: Duration) {
-        self.since = Instant::now();
-        if limit != self.limit {
-            self.set(limit);
-        }
-    }
-
-    fn set(&mut self, limit: Duration) {
-        self.limit = limit;
-        self.alarm.as_mut().reset(self.since + limit);
     }
 }

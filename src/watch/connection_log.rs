@@ -95,6 +95,11 @@ impl ConnectionLog {
         self.tell_line(side, *line, || KeptLine::arrived(line, reads));
     }
 
+    /// Reports a line that an operator has put in the place of what was said.
+    pub fn edited(&self, side: Side, line: &[u8]) {
+        self.tell_line(side, Line::Whole(line), || KeptLine::new(line).edited());
+    }
+
     /// Reports a line, marked as secret as a whole if the lines before it say so: an answer during
     /// AUTH.
     fn tell_line(&self, side: Side, line: Line<'_>, kept: impl FnOnce() -> KeptLine) {

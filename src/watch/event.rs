@@ -146,7 +146,7 @@ pub fn transcript_line(event: &Event, passwords: Passwords) -> DisplayText {
     match &event.kind {
         Kind::Opened { .. } => text.push_str("New connection"),
         Kind::Line(side, line) => {
-            let _ = write!(text, "{}: ", side.letter());
+            let _ = write!(text, "{}{} ", side.letter(), line.sign());
             text.push_str(shown(*side, line, passwords).as_str());
         }
         // Message text is never masked: it contains no login.
@@ -180,8 +180,8 @@ pub fn wire_line(event: &Event, passwords: Passwords) -> DisplayText {
         Some(Masked { text, open }) => line.masked_on_the_wire(&text, open),
         None => line.on_the_wire(),
     };
-    let (number, letter) = (event.connection.number, side.letter());
-    DisplayText::already_safe(format!("[{number}] {letter}: {shown}"))
+    let (number, letter, sign) = (event.connection.number, side.letter(), line.sign());
+    DisplayText::already_safe(format!("[{number}] {letter}{sign} {shown}"))
 }
 
 /// A line as the transcript has it behind `[N] C: `: escaped, and with its secrets masked.
@@ -261,6 +261,8 @@ mod tests {
         let text = Kind::Text { octets: 264 };
         assert_eq!(line_of(text, Passwords::Shown), "[7] .. 264 octets of message text");
         assert_eq!(line_of(Kind::Closed, Passwords::Shown), "[7] Connection closed");
+        let edited = Kind::Line(Side::Server, KeptLine::new(b"+OK 1 264").edited());
+        assert_eq!(line_of(edited, Passwords::Shown), "[7] S* +OK 1 264");
     }
 
     fn wire_of(kind: Kind, passwords: Passwords) -> String {

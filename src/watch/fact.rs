@@ -33,6 +33,20 @@ pub enum Fact {
         /// What the transcript says of it.
         told: String,
     },
+    /// A command or reply is held at a breakpoint, or is held no longer.
+    Held {
+        /// Its number.
+        id: u64,
+        /// The breakpoint as it was written.
+        rule: Arc<str>,
+        /// Where: `smtp.rcpt`.
+        point: String,
+        /// `command` or `reply`.
+        side: &'static str,
+        /// `held`, and then what has become of it: `released`, `edited`, `dropped`, `answered`,
+        /// `killed`, or `ended` if the connection has ended.
+        what: &'static str,
+    },
     /// A login was tried.
     Login {
         /// The mailbox, or the name that was given if there is none.

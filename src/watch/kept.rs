@@ -26,6 +26,7 @@ pub struct KeptLine {
     stuffing: Stuffing,
     ending: Ending,
     content: Content,
+    is_edited: bool,
 }
 
 /// What is kept of a line, and how many octets it has in all.
@@ -58,6 +59,7 @@ impl KeptLine {
             stuffing: Stuffing::None,
             ending: Ending::Crlf,
             content: Content::Open,
+            is_edited: false,
         }
     }
 
@@ -96,6 +98,19 @@ impl KeptLine {
     #[must_use]
     pub fn is_answer(&self) -> bool {
         self.content == Content::Answer
+    }
+
+    /// Notes that an operator has put it in the place of what was said.
+    #[must_use]
+    pub fn edited(self) -> Self {
+        Self { is_edited: true, ..self }
+    }
+
+    /// What stands behind the speaker's letter in a transcript: `:`, or `*` if an operator has put
+    /// the line in the place of what was said.
+    #[must_use]
+    pub const fn sign(&self) -> char {
+        if self.is_edited { '*' } else { ':' }
     }
 
     /// Length of the whole line in octets, without its CRLF.

@@ -218,7 +218,7 @@ mod tests {
 
     /// Each setting by the name that users know, with a value and its default. Neither names nor
     /// defaults may change.
-    const KNOWN: [(&str, &str, &str); 52] = [
+    const KNOWN: [(&str, &str, &str); 54] = [
         ("dir", "d", ""),
         ("user", "ada,bob", ""),
         ("password", "secret", "cis505"),
@@ -271,6 +271,8 @@ mod tests {
         ("fault", "smtp.rcpt : 451 later, or never", ""),
         ("fault-addresses", "yes", ""),
         ("fault-seed", "42", ""),
+        ("break", "smtp.rcpt to=bob@*", ""),
+        ("break-timeout", "5m", ""),
     ];
 
     fn by_option(row: &Row, value: &str) -> Given {

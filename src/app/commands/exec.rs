@@ -119,7 +119,8 @@ impl ExecArguments {
         let directory = self.dir.map(PathBuf::from);
         let mailboxes =
             setup.mailboxes(Some(directory.clone().unwrap_or_default()), "--dir DIR")?;
-        let mut config = Config::new(setup, servers.to_vec(), Some(mailboxes))?;
+        let config = Config::new(setup, servers.to_vec(), Some(mailboxes))?;
+        let mut config = config.without_screen()?;
         for (service, port) in &mut config.tls_ports {
             if !named.contains(&(*service, true)) {
                 port.number = 0;

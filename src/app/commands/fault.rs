@@ -57,7 +57,7 @@ async fn carry_out(directory: &Path, order: &Order) -> Result<ExitCode, StartErr
     }
 }
 
-fn said(why: &str, status: u8) -> ExitCode {
+pub(super) fn said(why: &str, status: u8) -> ExitCode {
     last_word::say(&format!("mailconsole: {why}"));
     ExitCode::from(status)
 }
@@ -74,7 +74,7 @@ pub(super) async fn rules_of(directory: &Path) -> Result<Vec<FaultRules>, StartE
 }
 
 /// The answers of all servers on a directory, and why one has refused, if one has.
-async fn asked(
+pub(super) async fn asked(
     directory: &Path,
     request: &Value,
 ) -> Result<(Vec<Object>, Option<String>), StartError> {

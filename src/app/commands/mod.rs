@@ -14,6 +14,7 @@ pub mod events;
 pub mod exec;
 pub mod fault;
 pub mod headless;
+pub mod held;
 pub mod init;
 pub mod man;
 pub mod mark;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::app::config_error::ConfigError;
 use crate::console::setting::table::Options;
-use crate::console::setting::value::FaultRules;
+use crate::console::setting::value::{Breakpoints, FaultRules};
 use crate::fault::faults::Faults;
 use crate::fault::parse;
 use crate::fault::rule::Rule;
+use crate::servers::holds::{Holds, USUAL_PATIENCE};
 
 /// The faults of the servers, and what is told of them at the start.
 #[derive(Debug, Clone)]
@@ -19,6 +20,10 @@ pub struct FaultSetup {
     pub is_any: bool,
     /// What their chance is drawn from, where that is told: a rule draws, or the user has set it.
     pub seed_told: Option<u64>,
+    /// The breakpoints.
+    pub holds: Arc<Holds>,
+    /// Whether there are any, and the user has not said how long they hold.
+    pub holds_without_limit: bool,
 }
 
 impl FaultSetup {
@@ -30,11 +35,18 @@ impl FaultSetup {
         for rule in rules {
             faults.add(rule).map_err(ConfigError::Setting)?;
         }
+        let patience = options.break_timeout.map_or(USUAL_PATIENCE, |period| period.0);
+        let (holds, Breakpoints(breakpoints)) = (Holds::new(patience), &options.breakpoints);
+        for breakpoint in breakpoints {
+            holds.add(breakpoint).map_err(ConfigError::Setting)?;
+        }
         let tells_seed = options.fault_seed.is_some() || draws_by_chance(&faults);
         Ok(Self {
             is_any: options.fault_addresses || !rules.is_empty(),
             seed_told: tells_seed.then_some(seed),
             faults: Arc::new(faults),
+            holds_without_limit: holds.is_active() && options.break_timeout.is_none(),
+            holds: Arc::new(holds),
         })
     }
 }

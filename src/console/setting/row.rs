@@ -100,6 +100,7 @@ pub enum SubCommand {
     Assert,
     Clear,
     Fault,
+    Held,
 }
 
 /// Where a setting can be set besides the command line.

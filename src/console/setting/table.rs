@@ -13,8 +13,8 @@ use tracing::Level;
 use crate::console::setting::given::Given;
 use crate::console::setting::row::{Acts, DefaultValue, Group, Places, Row, SubCommand};
 use crate::console::setting::value::{
-    Author, DomainName, FaultRules, GreetingName, MailboxName, NameServer, NewUser, Route, Times,
-    Values,
+    Author, Breakpoints, DomainName, FaultRules, GreetingName, MailboxName, NameServer, NewUser,
+    Route, Times, Values,
 };
 use crate::console::state::appearance::Palette;
 use crate::relay::route::{NextHop, SmarthostTls};
@@ -78,6 +78,7 @@ const ON_DIRECTORY: &[SubCommand] = &[
     SubCommand::Stop,
     SubCommand::Events,
     SubCommand::Fault,
+    SubCommand::Held,
 ];
 /// Those that have a transcript.
 const WITH_TRANSCRIPT: &[SubCommand] =
@@ -305,6 +306,21 @@ settings! {
     fault_seed: Option<u64> {
         name: "fault-seed", value: "N", group: Group::Faults, commands: SERVERS,
         default: DefaultValue::Says("a random number"), example: "42",
+    }
+
+    /// Hold conversations at a point until they are let go: smtp.rcpt, or smtp.rcpt! for the reply; may be
+    /// repeated
+    breakpoints: Breakpoints {
+        name: "break", value: "POINT", group: Group::Faults, commands: SERVERS,
+        example: "[\"smtp.rcpt to=bob@*\", \"pop3.retr!\"]",
+        more: "Conditions may stand behind the point, as in a rule. Without a screen it needs \
+               --break-timeout, and mailconsole held decides. In the environment there is one on each \
+               line.",
+    }
+    /// How long something is held at most
+    break_timeout: Option<Period> {
+        name: "break-timeout", value: "TIME", group: Group::Faults, commands: SERVERS,
+        default: DefaultValue::Says("10m"), example: "\"10m\"",
     }
 
     /// Network whose clients may send mail for other domains, besides this machine; may be

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::console::state::appearance::Palette;
+use crate::fault::breakpoint::Breakpoint;
 use crate::fault::faults::Faults;
 use crate::mail::address::Domain;
 use crate::relay::route::{BadHost, NextHop, SmarthostTls};
@@ -465,6 +466,10 @@ pub struct Times(pub u8);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FaultRules(pub Vec<String>);
 
+/// Breakpoints, each as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Breakpoints(pub Vec<String>);
+
 /// The values of one setting together, by the type of its field in the table.
 pub trait Values: Sized {
     /// How many there can be.
@@ -522,6 +527,22 @@ impl Values for FaultRules {
             faults.add(rule).map(|_| rule.to_owned())
         });
         rules.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// An error has several lines: what is wrong with one of them, and where.
+impl Values for Breakpoints {
+    const SHAPE: Shape = Shape::Lines;
+    const WRITTEN: Written = Written::Text;
+    const EXPECTED: &'static str = "a point such as smtp.rcpt, or smtp.rcpt! for the reply";
+
+    fn read_all(texts: &[OsString]) -> Result<Self, String> {
+        let breakpoints = texts.iter().map(|text| {
+            let text = text.to_str().ok_or_else(|| format!("write {}", Self::EXPECTED))?;
+            let read = Breakpoint::parse(text).map_err(|error| error.to_string())?;
+            Ok(read.text.into_string())
+        });
+        breakpoints.collect::<Result<_, _>>().map(Self)
     }
 }
 

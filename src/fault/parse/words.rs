@@ -3,7 +3,7 @@
 use crate::fault::parse::problem::{Parsed, problem};
 
 /// What may stand behind a backslash.
-const ESCAPES: &str = r#"\r \n \t \0 \" \\ \xNN"#;
+pub(in crate::fault) const ESCAPES: &str = r#"\r \n \t \0 \" \\ \xNN"#;
 
 /// A word, or a quotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ const fn is_blank(character: char) -> bool {
 }
 
 /// The octet that is meant behind a backslash, and how many characters say so.
-fn escape(text: &str) -> Option<(u8, usize)> {
+pub(in crate::fault) fn escape(text: &str) -> Option<(u8, usize)> {
     let octet = match text.chars().next()? {
         'r' => b'\r',
         'n' => b'\n',

@@ -36,6 +36,8 @@ pub struct Played {
     pub ear: Ear,
     /// What goes out.
     pub outgoing: Outgoing,
+    /// Nothing more of it goes out: an operator has dropped or replaced it.
+    pub is_silenced: bool,
     rows: Rows,
     unstuffer: Option<Unstuffer>,
     /// The last part, kept until it is known whether another one follows.
@@ -65,6 +67,7 @@ impl Played {
             plan,
             ear,
             outgoing,
+            is_silenced: false,
             rows,
             unstuffer,
             held: None,

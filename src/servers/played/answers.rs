@@ -26,6 +26,14 @@ where
     S: Session,
     V: Service<Effect = S::Effect, Outcome = S::Outcome>,
 {
+    /// Says a reply of the session to which no rule applies, through the gate if it is to be held.
+    pub(super) async fn say_gated(&mut self, reply: Reply) -> Result<(), End> {
+        let Some(plan) = self.gated(None) else { return self.channel.say(&reply).await };
+        self.channel.begin_answer(&plan, Rows::default());
+        let said = self.say_as_told(&plan, Some(reply)).await?;
+        self.complete(&plan, said, None).await
+    }
+
     /// Says what a rule has to say instead of a reply.
     pub(super) async fn say_words(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.channel.begin_answer(plan, Rows::default());

@@ -7,6 +7,7 @@ use crate::fault::plan::{Plan, Says, Work};
 use crate::fault::point::{Place, Point};
 use crate::servers::channel::End;
 use crate::servers::played::heard::{Heard, is_accepted, says_yes};
+use crate::servers::played::held::Fate;
 use crate::servers::played::rows::Rows;
 use crate::servers::played::told::{Later, TextFate};
 use crate::servers::serve::{self, Conversation, Mode};
@@ -22,7 +23,9 @@ where
     /// Greets the client.
     pub(in crate::servers) async fn greet_played(&mut self) -> Result<(), End> {
         let greeting = self.session.greeting();
-        let Some(plan) = self.reached(Place::Connect) else {
+        let plan = self.reached(Place::Connect);
+        self.hold_reply(self.at(Place::Connect));
+        let Some(plan) = self.gated(plan) else {
             return self.channel.say(&greeting).await;
         };
         self.channel.delay(plan.delay).await?;
@@ -62,8 +65,24 @@ where
             return Ok(true);
         }
         let at = Point::of_verb(self.channel.connection_log().service(), heard.verb);
+        self.channel.to_hold = None;
+        let said = heard.line.clone();
         let asked = self.take_address(at, &mut heard);
         self.remember().progress.command(at, &heard.line);
+        match self.held(at, &said).await? {
+            Fate::GoesOn => {}
+            Fate::Retyped(octets) => {
+                self.remember().progress.taken_back(at);
+                self.retype(&octets);
+                return Ok(true);
+            }
+            Fate::Instead(plan) => {
+                self.answered(at, false);
+                self.instead(&plan, &heard, None).await?;
+                return Ok(true);
+            }
+        }
+        self.hold_reply(at);
         // Nothing moves before the handshake, so that the session can be asked whether there is one.
         let step = matches!(at.place, Place::StartTls | Place::Stls).then(|| self.step_of(&heard));
         self.remember().progress.takes_tls = matches!(step, Some(Step::Secure(_)));
@@ -72,7 +91,7 @@ where
             (None, Err(unknown)) => {
                 self.answered(at, false);
                 let no = if at.service == Service::Pop3 { "-ERR" } else { "501" };
-                self.channel.say(&format!("{no} {unknown}").into()).await?;
+                self.say_gated(format!("{no} {unknown}").into()).await?;
             }
             (None, Ok(())) => {
                 let step = step.unwrap_or_else(|| self.step_of(&heard));
@@ -84,11 +103,22 @@ where
 
     fn next_heard(&mut self) -> Option<Heard> {
         self.input.set_limit(self.session.line_octets(self.input.unread()));
+        let before = self.input.unread().len();
+        let is_retyped = self.told.as_ref().is_some_and(|told| told.edited_octets > 0);
         let (line, reads) = self.input.next_line_and_reads()?;
         let log = self.channel.connection_log();
-        log.heard(Side::Client, &line, reads);
+        if is_retyped {
+            log.edited(Side::Client, line.beginning());
+        } else {
+            log.heard(Side::Client, &line, reads);
+        }
         let is_whole = matches!(line, Line::Whole(_));
         let (line, verb) = (line.beginning().to_vec(), S::verb(line.beginning()));
+        let taken = before.saturating_sub(self.input.unread().len());
+        if let Some(told) = &mut self.told {
+            told.is_retyped = is_retyped;
+            told.edited_octets = told.edited_octets.saturating_sub(taken);
+        }
         if !self.session.is_in_exchange() {
             // The words of a rule may have sounded as if the command before went on.
             self.channel.answers_nothing();
@@ -183,7 +213,7 @@ where
         step: Step<S::Effect>,
     ) -> Result<(), End> {
         let at = Point::of_verb(self.channel.connection_log().service(), heard.verb);
-        let Some(plan) = plan else {
+        let Some(plan) = self.gated(plan) else {
             let step = self.worked(step).await?;
             self.answered(at, is_accepted(&step));
             return self.follow_and_watch(step).await;
@@ -223,7 +253,11 @@ where
             Step::Secure(reply) => (Some(reply.clone()), Some(Step::Secure(reply))),
             Step::Chunk(chunk) => {
                 self.channel.drop_answer();
-                self.remember().later = Some(Later { plan: Arc::clone(plan), verb: heard.verb });
+                // A reply that is only held leaves the end of a text to its own rules.
+                if **plan != Plan::default() {
+                    let later = Later { plan: Arc::clone(plan), verb: heard.verb };
+                    self.remember().later = Some(later);
+                }
                 self.begin_chunk(chunk);
                 return self.watch_text().await;
             }

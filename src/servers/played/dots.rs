@@ -6,6 +6,7 @@ use crate::fault::plan::{Plan, Work};
 use crate::fault::point::Place;
 use crate::servers::channel::End;
 use crate::servers::played::heard::{Heard, is_accepted, says_yes};
+use crate::servers::played::held::Fate;
 use crate::servers::played::rows::Rows;
 use crate::servers::played::told::Later;
 use crate::servers::serve::{Conversation, Service};
@@ -37,7 +38,14 @@ where
 
     /// The end of a message: asks for a rule, and stores the message if none says otherwise.
     pub(super) async fn dot_played(&mut self, effect: S::Effect) -> Result<(), End> {
-        if let Some(plan) = self.reached(Place::Dot) {
+        let at = self.at(Place::Dot);
+        self.remember().progress.reached(at);
+        if let Fate::Instead(plan) = self.held(at, b".").await? {
+            return self.dot_by(&plan, Some(effect)).await;
+        }
+        self.hold_reply(at);
+        let plan = self.hit(at);
+        if let Some(plan) = self.gated(plan) {
             return self.dot_by(&plan, Some(effect)).await;
         }
         let step = self.worked(Step::Perform(effect)).await?;

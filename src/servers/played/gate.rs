@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::fault::breakpoint::Side;
 use crate::fault::faults::Hit;
 use crate::fault::plan::{Ending, Plan};
 use crate::servers::channel::{Channel, End};
+use crate::servers::holds::{Decision, Stop};
 use crate::servers::limits::REPLIES_OCTETS;
 use crate::servers::played::answer::{Ear, Last, Played};
 use crate::servers::played::outgoing::{Halved, Outgoing};
@@ -19,6 +21,7 @@ use crate::servers::played::rows::{Capture, Rows};
 use crate::servers::session::Reply;
 use crate::watch::event::Kind;
 use crate::watch::fact::Fact;
+use crate::wire::display::DisplayText;
 
 /// Octets of a filler that are sent at once.
 const FILLER_OCTETS: usize = 16 * 1024;
@@ -61,6 +64,7 @@ impl Channel {
         self.played.as_ref().is_some_and(|played| {
             let shape = &played.plan.shape;
             !matches!(played.ear, Ear::Open)
+                || played.is_silenced
                 || shape.most.is_some()
                 || shape.has_no_dot
                 || shape.is_endless
@@ -263,6 +267,9 @@ impl Channel {
         if let Some(played) = &mut self.played {
             played.outgoing.tell_rest(&self.connection_log);
         }
+        if self.played.as_ref().is_some_and(|played| played.is_silenced) {
+            return Ok(());
+        }
         let filler = filler.repeat((FILLER_OCTETS / filler.len().max(1)).max(1));
         // Not told: it would fill the transcript.
         while let Some(formed) =
@@ -286,12 +293,47 @@ impl Channel {
     /// Octets as they go out; told as this part.
     async fn write(&mut self, octets: &[u8], part: Option<Part>) -> Result<(), End> {
         let Some(played) = &mut self.played else { return Ok(()) };
-        let piece = played.outgoing.cut(octets);
-        if let Some(part) = part {
-            played.outgoing.tell(piece, part, &self.connection_log);
+        if played.is_silenced {
+            return Ok(());
         }
-        self.drip(piece).await?;
+        let piece = played.outgoing.cut(octets);
+        match (self.to_hold.take_if(|_| !piece.is_empty()), part) {
+            // Boxed, so that only held replies have memory for it.
+            (Some(stop), Some(part)) => Box::pin(self.write_held(&stop, piece, part)).await?,
+            (_, part) => {
+                if let Some(part) = part {
+                    played.outgoing.tell(piece, part, &self.connection_log);
+                }
+                self.drip(piece).await?;
+            }
+        }
         if piece.len() < octets.len() { Err(self.broken_off()) } else { Ok(()) }
+    }
+
+    /// The first octets of an answer, once an operator has decided about them.
+    async fn write_held(&mut self, stop: &Stop, piece: &[u8], part: Part) -> Result<(), End> {
+        let line = piece.split(|&octet| octet == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = DisplayText::new(line).into_string();
+        let decision = self.hold(stop, Side::Reply, text).await?;
+        let Some(played) = &mut self.played else { return Ok(()) };
+        let typed = match decision {
+            Decision::Release(_) | Decision::Kill => {
+                played.outgoing.tell(piece, part, &self.connection_log);
+                return self.drip(piece).await;
+            }
+            Decision::Drop => {
+                played.is_silenced = true;
+                return Ok(());
+            }
+            Decision::Answer(octets) => {
+                played.is_silenced = true;
+                octets
+            }
+            Decision::Edit(octets) => octets,
+        };
+        played.outgoing.tell_by_hand(&typed, &self.connection_log);
+        self.drip(&typed).await
     }
 
     /// The end of an answer of which no more may be said.

@@ -10,6 +10,8 @@ mod ends;
 mod gate;
 mod handshake;
 mod heard;
+mod held;
+mod holding;
 pub mod outgoing;
 pub mod part;
 pub mod rows;

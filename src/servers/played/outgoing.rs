@@ -18,6 +18,8 @@ use crate::wire::line::{LINE_OCTETS, LineBuffer};
 #[derive(Debug)]
 pub struct Outgoing {
     is_lf: bool,
+    /// An operator has typed it.
+    is_by_hand: bool,
     /// A CR has come, and what follows it has not.
     ends_in_cr: bool,
     /// How many octets may still go out; `None` for any number.
@@ -67,6 +69,7 @@ impl Outgoing {
         let half = (shape.most == Some(Most::Half)).then(Half::default);
         Self {
             is_lf: shape.is_lf,
+            is_by_hand: shape.is_by_hand,
             ends_in_cr: false,
             left,
             half,
@@ -132,17 +135,35 @@ impl Outgoing {
         self.tell_text(log);
         self.lines.extend(&octets);
         while let Some((line, reads)) = self.lines.next_line_and_reads() {
-            log.heard(Side::Server, &line, reads);
+            if self.is_by_hand {
+                log.edited(Side::Server, line.beginning());
+            } else {
+                log.heard(Side::Server, &line, reads);
+            }
         }
+    }
+
+    /// Tells the transcript that these octets go out, which an operator has typed.
+    pub fn tell_by_hand(&mut self, octets: &[u8], log: &ConnectionLog) {
+        let before = std::mem::replace(&mut self.is_by_hand, true);
+        self.tell(octets, Part::Reply, log);
+        self.tell_line_begun(log);
+        self.is_by_hand = before;
     }
 
     /// Tells what has gone out of a line that has no end, and that a text is over.
     pub fn tell_rest(&mut self, log: &ConnectionLog) {
         self.tell_text(log);
-        if !self.lines.unread().is_empty() {
-            log.line(Side::Server, self.lines.unread());
-            self.lines = LineBuffer::new(LINE_OCTETS);
+        self.tell_line_begun(log);
+    }
+
+    fn tell_line_begun(&mut self, log: &ConnectionLog) {
+        match self.lines.unread() {
+            [] => return,
+            line if self.is_by_hand => log.edited(Side::Server, line),
+            line => log.line(Side::Server, line),
         }
+        self.lines = LineBuffer::new(LINE_OCTETS);
     }
 
     fn tell_text(&mut self, log: &ConnectionLog) {

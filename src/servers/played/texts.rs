@@ -8,6 +8,7 @@ use crate::fault::plan::{Plan, Says, Work};
 use crate::fault::point::Place;
 use crate::servers::channel::End;
 use crate::servers::played::heard::says_yes;
+use crate::servers::played::held::Fate;
 use crate::servers::played::told::TextFate;
 use crate::servers::serve::{Conversation, Mode, Service, Taken};
 use crate::servers::session::{AfterChunk, ChunkFate, Session, Step};
@@ -34,7 +35,12 @@ where
         told.text = TextFate::Open;
         told.pace = None;
         told.progress.text_octets = 0;
-        match self.reached(Place::Text) {
+        let at = self.at(Place::Text);
+        self.remember().progress.reached(at);
+        if let Fate::Instead(plan) = self.held(at, b"").await? {
+            return self.text_by(&plan).await;
+        }
+        match self.hit(at) {
             Some(plan) => self.text_by(&plan).await,
             None => Ok(()),
         }
@@ -84,7 +90,7 @@ where
                 }
             }
             (AfterChunk::Reply(reply), _, TextFate::Open | TextFate::Lied) => {
-                self.channel.say(&reply).await?;
+                self.say_gated(reply).await?;
             }
             (AfterChunk::Reply(_), ..) => self.forget_text(),
             (AfterChunk::Perform(effect), ..) => self.text_ended(Some(effect)).await?,
@@ -139,6 +145,7 @@ where
         let mark = self.next_mark();
         let Some(told) = &mut self.told else { return Ok(()) };
         told.progress.text_octets += text_octets;
+        told.edited_octets = told.edited_octets.saturating_sub(octets);
         let pace = told.pace;
         if mark == Some(told.progress.text_octets)
             && let Some(plan) = self.hit_by_rule(self.at(Place::Text))

@@ -26,6 +26,10 @@ pub struct Told {
     pub(super) pace: Option<NonZeroU64>,
     /// What is done to an answer that comes only later: behind a chunk, or at the end of AUTH.
     pub(super) later: Option<Later>,
+    /// How many octets at the beginning of the input an operator has typed.
+    pub(super) edited_octets: usize,
+    /// Whether the line at hand is one of them.
+    pub(super) is_retyped: bool,
 }
 
 /// An answer that comes later.
@@ -71,6 +75,8 @@ impl Told {
             text: TextFate::default(),
             pace: None,
             later: None,
+            edited_octets: 0,
+            is_retyped: false,
         }
     }
 
