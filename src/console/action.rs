@@ -9,6 +9,7 @@ use tui_input::InputRequest;
 use crate::mailroom::MailroomRequest;
 pub use crate::relay::orders::QueueTarget;
 pub use crate::relay::postmaster::Request;
+pub use crate::servers::holds::{Decision, WhichHeld};
 pub use crate::servers::settings::{Setting, SettingName};
 pub use crate::servers::supervisor::{Change, ServerOrder};
 
@@ -57,6 +58,8 @@ pub enum Context {
     Servers,
     /// The popup of the faults.
     Faults,
+    /// The strip of what is held at breakpoints.
+    Held,
 }
 
 /// How far a move in a list goes.
@@ -297,18 +300,10 @@ pub enum Action {
     ServerRow(usize),
     /// Opens or closes the popup of the faults.
     Faults,
-    /// Switches the selected rule on or off.
-    SwitchFault,
-    /// Asks for a rule.
-    AddFault,
-    /// Asks for confirmation and removes the selected rule.
-    RemoveFault,
-    /// Sets counters and clocks of the selected rule back to the start.
-    ResetFault,
-    /// Shows the hits of the selected rule in the transcript.
-    FaultHits,
-    /// Selects the n-th rule, counted from 0.
-    FaultRow(usize),
+    /// Does something in the popup of the faults.
+    Fault(FaultAction),
+    /// Does something about breakpoints or what they hold.
+    Held(HeldAction),
     /// Opens the command line.
     CommandLine,
     /// Opens or closes the first steps.
@@ -327,6 +322,48 @@ pub enum Action {
     QuitNow,
 }
 
+/// What a key does in the popup of the faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultAction {
+    /// Switches the selected rule on or off.
+    Switch,
+    /// Asks for a rule.
+    Add,
+    /// Asks for confirmation and removes the selected rule.
+    Remove,
+    /// Sets counters and clocks of the selected rule back to the start.
+    Reset,
+    /// Shows the hits of the selected rule in the transcript.
+    Hits,
+    /// Selects the n-th rule, counted from 0.
+    Select(usize),
+}
+
+/// What a key does about breakpoints or what they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldAction {
+    /// Gives the keys to the strip of what is held.
+    Focus,
+    /// Selects the n-th that is held, counted from 0.
+    Select(usize),
+    /// Lets the selected one go.
+    LetGo,
+    /// Lets all go.
+    LetAllGo,
+    /// Asks for the line that goes on instead of the selected one.
+    Edit,
+    /// Ends the connection of the selected one.
+    Kill,
+    /// Drops the selected one.
+    Drop,
+    /// Asks for the answer to the selected one.
+    Answer,
+    /// Switches all breakpoints on or off.
+    SwitchBreakpoints,
+    /// Proposes a breakpoint at the selected row of the transcript.
+    BreakHere,
+}
+
 /// What is to be done with the faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultOrder {
@@ -338,6 +375,17 @@ pub enum FaultOrder {
     Remove(u64),
     /// Set its counters and clocks back to the start.
     Reset(u64),
+}
+
+/// What is to be done with breakpoints and what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldOrder {
+    /// Add this breakpoint.
+    Add(String),
+    /// Switch all breakpoints on or off.
+    Switch(bool),
+    /// This is decided about what is held.
+    Decide(WhichHeld, Decision),
 }
 
 /// What the screen asks of the program around it.
@@ -355,6 +403,8 @@ pub enum Command {
     Set(Setting),
     /// Do something with the faults that are played on purpose.
     Fault(FaultOrder),
+    /// Do something with breakpoints, or with what they hold.
+    Hold(HoldOrder),
     /// Put this on the clipboard. The text is escaped: it contains no control sequences.
     Copy(String),
     /// Save the transcript rows to a new file, with this name or (`None`) one made from the time.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use strum::VariantArray;
 
-use crate::console::action::{Action, Context, Direction, Pane, Step};
+use crate::console::action::{Action, Context, Direction, FaultAction, HeldAction, Pane, Step};
 
 /// A key, as the table and the config file name it. Shift is part of the character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,7 +208,7 @@ impl Section {
             Context::Pane(Pane::Queue) => Self::Queue,
             Context::Pane(Pane::Log) => Self::Move,
             Context::Servers => Self::Servers,
-            Context::Faults => Self::Faults,
+            Context::Faults | Context::Held => Self::Faults,
         }
     }
 }
@@ -261,6 +261,7 @@ const MESSAGE: Scope = Scope::In(Context::Message);
 const QUEUE: Scope = Scope::In(Context::Pane(Pane::Queue));
 const SERVERS: Scope = Scope::In(Context::Servers);
 const FAULTS: Scope = Scope::In(Context::Faults);
+const HELD: Scope = Scope::In(Context::Held);
 
 /// All bindings; the hint bar keeps this order.
 #[rustfmt::skip]
@@ -308,11 +309,25 @@ pub const BINDINGS: &[Binding] = &[
     row("stop", &[k('x')], SERVERS, Section::Servers, Action::StopServer, "Stop", "start, stop, restart it"),
     row("restart", &[k('r')], SERVERS, Section::Servers, Action::RestartServer, "Restart", "start, stop, restart it"),
     row("faults", &[k('F')], ANY, Section::Faults, Action::Faults, "", "faults on purpose"),
-    row("fault-hits", &[n(Named::Enter)], FAULTS, Section::Faults, Action::FaultHits, "Hits", "its hits in transcript"),
-    row("fault-switch", &[k(' ')], FAULTS, Section::Faults, Action::SwitchFault, "On, off", "switch it on, off"),
-    row("fault-add", &[k('a')], FAULTS, Section::Faults, Action::AddFault, "Add", "add a rule"),
-    row("fault-remove", &[k('d')], FAULTS, Section::Faults, Action::RemoveFault, "Remove", "remove it (asks first)"),
-    row("fault-reset", &[k('r')], FAULTS, Section::Faults, Action::ResetFault, "Reset", "reset its counters"),
+    row("fault-hits", &[n(Named::Enter)], FAULTS, Section::Faults, Action::Fault(FaultAction::Hits), "Hits", "its hits in transcript"),
+    row("fault-switch", &[k(' ')], FAULTS, Section::Faults, Action::Fault(FaultAction::Switch), "On, off", "switch it on, off"),
+    row("fault-add", &[k('a')], FAULTS, Section::Faults, Action::Fault(FaultAction::Add), "Add", "add a rule"),
+    row("fault-remove", &[k('d')], FAULTS, Section::Faults, Action::Fault(FaultAction::Remove), "Remove", "remove it (asks first)"),
+    row("fault-reset", &[k('r')], FAULTS, Section::Faults, Action::Fault(FaultAction::Reset), "Reset", "reset its counters"),
+    row("breakpoints", &[k('I')], ANY, Section::Faults, Action::Held(HeldAction::SwitchBreakpoints), "", "breakpoints on, off"),
+    row("break-here", &[k('i')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::BreakHere), "", "break at this row's point"),
+    row("held", &[k('H')], ANY, Section::Faults, Action::Held(HeldAction::Focus), "", "go to what is held"),
+    row("let-go", &[k('a')], HELD, Section::Faults, Action::Held(HeldAction::LetGo), "Let go", "held: let it go, all go"),
+    row("let-all-go", &[k('A')], HELD, Section::Faults, Action::Held(HeldAction::LetAllGo), "All", "held: let it go, all go"),
+    row("edit-held", &[k('E')], HELD, Section::Faults, Action::Held(HeldAction::Edit), "Edit", "held: edit, answer it"),
+    row("answer-held", &[k('R')], HELD, Section::Faults, Action::Held(HeldAction::Answer), "Answer", "held: edit, answer it"),
+    row("kill-held", &[k('X')], HELD, Section::Faults, Action::Held(HeldAction::Kill), "Kill", "held: close, drop it"),
+    row("drop-held", &[k('D')], HELD, Section::Faults, Action::Held(HeldAction::Drop), "Drop", "held: close, drop it"),
+    row("row-let-go", &[k('a')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::LetGo), "", "held: let it go, all go"),
+    row("row-let-all-go", &[k('A')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::LetAllGo), "", "held: let it go, all go"),
+    row("row-edit-held", &[k('E')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Edit), "", "held: edit, close, drop it"),
+    row("row-kill-held", &[k('X')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Kill), "", "held: edit, close, drop it"),
+    row("row-drop-held", &[k('D')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Drop), "", "held: edit, close, drop it"),
     row("filter", &[k('/')], ANY, Section::Transcript, Action::Filter, "Filter", "filter, find (lists too)"),
     row("find-next", &[k('n')], ANY, Section::Transcript, Action::Find(Direction::Forward), "", "next, previous match"),
     row("find-previous", &[k('N')], ANY, Section::Transcript, Action::Find(Direction::Backward), "", "next, previous match"),
@@ -403,14 +418,19 @@ impl Keymap {
     ///
     /// # Errors
     ///
-    /// A needed binding is left without a key, or two bindings have the same key in the same place. A user who wants a key that another binding has must give that
-    /// one another key.
+    /// A needed binding is left without a key, or two bindings have the same key in the same place. A
+    /// user who wants a key that another binding has must give that one another key; only the keys
+    /// for what is held at breakpoints give way.
     pub fn with(chosen: &Chosen) -> Result<Self, KeymapError> {
         let mut keymap = Self::default();
         for (binding, keys) in BINDINGS.iter().zip(&mut keymap.keys) {
             if let Some(own) = chosen.get(binding.name) {
                 keys.clone_from(own);
                 keys.dedup();
+            } else if matches!(binding.action, Action::Held(_)) {
+                // They came last, and are of use only now and then: config files from before them
+                // stay valid.
+                keys.retain(|key| !is_wanted(binding, *key, chosen));
             }
         }
         keymap.judged()
@@ -475,6 +495,12 @@ impl Keymap {
     }
 }
 
+/// Whether a user has chosen the key for a binding that must not share it with this one.
+fn is_wanted(binding: &Binding, key: Key, chosen: &Chosen) -> bool {
+    let has_it = |other: &&Binding| chosen.get(other.name).is_some_and(|own| own.contains(&key));
+    BINDINGS.iter().filter(has_it).any(|other| clash(binding, other, key))
+}
+
 /// Whether the two bindings must not share the key. In one context a key may do something else than
 /// everywhere, but only where the table itself says so: a key that the user chooses must do what it
 /// was chosen for.
@@ -511,7 +537,7 @@ fn is_of_use(context: Context, binding: &Binding) -> bool {
         (Context::Messages | Context::Message, action) => {
             matches!(action, Action::Filter | Action::Compose | Action::FocusNext | Action::Zoom)
         }
-        (Context::Servers | Context::Faults, _) => false,
+        (Context::Servers | Context::Faults | Context::Held, _) => false,
     }
 }
 
@@ -627,5 +653,14 @@ mod tests {
     fn control_c_quits_whatever_the_config_file_says() {
         let keymap = Keymap::with(&chosen(&[("quit-now", "X")])).unwrap();
         assert_eq!(keymap.action(Context::Servers, Key::Control('c')), Some(Action::QuitNow));
+    }
+
+    #[test]
+    fn keys_for_what_is_held_give_way_to_those_that_are_chosen() {
+        let keymap = Keymap::with(&chosen(&[("quit", "X")])).unwrap();
+        assert_eq!(keymap.action(Context::Held, Key::Char('X')), Some(Action::Quit));
+        let kill = Some(Action::Held(HeldAction::Kill));
+        assert_eq!(Keymap::default().action(Context::Held, Key::Char('X')), kill);
+        assert!(Keymap::with(&chosen(&[("quit", "X"), ("kill-held", "X")])).is_err());
     }
 }

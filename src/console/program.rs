@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::console::action::{Command, FaultOrder, ServerOrder};
+use crate::console::action::{Command, FaultOrder, HoldOrder, ServerOrder};
 use crate::console::feed::Feed;
 use crate::console::setting::in_words;
 use crate::console::state::State;
@@ -19,6 +19,7 @@ use crate::mailroom::{MailroomEvent, MailroomHandle, MailroomRequest};
 use crate::relay::postmaster::Request;
 use crate::relay::resolver::Dns;
 use crate::relay::run::Relay;
+use crate::servers::holds::Holds;
 use crate::servers::settings::SettingsView;
 use crate::servers::supervisor::Control;
 use crate::store::overview::Overview;
@@ -55,6 +56,10 @@ pub struct Parts {
     pub faults: Arc<Faults>,
     /// Moves when somebody has changed their rules.
     pub fault_changes: watch::Receiver<()>,
+    /// The breakpoints, and what is held at them.
+    pub holds: Arc<Holds>,
+    /// Moves when they change.
+    pub hold_changes: watch::Receiver<u64>,
     /// The current settings.
     pub settings: watch::Receiver<SettingsView>,
 }
@@ -122,6 +127,7 @@ impl Program {
             Ok(()) = relay_changes.changed() => {}
             Ok(()) = parts.control.servers.changed() => parts.control.servers.mark_changed(),
             Ok(()) = parts.settings.changed() => parts.settings.mark_changed(),
+            Ok(()) = parts.hold_changes.changed() => parts.hold_changes.mark_changed(),
             Ok(()) = parts.fault_changes.changed() => parts.fault_changes.mark_changed(),
         }
     }
@@ -131,6 +137,7 @@ impl Program {
         self.take_servers(state);
         self.take_overview(state);
         self.show_faults(state);
+        self.show_held(state);
     }
 
     /// Brings everything but the transcript and the connections up to date. Every frame takes all
@@ -145,6 +152,10 @@ impl Program {
             self.take_servers(state);
         }
         self.take_faults(state);
+        if self.parts.hold_changes.has_changed().unwrap_or(false) {
+            self.parts.hold_changes.borrow_and_update();
+            self.show_held(state);
+        }
         if let Some(words) = self.said.take().or_else(|| self.parts.words.try_recv().ok()) {
             state.say(&words);
         }
@@ -186,6 +197,7 @@ impl Program {
                 let name = setting.name();
                 state.say(&in_words(name, &self.parts.control.set(setting)));
             }
+            Command::Hold(order) => self.order_hold(order, state),
             Command::Fault(order) => self.order_fault(order, state),
             // The screen carries these out itself.
             Command::Copy(_)
@@ -242,6 +254,37 @@ impl Program {
             Err(why) => state.say(why.lines().next().unwrap_or_default()),
         }
         self.show_faults(state);
+    }
+
+    fn order_hold(&self, order: HoldOrder, state: &mut State) {
+        let holds = &self.parts.holds;
+        match order {
+            HoldOrder::Add(breakpoint) => match holds.add(&breakpoint) {
+                Ok(()) => state.say("What comes there is held from now on."),
+                Err(why) => state.say(why.lines().next().unwrap_or_default()),
+            },
+            HoldOrder::Switch(are_on) => {
+                holds.switch(are_on);
+                let words = if are_on {
+                    "The breakpoints are on."
+                } else {
+                    "The breakpoints are off; what is held stays."
+                };
+                state.say(words);
+            }
+            HoldOrder::Decide(which, decision) => {
+                if let Err(none) = holds.decide(which, &decision) {
+                    state.say(&none.to_string());
+                }
+            }
+        }
+        self.show_held(state);
+    }
+
+    fn show_held(&self, state: &mut State) {
+        let holds = &self.parts.holds;
+        let (are_on, breakpoints) = holds.breakpoints();
+        state.held_is(holds.held(), (are_on, breakpoints.len()));
     }
 
     fn show_faults(&self, state: &mut State) {

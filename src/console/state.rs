@@ -14,6 +14,7 @@ pub mod fault;
 mod faults;
 pub mod filter;
 pub mod form;
+mod held;
 pub mod list;
 pub mod listed;
 pub mod messages;
@@ -30,6 +31,7 @@ pub mod rows;
 pub mod scrollback;
 pub mod server;
 mod servers;
+pub mod strip;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tiles;
@@ -61,6 +63,7 @@ use crate::console::state::row::{Notation, Row};
 use crate::console::state::rows::{ConnectionRow, MailboxRow, QueueRow};
 use crate::console::state::scrollback::Scrollback;
 use crate::console::state::server::Server;
+use crate::console::state::strip::Strip;
 use crate::console::state::tiles::Tiles;
 use crate::mailroom::MailroomEvent;
 use crate::relay::orders::QueueTarget;
@@ -109,6 +112,8 @@ pub struct State {
     pub faults: Vec<FaultRow>,
     /// How many of them are on and not spent.
     pub faults_active: usize,
+    /// What is held at breakpoints.
+    pub strip: Strip,
     /// How the program was started, where that differs from the defaults, and warnings; the top
     /// line shows them.
     pub notices: Vec<DisplayText>,
@@ -196,6 +201,7 @@ impl State {
             settings: SettingsView::default(),
             faults: Vec::new(),
             faults_active: 0,
+            strip: Strip::default(),
             notices: Vec::new(),
             focus: Pane::Connections,
             zoomed: false,
@@ -378,6 +384,7 @@ impl State {
         match (&self.overlay, self.focus) {
             (Overlay::Servers { .. }, _) => Context::Servers,
             (Overlay::Faults { .. }, _) => Context::Faults,
+            (_, Pane::Transcript) if self.strip.takes_keys() => Context::Held,
             (_, pane) if self.is_reading() => self.reader.context().unwrap_or(Context::Pane(pane)),
             (_, pane) => Context::Pane(pane),
         }
@@ -430,7 +437,7 @@ impl State {
     pub fn filter_of(&self, place: Context) -> Option<&str> {
         match place {
             Context::Pane(Pane::Connections) => self.connections.pattern(),
-            Context::Pane(Pane::Transcript | Pane::Log) => {
+            Context::Pane(Pane::Transcript | Pane::Log) | Context::Held => {
                 return self.transcript.ring().search().map(|(filter, _)| filter.as_str());
             }
             Context::Pane(Pane::Mailboxes) => self.mailboxes.pattern(),
@@ -453,7 +460,7 @@ impl State {
         if self.relay.is_sending() || self.relay.tally.is_some() {
             return Some(SPIN);
         }
-        if !self.connections.items().is_empty() {
+        if !self.connections.items().is_empty() || !self.strip.held.is_empty() {
             return Some(SECOND);
         }
         let now = self.clock.wall;

@@ -200,11 +200,7 @@ fn in_servers(state: &State, key: Key) -> Option<Action> {
 fn in_faults(state: &State, key: Key) -> Option<Action> {
     match bound(state, key) {
         action @ Some(
-            Action::SwitchFault
-            | Action::AddFault
-            | Action::RemoveFault
-            | Action::ResetFault
-            | Action::FaultHits
+            Action::Fault(_)
             | Action::Faults
             | Action::CommandLine
             | Action::Help

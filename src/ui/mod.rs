@@ -47,7 +47,7 @@ use crate::ui::hits::HitMap;
 use crate::ui::layout::Layout;
 use crate::ui::panes::log::LogView;
 use crate::ui::panes::{
-    chart, compose, connections, faults, first_steps, help, hint_bar, log, mailboxes, offers,
+    chart, compose, connections, faults, first_steps, held, help, hint_bar, log, mailboxes, offers,
     question, queue, queue_entry, reader, servers, tiles, too_small, top_line, transcript,
 };
 use crate::ui::theme::Theme;
@@ -139,6 +139,7 @@ pub fn fit(state: &mut State, area: Rect) {
         return;
     };
     for (pane, area) in layout.panes {
+        let area = if pane == Pane::Transcript { held::split(state, area).1 } else { area };
         match pane {
             Pane::Connections => connections::fit(state, area),
             Pane::Transcript if state.tiled => tiles::fit(state, area),
@@ -207,8 +208,13 @@ fn draw_pane(
 ) {
     match pane {
         Pane::Connections => connections::draw(state, area, buffer, hits),
-        Pane::Transcript if state.tiled => tiles::draw(state, area, buffer, hits),
         Pane::Transcript => {
+            let (strip, area) = held::split(state, area);
+            held::draw(state, strip, buffer, hits);
+            if state.tiled {
+                tiles::draw(state, area, buffer, hits);
+                return;
+            }
             transcript::draw(state, area, buffer, hits);
             first_steps::draw_strip(state, area, buffer);
         }

@@ -160,6 +160,8 @@ async fn show(
     let mailroom = running.open_mailroom(overview.clone()).ok_or(StartError::NoTerminal)?;
     let control = running.control().clone();
     let (faults, fault_changes) = (Arc::clone(running.faults()), running.fault_changes());
+    let holds = Arc::clone(running.holds());
+    let hold_changes = holds.changes();
     let program = Program::new(Parts {
         registry,
         overview,
@@ -171,6 +173,8 @@ async fn show(
         control,
         faults,
         fault_changes,
+        holds,
+        hold_changes,
         settings,
     });
     let announced = announcement.publish()?;

@@ -11,7 +11,7 @@ use crate::console::state::appearance::Palette;
 use crate::console::state::listed::{OF_CONNECTIONS, OF_MESSAGES, OF_QUEUE};
 use crate::console::state::overlay::Question;
 use crate::console::state::rows::QueueRow;
-use crate::console::state::{State, fault, filter};
+use crate::console::state::{State, fault, filter, strip};
 use crate::mailroom::MailroomRequest;
 use crate::relay::orders::{Order, QueueTarget};
 use crate::servers::settings::SettingName;
@@ -151,9 +151,13 @@ const SERVER: &str = "smtp|pop3|echo";
 #[rustfmt::skip]
 pub(super) const VERBS: &[Verb] = &[
     Verb::key("all", "all-connections", "show the lines of all connections again"),
+    Verb::key("answer-held", "answer-held", "answer by hand instead of what is held"),
     Verb::key("attachments", "attachments", "save attachments of the open message"),
     Verb::key("back", "back", "go back: close what is open, clear the filter"),
     Verb::key("bodies", "bodies", "show or hide message text in the transcript"),
+    Verb::with("break", "POINT", |_, text| strip::add(text), |_, so_far| strip::so_far(so_far), "hold conversations at a point: smtp.rcpt, or smtp.rcpt! for the reply"),
+    Verb::key("break-here", "break-here", "hold conversations at the point of the selected line"),
+    Verb::key("breakpoints", "breakpoints", "switch all breakpoints on or off"),
     Verb::key("browser", "browser", "open the HTML of the message in the browser"),
     Verb::with("clear", "NAME", State::ask_to_clear, State::mailbox_names, "delete all messages of a mailbox (asks first)"),
     Verb::with("close", CONNECTION, State::ask_to_close_number, State::open_connections, "close the connection [N], or #N (asks first)").or_key("close-connection"),
@@ -164,6 +168,8 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("delete", "delete-message", "delete messages (asks first)"),
     Verb::key("details", "details", "show a queue entry in full, with every attempt"),
     Verb::with("drop", ENTRIES, State::ask_to_drop_named, State::entries, "drop entries of the relay queue (asks first)").or_key("drop"),
+    Verb::key("drop-held", "drop-held", "drop what is held: a command is not seen, a reply not sent"),
+    Verb::key("edit-held", "edit-held", "edit what is held before it goes on"),
     Verb::with("fault", "RULE", |_, rule| fault::add(rule), |_, so_far| fault::so_far(so_far), "play a fault on purpose: a rule, or a scenario's name").or_key("faults").of_faults(),
     Verb::key("fault-hits", "fault-hits", "show the hits of the selected fault in the transcript"),
     Verb::key("fault-remove", "fault-remove", "remove the selected fault (asks first)").of_faults(),
@@ -176,8 +182,12 @@ pub(super) const VERBS: &[Verb] = &[
     Verb::key("first-steps", "first-steps", "show how to begin, and how to set up Thunderbird"),
     Verb::key("follow", "follow", "keep the newest line in view"),
     Verb::key("headers", "all-headers", "show all header fields of a message, or the usual ones"),
+    Verb::key("held", "held", "go to what is held at breakpoints"),
     Verb::key("help", "help", "list the keys of this pane").or(&["h"]),
     Verb::with("hold", ENTRIES, |state, which| state.order(Order::Hold, which), State::entries, "hold entries of the relay queue").or_key("hold"),
+    Verb::key("kill-held", "kill-held", "close the connection of what is held"),
+    Verb::key("let-all-go", "let-all-go", "let go all that is held"),
+    Verb::key("let-go", "let-go", "let go what is held"),
     Verb::key("log", "log", "go to the program's own log"),
     Verb::key("mailboxes", "mailboxes", "go to the mailboxes"),
     Verb::key("mark", "mark-entry", "mark a message or a queue entry for what is done next"),

@@ -18,7 +18,7 @@ impl State {
             Context::Pane(Pane::Queue) => return self.copy_entry(),
             Context::Messages => return self.copy_summary(),
             Context::Message => return self.copy_message(),
-            Context::Pane(_) | Context::Servers | Context::Faults => {}
+            Context::Pane(_) | Context::Servers | Context::Faults | Context::Held => {}
         }
         let passwords = self.transcript.ring().passwords();
         let line = self.line_at_hand().map(|row| row.text(passwords).into_string());

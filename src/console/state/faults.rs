@@ -1,6 +1,6 @@
 //! The actions of the popup with the faults that are played on purpose.
 
-use crate::console::action::{Command, Context, FaultOrder, Pane, Step};
+use crate::console::action::{Command, Context, FaultAction, FaultOrder, Pane, Step};
 use crate::console::state::State;
 use crate::console::state::fault::FaultRow;
 use crate::console::state::overlay::{Overlay, Question};
@@ -37,6 +37,19 @@ impl State {
         }
     }
 
+    /// Carries out an action of the popup.
+    pub(super) fn perform_in_faults(&mut self, action: FaultAction) -> Option<Command> {
+        match action {
+            FaultAction::Switch => return self.switch_fault(),
+            FaultAction::Add => self.type_fault(),
+            FaultAction::Remove => self.ask_to_remove_fault(),
+            FaultAction::Reset => return self.reset_fault(),
+            FaultAction::Hits => self.show_fault_hits(),
+            FaultAction::Select(row) => self.select_fault(row),
+        }
+        None
+    }
+
     pub(super) fn step_in_faults(&mut self, step: Step) {
         const PAGE: usize = 10;
         let last = self.faults.len().saturating_sub(1);
@@ -53,7 +66,7 @@ impl State {
         }
     }
 
-    pub(super) fn select_fault(&mut self, row: usize) {
+    fn select_fault(&mut self, row: usize) {
         if let Overlay::Faults { at } = &mut self.overlay {
             *at = row;
         }
@@ -68,29 +81,29 @@ impl State {
         row
     }
 
-    pub(super) fn switch_fault(&mut self) -> Option<Command> {
+    fn switch_fault(&mut self) -> Option<Command> {
         let FaultRow { id, is_on, .. } = self.fault_at_hand()?;
         Some(Command::Fault(FaultOrder::Switch(id, !is_on)))
     }
 
-    pub(super) fn reset_fault(&mut self) -> Option<Command> {
+    fn reset_fault(&mut self) -> Option<Command> {
         let FaultRow { id, .. } = self.fault_at_hand()?;
         Some(Command::Fault(FaultOrder::Reset(id)))
     }
 
-    pub(super) fn ask_to_remove_fault(&mut self) {
+    fn ask_to_remove_fault(&mut self) {
         if let Some(FaultRow { id, .. }) = self.fault_at_hand() {
             self.ask(Question::RemoveFault(id));
         }
     }
 
     /// The command line completes points and actions, and shows where a rule is wrong.
-    pub(super) fn type_fault(&mut self) {
+    fn type_fault(&mut self) {
         self.prompt = Some(Prompt::new(Purpose::Command, "fault "));
     }
 
     /// Shows only the lines that tell of hits of the selected rule.
-    pub(super) fn show_fault_hits(&mut self) {
+    fn show_fault_hits(&mut self) {
         let Some(FaultRow { id, .. }) = self.fault_at_hand() else { return };
         self.overlay = Overlay::None;
         self.tiled = false;
@@ -132,16 +145,16 @@ mod tests {
         state.update(Action::Faults);
         state.update(Action::Move(Step::Down));
         let reset = Command::Fault(FaultOrder::Reset(5));
-        assert_eq!(state.update(Action::ResetFault), Some(reset));
+        assert_eq!(state.update(Action::Fault(FaultAction::Reset)), Some(reset));
         state.update(Action::Move(Step::Last));
         let switch = Command::Fault(FaultOrder::Switch(8, true));
-        assert_eq!(state.update(Action::SwitchFault), Some(switch));
-        assert_eq!(state.update(Action::RemoveFault), None);
+        assert_eq!(state.update(Action::Fault(FaultAction::Switch)), Some(switch));
+        assert_eq!(state.update(Action::Fault(FaultAction::Remove)), None);
         let yes = Action::Answer(crate::console::action::Answer::Yes);
         assert_eq!(state.update(yes), Some(Command::Fault(FaultOrder::Remove(8))));
         state.faults_are(vec![rule(3, None, true)], 1);
         assert_eq!(state.overlay, Overlay::Faults { at: 0 });
-        state.update(Action::FaultHits);
+        state.update(Action::Fault(FaultAction::Hits));
         assert_eq!(state.filter_of(Context::Pane(Pane::Transcript)), Some(".. fault 3:"));
         assert_eq!((state.focus, state.overlay), (Pane::Transcript, Overlay::None));
     }
@@ -150,7 +163,7 @@ mod tests {
     fn points_actions_and_limits_are_offered() {
         let state = with_rules();
         let lines = |typed: &str| state.candidates(typed);
-        assert!(lines("fault smtp.rc").contains(&"fault smtp.rcpt : ".to_owned()));
+        assert!(lines("fault smtp.rc").contains(&"fault smtp.rcpt ".to_owned()));
         assert!(lines("fault smtp.rcpt t").contains(&"fault smtp.rcpt to=".to_owned()));
         let actions = lines("fault pop3.retr : ");
         assert!(actions.contains(&"fault pop3.retr : nodot".to_owned()), "{actions:?}");

@@ -25,6 +25,10 @@ pub enum Purpose {
     Setting(SettingName),
     /// Which attachments are to be saved.
     Attachments,
+    /// What goes on in the place of what is held with this number.
+    EditHeld(u64),
+    /// What is said instead of it.
+    AnswerHeld(u64),
 }
 
 /// The line being typed.

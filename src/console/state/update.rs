@@ -3,7 +3,7 @@
 use tui_input::{Input, InputRequest};
 
 use crate::console::action::{
-    Action, Answer, Command, Context, Direction, EntryAction, FaultOrder, Pane, Step,
+    Action, Answer, Command, Context, Decision, Direction, EntryAction, FaultOrder, Pane, Step,
 };
 use crate::console::cycle::Cycle;
 use crate::console::setting;
@@ -17,6 +17,7 @@ use crate::console::state::pattern::Pattern;
 use crate::console::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
 use crate::console::state::reader::{Reader, attachments_meant};
 use crate::console::state::rows::{MailboxRow, QueueRow};
+use crate::console::state::strip;
 use crate::mailroom::{MailroomRequest, MessageKey, QueuedRequest};
 use crate::relay::orders::{Order, QueueTarget};
 use crate::relay::postmaster::Request;
@@ -37,12 +38,8 @@ impl State {
             Action::Help => self.toggle(Overlay::Help { top: 0 }),
             Action::Servers => self.toggle(Overlay::Servers { at: 0 }),
             Action::Faults => self.toggle(Overlay::Faults { at: 0 }),
-            Action::SwitchFault => return self.switch_fault(),
-            Action::AddFault => self.type_fault(),
-            Action::RemoveFault => self.ask_to_remove_fault(),
-            Action::ResetFault => return self.reset_fault(),
-            Action::FaultHits => self.show_fault_hits(),
-            Action::FaultRow(row) => self.select_fault(row),
+            Action::Fault(action) => return self.perform_in_faults(action),
+            Action::Held(action) => return self.perform_in_strip(action),
             Action::FirstSteps => self.toggle(Overlay::FirstSteps { top: 0 }),
             Action::Focus(pane) => self.focus_on(pane),
             Action::FocusNext => self.focus_on(self.focus.next()),
@@ -147,6 +144,7 @@ impl State {
             self.leave_queued();
         }
         self.focus = pane;
+        self.strip.has_focus = false;
         self.prompt = None;
     }
 
@@ -170,6 +168,8 @@ impl State {
             }
         } else if self.overlay != Overlay::None {
             self.overlay = self.overlay.beneath();
+        } else if place == Context::Held {
+            self.strip.has_focus = false;
         } else if self.filter_of(place).is_some() {
             let _ = self.set_filter(place, "");
         } else if self.unmark(place) {
@@ -211,7 +211,11 @@ impl State {
                 prompt.recall(&mut self.filters, step);
                 self.filter_as_typed();
             }
-            Purpose::NewMailbox | Purpose::Setting(_) | Purpose::Attachments => {}
+            Purpose::NewMailbox
+            | Purpose::Setting(_)
+            | Purpose::Attachments
+            | Purpose::EditHeld(_)
+            | Purpose::AnswerHeld(_) => {}
         }
     }
 
@@ -234,6 +238,7 @@ impl State {
             Context::Messages | Context::Message => self.reader.step(step),
             Context::Servers => self.step_in_servers(step),
             Context::Faults => self.step_in_faults(step),
+            Context::Held => self.step_in_strip(step),
         }
         None
     }
@@ -299,7 +304,7 @@ impl State {
 
     fn type_filter(&mut self) {
         let place = match self.context() {
-            Context::Pane(Pane::Log) => Context::Pane(Pane::Transcript),
+            Context::Pane(Pane::Log) | Context::Held => Context::Pane(Pane::Transcript),
             Context::Servers | Context::Faults => return,
             place => place,
         };
@@ -317,7 +322,7 @@ impl State {
         }
         match place {
             Context::Pane(Pane::Connections) => self.connections.find(direction),
-            Context::Pane(Pane::Transcript | Pane::Log) => {
+            Context::Pane(Pane::Transcript | Pane::Log) | Context::Held => {
                 if !self.transcript.find(direction) {
                     self.say(match self.transcript.ring().found() {
                         0 => "No line matches the filter.",
@@ -371,7 +376,7 @@ impl State {
     }
 
     pub(super) fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
-        if let Context::Pane(Pane::Transcript | Pane::Log) = place {
+        if let Context::Pane(Pane::Transcript | Pane::Log) | Context::Held = place {
             self.transcript.filter(Filter::parse(text)?);
             return Ok(());
         }
@@ -387,7 +392,8 @@ impl State {
             | Context::Messages
             | Context::Message
             | Context::Servers
-            | Context::Faults => {}
+            | Context::Faults
+            | Context::Held => {}
         }
         Ok(())
     }
@@ -447,6 +453,8 @@ impl State {
             }
             Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
             Purpose::Attachments => self.save_attachments_meant(&text),
+            Purpose::EditHeld(id) => strip::typed(id, &text, Decision::Edit),
+            Purpose::AnswerHeld(id) => strip::typed(id, &text, Decision::Answer),
         };
         done.unwrap_or_else(|error| {
             prompt.fail(&error);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::action::Action;
+use crate::console::action::{Action, FaultAction};
 use crate::console::state::State;
 use crate::console::state::fault::FaultRow;
 use crate::ui::frame::{mark, overlay};
@@ -41,7 +41,14 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
         if let Some(at) = line(inner, 1 + n - above) {
             draw_row(state, row, n == selected, &table, at, buffer);
             // The first click on a row selects it, a second one switches it.
-            hits.click(at, if n == selected { Action::SwitchFault } else { Action::FaultRow(n) });
+            hits.click(
+                at,
+                if n == selected {
+                    Action::Fault(FaultAction::Switch)
+                } else {
+                    Action::Fault(FaultAction::Select(n))
+                },
+            );
         }
     }
     draw_buttons(state, inner, buffer, hits);
@@ -91,11 +98,11 @@ fn draw_buttons(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitM
     let theme = Theme::of(state.palette);
     let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else { return };
     let labels = [
-        (Action::FaultHits, "Hits"),
-        (Action::SwitchFault, "On, off"),
-        (Action::AddFault, "Add"),
-        (Action::RemoveFault, "Remove"),
-        (Action::ResetFault, "Reset"),
+        (Action::Fault(FaultAction::Hits), "Hits"),
+        (Action::Fault(FaultAction::Switch), "On, off"),
+        (Action::Fault(FaultAction::Add), "Add"),
+        (Action::Fault(FaultAction::Remove), "Remove"),
+        (Action::Fault(FaultAction::Reset), "Reset"),
     ];
     let mut x = foot.x;
     for (action, label) in labels {

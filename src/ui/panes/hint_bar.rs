@@ -11,6 +11,7 @@ use crate::console::keys::{Binding, hints};
 use crate::console::state::State;
 use crate::console::state::overlay::Overlay;
 use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::strip::{Held, Side};
 use crate::ui::hits::HitMap;
 use crate::ui::text::{columns, cut, grouped, line, put, width, wrap_words};
 use crate::ui::theme::Theme;
@@ -162,6 +163,8 @@ fn label(purpose: Purpose) -> String {
         Purpose::NewMailbox => "New mailbox for the user: ".to_owned(),
         Purpose::Setting(name) => format!("{} ({}): ", name.name(), name.expected()),
         Purpose::Attachments => "Save which attachments: ".to_owned(),
+        Purpose::EditHeld(id) => format!("Edit {id}: "),
+        Purpose::AnswerHeld(id) => format!("Answer {id}: "),
     }
 }
 
@@ -171,6 +174,7 @@ fn name_of(place: Context) -> String {
         Context::Messages | Context::Message => "messages".to_owned(),
         Context::Servers => "servers".to_owned(),
         Context::Faults => "faults".to_owned(),
+        Context::Held => "transcript".to_owned(),
     }
 }
 
@@ -197,6 +201,16 @@ fn note(state: &State, prompt: &Prompt) -> String {
             let count = state.reader.attachment_count();
             format!("  1 to {count}, or all · ⏎ accepts · Esc cancels")
         }
+        Purpose::EditHeld(id) => {
+            let is_it = |held: &&Held| held.id == id;
+            match state.strip.held.iter().find(is_it).map(|held| held.side) {
+                Some(Side::Reply) => {
+                    "  what the session did stays done · \\r\\n \\xNN · Esc cancels".to_owned()
+                }
+                _ => "  ⏎ sends it on · \\r\\n \\xNN · Esc cancels".to_owned(),
+            }
+        }
+        Purpose::AnswerHeld(_) => "  ⏎ says it instead · \\r\\n \\xNN · Esc cancels".to_owned(),
         Purpose::NewMailbox | Purpose::Setting(_) => "  ⏎ accepts · Esc cancels".to_owned(),
     }
 }
@@ -218,7 +232,7 @@ fn shown(state: &State, place: Context) -> usize {
         Context::Pane(Pane::Mailboxes) => state.mailboxes.len(),
         Context::Pane(Pane::Queue) => state.queue.len(),
         Context::Messages | Context::Message => state.reader.found(),
-        Context::Servers | Context::Faults => 0,
+        Context::Servers | Context::Faults | Context::Held => 0,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod connections;
 pub mod faults;
 pub mod first_steps;
+pub mod held;
 pub mod help;
 pub mod hint_bar;
 pub mod log;

@@ -41,6 +41,7 @@ use crate::watch::registry::{ConnectionView, RegistryView};
 use crate::wire::display::DisplayText;
 use crate::wire::unended::TextEnd;
 
+mod held;
 mod monkey;
 mod reader;
 mod transcript;
@@ -625,13 +626,13 @@ fn the_help_is_searched_by_typing() {
 #[test]
 fn the_help_tells_which_keys_the_config_file_has_changed() {
     let mut state = typical();
-    let chosen = [("quit", vec![keys::Key::Char('X')]), ("wrap", vec![])];
+    let chosen = [("quit", vec![keys::Key::Char('U')]), ("wrap", vec![])];
     let chosen = chosen.into();
     state.keymap = Arc::new(keys::Keymap::with(&chosen).unwrap());
     let screen = Screen::of(state).sized((120, 40)).press(&["?"]).type_in("was");
     screen
         .shows("Changed in the config file")
-        .shows("X         quit (was q)")
+        .shows("U         quit (was q)")
         .shows("wrap (was w)");
     Screen::of(typical()).press(&["?"]).type_in("was").hides("Changed in");
 }
