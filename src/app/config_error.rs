@@ -68,6 +68,34 @@ pub enum ConfigError {
         "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"
     )]
     PasswordInTheClear,
+    /// What is to be checked of a client is not understood.
+    #[error("{0}")]
+    Client(String),
+    /// A page of the manual that there is not.
+    #[error("{0}")]
+    Page(String),
+    /// A query that is not understood.
+    #[error("{0}")]
+    Query(#[from] QueryError),
+    /// A condition that is not understood.
+    #[error("{0}")]
+    Condition(#[from] ConditionError),
+    /// A value of an option of one sub-command.
+    #[error("{option} wants {expected}, not {given:?}")]
+    BadValue {
+        /// Which option.
+        option: &'static str,
+        /// What may stand behind it.
+        expected: &'static str,
+        /// What stands there.
+        given: String,
+    },
+    /// A word that is no mark.
+    #[error("--since {0:?} is {1}")]
+    Mark(String, NoMark),
+    /// A default of the table of settings that its own setting cannot have.
+    #[error("{0}")]
+    Setting(String),
     /// Breakpoints without a screen need a limit.
     #[error(
         "--break needs --break-timeout where there is no screen: write --break-timeout 10m, and let \

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::app::cli::{Cli, Command};
 use crate::app::commands::assert::{self, AssertTask};
 use crate::app::commands::ca::{self, CaTask};
-use crate::app::commands::check::{self, Target};
+use crate::app::commands::check::{self, CheckTask};
 use crate::app::commands::clear::{self, ClearTask};
 use crate::app::commands::events::{self, EventsTask};
 use crate::app::commands::exec::{self, ExecTask};
@@ -47,8 +47,8 @@ pub enum Task {
     Relay(Relaying),
     /// List or change the queue.
     Queue(Mailboxes, Job),
-    /// Play a conversation against a server.
-    Check(Target),
+    /// Play a conversation against a server, or faults to a client.
+    Check(CheckTask),
     /// Make a directory and mailboxes.
     Init(Mailboxes),
     /// Show our own certificate authority, or make programs trust it.
@@ -110,7 +110,7 @@ impl Task {
                 let (mailboxes, job) = queue.job(&setup)?;
                 Self::Queue(mailboxes, job)
             }
-            Some(Command::Check(check)) => Self::Check(Target::from(check)),
+            Some(Command::Check(check)) => Self::Check(check.task(setup)?),
             Some(Command::Init(init)) => Self::Init(init.mailboxes(&setup)?),
             Some(Command::Ca(ca)) => Self::Ca(ca.task(setup)?),
             Some(Command::Demo(demo)) => Self::Demo(demo.config(setup)?),
@@ -145,7 +145,7 @@ impl Task {
             Self::Headless(config) => headless::run(config),
             Self::Relay(relaying) => relay::run(relaying),
             Self::Queue(mailboxes, job) => queue::run(&mailboxes, job),
-            Self::Check(target) => check::run(&target),
+            Self::Check(task) => check::run(task),
             Self::Init(mailboxes) => init::run(&mailboxes),
             Self::Ca(task) => ca::run(&task),
             Self::Demo(config) => demo::run(config),

@@ -1,6 +1,7 @@
 //! The tester (docs/protocol.md 8): plays a fixed conversation against any server and reports line
 //! by line what is right and what differs. Independent of the command line and of our servers.
 
+pub mod client;
 mod judge;
 mod peer;
 mod player;

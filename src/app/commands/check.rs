@@ -1,11 +1,16 @@
-//! `mailconsole check`: a fixed conversation with any server.
+//! `mailconsole check`: a fixed conversation with any server, or faults for any client.
+
+pub mod client;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 
+use crate::app::commands::check::client::{ClientArguments, ClientTask};
+use crate::app::config::Setup;
+use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
 use crate::app::last_word;
 use crate::check::report::Steps;
@@ -17,11 +22,15 @@ const NOT_CONNECTED: u8 = 3;
 
 /// Its own arguments.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct CheckArguments {
+    /// Whom to check, if not a server.
+    #[command(subcommand)]
+    pub other: Option<OtherArguments>,
     /// The conversation
-    #[arg(value_name = "echo|smtp|pop3", value_parser = script())]
-    pub script: Script,
+    #[arg(value_name = "echo|smtp|pop3", value_parser = script(), required = true)]
+    pub script: Option<Script>,
     /// The server's port [default: 10000, 2500 or 11000]
     #[arg(value_parser = u16::read)]
     pub port: Option<u16>,
@@ -31,6 +40,13 @@ pub struct CheckArguments {
     /// Write one JSON object: whether all is right, and each step
     #[arg(long)]
     pub json: bool,
+}
+
+/// Something else to check.
+#[derive(Debug, Subcommand)]
+pub enum OtherArguments {
+    /// Play faults to a mail client, and judge what it makes of them
+    Client(ClientArguments),
 }
 
 const EXAMPLES: &str = "\
@@ -63,15 +79,42 @@ pub struct Target {
     pub json: bool,
 }
 
-impl From<CheckArguments> for Target {
-    fn from(check: CheckArguments) -> Self {
-        let port = check.port.unwrap_or(check.script.default_port());
-        Self { script: check.script, host: check.host, port, json: check.json }
+/// What is to be checked.
+#[derive(Debug)]
+pub enum CheckTask {
+    /// A server.
+    Server(Target),
+    /// A client.
+    Client(ClientTask),
+}
+
+impl CheckArguments {
+    /// What is to be checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientArguments::task`].
+    pub fn task(self, setup: Setup) -> Result<CheckTask, ConfigError> {
+        if let Some(OtherArguments::Client(client)) = self.other {
+            return Ok(CheckTask::Client(client.task(setup)?));
+        }
+        // clap demands one of the two.
+        let script = self.script.unwrap_or(Script::ALL[0]);
+        let port = self.port.unwrap_or(script.default_port());
+        Ok(CheckTask::Server(Target { script, host: self.host, port, json: self.json }))
+    }
+}
+
+/// Checks it.
+pub fn run(task: CheckTask) -> Result<ExitCode, StartError> {
+    match task {
+        CheckTask::Server(target) => play(&target),
+        CheckTask::Client(task) => client::run(task),
     }
 }
 
 /// Plays the conversation, with the verdicts on stdout.
-pub fn run(target: &Target) -> Result<ExitCode, StartError> {
+fn play(target: &Target) -> Result<ExitCode, StartError> {
     let Target { script, host, port, json } = target;
     let played =
         if *json { in_json(target) } else { check::run(*script, host, *port, &mut io::stdout()) };

@@ -82,7 +82,7 @@ fn spawn(command: &[OsString], variables: &[Variable]) -> io::Result<Child> {
 
 /// Does something under the limit that we were given. The command inherits it: programs that go
 /// through all descriptors they could have would take long with ours.
-fn with_limit<T>(limit: Option<rlim_t>, work: impl FnOnce() -> T) -> T {
+pub fn with_limit<T>(limit: Option<rlim_t>, work: impl FnOnce() -> T) -> T {
     let ours = getrlimit(Resource::RLIMIT_NOFILE).ok();
     if let Some(((_, hard), limit)) = ours.zip(limit) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, hard);
