@@ -49,6 +49,9 @@ _mailconsole() {
             mailconsole,fault)
                 cmd="mailconsole__subcmd__fault"
                 ;;
+            mailconsole,held)
+                cmd="mailconsole__subcmd__held"
+                ;;
             mailconsole,help)
                 cmd="mailconsole__subcmd__help"
                 ;;
@@ -109,6 +112,9 @@ _mailconsole() {
             mailconsole__subcmd__ca,uninstall)
                 cmd="mailconsole__subcmd__ca__subcmd__uninstall"
                 ;;
+            mailconsole__subcmd__check,client)
+                cmd="mailconsole__subcmd__check__subcmd__client"
+                ;;
             mailconsole__subcmd__help,assert)
                 cmd="mailconsole__subcmd__help__subcmd__assert"
                 ;;
@@ -141,6 +147,9 @@ _mailconsole() {
                 ;;
             mailconsole__subcmd__help,fault)
                 cmd="mailconsole__subcmd__help__subcmd__fault"
+                ;;
+            mailconsole__subcmd__help,held)
+                cmd="mailconsole__subcmd__help__subcmd__held"
                 ;;
             mailconsole__subcmd__help,help)
                 cmd="mailconsole__subcmd__help__subcmd__help"
@@ -202,6 +211,9 @@ _mailconsole() {
             mailconsole__subcmd__help__subcmd__ca,uninstall)
                 cmd="mailconsole__subcmd__help__subcmd__ca__subcmd__uninstall"
                 ;;
+            mailconsole__subcmd__help__subcmd__check,client)
+                cmd="mailconsole__subcmd__help__subcmd__check__subcmd__client"
+                ;;
             mailconsole__subcmd__help__subcmd__queue,drop)
                 cmd="mailconsole__subcmd__help__subcmd__queue__subcmd__drop"
                 ;;
@@ -239,7 +251,7 @@ _mailconsole() {
 
     case "${cmd}" in
         mailconsole)
-            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault help"
+            opts="-v -a -h -V --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --break --break-timeout --relay-from --relay-every --smarthost --smarthost-user --smarthost-password --smarthost-tls --route --resolver --relay-port --relay-to-loopback --ehlo --helo --connections-per-domain --timeout --bounce --no-tui --scrollback --theme --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help --version echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault held help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -354,6 +366,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --fault-seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -563,7 +583,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__check)
-            opts="-h --host --json --config --help echo smtp pop3"
+            opts="-h --host --json --config --help echo smtp pop3 client"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -574,6 +594,32 @@ _mailconsole() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__check__subcmd__client)
+            opts="-h --patience --long --json --junit --list --explain --serve --help smtp pop3"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --patience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --explain)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -665,7 +711,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__echo)
-            opts="-p -v -a -h --port --bind --idle --max-connections --fault --fault-addresses --fault-seed --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --bind --idle --max-connections --fault --fault-addresses --fault-seed --break --break-timeout --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -696,6 +742,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --fault-seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -765,7 +819,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__exec)
-            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-v -a -h --dir --keep-on-failure --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --echo-port --smtp-port --pop3-port --smtps-port --pop3s-port --tls-cert --tls-key --bind --profile --extensions --pop3-capabilities --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --pop3-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --break --break-timeout --relay-from --relay-every --ports-file --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -883,6 +937,14 @@ _mailconsole() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --relay-from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -948,8 +1010,30 @@ _mailconsole() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mailconsole__subcmd__held)
+            opts="-h --json --dir --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mailconsole__subcmd__help)
-            opts="echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault help"
+            opts="echo smtp pop3 relay queue check init ca demo status stop events exec send sendmail config completions man messages show wait mark assert clear fault held help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1061,8 +1145,22 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__help__subcmd__check)
-            opts=""
+            opts="client"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__check__subcmd__client)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1173,6 +1271,20 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__help__subcmd__fault)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mailconsole__subcmd__help__subcmd__held)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1543,7 +1655,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__pop3)
-            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --fault --fault-addresses --fault-seed --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --accept-any --local-domains --keep --no-sync --pop3s-port --tls-cert --tls-key --bind --profile --pop3-capabilities --auth-any --auth-mechanisms --auth-plaintext --pop3-tls --idle --max-connections --fault --fault-addresses --fault-seed --break --break-timeout --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1626,6 +1738,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --fault-seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2157,7 +2277,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__smtp)
-            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --user --password --domain --catch-all --accept-any --max-mailboxes --local-domains --exact-text --keep --no-sync --smtps-port --tls-cert --tls-key --bind --profile --extensions --auth --auth-any --auth-mechanisms --auth-plaintext --smtp-tls --idle --max-connections --max-message --fault --fault-addresses --fault-seed --break --break-timeout --relay-from --relay-every --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2256,6 +2376,14 @@ _mailconsole() {
                     return 0
                     ;;
                 --fault-seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --break-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
