@@ -144,7 +144,7 @@ impl Office {
     fn stored(&self) -> Vec<Stored> {
         let facts = self.facts().into_iter();
         facts
-            .filter_map(|fact| if let Fact::Stored(one) = fact { Some(*one) } else { None })
+            .filter_map(|fact| if let Fact::Stored(one) = fact { Some(one) } else { None })
             .collect()
     }
 

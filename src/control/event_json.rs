@@ -226,8 +226,8 @@ fn of_fact(
             Event::Held { session, service, rule, id, point, side, what }
         }
         Fact::Login { mailbox, ok } => Event::Login { session: connection?.id, mailbox, ok },
-        Fact::Fetched(message) => Event::Fetched(named(connection?.id, *message)),
-        Fact::Deleted(message) => Event::Deleted(named(connection?.id, *message)),
+        Fact::Fetched(message) => Event::Fetched(named(connection?.id, message)),
+        Fact::Deleted(message) => Event::Deleted(named(connection?.id, message)),
         Fact::Queued { id, from, to, octets } => {
             Event::Queued { session: connection?.id, id, from, to, octets }
         }
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn stored() -> Fact {
-        Fact::Stored(Box::new(Stored {
+        Fact::Stored(Stored {
             mailbox: "bob".into(),
             from: "a@x".into(),
             to: vec!["bob@localhost".into()],
@@ -311,13 +311,12 @@ mod tests {
                 octets: 2_048,
                 head: (*b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n an Bob\r\n\r\n").into(),
             }),
-        }))
+        })
     }
 
     /// One of each kind.
     fn every_kind() -> Vec<What> {
-        let message =
-            || Box::new(MessageName { mailbox: "bob".into(), uid: None.into(), octets: 1 });
+        let message = || MessageName { mailbox: "bob".into(), uid: None.into(), octets: 1 };
         let (service, address) = (Service::Pop3, ([127, 0, 0, 1], 110).into());
         let relayed = |outcome, host: Option<&str>| Fact::Relayed {
             id: "1".into(),

@@ -24,6 +24,9 @@ pub const EVENTS_KEPT: usize = 10_000;
 /// events are kept.
 pub const OCTETS_KEPT: usize = 32 * 1024 * 1024;
 
+/// Octets of lines that are kept after their events are gone.
+const STALE_MOST: usize = 4_096;
+
 /// Octets of a line for which there is room at first.
 const LINE_USUAL: usize = 64;
 
@@ -45,6 +48,8 @@ struct Kept {
     lines: VecDeque<u8>,
     /// Octets of all lines that have left `lines`.
     gone: u64,
+    /// Octets at the beginning of `lines` that no slot has any more.
+    stale: usize,
     /// Octets of memory that the facts take.
     facts: usize,
     most: usize,
@@ -134,6 +139,7 @@ impl EventLog {
             first: 0,
             lines: VecDeque::with_capacity(most * LINE_USUAL),
             gone: 0,
+            stale: 0,
             facts: 0,
             most,
             at: SystemTime::UNIX_EPOCH,
@@ -239,7 +245,8 @@ impl Kept {
         let start = self.gone + self.lines.len() as u64;
         // At most 4,096 octets of a line are kept.
         let kept = u16::try_from(line.len()).unwrap_or(u16::MAX);
-        self.lines.extend(line.iter().take(kept.into()));
+        // A slice is copied at once, an iterator octet by octet.
+        self.lines.extend(line.get(..kept.into()).unwrap_or(line));
         let what = Short::Line { side, is_answer, kept, start, octets };
         self.push(Slot { at, connection: Some(connection), what });
     }
@@ -262,8 +269,13 @@ impl Kept {
     fn forget(&mut self, Slot { connection, what, .. }: &Slot) {
         match what {
             Short::Line { kept, .. } => {
-                self.lines.drain(..usize::from(*kept));
-                self.gone += u64::from(*kept);
+                self.stale += usize::from(*kept);
+                // Many at once: taking a line away costs as much as keeping one.
+                if self.stale >= STALE_MOST {
+                    self.lines.drain(..self.stale);
+                    self.gone += self.stale as u64;
+                    self.stale = 0;
+                }
             }
             Short::Fact(fact) => self.facts -= octets_of(fact),
             Short::Closed => {
@@ -327,11 +339,9 @@ fn octets_of(fact: &Fact) -> usize {
     let more = match fact {
         Fact::Stored(stored) => {
             let to: usize = of_list(&stored.to);
-            stored.content.octets_kept() + to + stored.from.len() + size_of_val(&**stored)
+            stored.content.octets_kept() + to + stored.from.len()
         }
-        Fact::Fetched(message) | Fact::Deleted(message) => {
-            message.uid.octets_kept() + size_of_val(&**message)
-        }
+        Fact::Fetched(message) | Fact::Deleted(message) => message.uid.octets_kept(),
         Fact::Refused { reply, .. } => reply.len(),
         Fact::Fault { told, .. } => told.len(),
         Fact::Relayed { reply, .. } => reply.len(),

@@ -8,7 +8,6 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memchr::memmem;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -499,12 +498,12 @@ async fn close(stream: &mut Stream) {
 
 /// The lines of the output, without their CRLF.
 fn lines(said: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let ends = memmem::find_iter(said, b"\r\n");
     let mut from = 0;
-    ends.map(move |end| {
-        let line = said.get(from..end).unwrap_or_default();
-        from = end + 2;
-        line
+    // By one octet: a search for both would be prepared anew for each reply.
+    memchr::memchr_iter(b'\n', said).filter_map(move |end| {
+        let line = said.get(from..end)?.strip_suffix(b"\r")?;
+        from = end + 1;
+        Some(line)
     })
 }
 

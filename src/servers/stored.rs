@@ -12,5 +12,5 @@ pub fn fact_of(copy: StoredCopy, from: &str) -> Fact {
         let Content { uid, octets, head } = text.content();
         StoredContent { uid: uid.map(|uid| uid.to_string()), octets, head }
     });
-    Fact::Stored(Box::new(Stored { mailbox, from: from.to_owned(), to, content }))
+    Fact::Stored(Stored { mailbox, from: from.to_owned(), to, content })
 }

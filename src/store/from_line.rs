@@ -4,10 +4,11 @@
 //!
 //! See docs/files.md 4.1 and 4.2.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, NaiveDateTime};
+use parking_lot::Mutex;
 
 /// Begins a From_ line, and a line of text that must be quoted.
 pub const FROM: &[u8] = b"From ";
@@ -31,9 +32,25 @@ static DATE: LazyLock<Vec<Item<'static>>> =
 pub fn from_line(reverse_path: &str, at: DateTime<Local>) -> String {
     let sender = if fits_from_line(reverse_path) { reverse_path } else { NOBODY };
     // Without its offset, which the date does not name and which would be put into words too.
-    let date = at.naive_local().format_with_items(DATE.iter());
+    let date = in_words(at.naive_local());
     // The brackets also tell our own lines from those of other programs (`RecordHeader`, mbox.rs).
-    format!("From <{sender}> {date}\n")
+    ["From <", sender, "> ", &date, "\n"].concat()
+}
+
+/// The date of a From_ line. The last one is kept: messages come in the same second, and putting it
+/// into words takes longer than all else that a From_ line needs.
+fn in_words(at: NaiveDateTime) -> Arc<str> {
+    static LAST: Mutex<Option<(i64, Arc<str>)>> = Mutex::new(None);
+    let second = at.and_utc().timestamp();
+    let mut last = LAST.lock();
+    match &*last {
+        Some((of, words)) if *of == second => Arc::clone(words),
+        _ => {
+            let words: Arc<str> = at.format_with_items(DATE.iter()).to_string().into();
+            *last = Some((second, Arc::clone(&words)));
+            words
+        }
+    }
 }
 
 fn fits_from_line(reverse_path: &str) -> bool {

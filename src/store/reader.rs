@@ -65,6 +65,8 @@ impl MessageReader {
                 if let Some((checksum, _)) = &mut self.checksum {
                     checksum.push(&raw);
                 }
+                // Once, not line by line: with CR before LF it is a little longer.
+                out.reserve(raw.len() + raw.len() / 32);
                 self.unquoter.push(&raw, |text| out.extend_from_slice(text));
             }
             if self.at >= self.end {

@@ -15,7 +15,7 @@ pub type Uid = String;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// A message is on the disk, in one mailbox; told for each mailbox, before the reply.
-    Stored(Box<Stored>),
+    Stored(Stored),
     /// A reply said no: 4xx or 5xx of SMTP, `-ERR` of POP3.
     Refused {
         /// The command that it answers, in capitals; `DATA` at the end of a message. `None` if it
@@ -55,9 +55,9 @@ pub enum Fact {
         ok: bool,
     },
     /// RETR has sent a whole message.
-    Fetched(Box<MessageName>),
+    Fetched(MessageName),
     /// A message that a session has marked is gone from the file.
-    Deleted(Box<MessageName>),
+    Deleted(MessageName),
     /// A message waits in the relay queue.
     Queued {
         /// The entry's id.
@@ -165,28 +165,55 @@ pub struct StoredContent {
 
 /// A value that is computed when it is first looked at, from what was kept for that: most facts are
 /// never read.
-#[derive(Clone)]
-pub struct Late<T>(Arc<Made<T>>);
+pub struct Late<T>(Arc<dyn Source<T>>);
 
-struct Made<T> {
-    value: LazyLock<T, Box<dyn FnOnce() -> T + Send>>,
+/// Where the value comes from, in one piece of memory whatever makes it.
+trait Source<T>: Send + Sync {
+    fn value(&self) -> &T;
+    fn octets(&self) -> usize;
+}
+
+struct Made<T, F> {
+    value: LazyLock<T, F>,
     octets: usize,
 }
 
-impl<T> Late<T> {
-    /// What `make` will return. Until then it keeps `octets` octets of memory.
-    pub fn of(octets: usize, make: impl FnOnce() -> T + Send + 'static) -> Self {
-        Self(Arc::new(Made { value: LazyLock::new(Box::new(make)), octets }))
+impl<T, F> Source<T> for Made<T, F>
+where
+    T: Send + Sync,
+    F: FnOnce() -> T + Send,
+{
+    fn value(&self) -> &T {
+        &self.value
     }
 
-    /// Octets of memory that were kept for it.
-    #[must_use]
-    pub fn octets_kept(&self) -> usize {
-        self.0.octets
+    fn octets(&self) -> usize {
+        self.octets
     }
 }
 
-impl<T: Send + 'static> From<T> for Late<T> {
+impl<T: Send + Sync + 'static> Late<T> {
+    /// What `make` will return. Until then it keeps `octets` octets of memory.
+    pub fn of(octets: usize, make: impl FnOnce() -> T + Send + 'static) -> Self {
+        Self(Arc::new(Made { value: LazyLock::new(make), octets }))
+    }
+}
+
+impl<T> Late<T> {
+    /// Octets of memory that were kept for it.
+    #[must_use]
+    pub fn octets_kept(&self) -> usize {
+        self.0.octets()
+    }
+}
+
+impl<T> Clone for Late<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + Sync + 'static> From<T> for Late<T> {
     /// A value that is known already.
     fn from(value: T) -> Self {
         Self::of(0, move || value)
@@ -197,7 +224,7 @@ impl<T> Deref for Late<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0.value
+        self.0.value()
     }
 }
 

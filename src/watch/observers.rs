@@ -139,7 +139,13 @@ impl Observers {
         }
         let event = FactEvent { connection, at: SystemTime::now(), fact: fact() };
         let wanting = |one: &&Arc<dyn Observer>| one.facts_wanted() > FactsWanted::None;
-        for observer in self.all().iter().filter(wanting) {
+        let mut wanting = self.all().iter().filter(wanting).peekable();
+        while let Some(observer) = wanting.next() {
+            if wanting.peek().is_none() {
+                // The last one takes the fact itself.
+                observer.fact(event);
+                return;
+            }
             observer.fact(event.clone());
         }
     }

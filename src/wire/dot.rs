@@ -6,10 +6,16 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 
 /// Finds dots that begin lines. Made once: for a short text, making it takes as long as the search.
 static DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n."));
+
+/// Finds dots that begin lines of text that is to be stuffed, whose lines all end in CRLF.
+static TO_STUFF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."));
+
+/// Octets that follow a text at most: the end of its last line, and the dot.
+const ENDING_MOST: usize = b"\r\n.\r\n".len();
 
 /// Removes dot stuffing from message text that arrives in pieces, and finds its end.
 #[derive(Debug, Clone, Default)]
@@ -115,7 +121,8 @@ impl Stuffer {
             wire.push(b'.');
         }
         let mut from = 0;
-        for at in memmem::find_iter(piece, b"\n.") {
+        wire.reserve(piece.len() + ENDING_MOST);
+        for at in TO_STUFF.find_iter(piece) {
             wire.extend_from_slice(piece.get(from..=at).unwrap_or_default());
             wire.push(b'.');
             from = at + 1;

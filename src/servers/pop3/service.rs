@@ -228,11 +228,11 @@ impl Pop3Service {
         log.carried(1);
         match (message.into_kept(), uid_most) {
             (Some(text), _) => {
-                log.tell_fact(|| Fact::Fetched(Box::new(name_of(maildrop, text))));
+                log.tell_fact(|| Fact::Fetched(name_of(maildrop, text)));
             }
             (None, Some(uid_most)) => {
                 for name in names_of(maildrop, &[index], uid_most).await {
-                    log.tell_fact(|| Fact::Fetched(Box::new(name)));
+                    log.tell_fact(|| Fact::Fetched(name));
                 }
             }
             (None, None) => {}
@@ -269,7 +269,7 @@ impl Pop3Service {
             // 1.11).
             maildrop.update(deleted).await?;
             for name in names {
-                log.tell_fact(|| Fact::Deleted(Box::new(name)));
+                log.tell_fact(|| Fact::Deleted(name));
             }
         }
         Ok(Pop3Outcome::Updated)
