@@ -144,6 +144,14 @@ fn values_by_which_a_server_would_refuse_everything_are_refused_at_start() {
     assert!(!mail.exists());
 }
 
+#[test]
+fn a_login_that_is_required_needs_a_mechanism() {
+    let login = ["--no-tui", "--auth", "required", "--auth-mechanisms", "none"];
+    is_wrong_use(&run(&login), &["--auth-mechanisms", "--auth offered"]);
+    let submission = ["smtp", "--profile", "submission", "--auth-mechanisms", "none"];
+    is_wrong_use(&run(&submission), &["--auth-mechanisms"]);
+}
+
 /// Every command with its words, those of commands too.
 fn commands() -> Vec<Vec<String>> {
     fn within(command: &clap::Command, words: &[String], all: &mut Vec<Vec<String>>) {

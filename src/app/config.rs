@@ -25,7 +25,7 @@ use crate::console::state::appearance::Palette;
 use crate::servers::accounts::OwnPasswords;
 use crate::servers::credentials::Password;
 use crate::servers::listener::Addresses;
-use crate::servers::profile::Choices;
+use crate::servers::profile::{AuthPolicy, Choices};
 use crate::servers::recipients::RecipientRules;
 use crate::servers::settings::{RelayPolicy, SettingsView};
 use crate::servers::tls::CertificateSource;
@@ -209,6 +209,10 @@ impl Config {
         let domain = Arc::clone(&options.domain.0);
         let tls_ports = tls_ports(&options, &servers);
         let rules = settings.choices.rules();
+        let is_shut = rules.smtp.auth == AuthPolicy::Required && rules.smtp.mechanisms.is_empty();
+        if takes_mail && is_shut {
+            return Err(ConfigError::NobodyLogsIn);
+        }
         let needs_certificate = !tls_ports.is_empty()
             || options.tls_cert.is_some()
             || servers.iter().any(|(service, _)| rules.offers_tls(*service));

@@ -68,7 +68,13 @@ pub enum ConfigError {
         "--smarthost-tls none cannot be used with --smarthost-user: passwords are only sent over TLS"
     )]
     PasswordInTheClear,
-    /// What is to be checked of a client is not understood.
+    /// Every client would be refused.
+    #[error(
+        "SMTP clients must log in, and --auth-mechanisms leaves no way to: name a mechanism such as \
+         PLAIN, or write --auth offered"
+    )]
+    NobodyLogsIn,
+    /// What is wanted of a check of a client is not understood.
     #[error("{0}")]
     Client(String),
     /// A page of the manual that there is not.
