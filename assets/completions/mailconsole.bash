@@ -322,7 +322,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "rfc821 esmtp catch submission everything" -- "${cur}"))
                     return 0
                     ;;
                 --extensions)
@@ -334,7 +334,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --auth)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off offered required" -- "${cur}"))
                     return 0
                     ;;
                 --auth-mechanisms)
@@ -342,11 +342,11 @@ _mailconsole() {
                     return 0
                     ;;
                 --smtp-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --pop3-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --idle)
@@ -398,7 +398,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --smarthost-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "starttls implicit none" -- "${cur}"))
                     return 0
                     ;;
                 --route)
@@ -430,7 +430,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --theme)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "dark light high-contrast none" -- "${cur}"))
                     return 0
                     ;;
                 --ports-file)
@@ -450,7 +450,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --events)
@@ -688,7 +688,7 @@ _mailconsole() {
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "rfc821 esmtp catch submission everything" -- "${cur}"))
                     return 0
                     ;;
                 --scrollback)
@@ -696,7 +696,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --theme)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "dark light high-contrast none" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -770,7 +770,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --events)
@@ -890,7 +890,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "rfc821 esmtp catch submission everything" -- "${cur}"))
                     return 0
                     ;;
                 --extensions)
@@ -902,7 +902,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --auth)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off offered required" -- "${cur}"))
                     return 0
                     ;;
                 --auth-mechanisms)
@@ -910,11 +910,11 @@ _mailconsole() {
                     return 0
                     ;;
                 --smtp-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --pop3-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --idle)
@@ -966,7 +966,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --events)
@@ -1710,7 +1710,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "rfc821 esmtp catch submission everything" -- "${cur}"))
                     return 0
                     ;;
                 --pop3-capabilities)
@@ -1722,7 +1722,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --pop3-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --idle)
@@ -1770,7 +1770,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --events)
@@ -2112,7 +2112,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --smarthost-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "starttls implicit none" -- "${cur}"))
                     return 0
                     ;;
                 --route)
@@ -2148,7 +2148,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -2222,7 +2222,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -2340,7 +2340,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "rfc821 esmtp catch submission everything" -- "${cur}"))
                     return 0
                     ;;
                 --extensions)
@@ -2348,7 +2348,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --auth)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off offered required" -- "${cur}"))
                     return 0
                     ;;
                 --auth-mechanisms)
@@ -2356,7 +2356,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --smtp-tls)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "none offered required" -- "${cur}"))
                     return 0
                     ;;
                 --idle)
@@ -2412,7 +2412,7 @@ _mailconsole() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug trace" -- "${cur}"))
                     return 0
                     ;;
                 --events)

@@ -40,13 +40,23 @@ complete -c mailconsole -n "__fish_mailconsole_needs_command" -l pop3s-port -d '
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l tls-cert -d 'PEM file with the servers\' certificate first, then those that lead to its authority [default: issued by our own authority: mailconsole ca]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l tls-key -d 'PEM file with the private key of that certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l bind -d 'Address to listen on; may be repeated [default: 127.0.0.1 and ::1]' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r -f -a "rfc821\t''
+esmtp\t''
+catch\t''
+submission\t''
+everything\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l extensions -d 'SMTP extensions: names are the whole set, names with + and - change the profile\'s, none is EHLO alone [default: the profile\'s]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l pop3-capabilities -d 'POP3 capabilities: names are the whole set, names with + and - change the profile\'s, none is CAPA alone [default: the profile\'s]' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r -f -a "off\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l auth-mechanisms -d 'SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER [default: all]' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l idle -d 'Close a connection after SECONDS without input; 0 means never [default: SMTP 300, POP3 600, echo 0]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l max-connections -d 'Connections at a time, over all servers; further clients are told that the server is busy [default: 20000]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l max-message -d 'Refuse longer messages; K, M and G are understood [default: 64M]' -r
@@ -59,7 +69,9 @@ complete -c mailconsole -n "__fish_mailconsole_needs_command" -l relay-every -d 
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smarthost -d 'Send the mail for all other domains to this host' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smarthost-user -d 'User name at the smarthost; sent only over TLS with a verified certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smarthost-password -d 'Password at the smarthost' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smarthost-tls -d 'How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or none [default: implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always before a password]' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l smarthost-tls -d 'How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or none [default: implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always before a password]' -r -f -a "starttls\t''
+implicit\t''
+none\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l route -d 'Send the mail for DOMAIN to this host; may be repeated' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l resolver -d 'Name server to ask for mail hosts [default: the system\'s]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l relay-port -d 'Port of mail hosts [default: 25]' -r
@@ -67,12 +79,19 @@ complete -c mailconsole -n "__fish_mailconsole_needs_command" -l helo -d 'Host n
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l connections-per-domain -d 'Connections at a time to the mail hosts of one domain [default: 5]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l timeout -d 'Longest wait for a reply of a mail host or name server [default: as RFC 5321 says, 5 s to 10 min]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l scrollback -d 'Transcript lines that the console keeps [default: 50000]' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l theme -d 'Colours of the console: dark, light, high-contrast or none [default: dark, or none if NO_COLOR is set]' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l theme -d 'Colours of the console: dark, light, high-contrast or none [default: dark, or none if NO_COLOR is set]' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+none\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l ports-file -d 'Write to FILE where the servers listen, as JSON, once all do; it is removed at the end' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l exit-when-idle -d 'End when no client has been connected for TIME, such as 30s, 10m or 1h [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_needs_command" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_needs_command" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l events -d 'Append events to FILE, one JSON object a line; - is stdout' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l author -d 'The author, for -a and for the greeting of the echo server [default: Mail Console / mailconsole]' -r
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
@@ -132,7 +151,11 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l ports-f
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l exit-when-idle -d 'End when no client has been connected for TIME, such as 30s, 10m or 1h [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l events -d 'Append events to FILE, one JSON object a line; - is stdout' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l author -d 'The author, for -a and for the greeting of the echo server [default: Mail Console / mailconsole]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
@@ -156,11 +179,19 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l smtps-p
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l tls-cert -d 'PEM file with the servers\' certificate first, then those that lead to its authority [default: issued by our own authority: mailconsole ca]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l tls-key -d 'PEM file with the private key of that certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l bind -d 'Address to listen on; may be repeated [default: 127.0.0.1 and ::1]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r -f -a "rfc821\t''
+esmtp\t''
+catch\t''
+submission\t''
+everything\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l extensions -d 'SMTP extensions: names are the whole set, names with + and - change the profile\'s, none is EHLO alone [default: the profile\'s]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r -f -a "off\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l auth-mechanisms -d 'SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER [default: all]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l idle -d 'Close a connection after SECONDS without input; 0 means never [default: SMTP 300, POP3 600, echo 0]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l max-connections -d 'Connections at a time, over all servers; further clients are told that the server is busy [default: 20000]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l max-message -d 'Refuse longer messages; K, M and G are understood [default: 64M]' -r
@@ -174,7 +205,11 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l ports-f
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l exit-when-idle -d 'End when no client has been connected for TIME, such as 30s, 10m or 1h [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l events -d 'Append events to FILE, one JSON object a line; - is stdout' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l author -d 'The author, for -a and for the greeting of the echo server [default: Mail Console / mailconsole]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand smtp" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
@@ -201,10 +236,16 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l pop3s-p
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l tls-cert -d 'PEM file with the servers\' certificate first, then those that lead to its authority [default: issued by our own authority: mailconsole ca]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l tls-key -d 'PEM file with the private key of that certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l bind -d 'Address to listen on; may be repeated [default: 127.0.0.1 and ::1]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r -f -a "rfc821\t''
+esmtp\t''
+catch\t''
+submission\t''
+everything\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l pop3-capabilities -d 'POP3 capabilities: names are the whole set, names with + and - change the profile\'s, none is CAPA alone [default: the profile\'s]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l auth-mechanisms -d 'SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER [default: all]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l idle -d 'Close a connection after SECONDS without input; 0 means never [default: SMTP 300, POP3 600, echo 0]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l max-connections -d 'Connections at a time, over all servers; further clients are told that the server is busy [default: 20000]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l fault -d 'Play a fault on purpose: a rule, or the name of a scenario; may be repeated' -r
@@ -216,7 +257,11 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l ports-f
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l exit-when-idle -d 'End when no client has been connected for TIME, such as 30s, 10m or 1h [default: never]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l events -d 'Append events to FILE, one JSON object a line; - is stdout' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l author -d 'The author, for -a and for the greeting of the echo server [default: Mail Console / mailconsole]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand pop3" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
@@ -238,7 +283,9 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l domain
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l smarthost -d 'Send the mail for all other domains to this host' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l smarthost-user -d 'User name at the smarthost; sent only over TLS with a verified certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l smarthost-password -d 'Password at the smarthost' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l smarthost-tls -d 'How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or none [default: implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always before a password]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l smarthost-tls -d 'How to use TLS with the smarthost: starttls, implicit (from the start, as on port 465) or none [default: implicit on port 465; otherwise starttls if it is offered, with --ehlo, and always before a password]' -r -f -a "starttls\t''
+implicit\t''
+none\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l route -d 'Send the mail for DOMAIN to this host; may be repeated' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l resolver -d 'Name server to ask for mail hosts [default: the system\'s]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l relay-port -d 'Port of mail hosts [default: 25]' -r
@@ -247,7 +294,11 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l connec
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l timeout -d 'Longest wait for a reply of a mail host or name server [default: as RFC 5321 says, 5 s to 10 min]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l no-sync -d 'Acknowledge messages before they are on disk: faster, but a power failure can lose acknowledged mail'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand relay" -l relay-to-loopback -d 'Allow mail hosts at addresses of this machine'
@@ -356,9 +407,16 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand ca; and __fish_s
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand ca; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand ca; and __fish_seen_subcommand_from uninstall" -l yes -d 'Run the commands without asking'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand ca; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r -f -a "rfc821\t''
+esmtp\t''
+catch\t''
+submission\t''
+everything\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l scrollback -d 'Transcript lines that the console keeps [default: 50000]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l theme -d 'Colours of the console: dark, light, high-contrast or none [default: dark, or none if NO_COLOR is set]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l theme -d 'Colours of the console: dark, light, high-contrast or none [default: dark, or none if NO_COLOR is set]' -r -f -a "dark\t''
+light\t''
+high-contrast\t''
+none\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand status" -l wait -d 'Wait until a server is ready, at most this long (5s, 2m); DIR may be still to come' -r
@@ -392,13 +450,23 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l pop3s-p
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l tls-cert -d 'PEM file with the servers\' certificate first, then those that lead to its authority [default: issued by our own authority: mailconsole ca]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l tls-key -d 'PEM file with the private key of that certificate' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l bind -d 'Address to listen on; may be repeated [default: 127.0.0.1 and ::1]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l profile -d 'rfc821, esmtp, catch, submission or everything' -r -f -a "rfc821\t''
+esmtp\t''
+catch\t''
+submission\t''
+everything\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l extensions -d 'SMTP extensions: names are the whole set, names with + and - change the profile\'s, none is EHLO alone [default: the profile\'s]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l pop3-capabilities -d 'POP3 capabilities: names are the whole set, names with + and - change the profile\'s, none is CAPA alone [default: the profile\'s]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l auth -d 'Whether SMTP clients log in: off, offered, or required before MAIL [default: as the profile has it]' -r -f -a "off\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l auth-mechanisms -d 'SASL mechanisms that are offered: PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER [default: all]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l smtp-tls -d 'Whether SMTP clients begin TLS with STARTTLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l pop3-tls -d 'Whether POP3 clients begin TLS with STLS: none, offered or required [default: as the profile has it]' -r -f -a "none\t''
+offered\t''
+required\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l idle -d 'Close a connection after SECONDS without input; 0 means never [default: SMTP 300, POP3 600, echo 0]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l max-connections -d 'Connections at a time, over all servers; further clients are told that the server is busy [default: 20000]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l max-message -d 'Refuse longer messages; K, M and G are understood [default: 64M]' -r
@@ -411,7 +479,11 @@ complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l relay-e
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l ports-file -d 'Write to FILE where the servers listen, as JSON, once all do; it is removed at the end' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l events -d 'Append events to FILE, one JSON object a line; - is stdout' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l author -d 'The author, for -a and for the greeting of the echo server [default: Mail Console / mailconsole]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand exec" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
@@ -444,7 +516,11 @@ implicit\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l ca -d 'PEM file of authorities to trust, beside the system\'s [default: $MAILCONSOLE_CA]' -r -F
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l transcript -d 'Append the transcript to FILE, beside the console too' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l log-file -d 'Append the program\'s own log to FILE instead of stderr; the console shows it all the same' -r
-complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l log-level -d 'What the program\'s own log has: error, warn, info, debug or trace [default: as RUST_LOG says; info, on stderr warn]' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l config -d 'The config file [default: $XDG_CONFIG_HOME/mailconsole/config.toml]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -l stamps -d 'Begin each line of a transcript with time, service and session'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand send" -s v -l verbose -d 'Write the transcript to stderr; -vv includes message text'

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 
@@ -82,6 +82,8 @@ fn option(row: &'static Row) -> Arg {
         Shape::One => option
             .value_name(row.value)
             .allow_hyphen_values(row.may_begin_with_hyphen)
+            // The help has them in its sentence.
+            .hide_possible_values(true)
             .value_parser(parser(row)),
         Shape::Many => option.value_name(row.value).value_delimiter(',').value_parser(parser(row)),
         // Checked by `check_lines`: clap's report would make one line of an error that has several.
@@ -115,6 +117,13 @@ impl TypedValueParser for Parser {
             let value = format!("invalid value for '--{} <{}>': {why}", row.name, row.value);
             Error::raw(ErrorKind::ValueValidation, value)
         })
+    }
+
+    /// What completions offer.
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let choices = self.0.choices();
+        let values = choices.into_iter().map(PossibleValue::new);
+        (values.len() > 0).then(|| Box::new(values) as _)
     }
 }
 

@@ -147,6 +147,19 @@ pub enum Acts {
 }
 
 impl Row {
+    /// The values, where there are only a few and each is a word: `off`, `offered`, `required`.
+    #[must_use]
+    pub fn choices(&self) -> Vec<&'static str> {
+        let words: Vec<&str> =
+            self.expected.split(", ").flat_map(|part| part.split(" or ")).collect();
+        let is_one = |word: &&str| {
+            let is_word =
+                |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+            word.bytes().all(is_word) && (self.check)(&[OsString::from(word)]).is_ok()
+        };
+        if words.len() > 1 && words.iter().all(is_one) { words } else { Vec::new() }
+    }
+
     /// A row that says nothing yet. What most settings share stays as it is here.
     pub const USUAL: Self = Self {
         name: "",
