@@ -17,11 +17,13 @@ pub mod form;
 mod held;
 pub mod list;
 pub mod listed;
+mod mail;
 pub mod messages;
 pub mod offers;
 pub mod overlay;
 pub mod pattern;
 pub mod prompt;
+mod queue;
 pub mod rate;
 pub mod reader;
 pub mod relay;
@@ -35,6 +37,7 @@ pub mod strip;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tiles;
+mod typing;
 mod update;
 pub mod viewer;
 

@@ -1,29 +1,19 @@
 //! How the actions of the user change the state, and what the screen then asks of the program.
 
-use tui_input::{Input, InputRequest};
+use tui_input::Input;
 
-use crate::console::action::{
-    Action, Answer, Command, Context, Decision, Direction, EntryAction, FaultOrder, Pane, Step,
-};
+use crate::console::action::{Action, Answer, Command, Context, Direction, FaultOrder, Pane, Step};
 use crate::console::cycle::Cycle;
-use crate::console::setting;
 use crate::console::state::State;
 use crate::console::state::appearance::Mouse;
-use crate::console::state::command::keeps_popup;
-use crate::console::state::filter::Filter;
 use crate::console::state::messages::Messages;
 use crate::console::state::overlay::{Overlay, Question};
-use crate::console::state::pattern::Pattern;
-use crate::console::state::prompt::{self, MOST_TYPED, Prompt, Purpose};
-use crate::console::state::reader::{Reader, attachments_meant};
-use crate::console::state::rows::{MailboxRow, QueueRow};
-use crate::console::state::strip;
-use crate::mailroom::{MailroomRequest, MessageKey, QueuedRequest};
-use crate::relay::orders::{Order, QueueTarget};
+use crate::console::state::prompt::Purpose;
+use crate::console::state::rows::MailboxRow;
+use crate::mailroom::MailroomRequest;
+use crate::relay::orders::Order;
 use crate::relay::postmaster::Request;
 use crate::servers::supervisor::Change;
-use crate::store::overview::RecipientState;
-use crate::wire::display::DisplayText;
 
 impl State {
     /// Applies an action of the user; returns what the program must do for it, if anything.
@@ -187,7 +177,7 @@ impl State {
         None
     }
 
-    fn step(&mut self, step: Step) -> Option<Command> {
+    pub(super) fn step(&mut self, step: Step) -> Option<Command> {
         if self.prompt.is_some() {
             self.recall(step);
             return None;
@@ -201,22 +191,6 @@ impl State {
             _ => return self.step_in(self.context(), step),
         }
         None
-    }
-
-    fn recall(&mut self, step: Step) {
-        let Some(prompt) = &mut self.prompt else { return };
-        match prompt.purpose {
-            Purpose::Command => prompt.recall(&mut self.history, step),
-            Purpose::Filter(_) => {
-                prompt.recall(&mut self.filters, step);
-                self.filter_as_typed();
-            }
-            Purpose::NewMailbox
-            | Purpose::Setting(_)
-            | Purpose::Attachments
-            | Purpose::EditHeld(_)
-            | Purpose::AnswerHeld(_) => {}
-        }
     }
 
     fn step_in(&mut self, place: Context, step: Step) -> Option<Command> {
@@ -256,7 +230,7 @@ impl State {
         }
     }
 
-    fn click(&mut self, pane: Pane, row: Option<usize>) -> Option<Command> {
+    pub(super) fn click(&mut self, pane: Pane, row: Option<usize>) -> Option<Command> {
         if self.overlay != Overlay::None {
             return None;
         }
@@ -276,42 +250,6 @@ impl State {
             _ => {}
         }
         None
-    }
-
-    fn click_reader(&mut self, row: Option<usize>) -> Option<Command> {
-        if self.overlay != Overlay::None {
-            return None;
-        }
-        self.prompt = None;
-        row.and_then(|row| self.reader.click(row)).map(Command::MailroomRequest)
-    }
-
-    fn wheel_reader(&mut self, direction: Direction) -> Option<Command> {
-        let step = one_row(direction);
-        match self.overlay {
-            Overlay::None => {
-                self.reader.step(step);
-                None
-            }
-            Overlay::Ask { .. } | Overlay::Compose => None,
-            _ => self.step(step),
-        }
-    }
-
-    fn ask_for(&mut self, purpose: Purpose, text: &str) {
-        self.prompt = Some(Prompt::new(purpose, text));
-    }
-
-    fn type_filter(&mut self) {
-        let place = match self.context() {
-            Context::Pane(Pane::Log) | Context::Held => Context::Pane(Pane::Transcript),
-            Context::Servers | Context::Faults => return,
-            place => place,
-        };
-        // After a search has shown the matches in context, filtering again shows only the matches.
-        let text = self.filter_of(place).unwrap_or_default().to_owned();
-        let _ = self.set_filter(place, &text);
-        self.ask_for(Purpose::Filter(place), &text);
     }
 
     fn find(&mut self, direction: Direction) {
@@ -350,74 +288,7 @@ impl State {
         self.mailboxes.items().iter().all(MailboxRow::is_queue)
     }
 
-    fn edit(&mut self, request: InputRequest) {
-        if let Some(prompt) = &mut self.prompt {
-            prompt::edit(&mut prompt.input, request, MOST_TYPED);
-            prompt.forget();
-            self.filter_as_typed();
-        } else if let Overlay::Help { top } = &mut self.overlay {
-            prompt::edit(&mut self.search, request, MOST_TYPED);
-            *top = 0;
-        } else if self.overlay == Overlay::Compose {
-            self.form.edit(request);
-        }
-    }
-
-    /// Applies a filter while it is being typed. While it is not valid, the last valid one stays.
-    fn filter_as_typed(&mut self) {
-        let Some(Prompt { purpose: Purpose::Filter(place), input, .. }) = &self.prompt else {
-            return;
-        };
-        let (place, text) = (*place, input.value().to_owned());
-        let error = self.set_filter(place, &text).err();
-        if let Some(prompt) = &mut self.prompt {
-            prompt.error = error.map(|words| DisplayText::from(words.as_str()));
-        }
-    }
-
-    pub(super) fn set_filter(&mut self, place: Context, text: &str) -> Result<(), String> {
-        if let Context::Pane(Pane::Transcript | Pane::Log) | Context::Held = place {
-            self.transcript.filter(Filter::parse(text)?);
-            return Ok(());
-        }
-        if let Context::Messages | Context::Message = place {
-            return self.reader.set_filter(text);
-        }
-        let pattern = Pattern::parse(text)?;
-        match place {
-            Context::Pane(Pane::Connections) => self.connections.filter(pattern),
-            Context::Pane(Pane::Mailboxes) => self.mailboxes.filter(pattern),
-            Context::Pane(Pane::Queue) => self.queue.filter(pattern),
-            Context::Pane(Pane::Transcript | Pane::Log)
-            | Context::Messages
-            | Context::Message
-            | Context::Servers
-            | Context::Faults
-            | Context::Held => {}
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, direction: Direction) {
-        let Some(mut prompt) = self.prompt.take() else { return };
-        if prompt.purpose == Purpose::Command {
-            prompt.complete(direction, |line| self.candidates(line));
-        }
-        self.prompt = Some(prompt);
-    }
-
-    /// The first click on an offer puts it into the line, a second one runs it.
-    fn click_offer(&mut self, nth: usize) -> Option<Command> {
-        let mut prompt = self.prompt.take()?;
-        let is_chosen = prompt.chosen() == Some(nth);
-        if !is_chosen {
-            prompt.choose(nth, |line| self.candidates(line));
-        }
-        self.prompt = Some(prompt);
-        if is_chosen { self.confirm() } else { None }
-    }
-
-    fn confirm(&mut self) -> Option<Command> {
+    pub(super) fn confirm(&mut self) -> Option<Command> {
         if let Some(prompt) = self.prompt.take() {
             return self.take_typed(prompt);
         }
@@ -429,38 +300,6 @@ impl State {
                 None
             }
         }
-    }
-
-    /// Carries out the line that was typed. If it is not valid, the prompt stays open with the
-    /// error.
-    fn take_typed(&mut self, mut prompt: Prompt) -> Option<Command> {
-        let text = prompt.text().trim().to_owned();
-        let done = match prompt.purpose {
-            _ if text.is_empty() => Ok(None),
-            Purpose::Filter(place) => {
-                self.filters.remember(&text);
-                self.set_filter(place, &text).map(|()| None)
-            }
-            Purpose::Command => {
-                self.history.remember(&text);
-                if !keeps_popup(&text) {
-                    self.overlay = Overlay::None;
-                }
-                self.obey(&text)
-            }
-            Purpose::NewMailbox => {
-                Ok(Some(Command::MailroomRequest(MailroomRequest::Create(text))))
-            }
-            Purpose::Setting(name) => setting::read(name, &text).map(|set| Some(Command::Set(set))),
-            Purpose::Attachments => self.save_attachments_meant(&text),
-            Purpose::EditHeld(id) => strip::typed(id, &text, Decision::Edit),
-            Purpose::AnswerHeld(id) => strip::typed(id, &text, Decision::Answer),
-        };
-        done.unwrap_or_else(|error| {
-            prompt.fail(&error);
-            self.prompt = Some(prompt);
-            None
-        })
     }
 
     fn answer(&mut self, answer: Answer) -> Option<Command> {
@@ -527,156 +366,6 @@ impl State {
         self.transcript.narrow(connection);
     }
 
-    fn open_mailbox(&mut self) -> Option<Command> {
-        let Some(row) = self.mailboxes.selected() else {
-            self.say("No mailbox is selected.");
-            return None;
-        };
-        if row.is_queue() {
-            // The relay queue is not a user's mailbox, and has a pane of its own.
-            self.focus_on(Pane::Queue);
-            return None;
-        }
-        let name = row.name.as_str().to_owned();
-        // A click on the mailbox that is already open must not lose the place in it.
-        let is_another = self.reader.mailbox() != Some(name.as_str());
-        is_another.then(|| Command::MailroomRequest(self.reader.open(name)))
-    }
-
-    /// Acts on the entry whose details are shown, whichever entries are marked.
-    fn with_entry(&mut self, deed: EntryAction) -> Option<Command> {
-        let row = self.queue_entry()?;
-        match deed {
-            EntryAction::Retry => self.retry_rows(&[row]),
-            EntryAction::Hold => self.hold_or_release_rows(&[row]),
-            EntryAction::Drop => {
-                self.ask(Question::Drop(vec![row.target]));
-                None
-            }
-            EntryAction::View | EntryAction::Save | EntryAction::Copy | EntryAction::Other(_) => {
-                self.update(deed.action())
-            }
-        }
-    }
-
-    /// Asks for the message of the selected queue entry.
-    fn view_queued(&mut self) -> Option<Command> {
-        let target = self.queue_entry()?.target;
-        self.overlay = Overlay::None;
-        self.focus_on(Pane::Queue);
-        let before = std::mem::take(&mut self.reader);
-        if self.set_aside.is_some() {
-            self.reader = before.turned_to_queued(target.clone());
-        } else {
-            self.set_aside = Some(before);
-            self.reader = Reader::default().turned_to_queued(target.clone());
-        }
-        Some(Command::MailroomRequest(MailroomRequest::Queued(target, QueuedRequest::Read)))
-    }
-
-    fn save_queued(&mut self) -> Option<Command> {
-        let target = self.queue_entry()?.target;
-        Some(Command::MailroomRequest(MailroomRequest::Queued(target, QueuedRequest::Save)))
-    }
-
-    fn go_to_other_entry(&mut self, direction: Direction) {
-        self.queue.step(one_row(direction));
-        if let Overlay::QueueEntry { top } = &mut self.overlay {
-            *top = 0;
-        }
-    }
-
-    /// Asks for the message of the next or the previous queue entry.
-    fn view_other_queued(&mut self, direction: Direction) -> Option<Command> {
-        let before = self.queue.place();
-        self.go_to_other_entry(direction);
-        if self.queue.place() == before {
-            self.say(match direction {
-                Direction::Forward => "This is the last entry.",
-                Direction::Backward => "This is the first entry.",
-            });
-            return None;
-        }
-        self.view_queued()
-    }
-
-    fn open_other_message(&mut self, direction: Direction) -> Option<Command> {
-        if self.set_aside.is_some() {
-            return self.view_other_queued(direction);
-        }
-        let request = self.reader.open_other(direction);
-        if request.is_none() {
-            self.say(match direction {
-                Direction::Forward => "This is the last message.",
-                Direction::Backward => "This is the first message.",
-            });
-        }
-        request.map(Command::MailroomRequest)
-    }
-
-    fn on_message(
-        &mut self,
-        request: impl FnOnce(MessageKey) -> MailroomRequest,
-    ) -> Option<Command> {
-        let key = self.reader.selected_key();
-        if key.is_none() {
-            self.say("No message is selected.");
-        }
-        key.map(|key| Command::MailroomRequest(request(key)))
-    }
-
-    fn browse(&mut self) -> Option<Command> {
-        match self.reader.key_of_html() {
-            Ok(key) => Some(Command::MailroomRequest(match self.reader.queued().cloned() {
-                Some(target) => MailroomRequest::Queued(target, QueuedRequest::Browse),
-                None => MailroomRequest::Browse(key),
-            })),
-            Err(why) => {
-                self.say(why);
-                None
-            }
-        }
-    }
-
-    fn save_attachment(&mut self, which: Option<usize>) -> Option<Command> {
-        match self.reader.queued().cloned() {
-            Some(target) => {
-                let request = QueuedRequest::SaveAttachments(which);
-                Some(Command::MailroomRequest(MailroomRequest::Queued(target, request)))
-            }
-            None => self.on_message(|key| MailroomRequest::SaveAttachments(key, which)),
-        }
-    }
-
-    fn save_messages(&mut self) -> Option<Command> {
-        if self.reader.queued().is_some() {
-            return self.save_queued();
-        }
-        let keys = self.messages_meant()?;
-        self.unmark(Context::Messages);
-        one_or_all(keys, MailroomRequest::Save, MailroomRequest::SaveAll)
-            .map(Command::MailroomRequest)
-    }
-
-    fn ask_to_delete(&mut self) {
-        if let Some(target) = self.reader.queued().cloned() {
-            self.ask(Question::Drop(vec![target]));
-        } else if let Some(keys) = self.messages_meant() {
-            self.ask(Question::Delete(keys));
-        }
-    }
-
-    /// The messages that a key acts on: the open one, or else the marked ones, or else the selected
-    /// one. If there is none, the user is told so.
-    fn messages_meant(&mut self) -> Option<Vec<MessageKey>> {
-        let keys = self.reader.meant();
-        if keys.is_empty() {
-            self.say("No message is selected.");
-            return None;
-        }
-        Some(keys)
-    }
-
     fn mark(&mut self) {
         match self.context() {
             Context::Pane(Pane::Queue) => self.queue.mark(),
@@ -696,7 +385,7 @@ impl State {
     }
 
     /// Removes all marks in a list; returns whether there were any.
-    fn unmark(&mut self, place: Context) -> bool {
+    pub(super) fn unmark(&mut self, place: Context) -> bool {
         match place {
             Context::Pane(Pane::Queue) => self.queue.unmark(),
             Context::Messages => self.reader.messages_mut().is_some_and(Messages::unmark),
@@ -713,21 +402,6 @@ impl State {
             }
             _ => {}
         }
-    }
-
-    /// Asks which attachments to save, unless there is only one.
-    fn save_attachments(&mut self) -> Option<Command> {
-        match self.reader.attachment_count() {
-            0 => self.say("This message has no attachment."),
-            1 => return self.save_attachment(Some(0)),
-            _ => self.ask_for(Purpose::Attachments, ""),
-        }
-        None
-    }
-
-    fn save_attachments_meant(&mut self, typed: &str) -> Result<Option<Command>, String> {
-        let which = attachments_meant(typed, self.reader.attachment_count())?;
-        Ok(self.save_attachment(which))
     }
 
     fn ask_to_close(&mut self) {
@@ -752,71 +426,6 @@ impl State {
         if self.queue.selected().is_some() {
             self.overlay = Overlay::QueueEntry { top: 0 };
         }
-    }
-
-    fn retry(&mut self) -> Option<Command> {
-        let rows = self.entries_meant()?;
-        self.retry_rows(&rows)
-    }
-
-    fn retry_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
-        let waiting = rows.iter().filter(|row| row.sending.is_none());
-        let targets: Vec<QueueTarget> = waiting.map(|row| row.target.clone()).collect();
-        if targets.is_empty() {
-            self.say("It is being sent now.");
-        }
-        self.give(Order::Retry, targets)
-    }
-
-    fn hold_or_release(&mut self) -> Option<Command> {
-        let rows = self.entries_meant()?;
-        self.hold_or_release_rows(&rows)
-    }
-
-    fn hold_or_release_rows(&mut self, rows: &[QueueRow]) -> Option<Command> {
-        let is_held = |row: &QueueRow| row.state == RecipientState::Held;
-        let order = if rows.iter().all(is_held) { Order::Release } else { Order::Hold };
-        self.give(order, rows.iter().map(|row| row.target.clone()).collect())
-    }
-
-    fn ask_to_drop(&mut self) {
-        if let Some(rows) = self.entries_meant() {
-            self.ask(Question::Drop(rows.into_iter().map(|row| row.target).collect()));
-        }
-    }
-
-    /// Gives an order for all these recipients, and removes the marks, which are no longer needed.
-    pub(super) fn give(&mut self, order: Order, targets: Vec<QueueTarget>) -> Option<Command> {
-        self.unmark(Context::Pane(Pane::Queue));
-        let one = |target| Request::Give(order, target);
-        let all =
-            |targets: Vec<QueueTarget>| Request::GiveAll(order, targets.into_iter().collect());
-        one_or_all(targets, one, all).map(Command::Relay)
-    }
-
-    /// The recipients that a key acts on: the marked ones, or else the selected one. If there is
-    /// none, the user is told so.
-    fn entries_meant(&mut self) -> Option<Vec<QueueRow>> {
-        if self.overlay != Overlay::None {
-            // While the details are open, keys act on the entry that they show.
-            return self.queue_entry().map(|row| vec![row]);
-        }
-        let meant = self.queue.meant();
-        let rows: Vec<_> = meant.iter().map(|row| self.relay.bring_up_to_date(row)).collect();
-        if rows.is_empty() {
-            self.say("No queue entry is selected.");
-            return None;
-        }
-        Some(rows)
-    }
-
-    /// The selected recipient; if there is none, the user is told so.
-    pub(super) fn queue_entry(&mut self) -> Option<QueueRow> {
-        let row = self.queue_selected();
-        if row.is_none() {
-            self.say("No queue entry is selected.");
-        }
-        row
     }
 
     fn next_stamps(&mut self) {
@@ -852,7 +461,7 @@ impl State {
     }
 }
 
-const fn one_row(direction: Direction) -> Step {
+pub(super) const fn one_row(direction: Direction) -> Step {
     match direction {
         Direction::Forward => Step::Down,
         Direction::Backward => Step::Up,
@@ -860,7 +469,7 @@ const fn one_row(direction: Direction) -> Step {
 }
 
 /// Makes the request for one item, or the one for several; nothing if there is none.
-fn one_or_all<T, R>(
+pub(super) fn one_or_all<T, R>(
     mut things: Vec<T>,
     one: impl FnOnce(T) -> R,
     all: impl FnOnce(Vec<T>) -> R,
