@@ -18,7 +18,7 @@ pub struct Hit {
     pub rule: Arc<str>,
     /// What the transcript says behind `.. fault `: `1: smtp.rcpt to=bob@* (1 of 3)`, or the address.
     pub told: String,
-    /// What is to be done. For `pass` it is the plan that changes nothing.
+    /// The plan. For `pass` it is the plan that changes nothing.
     pub plan: Arc<Plan>,
 }
 

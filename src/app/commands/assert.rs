@@ -50,7 +50,7 @@ pub struct AssertTask {
 }
 
 impl AssertArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self) -> Result<AssertTask, ConfigError> {
         let conditions = self.conditions.iter().map(|text| text.parse());
         let conditions = conditions.collect::<Result<_, _>>()?;

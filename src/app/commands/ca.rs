@@ -86,7 +86,7 @@ const VARIABLES: [&str; 5] = [
     "GIT_SSL_CAINFO",
 ];
 
-/// What is to be done with which authority.
+/// A task, and the authority that it concerns.
 #[derive(Debug)]
 pub struct CaTask {
     order: CaOrder,
@@ -95,7 +95,7 @@ pub struct CaTask {
 }
 
 impl CaArguments {
-    /// What is to be done.
+    /// The task.
     ///
     /// # Errors
     ///

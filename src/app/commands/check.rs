@@ -79,7 +79,7 @@ pub struct Target {
     pub json: bool,
 }
 
-/// What is to be checked.
+/// The task.
 #[derive(Debug)]
 pub enum CheckTask {
     /// A server.
@@ -89,7 +89,7 @@ pub enum CheckTask {
 }
 
 impl CheckArguments {
-    /// What is to be checked.
+    /// The task.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ enum Consent {
 }
 
 impl ClearArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self) -> Result<ClearTask, ConfigError> {
         let query = Arc::new(Query::of_words(&self.words)?);
         // Without a terminal there is nobody to ask.

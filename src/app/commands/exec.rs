@@ -87,7 +87,7 @@ pub fn choose_ports(given: &mut Given) {
     }
 }
 
-/// What is to be done.
+/// The task.
 #[derive(Debug)]
 pub struct ExecTask {
     /// The servers. Where the mailboxes are is known when they are bound.
@@ -98,7 +98,7 @@ pub struct ExecTask {
 }
 
 impl ExecArguments {
-    /// What is to be done.
+    /// The task.
     ///
     /// # Errors
     ///

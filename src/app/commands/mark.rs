@@ -34,7 +34,7 @@ pub struct MarkTask {
 }
 
 impl MarkArguments {
-    /// What is to be done.
+    /// The task.
     #[must_use]
     pub fn task(self) -> MarkTask {
         MarkTask { directory: self.directory }

@@ -58,7 +58,7 @@ pub struct MessagesTask {
 }
 
 impl MessagesArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self) -> Result<MessagesTask, ConfigError> {
         let query = Arc::new(Query::of_words(&self.words)?);
         let form = if self.json { Form::Json } else { Form::Line };

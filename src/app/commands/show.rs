@@ -70,7 +70,7 @@ pub struct ShowTask {
 }
 
 impl ShowArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self) -> Result<ShowTask, ConfigError> {
         let form = match (self.part, self.attachments) {
             (Some(part), _) => Form::Part(number_of_part(part)?),

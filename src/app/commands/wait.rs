@@ -81,7 +81,7 @@ enum Since {
 }
 
 impl WaitArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self) -> Result<WaitTask, ConfigError> {
         let bad = |option, expected| move |given| ConfigError::BadValue { option, expected, given };
         let not_a_count = bad("--count", "a number of messages, from 1");

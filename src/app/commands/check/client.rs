@@ -105,7 +105,7 @@ smtp://{host}:{port}
   mailconsole check client smtp --explain greylist
   mailconsole check client smtp --serve             for clients with a window";
 
-/// What is to be done.
+/// The task.
 #[derive(Debug)]
 pub enum ClientTask {
     /// Print this.
@@ -130,7 +130,7 @@ pub struct Trying {
 }
 
 impl ClientArguments {
-    /// What is to be done.
+    /// The task.
     ///
     /// # Errors
     ///

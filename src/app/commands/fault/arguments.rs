@@ -16,7 +16,7 @@ use crate::wire::nearest::nearest;
 #[command(override_usage = USAGE)]
 #[command(after_help = EXAMPLES)]
 pub struct FaultArguments {
-    /// The directory of the mailboxes, and what is to be done: list, add RULE, remove ID, on ID, off
+    /// The directory of the mailboxes, and an order: list, add RULE, remove ID, on ID, off
     /// ID, reset or reset ID; all for an ID
     #[arg(value_name = "DIR ORDER")]
     pub words: Vec<OsString>,
@@ -47,7 +47,7 @@ Examples:
 /// The orders.
 const ORDERS: [&str; 6] = ["list", "add", "remove", "on", "off", "reset"];
 
-/// What is to be done.
+/// The task.
 #[derive(Debug)]
 pub enum FaultTask {
     /// Print the scenarios.
@@ -84,7 +84,7 @@ pub enum Order {
 }
 
 impl FaultArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self, setup: &Setup) -> Result<FaultTask, ConfigError> {
         let Self { words, json, catalogue } = self;
         if catalogue {
@@ -109,7 +109,7 @@ fn is_directory(word: &OsString) -> bool {
 fn order(words: &[String], json: bool) -> Result<Order, String> {
     let all = ORDERS.join(", ");
     let Some((verb, rest)) = words.split_first() else {
-        return Err(format!("what is to be done with the faults there? Write one of {all}"));
+        return Err(format!("there is no order: write one of {all}"));
     };
     let Some(verb) = ORDERS.into_iter().find(|order| order == verb) else {
         return Err(match nearest(verb, ORDERS) {

@@ -16,7 +16,7 @@ use crate::wire::nearest::nearest;
 #[command(override_usage = USAGE)]
 #[command(after_help = EXAMPLES)]
 pub struct HeldArguments {
-    /// The directory of the mailboxes, and what is to be done: list, release ID, kill ID, drop ID,
+    /// The directory of the mailboxes, and an order: list, release ID, kill ID, drop ID,
     /// edit ID TEXT or answer ID TEXT; all for an ID with the first three
     // A reply may begin with a hyphen: -ERR.
     #[arg(value_name = "DIR ORDER", allow_hyphen_values = true)]
@@ -46,7 +46,7 @@ Examples:
 /// The orders.
 const ORDERS: [&str; 6] = ["list", "release", "kill", "drop", "edit", "answer"];
 
-/// What is to be done.
+/// The task.
 #[derive(Debug)]
 pub struct HeldTask {
     /// The directory.
@@ -75,7 +75,7 @@ pub enum Order {
 }
 
 impl HeldArguments {
-    /// What is to be done.
+    /// The task.
     pub fn task(self, setup: &Setup) -> Result<HeldTask, ConfigError> {
         let Self { words, json } = self;
         let mut words = words.into_iter().peekable();

@@ -74,7 +74,7 @@ pub enum Form {
 }
 
 impl QueueArguments {
-    /// What is to be done, and in which directory.
+    /// The task, and its directory.
     pub fn job(self, setup: &Setup) -> Result<(Mailboxes, Job), ConfigError> {
         let Self { order, json, summary, selection, directory } = self;
         let selection = selection.selection();

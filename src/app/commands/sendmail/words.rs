@@ -10,7 +10,7 @@ const WITH_VALUE: &str = "AbBCDeFfhLMNoOpQrRVX";
 /// Options with a value that may be missing: only what looks like one is taken from the next word.
 const WITH_VALUE_OR_NOT: &str = "dq";
 
-/// What is to be done.
+/// The task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Order {
     /// What stdin has.
