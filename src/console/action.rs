@@ -364,7 +364,7 @@ pub enum HeldAction {
     BreakHere,
 }
 
-/// What is to be done with the faults.
+/// An order about the faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultOrder {
     /// Add this rule, or the rules of the scenario with this name.
@@ -377,11 +377,13 @@ pub enum FaultOrder {
     Reset(u64),
 }
 
-/// What is to be done with breakpoints and what they hold.
+/// An order about breakpoints and what they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldOrder {
     /// Add this breakpoint.
     Add(String),
+    /// Remove this breakpoint, or all.
+    Remove(Option<String>),
     /// Switch all breakpoints on or off.
     Switch(bool),
     /// This is decided about what is held.

@@ -323,11 +323,6 @@ pub const BINDINGS: &[Binding] = &[
     row("answer-held", &[k('R')], HELD, Section::Faults, Action::Held(HeldAction::Answer), "Answer", "held: edit, answer it"),
     row("kill-held", &[k('X')], HELD, Section::Faults, Action::Held(HeldAction::Kill), "Kill", "held: close, drop it"),
     row("drop-held", &[k('D')], HELD, Section::Faults, Action::Held(HeldAction::Drop), "Drop", "held: close, drop it"),
-    row("row-let-go", &[k('a')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::LetGo), "", "held: let it go, all go"),
-    row("row-let-all-go", &[k('A')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::LetAllGo), "", "held: let it go, all go"),
-    row("row-edit-held", &[k('E')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Edit), "", "held: edit, close, drop it"),
-    row("row-kill-held", &[k('X')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Kill), "", "held: edit, close, drop it"),
-    row("row-drop-held", &[k('D')], TRANSCRIPT, Section::Faults, Action::Held(HeldAction::Drop), "", "held: edit, close, drop it"),
     row("filter", &[k('/')], ANY, Section::Transcript, Action::Filter, "Filter", "filter, find (lists too)"),
     row("find-next", &[k('n')], ANY, Section::Transcript, Action::Find(Direction::Forward), "", "next, previous match"),
     row("find-previous", &[k('N')], ANY, Section::Transcript, Action::Find(Direction::Backward), "", "next, previous match"),
@@ -472,11 +467,25 @@ impl Keymap {
     /// What a key does in this context.
     #[must_use]
     pub fn action(&self, context: Context, key: Key) -> Option<Action> {
+        self.action_beside(context, None, key)
+    }
+
+    /// What a key does in this context where the keys of another one, if they are not its own, come
+    /// before those that work everywhere.
+    #[must_use]
+    pub fn action_beside(
+        &self,
+        context: Context,
+        other: Option<Context>,
+        key: Key,
+    ) -> Option<Action> {
         if key == ALWAYS_QUITS {
             return Some(Action::QuitNow);
         }
         let in_scope = |scope| self.pairs().find(move |(b, k)| b.scope == scope && *k == key);
-        let found = in_scope(Scope::In(context)).or_else(|| in_scope(Scope::Everywhere));
+        let found = in_scope(Scope::In(context))
+            .or_else(|| in_scope(Scope::In(other?)))
+            .or_else(|| in_scope(Scope::Everywhere));
         found.map(|(binding, _)| binding.action)
     }
 

@@ -260,9 +260,18 @@ impl Program {
         let holds = &self.parts.holds;
         match order {
             HoldOrder::Add(breakpoint) => match holds.add(&breakpoint) {
-                Ok(()) => state.say("What comes there is held from now on."),
+                Ok(()) => {
+                    state.say(&format!("What comes to {} is held from now on.", breakpoint.trim()));
+                }
                 Err(why) => state.say(why.lines().next().unwrap_or_default()),
             },
+            HoldOrder::Remove(which) => {
+                holds.remove(which.as_deref());
+                state.say(match which {
+                    Some(_) => "The breakpoint is gone; what is held there stays.",
+                    None => "All breakpoints are gone; what is held stays.",
+                });
+            }
             HoldOrder::Switch(are_on) => {
                 holds.switch(are_on);
                 let words = if are_on {
@@ -283,8 +292,7 @@ impl Program {
 
     fn show_held(&self, state: &mut State) {
         let holds = &self.parts.holds;
-        let (are_on, breakpoints) = holds.breakpoints();
-        state.held_is(holds.held(), (are_on, breakpoints.len()));
+        state.held_is(holds.held(), holds.breakpoints());
     }
 
     fn show_faults(&self, state: &mut State) {

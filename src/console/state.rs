@@ -49,8 +49,8 @@ use std::time::{Duration, Instant, SystemTime};
 use chrono::FixedOffset;
 use tui_input::Input;
 
-use crate::console::action::{Context, Pane, Step};
-use crate::console::keys::Keymap;
+use crate::console::action::{Action, Context, Pane, Step};
+use crate::console::keys::{Key, Keymap};
 use crate::console::state::appearance::{LongRows, Mouse, Palette, Stamps};
 use crate::console::state::checklist::Checklist;
 use crate::console::state::fault::FaultRow;
@@ -391,6 +391,20 @@ impl State {
             (_, pane) if self.is_reading() => self.reader.context().unwrap_or(Context::Pane(pane)),
             (_, pane) => Context::Pane(pane),
         }
+    }
+
+    /// What a key does where no question, help or prompt takes it. Something that is held waits for
+    /// its keys, so they work beside those of any pane as long as it can be seen, but for the queue,
+    /// where `R` sends mail and stands below the list.
+    #[must_use]
+    pub fn bound(&self, key: Key) -> Option<Action> {
+        let context = self.context();
+        let is_shown = !self.zoomed || self.focus == Pane::Transcript;
+        let is_beside = is_shown
+            && !self.strip.held.is_empty()
+            && self.overlay == Overlay::None
+            && matches!(context, Context::Pane(pane) if pane != Pane::Queue);
+        self.keymap.action_beside(context, is_beside.then_some(Context::Held), key)
     }
 
     /// Takes over the result of a request about mailboxes and messages.

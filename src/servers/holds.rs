@@ -175,6 +175,13 @@ impl Holds {
         })
     }
 
+    /// Removes the breakpoints that were written like this, or all. What is held stays.
+    pub fn remove(&self, text: Option<&str>) {
+        self.change(|inner| {
+            inner.breakpoints.retain(|one| text.is_some_and(|text| *one.text != *text));
+        });
+    }
+
     /// Switches all breakpoints on or off. What is held stays.
     pub fn switch(&self, are_on: bool) {
         self.change(|inner| inner.is_off = !are_on);
@@ -392,5 +399,11 @@ mod tests {
         holds.switch(false);
         assert!(!holds.is_active());
         assert_eq!(holds.breakpoints(), (false, vec!["smtp.rcpt".to_owned()]));
+        holds.switch(true);
+        holds.add("smtp.rcpt!").unwrap();
+        holds.remove(Some("smtp.rcpt"));
+        assert_eq!(holds.breakpoints(), (true, vec!["smtp.rcpt!".to_owned()]));
+        holds.remove(None);
+        assert!(!holds.is_active());
     }
 }

@@ -75,7 +75,7 @@ fn key_of(event: KeyEvent) -> Option<Key> {
 }
 
 fn bound(state: &State, key: Key) -> Option<Action> {
-    state.keymap.action(state.context(), key)
+    state.bound(key)
 }
 
 /// Keys that work on every screen: quit at once, suspend and redraw.

@@ -129,7 +129,7 @@ pub async fn run(console: Console, shutdown: CancellationToken) -> io::Result<En
 /// the state and its picture that changes the state.
 pub fn fit(state: &mut State, area: Rect) {
     let most = match &state.overlay {
-        Overlay::Help { .. } => help::most_scrolled(state, area),
+        Overlay::Help { of, .. } => help::most_scrolled(state, *of, area),
         Overlay::QueueEntry { .. } => queue_entry::most_scrolled(state, area),
         Overlay::FirstSteps { .. } => first_steps::most_scrolled(state, area),
         _ => 0,
@@ -237,7 +237,7 @@ fn draw_overlay(
         Overlay::Servers { .. } => servers::draw(state, area, buffer, hits),
         Overlay::Faults { .. } => faults::draw(state, area, buffer, hits),
         Overlay::FirstSteps { top } => first_steps::draw_over(state, *top, area, buffer),
-        Overlay::Help { top } => help::draw(state, *top, area, buffer),
+        Overlay::Help { top, of } => help::draw(state, *of, *top, area, buffer),
         Overlay::Ask { question, marked, beneath } => {
             // While a question is open, only its answers can be clicked.
             draw_overlay(state, beneath, area, buffer, &mut HitMap::default());

@@ -4,19 +4,26 @@ use crate::console::action::{Command, HeldAction, HoldOrder, Pane, Step};
 use crate::console::state::State;
 use crate::console::state::prompt::{Prompt, Purpose};
 use crate::console::state::row::Row;
+use crate::console::state::strip::Strip;
+use crate::fault::breakpoint::Breakpoint;
 use crate::fault::point::{Place, Point};
 use crate::servers::holds::{Cause, Decision, Held, WhichHeld};
 use crate::watch::event::{self, Event, Kind};
 
+/// Stands for every breakpoint.
+const ALL: &str = "all";
+
+const NO_BREAKPOINTS: &str =
+    "There are no breakpoints: i on a line of the transcript adds one, and so does :break POINT.";
+
 impl State {
     /// Takes over what is held, and the breakpoints. The selected one stays selected.
-    pub fn held_is(&mut self, held: Vec<Held>, breakpoints: (bool, usize)) {
+    pub fn held_is(&mut self, held: Vec<Held>, breakpoints: (bool, Vec<String>)) {
         let strip = &mut self.strip;
         let selected = strip.selected().map(|held| held.id);
         let place = held.iter().position(|held| Some(held.id) == selected);
         strip.at = place.unwrap_or_else(|| strip.at.min(held.len().saturating_sub(1)));
         strip.held = held;
-        strip.has_focus &= !strip.held.is_empty();
         (strip.are_on, strip.breakpoints) = breakpoints;
     }
 
@@ -102,17 +109,60 @@ impl State {
     }
 
     fn switch_breakpoints(&mut self) -> Option<Command> {
-        if self.strip.breakpoints == 0 {
-            self.say("There are no breakpoints: i on a line of the transcript adds one.");
+        if self.strip.breakpoints.is_empty() {
+            self.say(NO_BREAKPOINTS);
             return None;
         }
         Some(Command::Hold(HoldOrder::Switch(!self.strip.are_on)))
     }
 
+    /// Adds a breakpoint; without a text it says which there are. The error has several lines: the
+    /// sentence, the breakpoint, and the place in it.
+    pub(super) fn add_breakpoint(&mut self, text: &str) -> Result<Option<Command>, String> {
+        if text.trim().is_empty() {
+            self.tell_breakpoints();
+            return Ok(None);
+        }
+        Breakpoint::parse(text).map_err(|error| error.to_string())?;
+        Ok(Some(Command::Hold(HoldOrder::Add(text.to_owned()))))
+    }
+
+    /// Takes away a breakpoint, given as it was written, or all.
+    pub(super) fn remove_breakpoint(&mut self, text: &str) -> Result<Option<Command>, String> {
+        let text = text.trim();
+        if text != ALL && !self.strip.breakpoints.iter().any(|one| one == text) {
+            return Err(format!("There is no breakpoint {text}: :break lists them."));
+        }
+        let which = (text != ALL).then(|| text.to_owned());
+        Ok(Some(Command::Hold(HoldOrder::Remove(which))))
+    }
+
+    /// Completions of a breakpoint that there is.
+    pub(super) fn breakpoints_there(&self, _so_far: &str) -> Vec<(String, String)> {
+        let all = self.strip.breakpoints.iter().map(String::as_str).chain([ALL]);
+        all.map(|one| (one.to_owned(), String::new())).collect()
+    }
+
+    fn tell_breakpoints(&mut self) {
+        let Strip { breakpoints, are_on, .. } = &self.strip;
+        if breakpoints.is_empty() {
+            self.say(NO_BREAKPOINTS);
+            return;
+        }
+        let are_on = if *are_on { "on" } else { "off" };
+        let words = format!("Breakpoints ({are_on}): {}.", breakpoints.join(" · "));
+        self.say(&words);
+    }
+
     /// Proposes the point of the selected row, or else of the newest one.
     fn break_here(&mut self) {
         let row = self.transcript.cursor_or_newest();
-        let proposed = row.and_then(|row| self.breakpoint_of(row)).unwrap_or_default();
+        let Some(proposed) = row.and_then(|row| self.breakpoint_of(row)) else {
+            self.say(
+                "This line is at no point: choose one that the client or the server has said.",
+            );
+            return;
+        };
         self.prompt = Some(Prompt::new(Purpose::Command, &format!("break {proposed}")));
     }
 
@@ -123,6 +173,10 @@ impl State {
         match kind {
             Kind::Opened { .. } => Some(point(Place::Connect).to_string()),
             Kind::TextLine(..) | Kind::Text { .. } => Some(point(Place::Text).to_string()),
+            // The dot behind a text is none of its lines.
+            Kind::Line(event::Side::Client, line) if line.bytes() == b"." => {
+                Some(point(Place::Dot).to_string())
+            }
             Kind::Line(event::Side::Client, line) => {
                 Some(point_of(connection.service, line.bytes()).to_string())
             }
@@ -132,7 +186,11 @@ impl State {
                 let asked = said.filter(|row| row.at() <= Some(*at)).filter_map(asks).next_back();
                 Some(format!("{}!", asked.unwrap_or_else(|| point(Place::Connect))))
             }
-            Kind::Note(_) | Kind::Closed => None,
+            // `held 2: pop3.retr!` and `fault 3: smtp.dot after` name their points.
+            Kind::Note(note) => note.split([' ', ',']).find_map(|word| {
+                Breakpoint::parse(word).ok().map(|breakpoint| breakpoint.text.into_string())
+            }),
+            Kind::Closed => None,
         }
     }
 }
@@ -141,10 +199,12 @@ impl State {
 fn asks(row: &Row) -> Option<Point> {
     let Row::Event(Event { connection, kind, .. }) = row else { return None };
     match kind {
-        Kind::Line(event::Side::Client, line) => Some(point_of(connection.service, line.bytes())),
-        Kind::TextLine(event::Side::Client, _) | Kind::Text { .. } => {
-            Some(Point { service: connection.service, place: Place::Dot })
+        Kind::Line(event::Side::Client, line) if line.bytes() != b"." => {
+            Some(point_of(connection.service, line.bytes()))
         }
+        Kind::Line(event::Side::Client, _)
+        | Kind::TextLine(event::Side::Client, _)
+        | Kind::Text { .. } => Some(Point { service: connection.service, place: Place::Dot }),
         _ => None,
     }
 }

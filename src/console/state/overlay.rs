@@ -1,6 +1,6 @@
 //! Overlays over the panes: the help, a confirmation, the form, the popups.
 
-use crate::console::action::Answer;
+use crate::console::action::{Answer, Context};
 use crate::mailroom::MessageKey;
 use crate::relay::orders::QueueTarget;
 use crate::servers::supervisor::ServerOrder;
@@ -48,6 +48,8 @@ pub enum Overlay {
     Help {
         /// The number of lines scrolled down.
         top: usize,
+        /// Where it was asked for: what can be done there stands first.
+        of: Context,
     },
     /// A confirmation.
     Ask {
@@ -94,7 +96,9 @@ impl Overlay {
     /// The scroll position, if this overlay can be scrolled.
     pub(super) const fn top_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Help { top } | Self::QueueEntry { top } | Self::FirstSteps { top } => Some(top),
+            Self::Help { top, .. } | Self::QueueEntry { top } | Self::FirstSteps { top } => {
+                Some(top)
+            }
             Self::None
             | Self::Ask { .. }
             | Self::Servers { .. }

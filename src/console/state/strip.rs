@@ -3,7 +3,6 @@
 
 use crate::console::action::{Command, HoldOrder};
 use crate::console::state::fault::whole;
-use crate::fault::breakpoint::Breakpoint;
 pub use crate::fault::breakpoint::Side;
 use crate::fault::completion::breakpoint_completions;
 use crate::fault::typed::octets_of;
@@ -17,10 +16,11 @@ pub struct Strip {
     pub held: Vec<Held>,
     /// The index of the one that the keys are for.
     pub at: usize,
-    /// Whether it receives keys.
+    /// Whether it receives keys while anything is held: it stays so until the user goes elsewhere,
+    /// since the next thing may be held at once.
     pub has_focus: bool,
-    /// How many breakpoints there are.
-    pub breakpoints: usize,
+    /// The breakpoints as they were written.
+    pub breakpoints: Vec<String>,
     /// Whether they are on.
     pub are_on: bool,
 }
@@ -37,12 +37,6 @@ impl Strip {
     pub fn takes_keys(&self) -> bool {
         self.has_focus && !self.held.is_empty()
     }
-}
-
-/// The error has several lines: the sentence, the breakpoint, and the place in it.
-pub(super) fn add(text: &str) -> Result<Option<Command>, String> {
-    Breakpoint::parse(text).map_err(|error| error.to_string())?;
-    Ok(Some(Command::Hold(HoldOrder::Add(text.to_owned()))))
 }
 
 /// Completions of a breakpoint.

@@ -52,7 +52,7 @@ impl State {
             prompt::edit(&mut prompt.input, request, MOST_TYPED);
             prompt.forget();
             self.filter_as_typed();
-        } else if let Overlay::Help { top } = &mut self.overlay {
+        } else if let Overlay::Help { top, .. } = &mut self.overlay {
             prompt::edit(&mut self.search, request, MOST_TYPED);
             *top = 0;
         } else if self.overlay == Overlay::Compose {

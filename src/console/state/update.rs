@@ -25,7 +25,7 @@ impl State {
     fn perform(&mut self, action: Action) -> Option<Command> {
         self.said = None;
         match action {
-            Action::Help => self.toggle(Overlay::Help { top: 0 }),
+            Action::Help => self.toggle(Overlay::Help { top: 0, of: self.context() }),
             Action::Servers => self.toggle(Overlay::Servers { at: 0 }),
             Action::Faults => self.toggle(Overlay::Faults { at: 0 }),
             Action::Fault(action) => return self.perform_in_faults(action),

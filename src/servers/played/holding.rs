@@ -68,7 +68,12 @@ impl Channel {
                 Ok(decision)
             }
             Err(end) => {
-                self.tell_end_of_hold(stop, side, id);
+                let why = match end {
+                    End::Shutdown => "the servers end",
+                    End::Operator => "the connection is closed",
+                    _ => "the client has gone",
+                };
+                self.tell_hold(stop, side, id, "ended", || format!(": {why}"));
                 Err(end)
             }
         }
@@ -134,15 +139,6 @@ impl Channel {
         more: impl FnOnce() -> String,
     ) {
         self.connection_log.tell(|| Kind::Note(format!("{what} {id}{}", more())));
-        self.tell_hold_fact(stop, side, id, what);
-    }
-
-    /// Why the conversation ends is told by itself.
-    fn tell_end_of_hold(&self, stop: &Stop, side: Side, id: u64) {
-        self.tell_hold_fact(stop, side, id, "ended");
-    }
-
-    fn tell_hold_fact(&self, stop: &Stop, side: Side, id: u64, what: &'static str) {
         self.connection_log.tell_fact(|| Fact::Held {
             id,
             rule: Arc::clone(&stop.rule),

@@ -10,7 +10,7 @@ use crate::console::state::fault::FaultRow;
 use crate::ui::frame::{mark, overlay};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, grouped, line, put};
+use crate::ui::text::{columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
 /// Columns of the popup, if there is room for them.
@@ -19,11 +19,15 @@ const WIDTH: u16 = 120;
 /// Lines besides the rules: the header, a blank line and the buttons.
 const BESIDE: usize = 3;
 
+/// Columns of a row beside the rule, with all other columns and the gaps between them.
+const BESIDE_RULE: u16 = 34;
+
 /// Draws the popup.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
-    let rows = state.faults.len().max(1) + BESIDE;
     let width = WIDTH.min(area.width.saturating_sub(4));
+    let beside = BESIDE + detail_lines(state, width);
+    let rows = state.faults.len().max(1) + beside;
     let size = (width, u16::try_from(rows).unwrap_or(u16::MAX));
     let inner = overlay(area, buffer, &theme, size, "Faults — Esc closes");
     hits.cover(inner);
@@ -34,7 +38,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     {
         put(buffer, at.as_position(), at.width, NONE, theme.faint);
     }
-    let page = usize::from(inner.height).saturating_sub(BESIDE);
+    let page = usize::from(inner.height).saturating_sub(beside);
     let selected = state.fault_selected().unwrap_or_default();
     let above = (selected + 1).saturating_sub(page);
     for (n, row) in state.faults.iter().enumerate().skip(above).take(page) {
@@ -51,7 +55,31 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
             );
         }
     }
+    if let Some(row) = state.faults.get(selected).filter(|_| beside > BESIDE) {
+        let from = usize::from(inner.height).saturating_sub(beside - 1);
+        draw_detail(row, from, inner, buffer, &theme);
+    }
     draw_buttons(state, inner, buffer, hits);
+}
+
+/// Lines in which the longest rule stands whole below the list, with a blank one before them; none if
+/// the list has room for all rules.
+fn detail_lines(state: &State, width: u16) -> usize {
+    let inner = width.saturating_sub(2);
+    let rules = state.faults.iter().map(|row| row.rule.as_str());
+    let is_cut = |rule: &str| columns(rule) > inner.saturating_sub(BESIDE_RULE);
+    let lines = |rule: &str| wrap_words(rule, inner.into()).len() + 1;
+    rules.filter(|rule| is_cut(rule)).map(lines).max().unwrap_or(0)
+}
+
+fn draw_detail(row: &FaultRow, from: usize, inner: Rect, buffer: &mut Buffer, theme: &Theme) {
+    let rule = row.rule.as_str();
+    for (n, range) in wrap_words(rule, inner.width.into()).into_iter().enumerate() {
+        if let Some(at) = line(inner, from + n) {
+            let words = rule.get(range).unwrap_or_default();
+            put(buffer, at.as_position(), at.width, words, theme.text);
+        }
+    }
 }
 
 const NONE: &str = "No faults: a adds a rule, such as smtp.rcpt to=bob@* : 451 later times 2";

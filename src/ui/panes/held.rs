@@ -75,22 +75,24 @@ fn draw_row(
 ) {
     let theme = Theme::of(state.palette);
     let waited = state.clock.instant.saturating_duration_since(held.began);
-    let (id, who) = (held.id.to_string(), format!("[{}] {}", held.number, held.peer));
+    let (id, number) = (held.id.to_string(), format!("[{}]", held.number));
+    let peer = held.peer.to_string();
     let (place, text) = (place_of(held), DisplayText::from(held.text.as_str()));
     let since = DateTime::<Utc>::from(held.since).with_timezone(&state.clock.offset);
     let since = since.format("%H:%M:%S").to_string();
     let (left, style) = match held.limit.map(Duration::from_secs) {
-        None => ("—".to_owned(), theme.faint),
-        Some(limit) if waited >= limit => ("over".to_owned(), theme.bad),
-        Some(limit) => (clock(limit.saturating_sub(waited)), theme.text),
+        None => ("no limit".to_owned(), theme.faint),
+        Some(limit) if waited >= limit => ("too late".to_owned(), theme.bad),
+        Some(limit) => (format!("{} left", clock(limit.saturating_sub(waited))), theme.text),
     };
-    let waited = age(waited);
+    let waited = format!("for {}", age(waited));
     let cells = [
         (mark(is_selected), theme.text),
         (id.as_str(), theme.text),
         (place.as_str(), theme.title),
         (text.as_str(), theme.text),
-        (who.as_str(), theme.text),
+        (number.as_str(), theme.text),
+        (peer.as_str(), theme.faint),
         (since.as_str(), theme.faint),
         (waited.as_str(), theme.text),
         (left.as_str(), style),
@@ -109,12 +111,14 @@ fn table(available: u16) -> Table {
         &[
             column("", 1, 1, 0, Side::Left),
             column("id", 3, 5, 2, Side::Right),
-            column("point", 10, 14, 0, Side::Left),
+            // None is longer than `smtp.starttls!`.
+            column("point", 14, 14, 0, Side::Left),
             column("line", 16, 90, 0, Side::Left),
-            column("who", 20, 27, 3, Side::Left),
+            column("number", 4, 7, 0, Side::Left),
+            column("peer", 15, 21, 3, Side::Left),
             column("since", 8, 8, 4, Side::Left),
-            column("waited", 5, 6, 1, Side::Right),
-            column("left", 5, 8, 0, Side::Right),
+            column("waited", 7, 8, 1, Side::Right),
+            column("left", 9, 10, 0, Side::Right),
         ],
         available,
     )

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+use crate::console::action::Context;
 use crate::console::keys::{BINDINGS, Binding, Key, Section};
 use crate::console::state::State;
 use crate::console::state::pattern::Pattern;
@@ -29,14 +30,14 @@ enum Entry {
 
 /// How many lines the help can be scrolled, with what its search leaves.
 #[must_use]
-pub fn most_scrolled(state: &State, area: Rect) -> usize {
+pub fn most_scrolled(state: &State, of: Context, area: Rect) -> usize {
     let height = usize::from(SIZE.1.min(area.height.saturating_sub(2)));
-    let (left, right) = in_columns(state, area.width);
+    let (left, right) = in_columns(state, of, area.width);
     left.len().max(right.len()).saturating_sub(height)
 }
 
-/// Draws the help, with `top` as its first line.
-pub fn draw(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
+/// Draws the help that was asked for in the context `of`, with `top` as its first line.
+pub fn draw(state: &State, of: Context, top: usize, area: Rect, buffer: &mut Buffer) {
     let theme = Theme::of(state.palette);
     let search = state.search.value();
     let typed = DisplayText::from(search);
@@ -45,7 +46,7 @@ pub fn draw(state: &State, top: usize, area: Rect, buffer: &mut Buffer) {
         _ => format!("Help — {typed}▏"),
     };
     let inner = overlay(area, buffer, &theme, SIZE, &name);
-    let (left, right) = in_columns(state, area.width);
+    let (left, right) = in_columns(state, of, area.width);
     let all = left.len().max(right.len());
     overlay_scroll_bar(area, buffer, &theme, SIZE, (top, all));
     let half = if right.is_empty() { inner.width } else { inner.width / 2 };
@@ -78,8 +79,8 @@ fn draw_entry(entry: &Entry, at: Rect, theme: &Theme, buffer: &mut Buffer) {
 
 /// The sections in two columns of about the same length, with those of the current context first.
 /// If there is no room for two, one column has them all.
-fn in_columns(state: &State, width: u16) -> (Vec<Entry>, Vec<Entry>) {
-    let here = Section::of(state.context());
+fn in_columns(state: &State, of: Context, width: u16) -> (Vec<Entry>, Vec<Entry>) {
+    let here = Section::of(of);
     let others = Section::ALL.iter().copied().filter(|section| *section != here);
     let sections: Vec<Vec<Entry>> = std::iter::once(entries_of(state, here))
         .chain(changed_entries(state))

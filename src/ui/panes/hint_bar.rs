@@ -255,7 +255,7 @@ fn placed(state: &State, area: Rect) -> Vec<Hint> {
         .filter_map(|hint| {
             // Some keys do something else in this context.
             let mut keys = state.keymap.keys_of(hint).iter();
-            let key = keys.find(|key| state.keymap.action(context, **key) == Some(hint.action));
+            let key = keys.find(|key| state.bound(**key) == Some(hint.action));
             Some((key?.to_string(), hint))
         })
         .collect();

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::console::action::Action;
+use crate::console::action::{Action, HeldAction};
 use crate::console::state::State;
 use crate::console::state::server::{Condition, Server};
 use crate::store::overview::RecipientState;
@@ -20,8 +20,19 @@ const WIDE: u16 = 110;
 /// What the number of rules that play faults stands behind.
 const FAULTS: &str = " FAULTS ";
 
-fn is_fault_badge(words: &str) -> bool {
-    words.starts_with(FAULTS)
+/// The same for breakpoints that are on.
+const BREAK: &str = " BREAK ";
+
+/// The same for what is held at them.
+const HELD: &str = " HELD ";
+
+/// What a click on a badge does.
+fn of_badge(words: &str) -> Option<Action> {
+    if words.starts_with(FAULTS) {
+        Some(Action::Faults)
+    } else {
+        words.starts_with(HELD).then_some(Action::Held(HeldAction::Focus))
+    }
 }
 
 /// Draws the top line.
@@ -38,9 +49,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     }
     for (words, style) in shown {
         let left = area.right().saturating_sub(at.x);
-        if is_fault_badge(&words) {
+        if let Some(action) = of_badge(&words) {
             let badge = Rect { width: columns(&words).min(left), x: at.x, ..area };
-            hits.click(badge, Action::Faults);
+            hits.click(badge, action);
         }
         at.x += put(buffer, at, left, &words, style);
     }
@@ -132,6 +143,14 @@ fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
     }
     if let faults @ 1.. = state.faults_active {
         parts.push((format!("{FAULTS}{} ", grouped(faults)), theme.bad));
+    }
+    match (state.strip.held.len(), state.strip.breakpoints.len()) {
+        (held @ 1.., _) => parts.push((format!("{HELD}{held} "), theme.bad)),
+        (0, 0) => {}
+        (0, breakpoints) if state.strip.are_on => {
+            parts.push((format!("{BREAK}{breakpoints} "), theme.bad));
+        }
+        (0, _) => {}
     }
     parts.extend(relay(state, &theme, detail));
     if state.transcript.ring().skipped() > 0 {

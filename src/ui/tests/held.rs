@@ -7,6 +7,7 @@ use crate::console::action::{Command, HoldOrder, Pane};
 use crate::console::state::State;
 use crate::fault::breakpoint::{Side, patience};
 use crate::fault::point::{Place, Point};
+use crate::relay::postmaster::Request;
 use crate::servers::holds::{Cause, Decision, Held, WhichHeld};
 use crate::watch::event::Service;
 
@@ -37,7 +38,8 @@ fn with_held() -> State {
         held(&state, 6, Place::Dot, Side::Command, ".", 3),
         held(&state, 7, Place::Noop, Side::Command, "NOOP", 0),
     ];
-    state.held_is(all, (true, 3));
+    let breakpoints = ["smtp.any", "smtp.dot!", "smtp.ehlo!"].map(str::to_owned);
+    state.held_is(all, (true, breakpoints.to_vec()));
     state
 }
 
@@ -63,6 +65,48 @@ fn keys_decide_about_the_selected_one() {
         HoldOrder::Switch(false),
     ];
     assert_eq!(screen.commands, orders.map(Command::Hold));
+}
+
+#[test]
+fn the_keys_of_what_is_held_work_from_other_panes_but_not_where_they_mean_something_else() {
+    let release = Decision::Release(Cause::Operator);
+    let order = Command::Hold(HoldOrder::Decide(WhichHeld::One(1), release));
+    assert_eq!(Screen::of(with_held()).press(&["1", "a"]).commands, [order]);
+    Screen::of(with_held()).press(&["1", "R"]).shows("Answer 1: ");
+    let run = Command::Relay(Request::Run);
+    assert_eq!(Screen::of(with_held()).press(&["4", "R"]).commands, std::slice::from_ref(&run));
+    assert_eq!(Screen::of(typical()).press(&["1", "R"]).commands, [run]);
+    let zoomed = Screen::of(with_held()).press(&["1", "z", "a"]);
+    assert!(zoomed.commands.is_empty(), "{:?}", zoomed.commands);
+}
+
+#[test]
+fn the_strip_has_the_keys_again_when_the_next_thing_is_held() {
+    let mut state = with_held();
+    let all = state.strip.held.clone();
+    state.focus = Pane::Transcript;
+    state.strip.has_focus = true;
+    state.held_is(Vec::new(), (true, Vec::new()));
+    assert!(!state.strip.takes_keys());
+    state.held_is(all, (true, Vec::new()));
+    assert!(state.strip.takes_keys());
+    assert!(!Screen::of(state).press(&["1", "2"]).state.strip.takes_keys());
+}
+
+#[test]
+fn the_top_line_tells_of_breakpoints_and_of_what_is_held() {
+    Screen::of(with_held()).shows(" HELD 5 ").hides("BREAK");
+    let mut state = typical();
+    state.held_is(Vec::new(), (true, vec!["smtp.rcpt".to_owned()]));
+    let screen = Screen::of(state).shows(" BREAK 1 ").press(&[":"]).type_in("break");
+    let screen = screen.press(&["⏎"]).shows("Breakpoints (on): smtp.rcpt.").press(&[":"]);
+    let screen = screen.type_in("unbreak smtp.rset").press(&["⏎"]).shows("no breakpoint smtp.rset");
+    let screen = screen.press(&["Esc", ":"]).type_in("unbreak smtp.rcpt").press(&["⏎"]);
+    let remove = HoldOrder::Remove(Some("smtp.rcpt".to_owned()));
+    assert_eq!(screen.commands, [Command::Hold(remove)]);
+    let mut state = typical();
+    state.held_is(Vec::new(), (false, vec!["smtp.rcpt".to_owned()]));
+    Screen::of(state).hides("BREAK");
 }
 
 #[test]
@@ -98,6 +142,6 @@ fn without_anything_held_there_is_no_strip() {
     let mut state = with_held();
     state.focus = Pane::Transcript;
     state.strip.has_focus = true;
-    state.held_is(Vec::new(), (true, 1));
+    state.held_is(Vec::new(), (true, vec!["smtp.any".to_owned()]));
     assert!(!state.strip.takes_keys());
 }
