@@ -80,7 +80,7 @@ fn seconds(runtime: &Runtime, module: impl Fn(Channel) -> Channel) -> f64 {
         let log = ConnectionLog::opened(name, peer, Observers::none(), None);
         let channel = Channel::new(theirs.into(), log, Place::default(), CancellationToken::new());
         let (session, service) = server.open(peer);
-        let served = tokio::spawn(serve(module(channel), session, service, Arc::default()));
+        let conversation = tokio::spawn(serve(module(channel), session, service, Arc::default()));
         let mut greeting = [0; 4_096];
         assert!(ours.read(&mut greeting).await.unwrap() > 0);
         let (commands, mut replies) = (COMMAND.repeat(AT_ONCE), vec![0; REPLY * AT_ONCE]);
@@ -92,7 +92,7 @@ fn seconds(runtime: &Runtime, module: impl Fn(Channel) -> Channel) -> f64 {
         let seconds = began.elapsed().as_secs_f64();
         assert!(replies.ends_with(b"hello\r\n"), "{}", String::from_utf8_lossy(&replies));
         drop(ours);
-        served.await.unwrap();
+        conversation.await.unwrap();
         seconds
     })
 }
