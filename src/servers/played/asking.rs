@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::time;
+
 use crate::fault::address::{Trigger, UnknownWord};
 use crate::fault::plan::Plan;
 use crate::fault::point::{Place, Point};
@@ -50,7 +52,7 @@ where
         if remembered.is_empty() {
             return None;
         }
-        let hit = self.channel.faults.as_ref()?.trigger_hit(remembered, at, Instant::now())?;
+        let hit = self.channel.faults.as_ref()?.trigger_hit(remembered, at, now())?;
         self.channel.tell_hit(&hit);
         Some(hit.plan)
     }
@@ -59,7 +61,7 @@ where
     pub(super) fn hit_by_rule(&self, at: Point) -> Option<Arc<Plan>> {
         let told = self.told.as_ref()?;
         let faults = self.channel.faults.as_ref()?;
-        let hit = faults.hit(at, &told.progress, told.who, Instant::now())?;
+        let hit = faults.hit(at, &told.progress, told.who, now())?;
         self.channel.tell_hit(&hit);
         Some(hit.plan)
     }
@@ -85,4 +87,9 @@ where
         self.remember().remembered.note(trigger);
         Ok(())
     }
+}
+
+/// The time of the clock by which the servers wait, which tests pause.
+fn now() -> Instant {
+    time::Instant::now().into_std()
 }
