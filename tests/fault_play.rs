@@ -4,16 +4,14 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mailconsole::fault::faults::{Faults, Which};
 use mailconsole::servers::channel::{Channel, Place};
-use mailconsole::servers::echo::EchoServer;
 use mailconsole::servers::holds::{Cause, Decision, Holds, WhichHeld};
-use mailconsole::servers::listener::{Lifetime, Server, Shared};
-use mailconsole::servers::profile::{Choices, Profile, TlsPolicy};
+use mailconsole::servers::listener::Server;
+use mailconsole::servers::profile::Profile;
 use mailconsole::servers::serve::serve;
 use mailconsole::servers::settings::Setting;
 use mailconsole::watch::connection_log::ConnectionLog;
@@ -21,116 +19,10 @@ use mailconsole::watch::event::ConnectionName;
 use mailconsole::watch::observers::Observers;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use support::{Mail, Peer, Recorder, Sockets, connect, stranger};
-
-/// Three servers over one directory, by these rules.
-struct Stage {
-    faults: Arc<Faults>,
-    recorder: Arc<Recorder>,
-    sockets: Sockets,
-    smtp: SocketAddr,
-    pop3: SocketAddr,
-    echo: SocketAddr,
-    dir: tempfile::TempDir,
-}
-
-/// A protocol of the stage.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum To {
-    Smtp,
-    Pop3,
-    Echo,
-}
-
-impl Stage {
-    fn with(rules: &[&str]) -> Self {
-        Self::in_profile(Profile::default(), rules)
-    }
-
-    fn in_profile(profile: Profile, rules: &[&str]) -> Self {
-        let faults = Arc::new(Faults::new(1, false));
-        for rule in rules {
-            faults.add(rule).unwrap();
-        }
-        Self::of(profile, faults)
-    }
-
-    fn of(profile: Profile, faults: Arc<Faults>) -> Self {
-        let mail = Mail::with_users(&["bob", "eve"]);
-        mail.settings.set_choices(Choices {
-            profile,
-            smtp_tls: Some(TlsPolicy::None),
-            pop3_tls: Some(TlsPolicy::None),
-            // The greeting of APOP is never the same.
-            capabilities: (profile == Profile::Everything).then(|| "-APOP".parse().ok()).flatten(),
-            ..Choices::default()
-        });
-        let recorder = Arc::new(Recorder::default());
-        let transcript = Observers::one(Arc::clone(&recorder) as _);
-        let shared = Shared::new(transcript, None, Arc::clone(&mail.settings), 2_000, 5_000)
-            .with_faults(Arc::clone(&faults));
-        let sockets = Sockets { shared: Arc::new(shared), lifetime: Lifetime::default() };
-        let echo = EchoServer { author: "ann".into() };
-        let Mail { smtp, pop3, dir, .. } = mail;
-        let (smtp, pop3, echo) = (sockets.serve(smtp), sockets.serve(pop3), sockets.serve(echo));
-        Self { faults, recorder, sockets, smtp, pop3, echo, dir }
-    }
-
-    fn address(&self, to: To) -> SocketAddr {
-        match to {
-            To::Smtp => self.smtp,
-            To::Pop3 => self.pop3,
-            To::Echo => self.echo,
-        }
-    }
-
-    async fn connect(&self, to: To) -> Peer<TcpStream> {
-        connect(self.address(to)).await
-    }
-
-    /// All that the server says to a client that says all of this at once, then no more.
-    async fn heard(&self, to: To, said: &str) -> String {
-        let mut peer = self.connect(to).await;
-        peer.send(said).await;
-        peer.stream.shutdown().await.unwrap();
-        peer.rest().await
-    }
-
-    /// Puts messages with these texts into the mailbox of bob.
-    async fn deliver(&self, texts: &[&str]) {
-        for text in texts {
-            let said = format!(
-                "HELO a\r\nMAIL FROM:<al@a.test>\r\nRCPT TO:<bob@localhost>\r\nDATA\r\n{text}.\r\nQUIT\r\n"
-            );
-            let heard = self.heard(To::Smtp, &said).await;
-            assert!(
-                heard.ends_with("250 OK\r\n221 localhost Service closing transmission channel\r\n"),
-                "{heard}"
-            );
-        }
-    }
-
-    fn mailbox(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("bob.mbox")).unwrap()
-    }
-
-    /// The notes of the transcript, without the connection's number.
-    fn notes(&self) -> Vec<String> {
-        let lines = self.recorder.lines();
-        let notes = lines.iter().filter_map(|line| line.split_once("] .. "));
-        notes.map(|(_, note)| note.to_owned()).collect()
-    }
-
-    /// What the transcript says that the servers have said.
-    fn said(&self) -> Vec<String> {
-        let lines = self.recorder.lines();
-        let said = lines.iter().filter_map(|line| line.split_once("] S: "));
-        said.map(|(_, line)| line.to_owned()).collect()
-    }
-}
+use support::stage::{Stage, To};
+use support::{Mail, stranger};
 
 /// A message of 19 octets, as it is on the wire.
 const LETTER: &str = "Subject: x\r\n\r\n..hi\r\n";

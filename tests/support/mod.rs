@@ -2,7 +2,9 @@
 //! servers for it to talk to.
 #![allow(dead_code, reason = "every test file uses some of it")]
 
-use std::net::SocketAddr;
+pub(crate) mod stage;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +27,7 @@ use mailconsole::watch::event::{
 use mailconsole::watch::observers::{Observer, Observers};
 use mailconsole::watch::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// Octets that a pipe in memory takes before its writer must wait.
@@ -264,14 +266,18 @@ impl Sockets {
 
     /// Serves `server`, and says where.
     pub(crate) fn serve<S: Server>(&self, server: S) -> SocketAddr {
-        let server = Arc::new(server);
+        self.serve_shared(&Arc::new(server))
+    }
+
+    /// The same for a server that others have as well.
+    pub(crate) fn serve_shared<S: Server>(&self, server: &Arc<S>) -> SocketAddr {
         let mut address = None;
         for socket in bind(&Addresses::Loopback, 0).unwrap() {
             address.get_or_insert(socket.local_addr().unwrap());
             let listener = Listener {
                 socket: tokio::net::TcpListener::from_std(socket).unwrap(),
                 begins: TlsBegins::OnRequest,
-                server: Arc::clone(&server),
+                server: Arc::clone(server),
                 shared: Arc::clone(&self.shared),
                 lifetime: self.lifetime.clone(),
             };
@@ -287,5 +293,18 @@ impl Sockets {
 
 /// A connection over a real socket.
 pub(crate) async fn connect(address: SocketAddr) -> Peer<TcpStream> {
-    Peer { stream: TcpStream::connect(address).await.unwrap() }
+    peer(TcpStream::connect(address).await.unwrap())
+}
+
+/// The same of a client with an address of IPv4 of its own.
+pub(crate) async fn connect_from(from: IpAddr, address: SocketAddr) -> Peer<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    peer(socket.connect(address).await.unwrap())
+}
+
+fn peer(stream: TcpStream) -> Peer<TcpStream> {
+    // Else what is sent in pieces waits for the acknowledgement of the piece before.
+    stream.set_nodelay(true).unwrap();
+    Peer { stream }
 }
