@@ -470,6 +470,53 @@ async fn a_slow_text_is_taken_no_faster() {
     assert!(stage.mailbox().contains(&text));
 }
 
+/// What a client hears that says NOOP again and again, to a rule by chance with this seed.
+async fn by_chance(seed: u64, chance: u8) -> String {
+    let faults = Arc::new(Faults::new(seed, false));
+    faults.add(&format!("smtp.noop : 451 later chance {chance}%")).unwrap();
+    let stage = Stage::of(Profile::default(), faults);
+    let first = stage.heard(To::Smtp, &"NOOP\r\n".repeat(60)).await;
+    // The dice go on in the next session.
+    let second = stage.heard(To::Smtp, &"NOOP\r\n".repeat(60)).await;
+    assert_ne!(first == second, (1..100).contains(&chance), "{seed}, {chance}: {first}");
+    first + &second
+}
+
+#[tokio::test]
+async fn chance_is_the_same_for_the_same_seed() {
+    assert_eq!(by_chance(7, 50).await, by_chance(7, 50).await);
+    assert_ne!(by_chance(7, 50).await, by_chance(8, 50).await);
+    assert_eq!(by_chance(7, 100).await.matches("451 later\r\n").count(), 120);
+    assert_eq!(by_chance(7, 0).await.matches("250 OK\r\n").count(), 120);
+}
+
+#[tokio::test]
+async fn of_10_000_keys_the_oldest_goes() {
+    let stage = Stage::with(&["smtp.rcpt : 451 later once per to"]);
+    let mut peer = stage.connect(To::Smtp).await;
+    peer.expect("220 *").await;
+    peer.says("HELO a", "250 *").await;
+    peer.says("MAIL FROM:<al@a.test>", "250 OK").await;
+    // In groups, so that neither waits for the other to read.
+    for group in 0..100 {
+        let rcpt = |nth| format!("RCPT TO:<u{}@localhost>\r\n", group * 100 + nth);
+        peer.send((0..100).map(rcpt).collect::<String>()).await;
+        for _ in 0..100 {
+            peer.expect("451 later").await;
+        }
+    }
+    assert_eq!(stage.faults.view()[0].keys, Some(10_000));
+    // All are known, until there is one more.
+    peer.says("RCPT TO:<u0@localhost>", "550 *").await;
+    peer.says("RCPT TO:<u10000@localhost>", "451 later").await;
+    peer.says("RCPT TO:<u1@localhost>", "550 *").await;
+    peer.says("RCPT TO:<u0@localhost>", "451 later").await;
+    peer.says("RCPT TO:<u1@localhost>", "451 later").await;
+    peer.says("RCPT TO:<u10000@localhost>", "550 *").await;
+    let view = stage.faults.view().remove(0);
+    assert_eq!((view.keys, view.hits), (Some(10_000), 10_003));
+}
+
 #[tokio::test]
 async fn the_transcript_shows_what_goes_out() {
     let (_, stage) = smtp("smtp.noop : lines 2; cut after 10", "NOOP\r\n").await;
