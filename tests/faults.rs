@@ -310,6 +310,68 @@ fn killed_in_an_update_it_has_lost_and_torn_nothing_that_was_not_deleted() {
     }
 }
 
+/// What linhphan has after servers with this fault were killed, as soon as their transcript told it.
+fn left_by_a_kill(
+    fault: &str,
+    content: &str,
+    talk: impl FnOnce(&Servers) -> Client,
+) -> Vec<Vec<u8>> {
+    let place = Place::with_users(&[]);
+    place.put("linhphan", content);
+    let mut servers = place.servers_with(&["-v", "--fault", fault]);
+    let client = talk(&servers);
+    let (told, _) = fault.split_once(" :").unwrap();
+    servers.wait_for(&format!(".. fault 1: {told}"));
+    servers.signal(Signal::SIGKILL);
+    servers.wait();
+    // No reply has come.
+    assert_eq!(client.rest(), "");
+    let servers = place.servers();
+    let left = fetch(&servers, "linhphan");
+    end(servers);
+    left
+}
+
+#[test]
+fn killed_while_a_fault_hangs_after_the_dot_it_has_stored_the_message_and_before_it_not() {
+    for (fault, is_stored) in [
+        ("smtp.dot after : hang", true),
+        ("smtp.dot after : delay 1h", true),
+        ("smtp.dot before : hang", false),
+        ("smtp.dot : hang", false),
+    ] {
+        let text = message("new", 200_000);
+        let left = left_by_a_kill(fault, "", |servers| {
+            let mut client = sender(servers);
+            client.says("MAIL FROM:<a@b>", "250");
+            client.says("RCPT TO:<linhphan@localhost>", "250");
+            client.says("DATA", "354");
+            client.send([&text, &b".\r\n"[..]].concat());
+            client
+        });
+        assert_eq!(left.len(), usize::from(is_stored), "{fault}");
+        assert!(left.iter().all(|left| *left == text), "{fault}");
+    }
+}
+
+#[test]
+fn killed_while_a_fault_hangs_after_quit_it_has_removed_what_was_deleted_and_before_it_not() {
+    let all: Vec<_> = (0..OLD).map(old_message).collect();
+    let kept: Vec<_> = all.iter().skip(1).step_by(2).cloned().collect();
+    for (fault, left) in [
+        ("pop3.quit after : hang", &kept),
+        ("pop3.quit before : hang", &all),
+        ("pop3.quit : hang", &all),
+    ] {
+        let found = left_by_a_kill(fault, &old_mailbox(), |servers| {
+            let mut client = session_with_deletions(servers);
+            client.send("QUIT\r\n");
+            client
+        });
+        assert!(found == *left, "{fault}: {} messages", found.len());
+    }
+}
+
 #[test]
 fn beyond_the_limit_of_a_file_it_is_452_for_all_recipients_and_the_servers_live() {
     let place = Place::with_users(&["ann"]);

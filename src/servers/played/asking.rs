@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::time;
 
 use crate::fault::address::{Trigger, UnknownWord};
+use crate::fault::faults::Hit;
 use crate::fault::plan::Plan;
 use crate::fault::point::{Place, Point};
 use crate::fault::rule::Who;
@@ -44,7 +45,7 @@ where
     }
 
     /// What is to be done here, by a rule or because an address has asked for it.
-    pub(super) fn hit(&self, at: Point) -> Option<Arc<Plan>> {
+    pub(super) fn hit(&mut self, at: Point) -> Option<Arc<Plan>> {
         if let Some(plan) = self.hit_by_rule(at) {
             return Some(plan);
         }
@@ -53,17 +54,34 @@ where
             return None;
         }
         let hit = self.channel.faults.as_ref()?.trigger_hit(remembered, at, now())?;
-        self.channel.tell_hit(&hit);
-        Some(hit.plan)
+        Some(self.noted(hit))
     }
 
     /// What is to be done here by a rule.
-    pub(super) fn hit_by_rule(&self, at: Point) -> Option<Arc<Plan>> {
+    pub(super) fn hit_by_rule(&mut self, at: Point) -> Option<Arc<Plan>> {
         let told = self.told.as_ref()?;
         let faults = self.channel.faults.as_ref()?;
         let hit = faults.hit(at, &told.progress, told.who, now())?;
-        self.channel.tell_hit(&hit);
-        Some(hit.plan)
+        Some(self.noted(hit))
+    }
+
+    /// Tells a hit: at once, or once the work is done behind which it acts. Whoever sees it told finds
+    /// that work on the disk.
+    fn noted(&mut self, hit: Hit) -> Arc<Plan> {
+        let plan = Arc::clone(&hit.plan);
+        if plan.acts_after_work {
+            self.remember().to_tell = Some(hit);
+        } else {
+            self.channel.tell_hit(&hit);
+        }
+        plan
+    }
+
+    /// The work is done: tells the hit that acts behind it.
+    pub(super) fn tell_behind_work(&mut self) {
+        if let Some(hit) = self.told.as_mut().and_then(|told| told.to_tell.take()) {
+            self.channel.tell_hit(&hit);
+        }
     }
 
     /// Notes what has come of a command, or of the end of a message.

@@ -306,10 +306,13 @@ where
     }
 
     /// Does the work of a step; what it says goes through the gate.
-    pub(super) async fn worked(
-        &mut self,
-        mut step: Step<S::Effect>,
-    ) -> Result<Step<S::Effect>, End> {
+    pub(super) async fn worked(&mut self, step: Step<S::Effect>) -> Result<Step<S::Effect>, End> {
+        let worked = self.work(step).await;
+        self.tell_behind_work();
+        worked
+    }
+
+    async fn work(&mut self, mut step: Step<S::Effect>) -> Result<Step<S::Effect>, End> {
         while let Step::Perform(effect) = step {
             let outcome = self.service.perform(effect, &mut self.channel).await?;
             step = self.session.resume(outcome);

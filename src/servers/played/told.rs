@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::fault::address::Remembered;
+use crate::fault::faults::Hit;
 use crate::fault::plan::Plan;
 use crate::fault::progress::Progress;
 use crate::fault::rule::Who;
@@ -26,6 +27,8 @@ pub struct Told {
     pub(super) pace: Option<NonZeroU64>,
     /// What is done to an answer that comes only later: behind a chunk, or at the end of AUTH.
     pub(super) later: Option<Later>,
+    /// A hit that is told once the work is done.
+    pub(super) to_tell: Option<Hit>,
     /// How many octets at the beginning of the input an operator has typed.
     pub(super) edited_octets: usize,
     /// Whether the line at hand is one of them.
@@ -75,6 +78,7 @@ impl Told {
             text: TextFate::default(),
             pace: None,
             later: None,
+            to_tell: None,
             edited_octets: 0,
             is_retyped: false,
         }
