@@ -102,6 +102,9 @@ fn each_wrong_client_that_sends_fails_for_what_it_does() {
         ("careless", "double-reply", "took each reply for that of the command before"),
         ("careless", "no-code", "went on with RCPT although ok had accepted nothing"),
         ("careless", "all-refused", "went on with DATA although 550"),
+        ("careless", "idle-421", "for the reply to EHLO client, and went on with HELO client"),
+        ("skips", "no-code", "which cannot be read"),
+        ("no-tls-no-matter", "tls-cut", "sent its password in the clear"),
         ("waits", "quit-mute", "hangs for the reply to QUIT"),
         ("swallows", "long-reply", "a reply line of 2 MB"),
     ] {
@@ -128,6 +131,28 @@ fn each_wrong_client_that_fetches_fails_for_what_it_does() {
         ("never-fails", "bad-password", "could not log in"),
     ] {
         fails(flaw, POP3, scenario, why);
+    }
+}
+
+/// Ten messages a minute are taken.
+#[test]
+fn a_client_that_sends_many_messages_must_slow_down() {
+    if !has_python("a_client_that_sends_many_messages_must_slow_down") {
+        return;
+    }
+    let one = format!(
+        "python3 {CLIENTS} none smtp {{host}} {{port}} {{from}} {{message}} {{to}} {{to2}}"
+    );
+    for (script, verdict, why) in [
+        (format!("for i in 1 2 3 4 5 6 7 8 9; do {one} || exit; done"), "skip", "smtp.mail"),
+        (format!("for i in 1 2 3 4 5 6 7 8 9 0 1; do {one} || exit; done"), "pass", "(exit 0)"),
+        (format!("for i in 1 2 3 4 5 6 7 8 9 0 1 2; do {one}; done"), "fail", "at once after 421"),
+    ] {
+        let output = check("smtp rate --json", &["sh", "-c", &script]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result = &found["results"][0];
+        assert_eq!(result["verdict"], verdict, "{result:#}");
+        assert!(result["reason"].as_str().unwrap().contains(why), "{result:#}");
     }
 }
 

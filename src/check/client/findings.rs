@@ -76,18 +76,32 @@ pub(super) fn goes_on(index: usize, run: &Run, ends: impl Fn(&[u8]) -> bool) -> 
         if !ends(line) {
             continue;
         }
-        let later = steps.iter().filter(|step| {
+        let mut later = steps.iter().filter(|step| {
             let is_command = !step.verb.is_empty() && step.verb != "QUIT";
             is_command && step.connection == entry.connection && step.index > place
         });
-        // A client that was not waiting for a reply finds it when it looks for the next one.
-        let may_send = usize::from(*to == Answers::Nothing);
-        let mut sent = later.filter(|step| !step.is_pipelined).skip(may_send);
-        if let Some(step) = sent.next() {
-            let said = String::from_utf8_lossy(line);
-            let reason = format!("it went on with {} after {said}", step.shown());
-            return Some(Judgement::fail(index, Some(step.index), reason));
-        }
+        let said = String::from_utf8_lossy(line);
+        let (step, reason) = if *to == Answers::Nothing {
+            // It was not waiting for a reply: what it says next, it says before it looks for one.
+            let Some(first) = later.next() else { continue };
+            let is_of_one_group = |step: &Step| offers_pipelining(run) && step.at <= first.at;
+            let Some(step) = later.find(|step| !is_of_one_group(step)) else { continue };
+            let (asked, next) = (first.shown(), step.shown());
+            (step, format!("it took {said} for the reply to {asked}, and went on with {next}"))
+        } else {
+            let Some(step) = later.find(|step| !step.is_pipelined) else { continue };
+            (step, format!("it went on with {} after {said}", step.shown()))
+        };
+        return Some(Judgement::fail(index, Some(step.index), reason));
     }
     None
+}
+
+/// Whether a client was told that it need not wait for replies (RFC 2920).
+fn offers_pipelining(run: &Run) -> bool {
+    let offers = |entry: &Entry| match &entry.what {
+        What::Reply { line, .. } => line.ends_with(b"PIPELINING"),
+        _ => false,
+    };
+    run.entries.iter().any(offers)
 }

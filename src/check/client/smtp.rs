@@ -174,6 +174,15 @@ fn told(trial: &Trial, index: usize, run: &Run) -> Option<Judgement> {
     let has_failed = run.exit.is_some_and(|exit| exit != 0);
     let is_whole = steps.iter().filter(|step| step.verb == "RCPT").all(Step::accepts);
     let dot = dot.filter(|_| has_failed && is_whole && stored > 0)?;
+    // Of several messages, it may be the next one that failed.
+    let is_next_refused = steps.iter().any(|step| {
+        step.index > dot.index
+            && step.verb != "QUIT"
+            && step.reply.as_ref().is_some_and(Answer::refuses)
+    });
+    if is_next_refused {
+        return None;
+    }
     // The next run repeats it: that is a retry.
     let is_retried = stored_by(trial, index + 1) > 0;
     (!is_retried).then(|| {
@@ -211,6 +220,11 @@ fn of_scenario(trial: &Trial) -> Option<Judgement> {
     match &*trial.name {
         "no-service" => after_refused_greeting(&steps),
         "half-multi" => after_half_a_reply(&steps),
+        "bad-code" | "no-code" if run.timed_out => {
+            let reason =
+                "it waits for another reply to MAIL although one has come, which cannot be read";
+            Some(Judgement::fail(0, marked(&steps, "MAIL"), reason))
+        }
         "double-reply" => after_one_reply_too_many(run),
         "long-reply" if run.exit == Some(0) => {
             let reason = "it took a reply line of 2 MB, of which 512 octets are allowed \
@@ -259,7 +273,8 @@ fn after_half_a_reply(steps: &[Step]) -> Option<Judgement> {
 fn after_one_reply_too_many(run: &Run) -> Option<Judgement> {
     let reason = "it went on to the end although one reply too many had come: from then on it took \
                   each reply for that of the command before";
-    (run.exit == Some(0)).then(|| Judgement::fail(0, last_line(run), reason))
+    let goes_through = run.exit == Some(0) || !run.stored.is_empty();
+    goes_through.then(|| Judgement::fail(0, last_line(run), reason))
 }
 
 fn guesses(run: &Run, steps: &[Step]) -> Option<Judgement> {
