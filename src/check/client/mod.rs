@@ -6,6 +6,7 @@ pub mod command;
 mod entries;
 mod findings;
 pub mod judge;
+pub mod junit;
 mod limits;
 pub mod names;
 mod pop3;

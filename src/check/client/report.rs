@@ -1,4 +1,4 @@
-//! What was found, for people and for programs: lines, one JSON object, `JUnit`'s XML.
+//! What was found, for people and for programs: lines, one JSON object.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -73,7 +73,8 @@ impl Outcome {
         conversation
     }
 
-    fn seconds(&self) -> f64 {
+    /// How long all of its runs took.
+    pub(super) fn seconds(&self) -> f64 {
         self.runs.iter().map(|run| run.seconds).sum()
     }
 }
@@ -233,79 +234,11 @@ impl<'a> ResultView<'a> {
     }
 }
 
-/// All of it as `JUnit`'s XML.
-#[must_use]
-pub fn in_junit(protocol: Protocol, outcomes: &[Outcome]) -> String {
-    let Counts { pass, fail, info, skip } = Counts::of(outcomes);
-    let seconds: f64 = outcomes.iter().map(Outcome::seconds).sum();
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-    let _ = writeln!(
-        xml,
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{fail}\" errors=\"0\" skipped=\"{}\" \
-         time=\"{seconds:.3}\">",
-        protocol.name(),
-        pass + fail + info + skip,
-        info + skip,
-    );
-    for outcome in outcomes {
-        testcase(&mut xml, protocol, outcome);
-    }
-    xml.push_str("  </testsuite>\n</testsuites>\n");
-    xml
-}
-
-fn testcase(xml: &mut String, protocol: Protocol, outcome: &Outcome) {
-    let (name, class) = (escaped(&outcome.name), class(protocol, &outcome.paragraph));
-    let seconds = outcome.seconds();
-    let reason = escaped(&outcome.judgement.reason);
-    let _ =
-        write!(xml, "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{seconds:.3}\"");
-    let _ = match outcome.judgement.verdict {
-        Verdict::Pass => writeln!(xml, "/>"),
-        Verdict::Fail => writeln!(
-            xml,
-            ">\n      <failure message=\"{reason}\">{reason}\n{}</failure>\n    </testcase>",
-            escaped(&outcome.explained())
-        ),
-        Verdict::Info | Verdict::Skip => {
-            writeln!(xml, ">\n      <skipped message=\"{reason}\"/>\n    </testcase>")
-        }
-    };
-}
-
-/// `smtp.rfc5321`: the first RFC that the paragraph names.
-fn class(protocol: Protocol, paragraph: &str) -> String {
-    let rfc = paragraph.split(|character: char| !character.is_ascii_digit()).next();
-    match rfc.filter(|rfc| !rfc.is_empty()) {
-        Some(rfc) => format!("{}.rfc{rfc}", protocol.name()),
-        None => protocol.name().to_owned(),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push('\n'),
-            // XML 1.0 has no other control characters.
-            other if other.is_control() || matches!(other, '\u{fffe}' | '\u{ffff}') => {
-                escaped.push('\u{fffd}');
-            }
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn outcome(judgement: Judgement) -> Outcome {
+    pub(in crate::check::client) fn outcome(judgement: Judgement) -> Outcome {
         let entry = |what| Entry { connection: 0, at: 0.0, what };
         let command = What::Command { line: b"HELO \"x\" <&>".to_vec(), is_pipelined: false };
         Outcome {
@@ -345,15 +278,5 @@ mod tests {
              \"seconds\":0.123}],\"conversation\":[\".. new connection\",\"C: HELO \\\"x\\\" <&>\"],\
              \"line\":1}],\"pass\":0,\"fail\":1,\"info\":0,\"skip\":0}\n"
         );
-    }
-
-    #[test]
-    fn xml_escapes_what_a_client_said() {
-        let xml = in_junit(Protocol::Smtp, &[outcome(Judgement::fail(0, Some(1), "a < b\u{1}"))]);
-        assert!(xml.contains("name=\"busy\" classname=\"smtp.rfc5321\""), "{xml}");
-        assert!(xml.contains("message=\"a &lt; b\u{fffd}\""), "{xml}");
-        assert!(xml.contains("-&gt; C: HELO &quot;x&quot; &lt;&amp;&gt;"), "{xml}");
-        assert_eq!(class(Protocol::Pop3, "-"), "pop3");
-        assert_eq!(class(Protocol::Smtp, "1047"), "smtp.rfc1047");
     }
 }

@@ -9,6 +9,7 @@ mod tap;
 mod trial;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use crate::app::config_error::ConfigError;
 use crate::app::error::StartError;
 use crate::app::last_word;
 use crate::app::servers::runtime;
+use crate::check::client::junit::in_junit;
 use crate::check::client::names::chosen;
 use crate::check::client::record::Protocol;
 use crate::check::client::report::{self, Counts, Outcome};
@@ -247,6 +249,8 @@ pub fn run(task: ClientTask) -> Result<ExitCode, StartError> {
 
 fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
     let Trying { config, protocol, scenarios, command, patience, delays, is_json, junit } = trying;
+    // Not after minutes: whether it can be written is known now.
+    let junit = junit.map(JunitFile::make).transpose()?;
     let runtime = runtime()?;
     let ground = Ground::make()?;
     let mut tester = Tester {
@@ -276,13 +280,8 @@ fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
     }
     runtime.shutdown_background();
     print(&if is_json { report::in_json(protocol, &outcomes) } else { report::summary(&outcomes) });
-    if let Some(file) = junit {
-        let xml = report::in_junit(protocol, &outcomes);
-        std::fs::write(&file, xml).map_err(|error| StartError::FileNotMade {
-            path: file,
-            error,
-            option: "--junit",
-        })?;
+    if let Some(junit) = junit {
+        junit.write(protocol, &outcomes)?;
     }
     let has_failed = Counts::of(&outcomes).fail > 0;
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -294,4 +293,29 @@ fn tell(outcome: &Outcome) {
     if outcome.judgement.verdict == Verdict::Fail {
         let _ = io::stderr().write_all(outcome.explained().as_bytes());
     }
+}
+
+/// The file of `--junit`.
+struct JunitFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl JunitFile {
+    fn make(path: PathBuf) -> Result<Self, StartError> {
+        match File::create(&path) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(not_made(path, error)),
+        }
+    }
+
+    fn write(self, protocol: Protocol, outcomes: &[Outcome]) -> Result<(), StartError> {
+        let Self { path, mut file } = self;
+        let xml = in_junit(protocol, outcomes).map_err(io::Error::other);
+        xml.and_then(|xml| file.write_all(xml.as_bytes())).map_err(|error| not_made(path, error))
+    }
+}
+
+const fn not_made(path: PathBuf, error: io::Error) -> StartError {
+    StartError::FileNotMade { path, error, option: "--junit" }
 }
