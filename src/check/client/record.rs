@@ -107,7 +107,8 @@ pub struct Run {
     pub timed_out: bool,
     /// How long it ran.
     pub seconds: f64,
-    /// How long nothing happened on the wire before it ended.
+    /// How long nothing happened on the wire before it ended, without the time in which other programs
+    /// kept it from running.
     pub waited: f64,
     /// Seconds of the processor that it used in that time, with all its children.
     pub burnt: f64,

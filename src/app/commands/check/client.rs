@@ -252,6 +252,7 @@ fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
     // Not after minutes: whether it can be written is known now.
     let junit = junit.map(JunitFile::make).transpose()?;
     let runtime = runtime()?;
+    process::adopt_what_is_left()?;
     let ground = Ground::make()?;
     let mut tester = Tester {
         config,
