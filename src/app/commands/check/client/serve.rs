@@ -1,12 +1,13 @@
 //! `--serve`: a port for each scenario, for clients that a person operates.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Local;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::app::commands::check::client::ground::{Ground, Plot, SECOND, USER};
 use crate::app::commands::check::client::stdout::print;
@@ -18,6 +19,7 @@ use crate::app::signals::Signals;
 use crate::check::client::record::Protocol;
 use crate::check::client::scale::{Delays, scaled};
 use crate::fault::catalogue::Scenario;
+use crate::servers::tls::authority::certificate_path;
 use crate::watch::event::Event;
 use crate::watch::fact::{Fact, FactEvent};
 use crate::watch::observers::{FactsWanted, Observer, Observers};
@@ -56,7 +58,7 @@ impl Observer for Reached {
         if is_fault && !self.is_told.swap(true, Ordering::Relaxed) {
             let Self { name, is_json, .. } = self;
             print(&if *is_json {
-                format!("{}\n", json!({ "v": 1, "name": name, "reached": true }))
+                in_json(&ReachedView { v: 1, name, reached: true })
             } else {
                 format!("{name} reached\n")
             });
@@ -75,6 +77,7 @@ pub(super) fn run(serving: &Serving) -> Result<ExitCode, StartError> {
         for scenario in &serving.scenarios {
             running.push(begin(serving, scenario, &authority)?);
         }
+        tell_how_to_get_in(serving, &authority);
         signals.next().await;
         for (running, _) in &running {
             tokio::select! {
@@ -86,6 +89,18 @@ pub(super) fn run(serving: &Serving) -> Result<ExitCode, StartError> {
     });
     runtime.shutdown_background();
     code
+}
+
+/// What a client with a window has to be told beside the ports, on stderr.
+fn tell_how_to_get_in(serving: &Serving, authority: &Path) {
+    let password = serving.config.password.as_str();
+    let authority = certificate_path(authority);
+    let authority = authority.display();
+    let _ = writeln!(
+        io::stderr(),
+        "user {USER}, password {password}; recipients {USER} and {SECOND}; the certificates of tls-* \
+         are of {authority}"
+    );
 }
 
 /// Begins to serve one scenario; its directory goes with the plot.
@@ -115,9 +130,28 @@ fn begin(
     let running = servers.serve()?;
     print(&if *is_json {
         let (host, port) = (address.ip().to_string(), address.port());
-        format!("{}\n", json!({ "v": 1, "name": name, "host": host, "port": port }))
+        in_json(&ServedView { v: 1, name, host, port })
     } else {
         format!("{name} {address}\n")
     });
     Ok((running, plot))
+}
+
+#[derive(Serialize)]
+struct ServedView {
+    v: u8,
+    name: &'static str,
+    host: String,
+    port: u16,
+}
+
+#[derive(Serialize)]
+struct ReachedView {
+    v: u8,
+    name: &'static str,
+    reached: bool,
+}
+
+fn in_json(view: &impl Serialize) -> String {
+    serde_json::to_string(view).unwrap_or_default() + "\n"
 }
