@@ -97,6 +97,11 @@ In each scenario the command runs once, or twice where it has to try again. Anyw
 stand {host}, {port}, {from}, {to}, {to2}, {to101} (101 arguments), {message} (a file), {user}, \
 {password} and {out} (an empty folder for what it fetches; what it prints counts too).
 
+The servers offer what the profile esmtp does, and AUTH; no PIPELINING in SMTP, unless \
+MAILCONSOLE_EXTENSIONS or the config file say so, since what a client sends before it has a reply \
+shows nothing of what it makes of that; STARTTLS in tls-* only, where the variable MAILCONSOLE_CA \
+names the file of the authority that the client has to trust.
+
 The exit status is 0 if nothing failed, 1 if anything did, 2 for wrong use, and 3 if the command \
 cannot be run.
 

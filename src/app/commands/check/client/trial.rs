@@ -230,9 +230,8 @@ impl Tester {
     }
 
     fn variables(&self, scenario: &Scenario) -> Vec<(&'static str, OsString)> {
-        let has_tls = scenario.name.starts_with("tls-");
         let authority = certificate_path(&self.authority).into_os_string();
-        has_tls.then_some(("MAILCONSOLE_CA", authority)).into_iter().collect()
+        has_tls(scenario).then_some(("MAILCONSOLE_CA", authority)).into_iter().collect()
     }
 
     /// A delay that may be long must not use up the patience.
@@ -271,16 +270,20 @@ pub(super) fn offer(config: &mut Config, scenario: &Scenario, authority: &Path) 
     config.faults.faults = Arc::new(Faults::new(0, false));
     config.faults.holds = Arc::new(Holds::new(USUAL_PATIENCE));
     let choices = &mut config.settings.choices;
-    if scenario.name.starts_with("auth-") {
-        choices.auth = Some(AuthPolicy::Offered);
-        choices.auth_plaintext = true;
-    }
-    if scenario.name.starts_with("tls-") {
+    // A client that logs in must come to all scenarios, and one without TLS must be free to do wrong.
+    choices.auth = choices.auth.or(Some(AuthPolicy::Offered));
+    choices.auth_plaintext = true;
+    // A client that begins TLS wherever it is offered would have to trust an authority of ours.
+    if has_tls(scenario) {
         choices.smtp_tls = Some(TlsPolicy::Offered);
         let (directory, domain) = (authority.to_owned(), Arc::clone(&config.domain));
         config.certificate = Some(CertificateSource::Authority { directory, domain });
         config.needs_certificate = true;
     }
+}
+
+fn has_tls(scenario: &Scenario) -> bool {
+    scenario.name.starts_with("tls-")
 }
 
 /// A line that messages of a scenario have.
