@@ -113,10 +113,11 @@ def without_version(row):
 
 
 def bounds(text, name):
-    begin, end = f"<!-- {name}: made by tests/clients/profiles.py -->\n", f"<!-- end of {name} -->\n"
-    if begin not in text or end not in text:
+    begin = re.search(rf"<!-- {name}: made by tests/clients/\w+\.py -->\n", text)
+    end = f"<!-- end of {name} -->\n"
+    if not begin or end not in text:
         raise Failure(f"the page has no place for {name}")
-    return text.index(begin) + len(begin), text.index(end)
+    return begin.end(), text.index(end)
 
 
 def region(text, name):
