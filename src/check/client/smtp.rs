@@ -408,12 +408,12 @@ pub(super) fn what_it_did(trial: &Trial) -> String {
             .entries
             .iter()
             .any(|entry| matches!(entry.what, What::Text { side: Side::Client, .. }));
+        let is_told = steps(&run.entries).iter().any(|step| is_told(run, step));
         let what = match (sent(index), run.exit) {
             (true, Some(0)) => "delivered it",
+            (true, _) if is_told => "delivered it and reported a failure",
             (true, _) => "delivered it and could not know",
-            (false, Some(0)) if steps(&run.entries).iter().any(|step| is_told(run, step)) => {
-                "took it for sent"
-            }
+            (false, Some(0)) if is_told => "took it for sent",
             (false, Some(0)) => "sent nothing more",
             (false, _) if has_text => "reported the failure",
             (false, _) => "sent no message and reported the failure",
