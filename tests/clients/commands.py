@@ -81,7 +81,9 @@ def mutt(*to, login="", more):
 
 LOGIN_OF_CURL = " --user {user}:{password}"
 LOGIN_OF_MSMTP = '--user={user} --passwordeval="echo {password}"'
+TLS_OF_MSMTP = '--tls=on --tls-trust-file="$MAILCONSOLE_CA"'
 LOGIN_OF_SWAKS = " --auth PLAIN --auth-user {user} --auth-password {password}"
+TLS_OF_SWAKS = '--tls --tls-verify --tls-ca-path "$MAILCONSOLE_CA"'
 PASSWORD_OF_MUTT = 'smtp_pass="{password}"'
 
 SENDERS = [
@@ -111,7 +113,7 @@ SENDERS = [
         SENDING,
         plain=msmtp("{to} {to2}", more="--tls=off"),
         login=msmtp("{to}", more=f"{LOGIN_OF_MSMTP} --auth=plain --tls=off"),
-        tls=msmtp("{to}", more=f'{LOGIN_OF_MSMTP} --auth=on --tls=on --tls-trust-file="$MAILCONSOLE_CA"'),
+        tls=msmtp("{to}", more=f"{LOGIN_OF_MSMTP} --auth=on {TLS_OF_MSMTP}"),
         many=msmtp("{to101}", more="--tls=off"),
     ),
     Client(
@@ -119,7 +121,7 @@ SENDERS = [
         SENDING,
         plain=swaks("{to},{to2}"),
         login=swaks(more=LOGIN_OF_SWAKS),
-        tls=shell("exec " + swaks(more=f'{LOGIN_OF_SWAKS} --tls --tls-verify --tls-ca-path "$MAILCONSOLE_CA"')),
+        tls=shell("exec " + swaks(more=f"{LOGIN_OF_SWAKS} {TLS_OF_SWAKS}")),
         many=shell("IFS=,; exec " + swaks('"$*"'), "{to101}"),
     ),
     # It takes the recipients of the message, too.
@@ -136,7 +138,11 @@ SENDERS = [
 WORDS = "{host} {port} {limit} {user} {password} {out}"
 
 FETCHERS = [
-    Client("a right client", FETCHING, "python3 check_client.py none pop3 {host} {port} {user} {password} {out}"),
+    Client(
+        "a right client",
+        FETCHING,
+        f"python3 check_client.py none pop3 {WORDS.replace('{limit} ', '')}",
+    ),
     Client(
         "poplib",
         FETCHING,

@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from functools import partial
 
 import verdicts
 from checks import Failure
@@ -32,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("binary", nargs="?", default=os.environ.get("MAILCONSOLE_BINARY"))
     parser.add_argument("--only", default="", metavar="WORD", help="clients whose name has WORD")
-    parser.add_argument("--scenarios", nargs="+", default=[], metavar="GLOB", help="only these")
+    parser.add_argument("--scenarios", nargs="+", default=["*"], metavar="GLOB", help="only these")
     parser.add_argument("--patience", type=int, default=20, metavar="SECONDS")
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="at the same time")
     parser.add_argument("--require-all", action="store_true", help="what is missing is a failure")
@@ -42,7 +44,7 @@ def main():
     options = parser.parse_args()
     if not options.binary:
         parser.error("name the mailconsole to test, or set MAILCONSOLE_BINARY")
-    if options.write and (options.only or options.scenarios):
+    if options.write and (options.only or options.scenarios != ["*"]):
         parser.error("--write needs all clients and all scenarios")
     with tempfile.TemporaryDirectory(prefix="mailconsole-tested-") as home:
         return Run(options, home).everything()
@@ -57,12 +59,14 @@ class Run:
 
     def everything(self):
         names = {protocol: self.scenarios(protocol) for protocol in (SENDING, FETCHING)}
+        if not any(names.values()):
+            sys.exit(f"no scenario is called {' or '.join(self.options.scenarios)}")
         with ThreadPoolExecutor(self.options.jobs) as pool:
             waiting = []
             for client in CLIENTS:
                 if self.options.only in client.name:
-                    tried = pool.map(lambda name, client=client: self.verdict(client, name), names[client.protocol])
-                    waiting.append((client, tried))
+                    trying = partial(self.verdict, client)
+                    waiting.append((client, pool.map(trying, names[client.protocol])))
             found = verdicts.Found(names)
             for client, tried in waiting:
                 self.tell(f"{client.name} ({client.protocol})", lambda: self.note(found, client, tried))
@@ -74,17 +78,20 @@ class Run:
         return 1 if tally["FAIL"] else 0
 
     def scenarios(self, protocol):
-        """None, if none of this protocol has such a name."""
-        command = [self.binary, "check", "client", protocol, "--list", *self.options.scenarios]
-        return subprocess.run(command, capture_output=True, text=True).stdout.split()
+        command = [self.binary, "check", "client", protocol, "--list"]
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return [name for name in names if any(fnmatch(name, glob) for glob in self.options.scenarios)]
 
     def note(self, found, client, tried):
-        version = client.version(self.libraries)  # tells what is missing
-        found.note(client, version, dict(tried))
+        found.note(client, self.version(client), dict(tried))
+
+    def version(self, client):
+        """Raises Missing if it is not installed."""
+        return self.libraries.once(f"{client.name}, its version", lambda: client.version(self.libraries))
 
     def verdict(self, client, name):
         """What `check client` says of a client in one scenario."""
-        client.version(self.libraries)
+        self.version(client)
         words = shlex.split(client.command(name).replace("{limit}", str(self.limit())))
         options = ["--json", "--patience", f"{self.options.patience}s"]
         command = [self.binary, "check", "client", client.protocol, name, *options, "--", *words]

@@ -11,6 +11,10 @@ TABLES = (("sending", SENDING), ("fetching", FETCHING))
 CHANGES = re.compile(r"\d+\.\d+(?= s\b)|(?<=\b[EH][HE]LO )(?!had |although )[^\s,]+", re.IGNORECASE)
 
 
+# How a line of the failures begins.
+FAILURE = re.compile(r"- `([^`]+)`, ([^:]+): ")
+
+
 class Found:
     """What a run has found: for each client, each scenario's verdict and reason."""
 
@@ -39,6 +43,11 @@ class Found:
                 result = self.results[client][name]
                 if result["verdict"] == "fail":
                     yield failure(name, client.name, result["reason"])
+
+    def tried(self, line):
+        """Whether a line of the failures is of a client and a scenario that were tried."""
+        name, client = FAILURE.match(line).groups()
+        return any(each.name == client and name in results for each, results in self.results.items())
 
     def commands(self, protocol):
         for client in self.of(protocol):
@@ -78,8 +87,11 @@ def compare(path, found):
                 now, then = shown(result["verdict"]), written.get((client.name, scenario))
                 if now != then:
                     wrong.append(f"{client.name}, {scenario}: {then}, now {now}: {result['reason']}")
-        reasons = page.region(text, f"failures of {name}")
-        wrong += [f"not there: {line.strip()}" for line in found.failures(protocol) if line not in reasons]
+        now = set(found.failures(protocol))
+        lines = page.region(text, f"failures of {name}").splitlines(keepends=True)
+        then = set(filter(found.tried, lines))
+        wrong += [f"not there: {line.strip()}" for line in sorted(now - then)]
+        wrong += [f"no more: {line.strip()}" for line in sorted(then - now)]
         commands = page.region(text, f"commands of {name}")
         wrong += [f"another command: {part}" for part in found.commands(protocol) if part not in commands]
     if wrong:
