@@ -146,10 +146,14 @@ fn values_by_which_a_server_would_refuse_everything_are_refused_at_start() {
 
 #[test]
 fn a_login_that_is_required_needs_a_mechanism() {
-    let login = ["--no-tui", "--auth", "required", "--auth-mechanisms", "none"];
+    let dir = tempfile::tempdir().unwrap();
+    let mail = dir.path().join("mail");
+    let mail = mail.to_str().unwrap();
+    let login = ["--no-tui", "--dir", mail, "--auth", "required", "--auth-mechanisms", "none"];
     is_wrong_use(&run(&login), &["--auth-mechanisms", "--auth offered"]);
-    let submission = ["smtp", "--profile", "submission", "--auth-mechanisms", "none"];
+    let submission = ["smtp", "--profile", "submission", "--auth-mechanisms", "none", mail];
     is_wrong_use(&run(&submission), &["--auth-mechanisms"]);
+    assert!(!dir.path().join("mail").exists());
 }
 
 /// Every command with its words, those of commands too.

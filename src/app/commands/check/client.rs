@@ -40,6 +40,9 @@ use crate::servers::units::Period;
 use crate::watch::event::Service;
 use crate::wire::nearest::nearest;
 
+/// Exit status if the file of the verdicts cannot be made.
+const WRONG_USE: u8 = 2;
+
 /// Exit status if the command cannot be run: no verdict says anything of it.
 const NOT_RUN: u8 = 3;
 
@@ -255,7 +258,14 @@ pub fn run(task: ClientTask) -> Result<ExitCode, StartError> {
 fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
     let Trying { config, protocol, scenarios, command, patience, delays, is_json, junit } = trying;
     // Not after minutes: whether it can be written is known now.
-    let junit = junit.map(JunitFile::make).transpose()?;
+    let junit = match junit.map(JunitFile::make).transpose() {
+        Ok(junit) => junit,
+        Err(error) => {
+            // Not 1, by which a script knows a client that has failed.
+            last_word::say(&format!("mailconsole: {error}"));
+            return Ok(ExitCode::from(WRONG_USE));
+        }
+    };
     let runtime = runtime()?;
     process::adopt_what_is_left()?;
     let ground = Ground::make()?;
