@@ -56,7 +56,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
         }
     }
     if let Some(row) = state.faults.get(selected).filter(|_| beside > BESIDE) {
-        let from = usize::from(inner.height).saturating_sub(beside - 1);
+        let from = usize::from(inner.height).saturating_sub(beside - 2);
         draw_detail(row, from, inner, buffer, &theme);
     }
     draw_buttons(state, inner, buffer, hits);
