@@ -70,6 +70,10 @@ class Run:
             found = verdicts.Found(names)
             for client, tried in waiting:
                 self.tell(f"{client.name} ({client.protocol})", lambda: self.note(found, client, tried))
+        if self.options.compare:
+            # Once more, alone: on a busy machine a client may have come too late.
+            for client, name in list(verdicts.differing(self.options.compare, found)):
+                found.results[client][name] = self.verdict(client, name)[1]
         for path, act in ((self.options.write, verdicts.write), (self.options.compare, verdicts.compare)):
             if path:
                 self.tell(f"{os.path.basename(path)} says what was found", lambda: act(path, found))

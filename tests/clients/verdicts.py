@@ -75,6 +75,22 @@ def write(path, found):
         file.write(text)
 
 
+def differing(path, found):
+    """The clients and scenarios of which the page says something else."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for name, protocol in TABLES:
+        written = cells(page.region(text, name))
+        lines = page.region(text, f"failures of {name}").splitlines(keepends=True)
+        for client in found.of(protocol):
+            for scenario, result in found.results[client].items():
+                is_same = shown(result["verdict"]) == written.get((client.name, scenario))
+                if result["verdict"] == "fail":
+                    is_same = is_same and failure(scenario, client.name, result["reason"]) in lines
+                if not is_same:
+                    yield client, scenario
+
+
 def compare(path, found):
     """What was not tried is left alone."""
     with open(path, encoding="utf-8") as file:
