@@ -77,7 +77,9 @@ impl Stream {
         loop {
             poll_fn(|context| tcp.poll_read_ready(context)).await?;
             input.adopt(SPARE.take());
-            if let Poll::Ready(read) = once(tcp.read_buf(input.space(octets))).await {
+            if let Poll::Ready(read) =
+                once((&mut *tcp).take(octets as u64).read_buf(input.space(octets))).await
+            {
                 return read;
             }
             // The readiness was spurious.
@@ -209,7 +211,7 @@ fn poll_layer(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     input.adopt(SPARE.take());
-    let read = pin!(layer.read_buf(input.space(octets))).poll(context);
+    let read = pin!(layer.take(octets as u64).read_buf(input.space(octets))).poll(context);
     if read.is_pending() {
         release(input);
     }
@@ -225,4 +227,21 @@ fn poll_layer(
 async fn once<F: Future>(future: F) -> Poll<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::wire::line::LINE_OCTETS;
+
+    #[tokio::test]
+    async fn a_read_takes_no_more_than_it_is_asked_for() {
+        let (mut ours, theirs) = duplex(1 << 16);
+        ours.write_all(&vec![b'a'; 50_000]).await.unwrap();
+        let (mut stream, mut input) = (Stream::from(theirs), LineBuffer::new(LINE_OCTETS));
+        assert_eq!(stream.read_into(&mut input, 1_000).await.unwrap(), 1_000);
+        assert_eq!(input.unread().len(), 1_000);
+    }
 }
