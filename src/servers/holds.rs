@@ -78,6 +78,9 @@ pub struct Held {
     pub side: Side,
     /// The line without its line end, with secrets masked; the first line of a longer reply.
     pub text: String,
+    /// What an operator may begin with to edit it, as [`typed`](crate::fault::typed) has it. `None` if
+    /// it holds a secret, or is longer than a line that can be typed.
+    pub editable: Option<String>,
     /// Since when.
     pub since: SystemTime,
     /// The same, to measure from.
@@ -162,8 +165,8 @@ impl Holds {
     ///
     /// # Errors
     ///
-    /// Several lines: a sentence, the breakpoint, and a caret under the place with what may stand
-    /// there.
+    /// A sentence; if the breakpoint cannot be read, with further lines: the breakpoint, and a caret
+    /// under the place with what may stand there.
     pub fn add(&self, text: &str) -> Result<(), String> {
         let breakpoint = Breakpoint::parse(text).map_err(|error| error.to_string())?;
         self.change(|inner| {
@@ -309,8 +312,7 @@ impl Waiting {
         self.id
     }
 
-    /// What is decided, or that it goes on because nothing is. May be waited for again after it was
-    /// given up.
+    /// What is decided, or that it goes on because nothing is.
     pub async fn decided(&mut self) -> Decision {
         match timeout(self.holds.patience, &mut self.decided).await {
             Ok(Ok(decision)) => decision,
@@ -344,6 +346,7 @@ mod tests {
             point: Point { service: Service::Smtp, place: Place::Rcpt },
             side: Side::Command,
             text: "RCPT TO:<bob@localhost>".to_owned(),
+            editable: None,
             since: SystemTime::UNIX_EPOCH,
             began: Instant::now(),
             limit: Some(300),

@@ -2,7 +2,7 @@
 
 use crate::console::action::{Command, HeldAction, HoldOrder, Pane, Step};
 use crate::console::state::State;
-use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::prompt::{MOST_TYPED, Prompt, Purpose};
 use crate::console::state::row::Row;
 use crate::console::state::strip::Strip;
 use crate::fault::breakpoint::Breakpoint;
@@ -96,7 +96,10 @@ impl State {
     fn edit_held(&mut self) {
         let Some(held) = self.held_at_hand() else { return };
         if held.is_line() {
-            self.prompt = Some(Prompt::new(Purpose::EditHeld(held.id), &held.text));
+            // What does not fit is not cut: the line is typed anew.
+            let line = held.editable.filter(|line| line.chars().count() <= MOST_TYPED);
+            let line = line.unwrap_or_default();
+            self.prompt = Some(Prompt::new(Purpose::EditHeld(held.id), &line));
         } else {
             self.say("Here is no line to edit: R answers instead.");
         }

@@ -117,7 +117,8 @@ impl State {
     /// Carries out the line that was typed. If it is not valid, the prompt stays open with the
     /// error.
     pub(super) fn take_typed(&mut self, mut prompt: Prompt) -> Option<Command> {
-        let text = prompt.text().trim().to_owned();
+        let is_said = matches!(prompt.purpose, Purpose::EditHeld(_) | Purpose::AnswerHeld(_));
+        let text = if is_said { prompt.text() } else { prompt.text().trim() }.to_owned();
         let done = match prompt.purpose {
             _ if text.is_empty() => Ok(None),
             Purpose::Filter(place) => {

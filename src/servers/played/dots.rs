@@ -99,7 +99,10 @@ where
         self.note_lie();
         self.answered(self.at(Place::Dot), true);
         match self.session.success(Some(".")) {
-            Some(reply) => self.channel.say(&reply).await,
+            Some(reply) => {
+                self.hold_reply(self.at(Place::Dot));
+                self.say_gated(reply).await
+            }
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::fault::breakpoint::Side;
 use crate::fault::faults::Hit;
 use crate::fault::plan::{Ending, Plan};
+use crate::fault::typed::text_of;
 use crate::servers::channel::{Channel, End};
 use crate::servers::holds::{Decision, Stop};
 use crate::servers::limits::REPLIES_OCTETS;
@@ -315,7 +316,7 @@ impl Channel {
         let line = piece.split(|&octet| octet == b'\n').next().unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = DisplayText::new(line).into_string();
-        let decision = self.hold(stop, Side::Reply, text).await?;
+        let decision = self.hold(stop, Side::Reply, text, Some(text_of(piece))).await?;
         let Some(played) = &mut self.played else { return Ok(()) };
         let typed = match decision {
             Decision::Release(_) | Decision::Kill => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::fault::breakpoint::Side;
 use crate::fault::plan::{Plan, Says, Shape, Work};
 use crate::fault::point::{Place, Point};
+use crate::fault::typed::text_of;
 use crate::servers::channel::End;
 use crate::servers::holds::Decision;
 use crate::servers::serve::{Conversation, Service};
@@ -41,8 +42,10 @@ where
             .as_ref()
             .and_then(|told| self.channel.stop(at, Side::Command, &told.progress, who));
         let Some(stop) = stop else { return Ok(Fate::GoesOn) };
-        let text = event::unended(line, false, Passwords::Masked).into_string();
-        let decision = Box::pin(self.channel.hold(&stop, Side::Command, text)).await?;
+        let shown = |passwords| event::unended(line, false, passwords).into_string();
+        let text = shown(Passwords::Masked);
+        let editable = (text == shown(Passwords::Shown)).then(|| text_of(line));
+        let decision = Box::pin(self.channel.hold(&stop, Side::Command, text, editable)).await?;
         // It is we who have kept it waiting.
         self.idle.renew();
         Ok(match decision {

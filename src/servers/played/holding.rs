@@ -33,7 +33,8 @@ impl Channel {
         Some(Stop { at, rule })
     }
 
-    /// Holds something until an operator has decided about it; `text` is shown of it.
+    /// Holds something until an operator has decided about it; `text` is shown of it, `editable` is
+    /// what editing begins with.
     ///
     /// # Errors
     ///
@@ -43,6 +44,7 @@ impl Channel {
         stop: &Stop,
         side: Side,
         text: String,
+        editable: Option<String>,
     ) -> Result<Decision, End> {
         // What was said before must not wait with it.
         self.flush().await?;
@@ -50,7 +52,7 @@ impl Channel {
             return Ok(Decision::Release(Cause::Operator));
         };
         let replaced = (side == Side::Reply).then(|| text.clone());
-        let mut waiting = holds.hold(self.held(stop, side, text));
+        let mut waiting = holds.hold(Held { editable, ..self.held(stop, side, text) });
         let id = waiting.id();
         let sign = if side == Side::Reply { "!" } else { "" };
         self.tell_hold(stop, side, id, "held", || format!(": {}{sign}", stop.at));
@@ -91,6 +93,7 @@ impl Channel {
             point: stop.at,
             side,
             text,
+            editable: None,
             since: SystemTime::now(),
             began: Instant::now(),
             limit: breakpoint::patience(stop.at).map(|time| time.as_secs()),
@@ -149,7 +152,7 @@ impl Channel {
     }
 }
 
-/// Reads what a held peer says while there is room for it; then waits for it to be gone.
+/// Reads what a held peer says while there is room for it; then only a reset is noticed.
 async fn read_early(stream: &mut Stream, early: &mut LineBuffer, room: usize) -> io::Result<usize> {
     if room > 0 {
         return stream.read_into(early, room).await;

@@ -23,6 +23,7 @@ fn held(state: &State, id: u64, place: Place, side: Side, text: &str, waited: u6
         point,
         side,
         text: text.to_owned(),
+        editable: Some(text.to_owned()),
         since: SystemTime::UNIX_EPOCH,
         began: state.clock.instant.checked_sub(waited).unwrap(),
         limit: patience(point).map(|time| time.as_secs()),
@@ -107,6 +108,20 @@ fn the_top_line_tells_of_breakpoints_and_of_what_is_held() {
     let mut state = typical();
     state.held_is(Vec::new(), (false, vec!["smtp.rcpt".to_owned()]));
     Screen::of(state).hides("BREAK");
+}
+
+#[test]
+fn what_holds_a_secret_or_is_too_long_is_typed_anew() {
+    let edited = |line: Option<String>| {
+        let mut state = with_held();
+        state.strip.held[0].editable = line;
+        Screen::of(state).press(&["2", "E"]).shows("Edit 1: ").press(&["⏎"]).commands
+    };
+    assert!(edited(None).is_empty());
+    assert!(edited(Some("x".repeat(501))).is_empty());
+    let whole = Decision::Edit([&[b'x'; 500][..], b"\r\n"].concat());
+    let order = HoldOrder::Decide(WhichHeld::One(1), whole);
+    assert_eq!(edited(Some("x".repeat(500))), [Command::Hold(order)]);
 }
 
 #[test]
