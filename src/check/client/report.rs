@@ -10,6 +10,12 @@ use crate::check::client::steps::without_secret;
 use crate::check::client::verdict::{Judgement, Verdict};
 use crate::wire::display::DisplayText;
 
+/// Lines of a long conversation that are shown from its beginning.
+const LINES_BEFORE: usize = 20;
+
+/// Lines that are shown before and behind the marked one.
+const LINES_AROUND: usize = 20;
+
 /// What came of one scenario.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -44,9 +50,23 @@ impl Outcome {
     pub fn explained(&self) -> String {
         let Conversation { lines, marked } = self.conversation();
         let mut text = String::new();
+        let around = marked.unwrap_or(lines.len());
+        let is_shown =
+            |index: usize| index < LINES_BEFORE || index.abs_diff(around) <= LINES_AROUND;
+        let mut left_out = 0;
         for (index, line) in lines.iter().enumerate() {
+            if !is_shown(index) {
+                left_out += 1;
+                continue;
+            }
+            if std::mem::take(&mut left_out) > 0 {
+                let _ = writeln!(text, "     …");
+            }
             let mark = if marked == Some(index) { "->" } else { "  " };
             let _ = writeln!(text, "  {mark} {line}");
+        }
+        if left_out > 0 {
+            let _ = writeln!(text, "     …");
         }
         let _ = writeln!(text, "  a good client: {}", self.good);
         text

@@ -22,6 +22,7 @@ use crate::app::commands::check::client::ground::Ground;
 use crate::app::commands::check::client::serve::Serving;
 use crate::app::commands::check::client::stdout::print;
 use crate::app::commands::check::client::trial::{Stopped, Tester};
+use crate::app::commands::exec::child::descriptor_limit;
 use crate::app::commands::exec::passed_signals::PassedSignals;
 use crate::app::config::{Config, Port, Setup};
 use crate::app::config_error::ConfigError;
@@ -43,7 +44,7 @@ use crate::wire::nearest::nearest;
 /// Exit status if the file of the verdicts cannot be made.
 const WRONG_USE: u8 = 2;
 
-/// Exit status if the command cannot be run: no verdict says anything of it.
+/// Exit status if the command, or what it needs of us, cannot be run: no verdict says anything of it.
 const NOT_RUN: u8 = 3;
 
 /// Its own arguments.
@@ -275,6 +276,7 @@ fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
         command,
         patience,
         delays,
+        limit: descriptor_limit(),
         authority: ground.authority(),
         signals: runtime.block_on(async { PassedSignals::new() })?,
     };
@@ -287,7 +289,10 @@ fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
                 return Ok(ExitCode::from(NOT_RUN));
             }
             Err(Stopped::Signal(status)) => return Ok(ExitCode::from(status)),
-            Err(Stopped::Error(error)) => return Err(error),
+            Err(Stopped::Error(error)) => {
+                last_word::say(&format!("mailconsole: {error}"));
+                return Ok(ExitCode::from(NOT_RUN));
+            }
         };
         if !is_json {
             tell(&outcome);
@@ -296,8 +301,9 @@ fn try_all(trying: Trying) -> Result<ExitCode, StartError> {
     }
     runtime.shutdown_background();
     print(&if is_json { report::in_json(protocol, &outcomes) } else { report::summary(&outcomes) });
-    if let Some(junit) = junit {
-        junit.write(protocol, &outcomes)?;
+    if let Some(Err(error)) = junit.map(|junit| junit.write(protocol, &outcomes)) {
+        last_word::say(&format!("mailconsole: {error}"));
+        return Ok(ExitCode::from(NOT_RUN));
     }
     let has_failed = Counts::of(&outcomes).fail > 0;
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -162,7 +162,8 @@ impl Plot {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("printed"))
         });
         for path in files(&self.out()).into_iter().chain(printed) {
-            let text = read(&path)?;
+            // What cannot be read was not delivered.
+            let Ok(text) = read(&path) else { continue };
             for (number, delivered) in (1..).zip(&mut delivered) {
                 delivered.begun += times(&text, &self.first_line(number));
                 delivered.ended += times(&text, &self.last_line(number));

@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use procfs::process::{Process, Stat, all_processes};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant as Clock, interval_at, sleep};
+use tokio::time::{Instant as Clock, interval_at, sleep, timeout};
 
 use crate::app::commands::check::client::recorder::Recorder;
 use crate::app::commands::exec::child::with_limit;
@@ -119,7 +119,8 @@ async fn end(child: &mut Child) {
         for process in &family {
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
-        let _ = child.wait().await;
+        // Bounded: what runs as another user cannot be ended.
+        let _ = timeout(ROUND, child.wait()).await;
         // Orphans, for which nobody else waits.
         while matches!(
             waitpid(None, Some(WaitPidFlag::WNOHANG)),

@@ -51,6 +51,11 @@ impl Recorder {
         self.started.elapsed().as_secs_f64()
     }
 
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> usize {
+        self.state.lock().by_peer.len()
+    }
+
     /// A client has connected; the servers will see `peer`.
     pub(super) fn opened(&self, peer: SocketAddr) -> usize {
         let (at, mut state) = (self.at(), self.state.lock());

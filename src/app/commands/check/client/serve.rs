@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Local;
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::app::commands::check::client::ground::{Ground, Plot, SECOND, USER};
 use crate::app::commands::check::client::stdout::print;
@@ -79,11 +80,17 @@ pub(super) fn run(serving: &Serving) -> Result<ExitCode, StartError> {
         }
         tell_how_to_get_in(serving, &authority);
         signals.next().await;
-        for (running, _) in &running {
-            tokio::select! {
-                () = running.end() => {}
-                () = signals.next() => break,
-            }
+        // All at once: each may have a client that takes its time.
+        let mut ending = JoinSet::new();
+        for (running, plot) in running {
+            ending.spawn(async move {
+                running.end().await;
+                drop(plot);
+            });
+        }
+        tokio::select! {
+            _ = ending.join_all() => {}
+            () = signals.next() => {}
         }
         Ok::<_, StartError>(ExitCode::SUCCESS)
     });

@@ -1,6 +1,7 @@
 //! Stands between the client and the servers, and writes down what passes, in the order of the wire:
 //! also what a client says too early, or after the end. Changes nothing of it.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +22,12 @@ const PIECE: usize = 16 * 1024;
 /// Octets that a server may send on one connection without being slowed: no scenario needs more, but
 /// for the text without an end, which must not fill the disk.
 const FREELY: usize = 16 * 1024 * 1024;
+
+/// Connections of one run that are passed on; later ones are closed at once.
+const CONNECTIONS_MOST: usize = 1_000;
+
+/// How long nothing is accepted after an error.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The pause for each octet behind that: 4 MB a second.
 const SLOWLY: Duration = Duration::from_nanos(250);
@@ -44,10 +51,19 @@ impl Tap {
     }
 
     /// Passes on all connections until it is dropped, which ends them.
-    pub(super) async fn pass(&self, server: SocketAddr, recorder: &Arc<Recorder>) {
+    pub(super) async fn pass(&self, server: SocketAddr, recorder: &Arc<Recorder>) -> Infallible {
         let mut passing = JoinSet::new();
-        while let Ok((client, _)) = self.listener.accept().await {
+        loop {
+            let Ok((client, _)) = self.listener.accept().await else {
+                // Too many descriptors: some of them are given back.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
             while passing.try_join_next().is_some() {}
+            if recorder.connections() >= CONNECTIONS_MOST {
+                // A client that connects again and again has shown what it does.
+                continue;
+            }
             let recorder = Arc::clone(recorder);
             passing.spawn(async move {
                 // A connection that fails ends; the run goes on.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Local;
+use nix::sys::resource::rlim_t;
 
 use crate::app::commands::check::client::ground::{Plot, SECOND, USER};
 use crate::app::commands::check::client::process::{self, Ended, Failed, Started};
 use crate::app::commands::check::client::recorder::Recorder;
 use crate::app::commands::check::client::tap::Tap;
-use crate::app::commands::exec::child::descriptor_limit;
 use crate::app::commands::exec::passed_signals::PassedSignals;
 use crate::app::config::Config;
 use crate::app::error::StartError;
@@ -44,6 +44,8 @@ pub(super) struct Tester {
     pub(super) command: Vec<OsString>,
     pub(super) patience: Duration,
     pub(super) delays: Delays,
+    /// The limit of descriptors that we were given: our servers raise their own.
+    pub(super) limit: Option<rlim_t>,
     /// Where the authority for TLS is.
     pub(super) authority: PathBuf,
     pub(super) signals: PassedSignals,
@@ -178,7 +180,6 @@ impl Tester {
         rules: &[String],
         number: usize,
     ) -> Result<(Run, Option<Instant>), Stopped> {
-        let limit = descriptor_limit();
         let recorder = Arc::new(Recorder::start(self.protocol));
         let config = self.config_of(scenario, plot);
         let servers = Servers::bind(config, Observers::one(Arc::clone(&recorder) as _), None)?;
@@ -188,11 +189,12 @@ impl Tester {
         let command = command::filled(&self.command, &self.words(plot, tap.address()));
         let (stdout, stderr) = plot.printed(number)?;
         let variables = self.variables(scenario);
-        let started = Started { command: &command, stdout, stderr, variables: &variables, limit };
+        let started =
+            Started { command: &command, stdout, stderr, variables: &variables, limit: self.limit };
         let patience = self.patience_for(rules);
         let ended = tokio::select! {
             ended = process::run(started, patience, &recorder, &mut self.signals) => ended,
-            () = tap.pass(address, &recorder) => Err(Failed::NotStarted(io::Error::other("the port is gone"))),
+            never = tap.pass(address, &recorder) => match never {},
         };
         running.end().await;
         let ended = ended.map_err(|failed| stopped(failed, &command))?;
