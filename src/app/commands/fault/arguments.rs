@@ -96,11 +96,14 @@ impl FaultArguments {
         // An order is one unless it is a directory's name.
         let named = words.next_if(|word| !(has_directory && is_order(word) && !is_directory(word)));
         let directory = setup.directory(named.map(PathBuf::from))?;
-        let words = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let words: Result<Vec<String>, _> = words.map(OsString::into_string).collect();
+        let words = words.map_err(|_| ConfigError::Setting(NOT_UTF8.to_owned()))?;
         let order = order(&words, json).map_err(ConfigError::Setting)?;
         Ok(FaultTask::Of { directory, order })
     }
 }
+
+const NOT_UTF8: &str = "an order must be UTF-8: write other octets in quotes as \\xNN";
 
 fn is_directory(word: &OsString) -> bool {
     Path::new(word).is_dir()
