@@ -6,6 +6,7 @@ mod program;
 
 use std::io::Read;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -217,6 +218,55 @@ fn greetings_texts_and_long_replies_are_held() {
     assert!(other.messages().is_empty());
     held(dir, &["release", "6"], 0);
     assert!(pop3.rest().starts_with("+OK"));
+}
+
+#[test]
+fn an_edited_listing_keeps_its_rows_only_behind_one_good_line_and_ehlo_is_edited_whole() {
+    let (dir, mut servers) = breaking_with(
+        &["pop3.list!", "smtp.ehlo!"],
+        &["--profile", "esmtp", "--break-timeout", "1m"],
+    );
+    let dir = dir.path();
+    let mut pop3 = Client::connect(servers.port("pop3"));
+    pop3.line();
+    assert!(pop3.log_in("linhphan").starts_with("+OK"));
+    for (id, typed, heard) in [
+        ("1", "+OK mine", "+OK mine\r\n.\r\n"),
+        ("2", "-ERR [SYS/TEMP] later", "-ERR [SYS/TEMP] later\r\n"),
+        ("3", r"+OK\r\n1 9\r\n.", "+OK\r\n1 9\r\n.\r\n"),
+    ] {
+        pop3.send("LIST\r\n");
+        servers.wait_for(&format!(".. held {id}: pop3.list!"));
+        held(dir, &["edit", id, typed], 0);
+        for line in heard.lines() {
+            assert_eq!(pop3.line(), line);
+        }
+    }
+    pop3.says("NOOP", "+OK");
+    let mut client = Client::connect(servers.port("smtp"));
+    client.line();
+    client.send("EHLO a\r\n");
+    servers.wait_for(".. held 4: smtp.ehlo!");
+    held(dir, &["edit", "4", r"250-mine\r\n250 SIZE"], 0);
+    assert_eq!((client.line(), client.line()), ("250-mine".to_owned(), "250 SIZE".to_owned()));
+    client.says("NOOP", "250");
+}
+
+#[test]
+fn an_echo_server_alone_is_asked_in_the_directory_that_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let mut echo = program();
+    echo.args(["echo", "-p", "0", "--break", "echo.line", "--break-timeout", "1m", "-v", "--dir"]);
+    echo.arg(path).stderr(Stdio::piped());
+    let mut servers = Servers::start(echo).listening(1);
+    let mut client = Client::connect(servers.port("echo"));
+    client.line();
+    client.send("ECHO hi\r\n");
+    servers.wait_for(".. held 1: echo.line");
+    assert_eq!(listed(path)["held"][0]["service"], "echo");
+    held(path, &["release", "1"], 0);
+    assert_eq!(client.line(), "+OK hi");
 }
 
 #[test]

@@ -711,7 +711,7 @@ _mailconsole() {
             return 0
             ;;
         mailconsole__subcmd__echo)
-            opts="-p -v -a -h --port --bind --idle --max-connections --fault --fault-addresses --fault-seed --break --break-timeout --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
+            opts="-p -v -a -h --port --dir --bind --idle --max-connections --fault --fault-addresses --fault-seed --break --break-timeout --ports-file --exit-when-idle --transcript --stamps --log-file --log-level --verbose --events --show-passwords --mask-passwords --show-author --author --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -722,6 +722,10 @@ _mailconsole() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

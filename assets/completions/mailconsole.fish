@@ -140,6 +140,7 @@ complete -c mailconsole -n "__fish_mailconsole_needs_command" -f -a "fault" -d '
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -f -a "held" -d 'List what servers hold at breakpoints, and decide about it'
 complete -c mailconsole -n "__fish_mailconsole_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -s p -l port -d 'Port to listen on; 0 lets the system choose [default: 10000]' -r
+complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l dir -d 'The directory of the mailboxes' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l bind -d 'Address to listen on; may be repeated [default: 127.0.0.1 and ::1]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l idle -d 'Close a connection after SECONDS without input; 0 means never [default: SMTP 300, POP3 600, echo 0]' -r
 complete -c mailconsole -n "__fish_mailconsole_using_subcommand echo" -l max-connections -d 'Connections at a time, over all servers; further clients are told that the server is busy [default: 20000]' -r

@@ -98,6 +98,9 @@ pub struct Config {
     pub addresses: Addresses,
     /// The mailboxes. Only an echo server alone has none.
     pub mailboxes: Option<Mailboxes>,
+    /// Where an echo server alone, which has no mailboxes, can be asked: the directory of its control
+    /// socket.
+    pub asked_in: Option<PathBuf>,
     /// Our domain.
     pub domain: Arc<str>,
     /// The password of every user who has none of their own.
@@ -206,6 +209,7 @@ impl Config {
             mailboxes.users.extend(catch_all.map(|user| user.to_string()));
         }
         let faults = FaultSetup::new(&options)?;
+        let asked_in = options.dir.clone().filter(|_| mailboxes.is_none());
         let domain = Arc::clone(&options.domain.0);
         let tls_ports = tls_ports(&options, &servers);
         let rules = settings.choices.rules();
@@ -222,6 +226,7 @@ impl Config {
             tls_ports,
             servers,
             mailboxes,
+            asked_in,
             relay: relay_settings(&options)?,
             settings,
             faults,

@@ -41,7 +41,7 @@ impl Reporting {
         let log = Arc::new(EventLog::default());
         let path = config.events.as_deref();
         Ok(Self {
-            is_read: path.is_some() || config.mailboxes.is_some(),
+            is_read: path.is_some() || config.mailboxes.is_some() || config.asked_in.is_some(),
             takes_stdout: path.is_some_and(is_stdout),
             writer: path.map(|path| EventWriter::start(path, &log)).transpose()?,
             log,

@@ -216,6 +216,7 @@ impl Servers {
         Ok(Running {
             lifetime,
             directory,
+            asked_in: config.asked_in,
             post,
             control,
             tally,
@@ -313,6 +314,8 @@ fn accounts(config: &Config, directory: Directory) -> Accounts {
 pub struct Running {
     lifetime: Lifetime,
     directory: Option<Directory>,
+    /// Where the control socket is if there are no mailboxes.
+    asked_in: Option<PathBuf>,
     post: Option<RelayHandle>,
     domain: Arc<str>,
     control: Control,
@@ -357,7 +360,7 @@ impl Running {
     /// no directory, or no socket can be made in it, which is logged.
     #[must_use]
     pub fn open_socket(&self, log: &Arc<EventLog>) -> Option<ControlSocket> {
-        let directory = self.directory.as_ref()?;
+        let path = self.directory.as_ref().map(Directory::path).or(self.asked_in.as_deref())?;
         let desk = Desk {
             log: Arc::clone(log),
             tally: Arc::clone(&self.tally),
@@ -369,7 +372,6 @@ impl Running {
             fault_changes: self.fault_changes.clone(),
             stop: self.stop.clone(),
         };
-        let path = directory.path();
         ControlSocket::open(path, desk)
             .inspect_err(|error| {
                 tracing::warn!(

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   mailconsole echo                            listen on port 10000
   mailconsole echo -p 7000 -v                 another port, transcript on stderr
+  mailconsole echo --dir D                    can be asked and told by status, stop, events, fault, held
   mailconsole echo --author \"Ada Lovelace / ada\" -a";
 
 impl EchoArguments {

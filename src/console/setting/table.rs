@@ -69,6 +69,7 @@ const WITH_DOMAIN_OR_CA: &[SubCommand] =
     &[SubCommand::Smtp, SubCommand::Pop3, SubCommand::Relay, SubCommand::Ca];
 /// Those that work on a directory.
 const ON_DIRECTORY: &[SubCommand] = &[
+    SubCommand::Echo,
     SubCommand::Smtp,
     SubCommand::Pop3,
     SubCommand::Relay,
