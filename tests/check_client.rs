@@ -123,7 +123,7 @@ fn each_wrong_client_that_fetches_fails_for_what_it_does() {
         ("deletes-all", "retr-later", "deleted message 1, which it had not fetched whole"),
         ("spins", "pop-idle", "of the processor"),
         ("trusts-ids", "uid-same", "deleted message 2, which it had not fetched whole"),
-        ("forgets", "no-update", "delivered message 1 twice"),
+        ("forgets", "no-update", "fetched message 1 twice"),
         ("counts", "size-less", "delivered a part of message 1"),
         ("endless", "loop-retr", "needs a bound"),
         ("tries-again", "in-use", "repeated PASS ****** at once after -ERR [IN-USE]"),

@@ -183,24 +183,23 @@ fn is_answered(run: &Run) -> bool {
     texts && last.is_some()
 }
 
-/// A message that it had deleted, or tried to, was delivered again at the next visit.
+/// A message that it had deleted, or tried to, was fetched again at the next visit.
 fn twice(trial: &Trial) -> Option<Judgement> {
     let [first, .., second] = trial.runs.as_slice() else { return None };
-    let begun = |run: &Run, number: usize| {
-        run.delivered.get(number - 1).map_or(0, |delivered| delivered.ended)
-    };
+    let delivered =
+        |run: &Run, number: usize| run.delivered.get(number - 1).map_or(0, |one| one.ended);
     let steps = steps(&first.entries);
     let is_again = |number: &usize| {
         let was_for_deletion =
             steps.iter().any(|step| step.verb == "DELE" && step.number() == Some(*number));
         was_for_deletion
-            && begun(first, *number) > 0
-            && begun(second, *number) > begun(first, *number)
+            && delivered(first, *number) > 0
+            && (delivered(second, *number) > delivered(first, *number)
+                || is_fetched(second, *number))
     };
     let number = (1..=second.delivered.len()).find(is_again)?;
     let place = retr_of(second, number);
-    let reason =
-        format!("it delivered message {number} twice: it did not know it at its next visit");
+    let reason = format!("it fetched message {number} twice: it did not know it at its next visit");
     Some(Judgement::fail(trial.runs.len() - 1, place, reason))
 }
 
