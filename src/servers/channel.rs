@@ -135,6 +135,8 @@ pub struct Channel {
     pub(super) to_hold: Option<Box<Stop>>,
     /// What the peer has said while it was held.
     pub(super) early: Option<Box<LineBuffer>>,
+    /// Whether the peer has left while something was held, which the transcript has told.
+    pub(super) has_left_held: bool,
     /// What is done to the answer that is being given. Boxed, because few answers have any of it.
     pub(super) played: Option<Box<Played>>,
     /// The command that the next reply answers.
@@ -165,6 +167,7 @@ impl Channel {
             holds: None,
             to_hold: None,
             early: None,
+            has_left_held: false,
             played: None,
             answering: Answering::NOTHING,
             verb: |_| None,

@@ -463,6 +463,7 @@ where
     fn note(&self, end: &End) -> Option<String> {
         Some(match end {
             End::Said | End::Shutdown | End::Fault(_) => return None,
+            End::Hangup if self.channel.has_left_held => return None,
             End::Hangup => match self.mode {
                 Mode::Text(_) | Mode::Chunk(_) => {
                     "closed by the client in the middle of message text".into()

@@ -169,7 +169,9 @@ impl Channel {
             Some(Halved::Known(octets, text)) => {
                 let (reply, text) = octets.split_at(octets.len() - text);
                 self.write(reply, Some(Part::Reply)).await?;
-                self.write(text, Some(Part::Text)).await?;
+                if !text.is_empty() {
+                    self.write(text, Some(Part::Text)).await?;
+                }
             }
             None => {}
         }
@@ -331,7 +333,12 @@ impl Channel {
                 played.is_silenced = true;
                 octets
             }
-            Decision::Edit(octets) => octets,
+            Decision::Edit(octets) => {
+                // The rest of a listing or of a message stands behind one good line, and no other.
+                let is_one_line = memchr::memchr_iter(b'\n', &octets).take(2).count() <= 1;
+                played.is_silenced |= !(is_one_line && octets.starts_with(b"+"));
+                octets
+            }
         };
         played.outgoing.tell_by_hand(&typed, &self.connection_log);
         self.drip(&typed).await

@@ -70,6 +70,7 @@ impl Channel {
                 Ok(decision)
             }
             Err(end) => {
+                self.has_left_held = matches!(end, End::Hangup);
                 let why = match end {
                     End::Shutdown => "the servers end",
                     End::Operator => "the connection is closed",
