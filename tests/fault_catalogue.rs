@@ -1,9 +1,9 @@
 //! Each scenario of the catalogue and each limit of a rule, octet by octet as a client hears it, and
 //! the same conversation once the rules are taken out: tests/catalogue.
 //!
-//! `== NAME` begins a scenario, `rule RULE` is a rule of one that is not in the catalogue, `:: NAME` a part of conversations that `> NAME` says again, `#` a
-//! comment. `!` before a line is for the conversation with the rules, `=` for that without; lines
-//! without either are for both:
+//! `== NAME` begins a scenario, `rule RULE` is a rule of one that is not in the catalogue, `:: NAME`
+//! a part of conversations that `> NAME` says again, `#` a comment. `!` before a line is for the
+//! conversation with the rules, `=` for that without; lines without either are for both:
 //!
 //! | line | |
 //! | --- | --- |

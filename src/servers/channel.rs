@@ -118,8 +118,8 @@ const COUNTED: [&str; 4] = ["MAIL", "RCPT", "DATA", "BDAT"];
 pub struct Channel {
     /// Counts it as open. Before the log: whoever sees that it is closed finds it closed.
     session: Option<OpenSession>,
-    // First of what can be seen from outside, so that it is dropped first: the connection is reported as closed before its
-    // descriptor can be used by the next connection.
+    // First of what can be seen from outside, so that it is dropped first: the connection is
+    // reported as closed before its descriptor can be used by the next connection.
     pub(super) connection_log: ConnectionLog,
     pub(super) stream: Stream,
     pub(super) security: Security,
