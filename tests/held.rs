@@ -253,6 +253,33 @@ fn an_edited_listing_keeps_its_rows_only_behind_one_good_line_and_ehlo_is_edited
 }
 
 #[test]
+fn of_two_servers_that_count_alike_one_carries_out_the_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let server = |service: &str, at: &str| {
+        let mut server = program();
+        let more = ["--user", "linhphan", "--break-timeout", "1m", "-v", "--break", at];
+        server.args([service, "-p", "0"]).args(more).arg(path).stderr(Stdio::piped());
+        Servers::start(server).listening(1)
+    };
+    let (mut smtp, mut pop3) = (server("smtp", "smtp.noop"), server("pop3", "pop3.noop"));
+    let clients = [smtp.connect("smtp"), pop3.connect("pop3")].map(|mut client| {
+        client.send("NOOP\r\n");
+        client
+    });
+    smtp.wait_for(".. held 1: smtp.noop");
+    pop3.wait_for(".. held 1: pop3.noop");
+    let held_now = || held(path, &["--json"], 0).0.matches("\"text\":\"NOOP\"").count();
+    assert_eq!(held_now(), 2);
+    held(path, &["drop", "1"], 0);
+    assert_eq!(held_now(), 1);
+    held(path, &["drop", "1"], 0);
+    assert_eq!(held_now(), 0);
+    held(path, &["drop", "1"], 1);
+    drop(clients);
+}
+
+#[test]
 fn an_echo_server_alone_is_asked_in_the_directory_that_it_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();

@@ -78,10 +78,24 @@ pub(super) async fn asked(
     directory: &Path,
     request: &Value,
 ) -> Result<(Vec<Object>, Option<String>), StartError> {
+    asked_until(usize::MAX, directory, request).await
+}
+
+/// The same, but no more servers are asked once so many have not refused.
+pub(super) async fn asked_until(
+    most: usize,
+    directory: &Path,
+    request: &Value,
+) -> Result<(Vec<Object>, Option<String>), StartError> {
     let (mut answers, mut refused) = (Vec::new(), None);
     for mut server in found(directory).await? {
         match server.ask(request).await {
-            Ok(answer) => answers.push(answer),
+            Ok(answer) => {
+                answers.push(answer);
+                if answers.len() >= most {
+                    break;
+                }
+            }
             Err(AskError::Refused(why)) => refused = Some(why),
             // It has gone meanwhile.
             Err(AskError::Io(_)) => {}

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::app::commands::fault::{asked, said};
+use crate::app::commands::fault::{asked, asked_until, said};
 pub use crate::app::commands::held::arguments::{HeldArguments, HeldTask, Order};
 use crate::app::commands::queue::words::print;
 use crate::app::error::StartError;
@@ -31,8 +31,9 @@ async fn carry_out(directory: &Path, order: &Order) -> Result<ExitCode, StartErr
         }
         Order::Decide { verb, id, text } => {
             let request = json!({"do": "held", "order": verb, "id": id, "text": text});
-            // It is done if one of several servers holds it.
-            let (done, refused) = asked(directory, &request).await?;
+            // Each server counts its own IDs: what was meant for one client must not reach another.
+            let most = if id.is_number() { 1 } else { usize::MAX };
+            let (done, refused) = asked_until(most, directory, &request).await?;
             let refused = refused.filter(|_| done.is_empty());
             Ok(refused.map_or(ExitCode::SUCCESS, |why| said(&why, 1)))
         }
