@@ -43,7 +43,11 @@ fn help_is_asked_for_in_three_ways() {
 #[test]
 fn the_help_of_a_sub_command_has_the_options_that_it_reads() {
     for (command, own, foreign) in [
-        ("echo", &["--port", "--bind", "--idle", "--author"][..], &["--dir", "--smarthost"][..]),
+        (
+            "echo",
+            &["--port", "--bind", "--idle", "--author", "--dir"][..],
+            &["--user", "--smarthost"][..],
+        ),
         ("smtp", &["--port", "--max-message", "--relay-from", "--password"], &["--theme"]),
         ("pop3", &["--port", "--password", "--user"], &["--max-message", "--smarthost"]),
         ("relay", &["--every", "--only", "--smarthost", "--ehlo"], &["--bind", "--user", "--idle"]),
