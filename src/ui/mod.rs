@@ -5,6 +5,7 @@
 //! and when an age on the screen changes.
 
 pub mod ascii;
+pub mod buttons;
 pub mod canvas;
 pub mod clipboard;
 pub mod depth;

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use crate::console::action::{Action, FaultAction};
 use crate::console::state::State;
 use crate::console::state::fault::FaultRow;
+use crate::ui::buttons;
 use crate::ui::frame::{mark, overlay};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
@@ -123,7 +124,6 @@ fn draw_row(
 }
 
 fn draw_buttons(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
-    let theme = Theme::of(state.palette);
     let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else { return };
     let labels = [
         (Action::Fault(FaultAction::Hits), "Hits"),
@@ -132,15 +132,7 @@ fn draw_buttons(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitM
         (Action::Fault(FaultAction::Remove), "Remove"),
         (Action::Fault(FaultAction::Reset), "Reset"),
     ];
-    let mut x = foot.x;
-    for (action, label) in labels {
-        let words = format!("[{} {label}]", state.keymap.key_of(action));
-        let width = columns(&words);
-        let at = Rect { x, width, ..foot }.intersection(foot);
-        put(buffer, at.as_position(), at.width, &words, theme.title);
-        hits.click(at, action);
-        x = x.saturating_add(width + 1);
-    }
+    buttons::draw(state, foot, &labels, buffer, hits);
 }
 
 fn table(available: u16) -> Table {

@@ -9,10 +9,11 @@ use ratatui::layout::Rect;
 use crate::console::action::{Action, HeldAction};
 use crate::console::state::State;
 use crate::console::state::strip::{Held, place_of};
+use crate::ui::buttons;
 use crate::ui::frame::mark;
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{age, clock, columns, line, put};
+use crate::ui::text::{age, clock, line, put};
 use crate::ui::theme::Theme;
 use crate::wire::display::DisplayText;
 
@@ -38,7 +39,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
     let theme = Theme::of(state.palette);
     let style = if state.strip.takes_keys() { theme.focus } else { theme.title };
     let title = format!("Held {} ", state.strip.held.len());
-    let mut x = head.x + put(buffer, head.as_position(), head.width, &title, style);
+    let taken = put(buffer, head.as_position(), head.width, &title, style);
     let labels = [
         (Action::Held(HeldAction::LetGo), "Let go"),
         (Action::Held(HeldAction::LetAllGo), "All"),
@@ -47,13 +48,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
         (Action::Held(HeldAction::Drop), "Drop"),
         (Action::Held(HeldAction::Answer), "Answer"),
     ];
-    for (action, label) in labels {
-        let words = format!("[{} {label}]", state.keymap.key_of(action));
-        let at = Rect { x, width: columns(&words), ..head }.intersection(head);
-        put(buffer, at.as_position(), at.width, &words, theme.title);
-        hits.click(at, action);
-        x = x.saturating_add(columns(&words) + 1);
-    }
+    let rest = Rect { x: head.x + taken, width: head.width.saturating_sub(taken), ..head };
+    buttons::draw(state, rest, &labels, buffer, hits);
     let page = usize::from(area.height).saturating_sub(1);
     let above = (state.strip.at + 1).saturating_sub(page);
     let table = table(area.width);

@@ -10,10 +10,11 @@ use crate::console::setting;
 use crate::console::state::State;
 use crate::console::state::overlay::Overlay;
 use crate::console::state::server::{Condition, PopupRow, Server};
+use crate::ui::buttons;
 use crate::ui::frame::{mark, overlay, words_in_lines};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, grouped, line, octets, put};
+use crate::ui::text::{grouped, line, octets, put};
 use crate::ui::theme::Theme;
 use crate::watch::event::Service;
 use crate::wire::display::DisplayText;
@@ -48,11 +49,18 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer, hits: &mut HitMap) {
             }
         }
     }
-    for (at, words, action) in buttons(state, inner) {
-        put(buffer, at.as_position(), at.width, &words, theme.title);
-        hits.click(at, action);
+    if let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) {
+        buttons::draw(state, foot, &LABELS, buffer, hits);
     }
 }
+
+/// The buttons at the bottom.
+const LABELS: [(Action, &str); 4] = [
+    (Action::Change, "Change"),
+    (Action::StartServer, "Start"),
+    (Action::StopServer, "Stop"),
+    (Action::RestartServer, "Restart"),
+];
 
 /// Columns and lines: one line for each entry, a blank one, and the buttons.
 fn size(state: &State, area: Rect) -> (u16, u16) {
@@ -208,28 +216,6 @@ fn draw_setting(
     if is_selected {
         theme.select(at, buffer);
     }
-}
-
-/// The buttons at the bottom.
-fn buttons(state: &State, inner: Rect) -> Vec<(Rect, String, Action)> {
-    let Some(foot) = line(inner, usize::from(inner.height).saturating_sub(1)) else {
-        return Vec::new();
-    };
-    let labels = [
-        (Action::Change, "Change"),
-        (Action::StartServer, "Start"),
-        (Action::StopServer, "Stop"),
-        (Action::RestartServer, "Restart"),
-    ];
-    let mut x = foot.x;
-    let button = |(action, label): (Action, &str)| {
-        let words = format!("[{} {label}]", state.keymap.key_of(action));
-        let width = columns(&words);
-        let at = Rect { x, width, ..foot }.intersection(foot);
-        x = x.saturating_add(width + 1);
-        (at, words, action)
-    };
-    labels.into_iter().map(button).collect()
 }
 
 fn table(available: u16) -> Table {
