@@ -1,6 +1,6 @@
 //! `mailconsole fault`: the faults that the servers on a directory play on purpose.
 
-mod arguments;
+pub(super) mod arguments;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -109,17 +109,23 @@ fn is_directory(word: &OsString) -> bool {
     Path::new(word).is_dir()
 }
 
+/// The order that a word names.
+pub(in crate::app::commands) fn known(
+    word: &str,
+    orders: &[&'static str],
+) -> Result<&'static str, String> {
+    let found = orders.iter().find(|order| **order == word).copied();
+    found.ok_or_else(|| match nearest(word, orders.iter().copied()) {
+        Some(near) => format!("there is no order {word:?}: did you mean {near}?"),
+        None => format!("there is no order {word:?}: write one of {}", orders.join(", ")),
+    })
+}
+
 fn order(words: &[String], json: bool) -> Result<Order, String> {
-    let all = ORDERS.join(", ");
     let Some((verb, rest)) = words.split_first() else {
-        return Err(format!("there is no order: write one of {all}"));
+        return Err(format!("there is no order: write one of {}", ORDERS.join(", ")));
     };
-    let Some(verb) = ORDERS.into_iter().find(|order| order == verb) else {
-        return Err(match nearest(verb, ORDERS) {
-            Some(near) => format!("there is no order {verb:?}: did you mean {near}?"),
-            None => format!("there is no order {verb:?}: write one of {all}"),
-        });
-    };
+    let verb = known(verb, &ORDERS)?;
     match (verb, rest) {
         ("list", []) => Ok(Order::List { json }),
         ("add", []) => Err("which rule? Write add RULE".to_owned()),
@@ -138,13 +144,18 @@ fn rule(text: String) -> Result<String, String> {
 }
 
 fn number(word: &str) -> Result<Value, String> {
+    id(word, "a rule")
+}
+
+/// The ID of `what`, or `all`.
+pub(in crate::app::commands) fn id(word: &str, what: &str) -> Result<Value, String> {
     if word == "all" {
         return Ok(word.into());
     }
     if word.is_empty() || !word.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(format!("{word:?} is no ID: write the number of a rule, or all"));
+        return Err(format!("{word:?} is no ID: write the number of {what}, or all"));
     }
-    // No rule has a number that is longer.
+    // Nothing has a number that is longer.
     Ok(word.parse().unwrap_or(u64::MAX).into())
 }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use crate::app::commands::fault::arguments::{id, known};
 use crate::app::config::Setup;
 use crate::app::config_error::ConfigError;
 use crate::fault::typed::octets_of;
-use crate::wire::nearest::nearest;
 
 /// Its own arguments.
 #[derive(Debug, Args)]
@@ -106,12 +106,7 @@ fn order(words: &[String], json: bool) -> Result<Order, String> {
     let Some((verb, rest)) = words.split_first().filter(|(verb, _)| *verb != JSON) else {
         return list(words, json);
     };
-    let Some(verb) = ORDERS.into_iter().find(|order| order == verb) else {
-        return Err(match nearest(verb, ORDERS) {
-            Some(near) => format!("there is no order {verb:?}: did you mean {near}?"),
-            None => format!("there is no order {verb:?}: write one of {}", ORDERS.join(", ")),
-        });
-    };
+    let verb = known(verb, &ORDERS)?;
     match (verb, rest) {
         ("list", rest) => list(rest, json),
         ("edit" | "answer", [id, text @ ..]) if !text.is_empty() => {
@@ -139,14 +134,7 @@ fn list(rest: &[String], json: bool) -> Result<Order, String> {
 }
 
 fn number(word: &str) -> Result<Value, String> {
-    if word == "all" {
-        return Ok(word.into());
-    }
-    if word.is_empty() || !word.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(format!("{word:?} is no ID: write the number of what is held, or all"));
-    }
-    // Nothing has a number that is longer.
-    Ok(word.parse().unwrap_or(u64::MAX).into())
+    id(word, "what is held")
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ async fn server_to_client(
         let piece = piece.get(..octets).unwrap_or_default();
         recorder.sent(connection, Side::Server, piece);
         if to.write_all(piece).await.is_err() {
-            // Nobody reads it any more: the server must not go on for ever.
+            // The client reads no more: the server must not go on for ever.
             return Broken(true);
         }
         passed += octets;
