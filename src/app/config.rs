@@ -161,7 +161,7 @@ impl Config {
         }
     }
 
-    /// The same, for servers that have no screen on which somebody could let go what is held.
+    /// The same, for servers without a screen, on which what is held could be let go.
     ///
     /// # Errors
     ///

@@ -50,7 +50,7 @@ struct Entry {
     decide: oneshot::Sender<Decision>,
 }
 
-/// A place at which something is to be held.
+/// A place where a breakpoint holds something.
 #[derive(Debug)]
 pub struct Stop {
     /// The place.
@@ -316,7 +316,7 @@ impl Waiting {
     pub async fn decided(&mut self) -> Decision {
         match timeout(self.holds.patience, &mut self.decided).await {
             Ok(Ok(decision)) => decision,
-            // Nobody drops the other side but with the process.
+            // The other side is dropped only with the process.
             Ok(Err(_)) => Decision::Release(Cause::Operator),
             Err(_) => Decision::Release(Cause::Patience),
         }
