@@ -1152,9 +1152,12 @@ fn after_400_sessions_it_holds_no_more_than_after_40() {
     assert!(after.2 <= before.2 + 4_000, "kilobytes: {before:?}, {after:?}");
     let client = servers.connect("echo");
     until("the journal is removed", || !place.path(".linhphan.mbox.wal").exists());
-    let before = processor_time(&servers);
-    hears_nothing_for(&client, Duration::from_secs(1));
-    assert!(processor_time(&servers) - before < 0.02, "it is busy with nothing");
+    // Not at once: the last sessions may still be ending.
+    until("it is busy with nothing", || {
+        let before = processor_time(&servers);
+        hears_nothing_for(&client, Duration::from_secs(1));
+        processor_time(&servers) - before < 0.02
+    });
     end(servers);
 }
 
