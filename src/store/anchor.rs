@@ -14,8 +14,8 @@
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
@@ -125,7 +125,7 @@ impl Anchor {
         let mut linked = Err(ErrorKind::NotFound.into());
         for _ in 0..ATTEMPTS {
             self.make_ready()?;
-            linked = self.files.link(&own_name(), lock);
+            linked = self.files.link(&OWN_NAME, lock);
             if !linked.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 break;
             }
@@ -157,7 +157,7 @@ impl Anchor {
     fn rename_to(&self, lock: &str) -> io::Result<bool> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let draft = format!("{}.{number}", own_name());
+        let draft = format!("{}.{number}", *OWN_NAME);
         self.files.clear(&draft)?;
         let file = self.files.open_lock(&draft)?;
         file.write_all_at(own_id().as_bytes(), 0)?;
@@ -230,9 +230,9 @@ impl Anchor {
     /// Removes the file if it exists.
     pub fn remove(&self) {
         if self.forget()
-            && let Err(error) = self.files.remove(&own_name())
+            && let Err(error) = self.files.remove(&OWN_NAME)
         {
-            tracing::warn!("cannot remove {}: {error}", own_name());
+            tracing::warn!("cannot remove {}: {error}", *OWN_NAME);
         }
     }
 
@@ -249,9 +249,9 @@ impl Anchor {
         if touched.is_none() {
             // If the file exists, it is from an earlier process with our id, as in a restarted
             // container. Touching it would make the stale locks linked to it look like ours.
-            self.files.clear(&own_name())?;
+            self.files.clear(&OWN_NAME)?;
         }
-        let file = self.files.open_lock(&own_name())?;
+        let file = self.files.open_lock(&OWN_NAME)?;
         file.write_all_at(own_id().as_bytes(), 0)?;
         file.set_modified(SystemTime::now())?;
         *touched = Some(Instant::now());
@@ -281,9 +281,8 @@ fn own_id() -> String {
     format!("{}\n", std::process::id())
 }
 
-fn own_name() -> String {
-    format!("{PREFIX}{}", std::process::id())
-}
+/// The name of the file. Made once: it is needed for each lock.
+static OWN_NAME: LazyLock<String> = LazyLock::new(|| format!("{PREFIX}{}", std::process::id()));
 
 /// Removes the files that dead processes have left behind.
 pub fn remove_left_over(files: &Files) -> io::Result<()> {
@@ -349,12 +348,12 @@ mod tests {
         assert!(!anchor.link("a.lock").unwrap());
         remove_left_over(&files).unwrap();
         assert!(!left.exists());
-        files.remove(&own_name()).unwrap();
+        files.remove(&OWN_NAME).unwrap();
         assert!(anchor.link("b.lock").unwrap());
         let id = std::fs::read_to_string(dir.path().join("b.lock")).unwrap();
         assert_eq!(id, format!("{}\n", std::process::id()));
         anchor.remove();
-        assert!(!dir.path().join(own_name()).exists());
+        assert!(!dir.path().join(&*OWN_NAME).exists());
     }
 
     #[test]
@@ -373,7 +372,7 @@ mod tests {
     #[test]
     fn a_lock_that_an_earlier_process_with_our_id_left_does_not_become_young() {
         let dir = tempfile::tempdir().unwrap();
-        let (own, left) = (dir.path().join(own_name()), dir.path().join("a.lock"));
+        let (own, left) = (dir.path().join(&*OWN_NAME), dir.path().join("a.lock"));
         std::fs::write(&own, "").unwrap();
         std::fs::hard_link(&own, &left).unwrap();
         let old = std::fs::metadata(&left).unwrap().modified().unwrap();

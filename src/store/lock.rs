@@ -104,15 +104,17 @@ pub fn try_lock(anchor: &Arc<Anchor>, name: &str, purpose: Purpose) -> io::Resul
     let Some(Opened { file, lock, is_new }) = open(files, name, purpose)? else {
         return Ok(Attempt::Missing);
     };
-    if !try_ofd_lock(&file, lock)? {
-        return Ok(Attempt::Busy);
-    }
+    let is_locked = try_ofd_lock(&file, lock);
     // The name may have been given to another file before we had the lock.
-    let held = Stamp::of_file(&file)?;
-    if files.regular(name)?.is_none_or(|named| named.identity != held.identity) {
-        return Ok(Attempt::Busy);
+    let is_named = || -> io::Result<bool> {
+        let held = Stamp::of_file(&file)?;
+        Ok(files.regular(name)?.is_some_and(|named| named.identity == held.identity))
+    };
+    if matches!(is_locked, Ok(true)) && is_named()? {
+        return Ok(Attempt::Locked(LockedFile { file: Arc::new(file), is_new, _dotlock: dotlock }));
     }
-    Ok(Attempt::Locked(LockedFile { file: Arc::new(file), is_new, _dotlock: dotlock }))
+    // A FIFO can be opened, too. Asked only now, as it is rarely one.
+    if file.metadata()?.is_file() { is_locked.map(|_| Attempt::Busy) } else { Ok(Attempt::Missing) }
 }
 
 /// A file that is to be locked.
@@ -150,8 +152,7 @@ fn open(files: &Files, name: &str, purpose: Purpose) -> io::Result<Option<Opened
         opened => opened.map(|file| Opened::writable(file, false)),
     };
     match opened {
-        Ok(opened) if opened.file.metadata()?.is_file() => Ok(Some(opened)),
-        Ok(_) => Ok(None),
+        Ok(opened) => Ok(Some(opened)),
         Err(error) if is_no_such_file(&error) => Ok(None),
         Err(error) => Err(error),
     }

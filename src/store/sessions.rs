@@ -112,12 +112,12 @@ impl SessionLock {
         // From here on, dropping `lock` undoes everything.
         let (sessions, files, name) = (Arc::clone(sessions), Arc::clone(files), Arc::clone(name));
         let mut lock = Self { sessions, files, name, file: None };
-        match lock_side_file(&lock.files, &side_file(&lock.name))? {
-            Side::Locked(file) => lock.file = Some(file),
+        let (file, octets) = match lock_side_file(&lock.files, &side_file(&lock.name))? {
+            Side::Locked(file, octets) => (file, octets),
             Side::InUse => return Ok(None),
-            Side::Forbidden => {}
-        }
-        if let Some(Err(error)) = lock.file.as_ref().map(note_in) {
+            Side::Forbidden => return Ok(Some(lock)),
+        };
+        if let Err(error) = note_in(lock.file.insert(file), octets) {
             tracing::debug!(
                 "{}: cannot write the process id to the session lock: {error}",
                 lock.name
@@ -155,7 +155,7 @@ pub fn side_file(mailbox: &str) -> String {
 pub fn remove_left(files: &Files) -> io::Result<()> {
     let is_ours = |name: &&String| name.starts_with('.') && name.ends_with(SIDE_FILE_OF_MAILBOX);
     for side in files.names(NAMES_MOST)?.iter().filter(is_ours) {
-        if let Side::Locked(_held) = lock_side_file(files, side)? {
+        if let Side::Locked(_held, _) = lock_side_file(files, side)? {
             files.remove(side)?;
         }
     }
@@ -164,7 +164,8 @@ pub fn remove_left(files: &Files) -> io::Result<()> {
 
 /// The outcome of locking a side file.
 enum Side {
-    Locked(File),
+    /// And how many octets are in it.
+    Locked(File, u64),
     InUse,
     /// No file can be created in the directory.
     Forbidden,
@@ -181,9 +182,9 @@ fn lock_side_file(files: &Files, side: &str) -> io::Result<Side> {
             return Ok(Side::InUse);
         }
         // Its last holder may have removed it after we opened it and before we locked it.
-        let named = files.regular(side)?;
-        if named.map(|stamp| stamp.identity) == Some(Stamp::of_file(&file)?.identity) {
-            return Ok(Side::Locked(file));
+        let held = Stamp::of_file(&file)?;
+        if let Some(named) = files.regular(side)?.filter(|named| named.identity == held.identity) {
+            return Ok(Side::Locked(file, named.size));
         }
     }
 }
@@ -192,10 +193,13 @@ fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Writes our process id to a side file that the caller has locked. This is only information for
-/// people: the lock holds even if it fails.
-fn note_in(side: &File) -> io::Result<()> {
-    side.set_len(0)?;
+/// Writes our process id to a side file that the caller has locked, and that has so many octets. This
+/// is only information for people: the lock holds even if it fails.
+fn note_in(side: &File, octets: u64) -> io::Result<()> {
+    // A process that has died has left it.
+    if octets > 0 {
+        side.set_len(0)?;
+    }
     side.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
 }
 
