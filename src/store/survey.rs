@@ -2,10 +2,11 @@
 //! changes.
 
 use std::collections::{HashMap, HashSet};
-use std::iter;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, watch};
@@ -31,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// If looks take long, because a large mailbox to which another program has appended must be read,
 /// the pause is this many times as long as the last look. Thus watching never keeps a machine busy.
 const PAUSE_FACTOR: u32 = 5;
+
+/// The same where only outlines are looked at: no screen waits for them.
+const PAUSE_FACTOR_OF_OUTLINES: u32 = 20;
 
 /// Maximum of that pause.
 const PAUSE_MOST: Duration = Duration::from_secs(2);
@@ -120,6 +124,13 @@ impl Sight {
         }
     }
 
+    const fn pause_factor(&self) -> u32 {
+        match self {
+            Self::Contents(_) => PAUSE_FACTOR,
+            Self::Outlines(_) => PAUSE_FACTOR_OF_OUTLINES,
+        }
+    }
+
     async fn reason_to_look(&self, changes: Option<&Changes>) {
         let Some(changes) = changes.filter(|changes| changes.is_told) else {
             return sleep(PAUSE_UNTOLD).await;
@@ -150,7 +161,7 @@ async fn keep_up(mut sight: Sight, sender: watch::Sender<Arc<Overview>>, stop: C
             overview = sight.look() => overview,
             () = long_after(&stop) => return,
         };
-        let pause = (looked.elapsed() * PAUSE_FACTOR).clamp(PAUSE, PAUSE_MOST);
+        let pause = (looked.elapsed() * sight.pause_factor()).clamp(PAUSE, PAUSE_MOST);
         sender.send_if_modified(|shown| {
             let is_news = **shown != overview;
             if is_news {
@@ -425,12 +436,39 @@ async fn list_queue(opened: &Opened, name: &FileName) -> Result<Vec<QueueView>, 
 struct Changes {
     watcher: RecommendedWatcher,
     directory: PathBuf,
-    /// The directory's parent, which reports if another directory takes its place.
-    parent: Option<PathBuf>,
+    parent: Option<Parent>,
     /// Whether the kernel is reporting now.
     is_told: bool,
     /// Holds at most one notice, however many changes there were.
     told: Arc<Notify>,
+}
+
+/// The directory's parent, which reports if another directory takes its place. It is listened to all
+/// the time: deliveries do not concern it, and the kernel goes through all names in a directory when
+/// somebody begins to listen.
+struct Parent {
+    path: PathBuf,
+    /// Which directory is listened to.
+    heard: Option<Identity>,
+}
+
+/// Which directory has a path: device, inode and, as an inode number can be used again, the time when
+/// it was made.
+type Identity = (u64, u64, Option<SystemTime>);
+
+impl Parent {
+    /// Listens to the directory that is there now.
+    fn listen(&mut self, watcher: &mut RecommendedWatcher) {
+        let identity = |found: Metadata| (found.dev(), found.ino(), found.created().ok());
+        let there = fs::metadata(&self.path).ok().map(identity);
+        if there != self.heard {
+            // It may be gone.
+            let _ = watcher.unwatch(&self.path);
+            // We may lack permission for it.
+            let heard = watcher.watch(&self.path, RecursiveMode::NonRecursive).ok();
+            self.heard = there.filter(|_| heard.is_some());
+        }
+    }
 }
 
 impl Changes {
@@ -443,7 +481,7 @@ impl Changes {
                 tell.notify_one();
             }
         })?;
-        let parent = directory.parent().map(Path::to_owned);
+        let parent = directory.parent().map(|path| Parent { path: path.to_owned(), heard: None });
         Ok(Self { watcher, directory, parent, is_told: false, told })
     }
 
@@ -454,18 +492,15 @@ impl Changes {
             tracing::warn!("{}: cannot watch the directory: {error}", self.directory.display());
         }
         self.is_told = listening.is_ok();
-        if let Some(parent) = self.parent.as_ref().filter(|_| self.is_told) {
-            // We may lack permission for the parent.
-            let _ = self.watcher.watch(parent, RecursiveMode::NonRecursive);
+        if let Some(parent) = self.parent.as_mut().filter(|_| self.is_told) {
+            parent.listen(&mut self.watcher);
         }
     }
 
     fn listen_no_more(&mut self) {
         if self.is_told {
             // A directory that is gone causes an error here; the next look reports it.
-            for watched in iter::once(&self.directory).chain(&self.parent) {
-                let _ = self.watcher.unwatch(watched);
-            }
+            let _ = self.watcher.unwatch(&self.directory);
         }
         self.is_told = false;
     }
