@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
+use crate::control::kept_octets::{KeptOctets, Place};
 use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Side};
-use crate::watch::fact::{Fact, FactEvent};
+use crate::watch::fact::{Fact, FactEvent, PackedFact, Unpack};
 use crate::watch::kept::kept_of;
 use crate::watch::observers::{FactsWanted, Observer, Said};
 
@@ -23,12 +24,6 @@ pub const EVENTS_KEPT: usize = 10_000;
 /// Octets of memory that lines and facts take, with the texts of short messages. Beyond it fewer
 /// events are kept.
 pub const OCTETS_KEPT: usize = 32 * 1024 * 1024;
-
-/// Octets of lines that are kept after their events are gone.
-const STALE_MOST: usize = 4_096;
-
-/// Octets of a line for which there is room at first.
-const LINE_USUAL: usize = 64;
 
 /// Keeps the last events.
 #[derive(Debug)]
@@ -44,13 +39,9 @@ struct Kept {
     slots: VecDeque<Slot>,
     /// The number of the first of `slots`, or of the next if there is none.
     first: u64,
-    /// The lines of the slots, one behind the other.
-    lines: VecDeque<u8>,
-    /// Octets of all lines that have left `lines`.
-    gone: u64,
-    /// Octets at the beginning of `lines` that no slot has any more.
-    stale: usize,
-    /// Octets of memory that the facts take.
+    /// What the slots have a [`Place`] for.
+    octets: KeptOctets,
+    /// Octets of memory that the facts take, but for packed ones.
     facts: usize,
     most: usize,
     /// The time of the last event: later ones are not earlier.
@@ -80,14 +71,14 @@ enum Short {
     Line {
         side: Side,
         is_answer: bool,
-        /// Octets of it that are kept in `lines`.
-        kept: u16,
-        /// Where they begin, counted from the first octet that ever was in `lines`.
-        start: u64,
+        /// What is kept of it.
+        kept: Place,
         /// Octets of the whole line.
         octets: u64,
     },
     Fact(Box<Fact>),
+    /// The parts of a fact, each behind its length, and how they make one.
+    Packed(Place, Unpack),
 }
 
 /// An event, and where and when it happened.
@@ -137,9 +128,7 @@ impl EventLog {
             // All of it at once: what is not used yet takes no memory, and growing would copy it.
             slots: VecDeque::with_capacity(most + 1),
             first: 0,
-            lines: VecDeque::with_capacity(most * LINE_USUAL),
-            gone: 0,
-            stale: 0,
+            octets: KeptOctets::default(),
             facts: 0,
             most,
             at: SystemTime::UNIX_EPOCH,
@@ -211,6 +200,16 @@ impl Observer for EventLog {
         let fact = Box::new(fact);
         self.keep(|kept| kept.push(Slot { at, connection, what: Short::Fact(fact) }));
     }
+
+    fn take_packed(
+        &self,
+        connection: Option<ConnectionName>,
+        at: SystemTime,
+        fact: PackedFact<'_>,
+    ) -> bool {
+        self.keep(|kept| kept.push_packed(connection, at, fact));
+        true
+    }
 }
 
 impl Kept {
@@ -242,13 +241,25 @@ impl Kept {
         octets: u64,
         is_answer: bool,
     ) {
-        let start = self.gone + self.lines.len() as u64;
-        // At most 4,096 octets of a line are kept.
-        let kept = u16::try_from(line.len()).unwrap_or(u16::MAX);
-        // A slice is copied at once, an iterator octet by octet.
-        self.lines.extend(line.get(..kept.into()).unwrap_or(line));
-        let what = Short::Line { side, is_answer, kept, start, octets };
+        let kept = self.octets.keep(line.len(), |octets| octets.extend_from_slice(line));
+        let what = Short::Line { side, is_answer, kept, octets };
         self.push(Slot { at, connection: Some(connection), what });
+    }
+
+    fn push_packed(
+        &mut self,
+        connection: Option<ConnectionName>,
+        at: SystemTime,
+        PackedFact { parts, unpack }: PackedFact<'_>,
+    ) {
+        let octets = parts.iter().map(|part| LENGTH + part.len()).sum();
+        let place = self.octets.keep(octets, |octets| {
+            for part in parts {
+                octets.extend_from_slice(&part.len().to_ne_bytes());
+                octets.extend_from_slice(part);
+            }
+        });
+        self.push(Slot { at, connection, what: Short::Packed(place, unpack) });
     }
 
     fn push(&mut self, mut slot: Slot) {
@@ -258,7 +269,7 @@ impl Kept {
             self.facts += octets_of(fact);
         }
         self.slots.push_back(slot);
-        while self.slots.len() > self.most || self.lines.len() + self.facts > OCTETS_KEPT {
+        while self.slots.len() > self.most || self.octets.octets() + self.facts > OCTETS_KEPT {
             let Some(oldest) = self.slots.pop_front() else { return };
             self.first += 1;
             self.forget(&oldest);
@@ -268,14 +279,8 @@ impl Kept {
     /// Drops what was kept for a slot.
     fn forget(&mut self, Slot { connection, what, .. }: &Slot) {
         match what {
-            Short::Line { kept, .. } => {
-                self.stale += usize::from(*kept);
-                // Many at once: taking a line away costs as much as keeping one.
-                if self.stale >= STALE_MOST {
-                    self.lines.drain(..self.stale);
-                    self.gone += self.stale as u64;
-                    self.stale = 0;
-                }
+            Short::Line { kept: place, .. } | Short::Packed(place, _) => {
+                self.octets.forget_before(*place);
             }
             Short::Fact(fact) => self.facts -= octets_of(fact),
             Short::Closed => {
@@ -292,12 +297,13 @@ impl Kept {
             Short::Opened(peer) => What::Event(Kind::Opened { peer: *peer }),
             Short::Closed => What::Event(Kind::Closed),
             Short::Text(octets) => What::Event(Kind::Text { octets: *octets }),
-            Short::Line { side, is_answer, kept, start, octets } => {
-                let from = usize::try_from(start - self.gone).unwrap_or(usize::MAX);
-                let line: Vec<u8> =
-                    self.lines.iter().skip(from).take(usize::from(*kept)).copied().collect();
-                let line = KeptLine::beginning(&line, *octets);
+            Short::Line { side, is_answer, kept, octets } => {
+                let line = KeptLine::beginning(self.octets.at(*kept), *octets);
                 What::Event(Kind::Line(*side, if *is_answer { line.answer() } else { line }))
+            }
+            Short::Packed(place, unpack) => {
+                let parts: Vec<&[u8]> = Parts(self.octets.at(*place)).collect();
+                What::Fact(unpack(&parts))
             }
             Short::Fact(fact) => What::Fact((**fact).clone()),
         };
@@ -330,6 +336,23 @@ impl Kept {
         }
         let place = usize::try_from(next - self.first).ok()?;
         self.slots.get(place).map(|slot| (self.entry(slot), next + 1))
+    }
+}
+
+/// Octets of the length before a part of a packed fact.
+const LENGTH: usize = size_of::<usize>();
+
+/// The parts of a packed fact.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<LENGTH>()?;
+        let (part, rest) = rest.split_at_checked(usize::from_ne_bytes(*length))?;
+        self.0 = rest;
+        Some(part)
     }
 }
 
@@ -508,8 +531,25 @@ mod tests {
         let line = "x".repeat(4_096);
         (0..9_000).for_each(|n| log.observe(event(n, &line)));
         let kept = log.kept.lock();
-        assert!(kept.lines.len() <= OCTETS_KEPT && kept.slots.len() < 9_000);
+        assert!(kept.octets.octets() <= OCTETS_KEPT && kept.slots.len() < 9_000);
         assert_eq!(kept.next(), 9_000);
+    }
+
+    #[tokio::test]
+    async fn a_packed_fact_is_read_as_the_fact_that_its_parts_make() {
+        fn unpack(parts: &[&[u8]]) -> Fact {
+            let mailbox = parts.iter().map(|part| String::from_utf8_lossy(part) + ";").collect();
+            Fact::Login { mailbox, ok: true }
+        }
+        let log = log(3, 1);
+        let parts: [&[u8]; 3] = [b"bob", b"", b"more"];
+        let at = at(1);
+        assert!(log.take_packed(Some(NAME), at, PackedFact { parts: &parts, unpack }));
+        let mut reader = log.reader(Since::Time(at)).until_now();
+        let what = What::Fact(Fact::Login { mailbox: "bob;;more;".into(), ok: true });
+        let entry = Entry { at, connection: Some(NAME), peer: None, what };
+        assert_eq!(reader.next().await, Some(entry));
+        assert_eq!(reader.next().await, None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod event_log;
 pub mod event_words;
 pub mod fault_rules;
 pub mod held_list;
+pub mod kept_octets;
 pub mod place;
 pub mod since;
 pub mod socket;

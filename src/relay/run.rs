@@ -740,10 +740,8 @@ impl<R: Resolver + 'static> Run<R> {
             return directory.deliver(envelope, text).await.map_err(io::Error::other);
         };
         let receipt = directory.deliver_for_receipt(envelope, text, uid_most).await;
-        for copy in receipt.map_err(io::Error::other)?.copies {
-            // The null reverse-path.
-            client.transcript.tell_fact(None, || stored::fact_of(copy, ""));
-        }
+        // The null reverse-path.
+        stored::tell(&receipt.map_err(io::Error::other)?, "", None, &client.transcript);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use crate::store::append::{self, Answers};
-use crate::store::delivery::{Answer, DeliverError, Delivery, Part};
+use crate::store::delivery::{Answer, DeliverError, Delivered, Delivery, Part};
 use crate::store::files::FileName;
 use crate::store::ground::{Ground, QUEUE_FILE};
 use crate::store::journal::recovery::{Outcome, Recovery};
@@ -93,7 +93,7 @@ pub(super) async fn deliver(
     committer: &Arc<Committer>,
     parts: Vec<Part>,
     text: Finished,
-) -> Result<(), DeliverError> {
+) -> Result<Delivered, DeliverError> {
     let (delivery, mut answered) = Delivery::new(parts, text);
     let start = committer.lock().enter(Waiting::Delivery(delivery));
     match start {

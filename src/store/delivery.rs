@@ -31,10 +31,19 @@ pub struct Delivery {
     pub since: Instant,
 }
 
+/// What was delivered: its session gets it back.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The parts for its files.
+    pub(super) parts: Vec<Part>,
+    /// The text, stored in each of the files.
+    pub(super) text: Finished,
+}
+
 /// A message to the session that brought a delivery.
 pub enum Answer {
     /// The result of its delivery.
-    Done(Result<(), DeliverError>),
+    Done(Result<Delivered, DeliverError>),
     /// Work to do now, which writes this delivery and others, and the receiver of the next answer.
     Work(Box<dyn FnOnce() + Send>, oneshot::Receiver<Answer>),
 }
@@ -157,8 +166,9 @@ impl Delivery {
 
     /// Sends the result to the session.
     pub fn answer(self, result: Result<(), DeliverError>) {
+        let Self { parts, text, answer, .. } = self;
         // If the session is gone, nobody is told; the message stays.
-        let _ = self.answer.send(Answer::Done(result));
+        let _ = answer.send(Answer::Done(result.map(|()| Delivered { parts, text })));
     }
 
     /// Prepares to ask the session to do some work, after which it waits for the answer as before.

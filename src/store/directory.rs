@@ -17,7 +17,7 @@ use crate::store::lock;
 use crate::store::maildrop::{Maildrop, MaildropError, Missing};
 use crate::store::marks::Marks;
 use crate::store::queue::Queue;
-use crate::store::receipt::{self, Receipt};
+use crate::store::receipt::{Draft, Receipt};
 use crate::store::sessions::Sessions;
 use crate::store::text::Text;
 use crate::store::user::{self, SUFFIX};
@@ -251,7 +251,7 @@ impl Directory {
         // Done outside the async block, because the future's size counts for every connection.
         let (committer, parts) = (self.known().committer, envelope::parcel(envelope).parts);
         // `use<>`: the future borrows nothing from `self`, so that a session can own it.
-        async move { committer::deliver(&committer, parts, text.finish()?).await }
+        async move { committer::deliver(&committer, parts, text.finish()?).await.map(drop) }
     }
 
     /// The same, and tells what was stored where. Of a message that is too long to be kept for the
@@ -265,10 +265,9 @@ impl Directory {
     ) -> impl Future<Output = Result<Receipt, DeliverError>> + Send + use<> {
         let (committer, parcel) = (self.known().committer, envelope::parcel(envelope));
         async move {
-            // Written out first: the delivery consumes the text.
-            let (receipt, parts, text) = receipt::of(parcel, text.finish()?, uid_most).await?;
-            committer::deliver(&committer, parts, text).await?;
-            Ok(receipt)
+            // Before it is delivered: a text that cannot be read must not be stored.
+            let (draft, parts, text) = Draft::of(parcel, text.finish()?, uid_most).await?;
+            Ok(draft.receipt(committer::deliver(&committer, parts, text).await?))
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use md5::{Digest, Md5};
 use memchr::memmem;
 
-use crate::store::delivery::Part;
+use crate::store::delivery::{Delivered, Part};
 use crate::store::envelope::Parcel;
 use crate::store::ground::QUEUE_FILE;
 use crate::store::index::UniqueId;
@@ -18,8 +18,8 @@ use crate::store::user::SUFFIX;
 /// Octets of a header that are kept; subjects come well before.
 pub const HEAD_MOST: usize = 16 * 1024;
 
-/// Octets of a stored text that is kept whole in a receipt.
-const KEPT_MOST: u64 = 16 * 1024;
+/// Octets of the longest stored text that a receipt has whole.
+const WHOLE_MOST: u64 = 16 * 1024;
 
 /// Octets of a text that is looked at in the task that delivers it; a longer one takes too long for
 /// a thread of the runtime.
@@ -28,21 +28,19 @@ const AT_ONCE_MOST: u64 = BLOCK as u64;
 /// What was stored of a message.
 #[derive(Debug)]
 pub struct Receipt {
-    /// The copies in mailboxes, by their names.
-    pub copies: Vec<StoredCopy>,
-    /// The entry in the queue, if there is one.
-    pub queued: Option<QueuedCopy>,
+    draft: Draft,
+    delivered: Delivered,
 }
 
 /// The copy of a message in a mailbox.
 #[derive(Debug)]
-pub struct StoredCopy {
+pub struct StoredCopy<'a> {
     /// The mailbox.
-    pub mailbox: String,
+    pub mailbox: &'a str,
     /// The addresses that the client has named whose copy this is, if that was noted.
-    pub to: Vec<String>,
+    pub to: &'a [Box<str>],
     /// Its text.
-    pub text: CopyText,
+    pub text: CopyText<'a>,
 }
 
 /// The copy of a message in the queue.
@@ -54,12 +52,17 @@ pub struct QueuedCopy {
     pub octets: u64,
 }
 
-/// The text of a copy in a mailbox: all of it if it is short, so that what is wanted of it can be
-/// found out later, or else what was found out.
+/// The text of a copy in a mailbox.
 #[derive(Debug)]
-pub enum CopyText {
-    /// All of it: the fields that were put before it, and the rest as it is stored.
-    Kept(Box<str>, Arc<[u8]>),
+pub enum CopyText<'a> {
+    /// All of it, as it is short: what is wanted of it can be found out later, by
+    /// [`content_of`].
+    Whole {
+        /// The fields that were put before it.
+        fields: &'a str,
+        /// The rest as it is stored.
+        quoted: &'a [u8],
+    },
     /// What was found out.
     Measured(Content),
 }
@@ -75,119 +78,149 @@ pub struct Content {
     pub head: Arc<[u8]>,
 }
 
-impl CopyText {
-    /// Octets of the text that it keeps.
+/// What is wanted of a text with these fields before it, and stored like this.
+#[must_use]
+pub fn content_of(fields: &[u8], quoted: &[u8]) -> Content {
+    let mut text = Vec::with_capacity(fields.len() + quoted.len());
+    text.extend_from_slice(fields);
+    let mut unquoter = Unquoter::default();
+    unquoter.push(quoted, |piece| text.extend_from_slice(piece));
+    unquoter.finish(|piece| text.extend_from_slice(piece));
+    let (uid, octets) = (Some(UniqueId::of_text(&text)), text.len() as u64);
+    let sent = text.get(fields.len()..).unwrap_or_default();
+    Content { uid, octets, head: head_of(sent).into() }
+}
+
+impl Receipt {
+    /// The copies in mailboxes, in the order of their names.
+    pub fn copies(&self) -> impl Iterator<Item = StoredCopy<'_>> {
+        let Self { draft: Draft { from_line, measured, .. }, delivered } = self;
+        mailboxes(&delivered.parts).enumerate().map(move |(nth, part)| {
+            let fields = fields_of(part, *from_line);
+            let text = match measured {
+                None => CopyText::Whole { fields, quoted: &delivered.text.memory },
+                Some(Measured { octets, head, uids }) => CopyText::Measured(Content {
+                    uid: uids.get(nth).copied().flatten(),
+                    octets: octets + fields.len() as u64,
+                    head: Arc::clone(head),
+                }),
+            };
+            let mailbox = part.file.strip_suffix(SUFFIX).unwrap_or(&part.file);
+            StoredCopy { mailbox, to: &part.named, text }
+        })
+    }
+
+    /// The entry in the queue, if there is one.
     #[must_use]
-    pub fn octets_kept(&self) -> usize {
-        match self {
-            Self::Kept(fields, quoted) => fields.len() + quoted.len(),
-            Self::Measured(content) => content.head.len(),
+    pub fn queued(&self) -> Option<QueuedCopy> {
+        let Self { draft: Draft { queue_id, measured, .. }, delivered } = self;
+        let id = queue_id.clone()?;
+        let octets = measured.as_ref().map(|measured| measured.octets);
+        Some(QueuedCopy {
+            id,
+            octets: octets.unwrap_or_else(|| sent_octets(&delivered.text.memory)),
+        })
+    }
+}
+
+/// The parts that go to mailboxes.
+fn mailboxes(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    parts.iter().filter(|part| *part.file != *QUEUE_FILE)
+}
+
+/// The fields before the text of a part.
+fn fields_of(part: &Part, from_line: usize) -> &str {
+    part.head.get(from_line..).unwrap_or_default()
+}
+
+/// The receipt for a message that is about to be delivered.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// Octets of the From_ line that each part begins with.
+    from_line: usize,
+    /// The id of the entry in the queue, if there is one.
+    queue_id: Option<String>,
+    /// What is known of the text; `None` if the receipt has all of it.
+    measured: Option<Measured>,
+}
+
+/// What is found out of a text before it is delivered.
+#[derive(Debug)]
+struct Measured {
+    /// Its length as POP3 sends it.
+    octets: u64,
+    head: Arc<[u8]>,
+    /// The unique-ids in the mailboxes.
+    uids: Vec<Option<UniqueId>>,
+}
+
+impl Draft {
+    /// A receipt for this message, and what is to be delivered of it. Of a text that the receipt will
+    /// not have whole it finds out what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// If the text cannot be read.
+    pub(super) async fn of(
+        parcel: Parcel,
+        text: Finished,
+        uid_most: u64,
+    ) -> io::Result<(Self, Vec<Part>, Finished)> {
+        let Parcel { parts, from_line, queue_id } = parcel;
+        let draft = Self { from_line, queue_id, measured: None };
+        // One that is short may be on the disk all the same, where memory was scarce.
+        if text.octets <= WHOLE_MOST && text.spool.is_none() {
+            return Ok((draft, parts, text));
         }
-    }
-
-    /// What is wanted of it.
-    #[must_use]
-    pub fn content(self) -> Content {
-        let (fields, quoted) = match self {
-            Self::Measured(content) => return content,
-            Self::Kept(fields, quoted) => (fields, quoted),
+        let is_short = text.octets <= AT_ONCE_MOST;
+        let measure = move || {
+            let measured = Measured::of(&parts, from_line, &text, uid_most)?;
+            Ok((Self { measured: Some(measured), ..draft }, parts, text))
         };
-        let mut text = Vec::with_capacity(fields.len() + quoted.len());
-        text.extend_from_slice(fields.as_bytes());
-        let mut unquoter = Unquoter::default();
-        unquoter.push(&quoted, |piece| text.extend_from_slice(piece));
-        unquoter.finish(|piece| text.extend_from_slice(piece));
-        let (uid, octets) = (Some(UniqueId::of_text(&text)), text.len() as u64);
-        let sent = text.get(fields.len()..).unwrap_or_default();
-        Content { uid, octets, head: head_of(sent).into() }
-    }
-}
-
-/// The receipt for a message, and what is to be delivered of it.
-///
-/// # Errors
-///
-/// If its text cannot be read.
-pub(super) async fn of(
-    parcel: Parcel,
-    text: Finished,
-    uid_most: u64,
-) -> io::Result<(Receipt, Vec<Part>, Finished)> {
-    let is_short = text.octets <= AT_ONCE_MOST;
-    let write = move || Ok((written(&parcel, &text, uid_most)?, parcel.parts, text));
-    if is_short {
-        return write();
-    }
-    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
-}
-
-fn written(parcel: &Parcel, text: &Finished, uid_most: u64) -> io::Result<Receipt> {
-    let Parcel { parts, from_line, queue_id } = parcel;
-    let texts = Texts::of(text)?;
-    let queued = match queue_id.clone() {
-        Some(id) => Some(QueuedCopy { id, octets: texts.octets(text)? }),
-        None => None,
-    };
-    let mut copies: Vec<StoredCopy> = Vec::with_capacity(parts.len());
-    // The fields of the last copy that has an id: mostly none has any, and all have the same id.
-    let mut last: Option<(&str, UniqueId)> = None;
-    for part in parts.iter().filter(|part| *part.file != *QUEUE_FILE) {
-        let fields = part.head.get(*from_line..).unwrap_or_default();
-        let text = match &texts {
-            Texts::Kept(quoted) => CopyText::Kept(fields.into(), Arc::clone(quoted)),
-            Texts::Measured(octets, head) => {
-                let (octets, head) = (octets + fields.len() as u64, Arc::clone(head));
-                let uid = match last {
-                    _ if octets > uid_most => None,
-                    Some((same, uid)) if same == fields => Some(uid),
-                    _ => Some(unique_id(fields, text)?),
-                };
-                last = uid.map(|uid| (fields, uid)).or(last);
-                CopyText::Measured(Content { uid, octets, head })
-            }
-        };
-        let mailbox = part.file.strip_suffix(SUFFIX).unwrap_or(&part.file).to_owned();
-        let to = part.named.iter().map(|address| address.as_ref().to_owned()).collect();
-        copies.push(StoredCopy { mailbox, to, text });
-    }
-    Ok(Receipt { copies, queued })
-}
-
-/// What all copies have of a text.
-enum Texts {
-    /// It is short: all of it, quoted.
-    Kept(Arc<[u8]>),
-    /// Its length as POP3 sends it, and its header.
-    Measured(u64, Arc<[u8]>),
-}
-
-impl Texts {
-    fn of(text: &Finished) -> io::Result<Self> {
-        if text.octets <= KEPT_MOST {
-            let mut quoted = Vec::with_capacity(usize::try_from(text.octets).unwrap_or(0));
-            text.read(|piece| quoted.extend_from_slice(piece))?;
-            return Ok(Self::Kept(quoted.into()));
+        if is_short {
+            return measure();
         }
+        tokio::task::spawn_blocking(measure).await.map_err(io::Error::other)?
+    }
+
+    /// The receipt, now that the message is delivered.
+    pub(super) const fn receipt(self, delivered: Delivered) -> Receipt {
+        Receipt { draft: self, delivered }
+    }
+}
+
+impl Measured {
+    fn of(parts: &[Part], from_line: usize, text: &Finished, uid_most: u64) -> io::Result<Self> {
         let (mut octets, mut head) = (0, Vec::new());
         unquoted(text, |piece| {
             octets += piece.len() as u64;
             let room = HEAD_MOST - head.len();
             head.extend_from_slice(piece.get(..room).unwrap_or(piece));
         })?;
-        Ok(Self::Measured(octets, head_of(&head).into()))
-    }
-
-    /// The length of the text as POP3 sends it.
-    fn octets(&self, text: &Finished) -> io::Result<u64> {
-        match self {
-            Self::Measured(octets, _) => Ok(*octets),
-            Self::Kept(_) => {
-                let mut octets = 0;
-                unquoted(text, |piece| octets += piece.len() as u64)?;
-                Ok(octets)
-            }
+        let mut uids = Vec::with_capacity(parts.len());
+        // The fields of the last copy that has an id: mostly none has any, and all have the same id.
+        let mut last: Option<(&str, UniqueId)> = None;
+        for fields in mailboxes(parts).map(|part| fields_of(part, from_line)) {
+            let uid = match last {
+                _ if octets + fields.len() as u64 > uid_most => None,
+                Some((same, uid)) if same == fields => Some(uid),
+                _ => Some(unique_id(fields, text)?),
+            };
+            last = uid.map(|uid| (fields, uid)).or(last);
+            uids.push(uid);
         }
+        Ok(Self { octets, head: head_of(&head).into(), uids })
     }
+}
+
+/// The length of a stored text as POP3 sends it.
+fn sent_octets(quoted: &[u8]) -> u64 {
+    let mut octets = 0;
+    let mut unquoter = Unquoter::default();
+    let mut count = |piece: &[u8]| octets += piece.len() as u64;
+    unquoter.push(quoted, &mut count);
+    unquoter.finish(count);
+    octets
 }
 
 /// The header that a text begins with, as far as it is there.

@@ -74,6 +74,12 @@ impl ConnectionLog {
         self.transcript.tell_fact(Some(self.name), fact);
     }
 
+    /// Its observers.
+    #[must_use]
+    pub const fn observers(&self) -> &Observers {
+        &self.transcript
+    }
+
     /// How much the observers want to know of what has come of the conversation.
     #[must_use]
     pub fn facts_wanted(&self) -> FactsWanted {

@@ -115,6 +115,19 @@ pub enum Fact {
     },
 }
 
+/// A fact as the octets it consists of, for an observer that keeps many facts of which few are read.
+#[derive(Debug, Clone, Copy)]
+pub struct PackedFact<'a> {
+    /// The parts.
+    pub parts: &'a [&'a [u8]],
+    /// Makes the fact of them.
+    pub unpack: Unpack,
+}
+
+/// Makes a fact of its parts. It is called while others wait: what takes long is left for later, by
+/// [`Late`].
+pub type Unpack = fn(&[&[u8]]) -> Fact;
+
 /// What has happened to a mailbox as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailboxChange {

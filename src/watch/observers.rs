@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::watch::event::{ConnectionName, Event, KeptLine, Kind, Side};
-use crate::watch::fact::{Fact, FactEvent, UID_AT_ONCE_MOST};
+use crate::watch::fact::{Fact, FactEvent, PackedFact, UID_AT_ONCE_MOST};
 use crate::wire::line::Line;
 
 /// Receives events. It is called from many tasks at once and must not wait; an event that it cannot
@@ -45,6 +45,17 @@ pub trait Observer: Send + Sync + 'static {
     /// Takes a fact; called only if it wants any. The same rules hold as for
     /// [`observe`](Self::observe).
     fn fact(&self, _event: FactEvent) {}
+
+    /// Takes a fact by its octets, and so without memory of its own for it; returns whether it has. One
+    /// that it has not taken comes with [`fact`](Self::fact).
+    fn take_packed(
+        &self,
+        _connection: Option<ConnectionName>,
+        _at: SystemTime,
+        _fact: PackedFact<'_>,
+    ) -> bool {
+        false
+    }
 }
 
 /// A whole line of a connection, before anybody has kept it.
@@ -147,6 +158,19 @@ impl Observers {
                 return;
             }
             observer.fact(event.clone());
+        }
+    }
+
+    /// Passes a fact to the observers that want facts: to those that do not take it as it is, unpacked.
+    pub fn tell_packed(&self, connection: Option<ConnectionName>, fact: PackedFact<'_>) {
+        let at = SystemTime::now();
+        let wanting =
+            self.all().iter().filter(|observer| observer.facts_wanted() > FactsWanted::None);
+        for observer in wanting {
+            if !observer.take_packed(connection, at, fact) {
+                let fact = (fact.unpack)(fact.parts);
+                observer.fact(FactEvent { connection, at, fact });
+            }
         }
     }
 

@@ -28,14 +28,14 @@ use crate::servers::profile::Rules;
 use crate::servers::serve::Service;
 use crate::servers::session::Reply;
 use crate::servers::settings::Settings;
-use crate::servers::text::{self, Keeping, TextSource};
+use crate::servers::text::{self, TextSource};
 use crate::store::directory::User;
 use crate::store::index::{ReadError, UniqueId};
 use crate::store::maildrop::{Maildrop, MaildropError, UpdateError};
 use crate::store::reader::MessageReader;
 use crate::watch::connection_log::ConnectionLog;
 use crate::watch::event::{self, Kind};
-use crate::watch::fact::{Fact, Late, MessageName, UID_AT_ONCE_MOST};
+use crate::watch::fact::{Fact, Late, MessageName, PackedFact, UID_AT_ONCE_MOST};
 
 /// The line that ends a listing.
 const END: Reply = Reply::fixed(".");
@@ -214,28 +214,29 @@ impl Pop3Service {
     ) -> Result<Pop3Outcome, NotDone> {
         // Opened before the status line, so that an error can still be the reply.
         let maildrop = self.maildrop()?;
-        let message = channel.unless_ending(maildrop.message(index)).await??;
+        let mut message = channel.unless_ending(maildrop.message(index)).await??;
         channel.say(status).await?;
-        let uid_most = channel.connection_log().facts_wanted().uid_most();
-        let octets = uid_most.and_then(|_| kept_for_uid(maildrop, index));
-        let mut message = Keeping::new(message, octets);
-        text::send(&mut message, channel).await?;
+        let text = text::send(&mut message, channel).await?;
         // What the client does not get whole is not fetched.
         if channel.sends_less() {
             return Ok(Pop3Outcome::Said);
         }
         let log = channel.connection_log();
         log.carried(1);
-        match (message.into_kept(), uid_most) {
-            (Some(text), _) => {
-                log.tell_fact(|| Fact::Fetched(name_of(maildrop, text)));
+        let Some(uid_most) = log.facts_wanted().uid_most() else {
+            return Ok(Pop3Outcome::Said);
+        };
+        match text.filter(|text| tells_unique_id(text, maildrop, index)) {
+            Some(text) => {
+                let parts = [maildrop.mailbox().as_bytes(), &text];
+                let fact = PackedFact { parts: &parts, unpack: fetched };
+                log.observers().tell_packed(Some(log.name()), fact);
             }
-            (None, Some(uid_most)) => {
+            None => {
                 for name in names_of(maildrop, &[index], uid_most).await {
                     log.tell_fact(|| Fact::Fetched(name));
                 }
             }
-            (None, None) => {}
         }
         Ok(Pop3Outcome::Said)
     }
@@ -319,19 +320,20 @@ impl Service for Pop3Service {
     }
 }
 
-/// The length of a message whose unique-id is to be computed of its text when somebody wants it:
-/// reading the message once more for it would cost more than sending it.
-fn kept_for_uid(maildrop: &Maildrop, index: usize) -> Option<u64> {
-    let octets = maildrop.octets().get(index).copied()?;
-    let is_known = maildrop.snapshot().knows_unique_id(index);
-    (octets <= UID_AT_ONCE_MOST && !is_known).then_some(octets)
+/// Whether the unique-id of a message is best computed of the text that was sent, when somebody wants
+/// it: reading the message once more for it would cost more than sending it.
+fn tells_unique_id(text: &[u8], maildrop: &Maildrop, index: usize) -> bool {
+    text.len() as u64 <= UID_AT_ONCE_MOST && !maildrop.snapshot().knows_unique_id(index)
 }
 
-/// The name of a message with this text, for facts.
-fn name_of(maildrop: &Maildrop, text: Vec<u8>) -> MessageName {
+/// The fact that a message was fetched, of the mailbox and the text.
+fn fetched(parts: &[&[u8]]) -> Fact {
+    let part = |nth: usize| parts.get(nth).copied().unwrap_or_default();
+    let text = part(1).to_vec();
     let octets = text.len();
     let uid = Late::of(octets, move || Some(UniqueId::of_text(&text).to_string()));
-    MessageName { mailbox: maildrop.mailbox().to_owned(), uid, octets: octets as u64 }
+    let mailbox = String::from_utf8_lossy(part(0)).into_owned();
+    Fact::Fetched(MessageName { mailbox, uid, octets: octets as u64 })
 }
 
 /// The names of messages of a maildrop, for facts.

@@ -185,7 +185,7 @@ impl SmtpService {
         let from = envelope.reverse_path.clone();
         let remote = envelope.remote.iter().map(|recipient| recipient.path.clone()).collect();
         let receipt = directory.deliver_for_receipt(envelope, text, uid_most).await;
-        tell_stored(receipt.map_err(NotStored::Store)?, &from, remote, log);
+        tell_stored(&receipt.map_err(NotStored::Store)?, &from, remote, log);
         Ok(())
     }
 }
@@ -255,12 +255,9 @@ impl Service for SmtpService {
 }
 
 /// Tells which mailboxes have a message now, and that it is in the queue for those elsewhere.
-fn tell_stored(receipt: Receipt, from: &str, remote: Vec<String>, log: &ConnectionLog) {
-    let Receipt { copies, queued } = receipt;
-    for copy in copies {
-        log.tell_fact(|| stored::fact_of(copy, from));
-    }
-    if let Some(QueuedCopy { id, octets }) = queued {
+fn tell_stored(receipt: &Receipt, from: &str, remote: Vec<String>, log: &ConnectionLog) {
+    stored::tell(receipt, from, Some(log.name()), log.observers());
+    if let Some(QueuedCopy { id, octets }) = receipt.queued() {
         log.tell_fact(|| Fact::Queued { id, from: from.to_owned(), to: remote, octets });
     }
 }
