@@ -371,7 +371,18 @@ fn remove(path: &Path) {
 }
 
 fn move_away(path: &Path) {
-    std::fs::rename(path, path.with_extension("old")).unwrap();
+    move_to(path, "old");
+}
+
+fn move_to(path: &Path, extension: &str) {
+    std::fs::rename(path, path.with_extension(extension)).unwrap();
+}
+
+/// The directory above goes, too, and comes again.
+fn remove_with_parent(path: &Path) {
+    let parent = path.parent().unwrap();
+    std::fs::remove_dir_all(parent).unwrap();
+    std::fs::create_dir(parent).unwrap();
 }
 
 #[tokio::test]
@@ -425,10 +436,15 @@ async fn a_session_without_deletions_ends_well_wherever_its_directory_is() {
 
 #[tokio::test]
 async fn the_picture_of_the_directory_goes_on_with_the_one_that_took_its_place() {
-    for (replace, was_empty) in [(remove as fn(&Path), false), (move_away, false), (remove, true)] {
+    for (replace, was_empty) in [
+        (remove as fn(&Path), false),
+        (move_away, false),
+        (remove, true),
+        (remove_with_parent, false),
+    ] {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mail");
-        std::fs::create_dir(&path).unwrap();
+        let path = dir.path().join("above").join("mail");
+        std::fs::create_dir_all(&path).unwrap();
         if !was_empty {
             std::fs::write(path.join("u.mbox"), mbox(&["a\n"])).unwrap();
             std::fs::write(path.join("v.mbox"), mbox(&["a\n"])).unwrap();
@@ -451,13 +467,16 @@ async fn the_picture_of_the_directory_goes_on_with_the_one_that_took_its_place()
             let all = [u(1), ("v".to_owned(), Some(1))];
             overview.wait_for(|overview| names(overview) == all).await.unwrap();
         }
-        replace_directory(&path, replace);
-        let followed = overview.wait_for(|overview| names(overview) == [u(2)]);
-        timeout(PATIENCE, followed).await.unwrap().unwrap();
-        let mut other = File::options().append(true).open(path.join("u.mbox")).unwrap();
-        other.write_all(entry("x\n").as_bytes()).unwrap();
-        let followed = overview.wait_for(|overview| names(overview) == [u(3)]);
-        timeout(PATIENCE, followed).await.unwrap().unwrap();
+        // And once more: what is listened to is the new one.
+        for replace in [replace, |path: &Path| move_to(path, "older")] {
+            replace_directory(&path, replace);
+            let followed = overview.wait_for(|overview| names(overview) == [u(2)]);
+            timeout(PATIENCE, followed).await.unwrap().unwrap();
+            let mut other = File::options().append(true).open(path.join("u.mbox")).unwrap();
+            other.write_all(entry("x\n").as_bytes()).unwrap();
+            let followed = overview.wait_for(|overview| names(overview) == [u(3)]);
+            timeout(PATIENCE, followed).await.unwrap().unwrap();
+        }
     }
 }
 
