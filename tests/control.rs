@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use support::{Held, Mail, Peer, connect, hold_by};
+use support::{A_SECOND, Held, Mail, Peer, connect, hold_by};
 
 const FAREWELLS: [(Service, &str); 3] = [
     (Service::Smtp, "421 localhost Server shutting down"),
@@ -123,7 +123,7 @@ impl House {
     async fn end(self) {
         let begun = Instant::now();
         self.running.end().await;
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < A_SECOND);
     }
 }
 

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
 
-use support::{Held, Mail, Peer, Sockets, View, connect, fits, hold, hold_in_view};
+use support::{A_SECOND, Held, Mail, Peer, Sockets, View, connect, fits, hold, hold_in_view};
 
 const GREETING: &str = "+OK Server ready (Author: A / a)";
 
@@ -304,7 +304,7 @@ async fn a_hundred_clients_are_seen_off_within_a_second() {
     }
     let begun = std::time::Instant::now();
     sockets.end().await;
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < A_SECOND);
     for mut peer in peers {
         peer.expect("-ERR Server shutting down").await;
         peer.expect_end().await;

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 
-use crate::program::{Client, PROGRAM, Servers, all_three, has_python, program, skip};
+use crate::program::{A_SECOND, Client, PROGRAM, Servers, all_three, has_python, program, skip};
 
 /// A directory with a mailbox for linhphan and whoever else is named.
 struct Place {
@@ -1201,7 +1201,7 @@ fn a_reader_of_the_transcript_that_has_stopped_does_not_hold_up_the_end() {
     let begun = Instant::now();
     servers.signal(Signal::SIGTERM);
     assert!(servers.child.wait().unwrap().success());
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -1246,7 +1246,7 @@ fn a_hundred_clients_hear_the_farewell_and_all_is_over_within_a_second() {
             assert_eq!(client.rest(), farewell);
         }
         assert!(servers.wait().0.success());
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < A_SECOND, "{:?}", begun.elapsed());
         assert_eq!(place.names(), ["linhphan.mbox"]);
         let mut command = program();
         command.args(["smtp", "--bind", "127.0.0.1", "-p", &port]).arg(place.dir.path());

@@ -7,13 +7,13 @@ mod program;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{Client, Servers, all_three, program};
+use crate::program::{A_SECOND, Client, Servers, all_three, program};
 
 /// Runs `mailconsole held DIR …`; stdout and stderr.
 #[track_caller]
@@ -410,7 +410,7 @@ fn a_shutdown_ends_all_holds_within_a_second() {
         assert!(client.rest().starts_with("421"));
     }
     assert!(servers.wait().0.success());
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < A_SECOND, "{:?}", began.elapsed());
 }
 
 #[test]

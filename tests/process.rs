@@ -5,11 +5,11 @@ mod program;
 
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::program::{Client, PROGRAM, Servers, program};
+use crate::program::{A_SECOND, Client, PROGRAM, Servers, program};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -289,7 +289,7 @@ fn every_ending_signal_is_a_clean_end_and_the_port_is_free_at_once() {
         servers.signal(signal);
         assert_eq!(client.rest(), "-ERR Server shutting down\r\n");
         assert!(servers.wait().0.success());
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < A_SECOND);
         let mut command = program();
         command.args(["echo", "--bind", "127.0.0.1", "-p", &port.to_string()]);
         let again = Servers::start(command).listening(1);
@@ -408,7 +408,7 @@ fn a_second_signal_ends_at_once() {
     let begun = Instant::now();
     servers.signal(Signal::SIGINT);
     assert_eq!(servers.wait().0.code(), Some(130));
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < A_SECOND);
 }
 
 #[test]

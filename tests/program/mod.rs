@@ -18,6 +18,10 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_mailconsole");
 /// How long anything may take to be answered.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What must be over within a second: as much again, twice, for a busy machine. Whatever else it could
+/// wait for takes longer.
+pub(crate) const A_SECOND: Duration = Duration::from_secs(3);
+
 /// The program, without what the user of this machine has configured.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(PROGRAM);

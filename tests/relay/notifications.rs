@@ -70,7 +70,7 @@ async fn results_are_written_before_a_locked_mailbox_is_waited_for_and_a_stop_en
     let stopped = Instant::now();
     post.relay.client.stop.cancel();
     let summary = run.await.expect("no panic").expect("a run");
-    assert!(stopped.elapsed() < Duration::from_secs(1), "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
     assert_eq!(summary.left, 2);
 
     // They are owed still.

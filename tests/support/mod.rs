@@ -33,6 +33,10 @@ use tokio_util::sync::CancellationToken;
 /// Octets that a pipe in memory takes before its writer must wait.
 const PIPE: usize = 64 * 1024;
 
+/// What must be over within a second: as much again, twice, for a busy machine. Whatever else it could
+/// wait for takes longer.
+pub(crate) const A_SECOND: Duration = Duration::from_secs(3);
+
 /// Somebody who talks to a server.
 pub(crate) struct Peer<T> {
     pub(crate) stream: T,
