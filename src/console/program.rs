@@ -297,7 +297,7 @@ impl Program {
 
     fn show_faults(&self, state: &mut State) {
         let faults = &self.parts.faults;
-        state.faults_are(faults.view(), faults.active());
+        state.faults_are(faults.view());
     }
 
     /// Rules count by themselves, so that those that there are may have changed.

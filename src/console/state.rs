@@ -113,8 +113,6 @@ pub struct State {
     pub settings: SettingsView,
     /// The rules of faults, in the order in which they are tried.
     pub faults: Vec<FaultRow>,
-    /// How many of them are on and not spent.
-    pub faults_active: usize,
     /// What is held at breakpoints.
     pub strip: Strip,
     /// How the program was started, where that differs from the defaults, and warnings; the top
@@ -203,7 +201,6 @@ impl State {
             counters: Counters::default(),
             settings: SettingsView::default(),
             faults: Vec::new(),
-            faults_active: 0,
             strip: Strip::default(),
             notices: Vec::new(),
             focus: Pane::Connections,
@@ -470,7 +467,7 @@ impl State {
     pub fn ages_in(&self) -> Option<Duration> {
         let said = self.said.as_ref().and(self.said_until);
         let said = said.map(|until| until.saturating_duration_since(self.clock.instant));
-        said.into_iter().chain(self.lists_age_in()).min()
+        said.into_iter().chain(self.lists_age_in()).chain(self.faults_age_in()).min()
     }
 
     fn lists_age_in(&self) -> Option<Duration> {

@@ -60,7 +60,7 @@ impl FaultRules {
 
 impl From<RuleView> for FaultRule {
     fn from(view: RuleView) -> Self {
-        let RuleView { id, rule, scenario, is_on: on, hits, left, last_hit, keys } = view;
+        let RuleView { id, rule, scenario, is_on: on, hits, left, last_hit, keys, .. } = view;
         Self {
             id: Some(id),
             rule: rule.as_ref().into(),

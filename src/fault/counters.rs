@@ -52,8 +52,12 @@ impl Counter {
     /// Whether no hit is left, or none in time.
     pub(super) fn is_spent(&self, limits: &Limits, now: Instant) -> bool {
         let is_used_up = limits.times.is_some_and(|times| self.hits >= times);
-        let since = self.first_hit.map(|first| now.saturating_duration_since(first));
-        is_used_up || since.zip(limits.until).is_some_and(|(since, until)| since >= until)
+        is_used_up || self.ends(limits).is_some_and(|ends| now >= ends)
+    }
+
+    /// When no hit is left in time; `None` before the first one, and without such a limit.
+    pub(super) fn ends(&self, limits: &Limits) -> Option<Instant> {
+        self.first_hit?.checked_add(limits.until?)
     }
 
     /// Counts towards `over`; whether it is exceeded now.

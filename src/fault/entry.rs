@@ -68,6 +68,13 @@ impl Entry {
         Some(times.saturating_sub(self.whole.hits))
     }
 
+    /// When it is spent because its time is over; `None` without `until`, before its first hit, and with
+    /// `per`.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        let limits = &self.rule.limits;
+        self.whole.ends(limits).filter(|_| limits.per.is_none())
+    }
+
     /// Whether it acts never again. With `per` there may always be another key.
     pub(super) fn is_spent(&self, now: Instant) -> bool {
         let limits = &self.rule.limits;

@@ -67,6 +67,9 @@ pub struct RuleView {
     pub hits: u64,
     /// How often it may still act; `None` without `times`, and with `per`.
     pub left: Option<u64>,
+    /// When it is spent because its time is over; `None` without `until`, before its first hit, and with
+    /// `per`.
+    pub ends: Option<Instant>,
     /// When it has acted last.
     pub last_hit: Option<SystemTime>,
     /// With `per`: how many keys are kept.
@@ -138,18 +141,6 @@ impl Faults {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.is_active.load(Ordering::Relaxed)
-    }
-
-    /// How many rules are on and not spent.
-    #[must_use]
-    pub fn active(&self) -> usize {
-        self.active_at(Instant::now())
-    }
-
-    /// As [`active`](Self::active), at another time.
-    #[must_use]
-    pub fn active_at(&self, now: Instant) -> usize {
-        self.rules.lock().entries.iter().filter(|entry| entry.may_act(now)).count()
     }
 
     /// Another number whenever [`view`](Self::view) may tell something else.
@@ -256,6 +247,7 @@ impl Faults {
             is_on: entry.is_on,
             hits: entry.whole.hits,
             left: entry.left(),
+            ends: entry.ends(),
             last_hit: entry.last_hit,
             keys: entry.rule.limits.per.map(|_| entry.keys.len()),
         };

@@ -143,10 +143,10 @@ fn what_is_too_much_is_refused() {
 #[test]
 fn an_end_of_time_is_noticed_without_a_hit() {
     let mut scene = Scene::of(&["smtp.mail : 421 a until 5s"]);
-    assert_eq!(scene.faults.active_at(scene.now()), 1);
+    assert_eq!(scene.faults.view()[0].ends, None);
     assert_eq!(scene.say("MAIL FROM:<>"), 1);
     scene.seconds = 5;
-    assert_eq!(scene.faults.active_at(scene.now()), 0);
+    assert_eq!(scene.faults.view()[0].ends, Some(scene.now()));
     assert_eq!(scene.say("MAIL FROM:<>"), 0);
     assert!(!scene.faults.is_active());
 }

@@ -1,7 +1,7 @@
 //! A rule of faults as the screen shows it, and what can be typed for one.
 
 use std::ffi::OsString;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::console::action::{Command, FaultOrder};
 use crate::console::setting::value::{FaultRules, Values};
@@ -22,6 +22,8 @@ pub struct FaultRow {
     pub hits: u64,
     /// How often it may still act; `None` if that is not limited, or by key.
     pub left: Option<u64>,
+    /// When its time is over, if it has one and that has begun.
+    pub ends: Option<Instant>,
     /// When it has acted last.
     pub last_hit: Option<SystemTime>,
 }
@@ -35,16 +37,17 @@ impl From<RuleView> for FaultRow {
             is_on: view.is_on,
             hits: view.hits,
             left: view.left,
+            ends: view.ends,
             last_hit: view.last_hit,
         }
     }
 }
 
 impl FaultRow {
-    /// Whether it has acted as often as it may.
+    /// Whether it has acted as often as it may, or for as long.
     #[must_use]
-    pub fn is_spent(&self) -> bool {
-        self.left == Some(0)
+    pub fn is_spent(&self, now: Instant) -> bool {
+        self.left == Some(0) || self.ends.is_some_and(|ends| now >= ends)
     }
 }
 

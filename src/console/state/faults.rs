@@ -1,21 +1,39 @@
 //! The actions of the popup with the faults that are played on purpose.
 
+use std::time::Duration;
+
 use crate::console::action::{Command, Context, FaultAction, FaultOrder, Pane, Step};
-use crate::console::state::State;
 use crate::console::state::fault::FaultRow;
 use crate::console::state::overlay::{Overlay, Question};
 use crate::console::state::prompt::{Prompt, Purpose};
+use crate::console::state::{SECOND, State};
 use crate::fault::faults::RuleView;
 
 impl State {
-    /// Takes over the rules, and how many of them are active.
-    pub fn faults_are(&mut self, rules: Vec<RuleView>, active: usize) {
-        self.faults_active = active;
+    /// Takes over the rules.
+    pub fn faults_are(&mut self, rules: Vec<RuleView>) {
         self.faults.clear();
         self.faults.extend(rules.into_iter().map(FaultRow::from));
         if let Overlay::Faults { at } = &mut self.overlay {
             *at = (*at).min(self.faults.len().saturating_sub(1));
         }
+    }
+
+    /// How many rules are on and not spent.
+    #[must_use]
+    pub fn faults_active(&self) -> usize {
+        let now = self.clock.instant;
+        self.faults.iter().filter(|rule| rule.is_on && !rule.is_spent(now)).count()
+    }
+
+    /// How long what is shown of the rules stays correct if nothing happens.
+    pub(super) fn faults_age_in(&self) -> Option<Duration> {
+        let now = self.clock.instant;
+        let ends = self.faults.iter().filter_map(|rule| rule.ends?.checked_duration_since(now));
+        let next = ends.filter(|left| !left.is_zero()).min()?;
+        // The popup counts down, in whole seconds.
+        let is_open = self.fault_selected().is_some();
+        Some(if is_open { next.min(SECOND) } else { next })
     }
 
     /// The rule with this number.
@@ -127,6 +145,7 @@ mod tests {
             is_on,
             hits: 0,
             left,
+            ends: None,
             last_hit: None,
             keys: None,
         }
@@ -135,7 +154,7 @@ mod tests {
     fn with_rules() -> State {
         let mut state = with_connections(1);
         let rules = vec![rule(3, None, true), rule(5, Some(0), true), rule(8, None, false)];
-        state.faults_are(rules, 1);
+        state.faults_are(rules);
         state
     }
 
@@ -152,11 +171,26 @@ mod tests {
         assert_eq!(state.update(Action::Fault(FaultAction::Remove)), None);
         let yes = Action::Answer(crate::console::action::Answer::Yes);
         assert_eq!(state.update(yes), Some(Command::Fault(FaultOrder::Remove(8))));
-        state.faults_are(vec![rule(3, None, true)], 1);
+        state.faults_are(vec![rule(3, None, true)]);
         assert_eq!(state.overlay, Overlay::Faults { at: 0 });
         state.update(Action::Fault(FaultAction::Hits));
         assert_eq!(state.filter_of(Context::Pane(Pane::Transcript)), Some(".. fault 3:"));
         assert_eq!((state.focus, state.overlay), (Pane::Transcript, Overlay::None));
+    }
+
+    #[test]
+    fn a_rule_whose_time_is_over_is_active_no_more_and_the_screen_is_drawn_then() {
+        let mut state = with_rules();
+        assert_eq!((state.faults_active(), state.faults_age_in()), (1, None));
+        let ends = Some(state.clock.instant + Duration::from_millis(2_500));
+        state.faults_are(vec![RuleView { ends, ..rule(3, None, true) }]);
+        assert_eq!(state.faults_age_in(), Some(Duration::from_millis(2_500)));
+        state.update(Action::Faults);
+        assert_eq!(state.faults_age_in(), Some(SECOND));
+        state.clock.instant += Duration::from_secs(2);
+        assert_eq!((state.faults_active(), state.faults_age_in()), (1, Some(SECOND / 2)));
+        state.clock.instant += SECOND / 2;
+        assert_eq!((state.faults_active(), state.faults_age_in()), (0, None));
     }
 
     #[test]

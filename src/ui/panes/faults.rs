@@ -1,5 +1,7 @@
 //! The popup of the faults that are played on purpose: the rules, and what they have done.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +13,7 @@ use crate::ui::buttons;
 use crate::ui::frame::{mark, overlay};
 use crate::ui::hits::HitMap;
 use crate::ui::table::{Column, Side, Table};
-use crate::ui::text::{columns, grouped, line, put, wrap_words};
+use crate::ui::text::{age, columns, grouped, line, put, wrap_words};
 use crate::ui::theme::Theme;
 
 /// Columns of the popup, if there is room for them.
@@ -94,13 +96,14 @@ fn draw_row(
     buffer: &mut Buffer,
 ) {
     let theme = Theme::of(state.palette);
+    let now = state.clock.instant;
     let (condition, style) = match row {
         FaultRow { is_on: false, .. } => ("off", theme.faint),
-        row if row.is_spent() => ("spent", theme.faint),
+        row if row.is_spent(now) => ("spent", theme.faint),
         _ => ("on", theme.bad),
     };
     let (id, hits) = (row.id.to_string(), grouped(row.hits));
-    let left = row.left.map_or_else(|| "—".to_owned(), grouped);
+    let left = left(row, now);
     let last_hit = row.last_hit.map_or_else(
         || "—".to_owned(),
         |at| {
@@ -121,6 +124,15 @@ fn draw_row(
     if is_selected {
         theme.select(at, buffer);
     }
+}
+
+/// The hits that a rule has left or, where they are not limited, the time.
+fn left(row: &FaultRow, now: Instant) -> String {
+    let time = row.ends.map(|ends| ends.saturating_duration_since(now));
+    // A part of a second is still one.
+    let seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let time = || time.map(|left| age(Duration::from_secs(seconds(left))));
+    row.left.map(grouped).or_else(time).unwrap_or_else(|| "—".to_owned())
 }
 
 fn draw_buttons(state: &State, inner: Rect, buffer: &mut Buffer, hits: &mut HitMap) {

@@ -141,7 +141,7 @@ fn parts_in(state: &State, width: u16, detail: Detail) -> Vec<(String, Style)> {
         parts.push((format!(" {sign} "), style));
         parts.push((serves(state, server, width, detail), theme.text));
     }
-    if let faults @ 1.. = state.faults_active {
+    if let faults @ 1.. = state.faults_active() {
         parts.push((format!("{FAULTS}{} ", grouped(faults)), theme.bad));
     }
     match (state.strip.held.len(), state.strip.breakpoints.len()) {

@@ -1319,6 +1319,7 @@ fn fault(id: u64, rule: &str, scenario: Option<&'static str>, left: Option<u64>)
         is_on: id != 3,
         hits: id - 1,
         left,
+        ends: None,
         last_hit: (id > 1).then_some(SystemTime::UNIX_EPOCH),
         keys: None,
     }
@@ -1332,7 +1333,7 @@ fn with_faults() -> State {
         fault(3, "smtp.mail : 421 4.7.0 slow down; close over 10/1m", None, None),
         fault(4, "pop3.pass : -ERR [IN-USE] locked times 3", None, Some(0)),
     ];
-    state.faults_are(rules, 2);
+    state.faults_are(rules);
     state
 }
 
@@ -1352,6 +1353,21 @@ fn rules_that_are_active_have_a_badge_which_opens_their_popup() {
         let screen = Screen::of(with_faults()).sized(size).shows("FAULTS 2");
         screen.click("FAULTS 2").shows("pop3.retr n=2 : cut after 60");
     }
+}
+
+#[test]
+fn a_rule_with_a_time_counts_down_and_is_spent() {
+    let mut state = with_faults();
+    let rule = fault(2, "smtp.mail : 421 a until 60s", None, None);
+    let ends = Some(state.clock.instant + Duration::from_millis(41_200));
+    state.faults_are(vec![RuleView { ends, ..rule.clone() }]);
+    Screen::of(state.clone())
+        .press(&["F"])
+        .shows(" on    smtp.mail")
+        .shows("   42s ")
+        .shows("FAULTS 1");
+    state.faults_are(vec![RuleView { ends: Some(state.clock.instant), ..rule }]);
+    Screen::of(state).press(&["F"]).shows(" spent smtp.mail").shows("    0s ").hides("FAULTS");
 }
 
 #[test]
