@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::app::commands::check::client::recorder::Recorder;
 use crate::check::client::record::Side;
@@ -25,6 +26,10 @@ const FREELY: usize = 16 * 1024 * 1024;
 
 /// Connections of one run that are passed on; later ones are closed at once.
 const CONNECTIONS_MOST: usize = 1_000;
+
+/// How long the servers may take to hear what a client has said before it ended: where a text is read
+/// slowly on purpose they need longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long nothing is accepted after an error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -50,26 +55,70 @@ impl Tap {
         self.address
     }
 
-    /// Passes on all connections until it is dropped, which ends them.
-    pub(super) async fn pass(&self, server: SocketAddr, recorder: &Arc<Recorder>) -> Infallible {
-        let mut passing = JoinSet::new();
+    /// The connections of one run, to the servers at this address.
+    pub(super) fn passage<'a>(
+        &'a self,
+        server: SocketAddr,
+        recorder: &'a Arc<Recorder>,
+    ) -> Passage<'a> {
+        Passage { tap: self, server, recorder, passing: JoinSet::new() }
+    }
+}
+
+/// The connections of one run. Dropping it ends them.
+#[derive(Debug)]
+pub(super) struct Passage<'a> {
+    tap: &'a Tap,
+    server: SocketAddr,
+    recorder: &'a Arc<Recorder>,
+    passing: JoinSet<()>,
+}
+
+impl Passage<'_> {
+    /// Passes on all connections. Cancel safe: they go on.
+    pub(super) async fn pass(&mut self) -> Infallible {
         loop {
-            let Ok((client, _)) = self.listener.accept().await else {
+            if let Ok((client, _)) = self.tap.listener.accept().await {
+                self.begin(client);
+            } else {
                 // Too many descriptors: some of them are given back.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            while passing.try_join_next().is_some() {}
-            if recorder.connections() >= CONNECTIONS_MOST {
-                // A client that connects again and again has shown what it does.
-                continue;
+                sleep(ACCEPT_PAUSE).await;
             }
-            let recorder = Arc::clone(recorder);
-            passing.spawn(async move {
-                // A connection that fails ends; the run goes on.
-                let _ = pass_one(client, server, &recorder).await;
-            });
         }
+    }
+
+    /// Passes on what a client that has ended has said last, for at most [`LAST_WORDS`].
+    pub(super) async fn pass_last_words(&mut self) {
+        // Whoever has not heard the end by then hears no more.
+        let _ = timeout(LAST_WORDS, self.pass_the_rest()).await;
+    }
+
+    async fn pass_the_rest(&mut self) -> io::Result<()> {
+        // Connections are accepted in their order: all of the client's come before this one.
+        let ours = TcpStream::connect(self.tap.address).await?;
+        loop {
+            let (client, peer) = self.tap.listener.accept().await?;
+            if peer == ours.local_addr()? {
+                break;
+            }
+            self.begin(client);
+        }
+        while self.passing.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Begins to pass on a connection.
+    fn begin(&mut self, client: TcpStream) {
+        while self.passing.try_join_next().is_some() {}
+        if self.recorder.connections() >= CONNECTIONS_MOST {
+            // A client that connects again and again has shown what it does.
+            return;
+        }
+        let (server, recorder) = (self.server, Arc::clone(self.recorder));
+        self.passing.spawn(async move {
+            // A connection that fails ends; the run goes on.
+            let _ = pass_one(client, server, &recorder).await;
+        });
     }
 }
 
@@ -169,7 +218,7 @@ async fn server_to_client(
         }
         passed += octets;
         if passed > FREELY {
-            tokio::time::sleep(SLOWLY.saturating_mul(u32::try_from(octets).unwrap_or(1))).await;
+            sleep(SLOWLY.saturating_mul(u32::try_from(octets).unwrap_or(1))).await;
         }
     }
 }
@@ -177,4 +226,41 @@ async fn server_to_client(
 /// Has the other side see an RST when the stream is dropped, as we have seen one.
 fn reset(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::client::record::{Protocol, What};
+
+    /// What a server hears on each connection, until it has ended; sorted.
+    async fn heard(listener: TcpListener, connections: usize) -> Vec<Vec<u8>> {
+        let mut heard = Vec::new();
+        for _ in 0..connections {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut all = Vec::new();
+            connection.read_to_end(&mut all).await.unwrap();
+            heard.push(all);
+        }
+        heard.sort();
+        heard
+    }
+
+    #[tokio::test]
+    async fn what_a_client_says_just_before_it_ends_is_heard() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (tap, recorder) =
+            (Tap::open().await.unwrap(), Arc::new(Recorder::start(Protocol::Smtp)));
+        let mut passage = tap.passage(server.local_addr().unwrap(), &recorder);
+        // Nobody has accepted them when their client has ended.
+        for line in ["NOOP\r\n", "QUIT\r\n"] {
+            let mut client = TcpStream::connect(tap.address()).await.unwrap();
+            client.write_all(line.as_bytes()).await.unwrap();
+        }
+        let server = tokio::spawn(heard(server, 2));
+        passage.pass_last_words().await;
+        assert_eq!(server.await.unwrap(), [b"NOOP\r\n", b"QUIT\r\n"]);
+        let opened = recorder.entries().iter().filter(|entry| entry.what == What::Opened).count();
+        assert_eq!(opened, 2);
+    }
 }

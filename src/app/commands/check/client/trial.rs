@@ -192,10 +192,13 @@ impl Tester {
         let started =
             Started { command: &command, stdout, stderr, variables: &variables, limit: self.limit };
         let patience = self.patience_for(rules);
+        let mut passage = tap.passage(address, &recorder);
         let ended = tokio::select! {
             ended = process::run(started, patience, &recorder, &mut self.signals) => ended,
-            never = tap.pass(address, &recorder) => match never {},
+            never = passage.pass() => match never {},
         };
+        passage.pass_last_words().await;
+        drop(passage);
         running.end().await;
         let ended = ended.map_err(|failed| stopped(failed, &command))?;
         let run = self.record(plot, &recorder, &ended)?;
