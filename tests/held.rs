@@ -386,14 +386,18 @@ fn a_hundred_are_held_and_the_oldest_of_more_goes_on() {
 
 #[test]
 fn a_peer_that_leaves_is_held_no_longer() {
-    let (dir, mut servers) = breaking(&["echo.line"]);
-    let mut client = servers.connect("echo");
-    client.send("ECHO 1\r\nECHO 2\r\n");
-    servers.wait_for(".. held 1: echo.line");
-    drop(client);
-    servers.wait_for("Connection closed");
-    assert_eq!(listed(dir.path())["held"], json!([]));
-    held(dir.path(), &["release", "1"], 1);
+    // Also behind more than is read meanwhile.
+    for more in [1, 100, 2_000] {
+        let (dir, mut servers) = breaking(&["echo.line"]);
+        let mut client = servers.connect("echo");
+        client.send("ECHO 1\r\n");
+        servers.wait_for(".. held 1: echo.line");
+        client.send("ECHO of twenty octets\r\n".repeat(more));
+        drop(client);
+        servers.wait_for("Connection closed");
+        assert_eq!(listed(dir.path())["held"], json!([]));
+        held(dir.path(), &["release", "1"], 1);
+    }
 }
 
 #[test]

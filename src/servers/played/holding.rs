@@ -2,12 +2,14 @@
 //! is locked meanwhile but what a slow client would keep as well.
 
 use std::future;
-use std::io;
+use std::io::{self, ErrorKind::WouldBlock};
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tokio::io::Interest;
+use tokio::net::TcpStream;
 
 use crate::fault::breakpoint::{self, Side};
 use crate::fault::point::Point;
@@ -153,17 +155,34 @@ impl Channel {
     }
 }
 
-/// Reads what a held peer says while there is room for it; then only a reset is noticed.
+/// Reads what a held peer says while there is room for it; then it is only noticed that the peer leaves.
 async fn read_early(stream: &mut Stream, early: &mut LineBuffer, room: usize) -> io::Result<usize> {
     if room > 0 {
         return stream.read_into(early, room).await;
     }
-    match stream.tcp() {
-        Some(tcp) => {
-            tcp.ready(Interest::ERROR).await?;
+    let Some(tcp) = stream.tcp() else { return future::pending().await };
+    tokio::select! {
+        biased;
+        broken = tcp.ready(Interest::ERROR) => {
+            broken?;
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        None => future::pending().await,
+        () = closed(tcp) => Ok(0),
+    }
+}
+
+/// Completes when the peer has closed its side, though what it has said before is not read.
+async fn closed(tcp: &TcpStream) {
+    // By a descriptor of its own: what is cleared of its readiness the stream must keep.
+    let own = || TcpStream::from_std(tcp.as_fd().try_clone_to_owned()?.into());
+    // Without one the peer is noticed when it is let go.
+    let Ok(own) = own() else { return future::pending().await };
+    while let Ok(ready) = own.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            return;
+        }
+        // Waits for the next event, not for somebody who reads: the kernel tells each event once.
+        let _ = own.try_io(Interest::READABLE, || io::Result::<()>::Err(WouldBlock.into()));
     }
 }
 
