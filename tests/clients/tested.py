@@ -72,7 +72,7 @@ class Run:
             for client, tried in waiting:
                 self.tell(f"{client.name} ({client.protocol})", lambda: self.note(found, client, tried))
         if self.options.compare:
-            # Once more, alone: on a busy machine a client may have come too late.
+            # Again, alone: on a busy machine a client may have come too late.
             for _ in range(ALONE):
                 for client, name in list(verdicts.differing(self.options.compare, found)):
                     found.results[client][name] = self.once_more(client, name, found.results[client][name])
