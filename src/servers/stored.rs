@@ -35,7 +35,8 @@ pub fn tell(
     }
 }
 
-/// The fact that [`tell`] has packed. Most of what it says is found out when somebody wants it.
+/// The fact that [`tell`] has packed. Its unique-id and header are computed when a reader asks for
+/// them.
 fn unpack(parts: &[&[u8]]) -> Fact {
     let part = |nth: usize| parts.get(nth).copied().unwrap_or_default();
     let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();

@@ -83,9 +83,7 @@ pub struct Content {
 pub fn content_of(fields: &[u8], quoted: &[u8]) -> Content {
     let mut text = Vec::with_capacity(fields.len() + quoted.len());
     text.extend_from_slice(fields);
-    let mut unquoter = Unquoter::default();
-    unquoter.push(quoted, |piece| text.extend_from_slice(piece));
-    unquoter.finish(|piece| text.extend_from_slice(piece));
+    unquote(quoted, |piece| text.extend_from_slice(piece));
     let (uid, octets) = (Some(UniqueId::of_text(&text)), text.len() as u64);
     let sent = text.get(fields.len()..).unwrap_or_default();
     Content { uid, octets, head: head_of(sent).into() }
@@ -155,8 +153,8 @@ struct Measured {
 }
 
 impl Draft {
-    /// A receipt for this message, and what is to be delivered of it. Of a text that the receipt will
-    /// not have whole it finds out what is wanted.
+    /// Prepares the receipt for this message, and returns what is to be delivered. A text that the
+    /// receipt will not have whole is measured now.
     ///
     /// # Errors
     ///
@@ -216,11 +214,15 @@ impl Measured {
 /// The length of a stored text as POP3 sends it.
 fn sent_octets(quoted: &[u8]) -> u64 {
     let mut octets = 0;
-    let mut unquoter = Unquoter::default();
-    let mut count = |piece: &[u8]| octets += piece.len() as u64;
-    unquoter.push(quoted, &mut count);
-    unquoter.finish(count);
+    unquote(quoted, |piece| octets += piece.len() as u64);
     octets
+}
+
+/// Passes a text that is stored like this to `piece` as POP3 sends it.
+fn unquote(quoted: &[u8], mut piece: impl FnMut(&[u8])) {
+    let mut unquoter = Unquoter::default();
+    unquoter.push(quoted, &mut piece);
+    unquoter.finish(piece);
 }
 
 /// The header that a text begins with, as far as it is there.

@@ -443,9 +443,9 @@ struct Changes {
     told: Arc<Notify>,
 }
 
-/// The directory's parent, which reports if another directory takes its place. It is listened to all
-/// the time: deliveries do not concern it, and the kernel goes through all names in a directory when
-/// somebody begins to listen.
+/// The directory's parent, which reports if another directory takes its place. It is watched all the
+/// time: deliveries do not concern it, and each time a watch begins, the kernel goes through all names
+/// in the directory.
 struct Parent {
     path: PathBuf,
     /// Which directory is listened to.

@@ -181,7 +181,7 @@ async fn closed(tcp: &TcpStream) {
         if ready.is_read_closed() {
             return;
         }
-        // Waits for the next event, not for somebody who reads: the kernel tells each event once.
+        // Clears the readiness: the next look waits until more input comes, or the end.
         let _ = own.try_io(Interest::READABLE, || io::Result::<()>::Err(WouldBlock.into()));
     }
 }

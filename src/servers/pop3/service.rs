@@ -320,8 +320,8 @@ impl Service for Pop3Service {
     }
 }
 
-/// Whether the unique-id of a message is best computed of the text that was sent, when somebody wants
-/// it: reading the message once more for it would cost more than sending it.
+/// Whether the unique-id of a message is to be computed from the text that was sent, once a reader of
+/// events asks for it: reading the message again would cost more than sending it.
 fn tells_unique_id(text: &[u8], maildrop: &Maildrop, index: usize) -> bool {
     text.len() as u64 <= UID_AT_ONCE_MOST && !maildrop.snapshot().knows_unique_id(index)
 }

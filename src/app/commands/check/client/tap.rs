@@ -89,7 +89,7 @@ impl Passage<'_> {
 
     /// Passes on what a client that has ended has said last, for at most [`LAST_WORDS`].
     pub(super) async fn pass_last_words(&mut self) {
-        // Whoever has not heard the end by then hears no more.
+        // A server that has not heard the end by then is not waited for.
         let _ = timeout(LAST_WORDS, self.pass_the_rest()).await;
     }
 
@@ -252,7 +252,7 @@ mod tests {
         let (tap, recorder) =
             (Tap::open().await.unwrap(), Arc::new(Recorder::start(Protocol::Smtp)));
         let mut passage = tap.passage(server.local_addr().unwrap(), &recorder);
-        // Nobody has accepted them when their client has ended.
+        // When the clients have ended, their connections are not accepted yet.
         for line in ["NOOP\r\n", "QUIT\r\n"] {
             let mut client = TcpStream::connect(tap.address()).await.unwrap();
             client.write_all(line.as_bytes()).await.unwrap();
